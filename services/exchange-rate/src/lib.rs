@@ -1,0 +1,9 @@
+//! The exchange-rate service: the system of record of rates. It publishes what is new and is never
+//! asked for a price: whoever needs rates keeps a copy.
+
+pub mod ecb;
+mod http;
+pub mod record_rates;
+mod service;
+
+pub use service::{SERVICE, start, tables};

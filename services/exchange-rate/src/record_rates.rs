@@ -1,0 +1,154 @@
+//! `record-rates`: the system of record of exchange rates. Every version is kept.
+
+use chrono::{DateTime, Utc};
+use contracts::{Fact, HistoryImported, Imported, RATES, RATES_KEY, RateRow, RatesByPair, RatesPublished};
+use money::{RateVersion, Source};
+use serde::{Deserialize, Serialize};
+use stage::{
+    Broken, Event, Flag, Integer, Json, Key, Keys, Outputs, Row as _, Rows, Spread, Stage, Stream, Table, Text, Time,
+};
+
+stage::payload! {
+    /// What can be asked of the service.
+    pub enum Request {
+        /// To publish rates.
+        RatesAsked(RatesAsked),
+    }
+}
+
+/// Rates to publish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RatesAsked {
+    /// Who sets them.
+    pub source: Source,
+    /// The rates of each moment, each moment once.
+    pub moments: Vec<Moment>,
+    /// Whether the history is complete with these.
+    pub completes_history: bool,
+}
+
+/// Rates that hold from one moment on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// From when on.
+    pub valid_from: DateTime<Utc>,
+    /// The rates.
+    pub rates: RatesByPair,
+}
+
+stage::row! {
+    /// What holds from one moment on, as corrected since: to see what is new.
+    pub struct MomentRow: "moments" {
+        key {
+            /// From when on.
+            valid_from: DateTime<Utc> => Time,
+        }
+        value {
+            /// All rates of that moment.
+            rates: RatesByPair => Json,
+        }
+    }
+}
+
+stage::row! {
+    /// The newest version there is.
+    pub struct NewestRow: "newest" {
+        key {
+            /// Always `rates`.
+            name: String => Text,
+        }
+        value {
+            /// Its version.
+            version: u64 => Integer,
+            /// Whether the history is complete.
+            complete: bool => Flag,
+        }
+    }
+}
+
+impl NewestRow {
+    /// The key of the only row.
+    pub fn key() -> (String,) {
+        (RATES_KEY.to_owned(),)
+    }
+
+    fn raise(&mut self) -> RateVersion {
+        self.version += 1;
+        RateVersion(self.version)
+    }
+}
+
+/// Records and publishes rates.
+pub struct RecordRates;
+
+impl Stage for RecordRates {
+    type Fact = Request;
+    type Said = Fact;
+    type Answer = Imported;
+    const NAME: &'static str = "record-rates";
+    const SPREAD: Spread = Spread::Lanes;
+    const READS: &'static [&'static Stream] = &[];
+    const TABLES: &'static [&'static Table] = &[RateRow::TABLE, MomentRow::TABLE, NewestRow::TABLE];
+
+    fn keys(&self, event: &Event<Request>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+        let Request::RatesAsked(asked) = &event.fact;
+        keys.row::<NewestRow>(&NewestRow::key());
+        asked.moments.iter().for_each(|moment| keys.row::<MomentRow>(&(moment.valid_from,)));
+        Ok(())
+    }
+
+    fn apply(&self, event: &Event<Request>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<Imported, Broken> {
+        let Request::RatesAsked(asked) = &event.fact;
+        let newest = rows.get::<NewestRow>(&NewestRow::key())?;
+        let (name,) = NewestRow::key();
+        let mut newest = newest.unwrap_or(NewestRow { name, version: 0, complete: false });
+        let mut imported = Imported { read: 0, new: 0, unchanged: 0 };
+        for moment in &asked.moments {
+            let changed = take(moment, rows, &mut imported)?;
+            if !changed.is_empty() {
+                let version = newest.raise();
+                let (valid_from, source) = (moment.valid_from, asked.source.clone());
+                let fact = RatesPublished { version, valid_from, source, rates: changed };
+                rows.insert(&RateRow::from(&fact))?;
+                say.say(&RATES, Key(RATES_KEY.to_owned()), Fact::RatesPublished(fact))?;
+            }
+        }
+        if asked.completes_history && !newest.complete {
+            newest.complete = true;
+            let version = newest.raise();
+            let fact = HistoryImported { version, source: asked.source.clone(), imported_at: event.cause.time };
+            rows.insert(&RateRow::from(&fact))?;
+            say.say(&RATES, Key(RATES_KEY.to_owned()), Fact::HistoryImported(fact))?;
+        }
+        if newest.version > 0 {
+            rows.put(&newest)?;
+        }
+        Ok(imported)
+    }
+}
+
+/// Merges the rates of a moment into what holds from then on; what is new or changed.
+fn take(moment: &Moment, rows: &mut Rows, imported: &mut Imported) -> Result<RatesByPair, Broken> {
+    let held = rows.get::<MomentRow>(&(moment.valid_from,))?;
+    let mut held = held.map(|row| row.rates).unwrap_or_default();
+    let mut changed = RatesByPair::new();
+    for (base, quotes) in &moment.rates {
+        for (quote, rate) in quotes {
+            imported.read += 1;
+            let before = held.entry(*base).or_default().insert(*quote, *rate);
+            match before {
+                None => imported.new += 1,
+                Some(before) if before == *rate => {
+                    imported.unchanged += 1;
+                    continue;
+                }
+                Some(_) => {}
+            }
+            changed.entry(*base).or_default().insert(*quote, *rate);
+        }
+    }
+    if !changed.is_empty() {
+        rows.put(&MomentRow { valid_from: moment.valid_from, rates: held })?;
+    }
+    Ok(changed)
+}

@@ -1,0 +1,117 @@
+//! The service put together: the way in, the server, the built-in history on the first start.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix::Addr;
+use chrono::Utc;
+use contracts::Imported;
+use dataflow::{Ask, Carrier, Node, Store, WayIn};
+use money::Source;
+use prometheus::Registry;
+use stage::{Cause, Event, EventId, Key, RequestId, Stage as _, Table, Traceparent};
+use ::web::{Problem, Readiness, Running, Shell, StartError};
+
+use crate::ecb;
+use crate::http::{self, Rates};
+use crate::record_rates::{Moment, NewestRow, RatesAsked, RecordRates, Request};
+
+/// The service's name.
+pub const SERVICE: &str = "exchange-rate";
+/// Who sets the rates of a file of the ECB.
+const ECB: &str = "ecb";
+
+/// The tables of the service's store.
+pub fn tables() -> Vec<&'static Table> {
+    RecordRates::TABLES.to_vec()
+}
+
+/// Starts the service. The built-in history is imported when it is not complete yet.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(
+    store: Store,
+    carrier: Carrier,
+    listener: TcpListener,
+    workers: usize,
+) -> Result<Running, StartError> {
+    let (registry, readiness) = (Registry::new(), Readiness::default());
+    let shell = Shell::new(SERVICE, registry.clone(), readiness.clone());
+    let shell = shell.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
+    let history = readiness.require("history", "the history of rates is being imported");
+    let owners = readiness.require("owners", "starting");
+    owners.met();
+    let on_stop = Arc::new(move |owner: &stage::Producer, why: String| owners.unmet(format!("{owner}: {why}")));
+    let mut node = Node::new(store.clone(), carrier, registry, on_stop);
+    let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
+    let way_in = node.way_in(RecordRates, Arc::new(|_| {})).await.map_err(stopped)?;
+    let newest = store.get::<NewestRow>(&NewestRow::key()).await;
+    let newest = newest.map_err(|source| StartError::Store { service: SERVICE, source })?;
+    if newest.is_some_and(|newest| newest.complete) {
+        history.met();
+    } else {
+        let way_in = way_in.clone();
+        actix::spawn(async move {
+            match import_built_in(&way_in).await {
+                Ok(imported) => {
+                    tracing::info!(rates = imported.new, "imported the built-in history of the ECB");
+                    history.met();
+                }
+                Err(problem) => {
+                    tracing::error!(%problem, "the built-in history was not imported");
+                    history.unmet(problem.to_string());
+                }
+            }
+        });
+    }
+    let rates = Rates::new(store, way_in);
+    Running::start(node, shell, listener, workers, move |config| http::routes(config, &rates))
+}
+
+async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, Problem> {
+    let cause = Cause {
+        time: Utc::now(),
+        request_id: RequestId("built-in-history".to_owned()),
+        traceparent: Traceparent(::web::Traceparent::random().to_string()),
+    };
+    import(way_in, cause, ecb::BUILT_IN, true).await
+}
+
+/// Takes in a file of the ECB, whole or not at all.
+///
+/// # Errors
+/// 422 with the place in the file, 429 or 503.
+pub(crate) async fn import(
+    way_in: &Addr<WayIn<RecordRates>>,
+    cause: Cause,
+    file: &[u8],
+    completes_history: bool,
+) -> Result<Imported, Problem> {
+    let history = ecb::parse(file).map_err(|error| Problem::unprocessable(telemetry::chain(&error)))?;
+    let moment = |day: ecb::Day| Moment {
+        valid_from: day.date.and_time(chrono::NaiveTime::MIN).and_utc(),
+        rates: [(money::Currency::EUR, day.rates)].into(),
+    };
+    let source: Source = ECB.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
+    let moments = history.days.into_iter().map(moment).collect();
+    record(way_in, cause, RatesAsked { source, moments, completes_history }, file.len()).await
+}
+
+/// Takes in rates.
+///
+/// # Errors
+/// 429 or 503.
+pub(crate) async fn record(
+    way_in: &Addr<WayIn<RecordRates>>,
+    cause: Cause,
+    asked: RatesAsked,
+    bytes: usize,
+) -> Result<Imported, Problem> {
+    let id = EventId(cause.request_id.0.clone());
+    let key = Key(contracts::RATES_KEY.to_owned());
+    let requests = vec![Event { id, cause, key, fact: Request::RatesAsked(asked) }];
+    let answers = way_in.send(Ask { requests, bytes }).await??;
+    let only = answers.into_iter().next();
+    only.ok_or_else(|| Problem::from(dataflow::Refused::Stopped))
+}

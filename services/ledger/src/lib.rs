@@ -1,0 +1,7 @@
+//! The ledger service: double entry in several currencies. It learns of purchases because it listens.
+
+mod http;
+pub mod post;
+mod service;
+
+pub use service::{SERVICE, start, tables};

@@ -1,0 +1,310 @@
+//! `accept`: the way in. A purchase is priced with what is known here; no other service is asked.
+//!
+//! A request is judged by versions: of each offer, and of the local copy of the rates. They are pinned
+//! into the request before it is judged, so judging it again, whenever, gives the same.
+
+mod judge;
+
+use chrono::{DateTime, Utc};
+use contracts::{
+    CustomerId, Fact, LineRequest, LineSold, OfferTerms, PURCHASES, PurchaseConfirmed, PurchaseRejected,
+    PurchaseRequest, RateRow, Reason, ReasonCode, Sku,
+};
+use money::{Amount, Conversion, Currency, RateBook, RateVersion};
+use serde::{Deserialize, Serialize};
+use stage::{
+    Broken, Cell, Decimal, Digest, Event, Integer, Json, Keys, Nullable, Outputs, RequestId, Row as _, Rows, Spread,
+    Stage, Stream, Table, Text, Time,
+};
+
+use self::judge::{Charge, judge};
+
+stage::payload! {
+    /// What can be asked of the service.
+    pub enum Request {
+        /// To buy.
+        PurchaseAsked(PurchaseAsked),
+        /// To set an offer.
+        OfferAsked(OfferAsked),
+    }
+}
+
+/// A purchase as it came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurchaseAsked {
+    /// What the client sent.
+    pub request: PurchaseRequest,
+    /// What it is judged by; none until it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<JudgedBy>,
+}
+
+/// The versions a purchase is judged by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgedBy {
+    /// Of the local copy of the rates.
+    pub rates: RateVersion,
+    /// Of each line's offer; 0: there was none.
+    pub offers: Vec<u64>,
+}
+
+/// An offer to be set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferAsked {
+    /// What is offered.
+    pub sku: Sku,
+    /// How.
+    pub terms: OfferTerms,
+}
+
+stage::row! {
+    /// Which version of an offer holds.
+    pub struct OfferHeadRow: "offer_heads" {
+        key {
+            /// What is offered.
+            sku: Sku => Text,
+        }
+        value {
+            /// The newest version.
+            version: u64 => Integer,
+        }
+    }
+}
+
+stage::row! {
+    /// A version of an offer. Never changed.
+    pub struct OfferRow: "offers" {
+        key {
+            /// What is offered.
+            sku: Sku => Text,
+            /// 1, 2, 3 …
+            version: u64 => Integer,
+        }
+        value {
+            /// How.
+            terms: OfferTerms => Json,
+        }
+    }
+}
+
+stage::row! {
+    /// A purchase as it was accepted or rejected. Never changed: what becomes of it stands elsewhere.
+    pub struct PurchaseRow: "purchases" {
+        key {
+            /// The client's id: there is one purchase for each.
+            request_id: RequestId => Text,
+        }
+        value {
+            /// Of what the client sent, to tell a retry from another request under the same id.
+            content_hash: String => Text,
+            /// Who buys.
+            customer: CustomerId => Text,
+            /// The currency to pay in.
+            pay_in: Currency => Text,
+            /// When it happened.
+            occurred_at: DateTime<Utc> => Time,
+            /// Why it was rejected; none: it was confirmed.
+            reason_code: Option<ReasonCode> => Nullable<Text>,
+            /// The same for people.
+            reason_detail: Option<String> => Nullable<Text>,
+            /// What the seller gets.
+            total: Option<Amount> => Nullable<Decimal>,
+            /// In which currency.
+            price_currency: Option<Currency> => Nullable<Text>,
+            /// What the customer pays, in `pay_in`.
+            charged: Option<Amount> => Nullable<Decimal>,
+            /// How the one became the other.
+            conversion: Option<Conversion> => Nullable<Json>,
+            /// What was wanted; with the price of each, if it was confirmed.
+            lines: Vec<LineRequest> => Json,
+            /// The batch it was written in: the batch record knows when.
+            batch: u64 => Integer,
+        }
+    }
+}
+
+impl PurchaseRow {
+    /// Why it was rejected, if it was.
+    pub fn reason(&self) -> Option<Reason> {
+        let detail = self.reason_detail.clone().unwrap_or_default();
+        self.reason_code.map(|code| Reason { code, detail })
+    }
+}
+
+/// What the way in answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The purchase, new or as it was.
+    Purchase(Box<PurchaseRow>),
+    /// The id belongs to another request.
+    Conflict,
+    /// The offer as it holds now.
+    Offer(OfferRow),
+}
+
+/// Takes purchases and offers in.
+#[derive(Default)]
+pub struct Accept {
+    rates: RateBook,
+}
+
+impl Stage for Accept {
+    type Fact = Request;
+    type Said = Fact;
+    type Answer = Answer;
+    const NAME: &'static str = "accept";
+    const SPREAD: Spread = Spread::Lanes;
+    const READS: &'static [&'static Stream] = &[];
+    const TABLES: &'static [&'static Table] = &[PurchaseRow::TABLE, OfferHeadRow::TABLE, OfferRow::TABLE];
+    const FOLLOWS: Option<&'static Table> = Some(RateRow::TABLE);
+
+    fn keys(&self, event: &Event<Request>, rows: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+        match &event.fact {
+            Request::OfferAsked(asked) => offer_keys(&asked.sku, rows, keys),
+            Request::PurchaseAsked(asked) => {
+                keys.row::<PurchaseRow>(&(event.cause.request_id.clone(),));
+                for (at, line) in asked.request.lines.iter().enumerate() {
+                    match &asked.judged_by {
+                        None => offer_keys(&line.sku, rows, keys)?,
+                        Some(judged_by) => {
+                            let version = judged_by.offers.get(at).copied().unwrap_or_default();
+                            keys.row::<OfferRow>(&(line.sku.clone(), version));
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn pin(&self, event: &mut Event<Request>, rows: &Rows) -> Result<(), Broken> {
+        if let Request::PurchaseAsked(asked) = &mut event.fact {
+            let lines = asked.request.lines.iter();
+            let offers = lines.map(|line| head(&line.sku, rows)).collect::<Result<_, _>>()?;
+            asked.judged_by = Some(JudgedBy { rates: self.rates.newest_version(), offers });
+        }
+        Ok(())
+    }
+
+    fn apply(&self, event: &Event<Request>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<Answer, Broken> {
+        match &event.fact {
+            Request::OfferAsked(asked) => set_offer(asked, rows).map(Answer::Offer),
+            Request::PurchaseAsked(asked) => self.purchase(event, asked, rows, say),
+        }
+    }
+
+    fn learn(&mut self, row: &[Cell]) -> Result<(), Broken> {
+        let row = RateRow::from_cells(row)?;
+        self.rates.learn(row.version(), row.valid_from, &row.source, &row.rates);
+        Ok(())
+    }
+}
+
+impl Accept {
+    fn purchase(
+        &self,
+        event: &Event<Request>,
+        asked: &PurchaseAsked,
+        rows: &mut Rows,
+        say: &mut Outputs<Fact>,
+    ) -> Result<Answer, Broken> {
+        let request_id = &event.cause.request_id;
+        let content_hash = content_hash(&asked.request)?;
+        if let Some(row) = rows.get::<PurchaseRow>(&(request_id.clone(),))? {
+            let same = row.content_hash == content_hash;
+            return Ok(if same { Answer::Purchase(Box::new(row)) } else { Answer::Conflict });
+        }
+        let judged_by = asked.judged_by.as_ref();
+        let judged_by = judged_by.ok_or_else(|| Broken::Rule("a request without what it is judged by".to_owned()))?;
+        let request = &asked.request;
+        let occurred_at = request.occurred_at.unwrap_or(event.cause.time);
+        let offers = offers(request, judged_by, rows)?;
+        let verdict = judge(request, &offers, occurred_at, &self.rates, judged_by.rates);
+        let (customer, purchase) = (request.customer.clone(), request_id.clone());
+        let account = contracts::AccountId::of_customer(&customer).key();
+        let mut row = PurchaseRow {
+            request_id: purchase.clone(),
+            content_hash,
+            customer: customer.clone(),
+            pay_in: request.pay_in,
+            occurred_at,
+            reason_code: None,
+            reason_detail: None,
+            total: None,
+            price_currency: None,
+            charged: None,
+            conversion: None,
+            lines: request.lines.clone(),
+            batch: say.batch().0,
+        };
+        match verdict {
+            Err(reason) => {
+                row.reason_code = Some(reason.code);
+                row.reason_detail = Some(reason.detail.clone());
+                say.say(&PURCHASES, account, Fact::PurchaseRejected(PurchaseRejected { purchase, customer, reason }))?;
+            }
+            Ok(Charge { total, charged, conversion, lines }) => {
+                row.total = Some(total.amount());
+                row.price_currency = Some(total.currency());
+                row.charged = Some(charged.amount());
+                row.conversion = Some(conversion.clone());
+                row.lines = lines.iter().map(priced).collect();
+                let fact = PurchaseConfirmed { purchase, customer, occurred_at, total, charged, conversion, lines };
+                say.say(&PURCHASES, account, Fact::PurchaseConfirmed(fact))?;
+            }
+        }
+        rows.put(&row)?;
+        Ok(Answer::Purchase(Box::new(row)))
+    }
+}
+
+fn priced(line: &LineSold) -> LineRequest {
+    LineRequest { sku: line.sku.clone(), quantity: line.quantity, unit_price: Some(line.unit_price) }
+}
+
+fn content_hash(request: &PurchaseRequest) -> Result<String, Broken> {
+    Ok(Digest::default().part(&serde_json::to_vec(request)?).finish().short::<16>())
+}
+
+fn head(sku: &Sku, rows: &Rows) -> Result<u64, Broken> {
+    Ok(rows.get::<OfferHeadRow>(&(sku.clone(),))?.map_or(0, |head| head.version))
+}
+
+/// First which version holds, then that version.
+fn offer_keys(sku: &Sku, rows: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+    keys.row::<OfferHeadRow>(&(sku.clone(),));
+    if rows.is_loaded::<OfferHeadRow>(&(sku.clone(),)) {
+        keys.row::<OfferRow>(&(sku.clone(), head(sku, rows)?));
+    }
+    Ok(())
+}
+
+/// The terms of each line's offer, in the versions pinned.
+fn offers(
+    request: &PurchaseRequest,
+    judged_by: &JudgedBy,
+    rows: &Rows,
+) -> Result<Vec<Option<OfferTerms>>, Broken> {
+    let versions = judged_by.offers.iter();
+    let offer = |(line, version): (&LineRequest, &u64)| {
+        Ok(rows.get::<OfferRow>(&(line.sku.clone(), *version))?.map(|offer| offer.terms))
+    };
+    request.lines.iter().zip(versions).map(offer).collect()
+}
+
+/// Setting the same again changes nothing.
+fn set_offer(asked: &OfferAsked, rows: &mut Rows) -> Result<OfferRow, Broken> {
+    let (sku, version) = (asked.sku.clone(), head(&asked.sku, rows)?);
+    if let Some(offer) = rows.get::<OfferRow>(&(sku.clone(), version))?
+        && offer.terms == asked.terms
+    {
+        return Ok(offer);
+    }
+    let offer = OfferRow { sku: sku.clone(), version: version + 1, terms: asked.terms.clone() };
+    rows.insert(&offer)?;
+    rows.put(&OfferHeadRow { sku, version: offer.version })?;
+    Ok(offer)
+}
+
+#[cfg(test)]
+mod tests;

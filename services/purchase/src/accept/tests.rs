@@ -1,0 +1,363 @@
+use contracts::{LineRequest, RatesByPair};
+use proptest::prelude::*;
+use stage::testing::{Bench, cut, event};
+use stage::{FRAME_BYTES_MAX, Partition, PartitionCount, Read, read_events};
+
+use super::*;
+
+/// What happens to the way in.
+#[derive(Clone, Debug)]
+enum Step {
+    /// The local copy takes in the next version of the rates.
+    Learned(RateRow),
+    /// A request comes in.
+    Asked(Event<Request>),
+}
+
+fn now() -> DateTime<Utc> {
+    "2010-12-02T08:26:00Z".parse().unwrap()
+}
+
+/// Rates such as `EUR/GBP 0.848`, valid from a day. The version is given when they are learned.
+fn rates(day: &str, text: &str) -> Step {
+    let (pair, rate) = text.split_once(' ').unwrap();
+    let (base, quote) = pair.split_once('/').unwrap();
+    let one = [(quote.parse().unwrap(), rate.parse().unwrap())].into();
+    let rates: RatesByPair = [(base.parse().unwrap(), one)].into();
+    let valid_from = format!("{day}T00:00:00Z").parse().unwrap();
+    Step::Learned(RateRow { version: 0, valid_from, source: "ecb".parse().unwrap(), rates, complete: false })
+}
+
+fn price(text: &str) -> money::UnitPrice {
+    let (amount, currency) = text.split_once(' ').unwrap();
+    money::UnitPrice::parse(amount, currency.parse().unwrap()).unwrap()
+}
+
+fn offer(sku: &str, unit_price: &str) -> Step {
+    let terms = serde_json::from_value(serde_json::json!({ "price": price(unit_price), "open_price": true })).unwrap();
+    let asked = OfferAsked { sku: sku.parse().unwrap(), terms };
+    Step::Asked(event(&format!("offer {sku} {unit_price}"), now(), Request::OfferAsked(asked)))
+}
+
+/// Lines such as `6 A` or, with their own price, `6 A 2.55 GBP`.
+fn wanted(line: &str) -> LineRequest {
+    let mut words = line.splitn(3, ' ');
+    let pieces: u32 = words.next().unwrap().parse().unwrap();
+    let (quantity, sku) = (money::Quantity::new(pieces).unwrap(), words.next().unwrap().parse().unwrap());
+    LineRequest { sku, quantity, unit_price: words.next().map(price) }
+}
+
+fn buy_of(request_id: &str, customer: &str, lines: &[&str], pay_in: &str) -> Step {
+    let (customer, pay_in) = (customer.parse().unwrap(), pay_in.parse().unwrap());
+    let lines = lines.iter().map(|line| wanted(line)).collect();
+    let request = PurchaseRequest { customer, pay_in, lines, occurred_at: None };
+    Step::Asked(event(request_id, now(), Request::PurchaseAsked(PurchaseAsked { request, judged_by: None })))
+}
+
+fn buy(request_id: &str, line: &str, pay_in: &str) -> Step {
+    buy_of(request_id, "17850", &[line], pay_in)
+}
+
+fn shown(answer: &Answer) -> String {
+    match answer {
+        Answer::Conflict => "conflict".to_owned(),
+        Answer::Offer(offer) => format!("{} v{}", offer.sku, offer.version),
+        Answer::Purchase(row) => match (row.total, row.price_currency, row.charged, row.reason()) {
+            (Some(total), Some(currency), Some(charged), None) => {
+                format!("{total} {currency} = {charged} {}", row.pay_in)
+            }
+            (None, None, None, Some(reason)) => reason.code.to_string(),
+            other => panic!("half a purchase: {other:?}"),
+        },
+    }
+}
+
+struct Ran {
+    bench: Bench<Accept>,
+    answers: Vec<String>,
+    /// How many requests each batch recorded.
+    recorded: Vec<usize>,
+    /// A stage that has learned all there is.
+    learned: Accept,
+}
+
+/// Runs the steps, with the requests between two versions of the rates cut into batches of these sizes.
+fn run(steps: &[Step], sizes: &[usize]) -> Ran {
+    let bench = Bench::new(Accept::default(), Partition(0), PartitionCount::new(2).unwrap());
+    let mut ran = Ran { bench, answers: Vec::new(), recorded: Vec::new(), learned: Accept::default() };
+    let mut version = 0;
+    for steps in steps.chunk_by(|a, b| matches!((a, b), (Step::Asked(_), Step::Asked(_)))) {
+        let mut requests = Vec::new();
+        for step in steps {
+            match step {
+                Step::Asked(request) => requests.push(request.clone()),
+                Step::Learned(row) => {
+                    version += 1;
+                    let row = RateRow { version, ..row.clone() };
+                    ran.bench.learn(&row).unwrap();
+                    ran.learned.learn(&row.to_cells()).unwrap();
+                }
+            }
+        }
+        for batch in cut(requests, sizes) {
+            ran.batch(batch);
+        }
+    }
+    ran
+}
+
+impl Ran {
+    fn batch(&mut self, requests: Vec<Event<Request>>) {
+        let before = self.bench.state().records.len();
+        let answers = self.bench.ask(requests).unwrap();
+        self.answers.extend(answers.iter().map(shown));
+        let new = &self.bench.state().records[before..];
+        let taken = |record: &stage::Record| match record.parse_read().unwrap() {
+            Read::Requests(taken) => read_events::<Request>(taken.get()).unwrap().len(),
+            Read::Claim | Read::Frames(_) => panic!("a way in reads requests"),
+        };
+        self.recorded.push(new.iter().map(taken).sum());
+    }
+
+    fn said(&self) -> Vec<Fact> {
+        self.bench.said(&PURCHASES).unwrap().into_iter().map(|event| event.fact).collect()
+    }
+
+    fn purchases(&self) -> Vec<PurchaseRow> {
+        let rows = self.bench.rows::<PurchaseRow>().unwrap();
+        rows.into_iter().map(|row| PurchaseRow { batch: 0, ..row }).collect()
+    }
+}
+
+/// Expects an answer per request: `total = charged`, a reason's code, `sku version`, or `conflict`. Before
+/// one that had no effect stands `still`. Each is the same however the requests are cut into batches.
+fn check(steps: &[Step], expected: &[&str]) {
+    let (alone, together) = (run(steps, &[1]), run(steps, &[usize::MAX]));
+    let effect = |(recorded, answer): (&usize, &String)| {
+        if *recorded == 0 { format!("still {answer}") } else { answer.clone() }
+    };
+    assert_eq!(alone.recorded.iter().zip(&alone.answers).map(effect).collect::<Vec<_>>(), expected);
+    assert_eq!(together.answers, alone.answers);
+    assert_eq!(together.recorded.iter().sum::<usize>(), alone.recorded.iter().sum::<usize>());
+    assert_eq!((together.said(), together.purchases()), (alone.said(), alone.purchases()));
+    for ran in [alone, together] {
+        assert_eq!(ran.bench.again(ran.learned).unwrap(), *ran.bench.state());
+    }
+}
+
+#[test]
+fn a_purchase_is_priced_by_what_is_known_here() {
+    let steps = [rates("2010-12-01", "EUR/GBP 0.848"), offer("A", "6.625 GBP"), buy("r1", "6 A", "EUR")];
+    check(&steps, &["A v1", "39.75 GBP = 46.88 EUR"]);
+    check(&[offer("A", "6.625 GBP"), buy("r1", "6 A", "EUR")], &["A v1", "no_rate"]);
+    check(&[buy("r1", "6 A", "EUR")], &["unknown_offer"]);
+    check(&[offer("A", "1 GBP"), buy("r1", "6 A 0.50 GBP", "GBP")], &["A v1", "3.00 GBP = 3.00 GBP"]);
+    check(&[offer("A", "0 GBP"), buy("r1", "6 A", "GBP")], &["A v1", "0.00 GBP = 0.00 GBP"]);
+    check(&[offer("A", "1000000000 GBP"), buy("r1", "1001 A", "GBP")], &["A v1", "amount_too_large"]);
+}
+
+#[test]
+fn what_is_accepted_after_an_offer_was_set_is_sold_under_it() {
+    let steps = [offer("A", "1 GBP"), buy("r1", "1 A", "GBP"), offer("A", "2 GBP"), buy("r2", "1 A", "GBP")];
+    check(&steps, &["A v1", "1.00 GBP = 1.00 GBP", "A v2", "2.00 GBP = 2.00 GBP"]);
+    check(&[buy("r1", "1 A", "GBP"), offer("A", "1 GBP")], &["unknown_offer", "A v1"]);
+}
+
+#[test]
+fn setting_the_same_offer_again_changes_nothing() {
+    check(&[offer("A", "1 GBP"), offer("A", "1.000 GBP")], &["A v1", "still A v1"]);
+    let back = [offer("A", "1 GBP"), offer("A", "2 GBP"), offer("A", "1 GBP"), offer("B", "1 GBP")];
+    check(&back, &["A v1", "A v2", "A v3", "B v1"]);
+}
+
+#[test]
+fn the_same_request_again_is_answered_with_the_same_purchase() {
+    let paid = "1.00 GBP = 1.00 GBP";
+    let steps = [offer("A", "1 GBP"), buy("r1", "1 A", "GBP"), buy("r1", "1 A", "GBP"), offer("A", "2 GBP")];
+    check(&steps, &["A v1", paid, &format!("still {paid}"), "A v2"]);
+    let later = [&steps[..], &[buy("r1", "1 A", "GBP")]].concat();
+    check(&later, &["A v1", paid, &format!("still {paid}"), "A v2", &format!("still {paid}")]);
+    let refused = [buy("r1", "1 A", "GBP"), offer("A", "1 GBP"), buy("r1", "1 A", "GBP")];
+    check(&refused, &["unknown_offer", "A v1", "still unknown_offer"]);
+}
+
+#[test]
+fn the_same_request_id_with_other_content_is_a_conflict() {
+    let others = [
+        buy("r1", "2 A", "GBP"),
+        buy("r1", "1 B", "GBP"),
+        buy("r1", "1 A", "EUR"),
+        buy("r1", "1 A 1 GBP", "GBP"),
+        buy_of("r1", "12583", &["1 A"], "GBP"),
+        buy_of("r1", "17850", &["1 A", "1 A"], "GBP"),
+    ];
+    for other in others {
+        let steps = [offer("A", "1 GBP"), buy("r1", "1 A", "GBP"), other];
+        check(&steps, &["A v1", "1.00 GBP = 1.00 GBP", "still conflict"]);
+    }
+    let refused = [buy("r1", "1 A", "GBP"), buy("r1", "2 A", "GBP")];
+    check(&refused, &["unknown_offer", "still conflict"]);
+}
+
+#[test]
+fn content_is_the_same_when_it_means_the_same() {
+    let ask = |json: &str| {
+        let request = serde_json::from_str(json).unwrap();
+        Step::Asked(event("r1", now(), Request::PurchaseAsked(PurchaseAsked { request, judged_by: None })))
+    };
+    let first = r#"{"customer":"1","pay_in":"GBP","lines":[{"sku":"A","quantity":1,"unit_price":{"amount":"1.5","currency":"GBP"}}],"occurred_at":"2010-12-02T01:00:00Z"}"#;
+    let same = r#"{ "lines":[{"unit_price":{"currency":"GBP","amount":"1.50"},"quantity":1,"sku":"A"}], "occurred_at":"2010-12-02T02:00:00.000+01:00", "pay_in":"GBP", "customer":"1" }"#;
+    let paid = "1.50 GBP = 1.50 GBP";
+    check(&[offer("A", "1 GBP"), ask(first), ask(same)], &["A v1", paid, &format!("still {paid}")]);
+    let later = first.replace("01:00:00Z", "01:00:01Z");
+    check(&[offer("A", "1 GBP"), ask(first), ask(&later)], &["A v1", paid, "still conflict"]);
+}
+
+#[test]
+fn a_rate_that_comes_late_changes_nothing_that_was_judged() {
+    let late = [
+        offer("A", "39.75 GBP"),
+        buy("r1", "1 A", "EUR"),
+        rates("2010-12-01", "EUR/GBP 0.848"),
+        buy("r1", "1 A", "EUR"),
+        buy("r2", "1 A", "EUR"),
+        rates("2010-12-01", "EUR/GBP 0.5"),
+        buy("r2", "1 A", "EUR"),
+        buy("r3", "1 A", "EUR"),
+    ];
+    let (then, now) = ("39.75 GBP = 46.88 EUR", "39.75 GBP = 79.50 EUR");
+    check(&late, &["A v1", "no_rate", "still no_rate", then, &format!("still {then}"), now]);
+}
+
+#[test]
+fn a_purchase_of_the_past_is_priced_by_the_rate_of_its_time() {
+    let mut past = buy("r1", "1 A", "EUR");
+    if let Step::Asked(Event { fact: Request::PurchaseAsked(asked), .. }) = &mut past {
+        asked.request.occurred_at = Some("2010-12-01T12:00:00Z".parse().unwrap());
+    }
+    let steps = [
+        rates("2010-12-01", "EUR/GBP 0.848"),
+        rates("2010-12-02", "EUR/GBP 0.5"),
+        offer("A", "39.75 GBP"),
+        past,
+        buy("r2", "1 A", "EUR"),
+    ];
+    check(&steps, &["A v1", "39.75 GBP = 46.88 EUR", "39.75 GBP = 79.50 EUR"]);
+}
+
+#[test]
+fn every_purchase_is_said_once_by_its_payer() {
+    let steps = [
+        offer("A", "1 GBP"),
+        buy("r1", "1 A", "GBP"),
+        buy("r1", "1 A", "GBP"),
+        buy_of("r2", "12583", &["1 B"], "GBP"),
+        buy("r1", "2 A", "GBP"),
+    ];
+    let ran = run(&steps, &[2]);
+    let mut said: Vec<_> = ran.bench.said(&PURCHASES).unwrap();
+    said.sort_by(|a, b| a.cause.request_id.cmp(&b.cause.request_id));
+    let said: Vec<_> = said.iter().map(|event| (event.key.0.as_str(), &event.fact)).collect();
+    let [(first, Fact::PurchaseConfirmed(confirmed)), (second, Fact::PurchaseRejected(rejected))] = said[..] else {
+        panic!("{said:?}")
+    };
+    assert_eq!((first, confirmed.purchase.0.as_str()), ("customer:17850", "r1"));
+    assert_eq!((second, rejected.purchase.0.as_str()), ("customer:12583", "r2"));
+    assert_eq!(confirmed.occurred_at, now());
+    assert_eq!(rejected.reason.code, ReasonCode::UnknownOffer);
+}
+
+#[test]
+fn any_time_of_rfc_3339_can_be_stored_and_read_back() {
+    for at in ["9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+23:59", "2016-12-31T23:59:60Z", "1969-12-31T23:59:59.9Z"]
+    {
+        let json = format!(r#"{{"customer":"1","pay_in":"GBP","lines":[{{"sku":"A","quantity":1}}],"occurred_at":"{at}"}}"#);
+        let request: PurchaseRequest = serde_json::from_str(&json).unwrap();
+        let asked = PurchaseAsked { request, judged_by: None };
+        let ask = Step::Asked(event("r1", now(), Request::PurchaseAsked(asked)));
+        let paid = "1.00 GBP = 1.00 GBP";
+        check(&[offer("A", "1 GBP"), ask.clone(), ask], &["A v1", paid, &format!("still {paid}")]);
+    }
+}
+
+#[test]
+fn the_largest_purchase_fits_a_frame() {
+    let skus: Vec<_> = (0..2_000).map(|number| format!("{number:\">64}")).collect();
+    let lines: Vec<_> = skus.iter().map(|sku| format!("1000000 {sku} 0.123456 GBP")).collect();
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    let mut steps: Vec<_> = skus.iter().map(|sku| offer(sku, "1 GBP")).collect();
+    steps.push(buy_of(&"r".repeat(64), &"c".repeat(64), &lines, "GBP"));
+    let ran = run(&steps, &[1_000]);
+    assert_eq!(ran.answers.last().map(String::as_str), Some("246912000.00 GBP = 246912000.00 GBP"));
+    let bodies: Vec<_> = ran.bench.state().frames.iter().map(|frame| frame.body.len()).collect();
+    assert!(bodies.len() == 1 && bodies[0] < FRAME_BYTES_MAX, "{bodies:?}");
+    assert_eq!(ran.bench.again(ran.learned).unwrap(), *ran.bench.state());
+}
+
+#[test]
+fn a_request_without_what_it_is_judged_by_is_not_derived() {
+    let judged_by = Some(JudgedBy { rates: RateVersion(0), offers: Vec::new() });
+    let request = PurchaseRequest {
+        customer: "1".parse().unwrap(),
+        pay_in: Currency::GBP,
+        lines: vec![wanted("1 A"), wanted("1 B")],
+        occurred_at: None,
+    };
+    for (judged_by, offers) in [(None, 0), (judged_by, 0)] {
+        let asked = PurchaseAsked { request: request.clone(), judged_by };
+        let owner = stage::Producer::new(Accept::NAME, Partition(0));
+        let before = stage::Checkpoint::default();
+        let place = stage::Place {
+            owner: &owner,
+            number: stage::BatchNumber(1),
+            partitions: PartitionCount::new(1).unwrap(),
+            before: &before,
+        };
+        let asked = event("r1", now(), Request::PurchaseAsked(asked));
+        let (mut rows, mut keys) = (Rows::default(), Keys::default());
+        Accept::default().keys(&asked, &rows, &mut keys).unwrap();
+        keys.iter().for_each(|(table, wanted)| rows.fill(table, wanted, Vec::new()));
+        let input = stage::Input::Requests(vec![asked]);
+        let derived = stage::derive(&Accept::default(), &place, input, rows, stage::Pinning::Recorded);
+        assert!(matches!(derived, Err(Broken::Rule(_))), "{offers} offers");
+    }
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let day = prop::sample::select(vec!["2010-11-20", "2010-11-30", "2010-12-01", "2010-12-02", "2010-12-03"]);
+    let rate = prop::sample::select(vec!["EUR/GBP 0.848", "EUR/GBP 0.5", "GBP/EUR 1.2", "EUR/USD 1.31", "USD/GBP 0.7"]);
+    let sku = || prop::sample::select(vec!["A", "B", "C"]);
+    let unit_price = prop::sample::select(vec!["1 GBP", "39.75 GBP", "0.005 GBP", "2 EUR", "1000000000 USD"]);
+    let request = (0..12_u8, 1..3_u32, prop::collection::vec(sku(), 1..3), prop::sample::select(vec!["EUR", "GBP", "USD"]));
+    prop_oneof![
+        1 => (day, rate).prop_map(|(day, rate)| rates(day, rate)),
+        2 => (sku(), unit_price).prop_map(|(sku, price)| offer(sku, price)),
+        6 => request.prop_map(|(id, pieces, skus, pay_in)| {
+            let lines: Vec<_> = skus.iter().map(|sku| format!("{pieces} {sku}")).collect();
+            let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+            buy_of(&format!("r{id}"), &format!("c{}", id % 4), &lines, pay_in)
+        }),
+    ]
+}
+
+fn in_order_of_requests(mut facts: Vec<Event<Fact>>) -> Vec<(RequestId, Fact)> {
+    facts.sort_by(|a, b| a.cause.request_id.cmp(&b.cause.request_id));
+    facts.into_iter().map(|event| (event.cause.request_id, event.fact)).collect()
+}
+
+proptest! {
+    #[test]
+    fn batches_change_nothing_and_deriving_again_gives_the_same_bytes(
+        steps in prop::collection::vec(any_step(), 0..60),
+        sizes in prop::collection::vec(1..9_usize, 1..5),
+    ) {
+        let (alone, cut) = (run(&steps, &[1]), run(&steps, &sizes));
+        prop_assert_eq!(&cut.answers, &alone.answers);
+        prop_assert_eq!(cut.purchases(), alone.purchases());
+        prop_assert_eq!(cut.bench.rows::<OfferRow>().unwrap(), alone.bench.rows::<OfferRow>().unwrap());
+        let said = |ran: &Ran| in_order_of_requests(ran.bench.said(&PURCHASES).unwrap());
+        prop_assert_eq!(said(&cut), said(&alone));
+        prop_assert_eq!(said(&cut).len(), cut.purchases().len());
+        prop_assert_eq!(&cut.bench.again(cut.learned).unwrap(), cut.bench.state());
+    }
+}

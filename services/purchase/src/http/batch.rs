@@ -1,0 +1,99 @@
+//! `POST /purchases/batch`: many purchases, one commit. One bad line harms no other.
+
+use actix_web::web::{self, Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use contracts::{BatchAnswer, NumberedPurchaseRequest, Purchase};
+use serde_json::value::to_raw_value;
+use stage::Event;
+use ::web::{NDJSON, Prefer, Problem};
+
+use super::{PURCHASE_BYTES_MAX, Purchases, asked, purchase_of};
+use crate::accept::{PurchaseRow, Request};
+
+/// Requests of a batch at most.
+const REQUESTS_MAX: usize = 1_000;
+/// Bytes of a batch at most.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// A line that could not be taken, and the id it came under if that could be read.
+struct Refused {
+    request_id: Option<String>,
+    problem: Problem,
+}
+
+/// Answers each line as the request alone would have been, in the same order.
+pub async fn post(
+    purchases: Data<Purchases>,
+    request: HttpRequest,
+    prefer: Prefer,
+    trace: ::web::Traceparent,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let body = ::web::ndjson_body(&request, payload, BATCH_BYTES_MAX).await?;
+    let lines = read(&body, &trace)?;
+    let events: Vec<_> = lines.iter().filter_map(|line| line.as_ref().ok()).cloned().collect();
+    let mut answers = if events.is_empty() {
+        Vec::new().into_iter()
+    } else {
+        purchases.ask(events, body.len()).await?.into_iter()
+    };
+    let mut taken = Vec::new();
+    let mut places: Vec<Result<(), Refused>> = Vec::with_capacity(lines.len());
+    for line in lines {
+        let row = line.and_then(|event| row(event, answers.next()));
+        places.push(row.map(|row| taken.push(row)));
+    }
+    let mut shown = purchases.show(taken, prefer.wait).await?.into_iter();
+    let mut answer = Vec::with_capacity(body.len() * 2);
+    for place in places {
+        let line = match place {
+            Ok(()) => shown.next().map(accepted),
+            Err(refused) => Some(problem(refused)),
+        };
+        if let Some(line) = line {
+            serde_json::to_writer(&mut answer, &line).map_err(|error| Problem::internal(&error))?;
+            answer.push(b'\n');
+        }
+    }
+    Ok(prefer.applied(HttpResponse::Ok().content_type(NDJSON).body(Bytes::from(answer))))
+}
+
+fn read(body: &[u8], trace: &::web::Traceparent) -> Result<Vec<Result<Event<Request>, Refused>>, Problem> {
+    let line = |(number, line): (usize, &[u8])| {
+        if line.len() > PURCHASE_BYTES_MAX {
+            let problem = Problem::too_large(PURCHASE_BYTES_MAX, "bytes").at_line(number);
+            return Err(Refused { request_id: None, problem });
+        }
+        let parsed = ::web::parse::<NumberedPurchaseRequest>(line);
+        let parsed = parsed.map_err(|problem| Refused { request_id: id_of(line), problem: problem.at_line(number) })?;
+        let (request_id, request) = parsed.split();
+        Ok(asked(request_id, request, trace))
+    };
+    Ok(::web::ndjson(body, REQUESTS_MAX)?.map(line).collect())
+}
+
+/// The id of a line that has another fault, so that the client can tell which it was.
+fn id_of(line: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Id {
+        request_id: String,
+    }
+    let id = serde_json::from_slice::<Id>(line).ok()?.request_id;
+    contracts::request_id(&id).ok().map(|id| id.0)
+}
+
+fn row(event: Event<Request>, answer: Option<crate::accept::Answer>) -> Result<PurchaseRow, Refused> {
+    let row = answer.map_or_else(|| Err(super::stopped()), purchase_of);
+    row.map_err(|problem| Refused { request_id: Some(event.cause.request_id.0), problem })
+}
+
+fn accepted(purchase: Purchase) -> BatchAnswer<Purchase> {
+    let http_status = if purchase.status.is_outcome() { 201 } else { 202 };
+    BatchAnswer { request_id: Some(purchase.request_id.0.clone()), http_status, purchase: Some(purchase), problem: None }
+}
+
+fn problem(refused: Refused) -> BatchAnswer<Purchase> {
+    let Refused { request_id, problem } = refused;
+    let http_status = problem.status.as_u16();
+    BatchAnswer { request_id, http_status, purchase: None, problem: to_raw_value(&problem).ok() }
+}

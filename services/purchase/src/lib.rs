@@ -1,0 +1,11 @@
+//! The purchase service. It prices with its own copy of the rates, and says what was bought; whoever
+//! has to act on that listens.
+
+pub mod accept;
+pub mod copy_rates;
+mod http;
+mod service;
+pub mod settle;
+mod shown;
+
+pub use service::{SERVICE, start, tables};

@@ -1,0 +1,85 @@
+use contracts::PaymentPosted;
+use proptest::prelude::*;
+use stage::testing::{Bench, cut, event};
+use stage::{Partition, PartitionCount};
+
+use super::*;
+
+fn posted(purchase: &str) -> Event<Fact> {
+    let fact = PaymentPosted { purchase: RequestId(purchase.to_owned()) };
+    event(purchase, chrono::DateTime::UNIX_EPOCH, Fact::PaymentPosted(fact))
+}
+
+fn settle() -> Bench<Settle> {
+    Bench::new(Settle, Partition(1), PartitionCount::new(2).unwrap())
+}
+
+/// Expects the outcomes `purchase status partition/batch`, or the table that refuses a second one.
+fn check(batches: &[&[&str]], expected: Result<&[&str], &str>) {
+    let mut bench = settle();
+    let hear = |purchases: &&[&str]| {
+        let facts: Vec<_> = purchases.iter().map(|purchase| posted(purchase)).collect();
+        bench.hear(&OUTCOMES, &facts).map(|_| ())
+    };
+    let refused = batches.iter().try_for_each(hear).map_err(|broken| match broken {
+        Broken::Exists { table, .. } => table,
+        other => panic!("{other}"),
+    });
+    let rows = bench.rows::<OutcomeRow>().unwrap();
+    let shown: Vec<_> = rows.iter().map(|r| format!("{} {} {}/{}", r.purchase, r.status, r.partition, r.batch)).collect();
+    assert_eq!(refused.map(|()| shown), expected.map(|rows| rows.iter().map(ToString::to_string).collect()));
+    assert_eq!(bench.again(Settle).unwrap(), *bench.state());
+    assert!(bench.state().frames.is_empty());
+}
+
+#[test]
+fn a_payment_settles_its_purchase() {
+    check(&[&["r1"]], Ok(&["r1 settled 1/1"]));
+    check(&[&["r2", "r1"], &["r3"]], Ok(&["r1 settled 1/1", "r2 settled 1/1", "r3 settled 1/2"]));
+}
+
+#[test]
+fn a_second_outcome_is_refused_whatever_the_batch() {
+    check(&[&["r1", "r1"]], Err("outcomes"));
+    check(&[&["r1"], &["r1"]], Err("outcomes"));
+}
+
+#[test]
+fn nothing_is_kept_of_a_batch_that_is_refused() {
+    let mut bench = settle();
+    bench.hear(&OUTCOMES, &[posted("r1")]).unwrap();
+    assert!(bench.hear(&OUTCOMES, &[posted("r2"), posted("r1")]).is_err());
+    assert_eq!((bench.rows::<OutcomeRow>().unwrap().len(), bench.state().records.len()), (1, 1));
+}
+
+proptest! {
+    #[test]
+    fn each_payment_is_settled_once_however_often_it_is_delivered(
+        count in 1..40_usize,
+        frames in prop::collection::vec(1..5_usize, 1..4),
+        batches in prop::collection::vec(1..5_usize, 1..4),
+        back in prop::collection::vec(0..4_usize, 1..5),
+    ) {
+        let producer = stage::Producer::new("post", Partition(0));
+        let (mut said, mut previous) = (Vec::new(), stage::Hash::ZERO);
+        let facts = (0..count).map(|number| posted(&format!("r{number:02}"))).collect();
+        for (seq, facts) in (1..).zip(cut::<Event<Fact>>(facts, &frames)) {
+            let body = stage::write_events(&facts, &producer).unwrap();
+            let target = OUTCOMES.target(Partition(1));
+            let frame = stage::Frame::seal(producer.clone(), target, stage::Seq(seq), previous, facts.len(), body);
+            previous = frame.hash;
+            said.push(frame);
+        }
+        let mut bench = settle();
+        let (mut next, mut back) = (0, back.iter().copied().cycle());
+        for batch in cut(said.clone(), &batches) {
+            // Frames read before come again.
+            let from = usize::saturating_sub(next, back.next().unwrap_or_default());
+            next += batch.len();
+            bench.read(said[from..next].to_vec()).unwrap();
+        }
+        let settled = bench.rows::<OutcomeRow>().unwrap();
+        prop_assert_eq!(settled.len(), count);
+        prop_assert_eq!(&bench.again(Settle).unwrap(), bench.state());
+    }
+}

@@ -1,0 +1,40 @@
+//! `unbundled`: all services in one process, and the operator's commands.
+
+mod data;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Chapter 12 of Designing Data-Intensive Applications as a running system.
+#[derive(Parser)]
+#[command(name = "unbundled", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run all services in this process, on one data folder.
+    Run(run::RunArguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = telemetry::init(telemetry::LogFormat::Auto) {
+        return failed(&error);
+    }
+    let system = actix_web::rt::System::new();
+    let result = match arguments.command {
+        Command::Run(arguments) => system.block_on(run::run(arguments)),
+    };
+    result.unwrap_or_else(|error| failed(error.as_ref()))
+}
+
+/// One line that says what is wrong.
+fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("error: {}", telemetry::chain(error));
+    ExitCode::FAILURE
+}

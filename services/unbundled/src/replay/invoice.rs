@@ -1,0 +1,66 @@
+//! One sale invoice is one purchase.
+
+use chrono::{DateTime, Utc};
+use contracts::{CustomerId, LineRequest, NumberedPurchaseRequest};
+use money::Currency;
+use stage::RequestId;
+
+use super::country::currency_of;
+use super::file::FileError;
+use super::london::in_london;
+use super::row::{Row, Sold};
+
+/// A sale invoice of the file, as it is sent.
+#[derive(Debug)]
+pub struct Invoice {
+    /// The file's number of it.
+    pub number: String,
+    /// Its id as a request, a function of its number: sent again, it is the same request.
+    pub request_id: RequestId,
+    /// Who bought; who has no number is a guest of their own on each invoice.
+    pub customer: CustomerId,
+    /// What they pay in.
+    pub pay_in: Currency,
+    /// When, by its first line.
+    pub occurred_at: DateTime<Utc>,
+    /// The lines that are sent.
+    pub lines: Vec<LineRequest>,
+    /// What they come to, in millionths of a pound.
+    pub millionths: i128,
+}
+
+impl Invoice {
+    /// The invoice that this line begins; all invoices are paid in `pay_in`, or else each in its country's currency.
+    ///
+    /// # Errors
+    /// [`FileError::Value`] when the invoice's number or the customer's is not such as can be sent.
+    pub fn begin(row: &Row<'_>, pay_in: Option<Currency>) -> Result<Self, FileError> {
+        let request_id = contracts::request_id(&format!("retail-{}", row.invoice));
+        let customer = match row.customer_id {
+            "" => format!("guest-{}", row.invoice),
+            known => known.to_owned(),
+        };
+        Ok(Self {
+            number: row.invoice.to_owned(),
+            request_id: request_id.map_err(|error| row.wrong("invoice", row.invoice, &error))?,
+            customer: CustomerId::try_from(customer)
+                .map_err(|error| row.wrong("customer_id", row.customer_id, &error))?,
+            pay_in: pay_in.unwrap_or_else(|| currency_of(row.country)),
+            occurred_at: in_london(row.invoiced_at),
+            lines: Vec::new(),
+            millionths: 0,
+        })
+    }
+
+    /// Adds a line.
+    pub fn add(&mut self, sold: Sold) {
+        self.millionths += sold.millionths;
+        self.lines.push(sold.request);
+    }
+
+    /// What is sent.
+    pub fn into_request(self) -> NumberedPurchaseRequest {
+        let Self { request_id, customer, pay_in, lines, occurred_at, .. } = self;
+        NumberedPurchaseRequest { request_id, customer, pay_in, lines, occurred_at: Some(occurred_at) }
+    }
+}

@@ -1,0 +1,45 @@
+//! The offers the purchases need, each with an open price: the year has several prices for nearly everything.
+
+use std::collections::BTreeMap;
+
+use contracts::{Constraint, Offer, OfferTerms, Sku};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use money::UnitPrice;
+
+use super::IN_FLIGHT;
+use super::service::{Service, ServiceError};
+
+/// Makes sure that everything in `wanted` is offered, and says how many offers had to be set. One that serves is left
+/// as it is: running again changes nothing.
+///
+/// # Errors
+/// [`ServiceError`].
+pub async fn set(purchase: &Service, wanted: &BTreeMap<Sku, UnitPrice>) -> Result<u64, ServiceError> {
+    stream::iter(wanted)
+        .map(|(sku, price)| set_one(purchase, sku, *price))
+        .buffer_unordered(IN_FLIGHT)
+        .try_fold(0, async |count, set| Ok(count + set))
+        .await
+}
+
+async fn set_one(purchase: &Service, sku: &Sku, price: UnitPrice) -> Result<u64, ServiceError> {
+    let path = format!("/offers/{}", web::segment::encode(sku.as_str()));
+    let there = purchase.get::<Offer>(&path).await?;
+    if there.is_some_and(|offer| serves(&offer.terms, price)) {
+        return Ok(0);
+    }
+    let terms = OfferTerms {
+        price,
+        capacity: None,
+        constraint: Constraint::Loose,
+        overbooking_percent: 0,
+        voucher_percent: 0,
+        open_price: true,
+    };
+    let json = serde_json::to_vec(&terms).map_err(|error| purchase.strange(&path, &error.to_string()))?;
+    purchase.put(&path, &json).await.map(|()| 1)
+}
+
+fn serves(terms: &OfferTerms, price: UnitPrice) -> bool {
+    terms.open_price && terms.capacity.is_none() && terms.price.currency() == price.currency()
+}

@@ -1,0 +1,96 @@
+//! Waiting until every purchase has its outcome and every posting is in the books.
+
+use std::time::{Duration, Instant};
+
+use contracts::{PurchaseId, TrialBalance, TrialLine};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::IN_FLIGHT;
+use super::sending::{Answer, Taken};
+use super::service::{Service, ServiceError};
+
+/// So long nothing may move before waiting ends.
+const STILL_MAX: Duration = Duration::from_secs(60);
+
+/// A pause between two rounds: short against what a purchase takes to settle under load.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Why waiting ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// Nothing moved any more.
+    #[error("{waiting} purchases have no outcome, {first} first, and for {} s none came", STILL_MAX.as_secs())]
+    Stuck {
+        /// So many are waiting.
+        waiting: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// A purchase that had been taken is gone.
+    #[error("{request_id} was taken, and is not there any more")]
+    Lost {
+        /// Which.
+        request_id: String,
+    },
+    /// The service is away, or refuses.
+    #[error("stopped while waiting for outcomes; run it again to go on: nothing is done twice")]
+    Service(#[from] ServiceError),
+}
+
+/// Asks for every purchase until it has its outcome.
+///
+/// # Errors
+/// [`SettleError`].
+pub async fn outcomes(purchase: &Service, all: &mut [Taken]) -> Result<(), SettleError> {
+    let mut still_since = Instant::now();
+    loop {
+        let mut waiting: Vec<_> = all.iter_mut().filter(|taken| !taken.answer.status.is_outcome()).collect();
+        let Some(first) = waiting.first().map(|taken| taken.asked.request_id.to_string()) else { return Ok(()) };
+        let count = waiting.len();
+        let settled = round(purchase, &mut waiting).await?;
+        if settled > 0 {
+            still_since = Instant::now();
+        } else if still_since.elapsed() > STILL_MAX {
+            return Err(SettleError::Stuck { waiting: count, first });
+        }
+        if settled < count {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Asks for each once, and says how many have an outcome now.
+async fn round(purchase: &Service, waiting: &mut [&mut Taken]) -> Result<usize, SettleError> {
+    stream::iter(waiting)
+        .map(|taken| async move {
+            let path = format!("/purchases/{}", PurchaseId::of(&taken.asked.request_id));
+            let lost = || SettleError::Lost { request_id: taken.asked.request_id.to_string() };
+            taken.answer = purchase.get::<Answer>(&path).await?.ok_or_else(lost)?;
+            Ok(usize::from(taken.answer.status.is_outcome()))
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .try_fold(0, async |count, settled| Ok(count + settled))
+        .await
+}
+
+/// Waits until nothing is in transit in the ledger, and says what the books are then; as they are when they do not add up,
+/// or do not come to rest within a minute after the last outcome.
+///
+/// # Errors
+/// [`ServiceError`].
+pub async fn quiet_books(ledger: &Service) -> Result<TrialBalance, ServiceError> {
+    let began = Instant::now();
+    loop {
+        let books: TrialBalance = ledger.get("/trial-balance").await?.unwrap_or_default();
+        let adds_up = books.values().all(|line| line.difference.is_zero());
+        if !adds_up || books.values().all(is_quiet) || began.elapsed() > STILL_MAX {
+            return Ok(books);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether nothing is in transit.
+pub fn is_quiet(line: &TrialLine) -> bool {
+    line.in_transit_debits.is_zero() && line.in_transit_credits.is_zero()
+}

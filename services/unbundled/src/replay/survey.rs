@@ -1,0 +1,170 @@
+//! The first time through the file: is it whole, what is in it, which offers does it need? Nothing is sent before.
+
+use std::collections::{BTreeMap, HashMap};
+
+use contracts::Sku;
+use csv::StringRecord;
+use money::{Currency, UnitPrice};
+use serde::Serialize;
+
+use super::file::{FileError, Lines};
+use super::invoice::Invoice;
+use super::row::{Kind, Row, Unsent};
+
+/// The lines of a purchase at most, as the service takes them.
+const LINES_MAX: u32 = 2_000;
+
+/// An invoice ends at most so many lines after it began: what is between is held in memory. In the real year one invoice
+/// is interrupted, by two lines.
+const SPAN_MAX: u64 = 20_000;
+
+/// Why an invoice is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnsentInvoice {
+    /// It is a cancellation.
+    Cancellation,
+    /// It is an adjustment.
+    Adjustment,
+    /// It is a sale of which no line is sent.
+    NoLineLeft,
+}
+
+/// What is read, and what is not sent of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts<R: Ord> {
+    /// All.
+    pub read: u64,
+    /// Sent.
+    pub sent: u64,
+    /// Not sent, by reason.
+    pub skipped: BTreeMap<R, u64>,
+}
+
+/// What is in the file.
+#[derive(Debug)]
+pub struct Survey {
+    /// Its lines.
+    pub lines: Counts<Unsent>,
+    /// Its invoices.
+    pub invoices: Counts<UnsentInvoice>,
+    /// What is sold, each for the price it was first sold for.
+    pub offers: BTreeMap<Sku, UnitPrice>,
+    /// The line on which each sale invoice ends.
+    pub last_line: HashMap<String, u64>,
+}
+
+/// An invoice as far as it has been read.
+struct Seen {
+    kind: Kind,
+    customer_id: String,
+    country: String,
+    first_line: u64,
+    last_line: u64,
+    sent: u32,
+}
+
+impl Survey {
+    /// Reads all lines.
+    ///
+    /// # Errors
+    /// [`FileError`], of the first line that something is wrong with.
+    pub fn of(mut lines: Lines) -> Result<Self, FileError> {
+        let mut invoices = HashMap::<String, Seen>::new();
+        let mut offers = BTreeMap::new();
+        let mut counts = Counts { read: 0, sent: 0, skipped: BTreeMap::new() };
+        let (mut record, mut newest) = (StringRecord::new(), 0);
+        while let Some(line) = lines.next(&mut record)? {
+            let row = Row::read(line, &record)?;
+            newest = in_order(&row, newest)?;
+            let seen = match invoices.get_mut(row.invoice) {
+                Some(seen) => goes_on(seen, &row)?,
+                None => invoices.entry(row.invoice.to_owned()).or_insert(begins(&row)?),
+            };
+            counts.read += 1;
+            match row.sold()? {
+                Err(reason) => *counts.skipped.entry(reason).or_default() += 1,
+                Ok(sold) => {
+                    counts.sent += 1;
+                    one_more(seen, &row)?;
+                    offers.entry(sold.request.sku).or_insert(sold.unit_price);
+                }
+            }
+        }
+        let last_line = |(number, seen): (String, Seen)| (seen.kind == Kind::Sale).then_some((number, seen.last_line));
+        Ok(Self {
+            lines: counts,
+            invoices: invoice_counts(&invoices),
+            offers,
+            last_line: invoices.into_iter().filter_map(last_line).collect(),
+        })
+    }
+}
+
+fn in_order(row: &Row<'_>, newest: u64) -> Result<u64, FileError> {
+    if row.number > newest {
+        return Ok(row.number);
+    }
+    let why = format!("does not come after {newest}: a line stands here twice, or elsewhere");
+    Err(FileError::Value { line: row.line, column: "line", found: row.number.to_string(), why })
+}
+
+fn begins(row: &Row<'_>) -> Result<Seen, FileError> {
+    if row.kind == Kind::Sale {
+        // For what it refuses: in the second pass nothing may be wrong any more.
+        Invoice::begin(row, Some(Currency::GBP))?;
+    }
+    Ok(Seen {
+        kind: row.kind,
+        customer_id: row.customer_id.to_owned(),
+        country: row.country.to_owned(),
+        first_line: row.line,
+        last_line: row.line,
+        sent: 0,
+    })
+}
+
+fn goes_on<'a>(seen: &'a mut Seen, row: &Row<'_>) -> Result<&'a mut Seen, FileError> {
+    let begun = format!("than on line {}", seen.first_line);
+    if seen.kind != row.kind {
+        return Err(torn(row, format!("is of another kind {begun}")));
+    }
+    if seen.customer_id != row.customer_id || seen.country != row.country {
+        return Err(torn(row, format!("is of another customer or country {begun}")));
+    }
+    if row.line - seen.first_line > SPAN_MAX {
+        return Err(torn(row, format!("goes on more than {SPAN_MAX} lines after line {}", seen.first_line)));
+    }
+    seen.last_line = row.line;
+    Ok(seen)
+}
+
+fn one_more(seen: &mut Seen, row: &Row<'_>) -> Result<(), FileError> {
+    seen.sent += 1;
+    if seen.sent > LINES_MAX {
+        return Err(torn(row, format!("has more than {LINES_MAX} lines, which is the most a purchase may have")));
+    }
+    Ok(())
+}
+
+fn torn(row: &Row<'_>, why: String) -> FileError {
+    FileError::Invoice { line: row.line, invoice: row.invoice.to_owned(), why }
+}
+
+fn invoice_counts(invoices: &HashMap<String, Seen>) -> Counts<UnsentInvoice> {
+    let mut counts = Counts { read: 0, sent: 0, skipped: BTreeMap::new() };
+    for seen in invoices.values() {
+        counts.read += 1;
+        let reason = match seen.kind {
+            Kind::Sale if seen.sent > 0 => {
+                counts.sent += 1;
+                continue;
+            }
+            Kind::Sale => UnsentInvoice::NoLineLeft,
+            Kind::Cancellation => UnsentInvoice::Cancellation,
+            Kind::Adjustment => UnsentInvoice::Adjustment,
+        };
+        *counts.skipped.entry(reason).or_default() += 1;
+    }
+    counts
+}

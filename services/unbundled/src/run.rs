@@ -1,0 +1,150 @@
+//! `unbundled run`: all services in one process.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use dataflow::{Bells, Carrier};
+use tokio::signal::unix::{SignalKind, signal};
+use web::Running;
+
+use crate::data::DataFolder;
+
+/// Threads that answer HTTP, per service.
+const WORKERS: usize = 2;
+/// How long the services may take to get ready before that is reported.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often to look whether they are.
+const READY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What can be set.
+#[derive(Args)]
+pub struct RunArguments {
+    /// Where to keep the data.
+    #[arg(long, value_name = "DIR", default_value = ".unbundled", env = "UNBUNDLED_FOLDER")]
+    data: PathBuf,
+    /// Keep the data in a temporary folder and delete it at the end.
+    #[arg(long, conflicts_with = "data")]
+    ephemeral: bool,
+    /// The port of exchange-rate; purchase and ledger take the next two. 0: any that are free.
+    #[arg(long, value_name = "PORT", default_value_t = 8081)]
+    base_port: u16,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// How many partitions the streams of a new data folder get.
+    #[arg(long, value_name = "COUNT")]
+    partitions: Option<u16>,
+}
+
+/// Runs until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let temporary = if arguments.ephemeral { Some(tempfile::tempdir().context("no temporary folder")?) } else { None };
+    let path = temporary.as_ref().map_or(arguments.data.as_path(), |folder| folder.path());
+    let mut listeners = Vec::new();
+    for offset in 0..3 {
+        listeners.push(web::bind(SocketAddr::new(arguments.bind, port(arguments.base_port, offset)?))?);
+    }
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let folder = DataFolder::take(path)?;
+    let partitions = folder.partitions(arguments.partitions).await?;
+    let stores = folder.open(partitions).await?;
+    let carrier = Carrier::Journals(stores.clone(), Bells::default());
+    let mut services = Vec::new();
+    for (listener, (name, store)) in listeners.into_iter().zip(in_order(&stores)) {
+        let (store, carrier) = (store.clone(), carrier.clone());
+        services.push(match name {
+            exchange_rate::SERVICE => exchange_rate::start(store, carrier, listener, WORKERS).await?,
+            purchase::SERVICE => purchase::start(store, carrier, listener, WORKERS).await?,
+            _ => ledger::start(store, carrier, listener, WORKERS).await?,
+        });
+    }
+    let stopped = tokio::select! {
+        ready = ready(&services) => ready.map(|()| false),
+        _ = interrupted.recv() => Ok(true),
+        _ = terminated.recv() => Ok(true),
+    };
+    if let Ok(false) = stopped {
+        let folder = if arguments.ephemeral { "a temporary folder".to_owned() } else { path.display().to_string() };
+        print!("{}", banner(&services, &folder, started.elapsed()));
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    }
+    Running::stop(services).await;
+    stopped?;
+    println!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn port(base: u16, offset: u16) -> anyhow::Result<u16> {
+    if base == 0 {
+        return Ok(0);
+    }
+    base.checked_add(offset).with_context(|| format!("--base-port {base} leaves no room for three ports"))
+}
+
+/// The stores in the order of the ports.
+fn in_order<'a>(
+    stores: &'a std::collections::BTreeMap<&'static str, dataflow::Store>,
+) -> impl Iterator<Item = (&'static str, &'a dataflow::Store)> {
+    crate::data::services().into_iter().filter_map(|(name, _)| Some((name, stores.get(name)?)))
+}
+
+async fn ready(services: &[Running]) -> anyhow::Result<()> {
+    let started = Instant::now();
+    loop {
+        let missing: Vec<_> = services.iter().flat_map(|service| service.readiness().missing()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if started.elapsed() > READY_TIMEOUT {
+            let reasons: Vec<_> = missing.into_iter().map(|(_, why)| why).collect();
+            bail!("not ready after {} s: {}", READY_TIMEOUT.as_secs(), reasons.join("; "));
+        }
+        tokio::time::sleep(READY_INTERVAL).await;
+    }
+}
+
+/// Where everything is, and three things to try.
+fn banner(services: &[Running], folder: &str, took: Duration) -> String {
+    let address = |name: &str| {
+        let service = services.iter().find(|service| service.name() == name);
+        service.map_or_else(String::new, |service| format!("http://{}", service.address()))
+    };
+    let (rates, purchase, ledger) =
+        (address(exchange_rate::SERVICE), address(purchase::SERVICE), address(ledger::SERVICE));
+    format!(
+        r#"Unbundled is ready after {took:.1?}; its data is in {folder}.
+
+  exchange-rate  {rates}
+  purchase       {purchase}
+  ledger         {ledger}
+
+Three things to try, in another terminal:
+
+  1. Offer something for 15.30 pounds.
+     curl -X PUT {purchase}/offers/lantern -H 'Content-Type: application/json' \
+       -d '{{"price":{{"amount":"15.30","currency":"GBP"}}}}'
+
+  2. Buy three of them in euros, and wait until it is settled. Send it again: it stays one purchase.
+     curl -X POST {purchase}/purchases -H 'Content-Type: application/json' \
+       -H 'Idempotency-Key: my-first' -H 'Prefer: wait=5' \
+       -d '{{"customer":"alice","pay_in":"EUR","lines":[{{"sku":"lantern","quantity":3}}],"occurred_at":"2026-10-30T12:00:00Z"}}'
+
+  3. See that the books balance in both currencies.
+     curl {ledger}/trial-balance
+
+Ctrl-C stops it; started again, it goes on where it was.
+"#
+    )
+}

@@ -1,0 +1,229 @@
+//! Names of things: 1 to 64 printable ASCII characters, spaces inside allowed, case-sensitive.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use stage::{Key, RequestId};
+
+/// Longest name of a sku, customer or account handle, in characters.
+const NAME_MAX: usize = 64;
+/// What stands before the customer's name in the name of their account.
+const CUSTOMER: &str = "customer:";
+
+/// A text that is no name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    /// Too short or too long.
+    #[error("{0} characters; 1 to {1} are allowed")]
+    Length(usize, usize),
+    /// A character that is not allowed.
+    #[error("character {0} is not printable ASCII")]
+    Character(usize),
+    /// Spaces are allowed inside only.
+    #[error("begins or ends with a space")]
+    Space,
+    /// Not the id of a purchase.
+    #[error("not an id of a purchase")]
+    Id,
+}
+
+fn check(text: &str, first: u8, longest: usize) -> Result<(), InvalidName> {
+    let characters = text.chars().count();
+    if !(1..=longest).contains(&characters) {
+        return Err(InvalidName::Length(characters, longest));
+    }
+    if let Some(at) = text.chars().position(|c| !c.is_ascii() || !(first..=0x7E).contains(&(c as u8))) {
+        return Err(InvalidName::Character(at + 1));
+    }
+    if text.starts_with(' ') || text.ends_with(' ') {
+        return Err(InvalidName::Space);
+    }
+    Ok(())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $longest:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        // Invariant: 1 to 64 printable ASCII characters (a prefix of our own comes on top).
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                check(&text, b' ', $longest)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::try_from(text.to_owned())
+            }
+        }
+    };
+}
+
+name!(
+    /// What is sold: a stock keeping unit.
+    Sku,
+    NAME_MAX
+);
+name!(
+    /// Who buys.
+    CustomerId,
+    NAME_MAX
+);
+name!(
+    /// An account of the ledger: `customer:{id}`, or one of the house's.
+    AccountId,
+    NAME_MAX + CUSTOMER.len()
+);
+
+impl AccountId {
+    /// The account that stands for what the customer's card would pay.
+    pub fn of_customer(customer: &CustomerId) -> Self {
+        Self(format!("{CUSTOMER}{customer}"))
+    }
+
+    /// The seller's account.
+    pub fn merchant() -> Self {
+        Self("merchant".to_owned())
+    }
+
+    /// Where currencies are exchanged: it takes the one and gives the other.
+    pub fn fx() -> Self {
+        Self("fx".to_owned())
+    }
+
+    /// What decides the account's partition.
+    pub fn key(&self) -> Key {
+        Key(self.0.clone())
+    }
+}
+
+/// A purchase: its request id, written so that it can stand in a path as it is. Characters other than
+/// letters, digits, `-`, `_` and inner dots become `~` and two hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct PurchaseId(String);
+
+impl PurchaseId {
+    /// The purchase that this request asks for.
+    pub fn of(request: &RequestId) -> Self {
+        let dots_only = request.0.bytes().all(|byte| byte == b'.');
+        let escape = |byte: u8| match byte {
+            b'.' if dots_only => "~2E".to_owned(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+            _ => format!("~{byte:02X}"),
+        };
+        Self(request.0.bytes().map(escape).collect())
+    }
+
+    /// The request that asked for it.
+    pub fn request_id(&self) -> RequestId {
+        let mut parts = self.0.split('~');
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (code, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+            text.extend(u8::from_str_radix(code, 16).map(char::from));
+            text.push_str(rest);
+        }
+        RequestId(text)
+    }
+}
+
+impl fmt::Display for PurchaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<PurchaseId> for String {
+    fn from(id: PurchaseId) -> Self {
+        id.0
+    }
+}
+
+impl TryFrom<String> for PurchaseId {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        let id = Self(text);
+        let request = request_id(&id.request_id().0).map_err(|_| InvalidName::Id)?;
+        if Self::of(&request) == id { Ok(id) } else { Err(InvalidName::Id) }
+    }
+}
+
+impl FromStr for PurchaseId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+/// Reads a client's id of a request: 1 to 64 characters of ASCII 0x21 to 0x7E.
+///
+/// # Errors
+/// [`InvalidName`].
+pub fn request_id(text: &str) -> Result<RequestId, InvalidName> {
+    check(text, 0x21, NAME_MAX)?;
+    Ok(RequestId(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_printable_ascii() {
+        assert!("POST".parse::<Sku>().is_ok() && "gift 1/2 %".parse::<Sku>().is_ok());
+        assert_eq!("".parse::<Sku>(), Err(InvalidName::Length(0, 64)));
+        assert_eq!("x".repeat(65).parse::<Sku>(), Err(InvalidName::Length(65, 64)));
+        assert_eq!("caf\u{e9}".parse::<Sku>(), Err(InvalidName::Character(4)));
+        assert_eq!(" a".parse::<Sku>(), Err(InvalidName::Space));
+        assert_eq!(request_id("a b"), Err(InvalidName::Character(2)));
+    }
+
+    #[test]
+    fn an_id_is_its_request_id_made_fit_for_a_path() {
+        for (request, id) in [
+            ("retail-536365", "retail-536365"),
+            ("a/b?c#d%e~f", "a~2Fb~3Fc~23d~25e~7Ef"),
+            ("..", "~2E~2E"),
+            ("v1.2", "v1.2"),
+        ] {
+            let request = request_id(request).unwrap();
+            assert_eq!(PurchaseId::of(&request).to_string(), id);
+            assert_eq!(id.parse::<PurchaseId>().unwrap().request_id(), request);
+        }
+        for wrong in ["", "a b", "a~2f", "a~4", "~41", "..", "a/b"] {
+            assert!(wrong.parse::<PurchaseId>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The JSON of purchases.
+
+use chrono::{DateTime, Utc};
+use money::{Conversion, Currency, Money, Quantity, Source, UnitPrice};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use stage::RequestId;
+
+use crate::words::words;
+use crate::{CustomerId, PurchaseId, Sku};
+
+/// Lines of a purchase at most.
+const LINES_MAX: usize = 2_000;
+
+/// A wanted line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LineRequest {
+    /// What.
+    pub sku: Sku,
+    /// How many.
+    pub quantity: Quantity,
+    /// For how much each; only where the offer has an open price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_price: Option<UnitPrice>,
+}
+
+/// Body of `POST /purchases`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurchaseRequest {
+    /// Who buys.
+    pub customer: CustomerId,
+    /// The currency to pay in.
+    pub pay_in: Currency,
+    /// What is wanted: 1 to 2,000 lines.
+    #[serde(deserialize_with = "some_lines")]
+    pub lines: Vec<LineRequest>,
+    /// When it happened; none: when it comes in.
+    #[serde(default, deserialize_with = "in_microseconds", skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<DateTime<Utc>>,
+}
+
+/// A line of `POST /purchases/batch`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumberedPurchaseRequest {
+    /// The client's id, in the same space as `Idempotency-Key`.
+    #[serde(deserialize_with = "valid_request_id")]
+    pub request_id: RequestId,
+    /// Who buys.
+    pub customer: CustomerId,
+    /// The currency to pay in.
+    pub pay_in: Currency,
+    /// What is wanted: 1 to 2,000 lines.
+    #[serde(deserialize_with = "some_lines")]
+    pub lines: Vec<LineRequest>,
+    /// When it happened; none: when it comes in.
+    #[serde(default, deserialize_with = "in_microseconds", skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<DateTime<Utc>>,
+}
+
+impl NumberedPurchaseRequest {
+    /// The id, and the request as it would come alone.
+    pub fn split(self) -> (RequestId, PurchaseRequest) {
+        let Self { request_id, customer, pay_in, lines, occurred_at } = self;
+        (request_id, PurchaseRequest { customer, pay_in, lines, occurred_at })
+    }
+}
+
+fn some_lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequest>, D::Error> {
+    let lines = Vec::<LineRequest>::deserialize(deserializer)?;
+    if (1..=LINES_MAX).contains(&lines.len()) {
+        return Ok(lines);
+    }
+    Err(serde::de::Error::custom(format!("{} lines; a purchase has 1 to {LINES_MAX}", lines.len())))
+}
+
+fn in_microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let time = DateTime::parse_from_rfc3339(&text)
+        .map_err(|error| serde::de::Error::custom(format!("no time in the form of RFC 3339: {error}")))?;
+    Ok(DateTime::from_timestamp_micros(time.timestamp_micros()))
+}
+
+fn valid_request_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RequestId, D::Error> {
+    crate::request_id(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
+words!(
+    /// What has become of a purchase so far.
+    pub enum Status {
+        /// The price is fixed, and the customer is being charged.
+        Confirmed = "confirmed",
+        /// Charged. For good.
+        Settled = "settled",
+        /// Refused. For good.
+        Rejected = "rejected",
+    }
+);
+
+impl Status {
+    /// Whether it will never change again.
+    pub fn is_outcome(self) -> bool {
+        match self {
+            Status::Confirmed => false,
+            Status::Settled | Status::Rejected => true,
+        }
+    }
+}
+
+words!(
+    /// Why a purchase was refused.
+    pub enum ReasonCode {
+        /// Nobody offers that.
+        UnknownOffer = "unknown_offer",
+        /// A line names its own price, and the offer's is not open or in another currency.
+        PriceNotOpen = "price_not_open",
+        /// The lines are priced in several currencies.
+        MixedCurrencies = "mixed_currencies",
+        /// The total is beyond what one purchase may come to.
+        AmountTooLarge = "amount_too_large",
+        /// There was no rate at that time.
+        NoRate = "no_rate",
+        /// The newest rate at that time was too old.
+        StaleRate = "stale_rate",
+    }
+);
+
+/// Why, for programs and for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// For programs.
+    pub code: ReasonCode,
+    /// For people.
+    pub detail: String,
+}
+
+/// The rate a purchase was converted at, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownRate {
+    /// One unit of this
+    pub base: Currency,
+    /// is so many of this.
+    pub quote: Currency,
+    /// As published, or the quotient of published rates with 12 significant digits.
+    pub rate: String,
+    /// From when on it holds; of two, the older.
+    pub valid_from: DateTime<Utc>,
+    /// Who set it.
+    pub source: Source,
+}
+
+impl ShownRate {
+    /// How a conversion is shown; none without conversion.
+    pub fn of(conversion: &Conversion) -> Option<Self> {
+        let (base, quote) = conversion.pair()?;
+        let (valid_from, source) = (conversion.valid_from()?, conversion.source()?.clone());
+        Some(Self { base, quote, rate: conversion.shown_rate(), valid_from, source })
+    }
+}
+
+/// A step of a purchase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Milestone {
+    /// What it became.
+    pub status: Status,
+    /// When that was committed.
+    pub at: DateTime<Utc>,
+    /// Why, if there is something to say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<Reason>,
+}
+
+/// A purchase as `GET /purchases/{id}` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purchase {
+    /// Its id, a function of the request id.
+    pub id: PurchaseId,
+    /// The client's id of the request.
+    pub request_id: RequestId,
+    /// Who buys.
+    pub customer: CustomerId,
+    /// What has become of it so far.
+    pub status: Status,
+    /// Why it was refused.
+    pub reason: Option<Reason>,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// The currency to pay in.
+    pub pay_in: Currency,
+    /// What the seller gets; none when it was refused.
+    pub total: Option<Money>,
+    /// What the customer pays; none when it was refused.
+    pub charged: Option<Money>,
+    /// The rate in between; none without conversion.
+    pub rate: Option<ShownRate>,
+    /// What was wanted, each with its unit price if it has one.
+    pub lines: Vec<LineRequest>,
+    /// The steps so far.
+    pub history: Vec<Milestone>,
+}
+
+/// A line of the answer to `POST /purchases/batch`. Either a purchase or a problem.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BatchAnswer<P> {
+    /// The client's id, if the line could be read.
+    pub request_id: Option<String>,
+    /// What the request alone would have been answered.
+    pub http_status: u16,
+    /// The purchase.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub purchase: Option<P>,
+    /// The problem, as RFC 9457 has it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<Box<RawValue>>,
+}

@@ -1,0 +1,80 @@
+//! The JSON of exchange rates.
+
+use chrono::{DateTime, Utc};
+use money::Rate;
+use serde::{Deserialize, Serialize};
+
+use std::collections::BTreeMap;
+
+use money::{Currency, RateVersion, Source};
+use stage::{Flag, Integer, Json, Text, Time};
+
+use crate::{HistoryImported, RatesPublished, ShownRate};
+
+/// Rates by base and quote.
+pub type RatesByPair = BTreeMap<Currency, BTreeMap<Currency, Rate>>;
+
+stage::row! {
+    /// A version of the rates, as its owner and every copy keep it. Never changed.
+    pub struct RateRow: "rates" {
+        key {
+            /// 1, 2, 3 …
+            version: u64 => Integer,
+        }
+        value {
+            /// From when on.
+            valid_from: DateTime<Utc> => Time,
+            /// Who set them.
+            source: Source => Text,
+            /// Only those that are new or changed.
+            rates: RatesByPair => Json,
+            /// Whether the history is complete from this version on.
+            complete: bool => Flag,
+        }
+    }
+}
+
+impl RateRow {
+    /// Its version.
+    pub fn version(&self) -> RateVersion {
+        RateVersion(self.version)
+    }
+}
+
+impl From<&RatesPublished> for RateRow {
+    fn from(fact: &RatesPublished) -> Self {
+        let RatesPublished { version, valid_from, source, rates } = fact.clone();
+        Self { version: version.0, valid_from, source, rates, complete: false }
+    }
+}
+
+impl From<&HistoryImported> for RateRow {
+    fn from(fact: &HistoryImported) -> Self {
+        let HistoryImported { version, source, imported_at } = fact.clone();
+        Self { version: version.0, valid_from: imported_at, source, rates: BTreeMap::new(), complete: true }
+    }
+}
+
+/// Body of `PUT /rates/{base}/{quote}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RatePut {
+    /// Units of quote for one base.
+    pub rate: Rate,
+    /// From when on.
+    pub valid_from: DateTime<Utc>,
+}
+
+/// A rate as `GET /rates/{base}/{quote}` shows it.
+pub type Quote = ShownRate;
+
+/// What an import came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Rates in the file.
+    pub read: u64,
+    /// Of these, such as nobody had set for that day.
+    pub new: u64,
+    /// Of these, such as are what was set already. The others changed one.
+    pub unchanged: u64,
+}

@@ -1,0 +1,259 @@
+//! The audit: everything is derived again from what was recorded, and compared with what is stored.
+//!
+//! - **journal**: every frame a service has said, per producer and target: dense, chained, intact;
+//! - **replay**: the batch records of each partition, in order, through the same pure rule: the chain of
+//!   the records, what each read, the checkpoint and every frame it came to, byte for byte;
+//! - **tables**: at the end every row of every table;
+//! - **inventory**: nothing is there that no stage accounts for.
+//!
+//! What is found is named by its place. A partition, a table, a journal is left at its first wrong record;
+//! the others go on, and read what is stored in its stead. Nothing is ever changed, and nothing that is
+//! stored can make it panic. Memory: the derived rows of all services, and one batch.
+
+mod inventory;
+mod journal;
+mod replay;
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use stage::{Partition, Producer, Seq, Stage, Stream, Table, Target};
+
+use crate::{Inventory, Memory, Store, StoreError};
+
+use self::replay::Replay;
+
+/// Records, frames or rows read at a time.
+const PAGE: usize = 256;
+/// Bytes of frames read at a time.
+const PAGE_BYTES: usize = 8 << 20;
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// In whose store.
+    pub service: &'static str,
+    /// Where: `journal accept/0>purchases/1#17`, `batch post/0 12`, `table balances key (fx, EUR)`.
+    pub place: String,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.service, self.place, self.what)
+    }
+}
+
+/// What was derived again of one stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Whose stage.
+    pub service: &'static str,
+    /// Which.
+    pub stage: &'static str,
+    /// Its batch records.
+    pub batches: u64,
+    /// The facts and requests in them.
+    pub facts: u64,
+    /// The frames they came to.
+    pub frames: u64,
+    /// The rows compared.
+    pub rows: u64,
+    /// Frames said for it that it has not read: no fault.
+    pub unread: u64,
+}
+
+/// What an audit came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What was checked, in order.
+    pub checked: Vec<Checked>,
+    /// What is wrong, in the order it was found; one for each place.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Notes what is wrong; of several at one place the first.
+    pub fn find(&mut self, finding: Finding) {
+        let known = |other: &Finding| other.service == finding.service && other.place == finding.place;
+        if !self.findings.iter().any(known) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Whether every frame said has been read by those it was said for.
+    pub fn is_quiet(&self) -> bool {
+        self.checked.iter().all(|checked| checked.unread == 0)
+    }
+}
+
+/// Why a check ended before its end.
+#[derive(Debug)]
+enum End {
+    Wrong(Finding),
+    Unavailable(StoreError),
+}
+
+fn wrong(service: &'static str, place: impl Into<String>, what: impl Into<String>) -> End {
+    End::Wrong(Finding { service, place: place.into(), what: what.into() })
+}
+
+/// A failure to read: damage is a finding.
+fn at(service: &'static str, place: impl Into<String>) -> impl FnOnce(StoreError) -> End {
+    move |error| match error {
+        StoreError::Damaged(what) => wrong(service, place, what),
+        error @ StoreError::Unavailable(_) => End::Unavailable(error),
+    }
+}
+
+/// A page, or when it is damaged the first of it alone: so damage is found where it is.
+async fn page<T>(read: impl AsyncFn(usize) -> Result<Vec<T>, StoreError>) -> Result<Vec<T>, StoreError> {
+    match read(PAGE).await {
+        Err(StoreError::Damaged(_)) => read(1).await,
+        page => page,
+    }
+}
+
+fn batch_place(owner: &Producer, number: impl fmt::Display) -> String {
+    format!("batch {owner} {number}")
+}
+
+fn frame_place(producer: &Producer, target: &Target, seq: Seq) -> String {
+    format!("journal {producer}>{target}#{seq}")
+}
+
+/// One service under audit.
+struct Service {
+    name: &'static str,
+    store: Store,
+    inventory: Inventory,
+    /// The rows as derived again; of a stage that could not be, as stored.
+    derived: Memory,
+    tables: BTreeSet<&'static str>,
+    /// Every owner, with how many records it has; none when it was left.
+    owners: BTreeMap<Producer, Option<u64>>,
+    /// How far each owner has said, by its records.
+    said: BTreeMap<(Producer, Target), Seq>,
+}
+
+/// An audit of the stores of a whole system, stage by stage.
+///
+/// `begin`, then every stage of every service, of a service those first whose tables others read; then
+/// `finish`.
+pub struct Audit {
+    streams: Vec<&'static Stream>,
+    services: BTreeMap<&'static str, Service>,
+    report: Report,
+}
+
+impl Audit {
+    /// Looks what there is in each store, and checks all journals.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a store does not answer; damage is a finding.
+    pub async fn begin(streams: &[&'static Stream], stores: Vec<Store>) -> Result<Self, StoreError> {
+        let mut audit = Self { streams: streams.to_vec(), services: BTreeMap::new(), report: Report::default() };
+        for store in stores {
+            let name = store.meta().service;
+            let inventory = audit.note(store.inventory().await.map_err(at(name, "database")))?.unwrap_or_default();
+            for problem in &inventory.problems {
+                audit.report.find(Finding { service: name, place: "database".into(), what: problem.clone() });
+            }
+            let derived = Memory::new(store.meta().clone());
+            let (tables, owners, said) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+            audit.services.insert(name, Service { name, store, inventory, derived, tables, owners, said });
+        }
+        let mut ends = Vec::new();
+        for service in audit.services.values() {
+            ends.extend(journal::check(service, &audit.streams).await);
+        }
+        for end in ends {
+            audit.note::<()>(Err(end))?;
+        }
+        Ok(audit)
+    }
+
+    /// Derives a stage of a service again, all its partitions, and compares.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a store does not answer; damage is a finding.
+    pub async fn stage<S: Stage>(
+        &mut self,
+        service: &'static str,
+        make: impl Fn(Partition) -> S,
+    ) -> Result<(), StoreError> {
+        let (stage, mut checked) = (S::NAME, Checked::of(service, S::NAME));
+        let mut is_whole = true;
+        let partitions = self.services.get(service).map(|service| service.store.meta().partitions);
+        for partition in partitions.into_iter().flat_map(|count| S::SPREAD.partitions(count)) {
+            let owner = Producer::new(stage, partition);
+            let mut replay = Replay::new(make(partition), owner.clone(), service, &self.services);
+            let replayed = replay.run(&mut checked).await;
+            let said = replay.said();
+            let records = self.note(replayed)?;
+            is_whole &= records.is_some();
+            if let Some(service) = self.services.get_mut(service) {
+                service.owners.insert(owner.clone(), records);
+                let said = said.into_iter().filter(|_| records.is_some());
+                service.said.extend(said.map(|(target, seq)| ((owner.clone(), target), seq)));
+            }
+        }
+        for table in S::TABLES {
+            self.table(service, table, is_whole, &mut checked).await?;
+        }
+        self.report.checked.push(checked);
+        Ok(())
+    }
+
+    async fn table(
+        &mut self,
+        service: &'static str,
+        table: &'static Table,
+        is_whole: bool,
+        checked: &mut Checked,
+    ) -> Result<(), StoreError> {
+        let Some(service) = self.services.get_mut(service) else { return Ok(()) };
+        service.tables.insert(table.name);
+        let rows = if is_whole {
+            tables::compare(service, table).await
+        } else {
+            tables::take_over(service, table).await.map(|()| 0)
+        };
+        checked.rows += self.note(rows)?.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Looks for what no stage accounts for.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a store does not answer; damage is a finding.
+    pub async fn finish(mut self) -> Result<Report, StoreError> {
+        let mut ends = Vec::new();
+        for service in self.services.values() {
+            ends.extend(inventory::check(service).await);
+        }
+        for end in ends {
+            self.note::<()>(Err(end))?;
+        }
+        Ok(self.report)
+    }
+
+    fn note<T>(&mut self, result: Result<T, End>) -> Result<Option<T>, StoreError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(End::Wrong(finding)) => {
+                self.report.find(finding);
+                Ok(None)
+            }
+            Err(End::Unavailable(error)) => Err(error),
+        }
+    }
+}
+
+impl Checked {
+    fn of(service: &'static str, stage: &'static str) -> Self {
+        Self { service, stage, batches: 0, facts: 0, frames: 0, rows: 0, unread: 0 }
+    }
+}

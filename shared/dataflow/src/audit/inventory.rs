@@ -1,0 +1,68 @@
+//! What is there and no stage accounts for: owners, frames, tables that nobody wrote.
+
+use std::collections::BTreeSet;
+
+use stage::{Producer, Seq, Target};
+
+use super::{End, Finding, Service, at, batch_place, frame_place, wrong};
+
+pub(super) async fn check(service: &Service) -> Vec<End> {
+    let mut ends = records(service);
+    ends.extend(frames(service));
+    ends.extend(tables(service));
+    ends.extend(notes(service).await);
+    ends
+}
+
+fn records(service: &Service) -> Vec<End> {
+    let mut ends = Vec::new();
+    for (name, rows) in &service.inventory.records {
+        let owner = name.parse().ok().and_then(|owner| service.owners.get(&owner));
+        let what = match owner {
+            None => format!("{rows} batch records of an owner that is no stage's"),
+            Some(Some(records)) if records != rows => {
+                format!("{rows} batch records, of which only {records} follow each other from the first")
+            }
+            Some(_) => continue,
+        };
+        ends.push(wrong(service.name, format!("batches {name}"), what));
+    }
+    ends
+}
+
+/// Frames after the last that a batch said, and journals of which no batch said anything.
+fn frames(service: &Service) -> Vec<End> {
+    let mut ends = Vec::new();
+    for (by, to, rows) in &service.inventory.frames {
+        let (Ok(by), Ok(to)) = (by.parse::<Producer>(), to.parse::<Target>()) else { continue };
+        let is_whole = service.owners.get(&by).is_some_and(Option::is_some);
+        let said = service.said.get(&(by.clone(), to.clone())).map_or(0, |seq| seq.0);
+        if is_whole && said < *rows {
+            let place = frame_place(&by, &to, Seq(said + 1));
+            ends.push(wrong(service.name, place, "no batch said it"));
+        }
+    }
+    ends
+}
+
+fn tables(service: &Service) -> Vec<End> {
+    let there: BTreeSet<_> = service.inventory.tables.iter().map(String::as_str).collect();
+    let unknown = there.iter().filter(|name| !service.tables.contains(**name));
+    let what = "belongs to no stage";
+    unknown.map(|name| wrong(service.name, format!("table {name}"), what)).collect()
+}
+
+/// The note of the newest record of each owner: of those who have none at all.
+async fn notes(service: &Service) -> Vec<End> {
+    let notes = match service.store.noted_newest().await.map_err(at(service.name, "owners")) {
+        Ok(notes) => notes,
+        Err(end) => return vec![end],
+    };
+    let unknown = notes.into_iter().filter(|(owner, _, _)| !service.owners.contains_key(owner));
+    let finding = |(owner, number, _)| Finding {
+        service: service.name,
+        place: batch_place(&owner, number),
+        what: "is noted as the newest of an owner that is no stage's".to_owned(),
+    };
+    unknown.map(finding).map(End::Wrong).collect()
+}

@@ -1,0 +1,66 @@
+//! The journal by itself: per producer and target dense from 1, chained, intact.
+
+use serde::de::IgnoredAny;
+use stage::{Frame, Hash, Producer, Seq, Stream, Target};
+
+use super::{End, PAGE_BYTES, Service, at, frame_place, page, wrong};
+
+/// Everything wrong with a service's journal: the first of each producer and target.
+pub(super) async fn check(service: &Service, streams: &[&'static Stream]) -> Vec<End> {
+    let mut ends = Vec::new();
+    for (producer, target, frames) in &service.inventory.frames {
+        match known(service, streams, producer, target) {
+            Some((by, to)) => ends.extend(chain(service, &by, &to, *frames).await.err()),
+            None => {
+                let what = format!("{frames} frames that nobody who says so here could have said");
+                ends.push(wrong(service.name, format!("journal {producer}>{target}"), what));
+            }
+        }
+    }
+    ends
+}
+
+/// Whether such a producer says such a thing in this service.
+fn known(service: &Service, streams: &[&'static Stream], by: &str, to: &str) -> Option<(Producer, Target)> {
+    let (by, to): (Producer, Target) = (by.parse().ok()?, to.parse().ok()?);
+    let partitions = service.store.meta().partitions;
+    let stream = streams.iter().find(|stream| stream.name == to.stream && stream.service == service.name)?;
+    let is_known = to.partition.0 < partitions.get() && stream.known_producers(partitions).contains(&by);
+    is_known.then_some((by, to))
+}
+
+async fn chain(service: &Service, by: &Producer, to: &Target, frames: u64) -> Result<(), End> {
+    let (mut next, mut previous) = (Seq::FIRST, Hash::ZERO);
+    loop {
+        let read = async |limit| service.store.journal(by, to, next, limit, PAGE_BYTES).await;
+        let page = page(read).await.map_err(at(service.name, frame_place(by, to, next)))?;
+        let is_last = page.is_empty();
+        for frame in page {
+            link(&frame, next, previous).map_err(|what| wrong(service.name, frame_place(by, to, next), what))?;
+            (next, previous) = (next.next(), frame.hash);
+        }
+        if is_last {
+            break;
+        }
+    }
+    if next.0 - 1 == frames {
+        return Ok(());
+    }
+    let what = format!("{frames} frames, of which only {} follow each other from the first", next.0 - 1);
+    Err(wrong(service.name, format!("journal {by}>{to}"), what))
+}
+
+fn link(frame: &Frame, expected: Seq, previous: Hash) -> Result<(), String> {
+    if frame.seq != expected {
+        return Err(format!("is missing; the next one there is #{}", frame.seq));
+    }
+    if frame.previous != previous {
+        return Err("does not follow the one before it".to_owned());
+    }
+    if !frame.is_intact() {
+        return Err("was changed: its hash does not fit".to_owned());
+    }
+    let facts = serde_json::from_str::<Vec<IgnoredAny>>(&frame.body);
+    let facts = facts.map_err(|error| format!("is no batch of facts: {error}"))?.len();
+    if facts == frame.facts { Ok(()) } else { Err(format!("holds {facts} facts and says {}", frame.facts)) }
+}

@@ -1,0 +1,309 @@
+//! One partition of a stage, derived again along its batch records.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use stage::{
+    Admission, BatchNumber, Checkpoint, Derived, Frame, Input, Pinning, Place, Positions, Producer, Read,
+    Record, Run, Seq, Stage, Target,
+};
+
+use super::tables::excerpts;
+use super::{Checked, End, PAGE, PAGE_BYTES, Service, at, batch_place, frame_place, page, wrong};
+use crate::owner::{Admitted, Unloaded, follow, load};
+use crate::{CommitError, Owner, Store};
+
+type Services = BTreeMap<&'static str, Service>;
+
+/// Derives one partition again.
+pub(super) struct Replay<'a, S: Stage> {
+    stage: S,
+    owner: Producer,
+    service: Option<&'a Service>,
+    services: &'a Services,
+    last: Option<Record>,
+    checkpoint: Checkpoint,
+}
+
+impl<'a, S: Stage> Replay<'a, S> {
+    pub(super) fn new(stage: S, owner: Producer, service: &'static str, services: &'a Services) -> Self {
+        let service = services.get(service);
+        Self { stage, owner, service, services, last: None, checkpoint: Checkpoint::default() }
+    }
+
+    /// How far it has said.
+    pub(super) fn said(&self) -> Vec<(Target, Seq)> {
+        self.checkpoint.heads.iter().map(|(target, head)| (target.clone(), head.seq)).collect()
+    }
+
+    /// Runs through all records. How many there are.
+    pub(super) async fn run(&mut self, checked: &mut Checked) -> Result<u64, End> {
+        let Some(service) = self.service else { return Ok(0) };
+        let derived = Store::from(service.derived.clone());
+        let learned = follow(&mut self.stage, &derived, &mut None).await;
+        learned.map_err(|error| self.unloaded(error, BatchNumber(1)))?;
+        loop {
+            let next = self.next();
+            let read = async |limit| service.store.records(&self.owner, next, limit).await;
+            let page = page(read).await.map_err(at(service.name, batch_place(&self.owner, next)))?;
+            if page.is_empty() {
+                break;
+            }
+            for record in page {
+                self.batch(service, &derived, record, checked).await?;
+            }
+        }
+        self.newest(service).await?;
+        self.unread(checked);
+        Ok(self.last.as_ref().map_or(0, |record| record.number.0))
+    }
+
+    fn next(&self) -> BatchNumber {
+        self.last.as_ref().map_or(BatchNumber(0), |last| last.number).next()
+    }
+
+    async fn batch(
+        &mut self,
+        service: &Service,
+        derived: &Store,
+        record: Record,
+        checked: &mut Checked,
+    ) -> Result<(), End> {
+        let number = self.next();
+        let wrong_here = |what: String| wrong(service.name, batch_place(&self.owner, number), what);
+        link(self.last.as_ref(), &self.owner, &record).map_err(wrong_here)?;
+        let read = record.parse_read().map_err(|error| wrong_here(format!("read {error}")))?;
+        let recorded = record.parse_checkpoint().map_err(|error| wrong_here(format!("checkpoint {error}")))?;
+        checked.batches += 1;
+        let input = match read {
+            Read::Claim => {
+                if (&recorded.positions, &recorded.heads) != (&self.checkpoint.positions, &self.checkpoint.heads) {
+                    return Err(wrong_here("claims another checkpoint than the batch before left".to_owned()));
+                }
+                (self.last, self.checkpoint) = (Some(record), recorded);
+                return Ok(());
+            }
+            Read::Frames(runs) => Input::Frames(self.frames(&runs, number).await?),
+            Read::Requests(requests) => {
+                let requests = stage::read_events::<S::Fact>(requests.get());
+                Input::Requests(requests.map_err(|error| wrong_here(chain_of(&error)))?)
+            }
+        };
+        checked.facts += input.events().count() as u64;
+        let came_to = self.derive(derived, input, number).await?;
+        let Derived { read, mut checkpoint, frames, changes, answers: _, has_effect: _ } = came_to;
+        checkpoint.hints.clone_from(&recorded.hints);
+        let texts = serde_json::to_string(&read).and_then(|read| Ok((read, serde_json::to_string(&checkpoint)?)));
+        let (read, head) = texts.map_err(|error| wrong_here(error.to_string()))?;
+        for (name, stored, again) in [("read", &record.read, read), ("checkpoint", &record.checkpoint, head)] {
+            if *stored != again {
+                let (stored, again) = excerpts(stored, &again);
+                return Err(wrong_here(format!("{name} holds {stored}, derived is {again}")));
+            }
+        }
+        checked.frames += frames.len() as u64;
+        self.compare(service, &frames, number).await?;
+        service.derived.apply(changes).map_err(|error| wrong_here(conflict(error)))?;
+        (self.last, self.checkpoint) = (Some(record), checkpoint);
+        Ok(())
+    }
+
+    /// The frames a batch read, from the journals of those who said them.
+    async fn frames(&self, runs: &[Run], number: BatchNumber) -> Result<Vec<Admitted<S>>, End> {
+        let mut admitted = Vec::new();
+        let mut positions = self.checkpoint.positions.clone();
+        for run in runs {
+            let Run { target, producer, from, frames } = run;
+            let (journal, known) = self.source(run, number)?;
+            let (mut next, mut left) = (*from, *frames);
+            while left > 0 {
+                let place = frame_place(producer, target, next);
+                let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE);
+                let read = async |most: usize| {
+                    journal.store.journal(producer, target, next, limit.min(most), PAGE_BYTES).await
+                };
+                let page = page(read).await.map_err(at(journal.name, &place))?;
+                if page.is_empty() {
+                    let what = format!("is missing; {} read it", batch_place(&self.owner, number));
+                    return Err(wrong(journal.name, place, what));
+                }
+                for frame in page {
+                    let place = frame_place(producer, target, next);
+                    let changed = |what| wrong(journal.name, place, format!("{what} {}", batch_place(&self.owner, number)));
+                    let events = admit::<S>(&mut positions, &known, &frame, next).map_err(changed)?;
+                    (next, left) = (next.next(), left - 1);
+                    admitted.push((frame, events));
+                }
+            }
+        }
+        Ok(admitted)
+    }
+
+    /// Whose journal a run was read from, and who may say something there.
+    fn source(&self, run: &Run, number: BatchNumber) -> Result<(&'a Service, Vec<Producer>), End> {
+        let streams = S::READS.iter().find(|stream| stream.name == run.target.stream);
+        let source = streams.and_then(|stream| self.services.get(stream.service));
+        let partitions = self.service.map(|service| service.store.meta().partitions);
+        let known = partitions.into_iter().flat_map(|count| Owner::<S>::reads(&self.owner, count));
+        let known = known.filter(|(target, _)| *target == run.target).flat_map(|(_, producers)| producers);
+        let known: Vec<_> = known.collect();
+        match source {
+            Some(source) if known.contains(&run.producer) => Ok((source, known)),
+            Some(_) | None => {
+                let what = format!("read {}>{}, which is not among what it reads", run.producer, run.target);
+                Err(self.wrong_batch(number, what))
+            }
+        }
+    }
+
+    async fn derive(
+        &self,
+        derived: &Store,
+        input: Input<S::Fact>,
+        number: BatchNumber,
+    ) -> Result<Derived<S::Answer>, End> {
+        let rows = load(&self.stage, derived, &input).await.map_err(|error| self.unloaded(error, number))?;
+        let partitions = derived.meta().partitions;
+        let place = Place { owner: &self.owner, number, partitions, before: &self.checkpoint };
+        let came_to = stage::derive(&self.stage, &place, input, rows, Pinning::Recorded);
+        let came_to = came_to.map_err(|error| self.unloaded(error.into(), number))?;
+        if came_to.has_effect { Ok(came_to) } else { Err(self.wrong_batch(number, "has no effect".to_owned())) }
+    }
+
+    /// The frames a batch came to, against those in the journal.
+    async fn compare(&self, service: &Service, derived: &[Frame], number: BatchNumber) -> Result<(), End> {
+        let mut stored = VecDeque::new();
+        for frame in derived {
+            let Frame { producer, target, seq, .. } = frame;
+            let place = || frame_place(producer, target, *seq);
+            if stored.front().is_none_or(|next: &Frame| next.target != *target) {
+                let read = async |limit| service.store.journal(producer, target, *seq, limit, PAGE_BYTES).await;
+                stored = page(read).await.map_err(at(service.name, place()))?.into();
+            }
+            let what = match stored.pop_front().filter(|stored| stored.seq == *seq) {
+                Some(stored) if stored == *frame => continue,
+                Some(stored) => difference(&stored, frame),
+                None => "is missing".to_owned(),
+            };
+            let what = format!("{what}; {} said it", batch_place(&self.owner, number));
+            return Err(wrong(service.name, place(), what));
+        }
+        Ok(())
+    }
+
+    /// What the store noted as the newest record, so that a deleted one is missed.
+    async fn newest(&self, service: &Service) -> Result<(), End> {
+        let noted = service.store.noted_newest().await.map_err(at(service.name, "owners"))?;
+        let noted = noted.into_iter().find(|(owner, _, _)| *owner == self.owner);
+        let newest = self.last.as_ref().map(|last| (last.number, last.hash.to_string()));
+        let (place, what) = match (noted, newest) {
+            (noted, newest) if noted.as_ref().map(|(_, number, hash)| (*number, hash.clone())) == newest => {
+                return Ok(());
+            }
+            (None, newest) => (newest.map_or(BatchNumber(0), |(number, _)| number), "is not noted as the newest"),
+            (Some((_, number, _)), Some((newest, _))) if number <= newest => {
+                (newest, "is the newest, but another one is noted so")
+            }
+            (Some((_, number, _)), _) => (number, "is noted as the newest and missing"),
+        };
+        Err(self.wrong_batch(place, what.to_owned()))
+    }
+
+    /// How much was said for it that it has not read.
+    fn unread(&self, checked: &mut Checked) {
+        let Some(service) = self.service else { return };
+        for (target, producers) in Owner::<S>::reads(&self.owner, service.store.meta().partitions) {
+            for producer in producers {
+                let (by, to) = (producer.to_string(), target.to_string());
+                let said = self.services.values().flat_map(|service| &service.inventory.frames);
+                let said = said.filter(|(producer, target, _)| *producer == by && *target == to);
+                let said: u64 = said.map(|(_, _, frames)| frames).sum();
+                let read = self.checkpoint.positions.of(&target, &producer).next.0.saturating_sub(1);
+                checked.unread += said.saturating_sub(read);
+            }
+        }
+    }
+
+    fn wrong_batch(&self, number: BatchNumber, what: String) -> End {
+        wrong(self.service.map_or("", |service| service.name), batch_place(&self.owner, number), what)
+    }
+
+    fn unloaded(&self, error: Unloaded, number: BatchNumber) -> End {
+        match error {
+            Unloaded::Broken(broken) => self.wrong_batch(number, format!("cannot be applied: {}", chain_of(&broken))),
+            Unloaded::Store(error) => End::Unavailable(error),
+        }
+    }
+}
+
+fn link(last: Option<&Record>, owner: &Producer, record: &Record) -> Result<(), String> {
+    let expected = last.map_or(BatchNumber(0), |last| last.number).next();
+    let (epoch, previous) = last.map_or((0, stage::Hash::ZERO), |last| (last.epoch.0, last.hash));
+    if record.number != expected {
+        return Err(format!("is missing; the next one there is {}", record.number));
+    }
+    if record.owner != *owner {
+        return Err(format!("says that it is of {}", record.owner));
+    }
+    if record.previous != previous {
+        return Err("does not follow the one before it".to_owned());
+    }
+    if !record.is_intact() {
+        return Err("was changed: its hash does not fit".to_owned());
+    }
+    let is_claim = matches!(record.parse_read(), Ok(Read::Claim));
+    let expected = epoch + u64::from(is_claim);
+    if record.epoch.0 == expected && expected > 0 {
+        return Ok(());
+    }
+    Err(format!("has epoch {}, and {expected} is due", record.epoch))
+}
+
+/// The facts of a frame, if it is the one that was read then.
+fn admit<S: Stage>(
+    positions: &mut Positions,
+    known: &[Producer],
+    frame: &Frame,
+    expected: Seq,
+) -> Result<Vec<stage::Event<S::Fact>>, String> {
+    match stage::admit(positions, known, frame) {
+        Admission::Next if frame.seq == expected => {}
+        Admission::Damaged => return Err("was changed, and is read by".to_owned()),
+        Admission::Fork => return Err("is not the one that followed when it was read by".to_owned()),
+        Admission::Gap { .. } | Admission::Next => return Err("is missing, and is read by".to_owned()),
+        Admission::Duplicate | Admission::UnknownProducer => return Err("is read out of its turn by".to_owned()),
+    }
+    let events = stage::read_events(&frame.body);
+    let events = events.map_err(|error| format!("cannot be understood ({}), and is read by", chain_of(&error)))?;
+    positions.advance(frame);
+    Ok(events)
+}
+
+fn difference(stored: &Frame, derived: &Frame) -> String {
+    let shown = |name: &str, stored: &str, derived: &str| {
+        let (stored, derived) = excerpts(stored, derived);
+        format!("{name} holds {stored}, derived is {derived}")
+    };
+    if stored.body != derived.body {
+        return shown("body", &stored.body, &derived.body);
+    }
+    if stored.facts != derived.facts {
+        return shown("facts", &stored.facts.to_string(), &derived.facts.to_string());
+    }
+    if stored.previous != derived.previous {
+        return shown("previous", &stored.previous.to_string(), &derived.previous.to_string());
+    }
+    shown("hash", &stored.hash.to_string(), &derived.hash.to_string())
+}
+
+fn conflict(error: CommitError) -> String {
+    match error {
+        CommitError::Conflict(table) => format!("writes a row of {table} that another batch has written"),
+        error @ (CommitError::Fenced | CommitError::Unavailable(_) | CommitError::Doubtful(_)) => error.to_string(),
+    }
+}
+
+/// An error with all its causes.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

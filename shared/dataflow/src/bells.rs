@@ -1,0 +1,33 @@
+//! Who wants to know when a stream partition has new frames, in this process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::{Message, Recipient};
+use stage::{Frame, Target};
+
+/// There may be something new to read. Says nothing about what; one stands for many.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Wake;
+
+/// The readers of each stream partition. Clones are the same list.
+#[derive(Clone, Default)]
+pub struct Bells(Arc<Mutex<BTreeMap<Target, Vec<Recipient<Wake>>>>>);
+
+impl Bells {
+    /// Wakes this reader from now on when the stream partition has new frames.
+    pub fn subscribe(&self, target: Target, reader: Recipient<Wake>) {
+        let mut readers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.entry(target).or_default().push(reader);
+    }
+
+    /// Wakes everybody who reads where these frames went.
+    pub fn ring(&self, frames: &[Frame]) {
+        let readers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for reader in frames.iter().filter_map(|frame| readers.get(&frame.target)).flatten() {
+            // A full mailbox holds a wake that has not been looked at: it stands for this one too.
+            let _full_or_gone = reader.try_send(Wake);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What every substrate has to pass: one named check for each promise of the two seams.
+//!
+//! A substrate's own tests say `conformance!(TheSubstrate::new())`, and `conformance_of_streams!(…)` too
+//! where streams are not the journal itself; each check becomes a test of its own, on a fresh substrate.
+//! The checks drive [`Owner`](crate::Owner)s of two small services, never the store's insides.
+
+mod at_rest;
+mod batches;
+mod doubt;
+pub(crate) mod fixture;
+mod reading;
+mod streams;
+
+use std::future::Future;
+
+use stage::{Checkpoint, Frame, Mark, Producer, Table, Target};
+
+use crate::{Feed, Meta, Store, StoreError};
+
+pub use at_rest::{changed_frame, changed_record, deleted_frame, deleted_record};
+pub use batches::{conflict, duplicate, fence, fork, gap, refused, resume};
+pub use doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_after, lost_before};
+pub use reading::{journal_limits, load_many, scan_order, scan_pages};
+pub use streams::{lost_stream, lost_tail, published_twice, stream_with_a_hole};
+
+/// Why a check could not be done; what is wrong, it asserts.
+pub type Failure = Box<dyn std::error::Error>;
+/// What a check comes to.
+pub type Outcome = Result<(), Failure>;
+
+/// A place for stores, empty at first.
+pub trait Substrate {
+    /// Opens the store of a service: made at the first time, the same one each time after.
+    fn open(
+        &self,
+        meta: Meta,
+        tables: &'static [&'static Table],
+    ) -> impl Future<Output = Result<Store, StoreError>>;
+
+    /// Changes the store of a service behind its back.
+    fn damage(&self, service: &'static str, damage: Damage) -> impl Future<Output = Outcome>;
+}
+
+/// What can happen to stored values while nobody looks.
+#[derive(Clone, Debug)]
+pub enum Damage {
+    /// The newest batch record is changed.
+    ChangedRecord(Producer),
+    /// The newest batch record is deleted.
+    DeletedRecord(Producer),
+    /// The last frame is changed.
+    ChangedFrame(Producer, Target),
+    /// The last frame is deleted.
+    DeletedFrame(Producer, Target),
+}
+
+/// Who publishes a journal, and how far that was confirmed.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    /// Whose journal.
+    pub producer: Producer,
+    /// To where.
+    pub target: Target,
+    /// How far.
+    pub mark: Option<Mark>,
+}
+
+/// A place for stores whose streams are not the journals themselves.
+pub trait Streams: Substrate {
+    /// Attaches once more, publishes as far as the journal goes, notes what was confirmed.
+    fn publish(&self, publisher: &mut Publisher, journal: &Store) -> impl Future<Output = Outcome>;
+
+    /// Puts one frame into the stream, whatever is there.
+    fn publish_alone(&self, frame: &Frame) -> impl Future<Output = Outcome>;
+
+    /// Subscribes a reader that begins where the checkpoint says.
+    fn feed(&self, targets: &[Target], checkpoint: &Checkpoint) -> impl Future<Output = Result<Feed, Failure>>;
+
+    /// Deletes a stream with all it holds.
+    fn lose(&self, target: &Target) -> impl Future<Output = Outcome>;
+
+    /// Deletes the newest messages of a stream.
+    fn lose_tail(&self, target: &Target, messages: usize) -> impl Future<Output = Outcome>;
+}
+
+/// One test for each check of stores. The argument makes a fresh [`Substrate`](conformance::Substrate).
+#[macro_export]
+macro_rules! conformance {
+    ($substrate:expr) => {
+        $crate::conformance!(@
+            $substrate;
+            duplicate, gap, fork, resume, fence, refused, conflict,
+            lost_before, lost_after, claim_lost_before, claim_lost_after, claimed_meanwhile,
+            scan_order, scan_pages, load_many, journal_limits,
+            changed_record, deleted_record, changed_frame, deleted_frame
+        );
+    };
+    (@ $substrate:expr; $($check:ident),+) => {$(
+        #[tokio::test]
+        async fn $check() -> $crate::conformance::Outcome {
+            $crate::conformance::$check(&$substrate).await
+        }
+    )+};
+}
+
+/// One test for each check of streams. The argument makes fresh [`Streams`](conformance::Streams).
+#[macro_export]
+macro_rules! conformance_of_streams {
+    ($streams:expr) => {
+        $crate::conformance!(@ $streams; published_twice, stream_with_a_hole, lost_stream, lost_tail);
+    };
+}
+
+/// A service's store that a check begins with.
+async fn open(substrate: &impl Substrate, service: &'static str) -> Result<Store, Failure> {
+    let meta = fixture::meta(service).ok_or("a count of partitions")?;
+    let tables = if service == "front" { fixture::FRONT } else { fixture::BACK };
+    Ok(substrate.open(meta, tables).await?)
+}

@@ -1,0 +1,189 @@
+//! Frames in, one commit out: repeated, missing, forged, resumed, fenced, refused.
+
+use stage::{BatchNumber, Checkpoint, Frame, Hash, Partition, Producer, Read, Record, Row as _, Seq, Stage as _, Write};
+
+use super::fixture::{ADDED, Answer, Collect, Collected, Tally, TallyUp, Tick, add, ask, claim, claim_tally, now, of, said, take};
+use super::{Outcome, Substrate, open};
+use crate::{Commit, CommitError, CommitFault, Delivery, Faults, Feed, Source, Stop, Store, StoreError, Tail};
+
+async fn tally(back: &Store, name: &str) -> Result<Option<(u64, u64)>, StoreError> {
+    let tally = back.get::<Tally>(&(name.to_owned(),)).await?;
+    Ok(tally.map(|tally| (tally.sum, tally.ticks)))
+}
+
+/// However often a frame comes, it has one effect.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn duplicate(substrate: &impl Substrate) -> Outcome {
+    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+    let mut collect = claim(&front, Collect::default()).await?;
+    for id in ["1", "2", "3"] {
+        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+    }
+    let frames = said(&front, "a").await?;
+    let order = [0, 0, 1, 0, 1, 2, 2].map(|at: usize| frames[at].clone());
+    let mut owner = claim_tally(&back, "a").await?;
+    assert!(take(&mut owner, order.to_vec()).await?);
+    assert!(!take(&mut owner, order.to_vec()).await?, "nothing new, no batch");
+    let mut next = claim_tally(&back, "a").await?;
+    assert!(!take(&mut next, frames).await?, "nothing new for the next owner either");
+    assert_eq!(tally(&back, "a").await?, Some((3, 3)));
+    Ok(())
+}
+
+/// Nothing is applied past a missing frame, and everything once it has come.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn gap(substrate: &impl Substrate) -> Outcome {
+    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+    let mut collect = claim(&front, Collect::default()).await?;
+    for id in ["1", "2", "3"] {
+        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+    }
+    let frames = said(&front, "a").await?;
+    let mut owner = claim_tally(&back, "a").await?;
+    assert!(take(&mut owner, vec![frames[0].clone(), frames[2].clone()]).await?);
+    assert_eq!(tally(&back, "a").await?, Some((1, 1)));
+    assert!(!take(&mut owner, vec![frames[2].clone()]).await?);
+    assert!(take(&mut owner, vec![frames[1].clone(), frames[2].clone()]).await?);
+    assert_eq!(tally(&back, "a").await?, Some((3, 3)));
+    Ok(())
+}
+
+/// A producer that says something else than before, or that nobody knows, stops the partition.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn fork(substrate: &impl Substrate) -> Outcome {
+    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+    let mut collect = claim(&front, Collect::default()).await?;
+    for id in ["1", "2"] {
+        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+    }
+    let frames: Vec<Frame> = said(&front, "a").await?.into_iter().map(|delivery| delivery.frame).collect();
+    let seal = |stage, seq, previous| {
+        let (producer, target) = (Producer::new(stage, Partition(0)), ADDED.target(of("a")));
+        let frame = Frame::seal(producer, target, seq, previous, 0, "[]".to_owned());
+        Delivery { frame, hint: None }
+    };
+    let mut owner = claim_tally(&back, "a").await?;
+    take(&mut owner, vec![Delivery { frame: frames[0].clone(), hint: None }]).await?;
+    let others = [
+        seal(Collect::NAME, Seq(1), Hash::ZERO),
+        seal(Collect::NAME, Seq(2), Hash::ZERO),
+        seal("stranger", Seq(1), Hash::ZERO),
+    ];
+    for other in others {
+        let stop = take(&mut owner, vec![other]).await;
+        assert!(matches!(stop, Err(Stop::Frame { .. })), "{stop:?}");
+        owner.forget();
+    }
+    let damaged = Frame { body: "[ ]".to_owned(), ..frames[1].clone() };
+    assert!(!take(&mut owner, vec![Delivery { frame: damaged, hint: None }]).await?, "damaged: as if missing");
+    assert_eq!(tally(&back, "a").await?, Some((1, 1)));
+    Ok(())
+}
+
+/// Closed and opened again, everything goes on where it was.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn resume(substrate: &impl Substrate) -> Outcome {
+    let sources = |front: &Store| {
+        let producers = vec![Producer::new(Collect::NAME, Partition(0))];
+        vec![Source { target: ADDED.target(of("a")), producers, journal: front.clone() }]
+    };
+    for round in 1..=3_u64 {
+        let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+        let mut collect = claim(&front, Collect::default()).await?;
+        let request = add(&round.to_string(), "a", 1);
+        let committed = ask(&mut collect, vec![request.clone()]).await?;
+        assert_eq!(committed.frames.first().map(|frame| frame.seq), Some(Seq(round)));
+        assert_eq!(ask(&mut collect, vec![request]).await?.answers, [Answer::Known]);
+        let mut owner = claim_tally(&back, "a").await?;
+        let mut feed = Feed::Tail(Tail::new(sources(&front)));
+        let ready = feed.ready(&owner.checkpoint().positions).await?;
+        assert_eq!(ready.iter().map(|delivery| delivery.frame.seq).collect::<Vec<_>>(), [Seq(round)]);
+        take(&mut owner, ready).await?;
+        assert_eq!(tally(&back, "a").await?, Some((round, round)));
+        let newest = back.newest(&Producer::new(TallyUp::NAME, of("a"))).await?;
+        assert_eq!(newest.map(|record| (record.number.0, record.epoch.0)), Some((2 * round, round)));
+        front.close().await;
+        back.close().await;
+    }
+    Ok(())
+}
+
+/// Who was replaced writes nothing any more, and knows it.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn fence(substrate: &impl Substrate) -> Outcome {
+    let front = open(substrate, "front").await?;
+    let mut old = claim(&front, Collect::default()).await?;
+    let prepared = old.prepare(stage::Input::Requests(vec![add("1", "a", 1)]), now()).await?;
+    let mut new = claim(&front, Collect::default()).await?;
+    let stop = old.commit(prepared).await;
+    assert!(matches!(stop, Err(Stop::Fenced(_))), "{stop:?}");
+    let stop = ask(&mut old, vec![add("1", "a", 1)]).await;
+    assert!(matches!(stop, Err(Stop::Fenced(_))), "{stop:?}");
+    assert!(said(&front, "a").await?.is_empty(), "not a part of it was written");
+    assert_eq!(front.get::<Collected>(&(add("1", "a", 1).cause.request_id,)).await?, None);
+    assert_eq!(ask(&mut new, vec![add("1", "a", 1)]).await?.answers, [Answer::New]);
+    let newest = front.newest(new.id()).await?;
+    assert_eq!(newest.map(|record| (record.number.0, record.epoch.0)), Some((3, 2)));
+    Ok(())
+}
+
+/// A commit that was refused did nothing, and can be tried again by the same owner.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn refused(substrate: &impl Substrate) -> Outcome {
+    let faults = Faults::default();
+    let front = open(substrate, "front").await?.with_faults(faults.clone());
+    let mut collect = claim(&front, Collect::default()).await?;
+    faults.push(Some(CommitFault::Refused));
+    let stop = ask(&mut collect, vec![add("1", "a", 1)]).await;
+    assert!(matches!(stop, Err(Stop::Unavailable { .. })), "{stop:?}");
+    assert!(!collect.is_in_doubt());
+    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await?.answers, [Answer::New]);
+    assert_eq!(said(&front, "a").await?.len(), 1);
+    Ok(())
+}
+
+/// A batch whose new row exists already is refused whole.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn conflict(substrate: &impl Substrate) -> Outcome {
+    let back = open(substrate, "back").await?;
+    let owner = claim_tally(&back, "a").await?;
+    let last = back.newest(owner.id()).await?;
+    let tick = |number| Tick { name: "a".to_owned(), number, by: 1, batch: 2 };
+    let insert = |number| stage::Change { table: Tick::TABLE, write: Write::Insert, cells: tick(number).to_cells() };
+    let tally_row = Tally { name: "a".to_owned(), sum: 1, ticks: 1 };
+    let update = stage::Change { table: Tally::TABLE, write: Write::Insert, cells: tally_row.to_cells() };
+    let target = super::fixture::TALLIED.target(Partition(0));
+    let commit = |last: Option<&Record>, numbers: &[u64], seq| {
+        let record = Record::following(last, owner.id(), &Read::Frames(Vec::new()), &Checkpoint::default(), now())?;
+        let frame = Frame::seal(owner.id().clone(), target.clone(), seq, Hash::ZERO, 0, "[]".to_owned());
+        let changes = numbers.iter().map(|number| insert(*number)).collect();
+        Ok::<_, serde_json::Error>(Commit { record, changes, frames: vec![frame] })
+    };
+    let first = commit(last.as_ref(), &[1], Seq(1))?;
+    back.commit(&first).await?;
+    let mut second = commit(Some(&first.record), &[2, 1, 3], Seq(2))?;
+    second.changes.insert(0, update);
+    let error = back.commit(&second).await;
+    assert!(matches!(&error, Err(CommitError::Conflict(table)) if table == "ticks"), "{error:?}");
+    assert_eq!(back.rows::<Tick>(&[], None, 10).await?, [tick(1)]);
+    assert_eq!(tally(&back, "a").await?, None);
+    assert!(back.records(owner.id(), BatchNumber(3), 1).await?.is_empty());
+    assert!(back.journal(owner.id(), &target, Seq(2), 1, usize::MAX).await?.is_empty());
+    let third = commit(Some(&first.record), &[2], Seq(2))?;
+    back.commit(&third).await?;
+    Ok(())
+}

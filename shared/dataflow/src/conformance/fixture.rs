@@ -1,0 +1,265 @@
+//! Two small services that count, so that a suite has something to run: every kind of stage is there.
+//!
+//! ```text
+//! collect (way in) ──added──► tally (by name) ──tallied──► copy
+//!     └──────── follows the rows of ◄────────────────────────┘
+//! ```
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use stage::{
+    Broken, Cause, Cell, Event, EventId, Input, Integer, Key, Keys, Nullable, Outputs, Partition, PartitionCount,
+    Producer, RequestId, Row as _, Rows, Seq, Spread, Stage, Stream, Table, Text, Traceparent,
+};
+
+use crate::{Committed, Delivery, Meta, Owner, Stop, Store, StoreError};
+
+/// The key of everything that `tally` says.
+const ALL: &str = "all";
+
+/// From `collect` to `tally`, by name.
+pub(crate) const ADDED: Stream = Stream { name: "added", service: "front", producers: &[("collect", Spread::Lanes)] };
+/// From `tally` to `copy`.
+pub(crate) const TALLIED: Stream = Stream { name: "tallied", service: "back", producers: &[("tally", Spread::Every)] };
+/// All streams.
+pub(crate) const STREAMS: &[&Stream] = &[&ADDED, &TALLIED];
+
+/// Where `collect` and `copy` are.
+pub(crate) const FRONT: &[&Table] = &[Collected::TABLE, Copied::TABLE, Newest::TABLE];
+/// Where `tally` is.
+pub(crate) const BACK: &[&Table] = &[Tally::TABLE, Tick::TABLE];
+
+/// What a store of one of the two services remembers. Two partitions.
+pub(crate) fn meta(service: &'static str) -> Option<Meta> {
+    Some(Meta { service, partitions: PartitionCount::new(2)? })
+}
+
+/// To add to a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Added {
+    /// The name.
+    pub name: String,
+    /// How much.
+    pub by: u64,
+    /// The version of the copy it was judged by.
+    pub version: Option<u64>,
+}
+
+/// What a name has come to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tallied {
+    /// The name.
+    pub name: String,
+    /// The sum.
+    pub sum: u64,
+}
+
+stage::payload! {
+    /// What the two tell each other.
+    pub(crate) enum Fact {
+        /// Asked of `collect`, and said by it.
+        Added(Added),
+        /// Said by `tally`.
+        Tallied(Tallied),
+    }
+}
+
+stage::row! {
+    /// A request.
+    pub(crate) struct Collected: "collected" {
+        key { request_id: RequestId => Text }
+        value { name: String => Text, by: u64 => Integer, known: Option<u64> => Nullable<Integer> }
+    }
+}
+
+stage::row! {
+    /// A sum.
+    pub(crate) struct Tally: "tallies" { key { name: String => Text } value { sum: u64 => Integer, ticks: u64 => Integer } }
+}
+
+stage::row! {
+    /// One addition.
+    pub(crate) struct Tick: "ticks" {
+        key { name: String => Text, number: u64 => Integer }
+        value { by: u64 => Integer, batch: u64 => Integer }
+    }
+}
+
+stage::row! {
+    /// A sum as it was told.
+    pub(crate) struct Copied: "copied" { key { version: u64 => Integer } value { name: String => Text, sum: u64 => Integer } }
+}
+
+stage::row! {
+    /// The newest version.
+    pub(crate) struct Newest: "newest" { key { name: String => Text } value { version: u64 => Integer } }
+}
+
+/// What the way in answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is new.
+    New,
+    /// It was there.
+    Known,
+    /// It adds nothing.
+    Nothing,
+}
+
+/// The way in. Keeps what it has learned of the sums: version, name, sum.
+#[derive(Default)]
+pub(crate) struct Collect(Vec<Copied>);
+
+impl Stage for Collect {
+    type Fact = Fact;
+    type Said = Fact;
+    type Answer = Answer;
+    const NAME: &'static str = "collect";
+    const SPREAD: Spread = Spread::Lanes;
+    const READS: &'static [&'static Stream] = &[];
+    const TABLES: &'static [&'static Table] = &[Collected::TABLE];
+    const FOLLOWS: Option<&'static Table> = Some(Copied::TABLE);
+
+    fn keys(&self, event: &Event<Fact>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+        keys.row::<Collected>(&(event.cause.request_id.clone(),));
+        Ok(())
+    }
+
+    fn pin(&self, event: &mut Event<Fact>, _: &Rows) -> Result<(), Broken> {
+        if let Fact::Added(added) = &mut event.fact {
+            added.version = Some(self.0.last().map_or(0, |copied| copied.version));
+        }
+        Ok(())
+    }
+
+    fn apply(&self, event: &Event<Fact>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<Answer, Broken> {
+        let Fact::Added(Added { name, by, version }) = &event.fact else {
+            return Err(Broken::Rule("only additions can be asked".to_owned()));
+        };
+        let request_id = event.cause.request_id.clone();
+        if rows.get::<Collected>(&(request_id.clone(),))?.is_some() {
+            return Ok(Answer::Known);
+        }
+        if *by == 0 {
+            return Ok(Answer::Nothing);
+        }
+        let seen = self.0.iter().rev().find(|copied| Some(copied.version) <= *version && copied.name == *name);
+        let known = seen.map(|copied| copied.sum);
+        rows.put(&Collected { request_id, name: name.clone(), by: *by, known })?;
+        say.say(&ADDED, Key(name.clone()), event.fact.clone())?;
+        Ok(Answer::New)
+    }
+
+    fn learn(&mut self, row: &[Cell]) -> Result<(), Broken> {
+        self.0.push(Copied::from_cells(row)?);
+        Ok(())
+    }
+}
+
+/// Adds up.
+pub(crate) struct TallyUp;
+
+impl Stage for TallyUp {
+    type Fact = Fact;
+    type Said = Fact;
+    type Answer = ();
+    const NAME: &'static str = "tally";
+    const SPREAD: Spread = Spread::Every;
+    const READS: &'static [&'static Stream] = &[&ADDED];
+    const TABLES: &'static [&'static Table] = &[Tally::TABLE, Tick::TABLE];
+
+    fn keys(&self, event: &Event<Fact>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+        if let Fact::Added(added) = &event.fact {
+            keys.row::<Tally>(&(added.name.clone(),));
+        }
+        Ok(())
+    }
+
+    fn apply(&self, event: &Event<Fact>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<(), Broken> {
+        let Fact::Added(Added { name, by, .. }) = &event.fact else { return Ok(()) };
+        let tally = rows.get::<Tally>(&(name.clone(),))?;
+        let (sum, ticks) = tally.map_or((0, 0), |tally| (tally.sum, tally.ticks));
+        let (name, sum, number) = (name.clone(), sum + by, ticks + 1);
+        rows.put(&Tally { name: name.clone(), sum, ticks: number })?;
+        rows.insert(&Tick { name: name.clone(), number, by: *by, batch: say.batch().0 })?;
+        say.say(&TALLIED, Key(ALL.to_owned()), Fact::Tallied(Tallied { name, sum }))
+    }
+}
+
+/// Keeps every sum that was told.
+pub(crate) struct Copy;
+
+impl Stage for Copy {
+    type Fact = Fact;
+    type Said = Fact;
+    type Answer = ();
+    const NAME: &'static str = "copy";
+    const SPREAD: Spread = Spread::OfKey(ALL);
+    const READS: &'static [&'static Stream] = &[&TALLIED];
+    const TABLES: &'static [&'static Table] = &[Copied::TABLE, Newest::TABLE];
+
+    fn keys(&self, _: &Event<Fact>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+        keys.row::<Newest>(&(ALL.to_owned(),));
+        Ok(())
+    }
+
+    fn apply(&self, event: &Event<Fact>, rows: &mut Rows, _: &mut Outputs<Fact>) -> Result<(), Broken> {
+        let Fact::Tallied(Tallied { name, sum }) = &event.fact else { return Ok(()) };
+        let newest = rows.get::<Newest>(&(ALL.to_owned(),))?.map_or(0, |newest| newest.version);
+        rows.put(&Newest { name: ALL.to_owned(), version: newest + 1 })?;
+        rows.insert(&Copied { version: newest + 1, name: name.clone(), sum: *sum })
+    }
+}
+
+/// A request to add.
+pub(crate) fn add(request_id: &str, name: &str, by: u64) -> Event<Fact> {
+    Event {
+        id: EventId(format!("request {request_id}")),
+        cause: Cause {
+            time: now(),
+            request_id: RequestId(request_id.to_owned()),
+            traceparent: Traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        },
+        key: Key(name.to_owned()),
+        fact: Fact::Added(Added { name: name.to_owned(), by, version: None }),
+    }
+}
+
+/// Always the same moment: nothing may depend on the clock.
+pub(crate) fn now() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH
+}
+
+/// The partition of a name.
+pub(crate) fn of(name: &str) -> Partition {
+    PartitionCount::new(2).map_or(Partition(0), |count| stage::partition_of(name, count))
+}
+
+/// Claims the first partition of a stage.
+pub(crate) async fn claim<S: Stage>(store: &Store, stage: S) -> Result<Owner<S>, Stop> {
+    Owner::claim(stage, Producer::new(S::NAME, Partition(0)), store.clone(), now()).await
+}
+
+/// Claims the partition of `tally` that a name belongs to.
+pub(crate) async fn claim_tally(store: &Store, name: &str) -> Result<Owner<TallyUp>, Stop> {
+    Owner::claim(TallyUp, Producer::new(TallyUp::NAME, of(name)), store.clone(), now()).await
+}
+
+/// Takes requests in with one commit.
+pub(crate) async fn ask(collect: &mut Owner<Collect>, requests: Vec<Event<Fact>>) -> Result<Committed<Answer>, Stop> {
+    let prepared = collect.prepare(Input::Requests(requests), now()).await?;
+    collect.commit(prepared).await
+}
+
+/// Everything said to `tally` about names of the same partition as this.
+pub(crate) async fn said(front: &Store, name: &str) -> Result<Vec<Delivery>, StoreError> {
+    let (by, to) = (Producer::new(Collect::NAME, Partition(0)), ADDED.target(of(name)));
+    let frames = front.journal(&by, &to, Seq::FIRST, usize::from(u16::MAX), usize::MAX).await?;
+    Ok(frames.into_iter().map(|frame| Delivery { frame, hint: None }).collect())
+}
+
+/// Commits what was delivered.
+pub(crate) async fn take<S: Stage>(owner: &mut Owner<S>, deliveries: Vec<Delivery>) -> Result<bool, Stop> {
+    let committed = owner.take_frames(deliveries, now(), |_| {}).await?;
+    Ok(committed.is_some())
+}

@@ -1,0 +1,139 @@
+//! Reading: the same order, the same pages and the same limits everywhere.
+
+use stage::{Cell, Keys, Partition, Producer, Row as _, Seq, Stage as _, Target};
+
+use super::fixture::{ADDED, Collect, Tally, TallyUp, Tick, add, ask, claim, claim_tally, of, said, take};
+use super::{Failure, Outcome, Substrate, open};
+use crate::{Store, StoreError};
+
+/// Names whose order depends on who compares: by bytes it is this one.
+const NAMES: [&str; 11] = [" ", "%", "-", "10", "9", "B", "_", "a", "a B", "~", "é"];
+/// More than any store asks for in one statement.
+const MANY: usize = 600;
+
+/// Every name with three ticks, all through the stages.
+async fn ticked(substrate: &impl Substrate) -> Result<Store, Failure> {
+    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+    let mut collect = claim(&front, Collect::default()).await?;
+    let request = |(at, name): (usize, &&str)| add(&at.to_string(), name, 1);
+    let requests = NAMES.iter().chain(&NAMES).chain(&NAMES).rev().enumerate().map(request);
+    ask(&mut collect, requests.collect()).await?;
+    for name in ["a", "~", "-", "9", "B"] {
+        let mut owner = claim_tally(&back, name).await?;
+        take(&mut owner, said(&front, name).await?).await?;
+    }
+    Ok(back)
+}
+
+/// Rows come in the order of their key, compared byte by byte and number by number.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn scan_order(substrate: &impl Substrate) -> Outcome {
+    let back = ticked(substrate).await?;
+    let tallies = back.rows::<Tally>(&[], None, 100).await?;
+    assert_eq!(tallies.iter().map(|tally| tally.name.as_str()).collect::<Vec<_>>(), NAMES);
+    for name in NAMES {
+        let prefix = [Cell::Text(name.to_owned())];
+        let ticks = back.rows::<Tick>(&prefix, None, 100).await?;
+        assert_eq!(ticks.iter().map(|tick| (tick.name.as_str(), tick.number)).collect::<Vec<_>>(), [1, 2, 3].map(|n| (name, n)));
+        assert_eq!(back.rows::<Tick>(&prefix, Some(&[Cell::Integer(2)]), 100).await?.len(), 1);
+        assert!(back.rows::<Tick>(&prefix, Some(&[Cell::Integer(3)]), 100).await?.is_empty());
+    }
+    assert!(back.rows::<Tick>(&[Cell::Text("A".to_owned())], None, 100).await?.is_empty());
+    Ok(())
+}
+
+/// Pages of any size give every row once.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn scan_pages(substrate: &impl Substrate) -> Outcome {
+    let back = ticked(substrate).await?;
+    let all = back.scan(Tick::TABLE, &[], None, 1_000).await?;
+    assert_eq!(all.len(), 3 * NAMES.len());
+    for limit in [1, 2, 7, 33, 34] {
+        let (mut paged, mut after) = (Vec::new(), None::<Vec<Cell>>);
+        loop {
+            let page = back.scan(Tick::TABLE, &[], after.as_deref(), limit).await?;
+            assert!(page.len() <= limit);
+            let Some(last) = page.last() else { break };
+            after = Some(last[..2].to_vec());
+            paged.extend(page);
+        }
+        assert_eq!(paged, all, "in pages of {limit}");
+    }
+    Ok(())
+}
+
+/// Of many keys exactly the rows that exist are found.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn load_many(substrate: &impl Substrate) -> Outcome {
+    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+    let mut collect = claim(&front, Collect::default()).await?;
+    let name = |at: usize| format!("name {at}");
+    ask(&mut collect, (0..MANY).step_by(2).map(|at| add(&name(at), &name(at), 1)).collect()).await?;
+    for at in 0..8 {
+        let mut owner = claim_tally(&back, &name(at)).await?;
+        take(&mut owner, said(&front, &name(at)).await?).await?;
+    }
+    for wanted in [0..1, 1..2, 0..255, 0..256, 0..257, 0..MANY] {
+        let mut keys = Keys::default();
+        wanted.clone().for_each(|at| keys.row::<Tally>(&(name(at),)));
+        let found = back.load(&keys).await?;
+        let mut there: Vec<_> = found.iter().flat_map(|found| &found.rows).map(|row| row[0].to_string()).collect();
+        there.sort();
+        there.dedup();
+        let mut expected: Vec<_> = wanted.filter(|at| at % 2 == 0).map(name).collect();
+        expected.sort();
+        assert_eq!(there, expected);
+        assert_eq!(found.iter().map(|found| found.wanted.len()).sum::<usize>(), keys.iter().map(|(_, keys)| keys.len()).sum());
+    }
+    Ok(())
+}
+
+/// A journal is read from a place on, as many frames as wanted, and not far beyond the bytes wanted.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn journal_limits(substrate: &impl Substrate) -> Outcome {
+    let front = open(substrate, "front").await?;
+    let mut collect = claim(&front, Collect::default()).await?;
+    for id in ["1", "2", "3", "4", "5"] {
+        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+    }
+    let (by, to) = (Producer::new(Collect::NAME, Partition(0)), ADDED.target(of("a")));
+    let all = said(&front, "a").await?;
+    let bytes = all[0].frame.body.len();
+    let cases = [
+        ((1, 10, usize::MAX), vec![1, 2, 3, 4, 5]),
+        ((1, 2, usize::MAX), vec![1, 2]),
+        ((4, 10, usize::MAX), vec![4, 5]),
+        ((6, 10, usize::MAX), vec![]),
+        ((1, 10, 1), vec![1]),
+        ((1, 10, bytes + 1), vec![1, 2]),
+        ((1, 0, usize::MAX), vec![]),
+    ];
+    for ((from, limit, max_bytes), expected) in cases {
+        let frames = journal(&front, &by, &to, from, limit, max_bytes).await?;
+        assert_eq!(frames, expected, "from {from}, {limit} frames, {max_bytes} bytes");
+    }
+    assert_eq!(front.said().await?, [(by.clone(), to.clone(), Seq(5))]);
+    let stranger = Producer::new(TallyUp::NAME, Partition(0));
+    assert!(journal(&front, &stranger, &to, 1, 10, usize::MAX).await?.is_empty());
+    Ok(())
+}
+
+async fn journal(
+    store: &Store,
+    by: &Producer,
+    to: &Target,
+    from: u64,
+    limit: usize,
+    max_bytes: usize,
+) -> Result<Vec<u64>, StoreError> {
+    let frames = store.journal(by, to, Seq(from), limit, max_bytes).await?;
+    Ok(frames.iter().map(|frame| frame.seq.0).collect())
+}

@@ -1,0 +1,125 @@
+//! What carries frames to a reader.
+//!
+//! A feed never waits: it gives what is there, from the reader's positions on, up to its limits. When
+//! to look again is told by [`Bells`](crate::Bells). It may give a frame twice or leave a hole; the
+//! reader's positions take care of both.
+
+mod memory;
+
+use stage::{Checkpoint, Frame, Hint, Position, Positions, Producer, Target};
+
+use crate::{Store, StoreError};
+
+pub use memory::{Broker, MemoryFeed, Message};
+
+/// Facts taken together at most: the rows they need are in memory for one commit.
+const READ_FACTS_MAX: usize = 2_000;
+/// Bytes of frames taken together at most.
+const READ_BYTES_MAX: usize = 8 << 20;
+/// Frames taken from one producer at a time.
+const READ_FRAMES_MAX: usize = 256;
+
+/// A frame as it arrived.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// What arrived.
+    pub frame: Frame,
+    /// Where a broker's log goes on after it.
+    pub hint: Option<Hint>,
+}
+
+/// One stream partition, who produces it, and whose journal it is.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The stream partition.
+    pub target: Target,
+    /// All who may say something there.
+    pub producers: Vec<Producer>,
+    /// The producing service's store.
+    pub journal: Store,
+}
+
+/// Carries frames from their producers to one reader.
+#[derive(Debug)]
+pub enum Feed {
+    /// Straight from the journals of services in the same process.
+    Tail(Tail),
+    /// From a broker in memory.
+    Memory(MemoryFeed),
+}
+
+impl Feed {
+    /// What there is to read after these positions.
+    ///
+    /// # Errors
+    /// When it cannot be read just now.
+    pub async fn ready(&mut self, positions: &Positions) -> Result<Vec<Delivery>, StoreError> {
+        match self {
+            Feed::Tail(tail) => tail.ready(positions).await,
+            Feed::Memory(memory) => Ok(memory.ready()),
+        }
+    }
+
+    /// Forgets what was handed out and not committed: begins again where the checkpoint says.
+    pub fn rewind(&mut self, checkpoint: &Checkpoint) {
+        match self {
+            Feed::Tail(_) => {}
+            Feed::Memory(memory) => memory.rewind(checkpoint),
+        }
+    }
+}
+
+/// Reads the journals themselves: what the embedded substrate has for streams.
+#[derive(Debug)]
+pub struct Tail {
+    sources: Vec<Source>,
+    first: usize,
+}
+
+impl Tail {
+    /// Reads these.
+    pub fn new(sources: Vec<Source>) -> Self {
+        Self { sources, first: 0 }
+    }
+
+    async fn ready(&mut self, positions: &Positions) -> Result<Vec<Delivery>, StoreError> {
+        let (mut ready, mut facts, mut bytes) = (Vec::new(), 0, 0);
+        // Another source comes first each time, so that none starves when the limits are reached.
+        self.first = (self.first + 1) % self.sources.len().max(1);
+        let (later, sooner) = self.sources.split_at(self.first);
+        for source in sooner.iter().chain(later) {
+            for producer in &source.producers {
+                if facts >= READ_FACTS_MAX || bytes >= READ_BYTES_MAX {
+                    return Ok(ready);
+                }
+                let Position { next, .. } = positions.of(&source.target, producer);
+                let limit = READ_FRAMES_MAX.min(READ_FACTS_MAX - facts);
+                let room = READ_BYTES_MAX - bytes;
+                for frame in source.journal.journal(producer, &source.target, next, limit, room).await? {
+                    facts += frame.facts;
+                    bytes += frame.body.len();
+                    ready.push(Delivery { frame, hint: None });
+                    if facts >= READ_FACTS_MAX {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(ready)
+    }
+}
+
+/// How many frames of its sources a reader has not applied yet.
+///
+/// # Errors
+/// When a journal cannot be read.
+pub async fn lag(sources: &[Source], positions: &Positions) -> Result<u64, StoreError> {
+    let mut frames = 0;
+    for source in sources {
+        for producer in &source.producers {
+            let last = source.journal.last_said(producer, &source.target).await?;
+            frames += (last.0 + 1).saturating_sub(positions.of(&source.target, producer).next.0);
+        }
+    }
+    Ok(frames)
+}

@@ -1,0 +1,91 @@
+//! Taking over a partition.
+
+use chrono::{DateTime, Utc};
+use stage::{Broken, Checkpoint, Hash, Producer, Read, Record};
+
+use super::stop::{Stop, stop, unavailable};
+use crate::{Commit, CommitError, Store};
+
+/// Tries to claim: each fails only when another batch of the same owner landed in between.
+const CLAIM_TRIES_MAX: usize = 3;
+
+/// Inserts the next record with the next epoch. With `mine`, only while no other owner has claimed.
+/// A claim of unknown fate is kept in `doubtful`: inserted again it cannot land twice, and found as
+/// the newest it is ours.
+pub(super) async fn claim(
+    id: &Producer,
+    store: &Store,
+    mine: Option<&Record>,
+    doubtful: &mut Option<Record>,
+    now: DateTime<Utc>,
+) -> Result<(Record, Checkpoint), Stop> {
+    let mut last_error = CommitError::Fenced;
+    for _ in 0..CLAIM_TRIES_MAX {
+        let newest = store.newest(id).await.map_err(|error| unavailable(id, error))?;
+        let broken = |source| Stop::Broken { owner: id.clone(), source };
+        let checkpoint = match &newest {
+            None => Checkpoint::default(),
+            Some(record) => record.parse_checkpoint().map_err(|error| broken(error.into()))?,
+        };
+        if let Some(landed) = doubtful.take_if(|claim| newest.as_ref() == Some(claim)) {
+            return Ok((landed, checkpoint));
+        }
+        let taken = |mine: &Record| newest.as_ref().is_none_or(|newest| newest.epoch != mine.epoch);
+        if mine.is_some_and(taken) {
+            return Err(Stop::Fenced(id.clone()));
+        }
+        if let Some(what) = changed_behind(id, store, newest.as_ref(), &checkpoint).await? {
+            let moved = store.newest(id).await.map_err(|error| unavailable(id, error))? != newest;
+            if moved {
+                continue;
+            }
+            return Err(broken(Broken::Rule(format!("{what}: run `unbundled audit`"))));
+        }
+        let previous = newest.as_ref().map_or(Hash::ZERO, |newest| newest.hash);
+        let again = doubtful.take().filter(|claim| claim.previous == previous);
+        let was_tried = again.is_some();
+        let record = match again {
+            Some(record) => record,
+            None => Record::following(newest.as_ref(), id, &Read::Claim, &checkpoint, now)
+                .map_err(|error| broken(error.into()))?,
+        };
+        let commit = Commit { record: record.clone(), changes: Vec::new(), frames: Vec::new() };
+        match store.commit(&commit).await {
+            Ok(()) => return Ok((record, checkpoint)),
+            // Ours of unknown fate, batch or claim, may have landed just now: look again.
+            Err(CommitError::Fenced) if was_tried => *doubtful = Some(record),
+            Err(CommitError::Fenced) if mine.is_some() => {}
+            Err(error @ CommitError::Doubtful(_)) => {
+                *doubtful = Some(record);
+                last_error = error;
+            }
+            Err(error) => return Err(stop(id, error)),
+        }
+    }
+    Err(stop(id, last_error))
+}
+
+/// What somebody changed since the newest record was written: going on from there would repeat or
+/// lose an effect, and hide the change.
+async fn changed_behind(
+    id: &Producer,
+    store: &Store,
+    newest: Option<&Record>,
+    checkpoint: &Checkpoint,
+) -> Result<Option<String>, Stop> {
+    let noted = store.noted_newest().await.map_err(|error| unavailable(id, error))?;
+    let noted = noted.iter().find(|(owner, _, _)| owner == id).map(|(_, number, hash)| (*number, hash.clone()));
+    if noted != newest.map(|record| (record.number, record.hash.to_string())) {
+        return Ok(Some("the newest batch record is not the one noted".to_owned()));
+    }
+    if let Some(record) = newest.filter(|record| !record.is_intact()) {
+        return Ok(Some(format!("batch {} was changed after it was written", record.number)));
+    }
+    for (target, head) in &checkpoint.heads {
+        let last = store.journal(id, target, head.seq, 2, usize::MAX).await.map_err(|error| unavailable(id, error))?;
+        if last.len() != 1 || last[0].hash != head.hash || !last[0].is_intact() {
+            return Ok(Some(format!("the journal for {target} does not end where the last batch says")));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,164 @@
+//! The actor around the owner of a stage that reads streams.
+//!
+//! A [`Wake`] says that there may be something to read. Then: take what is there, up to the limits,
+//! commit it, and only then tell others; again until there is nothing. No timers: under load the
+//! batches grow by themselves. One batch is in flight at a time, in a future that nobody cancels.
+
+use actix::{
+    Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _,
+};
+use chrono::Utc;
+use stage::{Admission, Stage};
+use tokio::sync::oneshot;
+
+use crate::hooks::{Backoff, Hooks};
+use crate::way_in::Drain;
+use crate::{Committed, Feed, Owner, Stop, Wake};
+
+/// What a turn needs; away while one is running.
+struct Work<S: Stage> {
+    owner: Owner<S>,
+    feed: Feed,
+}
+
+/// What a turn came to.
+enum Turn<A> {
+    Committed(Committed<A>),
+    Idle,
+    Missing(Admission),
+}
+
+impl<S: Stage> Work<S> {
+    async fn turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Answer>, Stop> {
+        if self.owner.is_in_doubt() {
+            let resolved = self.owner.resolve(Utc::now()).await?;
+            self.feed.rewind(self.owner.checkpoint());
+            if let Some(committed) = resolved {
+                return Ok(Turn::Committed(committed));
+            }
+        }
+        let ready = self.feed.ready(&self.owner.checkpoint().positions).await;
+        let ready = ready.map_err(|error| self.owner.cannot_read(error))?;
+        let mut missing = None;
+        let seen = |admission| {
+            hooks.metrics.frame(admission);
+            if matches!(admission, Admission::Gap { .. } | Admission::Damaged) {
+                missing = Some(admission);
+            }
+        };
+        match self.owner.take_frames(ready, Utc::now(), seen).await? {
+            Some(committed) => Ok(Turn::Committed(committed)),
+            None => Ok(missing.map_or(Turn::Idle, Turn::Missing)),
+        }
+    }
+}
+
+/// Owns one partition of a stage that reads streams.
+pub struct Reader<S: Stage> {
+    work: Option<Work<S>>,
+    hooks: Hooks,
+    backoff: Backoff,
+    /// A wake came while a turn was running.
+    again: bool,
+    draining: Vec<oneshot::Sender<()>>,
+}
+
+impl<S: Stage> Reader<S> {
+    /// Starts it on a thread of its own and wakes it once.
+    pub fn start(owner: Owner<S>, feed: Feed, hooks: Hooks) -> Addr<Self> {
+        let (id, bells) = (owner.id().clone(), hooks.bells.clone());
+        let partitions = owner.partitions();
+        let reader = move |_: &mut Context<Self>| Self {
+            work: Some(Work { owner, feed }),
+            hooks,
+            backoff: Backoff::default(),
+            again: false,
+            draining: Vec::new(),
+        };
+        let address = Self::start_in_arbiter(&Arbiter::new().handle(), reader);
+        for (target, _) in Owner::<S>::reads(&id, partitions) {
+            bells.subscribe(target, address.clone().recipient());
+        }
+        address.do_send(Wake);
+        address
+    }
+
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        if !self.draining.is_empty() && self.work.is_some() {
+            return self.drained(ctx);
+        }
+        let Some(mut work) = self.work.take() else {
+            self.again = true;
+            return;
+        };
+        self.again = false;
+        let hooks = self.hooks.clone();
+        let turn = async move {
+            let started = std::time::Instant::now();
+            let turn = work.turn(&hooks).await;
+            if let Ok(Turn::Committed(committed)) = &turn {
+                hooks.committed(committed, started.elapsed());
+            }
+            (work, turn)
+        };
+        ctx.spawn(turn.into_actor(self).map(|(work, turn), reader, ctx| reader.turned(work, turn, ctx)));
+    }
+
+    fn turned(&mut self, mut work: Work<S>, turn: Result<Turn<S::Answer>, Stop>, ctx: &mut Context<Self>) {
+        match turn {
+            Ok(Turn::Committed(_)) => {
+                self.backoff = Backoff::default();
+                self.again = true;
+            }
+            Ok(Turn::Idle) => self.backoff = Backoff::default(),
+            Ok(Turn::Missing(admission)) => {
+                tracing::warn!(owner = %work.owner.id(), ?admission, "nothing is applied until a missing frame comes");
+            }
+            Err(stop) if stop.is_passing() => {
+                work.feed.rewind(work.owner.checkpoint());
+                work.owner.forget();
+                let wait = self.hooks.retry(&mut self.backoff, &stop);
+                ctx.run_later(wait, |reader, ctx| reader.pump(ctx));
+            }
+            Err(stop) => return self.hooks.stopped(&stop),
+        }
+        self.work = Some(work);
+        if self.again || !self.draining.is_empty() {
+            self.pump(ctx);
+        }
+    }
+
+    fn drained(&mut self, ctx: &mut Context<Self>) {
+        for done in self.draining.drain(..) {
+            let _gone = done.send(());
+        }
+        actix::ActorContext::stop(ctx);
+    }
+}
+
+impl<S: Stage> Actor for Reader<S> {
+    type Context = Context<Self>;
+}
+
+impl<S: Stage> Handler<Wake> for Reader<S> {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+        self.pump(ctx);
+    }
+}
+
+impl<S: Stage> Handler<Drain> for Reader<S> {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        let (done, drained) = oneshot::channel();
+        self.draining.push(done);
+        if self.work.is_some() {
+            self.drained(ctx);
+        }
+        Box::pin(async {
+            let _stopped = drained.await;
+        })
+    }
+}

@@ -1,0 +1,321 @@
+//! What claims, loads and commits a stage's batch.
+//!
+//! A store holds the tables of one service's stages, their batch records and their journal. One
+//! commit writes all three or none; inserting the batch record is its first statement and the
+//! fence: whoever finds the number taken is not the owner any more. A commit whose fate is unknown
+//! says so ([`CommitError::Doubtful`]) and is never tried again blindly.
+
+pub(crate) mod memory;
+pub(crate) mod sqlite;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use stage::{BatchNumber, Cell, Change, Frame, Keys, PartitionCount, Producer, Record, Row, Seq, Table, Target};
+
+pub use memory::Memory;
+pub use sqlite::Sqlite;
+
+/// Everything one batch writes.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Its record. The key of it is the fence.
+    pub record: Record,
+    /// The rows.
+    pub changes: Vec<Change>,
+    /// What will be told afterwards.
+    pub frames: Vec<Frame>,
+}
+
+/// Reading failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It may work later.
+    #[error("the database does not answer")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is stored is not what was written.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+}
+
+impl From<stage::BadCell> for StoreError {
+    fn from(bad: stage::BadCell) -> Self {
+        StoreError::Damaged(bad.to_string())
+    }
+}
+
+/// A commit did not succeed, or not surely.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The number is taken: there is another owner. Nothing was written.
+    #[error("another owner has taken this partition")]
+    Fenced,
+    /// Nothing was written; it may work later.
+    #[error("the batch was not written")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It may or may not have been written. Claim, then read back.
+    #[error("it is unknown whether the batch was written")]
+    Doubtful(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A row that was to be new is there. Nothing was written.
+    #[error("a row of {0} that was to be new exists")]
+    Conflict(String),
+}
+
+/// What there is in a store, whoever wrote it. Names are as they are stored, also wrong ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// What the database itself finds wrong with its file.
+    pub problems: Vec<String>,
+    /// The tables (and triggers, indexes, views) beside those that every store has.
+    pub tables: Vec<String>,
+    /// How many batch records there are of each owner.
+    pub records: Vec<(String, u64)>,
+    /// How many frames the journal has of each producer for each target.
+    pub frames: Vec<(String, String, u64)>,
+}
+
+/// What a store remembers about itself, fixed when it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// The service whose store it is.
+    pub service: &'static str,
+    /// How many partitions every stream has.
+    pub partitions: PartitionCount,
+}
+
+/// What goes wrong with a commit on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitFault {
+    /// It is refused and nothing written.
+    Refused,
+    /// The answer is lost, and so is the commit.
+    LostBefore,
+    /// The answer is lost, but the commit is there.
+    LostAfter,
+}
+
+/// Faults to come, in order; none in a running system. Tests share it with the store they break.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<Mutex<VecDeque<Option<CommitFault>>>>);
+
+impl Faults {
+    /// The next commit not yet spoken for goes wrong like this, or goes well.
+    pub fn push(&self, fault: Option<CommitFault>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
+    }
+
+    fn next(&self) -> Option<CommitFault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().flatten()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Engine {
+    Memory(Memory),
+    Sqlite(Sqlite),
+}
+
+/// A service's store. Cheap to clone; all clones are the same store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    engine: Engine,
+    faults: Faults,
+}
+
+impl From<Memory> for Store {
+    fn from(memory: Memory) -> Self {
+        Self { engine: Engine::Memory(memory), faults: Faults::default() }
+    }
+}
+
+impl From<Sqlite> for Store {
+    fn from(sqlite: Sqlite) -> Self {
+        Self { engine: Engine::Sqlite(sqlite), faults: Faults::default() }
+    }
+}
+
+/// Calls the same method of whatever engine it is.
+macro_rules! engine {
+    ($self:ident . $method:ident ( $($argument:expr),* )) => {
+        match &$self.engine {
+            Engine::Memory(memory) => memory.$method($($argument),*),
+            Engine::Sqlite(sqlite) => sqlite.$method($($argument),*).await,
+        }
+    };
+}
+
+impl Store {
+    /// The same store, whose commits go wrong as the faults say.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// What it remembers about itself.
+    pub fn meta(&self) -> &Meta {
+        match &self.engine {
+            Engine::Memory(memory) => memory.meta(),
+            Engine::Sqlite(sqlite) => sqlite.meta(),
+        }
+    }
+
+    /// Writes a batch, or nothing.
+    ///
+    /// # Errors
+    /// [`CommitError`] says what is known about it.
+    pub async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
+        match self.faults.next() {
+            None => engine!(self.commit(commit)),
+            Some(CommitFault::Refused) => Err(CommitError::Unavailable("refused on purpose".into())),
+            Some(CommitFault::LostBefore) => Err(CommitError::Doubtful("lost on purpose".into())),
+            Some(CommitFault::LostAfter) => {
+                engine!(self.commit(commit))?;
+                Err(CommitError::Doubtful("answer lost on purpose".into()))
+            }
+        }
+    }
+
+    /// The newest batch record of a stage's partition.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
+        engine!(self.newest(owner))
+    }
+
+    /// Batch records from a number on, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
+        engine!(self.records(owner, from, limit))
+    }
+
+    /// What the store noted beside the records as the newest of each owner.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+        engine!(self.noted_newest())
+    }
+
+    /// The rows that exist among these keys, by table.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn load(&self, keys: &Keys) -> Result<Vec<Found>, StoreError> {
+        let mut found = Vec::new();
+        for (table, wanted) in keys.iter() {
+            let rows = engine!(self.load(table, wanted))?;
+            found.push(Found { table, wanted: wanted.clone(), rows });
+        }
+        Ok(found)
+    }
+
+    /// Rows in the order of their key: those whose key begins with `prefix`, and of these those after
+    /// `after` (the next part of the key; `None`: from the first), at most `limit`. One snapshot.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn scan(
+        &self,
+        table: &'static Table,
+        prefix: &[Cell],
+        after: Option<&[Cell]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        engine!(self.scan(table, prefix, after, limit))
+    }
+
+    /// Frames of a producer for a target from a `seq` on, in order; at most `limit`, and no more once
+    /// their bodies together have `max_bytes`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn journal(
+        &self,
+        producer: &Producer,
+        target: &Target,
+        from: Seq,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Frame>, StoreError> {
+        engine!(self.journal(producer, target, from, limit, max_bytes))
+    }
+
+    /// Every producer and target the journal knows, with the last `seq`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn said(&self) -> Result<Vec<(Producer, Target, Seq)>, StoreError> {
+        engine!(self.said())
+    }
+
+    /// The last `seq` of a producer for a target; 0 before the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn last_said(&self, producer: &Producer, target: &Target) -> Result<Seq, StoreError> {
+        engine!(self.last_said(producer, target))
+    }
+
+    /// When a batch was committed, as its record says.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
+        engine!(self.committed_at(owner, number))
+    }
+
+    /// Everything that is there, as it says itself: for the audit.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn inventory(&self) -> Result<Inventory, StoreError> {
+        engine!(self.inventory())
+    }
+
+    /// One row.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn get<R: Row>(&self, key: &R::Key) -> Result<Option<R>, StoreError> {
+        let keys = BTreeSet::from([R::key_cells(key)]);
+        let rows = engine!(self.load(R::TABLE, &keys))?;
+        Ok(rows.first().map(|cells| R::from_cells(cells)).transpose()?)
+    }
+
+    /// [`Store::scan`] with typed rows.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn rows<R: Row>(
+        &self,
+        prefix: &[Cell],
+        after: Option<&[Cell]>,
+        limit: usize,
+    ) -> Result<Vec<R>, StoreError> {
+        let rows = self.scan(R::TABLE, prefix, after, limit).await?;
+        Ok(rows.iter().map(|cells| R::from_cells(cells)).collect::<Result<_, _>>()?)
+    }
+
+    /// Ends all work with the database. What comes after fails.
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Memory(_) => {}
+            Engine::Sqlite(sqlite) => sqlite.close().await,
+        }
+    }
+}
+
+/// What was found for the keys of one table.
+#[derive(Debug)]
+pub struct Found {
+    /// The table.
+    pub table: &'static Table,
+    /// The keys asked for.
+    pub wanted: BTreeSet<Vec<Cell>>,
+    /// The rows there are.
+    pub rows: Vec<Vec<Cell>>,
+}

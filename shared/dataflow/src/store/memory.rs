@@ -1,0 +1,310 @@
+//! A store of maps, for the simulation and for deriving again. It lives as long as its last clone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use stage::{BatchNumber, Cell, Change, Frame, Hash, Producer, Record, Seq, Table, Target, Write};
+
+use super::{Commit, CommitError, Inventory, Meta, StoreError};
+
+type Rows = BTreeMap<Vec<Cell>, Vec<Cell>>;
+
+#[derive(Debug, Default)]
+struct Content {
+    records: BTreeMap<Producer, BTreeMap<BatchNumber, Record>>,
+    /// Beside the records, so that a deleted one is missed.
+    newest: BTreeMap<Producer, (BatchNumber, Hash)>,
+    tables: BTreeMap<&'static str, Rows>,
+    journal: BTreeMap<(Producer, Target), BTreeMap<Seq, Frame>>,
+}
+
+impl Content {
+    fn check(&self, changes: &[Change]) -> Result<(), CommitError> {
+        for change in changes {
+            let key = &change.cells[..change.table.key_columns];
+            let exists = self.tables.get(change.table.name).is_some_and(|rows| rows.contains_key(key));
+            if exists != (change.write == Write::Update) {
+                return Err(CommitError::Conflict(change.table.name.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, table: &'static Table, cells: Vec<Cell>) {
+        let key = cells[..table.key_columns].to_vec();
+        self.tables.entry(table.name).or_default().insert(key, cells);
+    }
+}
+
+/// How seriously a memory store takes the fence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fence {
+    /// A number that is taken is taken.
+    Kept,
+    /// The last writer wins: the mistake that the simulation must find.
+    Broken,
+}
+
+/// Maps behind one lock.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    meta: Meta,
+    fence: Fence,
+    content: Arc<Mutex<Content>>,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new(meta: Meta) -> Self {
+        Self { meta, fence: Fence::Kept, content: Arc::default() }
+    }
+
+    /// An empty store that lets two owners write: only to show that the simulation finds it.
+    pub fn without_fence(meta: Meta) -> Self {
+        Self { fence: Fence::Broken, ..Self::new(meta) }
+    }
+
+    /// Writes rows without a batch: for deriving again, where the record exists already.
+    pub(crate) fn apply(&self, changes: Vec<Change>) -> Result<(), CommitError> {
+        let mut content = self.content();
+        content.check(&changes)?;
+        changes.into_iter().for_each(|change| content.put(change.table, change.cells));
+        Ok(())
+    }
+
+    /// Takes over a row as it is, whether there is one with its key or not.
+    pub(crate) fn put(&self, table: &'static Table, cells: Vec<Cell>) {
+        self.content().put(table, cells);
+    }
+
+    pub(super) fn inventory(&self) -> Result<Inventory, StoreError> {
+        let content = self.content();
+        let frames = |((producer, target), frames): (&(Producer, Target), &BTreeMap<Seq, Frame>)| {
+            (producer.to_string(), target.to_string(), frames.len() as u64)
+        };
+        Ok(Inventory {
+            problems: Vec::new(),
+            tables: content.tables.keys().map(|name| (*name).to_owned()).collect(),
+            records: content.records.iter().map(|(owner, r)| (owner.to_string(), r.len() as u64)).collect(),
+            frames: content.journal.iter().map(frames).collect(),
+        })
+    }
+
+    pub(super) fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
+        let mut content = self.content();
+        let Commit { record, changes, frames } = commit;
+        let taken = content.records.get(&record.owner).is_some_and(|r| r.contains_key(&record.number));
+        if taken && self.fence == Fence::Kept {
+            return Err(CommitError::Fenced);
+        }
+        if self.fence == Fence::Kept {
+            content.check(changes)?;
+        }
+        content.newest.insert(record.owner.clone(), (record.number, record.hash));
+        content.records.entry(record.owner.clone()).or_default().insert(record.number, record.clone());
+        for change in changes {
+            content.put(change.table, change.cells.clone());
+        }
+        for frame in frames {
+            let key = (frame.producer.clone(), frame.target.clone());
+            content.journal.entry(key).or_default().insert(frame.seq, frame.clone());
+        }
+        Ok(())
+    }
+
+    pub(super) fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
+        Ok(self.content().records.get(owner).and_then(|records| records.last_key_value()).map(|(_, r)| r.clone()))
+    }
+
+    pub(super) fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let content = self.content();
+        let records = content.records.get(owner).into_iter().flat_map(|records| records.range(from..));
+        Ok(records.take(limit).map(|(_, record)| record.clone()).collect())
+    }
+
+    pub(super) fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+        let content = self.content();
+        let newest = content.newest.iter();
+        let newest = newest.map(|(owner, (number, hash))| (owner.clone(), *number, hash.to_string()));
+        Ok(newest.collect())
+    }
+
+    pub(super) fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
+        let content = self.content();
+        let rows = content.tables.get(table.name);
+        Ok(keys.iter().filter_map(|key| rows.and_then(|rows| rows.get(key)).cloned()).collect())
+    }
+
+    pub(super) fn scan(
+        &self,
+        table: &'static Table,
+        prefix: &[Cell],
+        after: Option<&[Cell]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        let content = self.content();
+        let start: Vec<Cell> = prefix.iter().chain(after.unwrap_or_default()).cloned().collect();
+        let rows = content.tables.get(table.name).into_iter().flat_map(|rows| rows.range(start.clone()..));
+        let wanted = rows
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .filter(|(key, _)| after.is_none() || !key.starts_with(&start));
+        Ok(wanted.take(limit).map(|(_, cells)| cells.clone()).collect())
+    }
+
+    pub(super) fn journal(
+        &self,
+        producer: &Producer,
+        target: &Target,
+        from: Seq,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Frame>, StoreError> {
+        let content = self.content();
+        let said = content.journal.get(&(producer.clone(), target.clone()));
+        let mut bytes = 0;
+        let frames = said.into_iter().flat_map(|said| said.range(from..)).take(limit).take_while(|(_, frame)| {
+            let room = bytes < max_bytes;
+            bytes += frame.body.len();
+            room
+        });
+        Ok(frames.map(|(_, frame)| frame.clone()).collect())
+    }
+
+    pub(super) fn said(&self) -> Result<Vec<(Producer, Target, Seq)>, StoreError> {
+        let content = self.content();
+        let said = content.journal.iter().filter_map(|((producer, target), frames)| {
+            frames.last_key_value().map(|(seq, _)| (producer.clone(), target.clone(), *seq))
+        });
+        Ok(said.collect())
+    }
+
+    pub(super) fn last_said(&self, producer: &Producer, target: &Target) -> Result<Seq, StoreError> {
+        let content = self.content();
+        let said = content.journal.get(&(producer.clone(), target.clone()));
+        Ok(said.and_then(BTreeMap::last_key_value).map_or(Seq(0), |(seq, _)| *seq))
+    }
+
+    pub(super) fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
+        let content = self.content();
+        Ok(content.records.get(owner).and_then(|records| records.get(&number)).map(|r| r.committed_at.clone()))
+    }
+}
+
+#[cfg(any(test, feature = "conformance"))]
+impl Memory {
+    /// Changes what is stored behind everybody's back, as a failing disk or a curious person would.
+    pub fn damage(&self, damage: &crate::conformance::Damage) {
+        use crate::conformance::Damage;
+        let mut content = self.content();
+        match damage {
+            Damage::ChangedRecord(owner) => {
+                let newest = content.records.get_mut(owner).and_then(|records| records.last_entry());
+                newest.into_iter().for_each(|mut newest| newest.get_mut().committed_at.push('0'));
+            }
+            Damage::DeletedRecord(owner) => {
+                content.records.get_mut(owner).and_then(BTreeMap::pop_last);
+            }
+            Damage::ChangedFrame(producer, target) => {
+                let said = content.journal.get_mut(&(producer.clone(), target.clone()));
+                let last = said.and_then(|frames| frames.last_entry());
+                last.into_iter().for_each(|mut last| last.get_mut().body.push(' '));
+            }
+            Damage::DeletedFrame(producer, target) => {
+                content.journal.get_mut(&(producer.clone(), target.clone())).and_then(BTreeMap::pop_last);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Mutex;
+
+    use stage::{Checkpoint, Frame, Producer, Seq, Table, Target};
+
+    use super::{BTreeMap, Memory};
+    use crate::conformance::{Damage, Failure, Publisher, Streams, Substrate};
+    use crate::{Broker, Feed, MemoryFeed, Meta, Store, StoreError};
+
+    /// Stores and streams in memory.
+    #[derive(Default)]
+    pub(crate) struct Maps {
+        stores: Mutex<BTreeMap<&'static str, Memory>>,
+        broker: Broker,
+        lives: Mutex<u64>,
+    }
+
+    impl Substrate for Maps {
+        async fn open(&self, meta: Meta, _: &'static [&'static Table]) -> Result<Store, StoreError> {
+            let mut stores = self.stores.lock().unwrap();
+            Ok(stores.entry(meta.service).or_insert_with(|| Memory::new(meta)).clone().into())
+        }
+
+        async fn damage(&self, service: &'static str, damage: Damage) -> Result<(), Failure> {
+            self.stores.lock().unwrap()[service].damage(&damage);
+            Ok(())
+        }
+    }
+
+    impl Streams for Maps {
+        async fn publish(&self, publisher: &mut Publisher, journal: &Store) -> Result<(), Failure> {
+            *self.lives.lock().unwrap() += 1;
+            let marker = format!("life {}", self.lives.lock().unwrap());
+            let incarnation = self.broker.attach(&publisher.target, &marker);
+            let mut outbox = stage::Outbox::attach(publisher.mark.as_ref(), &incarnation);
+            while let Some(seq) = outbox.wants() {
+                let frames = journal.journal(&publisher.producer, &publisher.target, seq, 1, usize::MAX).await?;
+                let Some(frame) = frames.first() else { break };
+                assert!(self.broker.publish(frame));
+                outbox.sent();
+                outbox.confirmed(seq);
+            }
+            publisher.mark = Some(outbox.mark());
+            Ok(())
+        }
+
+        async fn publish_alone(&self, frame: &Frame) -> Result<(), Failure> {
+            self.broker.attach(&frame.target, "life 0");
+            assert!(self.broker.publish(frame));
+            Ok(())
+        }
+
+        async fn feed(&self, targets: &[Target], checkpoint: &Checkpoint) -> Result<Feed, Failure> {
+            Ok(Feed::Memory(MemoryFeed::attach(self.broker.clone(), targets, checkpoint)))
+        }
+
+        async fn lose(&self, target: &Target) -> Result<(), Failure> {
+            self.broker.lose(target);
+            Ok(())
+        }
+
+        async fn lose_tail(&self, target: &Target, messages: usize) -> Result<(), Failure> {
+            self.broker.lose_tail(target, messages);
+            Ok(())
+        }
+    }
+
+    crate::conformance!(Maps::default());
+    crate::conformance_of_streams!(Maps::default());
+
+    #[tokio::test]
+    async fn a_stream_that_is_not_there_keeps_nothing() {
+        let frame = Frame::seal(
+            Producer::new("a", stage::Partition(0)),
+            Target::new("b", stage::Partition(0)),
+            Seq::FIRST,
+            stage::Hash::ZERO,
+            0,
+            "[]".to_owned(),
+        );
+        assert!(!Broker::default().publish(&frame));
+    }
+}

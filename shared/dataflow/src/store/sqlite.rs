@@ -1,0 +1,299 @@
+//! A store in one `SQLite` file: write-ahead log, fsync on every commit, one writer.
+//!
+//! There is one connection that writes; it is taken out of its slot for each commit and put back
+//! only when the transaction is surely over, so a commit that is abandoned half way takes the
+//! connection with it and the database rolls back. Readers have connections of their own and
+//! never block the writer.
+
+mod decode;
+mod inventory;
+mod sql;
+mod write;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{Connection as _, Row as _, SqliteConnection};
+use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, Table, Target};
+use tokio::sync::Mutex;
+
+use self::decode::{at, cells, frame, name, number, record};
+use self::write::write;
+use super::{Commit, CommitError, Meta, StoreError};
+
+/// Readers at a time: enough for every owner of a service and a few requests; each has a page cache.
+const READERS_MAX: u32 = 8;
+/// A request that gets no connection in this time is answered 503.
+const READER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait for another process that holds the file (a backup, an operator's shell).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Prepared statements kept per connection: every text of every table of a service.
+const STATEMENTS_MAX: usize = 512;
+/// The layout of the tables in `SCHEMA`; another one is refused.
+const FORMAT: &str = "1";
+
+/// One file.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    meta: Meta,
+    options: SqliteConnectOptions,
+    writer: Arc<Mutex<Option<SqliteConnection>>>,
+    readers: SqlitePool,
+}
+
+/// Whether a file may be made and changed, or only read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Made if it is not there.
+    Write,
+    /// For the audit of a stopped system: nothing is made or changed.
+    Read,
+}
+
+impl Sqlite {
+    /// Opens the file of a service, makes it and its tables if it is not there.
+    ///
+    /// # Errors
+    /// When the file cannot be used, is damaged, or belongs to another service, layout or number of
+    /// partitions.
+    pub async fn open(path: &Path, meta: Meta, tables: &[&'static Table]) -> Result<Self, StoreError> {
+        let store = Self::connect(path, meta, Access::Write);
+        let mut writer = SqliteConnection::connect_with(&store.options).await.map_err(at(path))?;
+        sqlx::raw_sql(sql::SCHEMA).execute(&mut writer).await.map_err(at(path))?;
+        for table in tables {
+            sqlx::query(&sql::create(table)).execute(&mut writer).await.map_err(at(path))?;
+        }
+        for (key, value) in store.expected_meta() {
+            let statement = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING";
+            sqlx::query(statement).bind(key).bind(value).execute(&mut writer).await.map_err(at(path))?;
+        }
+        *store.writer.lock().await = Some(writer);
+        store.check_meta(path).await?;
+        Ok(store)
+    }
+
+    /// Opens a file that is there, only to read it. Whether all of it is sound, [`inventory`] says.
+    ///
+    /// # Errors
+    /// When the file is missing, is no database, or another service's.
+    ///
+    /// [`inventory`]: crate::Store::inventory
+    pub async fn open_to_read(path: &Path, meta: Meta) -> Result<Self, StoreError> {
+        let store = Self::connect(path, meta, Access::Read);
+        store.check_meta(path).await?;
+        Ok(store)
+    }
+
+    /// How many partitions the file was made for; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or does not say.
+    pub async fn partitions_of(path: &Path) -> Result<Option<u16>, StoreError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(at(path))?;
+        let statement = "SELECT value FROM meta WHERE key = 'partitions'";
+        let row = sqlx::query(statement).fetch_optional(&mut connection).await.map_err(at(path))?;
+        let value: Option<String> = row.map(|row| row.try_get(0)).transpose().map_err(at(path))?;
+        let count = value.as_deref().and_then(|value| value.parse().ok());
+        count.map(Some).ok_or_else(|| StoreError::Damaged(format!("{}: meta.partitions is {value:?}", path.display())))
+    }
+
+    fn connect(path: &Path, meta: Meta, access: Access) -> Self {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(STATEMENTS_MAX);
+        let readers = options.clone().read_only(true);
+        let options = match access {
+            Access::Read => readers.clone(),
+            Access::Write => options
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full),
+        };
+        let pool = SqlitePoolOptions::new().max_connections(READERS_MAX).acquire_timeout(READER_TIMEOUT);
+        Self { meta, options, writer: Arc::default(), readers: pool.connect_lazy_with(readers) }
+    }
+
+    fn expected_meta(&self) -> [(&'static str, String); 3] {
+        let Meta { service, partitions } = &self.meta;
+        [
+            ("format", FORMAT.to_owned()),
+            ("service", (*service).to_owned()),
+            ("partitions", partitions.get().to_string()),
+        ]
+    }
+
+    async fn check_meta(&self, path: &Path) -> Result<(), StoreError> {
+        let rows = sqlx::query("SELECT key, value FROM meta ORDER BY key").fetch_all(&self.readers).await;
+        let mut found = Vec::new();
+        for row in rows.map_err(at(path))? {
+            found.push((row.try_get::<String, _>(0).map_err(at(path))?, row.try_get::<String, _>(1).map_err(at(path))?));
+        }
+        for (key, expected) in self.expected_meta() {
+            let value = found.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+            if value != Some(&expected) {
+                let path = path.display();
+                let value = value.map_or("nothing", String::as_str);
+                return Err(StoreError::Damaged(format!("{path}: meta.{key} says {value}, not {expected}")));
+            }
+        }
+        if found.len() == self.expected_meta().len() {
+            return Ok(());
+        }
+        Err(StoreError::Damaged(format!("{}: meta holds keys that nobody wrote", path.display())))
+    }
+
+    pub(super) fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    pub(super) async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
+        let mut slot = self.writer.lock().await;
+        let mut connection = match slot.take() {
+            Some(connection) => connection,
+            None => SqliteConnection::connect_with(&self.options).await.map_err(unavailable)?,
+        };
+        match write(&mut connection, commit).await {
+            Ok(()) => {}
+            Err(error) => {
+                if sqlx::query("ROLLBACK").execute(&mut connection).await.is_ok() {
+                    *slot = Some(connection);
+                }
+                return Err(error);
+            }
+        }
+        // From here on the fate of the transaction is the database's; without an answer it is unknown.
+        let ended = sqlx::query("COMMIT").execute(&mut connection).await;
+        ended.map_err(|error| CommitError::Doubtful(Box::new(error)))?;
+        *slot = Some(connection);
+        Ok(())
+    }
+
+    pub(super) async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
+        let statement = "SELECT * FROM batches WHERE owner = ? ORDER BY number DESC LIMIT 1";
+        let row = sqlx::query(statement).bind(owner.to_string()).fetch_optional(&self.readers).await?;
+        row.map(|row| record(&row)).transpose()
+    }
+
+    pub(super) async fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let statement = "SELECT * FROM batches WHERE owner = ? AND number >= ? ORDER BY number LIMIT ?";
+        let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(from.0)).bind(integer(limit as u64));
+        query.fetch_all(&self.readers).await?.iter().map(record).collect()
+    }
+
+    pub(super) async fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+        let rows = sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner").fetch_all(&self.readers).await?;
+        let noted = |row: &SqliteRow| Ok((name(row, "owner")?, BatchNumber(number(row, "number")?), row.try_get("hash")?));
+        rows.iter().map(noted).collect()
+    }
+
+    pub(super) async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
+        let keys: Vec<_> = keys.iter().collect();
+        let mut rows = Vec::new();
+        for chunk in keys.chunks(sql::ROWS_MAX) {
+            let size = chunk.len().next_power_of_two();
+            let text = sql::load(table, size);
+            let last = chunk.last().copied();
+            let padding = last.into_iter().cycle().take(size - chunk.len());
+            let query = chunk.iter().copied().chain(padding).flatten().fold(sqlx::query(&text), bind);
+            for row in query.fetch_all(&self.readers).await?.iter().take(chunk.len()) {
+                rows.push(cells(table, row)?);
+            }
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn scan(
+        &self,
+        table: &'static Table,
+        prefix: &[Cell],
+        after: Option<&[Cell]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        let after = after.unwrap_or_default();
+        let text = sql::scan(table, prefix.len(), after.len());
+        let query = prefix.iter().chain(after).fold(sqlx::query(&text), bind).bind(integer(limit as u64));
+        query.fetch_all(&self.readers).await?.iter().map(|row| cells(table, row)).collect()
+    }
+
+    pub(super) async fn journal(
+        &self,
+        producer: &Producer,
+        target: &Target,
+        from: Seq,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Frame>, StoreError> {
+        let statement = "SELECT * FROM journal WHERE producer = ? AND target = ? AND seq >= ? ORDER BY seq LIMIT ?";
+        let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
+        let mut rows = query.bind(integer(from.0)).bind(integer(limit as u64)).fetch(&self.readers);
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        while bytes < max_bytes {
+            let Some(row) = rows.try_next().await? else { break };
+            let frame = frame(&row)?;
+            bytes += frame.body.len();
+            frames.push(frame);
+        }
+        Ok(frames)
+    }
+
+    pub(super) async fn said(&self) -> Result<Vec<(Producer, Target, Seq)>, StoreError> {
+        let statement = "SELECT producer, target, max(seq) AS seq FROM journal GROUP BY producer, target";
+        let rows = sqlx::query(statement).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?)))).collect()
+    }
+
+    pub(super) async fn last_said(&self, producer: &Producer, target: &Target) -> Result<Seq, StoreError> {
+        let statement = "SELECT coalesce(max(seq), 0) AS seq FROM journal WHERE producer = ? AND target = ?";
+        let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
+        Ok(Seq(number(&query.fetch_one(&self.readers).await?, "seq")?))
+    }
+
+    pub(super) async fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
+        let statement = "SELECT committed_at FROM batches WHERE owner = ? AND number = ?";
+        let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(number.0));
+        let row = query.fetch_optional(&self.readers).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        if let Some(connection) = self.writer.lock().await.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a database was not closed cleanly");
+        }
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments<'q>>;
+
+fn bind<'q>(query: Query<'q>, cell: &'q Cell) -> Query<'q> {
+    match cell {
+        Cell::Null => query.bind(None::<String>),
+        Cell::Integer(number) => query.bind(*number),
+        Cell::Text(text) => query.bind(text.as_str()),
+    }
+}
+
+fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unavailable(error: sqlx::Error) -> CommitError {
+    CommitError::Unavailable(Box::new(error))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,46 @@
+//! What there is in the file, as it says itself.
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::Sqlite;
+use super::decode::number;
+use crate::StoreError;
+use crate::store::Inventory;
+
+/// The tables of `SCHEMA`.
+const OWN_TABLES: [&str; 4] = ["batches", "journal", "meta", "owners"];
+
+impl Sqlite {
+    pub(in crate::store) async fn inventory(&self) -> Result<Inventory, StoreError> {
+        let mut inventory = Inventory::default();
+        for problem in sqlx::query("PRAGMA integrity_check").fetch_all(&self.readers).await? {
+            let text: String = problem.try_get(0)?;
+            if text != "ok" {
+                inventory.problems.push(text);
+            }
+        }
+        let tables = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@' ORDER BY name";
+        for row in sqlx::query(tables).fetch_all(&self.readers).await? {
+            let name: String = row.try_get(0)?;
+            if !OWN_TABLES.contains(&name.as_str()) {
+                inventory.tables.push(name);
+            }
+        }
+        let records = "SELECT owner, count(*) AS rows FROM batches GROUP BY owner";
+        for row in sqlx::query(records).fetch_all(&self.readers).await? {
+            inventory.records.push((text(&row, 0)?, number(&row, "rows")?));
+        }
+        let frames = "SELECT producer, target, count(*) AS rows FROM journal GROUP BY producer, target";
+        for row in sqlx::query(frames).fetch_all(&self.readers).await? {
+            inventory.frames.push((text(&row, 0)?, text(&row, 1)?, number(&row, "rows")?));
+        }
+        Ok(inventory)
+    }
+}
+
+/// As it is, also when it is no UTF-8: a name nobody knows then.
+fn text(row: &SqliteRow, column: usize) -> Result<String, StoreError> {
+    let bytes: Vec<u8> = row.try_get_unchecked(column)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,131 @@
+//! Statement texts for tables that are data. Sizes are powers of two, so that few texts are ever
+//! prepared.
+
+use stage::{Column, Kind, Table};
+
+/// Most rows in one statement: 16 columns of 256 rows stay far below `SQLite`'s 32,766 parameters.
+pub const ROWS_MAX: usize = 256;
+
+/// The tables that every store has beside those of its stages.
+pub const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS batches (
+  owner TEXT NOT NULL, number INTEGER NOT NULL, epoch INTEGER NOT NULL, read TEXT NOT NULL, checkpoint TEXT NOT NULL,
+  committed_at TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (owner, number)) STRICT;
+CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, number INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS journal (
+  producer TEXT NOT NULL, target TEXT NOT NULL, seq INTEGER NOT NULL, facts INTEGER NOT NULL, previous TEXT NOT NULL,
+  hash TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (producer, target, seq)) STRICT;
+";
+
+/// The statement that makes a stage's table.
+pub fn create(table: &Table) -> String {
+    let column = |column: &Column| {
+        let kind = match column.kind {
+            Kind::Integer => "INTEGER",
+            Kind::Text | Kind::Decimal => "TEXT",
+        };
+        let null = if column.nullable { "" } else { " NOT NULL" };
+        format!("\"{}\" {kind}{null}", column.name)
+    };
+    let columns: Vec<_> = table.columns.iter().map(column).collect();
+    let key = names(table.key());
+    format!(
+        "CREATE TABLE IF NOT EXISTS {} ({}, PRIMARY KEY ({key})) STRICT, WITHOUT ROWID",
+        table.name,
+        columns.join(", ")
+    )
+}
+
+/// Rows by key: as many keys as `count`, each a `VALUES` tuple. Repeated keys give repeated rows.
+pub fn load(table: &Table, count: usize) -> String {
+    let on: Vec<_> = table.key().iter().map(|c| format!("t.\"{0}\" = w.\"{0}\"", c.name)).collect();
+    format!(
+        "WITH w ({}) AS (VALUES {}) SELECT {} FROM w CROSS JOIN {} t ON {}",
+        names(table.key()),
+        tuples(table.key_columns, count),
+        qualified(table.columns),
+        table.name,
+        on.join(" AND ")
+    )
+}
+
+/// New rows; a key that exists fails.
+pub fn insert(table: &Table, count: usize) -> String {
+    let columns = names(table.columns);
+    format!("INSERT INTO {} ({columns}) VALUES {}", table.name, tuples(table.columns.len(), count))
+}
+
+/// New contents of rows that exist.
+pub fn update(table: &Table, count: usize) -> String {
+    let set: Vec<_> =
+        table.columns[table.key_columns..].iter().map(|c| format!("\"{0}\" = excluded.\"{0}\"", c.name)).collect();
+    let action = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", set.join(", ")) };
+    format!("{} ON CONFLICT ({}) DO {action}", insert(table, count), names(table.key()))
+}
+
+/// Rows in the order of the key: a fixed prefix of it, and of the rest those after a given one.
+pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
+    let key = table.key();
+    let mut conditions: Vec<_> = key[..prefix].iter().map(|c| format!("\"{}\" = ?", c.name)).collect();
+    if after > 0 {
+        let rest = &key[prefix..prefix + after];
+        conditions.push(format!("({}) > {}", names(rest), tuples(after, 1)));
+    }
+    let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    format!("SELECT {} FROM {} {filter} ORDER BY {} LIMIT ?", names(table.columns), table.name, names(key))
+}
+
+fn names(columns: &[Column]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+    names.join(", ")
+}
+
+fn qualified(columns: &[Column]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| format!("t.\"{}\"", column.name)).collect();
+    names.join(", ")
+}
+
+fn tuples(width: usize, count: usize) -> String {
+    let tuple = format!("({})", vec!["?"; width].join(", "));
+    vec![tuple; count].join(", ")
+}
+
+/// How to cut `count` rows into statements: the largest powers of two, at most [`ROWS_MAX`].
+pub fn chunks(mut count: usize) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let size = (1..=count.min(ROWS_MAX)).rev().find(|size| size.is_power_of_two())?;
+        count -= size;
+        Some(size)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    stage::row! {
+        /// A test row.
+        struct Pair: "pairs" { key { a: String => Text, b: u64 => Integer } value { c: Option<String> => Nullable<Text> } }
+    }
+    use stage::{Integer, Nullable, Row as _, Text};
+
+    #[test]
+    fn rows_are_cut_into_powers_of_two() {
+        assert_eq!(chunks(600).collect::<Vec<_>>(), [256, 256, 64, 16, 8]);
+        assert_eq!(chunks(0).count(), 0);
+    }
+
+    #[test]
+    fn texts_follow_from_the_table() {
+        assert_eq!(
+            create(Pair::TABLE),
+            "CREATE TABLE IF NOT EXISTS pairs (\"a\" TEXT NOT NULL, \"b\" INTEGER NOT NULL, \"c\" TEXT, \
+             PRIMARY KEY (\"a\", \"b\")) STRICT, WITHOUT ROWID"
+        );
+        assert_eq!(
+            scan(Pair::TABLE, 1, 1),
+            "SELECT \"a\", \"b\", \"c\" FROM pairs WHERE \"a\" = ? AND (\"b\") > (?) ORDER BY \"a\", \"b\" LIMIT ?"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! `SQLite` files in a folder of their own, and what can happen to them.
+
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
+use stage::{PartitionCount, Table};
+
+use crate::conformance::{Damage, Failure, Substrate, fixture};
+use crate::{Meta, Sqlite, Store, StoreError};
+
+/// A folder of files, gone when it is dropped.
+pub(crate) struct Files(tempfile::TempDir);
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, service: &str) -> PathBuf {
+        self.0.path().join(format!("{service}.sqlite"))
+    }
+}
+
+/// Runs statements behind the store's back.
+pub(crate) async fn execute(path: &Path, statements: &str) -> sqlx::Result<u64> {
+    let options = SqliteConnectOptions::new().filename(path);
+    let mut connection = SqliteConnection::connect_with(&options).await?;
+    let done = sqlx::raw_sql(statements).execute(&mut connection).await?;
+    connection.close().await?;
+    Ok(done.rows_affected())
+}
+
+impl Substrate for Files {
+    async fn open(&self, meta: Meta, tables: &'static [&'static Table]) -> Result<Store, StoreError> {
+        Ok(Sqlite::open(&self.path(meta.service), meta, tables).await?.into())
+    }
+
+    async fn damage(&self, service: &'static str, damage: Damage) -> Result<(), Failure> {
+        let newest = |owner| format!("owner = '{owner}' AND number = (SELECT max(number) FROM batches WHERE owner = '{owner}')");
+        let last = |by, to| {
+            let said = format!("producer = '{by}' AND target = '{to}'");
+            format!("{said} AND seq = (SELECT max(seq) FROM journal WHERE {said})")
+        };
+        let statement = match damage {
+            Damage::ChangedRecord(owner) => {
+                format!("UPDATE batches SET committed_at = committed_at || '0' WHERE {}", newest(owner))
+            }
+            Damage::DeletedRecord(owner) => format!("DELETE FROM batches WHERE {}", newest(owner)),
+            Damage::ChangedFrame(by, to) => format!("UPDATE journal SET body = body || ' ' WHERE {}", last(by, to)),
+            Damage::DeletedFrame(by, to) => format!("DELETE FROM journal WHERE {}", last(by, to)),
+        };
+        assert_eq!(execute(&self.path(service), &statement).await?, 1);
+        Ok(())
+    }
+}
+
+crate::conformance!(Files::new());
+
+#[tokio::test]
+async fn a_file_is_only_opened_as_what_it_is() {
+    let files = Files::new();
+    let meta = fixture::meta("front").unwrap();
+    files.open(meta.clone(), fixture::FRONT).await.unwrap().close().await;
+    let path = files.path("front");
+    assert_eq!(Sqlite::partitions_of(&path).await.unwrap(), Some(2));
+    let others = [
+        Meta { service: "back", ..meta.clone() },
+        Meta { partitions: PartitionCount::new(3).unwrap(), ..meta.clone() },
+    ];
+    for other in others {
+        assert!(matches!(Sqlite::open(&path, other.clone(), &[]).await, Err(StoreError::Damaged(_))), "{other:?}");
+        assert!(matches!(Sqlite::open_to_read(&path, other).await, Err(StoreError::Damaged(_))));
+    }
+    execute(&path, "INSERT INTO meta VALUES ('more', '1')").await.unwrap();
+    assert!(matches!(Sqlite::open_to_read(&path, meta.clone()).await, Err(StoreError::Damaged(_))));
+    std::fs::write(&path, b"no database, but long enough to be looked at as one: it is only text").unwrap();
+    assert!(matches!(Sqlite::open(&path, meta, &[]).await, Err(StoreError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn only_to_read_makes_and_changes_nothing() {
+    let files = Files::new();
+    let meta = fixture::meta("front").unwrap();
+    assert!(Sqlite::open_to_read(&files.path("front"), meta.clone()).await.is_err());
+    assert!(!files.path("front").exists());
+    files.open(meta.clone(), fixture::FRONT).await.unwrap().close().await;
+    let store = Store::from(Sqlite::open_to_read(&files.path("front"), meta).await.unwrap());
+    assert_eq!(store.inventory().await.unwrap().tables, ["collected", "copied", "newest"]);
+    assert!(fixture::claim::<fixture::Collect>(&store, fixture::Collect::default()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_another_process_and_does_nothing_by_halves() {
+    let files = Files::new();
+    let store = files.open(fixture::meta("front").unwrap(), fixture::FRONT).await.unwrap();
+    let mut collect = fixture::claim(&store, fixture::Collect::default()).await.unwrap();
+    let options = SqliteConnectOptions::new().filename(files.path("front"));
+    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let stop = fixture::ask(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap_err();
+    assert!(matches!(stop, crate::Stop::Unavailable { .. }), "{stop:?}");
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    let committed = fixture::ask(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap();
+    assert_eq!(committed.answers, [fixture::Answer::New]);
+}

@@ -1,0 +1,93 @@
+//! Waiting for what a later commit writes: register, then read, then wait.
+//!
+//! It costs nothing to those who do not wait, and nothing but memory to those who do.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// All who wait at a time, in one process. More are answered at once, without waiting.
+const WAITERS_MAX: usize = 100_000;
+
+type Waiting = BTreeMap<String, Vec<oneshot::Sender<()>>>;
+
+/// Those who wait for a key to change. Clones are the same list.
+#[derive(Clone, Default)]
+pub struct Waiters(Arc<Mutex<Waiting>>);
+
+/// A place in the list, left when it is dropped.
+pub struct Waiter {
+    key: String,
+    list: Waiters,
+    woken: oneshot::Receiver<()>,
+}
+
+impl Waiters {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers; `None` when too many wait. Read only after this, or the change may be missed.
+    pub fn register(&self, key: &str) -> Option<Waiter> {
+        let mut waiting = self.waiting();
+        if waiting.len() >= WAITERS_MAX {
+            return None;
+        }
+        let (wake, woken) = oneshot::channel();
+        waiting.entry(key.to_owned()).or_default().push(wake);
+        Some(Waiter { key: key.to_owned(), list: self.clone(), woken })
+    }
+
+    /// Wakes all who wait for the key.
+    pub fn wake(&self, key: &str) {
+        for waiter in self.waiting().remove(key).unwrap_or_default() {
+            let _gone = waiter.send(());
+        }
+    }
+}
+
+impl Waiter {
+    /// Waits until the key changes or the time is over.
+    pub async fn wait(mut self, at_most: Duration) {
+        let _over = tokio::time::timeout(at_most, &mut self.woken).await;
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.woken.close();
+        let mut waiting = self.list.waiting();
+        if let Some(others) = waiting.get_mut(&self.key) {
+            others.retain(|waiter| !waiter.is_closed());
+            if others.is_empty() {
+                waiting.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wake_after_registering_is_not_missed() {
+        let waiters = Waiters::default();
+        let waiter = waiters.register("a").unwrap();
+        waiters.wake("a");
+        waiter.wait(Duration::from_secs(3600)).await;
+        assert!(waiters.waiting().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_nothing_behind() {
+        let waiters = Waiters::default();
+        let (first, second) = (waiters.register("a").unwrap(), waiters.register("a").unwrap());
+        first.wait(Duration::ZERO).await;
+        assert_eq!(waiters.waiting()["a"].len(), 1);
+        drop(second);
+        assert!(waiters.waiting().is_empty());
+    }
+}

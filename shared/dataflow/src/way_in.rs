@@ -1,0 +1,239 @@
+//! The actor around the owner of a way in: many requests, one commit.
+//!
+//! Requests that arrive while a commit is running wait together and share the next one. They are
+//! answered after the commit and not before. What waits is bounded by count and bytes; beyond that a
+//! request is refused at once. Nothing else in the system is throttled.
+
+use std::collections::VecDeque;
+
+use actix::{
+    Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, Message, ResponseFuture,
+    WrapFuture as _,
+};
+use chrono::Utc;
+use stage::{Event, Input, Stage};
+use tokio::sync::oneshot;
+
+use crate::hooks::{Backoff, Hooks};
+use crate::{Committed, Owner, Stop};
+
+/// Requests that share a commit: as many as one HTTP batch may hold, so that it is never cut.
+const BATCH_REQUESTS_MAX: usize = 1_000;
+/// Requests that may wait: about a second of work.
+const WAITING_REQUESTS_MAX: usize = 16_000;
+/// Bytes of requests that may wait.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// Requests to take in together. Answered in the same order.
+pub struct Ask<S: Stage> {
+    /// The requests.
+    pub requests: Vec<Event<S::Fact>>,
+    /// About how much memory they take.
+    pub bytes: usize,
+}
+
+impl<S: Stage> Message for Ask<S> {
+    type Result = Result<Vec<S::Answer>, Refused>;
+}
+
+/// Requests that were not taken in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Too many wait. Nothing was done.
+    #[error("too many requests are waiting")]
+    Busy,
+    /// The service is stopping, or this partition has stopped. Nothing was done.
+    #[error("the service takes no requests any more")]
+    Stopped,
+    /// The database does not answer. Whether anything was done, the same request will tell.
+    #[error("the database does not answer")]
+    Unavailable,
+}
+
+/// Finish what was begun, then end.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+type Reply<S> = oneshot::Sender<Result<Vec<<S as Stage>::Answer>, Refused>>;
+
+/// Owns one lane of a way in.
+pub struct WayIn<S: Stage> {
+    /// Away while a turn is running.
+    owner: Option<Owner<S>>,
+    hooks: Hooks,
+    backoff: Backoff,
+    queue: VecDeque<(Ask<S>, Reply<S>)>,
+    waiting_requests: usize,
+    waiting_bytes: usize,
+    draining: Vec<oneshot::Sender<()>>,
+}
+
+impl<S: Stage> WayIn<S> {
+    /// Starts it on a thread of its own.
+    pub fn start(owner: Owner<S>, hooks: Hooks) -> Addr<Self> {
+        let way_in = move |_: &mut Context<Self>| Self {
+            owner: Some(owner),
+            hooks,
+            backoff: Backoff::default(),
+            queue: VecDeque::new(),
+            waiting_requests: 0,
+            waiting_bytes: 0,
+            draining: Vec::new(),
+        };
+        Self::start_in_arbiter(&Arbiter::new().handle(), way_in)
+    }
+
+    fn take_queued(&mut self) -> Vec<(Ask<S>, Reply<S>)> {
+        let (mut taken, mut requests) = (Vec::new(), 0);
+        while let Some((ask, _)) = self.queue.front() {
+            if !taken.is_empty() && requests + ask.requests.len() > BATCH_REQUESTS_MAX {
+                break;
+            }
+            requests += ask.requests.len();
+            self.waiting_requests -= ask.requests.len();
+            self.waiting_bytes -= ask.bytes;
+            taken.extend(self.queue.pop_front());
+        }
+        self.hooks.metrics.waiting(self.waiting_requests);
+        taken
+    }
+
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        let in_doubt = self.owner.as_ref().is_some_and(Owner::is_in_doubt);
+        if self.queue.is_empty() && !in_doubt {
+            return self.drained(ctx);
+        }
+        let Some(mut owner) = self.owner.take() else { return };
+        let taken = self.take_queued();
+        let hooks = self.hooks.clone();
+        let turn = async move {
+            let stop = turn(&mut owner, taken, &hooks).await.err();
+            (owner, stop)
+        };
+        ctx.spawn(turn.into_actor(self).map(|(owner, stop), way_in, ctx| way_in.turned(owner, stop, ctx)));
+    }
+
+    fn turned(&mut self, owner: Owner<S>, stop: Option<Stop>, ctx: &mut Context<Self>) {
+        match stop {
+            None => {
+                self.backoff = Backoff::default();
+                self.owner = Some(owner);
+                self.pump(ctx);
+            }
+            Some(stop) if stop.is_passing() => {
+                let wait = self.hooks.retry(&mut self.backoff, &stop);
+                self.owner = Some(owner);
+                ctx.run_later(wait, |way_in, ctx| way_in.pump(ctx));
+            }
+            Some(stop) => {
+                self.hooks.stopped(&stop);
+                self.queue.clear();
+                actix::ActorContext::stop(ctx);
+            }
+        }
+    }
+
+    fn drained(&mut self, ctx: &mut Context<Self>) {
+        if self.draining.is_empty() || self.owner.is_none() {
+            return;
+        }
+        for done in self.draining.drain(..) {
+            let _gone = done.send(());
+        }
+        actix::ActorContext::stop(ctx);
+    }
+}
+
+/// Commits these requests together and answers them. After a passing failure nothing was done, or it
+/// is not known: the same request will tell.
+async fn turn<S: Stage>(owner: &mut Owner<S>, taken: Vec<(Ask<S>, Reply<S>)>, hooks: &Hooks) -> Result<(), Stop> {
+    if owner.is_in_doubt() {
+        let started = std::time::Instant::now();
+        match owner.resolve(Utc::now()).await {
+            Ok(Some(committed)) => hooks.committed(&committed, started.elapsed()),
+            Ok(None) => {}
+            Err(stop) => {
+                refuse(taken, &stop);
+                return Err(stop);
+            }
+        }
+    }
+    let requests: Vec<_> = taken.iter().flat_map(|(ask, _)| ask.requests.iter().cloned()).collect();
+    let started = std::time::Instant::now();
+    match commit(owner, requests).await {
+        Ok(committed) => {
+            hooks.committed(&committed, started.elapsed());
+            let mut answers = committed.answers.into_iter();
+            for (ask, reply) in taken {
+                let _gone = reply.send(Ok(answers.by_ref().take(ask.requests.len()).collect()));
+            }
+            Ok(())
+        }
+        Err(stop) => {
+            refuse(taken, &stop);
+            Err(stop)
+        }
+    }
+}
+
+/// One commit; if its fate is unknown, one look at what became of it, and if it is nothing, once more.
+async fn commit<S: Stage>(owner: &mut Owner<S>, requests: Vec<Event<S::Fact>>) -> Result<Committed<S::Answer>, Stop> {
+    let prepared = owner.prepare(Input::Requests(requests.clone()), Utc::now()).await?;
+    match owner.commit(prepared).await {
+        Err(Stop::Doubtful { .. }) => {}
+        other => return other,
+    }
+    if let Some(committed) = owner.resolve(Utc::now()).await? {
+        return Ok(committed);
+    }
+    let prepared = owner.prepare(Input::Requests(requests), Utc::now()).await?;
+    owner.commit(prepared).await
+}
+
+fn refuse<S: Stage>(taken: Vec<(Ask<S>, Reply<S>)>, stop: &Stop) {
+    let refused = if stop.is_passing() { Refused::Unavailable } else { Refused::Stopped };
+    for (_, reply) in taken {
+        let _gone = reply.send(Err(refused.clone()));
+    }
+}
+
+impl<S: Stage> Actor for WayIn<S> {
+    type Context = Context<Self>;
+}
+
+impl<S: Stage> Handler<Ask<S>> for WayIn<S> {
+    type Result = ResponseFuture<Result<Vec<S::Answer>, Refused>>;
+
+    fn handle(&mut self, ask: Ask<S>, ctx: &mut Context<Self>) -> Self::Result {
+        if !self.draining.is_empty() {
+            return Box::pin(async { Err(Refused::Stopped) });
+        }
+        let requests = self.waiting_requests + ask.requests.len();
+        let bytes = self.waiting_bytes + ask.bytes;
+        if requests > WAITING_REQUESTS_MAX || bytes > WAITING_BYTES_MAX {
+            return Box::pin(async { Err(Refused::Busy) });
+        }
+        (self.waiting_requests, self.waiting_bytes) = (requests, bytes);
+        self.hooks.metrics.waiting(requests);
+        let (reply, answer) = oneshot::channel();
+        self.queue.push_back((ask, reply));
+        self.pump(ctx);
+        Box::pin(async { answer.await.unwrap_or(Err(Refused::Stopped)) })
+    }
+}
+
+impl<S: Stage> Handler<Drain> for WayIn<S> {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        let (done, drained) = oneshot::channel();
+        self.draining.push(done);
+        if self.owner.is_some() {
+            self.pump(ctx);
+        }
+        Box::pin(async {
+            let _stopped = drained.await;
+        })
+    }
+}

@@ -1,0 +1,198 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::Invalid;
+use crate::invalid::shortened;
+use crate::text::serde_as_text;
+
+/// Withdrawn currencies the ECB has published rates of, with their decimals (as the JDK's currency table has them).
+/// They stand here because a list of today's currencies drops them, and a purchase of 2005 must still be read.
+const WITHDRAWN: [(&str, u32); 11] = [
+    ("BGN", 2),
+    ("CYP", 2),
+    ("EEK", 2),
+    ("HRK", 2),
+    ("LTL", 2),
+    ("LVL", 2),
+    ("MTL", 2),
+    ("ROL", 0),
+    ("SIT", 2),
+    ("SKK", 2),
+    ("TRL", 0),
+];
+
+/// Withdrawn currencies that `iso_currency` still lists and the ECB never published.
+const GONE: [&str; 3] = ["CUC", "SLL", "ZWL"];
+
+/// A currency of ISO 4217, `GBP`: a current one, or a withdrawn one the European Central Bank has published rates of.
+/// Written as its code, ordered by its code.
+///
+/// Codes that nobody can be paid in (`XXX`, `XTS`, metals, `XDR`) are no currencies here.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency {
+    // Invariant: three ASCII capitals, known to `minor_units_of`.
+    code: [u8; 3],
+    // Invariant: what `minor_units_of` says of the code; at most 4.
+    minor_units: u8,
+}
+
+impl Currency {
+    /// The euro, two decimals: the base of everything the ECB publishes.
+    pub const EUR: Self = Self {
+        code: *b"EUR",
+        minor_units: 2,
+    };
+    /// The pound sterling, two decimals.
+    pub const GBP: Self = Self {
+        code: *b"GBP",
+        minor_units: 2,
+    };
+    /// The United States dollar, two decimals.
+    pub const USD: Self = Self {
+        code: *b"USD",
+        minor_units: 2,
+    };
+    /// The Japanese yen, no decimals.
+    pub const JPY: Self = Self {
+        code: *b"JPY",
+        minor_units: 0,
+    };
+    /// The Kuwaiti dinar, three decimals.
+    pub const KWD: Self = Self {
+        code: *b"KWD",
+        minor_units: 3,
+    };
+
+    /// The three capitals of ISO 4217.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        let Ok(code) = str::from_utf8(&self.code) else {
+            unreachable!("a currency code is ASCII")
+        };
+        code
+    }
+
+    /// The decimals a sum has in this currency: 2 for EUR, 0 for JPY, 3 for KWD; 0 to 4.
+    #[must_use]
+    pub fn minor_units(&self) -> u32 {
+        u32::from(self.minor_units)
+    }
+}
+
+fn minor_units_of(code: &str) -> Option<u32> {
+    if let Some((_, minor_units)) = WITHDRAWN.iter().find(|(withdrawn, _)| *withdrawn == code) {
+        return Some(*minor_units);
+    }
+    if GONE.contains(&code) {
+        return None;
+    }
+    iso_currency::Currency::from_code(code)?.exponent().map(u32::from)
+}
+
+impl FromStr for Currency {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let known = || {
+            let code = text.as_bytes().try_into().ok()?;
+            let minor_units = u8::try_from(minor_units_of(text)?).ok()?;
+            Some(Self { code, minor_units })
+        };
+        known().ok_or_else(|| Invalid::NotACurrency { code: shortened(text) })
+    }
+}
+
+impl TryFrom<&str> for Currency {
+    type Error = Invalid;
+
+    fn try_from(text: &str) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.code())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.code())
+    }
+}
+
+serde_as_text!(Currency, "the code of a currency, such as \"EUR\"");
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Currency, WITHDRAWN};
+
+    fn check(code: &str, minor_units: Option<u32>) {
+        let known = Currency::try_from(code);
+        assert_eq!(known.as_ref().ok().map(Currency::minor_units), minor_units, "{code:?}");
+        match known {
+            Ok(currency) => assert_eq!(currency.code(), code),
+            Err(error) => assert_eq!(error.to_string(), format!("`{code}` is not an ISO 4217 currency")),
+        }
+    }
+
+    #[test]
+    fn current_currencies_have_the_decimals_of_iso_4217() {
+        check("EUR", Some(2));
+        check("JPY", Some(0));
+        check("KWD", Some(3));
+        check("CLF", Some(4));
+        check("RUB", Some(2));
+        check("VES", Some(2));
+    }
+
+    #[test]
+    fn everything_the_ecb_ever_published_is_a_currency() {
+        let columns = "USD,JPY,BGN,CYP,CZK,DKK,EEK,GBP,HUF,LTL,LVL,MTL,PLN,ROL,RON,SEK,SIT,SKK,CHF,ISK,NOK,HRK,RUB,TRL,TRY,AUD,\
+                       BRL,CAD,CNY,HKD,IDR,ILS,INR,KRW,MXN,MYR,NZD,PHP,SGD,THB,ZAR";
+        for code in columns.split(',') {
+            assert!(Currency::try_from(code).is_ok(), "{code}");
+        }
+        for (code, minor_units) in WITHDRAWN {
+            check(code, Some(minor_units));
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_be_paid_in_is_refused() {
+        for code in [
+            "XXX", "XTS", "XAU", "XDR", "DEM", "ZWL", "ABC", "eur", "Eur", "EU", "EURO", "", " EUR", "€", "E\0R",
+        ] {
+            check(code, None);
+        }
+    }
+
+    #[test]
+    fn constants_are_what_their_codes_say() {
+        for constant in [
+            Currency::EUR,
+            Currency::GBP,
+            Currency::USD,
+            Currency::JPY,
+            Currency::KWD,
+        ] {
+            assert_eq!(Currency::try_from(constant.code()), Ok(constant));
+        }
+    }
+
+    #[test]
+    fn a_currency_is_a_string_in_json_and_a_key_of_maps_in_order() {
+        let json = r#"{"EUR":"GBP","JPY":"KWD"}"#;
+        let map: BTreeMap<Currency, Currency> = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            map,
+            BTreeMap::from([(Currency::JPY, Currency::KWD), (Currency::EUR, Currency::GBP)])
+        );
+        assert_eq!(serde_json::to_string(&map).unwrap(), json);
+        let error = serde_json::from_str::<Currency>("978").unwrap_err().to_string();
+        assert!(error.contains("expected the code of a currency"), "{error}");
+    }
+}

@@ -1,0 +1,173 @@
+//! A fact with what surrounds it on its way: id, time, request, trace, key.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{Digest, Producer, Seq, Target};
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        impl std::str::FromStr for $name {
+            type Err = std::convert::Infallible;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text!(
+    /// Names one fact: `producer>target#seq.index`, so deriving it again gives the same id.
+    EventId
+);
+text!(
+    /// The client's own id of a request, which makes a retry safe (the end-to-end argument).
+    RequestId
+);
+text!(
+    /// What decides the partition: an account id or a sku.
+    Key
+);
+text!(
+    /// W3C trace context of one step: `00-<trace>-<span>-<flags>`.
+    Traceparent
+);
+
+impl EventId {
+    /// The id of the fact at `index` of the frame `seq`.
+    pub fn of(producer: &Producer, target: &Target, seq: Seq, index: usize) -> Self {
+        Self(format!("{producer}>{target}#{seq}.{index}"))
+    }
+}
+
+impl Traceparent {
+    /// The same trace, one step on: the span is a hash of the event's id.
+    #[must_use]
+    pub fn step(&self, id: &EventId) -> Self {
+        let span = Digest::default().part(id.0.as_bytes()).finish().short::<8>();
+        let mut parts = self.0.splitn(4, '-');
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(version), Some(trace), Some(_), Some(flags)) => {
+                Self(format!("{version}-{trace}-{span}-{flags}"))
+            }
+            _ => self.clone(),
+        }
+    }
+}
+
+/// What a fact inherits from the request that began it all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// When the request came in (of a purchase that names no time of its own, also its event time).
+    pub time: DateTime<Utc>,
+    /// The request.
+    pub request_id: RequestId,
+    /// The step in the trace that led here.
+    pub traceparent: Traceparent,
+}
+
+/// A fact on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event<F> {
+    /// Its name, the same each time it is derived.
+    pub id: EventId,
+    /// The request behind it.
+    pub cause: Cause,
+    /// What decided its partition.
+    pub key: Key,
+    /// What happened.
+    pub fact: F,
+}
+
+/// A type tag this reader does not know, or content that does not fit its tag.
+#[derive(Debug, thiserror::Error)]
+pub enum UnknownPayload {
+    /// Said by something newer: upgrade the reader first.
+    #[error("a fact of the unknown type {0:?}: upgrade this reader before its producers")]
+    Type(String),
+    /// The tag is known, the content does not fit.
+    #[error("a {kind} whose content does not fit")]
+    Content {
+        /// The tag.
+        kind: String,
+        /// Where and why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// What an event can carry: a tagged set of messages with one JSON form each.
+pub trait Payload: Clone + Send + Unpin + 'static {
+    /// The tag, written as the `CloudEvents` type.
+    fn kind(&self) -> &'static str;
+
+    /// The content as compact JSON, the same bytes each time.
+    ///
+    /// # Errors
+    /// When the content has no JSON form.
+    fn to_data(&self) -> serde_json::Result<Box<RawValue>>;
+
+    /// The message with this tag and content.
+    ///
+    /// # Errors
+    /// [`UnknownPayload`] when there is none.
+    fn from_data(kind: &str, data: &RawValue) -> Result<Self, UnknownPayload>;
+}
+
+/// Declares an enum of messages, each variant named like the struct it holds, as a [`Payload`].
+#[macro_export]
+macro_rules! payload {
+    ($(#[$doc:meta])* $vis:vis enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident($content:ty)),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        $vis enum $name { $($(#[$variant_doc])* $variant($content)),+ }
+
+        impl $crate::Payload for $name {
+            fn kind(&self) -> &'static str {
+                match self { $($name::$variant(_) => stringify!($variant)),+ }
+            }
+
+            fn to_data(&self) -> serde_json::Result<Box<serde_json::value::RawValue>> {
+                match self { $($name::$variant(content) => serde_json::value::to_raw_value(content)),+ }
+            }
+
+            fn from_data(kind: &str, data: &serde_json::value::RawValue) -> Result<Self, $crate::UnknownPayload> {
+                match kind {
+                    $(stringify!($variant) => serde_json::from_str(data.get()).map($name::$variant),)+
+                    _ => return Err($crate::UnknownPayload::Type(kind.to_owned())),
+                }
+                .map_err(|source| $crate::UnknownPayload::Content { kind: kind.to_owned(), source })
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_keeps_the_trace_and_names_a_new_span() {
+        let first = Traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+        let id = EventId("accept/0>purchases/1#1.0".into());
+        let next = first.step(&id);
+        assert_ne!(first, next);
+        assert_eq!(next, first.step(&id));
+        assert!(next.0.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && next.0.ends_with("-01"));
+    }
+}

@@ -1,0 +1,232 @@
+//! Who says what to whom: stages, partitions, producers, streams, sequence numbers.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// One partition of a stage or a stream, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Partition(pub u16);
+
+/// How many partitions every stream has. Fixed when the streams are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionCount(u16);
+
+impl PartitionCount {
+    /// `None` for 0, and for more than 1,024 (each is a stream and an owner of its own).
+    pub fn new(count: u16) -> Option<Self> {
+        (1..=1024).contains(&count).then_some(Self(count))
+    }
+
+    /// The count, 1..=1,024.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+
+    /// All partitions, in order.
+    pub fn all(self) -> impl Iterator<Item = Partition> {
+        (0..self.0).map(Partition)
+    }
+}
+
+/// The partition of a key: the same for every stream, so that equal keys meet.
+/// The first 64 bits of SHA-256 of the key, modulo the count.
+pub fn partition_of(key: &str, count: PartitionCount) -> Partition {
+    let hash = Digest::default().part(key.as_bytes()).finish().leading_u64();
+    let partition = hash % u64::from(count.0);
+    Partition(u16::try_from(partition).unwrap_or_default())
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            /// The one after this.
+            #[must_use]
+            pub fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number!(
+    /// The place of a frame among those of one producer for one target: 1, 2, 3 … without holes.
+    Seq
+);
+number!(
+    /// The place of a batch among those of one stage's partition: 1, 2, 3 … without holes.
+    BatchNumber
+);
+number!(
+    /// How often a stage's partition has been claimed. Grows with every new owner.
+    Epoch
+);
+
+impl Seq {
+    /// The first frame of a producer for a target.
+    pub const FIRST: Seq = Seq(1);
+}
+
+/// A text `name/partition` that is not one.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not of the form name/partition")]
+pub struct NotNamePartition(String);
+
+macro_rules! name_and_partition {
+    ($(#[$doc:meta])* $type:ident { $(#[$field_doc:meta])* $field:ident }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $type {
+            $(#[$field_doc])*
+            pub $field: Cow<'static, str>,
+            /// Which partition of it.
+            pub partition: Partition,
+        }
+
+        impl $type {
+            /// The given partition of the named one.
+            pub const fn new($field: &'static str, partition: Partition) -> Self {
+                Self { $field: Cow::Borrowed($field), partition }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}/{}", self.$field, self.partition.0)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                value.to_string()
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = NotNamePartition;
+
+            fn from_str(text: &str) -> Result<Self, NotNamePartition> {
+                let parts = text.split_once('/').and_then(|(name, partition)| {
+                    let partition = partition.parse().ok().map(Partition)?;
+                    Some(Self { $field: Cow::Owned(name.to_owned()), partition })
+                });
+                parts.filter(|parsed| parsed.to_string() == text)
+                    .ok_or_else(|| NotNamePartition(text.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = NotNamePartition;
+
+            fn try_from(text: String) -> Result<Self, NotNamePartition> {
+                text.parse()
+            }
+        }
+    };
+}
+
+name_and_partition!(
+    /// Who says facts: one partition of a stage, never a process. Written `post/1`.
+    Producer {
+        /// The stage's name.
+        stage
+    }
+);
+name_and_partition!(
+    /// Where facts go: one partition of a stream. Written `purchases/1`.
+    Target {
+        /// The stream's name.
+        stream
+    }
+);
+
+/// Over which partitions a stage is spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// A way in: one lane per instance of the service; lane 0 while there is one instance.
+    Lanes,
+    /// One owner for each partition of the streams it reads.
+    Every,
+    /// One owner only, for the partition of this key.
+    OfKey(&'static str),
+}
+
+impl Spread {
+    /// The partitions a stage spread like this has.
+    pub fn partitions(self, count: PartitionCount) -> Vec<Partition> {
+        match self {
+            Spread::Lanes => vec![Partition(0)],
+            Spread::Every => count.all().collect(),
+            Spread::OfKey(key) => vec![partition_of(key, count)],
+        }
+    }
+}
+
+/// A stream and the only stages that say facts to it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Its name, part of every message.
+    pub name: &'static str,
+    /// The one service whose stages produce it.
+    pub service: &'static str,
+    /// The stages that produce it, and how they are spread.
+    pub producers: &'static [(&'static str, Spread)],
+}
+
+impl Stream {
+    /// One partition of this stream.
+    pub const fn target(&self, partition: Partition) -> Target {
+        Target::new(self.name, partition)
+    }
+
+    /// Every producer of this stream.
+    pub fn known_producers(&self, count: PartitionCount) -> Vec<Producer> {
+        let of_stage = |(stage, spread): &(&'static str, Spread)| {
+            let stage = *stage;
+            spread.partitions(count).into_iter().map(move |partition| Producer::new(stage, partition))
+        };
+        self.producers.iter().flat_map(of_stage).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_keeps_its_partition_for_ever() {
+        let eight = PartitionCount::new(8).unwrap();
+        let of = |key| partition_of(key, eight).0;
+        assert_eq!([of("customer:17850"), of("merchant"), of("fx"), of("rates")], [7, 7, 6, 6]);
+    }
+
+    #[test]
+    fn names_are_read_back_as_written_and_nothing_else_is() {
+        let producer = Producer::new("post", Partition(1));
+        assert_eq!("post/1".parse(), Ok(producer));
+        for wrong in ["post", "post/", "post/01", "post/-1", "post/70000"] {
+            assert!(wrong.parse::<Producer>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn there_is_at_least_one_partition() {
+        assert_eq!(PartitionCount::new(0), None);
+        assert_eq!(PartitionCount::new(1025), None);
+    }
+}

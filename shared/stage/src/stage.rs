@@ -1,0 +1,150 @@
+//! What a stage is, and what it may say.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    BadCell, BatchNumber, Cause, Cell, Event, Key, Keys, Partition, PartitionCount, Payload, Rows, Spread, Stream,
+    Table, Target, Unreadable, partition_of,
+};
+
+/// A pure function from facts to changed rows and new facts.
+///
+/// Synchronous and total: no clock, no randomness, no I/O, no logging. Time, ids, rates and terms
+/// arrive as data. A refusal is an output, not an error.
+pub trait Stage: Send + Unpin + 'static {
+    /// What it reads: facts, or for a way in, requests.
+    type Fact: Payload;
+    /// What it says.
+    type Said: Payload;
+    /// What a way in answers a request; `()` elsewhere.
+    type Answer: Send + Unpin + 'static;
+
+    /// Its name, part of every producer's name.
+    const NAME: &'static str;
+    /// Over which partitions it is spread.
+    const SPREAD: Spread;
+    /// The streams it reads; none for a way in.
+    const READS: &'static [&'static Stream];
+    /// The tables it writes, and nobody else does.
+    const TABLES: &'static [&'static Table];
+    /// An append-only table of another stage of the same service that it keeps in memory.
+    const FOLLOWS: Option<&'static Table> = None;
+
+    /// Names the rows that `apply` will need. Called again after each load until it asks for nothing
+    /// new, so that a row may name the next.
+    ///
+    /// # Errors
+    /// When a row it reads is broken.
+    fn keys(&self, event: &Event<Self::Fact>, rows: &Rows, keys: &mut Keys) -> Result<(), Broken>;
+
+    /// Writes into a live request which versions it is judged by, just before `apply`. Deriving it
+    /// again finds them there.
+    ///
+    /// # Errors
+    /// When a row it reads is broken.
+    fn pin(&self, _event: &mut Event<Self::Fact>, _rows: &Rows) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    /// Applies one fact.
+    ///
+    /// # Errors
+    /// Only when the system is broken; the partition stops.
+    fn apply(
+        &self,
+        event: &Event<Self::Fact>,
+        rows: &mut Rows,
+        say: &mut Outputs<Self::Said>,
+    ) -> Result<Self::Answer, Broken>;
+
+    /// Takes in a row of the followed table. They come once each, in the order of the key.
+    ///
+    /// # Errors
+    /// When the row is broken.
+    fn learn(&mut self, _row: &[Cell]) -> Result<(), Broken> {
+        Ok(())
+    }
+}
+
+/// A broken invariant: the partition stops and says why. Never a business refusal.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// A stored row that is none.
+    #[error("a stored row is broken")]
+    Row(#[from] BadCell),
+    /// `apply` used a row that `keys` did not name.
+    #[error("the row {key:?} of {table} was used without being loaded")]
+    NotLoaded {
+        /// The table.
+        table: &'static str,
+        /// The key.
+        key: Vec<Cell>,
+    },
+    /// A row that was to be new is there.
+    #[error("the row {key:?} of {table} exists already")]
+    Exists {
+        /// The table.
+        table: &'static str,
+        /// The key.
+        key: Vec<Cell>,
+    },
+    /// A frame that this reader does not understand.
+    #[error("a frame cannot be understood")]
+    Unreadable(#[from] Unreadable),
+    /// A fact without a JSON form.
+    #[error("a fact cannot be written")]
+    Unwritable(#[from] serde_json::Error),
+    /// A rule of the business that must hold does not.
+    #[error("{0}")]
+    Rule(String),
+}
+
+pub(crate) struct Saying<F> {
+    pub cause: Cause,
+    pub key: Key,
+    pub fact: F,
+}
+
+/// What a stage says while it applies the facts of one batch.
+pub struct Outputs<F> {
+    partitions: PartitionCount,
+    partition: Partition,
+    batch: BatchNumber,
+    cause: Option<Cause>,
+    pub(crate) said: BTreeMap<Target, Vec<Saying<F>>>,
+    pub(crate) count: u64,
+}
+
+impl<F> Outputs<F> {
+    /// Nothing said yet by this partition in this batch.
+    pub fn new(partitions: PartitionCount, partition: Partition, batch: BatchNumber) -> Self {
+        Self { partitions, partition, batch, cause: None, said: BTreeMap::new(), count: 0 }
+    }
+
+    /// What is said from now on was caused by this.
+    pub fn caused_by(&mut self, cause: &Cause) {
+        self.cause = Some(cause.clone());
+    }
+
+    /// Says a fact to the partition of the key. It inherits time, request and trace of its cause.
+    ///
+    /// # Errors
+    /// When nothing caused it.
+    pub fn say(&mut self, stream: &Stream, key: Key, fact: F) -> Result<(), Broken> {
+        let target = stream.target(partition_of(&key.0, self.partitions));
+        let cause = self.cause.clone().ok_or_else(|| Broken::Rule("a fact without a cause".to_owned()))?;
+        self.said.entry(target).or_default().push(Saying { cause, key, fact });
+        self.count += 1;
+        Ok(())
+    }
+
+    /// The batch that is being applied, for rows that name the commit they were written in.
+    pub fn batch(&self) -> BatchNumber {
+        self.batch
+    }
+
+    /// The partition of the stage that is being applied.
+    pub fn partition(&self) -> Partition {
+        self.partition
+    }
+}

@@ -1,0 +1,242 @@
+//! A stage at the bench: facts in; rows, frames and answers out, with maps for a database.
+//!
+//! Behind the feature `testing`. It drives the production [`derive()`] and [`admit()`] and keeps production
+//! batch records. What it replaces is the store: a row is kept as cells between batches, an insert of a row
+//! that is there is refused, and nothing is kept of a batch that fails.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Admission, BatchNumber, Broken, Cause, Cell, Change, Checkpoint, Event, EventId, Frame, Input, Key, Keys, Partition,
+    PartitionCount, Pinning, Place, Position, Producer, Read, Record, RequestId, Row, Rows, Seq, Stage, Stream, Target,
+    Traceparent, Write, admit, derive, read_events, write_events,
+};
+
+/// As many rounds of loading as an owner makes.
+const LOAD_ROUNDS_MAX: usize = 4;
+
+/// All that is durable of one partition. Deriving again must give an equal one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The rows of each table, by key.
+    pub tables: BTreeMap<&'static str, BTreeMap<Vec<Cell>, Vec<Cell>>>,
+    /// One per batch that had an effect; all committed at the same moment.
+    pub records: Vec<Record>,
+    /// Everything said, in order.
+    pub frames: Vec<Frame>,
+}
+
+impl State {
+    fn holds(&self, change: &Change) -> bool {
+        let key = &change.cells[..change.table.key_columns];
+        self.tables.get(change.table.name).is_some_and(|rows| rows.contains_key(key))
+    }
+
+    fn write(&mut self, changes: Vec<Change>) -> Result<(), Broken> {
+        for change in &changes {
+            let (table, key) = (change.table.name, change.cells[..change.table.key_columns].to_vec());
+            match (change.write, self.holds(change)) {
+                (Write::Insert, false) | (Write::Update, true) => {}
+                (Write::Insert, true) => return Err(Broken::Exists { table, key }),
+                (Write::Update, false) => return Err(Broken::Rule(format!("no row {key:?} of {table} to update"))),
+            }
+        }
+        for Change { table, cells, .. } in changes {
+            self.tables.entry(table.name).or_default().insert(cells[..table.key_columns].to_vec(), cells);
+        }
+        Ok(())
+    }
+}
+
+/// One partition of a stage with everything it has read, written and said.
+pub struct Bench<S: Stage> {
+    stage: S,
+    owner: Producer,
+    partitions: PartitionCount,
+    checkpoint: Checkpoint,
+    inbox: BTreeMap<(Target, Producer, Seq), Frame>,
+    state: State,
+}
+
+impl<S: Stage> Bench<S> {
+    /// One that has read nothing yet.
+    pub fn new(stage: S, partition: Partition, partitions: PartitionCount) -> Self {
+        let owner = Producer::new(S::NAME, partition);
+        let (checkpoint, inbox, state) = (Checkpoint::default(), BTreeMap::new(), State::default());
+        Self { stage, owner, partitions, checkpoint, inbox, state }
+    }
+
+    /// Takes these requests in as one batch.
+    ///
+    /// # Errors
+    /// What `derive` or the store refuses. Nothing has changed then.
+    pub fn ask(&mut self, requests: Vec<Event<S::Fact>>) -> Result<Vec<S::Answer>, Broken> {
+        self.commit(Input::Requests(requests), Pinning::Live)
+    }
+
+    /// Reads these frames as one batch. Such as it has read already are dropped.
+    ///
+    /// # Errors
+    /// As for [`Bench::ask`]; and any frame that is neither the next nor a duplicate.
+    pub fn read(&mut self, frames: Vec<Frame>) -> Result<Vec<S::Answer>, Broken> {
+        let (mut ahead, mut admitted) = (self.checkpoint.positions.clone(), Vec::new());
+        for frame in frames {
+            let admission = admit(&ahead, &self.known(&frame.target), &frame);
+            match admission {
+                Admission::Next => {
+                    ahead.advance(&frame);
+                    let events = read_events(&frame.body)?;
+                    admitted.push((frame, events));
+                }
+                Admission::Duplicate => {}
+                Admission::Gap { .. } | Admission::Damaged | Admission::Fork | Admission::UnknownProducer => {
+                    return Err(Broken::Rule(format!("{admission:?}")));
+                }
+            }
+        }
+        let read: Vec<_> = admitted.iter().map(|(frame, _)| frame.clone()).collect();
+        let answers = self.commit(Input::Frames(admitted), Pinning::Live)?;
+        let named = |frame: Frame| ((frame.target.clone(), frame.producer.clone(), frame.seq), frame);
+        self.inbox.extend(read.into_iter().map(named));
+        Ok(answers)
+    }
+
+    /// Reads these facts as one batch of one frame, said by the first producer of the stream.
+    ///
+    /// # Errors
+    /// As for [`Bench::read`].
+    pub fn hear(&mut self, stream: &Stream, facts: &[Event<S::Fact>]) -> Result<Vec<S::Answer>, Broken> {
+        let producer = stream.known_producers(self.partitions).into_iter().next();
+        let producer = producer.ok_or_else(|| Broken::Rule(format!("nobody says anything to {}", stream.name)))?;
+        let target = stream.target(self.owner.partition);
+        let Position { next, head } = self.position(&target, &producer);
+        let body = write_events(facts, &producer)?;
+        self.read(vec![Frame::seal(producer, target, next, head, facts.len(), body)])
+    }
+
+    /// Hands the stage a row of the table it follows.
+    ///
+    /// # Errors
+    /// What the stage refuses.
+    pub fn learn<R: Row>(&mut self, row: &R) -> Result<(), Broken> {
+        self.stage.learn(&row.to_cells())
+    }
+
+    /// How far it has read one producer.
+    pub fn position(&self, target: &Target, producer: &Producer) -> Position {
+        self.checkpoint.positions.of(target, producer)
+    }
+
+    /// The rows of one type, by key.
+    ///
+    /// # Errors
+    /// When one is not what the type says.
+    pub fn rows<R: Row>(&self) -> Result<Vec<R>, Broken> {
+        let rows = self.state.tables.get(R::TABLE.name).into_iter().flat_map(BTreeMap::values);
+        Ok(rows.map(|cells| R::from_cells(cells)).collect::<Result<_, _>>()?)
+    }
+
+    /// Everything said to a stream, whatever the partition, in the order of the frames.
+    ///
+    /// # Errors
+    /// When what was said cannot be read.
+    pub fn said(&self, stream: &Stream) -> Result<Vec<Event<S::Said>>, Broken> {
+        let mut said = Vec::new();
+        for frame in self.state.frames.iter().filter(|frame| frame.target.stream == stream.name) {
+            said.extend(read_events::<S::Said>(&frame.body)?);
+        }
+        Ok(said)
+    }
+
+    /// All that is durable.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What a stage that knows nothing but the batch records, and what they name, comes to. A stage that
+    /// follows a table is given all of it beforehand.
+    ///
+    /// # Errors
+    /// As for [`Bench::ask`] and [`Bench::read`].
+    pub fn again(&self, stage: S) -> Result<State, Broken> {
+        let mut again = Self::new(stage, self.owner.partition, self.partitions);
+        for record in &self.state.records {
+            let input = match record.parse_read()? {
+                Read::Claim => continue,
+                Read::Requests(requests) => Input::Requests(read_events(requests.get())?),
+                Read::Frames(runs) => {
+                    let frames = runs.iter().flat_map(|run| {
+                        let seqs = (run.from.0..run.from.0 + run.frames).map(Seq);
+                        seqs.filter_map(|seq| self.inbox.get(&(run.target.clone(), run.producer.clone(), seq)))
+                    });
+                    let read = |frame: &Frame| Ok((frame.clone(), read_events(&frame.body)?));
+                    Input::Frames(frames.map(read).collect::<Result<_, Broken>>()?)
+                }
+            };
+            again.commit(input, Pinning::Recorded)?;
+        }
+        Ok(again.state)
+    }
+
+    fn known(&self, target: &Target) -> Vec<Producer> {
+        let stream = S::READS.iter().find(|stream| stream.target(self.owner.partition) == *target);
+        stream.map(|stream| stream.known_producers(self.partitions)).unwrap_or_default()
+    }
+
+    fn load(&self, input: &Input<S::Fact>) -> Result<Rows, Broken> {
+        let mut rows = Rows::default();
+        for _ in 0..LOAD_ROUNDS_MAX {
+            let mut keys = Keys::default();
+            input.events().try_for_each(|event| self.stage.keys(event, &rows, &mut keys))?;
+            let missing = rows.missing(keys);
+            if missing.is_empty() {
+                return Ok(rows);
+            }
+            for (table, wanted) in missing.iter() {
+                let stored = self.state.tables.get(table.name);
+                let found = wanted.iter().filter_map(|key| stored?.get(key).cloned());
+                rows.fill(table, wanted, found.collect());
+            }
+        }
+        Err(Broken::Rule(format!("rows named rows more than {LOAD_ROUNDS_MAX} times")))
+    }
+
+    fn commit(&mut self, input: Input<S::Fact>, pinning: Pinning) -> Result<Vec<S::Answer>, Broken> {
+        let (rows, last) = (self.load(&input)?, self.state.records.last());
+        let number = last.map_or(BatchNumber(0), |last| last.number).next();
+        let place = Place { owner: &self.owner, number, partitions: self.partitions, before: &self.checkpoint };
+        let derived = derive(&self.stage, &place, input, rows, pinning)?;
+        if derived.has_effect {
+            let (read, checkpoint) = (&derived.read, &derived.checkpoint);
+            let record = Record::following(last, &self.owner, read, checkpoint, DateTime::UNIX_EPOCH)?;
+            self.state.write(derived.changes)?;
+            self.state.records.push(record);
+            self.state.frames.extend(derived.frames);
+            self.checkpoint = derived.checkpoint;
+        }
+        Ok(derived.answers)
+    }
+}
+
+/// A fact or request under this request id.
+pub fn event<F>(request_id: &str, time: DateTime<Utc>, fact: F) -> Event<F> {
+    let traceparent = Traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+    Event {
+        id: EventId(request_id.to_owned()),
+        cause: Cause { time, request_id: RequestId(request_id.to_owned()), traceparent },
+        key: Key(request_id.to_owned()),
+        fact,
+    }
+}
+
+/// Cuts a list into batches of these sizes, again and again; an empty batch takes one.
+pub fn cut<T>(list: Vec<T>, sizes: &[usize]) -> Vec<Vec<T>> {
+    let (mut batches, mut list) = (Vec::new(), list.into_iter().peekable());
+    let mut sizes = sizes.iter().copied().cycle();
+    while list.peek().is_some() {
+        batches.push(list.by_ref().take(sizes.next().unwrap_or(1).max(1)).collect());
+    }
+    batches
+}

@@ -1,0 +1,52 @@
+use std::error::Error;
+
+/// The error and all its sources in one line, joined by `": "`.
+///
+/// A source whose text its parent already ends with is left out: some libraries repeat it.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    fn check(texts: &[&'static str], expected: &str) {
+        let link = texts
+            .iter()
+            .rev()
+            .fold(None, |source, &text| Some(Box::new(Link { text, source })));
+        assert_eq!(chain(&*link.unwrap()), expected);
+    }
+
+    #[test]
+    fn an_error_is_followed_by_its_sources() {
+        check(&["cannot commit"], "cannot commit");
+        check(
+            &["cannot commit", "disk full", "os error 28"],
+            "cannot commit: disk full: os error 28",
+        );
+    }
+
+    #[test]
+    fn a_source_already_said_is_not_repeated() {
+        check(&["cannot commit: disk full", "disk full"], "cannot commit: disk full");
+    }
+}

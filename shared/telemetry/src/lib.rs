@@ -1,0 +1,11 @@
+//! What a process says about itself: its log, its errors in one line, its memory.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod chain;
+mod log;
+mod memory;
+
+pub use chain::chain;
+pub use log::{DEFAULT_FILTER, InitError, LogFormat, UnknownFormat, init};
+pub use memory::{Memory, memory, register_memory};

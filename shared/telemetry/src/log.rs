@@ -1,0 +1,201 @@
+use std::env::{self, VarError};
+use std::fmt;
+use std::io::{self, IsTerminal};
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// What is logged when `RUST_LOG` is not set: everything from `info` up, libraries from `warn`.
+pub const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// `Human` when stderr is a terminal, else `Json`.
+    #[default]
+    Auto,
+    /// One readable line per event, in colour on a terminal (unless `NO_COLOR` is set).
+    Human,
+    /// One JSON object per event: `timestamp`, `level`, `target`, `message` and the event's own
+    /// fields at the top, the fields of each enclosing span in `spans`, outermost first.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            _ => Err(UnknownFormat),
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Human => "human",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// A text that names no [`LogFormat`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the log format is one of auto, human, json")]
+pub struct UnknownFormat;
+
+/// Why logging could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// `RUST_LOG` cannot be understood.
+    #[error("RUST_LOG={value:?} is not a log filter (an example that is: {DEFAULT_FILTER})")]
+    Filter {
+        /// What it was set to.
+        value: String,
+        /// What the parser did not like; `None` when the value is not even UTF-8.
+        source: Option<ParseError>,
+    },
+    /// Something else in this process already receives the log.
+    #[error("logging was already started in this process")]
+    AlreadyStarted(#[source] TryInitError),
+}
+
+/// Sends the log of this process to stderr, filtered by `RUST_LOG` or else [`DEFAULT_FILTER`].
+/// Call it once, first thing in `main`.
+///
+/// # Errors
+/// When `RUST_LOG` is not a filter, or logging was already started.
+pub fn init(format: LogFormat) -> Result<(), InitError> {
+    let value = match env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(value) => value,
+        Err(VarError::NotPresent) => String::new(),
+        Err(VarError::NotUnicode(value)) => {
+            let value = value.to_string_lossy().into_owned();
+            return Err(InitError::Filter { value, source: None });
+        }
+    };
+    let filter = filter(&value)?;
+    let terminal = io::stderr().is_terminal();
+    let lines = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Json => lines.with(json(io::stderr)).try_init(),
+        LogFormat::Auto if !terminal => lines.with(json(io::stderr)).try_init(),
+        LogFormat::Auto | LogFormat::Human => {
+            let colour = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            lines.with(human(colour)).try_init()
+        }
+    }
+    .map_err(InitError::AlreadyStarted)
+}
+
+fn filter(value: &str) -> Result<EnvFilter, InitError> {
+    let value = if value.trim().is_empty() { DEFAULT_FILTER } else { value };
+    EnvFilter::builder().parse(value).map_err(|source| InitError::Filter {
+        value: value.to_owned(),
+        source: Some(source),
+    })
+}
+
+fn human<S>(colour: bool) -> impl tracing_subscriber::Layer<S>
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+{
+    tracing_subscriber::fmt::layer()
+        .compact()
+        .with_ansi(colour)
+        .with_writer(io::stderr)
+}
+
+fn json<S, W>(writer: W) -> impl tracing_subscriber::Layer<S>
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(true)
+        .with_writer(writer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_json_line_carries_the_fields_of_event_and_spans() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::registry().with(json(move || writer.clone()));
+        tracing::subscriber::with_default(log, || {
+            tracing::info_span!("request", request_id = "r1", trace_id = "t1").in_scope(|| {
+                tracing::info_span!("batch", number = 7).in_scope(|| tracing::warn!(rows = 3, "committed"));
+            });
+        });
+        let line = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        for expected in [
+            r#"{"timestamp":""#,
+            r#""level":"WARN""#,
+            r#""message":"committed""#,
+            r#""rows":3"#,
+            r#""target":"telemetry::log::tests""#,
+            r#""spans":[{"request_id":"r1","trace_id":"t1","name":"request"},{"number":7,"name":"batch"}]"#,
+        ] {
+            assert!(line.contains(expected), "{expected} in {line}");
+        }
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_bad_filter_is_refused_in_one_clear_line() {
+        let error = filter("info,sqlx=loud").unwrap_err();
+        let text = crate::chain(&error);
+        assert!(
+            text.starts_with("RUST_LOG=\"info,sqlx=loud\" is not a log filter (an example"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn no_filter_means_the_default() {
+        for value in ["", " "] {
+            assert_eq!(
+                filter(value).unwrap().to_string(),
+                filter(DEFAULT_FILTER).unwrap().to_string()
+            );
+        }
+    }
+
+    #[test]
+    fn a_format_reads_as_it_is_written() {
+        for format in [LogFormat::Auto, LogFormat::Human, LogFormat::Json] {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        assert_eq!("JSON".parse::<LogFormat>(), Err(UnknownFormat));
+    }
+}

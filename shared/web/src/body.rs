@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Bytes, Payload};
+use actix_web::{HttpMessage, HttpRequest};
+use serde::de::DeserializeOwned;
+
+use crate::{Problem, parse};
+
+/// The media type of newline-delimited JSON, here and in answers.
+pub const NDJSON: &str = "application/x-ndjson";
+
+/// A body takes at most this long to arrive: a client that stalls holds a connection and memory.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads the whole body.
+///
+/// A longer one is answered without reading on; the server then still swallows what the client is
+/// sending for a few seconds, so that it comes to read the answer.
+///
+/// # Errors
+/// 413 beyond `limit_bytes`, announced or met; 408 after [`BODY_TIMEOUT`]; 400 when it breaks off.
+pub async fn body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::too_large(limit_bytes, "bytes");
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|announced| announced > limit_bytes) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(limit_bytes)).await {
+        Ok(Ok(Ok(bytes))) => Ok(bytes),
+        Ok(Ok(Err(_))) => Err(Problem::bad_request("the body broke off or is damaged")),
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => {
+            let detail = format!("the body took longer than {} s", BODY_TIMEOUT.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
+        }
+    }
+}
+
+/// Reads a JSON body: [`body`], then [`parse`].
+///
+/// # Errors
+/// As these; also 415 when the request says it is something else than JSON.
+pub async fn json_body<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+    limit_bytes: usize,
+) -> Result<T, Problem> {
+    media_type(request, &["application/json"])?;
+    parse(&body(request, payload, limit_bytes).await?)
+}
+
+/// Reads a body of newline-delimited JSON; [`ndjson`] takes it apart.
+///
+/// # Errors
+/// As [`body`]; also 415 when the request says it is something else than NDJSON or JSON.
+pub async fn ndjson_body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
+    media_type(request, &[NDJSON, "application/ndjson", "application/json"])?;
+    body(request, payload, limit_bytes).await
+}
+
+/// The lines that are not blank, each with its number in the whole, from 1.
+///
+/// # Errors
+/// 413 when there are more than `max_lines` of them.
+pub fn ndjson(body: &[u8], max_lines: usize) -> Result<impl Iterator<Item = (usize, &[u8])>, Problem> {
+    let all = || (1..).zip(body.split(|&byte| byte == b'\n'));
+    let mut filled = all().filter(|(_, line)| !line.trim_ascii().is_empty());
+    if filled.nth(max_lines).is_some() {
+        return Err(Problem::too_large(max_lines, "lines"));
+    }
+    Ok(all().filter(|(_, line)| !line.trim_ascii().is_empty()))
+}
+
+fn media_type(request: &HttpRequest, allowed: &[&str]) -> Result<(), Problem> {
+    let unsupported = |detail| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| encoding != "identity") {
+        return unsupported("compressed bodies are not taken".to_owned());
+    }
+    let fits = match request.mime_type() {
+        Ok(None) => true,
+        Ok(Some(mime)) => {
+            allowed.contains(&mime.essence_str()) && mime.get_param("charset").is_none_or(|charset| charset == "utf-8")
+        }
+        Err(_) => false,
+    };
+    if fits {
+        Ok(())
+    } else {
+        unsupported(format!("send it as Content-Type: {}", allowed[0]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::rt::System;
+    use actix_web::test::{TestRequest, init_service, try_call_service};
+    use actix_web::{App, HttpResponse, web};
+
+    use super::*;
+
+    async fn take(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+        let number: u32 = json_body(&request, payload, 8).await?;
+        Ok(HttpResponse::Ok().json(number))
+    }
+
+    async fn take_lines(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+        let body = ndjson_body(&request, payload, 64).await?;
+        Ok(HttpResponse::Ok().json(ndjson(&body, 2)?.count()))
+    }
+
+    fn check(request: TestRequest, expected: u16) {
+        let status = System::new().block_on(async {
+            let app = App::new()
+                .route("/one", web::post().to(take))
+                .route("/many", web::post().to(take_lines));
+            let app = init_service(app).await;
+            try_call_service(&app, request.to_request()).await.unwrap().status()
+        });
+        assert_eq!(status.as_u16(), expected);
+    }
+
+    fn post(body: &'static str) -> TestRequest {
+        TestRequest::post().uri("/one").set_payload(body)
+    }
+
+    #[test]
+    fn a_body_up_to_the_limit_is_taken() {
+        check(post("12345678"), 200);
+        check(post(" 12345678"), 413);
+        check(post("1"), 200);
+    }
+
+    #[test]
+    fn an_announced_length_beyond_the_limit_is_enough() {
+        check(post("1").insert_header((header::CONTENT_LENGTH, 9)), 413);
+        check(post("1").insert_header((header::CONTENT_LENGTH, 8)), 200);
+    }
+
+    #[test]
+    fn only_json_is_taken_for_json() {
+        for (media_type, expected) in [
+            ("application/json", 200),
+            ("application/json; charset=UTF-8", 200),
+            ("Application/JSON", 200),
+            ("application/json; charset=latin1", 415),
+            ("application/x-www-form-urlencoded", 415),
+            ("application/x-ndjson", 415),
+            ("nonsense", 415),
+        ] {
+            check(post("1").insert_header((header::CONTENT_TYPE, media_type)), expected);
+        }
+        check(post("1").insert_header((header::CONTENT_ENCODING, "gzip")), 415);
+        check(post("1").insert_header((header::CONTENT_ENCODING, "identity")), 200);
+    }
+
+    #[test]
+    fn ndjson_goes_by_several_names() {
+        let post = || TestRequest::post().uri("/many").set_payload("1\n2\n");
+        check(post(), 200);
+        for (media_type, expected) in [
+            ("application/x-ndjson", 200),
+            ("application/ndjson", 200),
+            ("application/json", 200),
+            ("text/plain", 415),
+        ] {
+            check(post().insert_header((header::CONTENT_TYPE, media_type)), expected);
+        }
+    }
+
+    #[test]
+    fn blank_lines_keep_their_numbers_but_do_not_count() {
+        let check = |body: &str, max_lines, expected: Option<&[(usize, &str)]>| {
+            let found = ndjson(body.as_bytes(), max_lines).map(|lines| {
+                lines
+                    .map(|(number, line)| (number, str::from_utf8(line).unwrap()))
+                    .collect()
+            });
+            let expected = expected
+                .map(<[_]>::to_vec)
+                .ok_or(Problem::too_large(max_lines, "lines"));
+            assert_eq!(found, expected);
+        };
+        check("", 2, Some(&[]));
+        check("a", 2, Some(&[(1, "a")]));
+        check("\na\r\n \t\r\n\nb\n", 2, Some(&[(2, "a\r"), (5, "b")]));
+        check("a\nb\nc", 2, None);
+        check("a\nb\n\n\n", 2, Some(&[(1, "a"), (2, "b")]));
+    }
+}

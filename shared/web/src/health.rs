@@ -1,0 +1,84 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
+
+use crate::{Kind, Problem, Shell};
+
+/// Ask again after this long: most conditions are met within seconds of a start.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Whether a service can take requests: all its conditions are met. Clones share them.
+///
+/// Without conditions it is ready, so require them before serving.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness {
+    /// Per condition, why it is not met.
+    conditions: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+}
+
+impl Readiness {
+    /// Adds a condition, not met so far, with a sentence why not. A name twice is one condition.
+    pub fn require(&self, name: impl Into<String>, why_not: impl Into<String>) -> Condition {
+        let condition = Condition {
+            name: name.into(),
+            readiness: self.clone(),
+        };
+        condition.unmet(why_not);
+        condition
+    }
+
+    /// Whether every condition is met.
+    pub fn is_ready(&self) -> bool {
+        self.missing().is_empty()
+    }
+
+    /// The conditions that are not met: name and why not, by name.
+    pub fn missing(&self) -> Vec<(String, String)> {
+        let conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        let unmet = conditions.iter().filter_map(|(name, why)| Some((name, why.as_ref()?)));
+        unmet.map(|(name, why)| (name.clone(), why.clone())).collect()
+    }
+
+    fn set(&self, name: &str, why_not: Option<String>) {
+        let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions.insert(name.to_owned(), why_not);
+    }
+}
+
+/// One condition of a [`Readiness`]; whoever knows about it holds it.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    name: String,
+    readiness: Readiness,
+}
+
+impl Condition {
+    /// It is met from now on.
+    pub fn met(&self) {
+        self.readiness.set(&self.name, None);
+    }
+
+    /// It is not met from now on; a sentence why.
+    pub fn unmet(&self, why_not: impl Into<String>) {
+        self.readiness.set(&self.name, Some(why_not.into()));
+    }
+}
+
+/// `GET /healthz`: the process answers.
+pub(crate) async fn alive() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "alive" }))
+}
+
+/// `GET /readyz`: 200, or 503 with all that is missing.
+pub(crate) async fn ready(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let missing = request.app_data().map(|shell: &Shell| shell.readiness.missing());
+    let missing = missing.unwrap_or_default();
+    if missing.is_empty() {
+        return Ok(HttpResponse::Ok().json(json!({ "status": "ready" })));
+    }
+    let detail: Vec<_> = missing.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+    Err(Problem::unavailable(detail.join("; "), RETRY_AFTER).of(&Kind::NOT_READY))
+}

@@ -1,0 +1,126 @@
+use std::fmt;
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::HeaderMap;
+use actix_web::{FromRequest, HttpRequest};
+
+use crate::{Kind, Problem};
+
+const HEADER: &str = "Idempotency-Key";
+const MAX_BYTES: usize = 64;
+
+/// The client's own name for a request: sent again, it is the same request. From the header
+/// `Idempotency-Key`, 1–64 characters of ASCII 0x21–0x7E; case matters.
+///
+/// As a handler's argument it is required; where it is not, use [`IdempotencyKey::optional`]
+/// (`Option<IdempotencyKey>` as an argument would take an invalid key for none).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdempotencyKey(
+    /// Invariant: 1–64 characters of ASCII 0x21–0x7E.
+    String,
+);
+
+impl IdempotencyKey {
+    /// The key as it was sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key of a request, if it has one.
+    ///
+    /// # Errors
+    /// 400 when the header is not a key, or there are several.
+    pub fn optional(request: &HttpRequest) -> Result<Option<Self>, Problem> {
+        Self::of(request.headers())
+    }
+
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let mut values = headers.get_all(HEADER);
+        let Some(first) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(refused("is given more than once"));
+        }
+        let bytes = first.as_bytes();
+        if bytes.is_empty() {
+            return Err(refused("is empty"));
+        }
+        if bytes.len() > MAX_BYTES {
+            return Err(refused("is longer than 64 characters"));
+        }
+        match first.to_str() {
+            Ok(key) if bytes.iter().all(u8::is_ascii_graphic) => Ok(Some(Self(key.to_owned()))),
+            _ => Err(refused("has a character that is not visible ASCII (0x21-0x7E)")),
+        }
+    }
+}
+
+fn refused(why: &str) -> Problem {
+    Problem::bad_request(format!("the header {HEADER} {why}")).of(&Kind::IDEMPOTENCY_KEY)
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromRequest for IdempotencyKey {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let key = Self::of(request.headers());
+        ready(key.and_then(|key| key.ok_or_else(|| refused("is required"))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn check(headers: &[&[u8]], expected: Result<&str, &str>) {
+        let mut request = TestRequest::default();
+        for header in headers {
+            let value = HeaderValue::from_bytes(header).unwrap();
+            request = request.append_header((HEADER, value));
+        }
+        let request = request.to_http_request();
+        let key = IdempotencyKey::from_request(&request, &mut Payload::None).into_inner();
+        let key = key.as_ref().map(IdempotencyKey::as_str);
+        let expected = expected.map_err(refused);
+        assert_eq!(key, expected.as_ref().copied());
+    }
+
+    #[test]
+    fn a_key_is_one_to_64_visible_ascii_characters() {
+        check(&[b"a"], Ok("a"));
+        check(&[b"!~/%\"A"], Ok("!~/%\"A"));
+        check(&[&[b'k'; 64]], Ok(&"k".repeat(64)));
+    }
+
+    #[test]
+    fn anything_else_is_refused_saying_why() {
+        check(&[], Err("is required"));
+        check(&[b""], Err("is empty"));
+        check(&[&[b'k'; 65]], Err("is longer than 64 characters"));
+        for strange in [b"a b".as_slice(), b"a\tb", "ä".as_bytes(), b"\xff"] {
+            check(&[strange], Err("has a character that is not visible ASCII (0x21-0x7E)"));
+        }
+        check(&[b"a", b"a"], Err("is given more than once"));
+    }
+
+    #[test]
+    fn an_optional_key_may_be_absent_but_not_invalid() {
+        let with = |key| TestRequest::default().insert_header((HEADER, key)).to_http_request();
+        let without = TestRequest::default().to_http_request();
+        assert_eq!(IdempotencyKey::optional(&without), Ok(None));
+        assert!(IdempotencyKey::optional(&with("a")).unwrap().is_some());
+        assert!(IdempotencyKey::optional(&with("a b")).is_err());
+    }
+}

@@ -1,0 +1,39 @@
+//! The HTTP shell that all services share. It knows no business.
+//!
+//! A request passes, from outside in: a span and a log line ([`Traceparent`]), the metrics, the
+//! rule that every error answer is a [`Problem`], and then the service's own handlers, which read
+//! what they need with [`json_body()`], [`ndjson_body()`], [`query()`], [`segment`], [`IdempotencyKey`] and
+//! [`Prefer`].
+//!
+//! What a client sends never comes back to it or into the log, except what has been checked to be
+//! short and plain: an idempotency key, the name of a field.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod answer;
+mod asking;
+mod body;
+mod health;
+mod idempotency;
+mod json;
+mod log;
+mod metrics;
+mod prefer;
+mod problem;
+mod refusal;
+mod running;
+pub mod segment;
+mod server;
+#[cfg(test)]
+mod tests;
+mod traceparent;
+
+pub use body::{BODY_TIMEOUT, NDJSON, body, json_body, ndjson, ndjson_body};
+pub use health::{Condition, Readiness};
+pub use idempotency::IdempotencyKey;
+pub use json::{parse, query};
+pub use prefer::{MAX_WAIT, Prefer};
+pub use problem::{Kind, Problem};
+pub use running::{Running, StartError};
+pub use server::{BindError, Shell, app, bind, serve};
+pub use traceparent::Traceparent;

@@ -1,0 +1,96 @@
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+
+use crate::{Problem, Shell};
+
+/// From what an idle system answers in up to the longest wait for an outcome.
+const BUCKETS_S: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
+
+/// What is counted of HTTP: never by path, only by route, so that nobody can fill the memory.
+#[derive(Clone)]
+pub(crate) struct HttpMetrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+}
+
+impl HttpMetrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let requests = IntCounterVec::new(
+            Opts::new("http_requests_total", "Requests answered."),
+            &["method", "route", "status"],
+        )?;
+        let duration = HistogramVec::new(
+            HistogramOpts::new(
+                "http_request_duration_seconds",
+                "From the request's head to the start of its answer.",
+            )
+            .buckets(BUCKETS_S.to_vec()),
+            &["method", "route"],
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(duration.clone()))?;
+        Ok(Self { requests, duration })
+    }
+
+    fn observe(&self, method: &str, route: &str, status: &str, since: Instant) {
+        self.requests.with_label_values(&[method, route, status]).inc();
+        let duration = self.duration.with_label_values(&[method, route]);
+        duration.observe(since.elapsed().as_secs_f64());
+    }
+}
+
+/// Middleware: counts and times what is answered.
+pub(crate) async fn measure<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let since = Instant::now();
+    let metrics = request.app_data().map(|shell: &Shell| shell.http.clone());
+    let method = known(request.method());
+    let route = route(&request);
+    let result = next.call(request).await;
+    let status = match &result {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    if let Some(metrics) = metrics {
+        metrics.observe(method, &route, status.as_str(), since);
+    }
+    result
+}
+
+/// The pattern of the route, `/offers/{sku}`, or `unmatched`.
+pub(crate) fn route(request: &ServiceRequest) -> String {
+    request.match_pattern().unwrap_or_else(|| "unmatched".to_owned())
+}
+
+/// Clients may make up methods; labels may not grow with them.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// `GET /metrics`: the Prometheus text format.
+pub(crate) async fn scrape(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let families = request.app_data().map(|shell: &Shell| shell.registry.gather());
+    let text = TextEncoder::new()
+        .encode_to_string(&families.unwrap_or_default())
+        .map_err(|error| Problem::internal(&error))?;
+    Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text))
+}

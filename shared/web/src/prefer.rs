@@ -1,0 +1,126 @@
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+
+/// A client waits no longer for an outcome; it asks again.
+pub const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// What the client would like (RFC 7240). Only `wait` is known; the rest is ignored, as that
+/// standard asks. A handler takes it as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefer {
+    /// How long to hold the answer for an outcome: `wait=N` in seconds, at most [`MAX_WAIT`].
+    pub wait: Option<Duration>,
+}
+
+impl Prefer {
+    /// The response, saying in `Preference-Applied` how long it would have been held; unchanged
+    /// when no wait was asked for.
+    pub fn applied(self, mut response: HttpResponse) -> HttpResponse {
+        if let Some(wait) = self.wait
+            && let Ok(value) = HeaderValue::try_from(format!("wait={}", wait.as_secs()))
+        {
+            let name = HeaderName::from_static("preference-applied");
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+
+    fn of(headers: &HeaderMap) -> Self {
+        let texts = headers.get_all("Prefer").filter_map(|value| value.to_str().ok());
+        let mut preferences = texts.flat_map(|text| split(text, ','));
+        // Of a preference that is given twice, the first counts.
+        let wait = preferences.find_map(|preference| {
+            let (name, value) = split(preference, ';').next()?.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("wait").then(|| seconds(value.trim()))
+        });
+        Self { wait: wait.flatten() }
+    }
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let digits = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // All digits and yet no u64: more than the maximum in any case.
+    is_number.then(|| digits.parse().map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT))
+}
+
+/// Splits at a separator that stands outside of quoted strings.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |character: char| {
+        let is_separator = !quoted && character == separator;
+        quoted ^= character == '"' && !escaped;
+        escaped = quoted && character == '\\' && !escaped;
+        is_separator
+    })
+}
+
+impl FromRequest for Prefer {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::of(request.headers())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn check(headers: &[&str], expected_s: Option<u64>) {
+        let mut request = TestRequest::default();
+        for &header in headers {
+            request = request.append_header(("Prefer", header));
+        }
+        let prefer = Prefer::of(request.to_http_request().headers());
+        assert_eq!(prefer.wait, expected_s.map(Duration::from_secs), "{headers:?}");
+        let response = prefer.applied(HttpResponse::Ok().finish());
+        let applied = response.headers().get("Preference-Applied");
+        let expected = expected_s.map(|seconds| format!("wait={seconds}"));
+        assert_eq!(applied.map(|value| value.to_str().unwrap()), expected.as_deref());
+    }
+
+    #[test]
+    fn a_wait_is_found_among_other_preferences() {
+        check(&[], None);
+        check(&["respond-async"], None);
+        check(&["wait=5"], Some(5));
+        check(&["wait=0"], Some(0));
+        check(&["respond-async, WAIT = \"7\" ; strict, foo=bar"], Some(7));
+        check(&["respond-async", ",, wait=5"], Some(5));
+        check(&[r#"foo="a, wait=9; \", wait=8", wait=5"#], Some(5));
+        check(&[r#"foo; bar=", wait=9""#], None);
+    }
+
+    #[test]
+    fn a_wait_is_never_longer_than_the_maximum() {
+        check(&["wait=31"], Some(30));
+        check(&["wait=99999999999999999999999"], Some(30));
+    }
+
+    #[test]
+    fn a_wait_that_is_no_number_is_ignored() {
+        for text in [
+            "wait", "wait=", "wait=x", "wait=-1", "wait=+1", "wait=1.5", "wait=\"", "await=5",
+        ] {
+            check(&[text], None);
+        }
+    }
+
+    #[test]
+    fn of_two_waits_the_first_counts() {
+        check(&["wait=3, wait=4"], Some(3));
+        check(&["wait=x", "wait=4"], None);
+    }
+}

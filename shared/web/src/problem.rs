@@ -1,0 +1,280 @@
+use std::error::Error;
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// What sort of problem it is, where the status alone does not say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// Stable; clients may branch on it: `type` is `urn:unbundled:problem:` and this.
+    pub code: &'static str,
+    /// For people; the same for every problem of the kind.
+    pub title: &'static str,
+}
+
+impl Kind {
+    /// Not JSON at all; `line` and `column` say where.
+    pub const MALFORMED: Kind = Kind {
+        code: "malformed-json",
+        title: "The JSON is malformed",
+    };
+    /// A field is missing, unknown, given twice or of another JSON type; `pointer` says which.
+    pub const SHAPE: Kind = Kind {
+        code: "wrong-shape",
+        title: "The JSON has another shape",
+    };
+    /// Well-formed, but not a value this field can have; `pointer` says which.
+    pub const VALUE: Kind = Kind {
+        code: "refused-value",
+        title: "A value is refused",
+    };
+    /// The header `Idempotency-Key` is missing or not a key.
+    pub const IDEMPOTENCY_KEY: Kind = Kind {
+        code: "idempotency-key",
+        title: "The idempotency key is missing or invalid",
+    };
+    /// More than `limit` bytes or lines.
+    pub const TOO_LARGE: Kind = Kind {
+        code: "too-large",
+        title: "The request is too large",
+    };
+    /// More requests than can be taken now; nothing was done.
+    pub const BUSY: Kind = Kind {
+        code: "busy",
+        title: "Too many requests",
+    };
+    /// A condition for taking requests is not met yet.
+    pub const NOT_READY: Kind = Kind {
+        code: "not-ready",
+        title: "The service is not ready",
+    };
+}
+
+/// An error answer: RFC 9457, `application/problem+json`.
+///
+/// As a handler's error it becomes the response; it can also be embedded in another answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{status}: {detail}")]
+pub struct Problem {
+    /// `None` is `about:blank`: the status says it all.
+    pub kind: Option<&'static Kind>,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// One sentence about this occurrence, for people.
+    pub detail: String,
+    /// The field concerned, from the root of the document: `lines[3].quantity`.
+    pub pointer: Option<String>,
+    /// From 1.
+    pub line: Option<usize>,
+    /// In bytes, from 1.
+    pub column: Option<usize>,
+    /// The limit that was exceeded, in the unit `detail` names.
+    pub limit: Option<usize>,
+    /// When to try again, in whole seconds.
+    pub retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    /// Any status, of no particular kind.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: None,
+            status,
+            detail: detail.into(),
+            pointer: None,
+            line: None,
+            column: None,
+            limit: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// 400: the request cannot be understood.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 409: it contradicts what is already there.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// 413: more than `limit` of `unit` (`"bytes"`, `"lines"`).
+    pub fn too_large(limit: usize, unit: &str) -> Self {
+        let detail = format!("at most {limit} {unit} are taken in one request");
+        let problem = Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).of(&Kind::TOO_LARGE);
+        Self {
+            limit: Some(limit),
+            ..problem
+        }
+    }
+
+    /// 422: understood, but a value is refused.
+    pub fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).of(&Kind::VALUE)
+    }
+
+    /// 429: nothing was done; try again after about this long.
+    pub fn busy(retry_after: Duration) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "more requests than can be taken now")
+            .of(&Kind::BUSY)
+            .after(retry_after)
+    }
+
+    /// 503: something this request needs is away; try again after about this long.
+    pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(retry_after)
+    }
+
+    /// 500: the client learns only that it was not its fault. The error and its sources go to the
+    /// log, here and now, in the request's span.
+    pub fn internal(error: &dyn Error) -> Self {
+        tracing::error!(error = telemetry::chain(error), "a request failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the service failed; its log says why",
+        )
+    }
+
+    /// The same problem, of a kind.
+    pub fn of(self, kind: &'static Kind) -> Self {
+        Self {
+            kind: Some(kind),
+            ..self
+        }
+    }
+
+    /// The same problem, of the field at this path.
+    pub fn at(self, pointer: impl Into<String>) -> Self {
+        Self {
+            pointer: Some(pointer.into()),
+            ..self
+        }
+    }
+
+    /// The same problem, of this line (from 1), e.g. of a batch.
+    pub fn at_line(self, line: usize) -> Self {
+        Self {
+            line: Some(line),
+            ..self
+        }
+    }
+
+    fn after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        match self.kind {
+            Some(kind) => {
+                let urn = format_args!("urn:unbundled:problem:{}", kind.code).to_string();
+                members.serialize_entry("type", &urn)?;
+                members.serialize_entry("title", kind.title)?;
+            }
+            None => {
+                members.serialize_entry("type", "about:blank")?;
+                let title = self.status.canonical_reason().unwrap_or("Unknown");
+                members.serialize_entry("title", title)?;
+            }
+        }
+        members.serialize_entry("status", &self.status.as_u16())?;
+        members.serialize_entry("detail", &self.detail)?;
+        if let Some(pointer) = &self.pointer {
+            members.serialize_entry("pointer", pointer)?;
+        }
+        for (name, number) in [("line", self.line), ("column", self.column), ("limit", self.limit)] {
+            if let Some(number) = number {
+                members.serialize_entry(name, &number)?;
+            }
+        }
+        members.end()
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        response
+            .insert_header((header::CONTENT_TYPE, "application/problem+json"))
+            .json(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(problem: &Problem, retry_after: Option<&str>, expected: &str) {
+        assert_eq!(serde_json::to_string(problem).unwrap(), expected);
+        let response = problem.error_response();
+        let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(response.status(), problem.status);
+        assert_eq!(header(header::CONTENT_TYPE), Some("application/problem+json"));
+        assert_eq!(header(header::RETRY_AFTER), retry_after);
+    }
+
+    #[test]
+    fn a_problem_without_a_kind_is_about_blank() {
+        check(
+            &Problem::not_found("no such offer"),
+            None,
+            r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no such offer"}"#,
+        );
+    }
+
+    #[test]
+    fn the_optional_members_say_where() {
+        check(
+            &Problem::unprocessable("must be positive")
+                .at("lines[3].quantity")
+                .at_line(2),
+            None,
+            r#"{"type":"urn:unbundled:problem:refused-value","title":"A value is refused","status":422,"detail":"must be positive","pointer":"lines[3].quantity","line":2}"#,
+        );
+        check(
+            &Problem::too_large(8, "lines"),
+            None,
+            r#"{"type":"urn:unbundled:problem:too-large","title":"The request is too large","status":413,"detail":"at most 8 lines are taken in one request","limit":8}"#,
+        );
+    }
+
+    #[test]
+    fn busy_and_unavailable_say_when_to_come_back_in_whole_seconds() {
+        let busy = r#"{"type":"urn:unbundled:problem:busy","title":"Too many requests","status":429,"detail":"more requests than can be taken now"}"#;
+        check(&Problem::busy(Duration::ZERO), Some("1"), busy);
+        check(&Problem::busy(Duration::from_millis(1001)), Some("2"), busy);
+        check(
+            &Problem::unavailable("starting", Duration::from_secs(3)),
+            Some("3"),
+            r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"starting"}"#,
+        );
+    }
+
+    #[test]
+    fn an_internal_error_stays_inside() {
+        let text = Problem::internal(&std::io::Error::other("secret")).to_string();
+        assert_eq!(text, "500 Internal Server Error: the service failed; its log says why");
+    }
+}

@@ -1,0 +1,125 @@
+//! A service that runs: its owners and its server.
+
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::ServiceConfig;
+use dataflow::Node;
+use tokio::task::JoinHandle;
+
+use crate::{Readiness, Shell, serve};
+
+/// Why a service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An owner could not take over its partition.
+    #[error("{service} cannot start")]
+    Owner {
+        /// Which service.
+        service: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dataflow::Stop>,
+    },
+    /// What it is to read cannot be read.
+    #[error("{service} cannot start")]
+    Store {
+        /// Which service.
+        service: &'static str,
+        /// Why.
+        #[source]
+        source: dataflow::StoreError,
+    },
+    /// Its figures cannot be registered.
+    #[error("{service} cannot be measured")]
+    Metrics {
+        /// Which service.
+        service: &'static str,
+        /// Why.
+        #[source]
+        source: prometheus::Error,
+    },
+    /// Its listener cannot be used.
+    #[error("{service} cannot listen")]
+    Listen {
+        /// Which service.
+        service: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A service that runs until it is stopped.
+pub struct Running {
+    name: &'static str,
+    address: SocketAddr,
+    readiness: Readiness,
+    node: Node,
+    server: ServerHandle,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts the server of a service whose owners run already.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub fn start<F>(
+        node: Node,
+        shell: Shell,
+        listener: TcpListener,
+        workers: usize,
+        configure: F,
+    ) -> Result<Self, StartError>
+    where
+        F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    {
+        let name = shell.name;
+        let unusable = |source| StartError::Listen { service: name, source };
+        let address = listener.local_addr().map_err(unusable)?;
+        let readiness = shell.readiness.clone();
+        let server = serve(shell, listener, workers, configure).map_err(unusable)?;
+        let handle = server.handle();
+        let serving = actix_web::rt::spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(service = name, error = &error as &dyn std::error::Error, "the server failed");
+            }
+        });
+        let watching = actix_web::rt::spawn(node.watch_lag());
+        Ok(Self { name, address, readiness, node, server: handle, tasks: vec![watching, serving] })
+    }
+
+    /// The service's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it can do its work.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Stops services that run in one process: answers what is being asked, finishes what was begun,
+    /// and only when nobody reads any more, closes the stores.
+    pub async fn stop(services: Vec<Running>) {
+        for service in &services {
+            service.server.stop(true).await;
+        }
+        let mut stores = Vec::new();
+        for Running { name, node, tasks, .. } in services {
+            stores.push(node.store().clone());
+            node.drain().await;
+            tasks.iter().for_each(JoinHandle::abort);
+            tracing::info!(service = name, "stopped");
+        }
+        for store in stores {
+            store.close().await;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The server around a service's routes.
+//!
+//! Bounded: open connections, the time to send a head ([`HEAD_TIMEOUT`]) and a body
+//! ([`crate::BODY_TIMEOUT`]), the time an idle connection and a stopping server stay. It never
+//! handles signals: `main` stops it, `server.handle().stop(true)`, when all services may stop.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, Error, HttpServer};
+use prometheus::Registry;
+use tracing_actix_web::TracingLogger;
+
+use crate::log::RequestSpan;
+use crate::metrics::{self, HttpMetrics};
+use crate::{Readiness, answer, health};
+
+/// Per worker. Processes are commonly allowed 1,024 open files, and databases need some too.
+const MAX_CONNECTIONS: usize = 512;
+/// Longer than the 90 s for which common clients keep an idle connection, so that they close it
+/// first and never send into one that is just being closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(95);
+/// For the head of a connection's first request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// For swallowing what a client still sends after it was answered (a body too large).
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For requests in progress when the server stops.
+const SHUTDOWN_TIMEOUT_S: u64 = 5;
+
+/// What every service shows, whatever its business. Clones share it.
+#[derive(Clone)]
+pub struct Shell {
+    /// The service's name, a field of its log lines.
+    pub name: &'static str,
+    /// What `/metrics` shows.
+    pub registry: Registry,
+    /// What `/readyz` tells.
+    pub readiness: Readiness,
+    pub(crate) http: HttpMetrics,
+}
+
+impl Shell {
+    /// A shell; the registry gets `http_requests_total` and `http_request_duration_seconds`.
+    ///
+    /// # Errors
+    /// When the registry already has these: one registry per service.
+    pub fn new(name: &'static str, registry: Registry, readiness: Readiness) -> Result<Self, prometheus::Error> {
+        let http = HttpMetrics::register(&registry)?;
+        Ok(Self {
+            name,
+            registry,
+            readiness,
+            http,
+        })
+    }
+}
+
+/// The whole application: the shell around the routes that `configure` adds. For tests; [`serve`]
+/// does the same on a port.
+///
+/// Routes of one path belong into one `web::resource`: only then another method is answered with
+/// 405 and `Allow`; routes added one by one end in 404.
+pub fn app<F>(
+    shell: Shell,
+    configure: F,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+>
+where
+    F: FnOnce(&mut ServiceConfig),
+{
+    App::new()
+        .app_data(shell)
+        .service(web::resource("/healthz").route(web::get().to(health::alive)))
+        .service(web::resource("/readyz").route(web::get().to(health::ready)))
+        .service(web::resource("/metrics").route(web::get().to(metrics::scrape)))
+        .configure(configure)
+        .default_service(web::to(answer::nothing_here))
+        .wrap(from_fn(answer::as_problem))
+        .wrap(from_fn(metrics::measure))
+        .wrap(TracingLogger::<RequestSpan>::new())
+}
+
+/// Starts to serve [`app`] on `workers` threads. The server is a future: it must be awaited, in
+/// whatever task, to its end. It stops by its `handle()`: `stop(true)` lets requests in progress
+/// finish. On Ctrl-C nothing happens here.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve<F>(shell: Shell, listener: TcpListener, workers: usize, configure: F) -> io::Result<Server>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let (service, address) = (shell.name, listener.local_addr()?);
+    let server = HttpServer::new(move || app(shell.clone(), configure.clone()))
+        .workers(workers.max(1))
+        .max_connections(MAX_CONNECTIONS)
+        .keep_alive(KEEP_ALIVE)
+        .tcp_nodelay(true)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    tracing::info!(service, %address, "listening");
+    Ok(server)
+}
+
+/// Why a service cannot have its address.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Something else listens there.
+    #[error(
+        "port {} on {} is in use: stop what uses it or choose others with --base-port",
+        address.port(), address.ip()
+    )]
+    InUse {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Ports below 1024 mostly need a privilege.
+    #[error(
+        "port {} on {} is not allowed for this user: choose others with --base-port",
+        address.port(), address.ip()
+    )]
+    NotAllowed {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No interface of this machine has it, or the system refuses for another reason.
+    #[error("cannot listen on {address}")]
+    Unusable {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Takes an address; port 0 is any free one. From now on clients can connect: they wait for
+/// [`serve`].
+///
+/// # Errors
+/// With a text for the user, see [`BindError`].
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).map_err(|source| match source.kind() {
+        ErrorKind::AddrInUse => BindError::InUse { address, source },
+        ErrorKind::PermissionDenied => BindError::NotAllowed { address, source },
+        _ => BindError::Unusable { address, source },
+    })
+}

@@ -1,0 +1,240 @@
+//! The shell around a small service, as a client meets it.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::rt::System;
+use actix_web::test::{TestRequest, call_and_read_body, call_service, init_service, read_body};
+use actix_web::web::ServiceConfig;
+use actix_web::{HttpRequest, HttpResponse, web};
+use prometheus::Registry;
+use serde_json::{Value, json};
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::{IdempotencyKey, Problem, Readiness, Shell, Traceparent, app, segment};
+
+async fn offer(request: HttpRequest, trace: Traceparent) -> Result<HttpResponse, Problem> {
+    let sku = segment::decode(&request, "sku")?;
+    Ok(HttpResponse::Ok().json(json!({ "sku": sku, "trace": trace.as_str() })))
+}
+
+async fn buy(key: IdempotencyKey) -> Result<HttpResponse, Problem> {
+    Err(Problem::conflict(format!("{key} was something else")))
+}
+
+fn routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/offers/{sku}")
+                .route(web::get().to(offer))
+                .route(web::put().to(offer)),
+        )
+        .service(web::resource("/purchases").route(web::post().to(buy)))
+        .service(
+            web::resource("/typed/{number}").route(web::get().to(async |number: web::Path<u8>| number.to_string())),
+        );
+}
+
+fn shell() -> Shell {
+    Shell::new("shop", Registry::new(), Readiness::default()).unwrap()
+}
+
+/// Status, `Allow` and `Retry-After` as they are there, and the body.
+fn ask(shell: &Shell, request: TestRequest) -> (u16, Vec<String>, Value) {
+    System::new().block_on(async {
+        let app = init_service(app(shell.clone(), routes)).await;
+        let response = call_service(&app, request.to_request()).await;
+        let status = response.status();
+        let header = |name| Some(response.headers().get(name)?.to_str().unwrap().to_owned());
+        let headers = ["allow", "retry-after"].into_iter().filter_map(header).collect();
+        let media_type = header("content-type");
+        let body = serde_json::from_slice(&read_body(response).await).unwrap();
+        if status.as_u16() >= 400 {
+            assert_eq!(media_type.as_deref(), Some("application/problem+json"));
+        }
+        (status.as_u16(), headers, body)
+    })
+}
+
+fn check(request: TestRequest, status: u16, headers: &[&str], detail: &str) {
+    let (found_status, found_headers, body) = ask(&shell(), request);
+    assert_eq!(
+        (found_status, body["status"].as_u64()),
+        (status, Some(status.into())),
+        "{body}"
+    );
+    assert_eq!(found_headers, headers);
+    assert_eq!(body["detail"], detail);
+}
+
+#[test]
+fn every_error_answer_is_a_problem() {
+    let get = |path| TestRequest::get().uri(path);
+    check(get("/nothing"), 404, &[], "there is nothing at this path");
+    check(get("/typed/many"), 404, &[], "there is nothing at this path");
+    check(get("/offers/a%"), 400, &[], "the path is not percent-encoded UTF-8");
+    check(
+        TestRequest::delete().uri("/offers/a"),
+        405,
+        &["GET, PUT"],
+        "this path does not take this method",
+    );
+    check(get("/purchases"), 405, &["POST"], "this path does not take this method");
+    let post = TestRequest::post().uri("/purchases");
+    check(post, 400, &[], "the header Idempotency-Key is required");
+    let post = TestRequest::post()
+        .uri("/purchases")
+        .insert_header(("Idempotency-Key", "r1"));
+    check(post, 409, &[], "r1 was something else");
+}
+
+#[test]
+fn health_is_always_alive() {
+    let (status, _, body) = ask(&shell(), TestRequest::get().uri("/healthz"));
+    assert_eq!((status, body), (200, json!({ "status": "alive" })));
+}
+
+#[test]
+fn readiness_lists_what_is_missing_until_nothing_is() {
+    let shell = shell();
+    let ready = || ask(&shell, TestRequest::get().uri("/readyz"));
+    let rates = shell.readiness.require("rates", "the history is not complete");
+    let store = shell.readiness.clone().require("store", "it is being opened");
+    let (status, headers, body) = ready();
+    assert_eq!((status, headers), (503, vec!["1".to_owned()]));
+    assert_eq!(
+        body["detail"],
+        "rates: the history is not complete; store: it is being opened"
+    );
+    assert_eq!(body["type"], "urn:unbundled:problem:not-ready");
+
+    rates.met();
+    store.met();
+    assert_eq!(ready().2, json!({ "status": "ready" }));
+    assert!(shell.readiness.is_ready());
+
+    store.unmet("it was lost");
+    assert_eq!(ready().2["detail"], "store: it was lost");
+    assert_eq!(
+        shell.readiness.missing(),
+        [("store".to_owned(), "it was lost".to_owned())]
+    );
+}
+
+#[test]
+fn metrics_count_by_route_and_never_by_path() {
+    let shell = shell();
+    let strange = Method::from_bytes(b"STEAL").unwrap();
+    for request in [
+        TestRequest::get().uri("/offers/secret-1"),
+        TestRequest::get().uri("/offers/secret-2"),
+        TestRequest::get().uri("/secret"),
+        TestRequest::default().method(strange).uri("/offers/secret-3"),
+    ] {
+        ask(&shell, request);
+    }
+    let text = System::new().block_on(async {
+        let app = init_service(app(shell.clone(), routes)).await;
+        call_and_read_body(&app, TestRequest::get().uri("/metrics").to_request()).await
+    });
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    for line in [
+        r#"http_requests_total{method="GET",route="/offers/{sku}",status="200"} 2"#,
+        r#"http_requests_total{method="GET",route="unmatched",status="404"} 1"#,
+        r#"http_requests_total{method="other",route="/offers/{sku}",status="405"} 1"#,
+        r#"http_request_duration_seconds_count{method="GET",route="/offers/{sku}"} 2"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    assert!(!text.contains("secret") && !text.contains("STEAL"), "{text}");
+}
+
+#[test]
+fn a_registry_serves_one_service() {
+    let shell = shell();
+    assert!(Shell::new("other", shell.registry, Readiness::default()).is_err());
+}
+
+#[test]
+fn a_handler_gets_the_callers_trace() {
+    let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let request = TestRequest::get()
+        .uri("/offers/a%2Fb")
+        .insert_header(("traceparent", header));
+    assert_eq!(ask(&shell(), request).2, json!({ "sku": "a/b", "trace": header }));
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The log lines of these requests, without what differs each time.
+fn logged(requests: Vec<TestRequest>) -> Vec<Value> {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let layer = tracing_subscriber::fmt::layer()
+        .json()
+        .with_writer(move || writer.clone());
+    let log = tracing_subscriber::registry()
+        .with(tracing_subscriber::EnvFilter::new("off,web=debug"))
+        .with(layer.without_time());
+    tracing::subscriber::with_default(log, || {
+        for request in requests {
+            ask(&shell(), request);
+        }
+    });
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_request_is_one_line_with_its_ids_and_its_outcome() {
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let lines = logged(vec![
+        TestRequest::post()
+            .uri("/purchases?secret")
+            .insert_header(("Idempotency-Key", "r1"))
+            .insert_header(("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))),
+    ]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        (&lines[0]["level"], &lines[0]["fields"]["message"]),
+        (&json!("INFO"), &json!("answered"))
+    );
+    assert!(lines[0]["fields"]["elapsed_us"].is_u64());
+    let span = json!({
+        "name": "request", "service": "shop", "method": "POST", "route": "/purchases",
+        "request_id": "r1", "trace_id": trace_id, "status": 409,
+    });
+    assert_eq!(lines[0]["span"], span);
+}
+
+#[test]
+fn machines_asking_after_health_are_logged_at_debug_level_only() {
+    let get = |path| TestRequest::get().uri(path);
+    let lines = logged(vec![get("/healthz"), get("/readyz"), get("/nothing")]);
+    let levels: Vec<_> = lines.iter().map(|line| line["level"].as_str().unwrap()).collect();
+    assert_eq!(levels, ["DEBUG", "DEBUG", "INFO"]);
+}
+
+#[test]
+fn an_invalid_key_is_not_logged() {
+    let request = TestRequest::post()
+        .uri("/purchases")
+        .insert_header(("Idempotency-Key", "r 1"));
+    let lines = logged(vec![request]);
+    assert_eq!(
+        (&lines[0]["span"]["request_id"], &lines[0]["span"]["status"]),
+        (&Value::Null, &json!(StatusCode::BAD_REQUEST.as_u16()))
+    );
+}

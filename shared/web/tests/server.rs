@@ -1,0 +1,175 @@
+//! The server on a real port, met by a client that writes bytes.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ::web::{Problem, Readiness, Shell, bind, body, serve};
+use actix_web::dev::ServerHandle;
+use actix_web::rt::System;
+use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use prometheus::Registry;
+use web::{get, post, resource};
+
+async fn take(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+    let bytes = body(&request, payload, 1024).await?;
+    Ok(HttpResponse::Ok().body(format!("{} bytes", bytes.len())))
+}
+
+async fn fail() -> HttpResponse {
+    panic!("on purpose")
+}
+
+static SLOW_BEGAN: AtomicBool = AtomicBool::new(false);
+
+async fn slow() -> HttpResponse {
+    SLOW_BEGAN.store(true, Ordering::SeqCst);
+    actix_web::rt::time::sleep(Duration::from_millis(300)).await;
+    HttpResponse::Ok().body("done")
+}
+
+fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/take").route(post().to(take)))
+        .service(resource("/fail").route(get().to(fail)))
+        .service(resource("/slow").route(get().to(slow)));
+}
+
+/// A server while the test runs.
+struct Running {
+    address: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (send, receive) = std::sync::mpsc::channel();
+        let thread = thread::spawn(move || {
+            System::new().block_on(async {
+                let shell = Shell::new("shop", Registry::new(), Readiness::default()).unwrap();
+                let server = serve(shell, listener, 1, routes).unwrap();
+                send.send(server.handle()).unwrap();
+                server.await.unwrap();
+            });
+        });
+        let handle = receive.recv().unwrap();
+        Self {
+            address,
+            handle,
+            thread: Some(thread),
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// Stops it as `main` does, and says how long that took.
+    fn stop(&mut self) -> Duration {
+        let since = Instant::now();
+        System::new().block_on(self.handle.stop(true));
+        self.thread.take().unwrap().join().unwrap();
+        since.elapsed()
+    }
+}
+
+fn get_request(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+}
+
+/// Writes all of it, and only then reads to the end, as simple clients do.
+fn exchange(stream: &mut TcpStream, parts: &[&[u8]]) -> String {
+    for part in parts {
+        stream.write_all(part).unwrap();
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_client_that_sends_far_too_much_still_reads_why() {
+    let mut server = Running::start();
+    let megabyte = vec![b' '; 1 << 20];
+
+    let head = format!("POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", 10 << 20);
+    let mut parts = vec![head.as_bytes()];
+    parts.extend([megabyte.as_slice()].repeat(10));
+    let mut stream = server.connect();
+    for part in &parts {
+        stream.write_all(part).unwrap();
+    }
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let answer = exchange(&mut stream, &[]);
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(
+        answer.contains(r#""detail":"at most 1024 bytes are taken in one request","limit":1024"#),
+        "{answer}"
+    );
+
+    let chunk_head = b"100000\r\n".as_slice();
+    let mut parts =
+        vec![b"POST /take HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice()];
+    for _ in 0..10 {
+        parts.extend([chunk_head, &megabyte, b"\r\n"]);
+    }
+    parts.push(b"0\r\n\r\n");
+    let answer = exchange(&mut server.connect(), &parts);
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+
+    server.stop();
+}
+
+#[test]
+fn a_panic_costs_one_connection_and_nothing_else() {
+    let mut server = Running::start();
+    assert_eq!(exchange(&mut server.connect(), &[get_request("/fail").as_bytes()]), "");
+    let answer = exchange(&mut server.connect(), &[get_request("/healthz").as_bytes()]);
+    assert!(answer.ends_with(r#"{"status":"alive"}"#), "{answer}");
+    server.stop();
+}
+
+#[test]
+fn a_stop_finishes_requests_in_progress_and_does_not_wait_for_idle_connections() {
+    let mut server = Running::start();
+    let mut idle = server.connect();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+
+    let mut busy = server.connect();
+    busy.write_all(get_request("/slow").as_bytes()).unwrap();
+    let reader = thread::spawn(move || exchange(&mut busy, &[]));
+    while !SLOW_BEGAN.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let took = server.stop();
+    assert!(reader.join().unwrap().ends_with("done"));
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn a_port_in_use_is_told_with_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    assert_eq!(
+        bind(address).unwrap_err().to_string(),
+        format!(
+            "port {} on 127.0.0.1 is in use: stop what uses it or choose others with --base-port",
+            address.port()
+        )
+    );
+    let elsewhere = bind("192.0.2.1:8082".parse().unwrap()).unwrap_err();
+    assert_eq!(elsewhere.to_string(), "cannot listen on 192.0.2.1:8082");
+}

@@ -152,3 +152,6 @@ fn take(moment: &Moment, rows: &mut Rows, imported: &mut Imported) -> Result<Rat
     }
     Ok(changed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,3 +244,6 @@ impl Stage for Post {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -285,6 +285,10 @@ fn offers(
     judged_by: &JudgedBy,
     rows: &Rows,
 ) -> Result<Vec<Option<OfferTerms>>, Broken> {
+    let (wanted, versions) = (request.lines.len(), judged_by.offers.len());
+    if wanted != versions {
+        return Err(Broken::Rule(format!("{wanted} lines are judged by {versions} offers")));
+    }
     let versions = judged_by.offers.iter();
     let offer = |(line, version): (&LineRequest, &u64)| {
         Ok(rows.get::<OfferRow>(&(line.sku.clone(), *version))?.map(|offer| offer.terms))

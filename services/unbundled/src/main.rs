@@ -1,6 +1,7 @@
 //! `unbundled`: all services in one process, and the operator's commands.
 
 mod data;
+mod replay;
 mod run;
 
 use std::process::ExitCode;
@@ -19,6 +20,9 @@ struct Arguments {
 enum Command {
     /// Run all services in this process, on one data folder.
     Run(run::RunArguments),
+    /// Send real data through the HTTP API of a running system.
+    #[command(subcommand)]
+    Replay(replay::Replay),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
     let system = actix_web::rt::System::new();
     let result = match arguments.command {
         Command::Run(arguments) => system.block_on(run::run(arguments)),
+        Command::Replay(replay) => system.block_on(replay::run(replay)),
     };
     result.unwrap_or_else(|error| failed(error.as_ref()))
 }

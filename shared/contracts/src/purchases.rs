@@ -1,6 +1,6 @@
 //! The JSON of purchases.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use money::{Conversion, Currency, Money, Quantity, Source, UnitPrice};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -78,9 +78,16 @@ fn some_lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequ
 
 fn in_microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    let time = DateTime::parse_from_rfc3339(&text)
-        .map_err(|error| serde::de::Error::custom(format!("no time in the form of RFC 3339: {error}")))?;
-    Ok(DateTime::from_timestamp_micros(time.timestamp_micros()))
+    moment(&text).map(Some)
+}
+
+/// Reads a time, to the microsecond.
+pub(crate) fn moment<E: serde::de::Error>(text: &str) -> Result<DateTime<Utc>, E> {
+    let time = DateTime::parse_from_rfc3339(text)
+        .map_err(|error| E::custom(format!("no time in the form of RFC 3339: {error}")))?;
+    // In UTC it may have left the years that RFC 3339 can write, and could not be read back.
+    let time = DateTime::from_timestamp_micros(time.timestamp_micros()).filter(|time| (0..=9999).contains(&time.year()));
+    time.ok_or_else(|| E::custom("not in the years 0000 to 9999 of UTC"))
 }
 
 fn valid_request_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RequestId, D::Error> {

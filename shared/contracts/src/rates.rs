@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use money::Rate;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,12 @@ pub struct RatePut {
     /// Units of quote for one base.
     pub rate: Rate,
     /// From when on.
+    #[serde(deserialize_with = "moment")]
     pub valid_from: DateTime<Utc>,
+}
+
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    crate::purchases::moment(&String::deserialize(deserializer)?)
 }
 
 /// A rate as `GET /rates/{base}/{quote}` shows it.

@@ -257,3 +257,6 @@ impl Checked {
         Self { service, stage, batches: 0, facts: 0, frames: 0, rows: 0, unread: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,7 +120,10 @@ impl<S: Stage> Reader<S> {
                 let wait = self.hooks.retry(&mut self.backoff, &stop);
                 ctx.run_later(wait, |reader, ctx| reader.pump(ctx));
             }
-            Err(stop) => return self.hooks.stopped(&stop),
+            Err(stop) => {
+                self.hooks.stopped(&stop);
+                return self.drained(ctx);
+            }
         }
         self.work = Some(work);
         if self.again || !self.draining.is_empty() {
@@ -162,3 +165,6 @@ impl<S: Stage> Handler<Drain> for Reader<S> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ pub(crate) mod memory;
 pub(crate) mod sqlite;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stage::{BatchNumber, Cell, Change, Frame, Keys, PartitionCount, Producer, Record, Row, Seq, Table, Target};
 
@@ -92,20 +92,28 @@ pub enum CommitFault {
     LostBefore,
     /// The answer is lost, but the commit is there.
     LostAfter,
+    /// The answer is lost, and the commit is still on its way: [`Store::land`].
+    Late,
 }
 
 /// Faults to come, in order; none in a running system. Tests share it with the store they break.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Mutex<VecDeque<Option<CommitFault>>>>);
+pub struct Faults(Arc<Mutex<Troubles>>);
+
+#[derive(Debug, Default)]
+struct Troubles {
+    to_come: VecDeque<Option<CommitFault>>,
+    late: VecDeque<Commit>,
+}
 
 impl Faults {
     /// The next commit not yet spoken for goes wrong like this, or goes well.
     pub fn push(&self, fault: Option<CommitFault>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
+        self.troubles().to_come.push_back(fault);
     }
 
-    fn next(&self) -> Option<CommitFault> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().flatten()
+    fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -165,7 +173,8 @@ impl Store {
     /// # Errors
     /// [`CommitError`] says what is known about it.
     pub async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
-        match self.faults.next() {
+        let fault = self.faults.troubles().to_come.pop_front().flatten();
+        match fault {
             None => engine!(self.commit(commit)),
             Some(CommitFault::Refused) => Err(CommitError::Unavailable("refused on purpose".into())),
             Some(CommitFault::LostBefore) => Err(CommitError::Doubtful("lost on purpose".into())),
@@ -173,6 +182,23 @@ impl Store {
                 engine!(self.commit(commit))?;
                 Err(CommitError::Doubtful("answer lost on purpose".into()))
             }
+            Some(CommitFault::Late) => {
+                self.faults.troubles().late.push_back(commit.clone());
+                Err(CommitError::Doubtful("late on purpose".into()))
+            }
+        }
+    }
+
+    /// The oldest commit still on its way arrives, as what an old session sent before it was ended.
+    /// `None` when there is none.
+    ///
+    /// # Errors
+    /// [`CommitError`]: it was too late.
+    pub async fn land(&self) -> Option<Result<(), CommitError>> {
+        let late = self.faults.troubles().late.pop_front();
+        match late {
+            Some(commit) => Some(engine!(self.commit(&commit))),
+            None => None,
         }
     }
 

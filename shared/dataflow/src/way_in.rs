@@ -237,3 +237,6 @@ impl<S: Stage> Handler<Drain> for WayIn<S> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,11 @@ mod tests {
     use super::*;
 
     fn check(shown: &str, expected: &str) {
-        assert_eq!(in_london(shown.parse().unwrap()), expected.parse::<DateTime<Utc>>().unwrap(), "{shown}");
+        assert_eq!(
+            in_london(shown.parse().unwrap()),
+            expected.parse::<DateTime<Utc>>().unwrap(),
+            "{shown}"
+        );
     }
 
     #[test]

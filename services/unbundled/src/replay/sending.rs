@@ -5,6 +5,7 @@ use contracts::{BatchAnswer, Reason, Status};
 use money::Money;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc::Receiver;
 
 use super::batch::{Asked, Batch};
@@ -73,7 +74,11 @@ pub async fn send(
         let answers = purchase.persist(async || attempt(purchase, &batch).await).await;
         let answers = answers.map_err(|source| {
             let next = batch.asked.first().map(|asked| asked.request_id.to_string());
-            SendError::Service { next: next.unwrap_or_default(), sent, source }
+            SendError::Service {
+                next: next.unwrap_or_default(),
+                sent,
+                source,
+            }
         })?;
         sent += batch.asked.len();
         for (asked, answer) in batch.asked.into_iter().zip(answers) {
@@ -104,25 +109,42 @@ enum Unfit {
 }
 
 fn read(body: &[u8], asked: &[Asked]) -> Result<Vec<Result<Answer, String>>, Unfit> {
-    let lines: Vec<_> = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let lines: Vec<_> = body
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .collect();
     if lines.len() != asked.len() {
-        return Err(Unfit::Strange(format!("{} answers to {} purchases", lines.len(), asked.len())));
+        return Err(Unfit::Strange(format!(
+            "{} answers to {} purchases",
+            lines.len(),
+            asked.len()
+        )));
     }
-    lines.into_iter().zip(asked).map(|(line, asked)| read_line(line, asked)).collect()
+    lines
+        .into_iter()
+        .zip(asked)
+        .map(|(line, asked)| read_line(line, asked))
+        .collect()
 }
 
 fn read_line(line: &[u8], asked: &Asked) -> Result<Result<Answer, String>, Unfit> {
     let strange = |why: &str| Unfit::Strange(format!("{}: {why}", asked.request_id));
-    let answer: BatchAnswer<Answer> = serde_json::from_slice(line).map_err(|error| strange(&error.to_string()))?;
+    let unreadable = |error: serde_json::Error| strange(&error.to_string());
+    let answer: BatchAnswer<Box<RawValue>> = serde_json::from_slice(line).map_err(unreadable)?;
     if answer.request_id.as_ref() != Some(&asked.request_id.0) {
         return Err(strange("the answer in its place is about another"));
     }
     let status = StatusCode::from_u16(answer.http_status).map_err(|error| strange(&error.to_string()))?;
     if let (true, Some(purchase)) = (status.is_success(), answer.purchase) {
-        return Ok(Ok(purchase));
+        return serde_json::from_str(purchase.get()).map(Ok).map_err(unreadable);
     }
-    let problem = answer.problem.and_then(|raw| serde_json::from_str::<ShownProblem>(raw.get()).ok());
-    let problem = format!("{status}: {}", problem.map(|problem| problem.detail).unwrap_or_default());
+    let problem = answer
+        .problem
+        .and_then(|raw| serde_json::from_str::<ShownProblem>(raw.get()).ok());
+    let problem = format!(
+        "{status}: {}",
+        problem.map(|problem| problem.detail).unwrap_or_default()
+    );
     match status {
         _ if is_away(status) => Err(Unfit::Away(problem)),
         _ if status.is_success() => Err(strange("success without a purchase")),
@@ -149,27 +171,40 @@ mod tests {
         });
         let body: String = lines.iter().map(|line| line.replace('\n', "") + "\n").collect();
         let found = read(body.as_bytes(), &asked);
-        let found = found.map(|all| all.into_iter().map(|one| one.map(|answer| answer.status)).collect::<Vec<_>>());
+        let found = found.map(|all| {
+            all.into_iter()
+                .map(|one| one.map(|answer| answer.status))
+                .collect::<Vec<_>>()
+        });
         let expected = expected.map(|all| all.iter().map(|one| one.map_err(str::to_owned)).collect::<Vec<_>>());
         assert_eq!(found.as_ref(), expected.as_ref().map_err(|unfit| *unfit));
     }
 
     #[test]
     fn each_line_is_the_answer_to_one_purchase() {
-        check(&[TAKEN, REFUSED], Ok(&[Ok(Status::Confirmed), Err("409 Conflict: other")]));
+        check(
+            &[TAKEN, REFUSED],
+            Ok(&[Ok(Status::Confirmed), Err("409 Conflict: other")]),
+        );
     }
 
     #[test]
     fn a_batch_of_which_a_line_cannot_be_taken_now_is_sent_again() {
         let busy = REFUSED.replace("409", "503");
-        check(&[TAKEN, &busy], Err(&Unfit::Away("503 Service Unavailable: other".to_owned())));
+        check(
+            &[TAKEN, &busy],
+            Err(&Unfit::Away("503 Service Unavailable: other".to_owned())),
+        );
     }
 
     #[test]
     fn answers_that_do_not_fit_are_not_used() {
         let strange = |why: &str| Unfit::Strange(why.to_owned());
         check(&[TAKEN], Err(&strange("1 answers to 2 purchases")));
-        check(&[REFUSED, TAKEN], Err(&strange("retail-1: the answer in its place is about another")));
+        check(
+            &[REFUSED, TAKEN],
+            Err(&strange("retail-1: the answer in its place is about another")),
+        );
         let empty = REFUSED.replacen("409", "200", 1);
         check(&[TAKEN, &empty], Err(&strange("retail-2: success without a purchase")));
     }

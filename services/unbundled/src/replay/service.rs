@@ -98,7 +98,12 @@ impl Service {
     pub fn new(name: &'static str, base: &str) -> reqwest::Result<Self> {
         // Services are asked directly: a proxy of the environment knows nothing of this machine's ports.
         let client = Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build()?;
-        Ok(Self { name, base: base.trim_end_matches('/').to_owned(), client, away: AtomicBool::new(false) })
+        Ok(Self {
+            name,
+            base: base.trim_end_matches('/').to_owned(),
+            client,
+            away: AtomicBool::new(false),
+        })
     }
 
     /// What is at a path; none when there is nothing (404).
@@ -109,7 +114,10 @@ impl Service {
         let answer = self.persist(async || self.once(Method::GET, path, "", &[]).await).await;
         match answer {
             Ok(body) => self.read(path, &body).map(Some),
-            Err(ServiceError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            Err(ServiceError::Refused {
+                status: StatusCode::NOT_FOUND,
+                ..
+            }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -119,7 +127,9 @@ impl Service {
     /// # Errors
     /// [`ServiceError`].
     pub async fn put(&self, path: &str, json: &[u8]) -> Result<(), ServiceError> {
-        self.persist(async || self.once(Method::PUT, path, "application/json", json).await).await.map(drop)
+        self.persist(async || self.once(Method::PUT, path, "application/json", json).await)
+            .await
+            .map(drop)
     }
 
     /// Makes an attempt until it does not fail because the service is away.
@@ -138,7 +148,10 @@ impl Service {
                 Err(Failed::Away { why, retry_after }) => (why, retry_after),
             };
             let Some(pause) = patience.pause(Instant::now(), retry_after) else {
-                return Err(ServiceError::Away { service: self.to_string(), why });
+                return Err(ServiceError::Away {
+                    service: self.to_string(),
+                    why,
+                });
             };
             self.tell_away(&why);
             tokio::time::sleep(pause).await;
@@ -150,7 +163,10 @@ impl Service {
     /// # Errors
     /// [`Failed`].
     pub async fn once(&self, method: Method, path: &str, media: &str, body: &[u8]) -> Result<Vec<u8>, Failed> {
-        let away = |error: reqwest::Error| Failed::Away { why: innermost(&error), retry_after: None };
+        let away = |error: reqwest::Error| Failed::Away {
+            why: innermost(&error),
+            retry_after: None,
+        };
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         if !media.is_empty() {
             request = request.header(CONTENT_TYPE, media).body(body.to_vec());
@@ -164,9 +180,17 @@ impl Service {
         let problem = serde_json::from_slice::<ShownProblem>(&body);
         let detail = problem.map_or_else(|_| "it does not say why".to_owned(), |problem| problem.detail);
         if is_away(status) {
-            return Err(Failed::Away { why: format!("{status}: {detail}"), retry_after });
+            return Err(Failed::Away {
+                why: format!("{status}: {detail}"),
+                retry_after,
+            });
         }
-        Err(Failed::Ended(ServiceError::Refused { service: self.to_string(), path: path.to_owned(), status, detail }))
+        Err(Failed::Ended(ServiceError::Refused {
+            service: self.to_string(),
+            path: path.to_owned(),
+            status,
+            detail,
+        }))
     }
 
     /// Reads a JSON answer.
@@ -179,12 +203,19 @@ impl Service {
 
     /// An error about an answer.
     pub fn strange(&self, path: &str, why: &str) -> ServiceError {
-        ServiceError::Strange { service: self.to_string(), path: path.to_owned(), why: why.to_owned() }
+        ServiceError::Strange {
+            service: self.to_string(),
+            path: path.to_owned(),
+            why: why.to_owned(),
+        }
     }
 
     fn tell_away(&self, why: &str) {
         if !self.away.swap(true, Ordering::Relaxed) {
-            eprintln!("{self} is away ({why}); asking again for up to {} s", AWAY_MAX.as_secs());
+            eprintln!(
+                "{self} is away ({why}); asking again for up to {} s",
+                AWAY_MAX.as_secs()
+            );
         }
     }
 
@@ -277,7 +308,14 @@ mod tests {
 
     #[test]
     fn only_what_may_change_by_itself_is_asked_again() {
-        for (status, expected) in [(429, true), (503, true), (408, true), (500, false), (404, false), (413, false)] {
+        for (status, expected) in [
+            (429, true),
+            (503, true),
+            (408, true),
+            (500, false),
+            (404, false),
+            (413, false),
+        ] {
             assert_eq!(is_away(StatusCode::from_u16(status).unwrap()), expected, "{status}");
         }
     }

@@ -44,8 +44,13 @@ pub enum SettleError {
 pub async fn outcomes(purchase: &Service, all: &mut [Taken]) -> Result<(), SettleError> {
     let mut still_since = Instant::now();
     loop {
-        let mut waiting: Vec<_> = all.iter_mut().filter(|taken| !taken.answer.status.is_outcome()).collect();
-        let Some(first) = waiting.first().map(|taken| taken.asked.request_id.to_string()) else { return Ok(()) };
+        let mut waiting: Vec<_> = all
+            .iter_mut()
+            .filter(|taken| !taken.answer.status.is_outcome())
+            .collect();
+        let Some(first) = waiting.first().map(|taken| taken.asked.request_id.to_string()) else {
+            return Ok(());
+        };
         let count = waiting.len();
         let settled = round(purchase, &mut waiting).await?;
         if settled > 0 {
@@ -64,7 +69,9 @@ async fn round(purchase: &Service, waiting: &mut [&mut Taken]) -> Result<usize, 
     stream::iter(waiting)
         .map(|taken| async move {
             let path = format!("/purchases/{}", PurchaseId::of(&taken.asked.request_id));
-            let lost = || SettleError::Lost { request_id: taken.asked.request_id.to_string() };
+            let lost = || SettleError::Lost {
+                request_id: taken.asked.request_id.to_string(),
+            };
             taken.answer = purchase.get::<Answer>(&path).await?.ok_or_else(lost)?;
             Ok(usize::from(taken.answer.status.is_outcome()))
         })

@@ -138,7 +138,8 @@ impl Sqlite {
         let rows = sqlx::query("SELECT key, value FROM meta ORDER BY key").fetch_all(&self.readers).await;
         let mut found = Vec::new();
         for row in rows.map_err(at(path))? {
-            found.push((row.try_get::<String, _>(0).map_err(at(path))?, row.try_get::<String, _>(1).map_err(at(path))?));
+            let pair = row.try_get::<String, _>(0).and_then(|key| Ok((key, row.try_get::<String, _>(1)?)));
+            found.push(pair.map_err(|error| StoreError::Damaged(format!("{}: meta: {error}", path.display())))?);
         }
         for (key, expected) in self.expected_meta() {
             let value = found.iter().find(|(name, _)| name == key).map(|(_, value)| value);

@@ -1,0 +1,163 @@
+//! Clients: what they ask for is random, and they ask again until they are answered.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use contracts::{LineRequest, OfferTerms, PurchaseRequest};
+use exchange_rate::record_rates::{self, Moment, RatesAsked};
+use money::{Currency, Quantity, UnitPrice};
+use purchase::accept::{self, OfferAsked, PurchaseAsked};
+use stage::{Cause, Event, EventId, Key, RequestId, Traceparent};
+
+use super::random::Random;
+
+/// All that is priced and paid in. No rate of the last is ever published.
+const CURRENCIES: [&str; 6] = ["EUR", "GBP", "USD", "JPY", "KWD", "CHF"];
+/// Those rates are published of.
+const PUBLISHED: usize = 5;
+const PRICES: [&str; 10] = ["2.55", "0.125", "3.5", "0.001", "10", "0.000001", "39.75", "7.995", "0", "1000000000"];
+const SKUS: usize = 6;
+const CUSTOMERS: usize = 5;
+
+/// All clients together.
+#[derive(Debug, Default)]
+pub struct Clients {
+    sent: Vec<(String, PurchaseRequest)>,
+    requests: u64,
+}
+
+impl Clients {
+    /// The first rates of all: a history, and that it is complete.
+    pub fn history(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::Request> {
+        let first = random.between(2, 12);
+        let moments = (0..first).map(|day| moment(midnight(now, -(day as i64) - 1), random, 6)).collect();
+        self.rates(now, RatesAsked { source: parsed("ecb"), moments, completes_history: true })
+    }
+
+    /// Rates of a moment: new, late, corrected, the same.
+    pub fn put_rates(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::Request> {
+        let day = random.between(0, 14) as i64 - 12;
+        let moments = vec![moment(midnight(now, day) + TimeDelta::hours(random.below(2) as i64 * 15), random, 2)];
+        self.rates(now, RatesAsked { source: parsed("manual"), moments, completes_history: random.chance(30) })
+    }
+
+    fn rates(&mut self, now: DateTime<Utc>, asked: RatesAsked) -> Event<record_rates::Request> {
+        let id = self.id("rates");
+        event(id, "rates", record_rates::Request::RatesAsked(asked), now)
+    }
+
+    /// An offer, new, changed, or the same.
+    pub fn offer(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::Request> {
+        let at = random.below(SKUS);
+        let currency = CURRENCIES[if random.chance(900) { at / 2 % PUBLISHED } else { random.below(CURRENCIES.len()) }];
+        let terms = OfferTerms {
+            price: price(random, currency),
+            capacity: None,
+            constraint: contracts::Constraint::Loose,
+            overbooking_percent: 0,
+            voucher_percent: 0,
+            open_price: random.chance(500),
+        };
+        let sku = format!("sku-{at}");
+        let asked = OfferAsked { sku: parsed(&sku), terms };
+        event(self.id("offer"), &sku, accept::Request::OfferAsked(asked), now)
+    }
+
+    /// A purchase: mostly new, sometimes sent before, sometimes other content under an id sent before.
+    pub fn purchase(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::Request> {
+        let old = (!self.sent.is_empty()).then(|| random.pick(&self.sent).clone());
+        let (id, request) = match old {
+            Some((id, request)) if random.chance(150) => (id, request),
+            Some((id, _)) if random.chance(60) => (id, wanted(random, now)),
+            _ => (self.id("purchase"), wanted(random, now)),
+        };
+        self.sent.push((id.clone(), request.clone()));
+        let key = request.customer.to_string();
+        event(id, &key, accept::Request::PurchaseAsked(PurchaseAsked { request, judged_by: None }), now)
+    }
+
+    /// What was sent under an id, all of it.
+    pub fn sent(&self) -> BTreeMap<&str, Vec<&PurchaseRequest>> {
+        let mut sent: BTreeMap<&str, Vec<&PurchaseRequest>> = BTreeMap::new();
+        self.sent.iter().for_each(|(id, request)| sent.entry(id).or_default().push(request));
+        sent
+    }
+
+    fn id(&mut self, what: &str) -> String {
+        self.requests += 1;
+        format!("{what}-{}", self.requests)
+    }
+}
+
+fn wanted(random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {
+    let lines = (0..random.between(1, 4)).map(|_| line(random)).collect();
+    let day = random.between(0, 24) as i64 - 20;
+    let moment = now + TimeDelta::days(day) + TimeDelta::microseconds(random.below(86_400_000_000) as i64);
+    PurchaseRequest {
+        customer: parsed(&format!("c{}", random.below(CUSTOMERS))),
+        pay_in: parsed(CURRENCIES[random.below(PUBLISHED + usize::from(random.chance(100)))]),
+        lines,
+        occurred_at: random.chance(400).then_some(moment),
+    }
+}
+
+fn line(random: &mut Random) -> LineRequest {
+    // Skus two by two are priced in one currency, so that most purchases are.
+    let sku = if random.chance(20) { "nobody's".to_owned() } else { format!("sku-{}", random.below(2)) };
+    let sku = if random.chance(100) { format!("sku-{}", random.below(SKUS)) } else { sku };
+    let quantity: u32 = if random.chance(15) { 1_000_000 } else { random.between(1, 12).try_into().unwrap_or(1) };
+    let currency = if random.chance(900) { "EUR" } else { "USD" };
+    let unit_price = random.chance(150).then(|| price(random, currency));
+    let Ok(quantity) = Quantity::new(quantity) else { unreachable!("1 to a million") };
+    LineRequest { sku: parsed(&sku), quantity, unit_price }
+}
+
+fn price(random: &mut Random, currency: &str) -> UnitPrice {
+    let amount = if random.chance(700) {
+        format!("{}.{:02}", random.below(60), random.below(100))
+    } else {
+        (*random.pick(&PRICES)).to_owned()
+    };
+    let Ok(price) = UnitPrice::parse(&amount, parsed(currency)) else { unreachable!("{amount} is a price") };
+    price
+}
+
+fn moment(valid_from: DateTime<Utc>, random: &mut Random, pairs: usize) -> Moment {
+    let mut moment = Moment { valid_from, rates: BTreeMap::new() };
+    for _ in 0..random.between(1, pairs) {
+        let quote = 1 + random.below(PUBLISHED - 1);
+        let mut pair = (0, quote);
+        if random.chance(250) {
+            pair = *random.pick(&[(quote, 0), (1, 2), (2, 1), (3, 1)]);
+        }
+        let [base, quote]: [Currency; 2] = [pair.0, pair.1].map(|at| parsed(CURRENCIES[at]));
+        let rate = match random.below(4) {
+            0 => "0.848".to_owned(),
+            1 => format!("{}.5", random.between(90, 160)),
+            _ => format!("{}.{:04}", random.below(3), random.between(1, 9_999)),
+        };
+        moment.rates.entry(base).or_default().insert(quote, parsed(&rate));
+    }
+    moment
+}
+
+fn midnight(now: DateTime<Utc>, days: i64) -> DateTime<Utc> {
+    let day = now.date_naive() + TimeDelta::days(days);
+    day.and_time(chrono::NaiveTime::MIN).and_utc()
+}
+
+fn event<F>(id: String, key: &str, fact: F, now: DateTime<Utc>) -> Event<F> {
+    let trace = stage::Digest::default().part(id.as_bytes()).finish().short::<16>();
+    let traceparent = Traceparent(format!("00-{trace}-00f067aa0ba902b7-01"));
+    let cause = Cause { time: now, request_id: RequestId(id), traceparent };
+    Event { id: EventId(String::new()), cause, key: Key(key.to_owned()), fact }
+}
+
+fn parsed<T: FromStr<Err: Debug> + Display>(text: &str) -> T {
+    match text.parse() {
+        Ok(value) => value,
+        Err(error) => unreachable!("{text} is wrong: {error:?}"),
+    }
+}

@@ -1,0 +1,118 @@
+//! What the system should come to, computed from what was recorded and in no other way the same.
+//!
+//! It takes the order of requests and the versions they were judged by from the batch records, since
+//! several orders are right; everything else it computes by itself, from JSON, with whole numbers.
+
+mod arithmetic;
+mod prices;
+mod rates;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+pub use self::arithmetic::{minor_units, units};
+pub use self::prices::Priced;
+pub use self::rates::{Rates, Used, Way};
+
+use super::violation::{Checked, Violation, ensure};
+
+/// One posting: account, request, side, currency, minor units.
+pub type Posting = (String, String, &'static str, String, i128);
+
+/// A purchase as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purchase {
+    /// What the client sent.
+    pub request: Value,
+    /// Its price, or the code of the reason for none.
+    pub verdict: Result<Priced, &'static str>,
+    /// Who pays.
+    pub account: String,
+}
+
+/// Everything that should be.
+#[derive(Debug, Default)]
+pub struct Model {
+    /// The rates as their owner has them.
+    pub rates: Rates,
+    /// The terms of each offer, all versions.
+    pub offers: BTreeMap<String, Vec<Value>>,
+    /// The purchases by request id.
+    pub purchases: BTreeMap<String, Purchase>,
+    /// Postings that are still to come.
+    pub due: BTreeSet<Posting>,
+    /// What each account should hold at the end, in minor units by currency.
+    pub balances: BTreeMap<(String, String), i128>,
+}
+
+impl Model {
+    /// Sets an offer that was recorded.
+    pub fn offer(&mut self, asked: &Value) -> Checked<usize> {
+        let versions = self.offers.entry(text(&asked["sku"])?).or_default();
+        ensure!(versions.last() != Some(&asked["terms"]), Repeats, "the same offer was recorded again: {asked}");
+        versions.push(asked["terms"].clone());
+        Ok(versions.len())
+    }
+
+    /// Judges a purchase that was recorded with these versions.
+    pub fn purchase(&mut self, id: &str, asked: &Value, arrived: DateTime<Utc>) -> Checked<&Purchase> {
+        let request = &asked["request"];
+        let at = match request.get("occurred_at").and_then(Value::as_str) {
+            Some(at) => at.parse().map_err(|_| unreadable(asked))?,
+            None => arrived,
+        };
+        let pinned = asked["judged_by"]["rates"].as_u64().and_then(|pinned| usize::try_from(pinned).ok());
+        let offers = self.pinned_offers(id, asked)?;
+        let verdict = pinned.and_then(|pinned| prices::price(request, &offers, at, &self.rates, pinned));
+        let verdict = verdict.ok_or_else(|| unreadable(asked))?;
+        let account = format!("customer:{}", text(&request["customer"])?);
+        if let Ok(priced) = &verdict {
+            self.owe(id, &account, &text(&request["pay_in"])?, &priced.clone());
+        }
+        let purchase = Purchase { request: request.clone(), verdict, account };
+        let known = self.purchases.insert(id.to_owned(), purchase);
+        ensure!(known.is_none(), Repeats, "{id} was recorded twice");
+        Ok(&self.purchases[id])
+    }
+
+    /// The terms of each line's offer. The versions pinned must be the newest.
+    fn pinned_offers(&self, id: &str, asked: &Value) -> Checked<Vec<Option<&Value>>> {
+        let (lines, pins) = (asked["request"]["lines"].as_array(), asked["judged_by"]["offers"].as_array());
+        let (lines, pins) = lines.zip(pins).ok_or_else(|| unreadable(asked))?;
+        ensure!(lines.len() == pins.len(), Price, "{id} has {} lines and {} pins", lines.len(), pins.len());
+        let mut terms = Vec::new();
+        for (line, pin) in lines.iter().zip(pins) {
+            let versions = self.offers.get(&text(&line["sku"])?);
+            let newest = versions.map_or(0, Vec::len);
+            ensure!(pin.as_u64() == u64::try_from(newest).ok(), Price, "{id} is judged by {pin}, not {newest}: {line}");
+            terms.push(versions.and_then(|versions| versions.last()));
+        }
+        Ok(terms)
+    }
+
+    fn owe(&mut self, id: &str, payer: &str, pay_in: &str, priced: &Priced) {
+        let Priced { total, currency, charged, .. } = priced;
+        let mut legs = vec![(payer, "debit", pay_in, *charged), ("merchant", "credit", currency.as_str(), *total)];
+        if pay_in != currency {
+            legs.push(("fx", "credit", pay_in, *charged));
+            legs.push(("fx", "debit", currency, *total));
+        }
+        for (account, side, currency, amount) in legs {
+            self.due.insert((account.to_owned(), id.to_owned(), side, currency.to_owned(), amount));
+            let balance = self.balances.entry((account.to_owned(), currency.to_owned())).or_default();
+            *balance += if side == "credit" { amount } else { -amount };
+        }
+    }
+}
+
+/// A text in JSON.
+pub fn text(value: &Value) -> Checked<String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| unreadable(value))
+}
+
+/// Recorded JSON that cannot be what it should be.
+pub fn unreadable(value: &Value) -> Violation {
+    Violation { invariant: super::violation::Invariant::Recorded, what: format!("this cannot be read: {value}") }
+}

@@ -1,0 +1,85 @@
+//! What a purchase comes to, computed once more and in another way.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::arithmetic::{decimal, half_even, minor_units, units};
+use super::rates::{Rates, Way};
+
+/// The longest a rate may be used, in days.
+const STALE_AFTER_DAYS: i64 = 7;
+/// No purchase comes to more than this, in whole units of its currency.
+const MONEY_MAX: i128 = 1_000_000_000_000;
+
+/// A price that is final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Priced {
+    /// What the seller gets, in minor units.
+    pub total: i128,
+    /// Of which currency.
+    pub currency: String,
+    /// What the customer pays, in minor units of what they pay in.
+    pub charged: i128,
+    /// How the one became the other.
+    pub way: Way,
+    /// Whether a line named its own price.
+    pub open_price: bool,
+}
+
+/// The price, or the code of the reason for none. `offers` are the terms of each line's offer.
+/// The outer `None`: this is no purchase.
+pub fn price(
+    request: &Value,
+    offers: &[Option<&Value>],
+    at: DateTime<Utc>,
+    rates: &Rates,
+    pinned: usize,
+) -> Option<Result<Priced, &'static str>> {
+    let lines = request["lines"].as_array()?;
+    let into = request["pay_in"].as_str()?;
+    let mut sold = Vec::new();
+    for (line, offer) in lines.iter().zip(offers) {
+        let Some(offer) = offer else { return Some(Err("unknown_offer")) };
+        let own = line.get("unit_price");
+        let closed = !offer["open_price"].as_bool()?;
+        if own.is_some_and(|own| closed || own["currency"] != offer["price"]["currency"]) {
+            return Some(Err("price_not_open"));
+        }
+        sold.push((line["quantity"].as_i64()?, own.unwrap_or(&offer["price"])));
+    }
+    let from = sold.first()?.1["currency"].as_str()?;
+    let mut millionths = 0;
+    for (quantity, price) in &sold {
+        if price["currency"].as_str()? != from {
+            return Some(Err("mixed_currencies"));
+        }
+        millionths += i128::from(*quantity) * units(price["amount"].as_str()?, 6)?;
+        if millionths > MONEY_MAX * 1_000_000 {
+            return Some(Err("amount_too_large"));
+        }
+    }
+    let Some(way) = rates.way(from, into, at, pinned) else { return Some(Err("no_rate")) };
+    if way.valid_from().is_some_and(|from| (at.date_naive() - from.date_naive()).num_days() > STALE_AFTER_DAYS) {
+        return Some(Err("stale_rate"));
+    }
+    let total = half_even(millionths, 10_i128.pow(6 - minor_units(from)));
+    let charged = convert(millionths, &way, into)?;
+    if charged > MONEY_MAX * 10_i128.pow(minor_units(into)) {
+        return Some(Err("amount_too_large"));
+    }
+    let open_price = lines.iter().any(|line| line.get("unit_price").is_some());
+    Some(Ok(Priced { total, currency: from.to_owned(), charged, way, open_price }))
+}
+
+fn convert(millionths: i128, way: &Way, into: &str) -> Option<i128> {
+    let one = "1".to_owned();
+    let (times, by) = match way {
+        Way::Same => (&one, &one),
+        Way::Direct(used) => (&used.rate, &one),
+        Way::Inverse(used) => (&one, &used.rate),
+        Way::Cross(base, quote) => (&quote.rate, &base.rate),
+    };
+    let ((times, times_scale), (by, by_scale)) = (decimal(times)?, decimal(by)?);
+    let above = millionths * times * 10_i128.pow(by_scale + minor_units(into));
+    Some(half_even(above, by * 10_i128.pow(times_scale + 6)))
+}

@@ -1,0 +1,184 @@
+//! What all parts of a run share: chance, time, the broker, and what is noted down.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use dataflow::{Broker, CommitFault};
+use stage::{BatchNumber, Epoch, Target};
+
+use super::coverage::{Coverage, Hit};
+use super::random::Random;
+
+/// Lines of a run that are kept to explain a failure.
+const LINES_MAX: usize = 40;
+
+/// A mistake made on purpose, outside the production code, that the simulation has to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A frame that was applied already is put into a batch again.
+    NoDuplicateCheck,
+    /// Frames are published before their batch is committed.
+    PublishBeforeCommit,
+    /// The store lets two owners write the same number.
+    NoFence,
+    /// A publisher goes on where it was although the stream began a new life.
+    SameLife,
+}
+
+/// What a run notes down.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// The number of the step.
+    pub step: u64,
+    /// The last lines.
+    pub lines: VecDeque<String>,
+    /// A checksum of all lines: equal runs have equal ones.
+    pub checksum: u64,
+    /// Whether to print each line at once.
+    pub aloud: bool,
+    /// What happened.
+    pub coverage: Coverage,
+}
+
+impl Notes {
+    /// Adds a line.
+    pub fn line(&mut self, line: &str) {
+        // FNV-1a.
+        for byte in line.bytes() {
+            self.checksum = (self.checksum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+        let line = format!("{:>5}  {line}", self.step);
+        if self.aloud {
+            eprintln!("{line}");
+        }
+        if self.lines.len() == LINES_MAX {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+}
+
+/// How often each kind of fault comes, in a thousand; another for each seed, some never.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weather {
+    /// Commits that go wrong.
+    pub commits: u32,
+    /// Owners that die or freeze.
+    pub owners: u32,
+    /// What reaches a reader out of order, twice, or not at all.
+    pub deliveries: u32,
+    /// Publications and confirms that get lost or late.
+    pub publications: u32,
+    /// Frames that are damaged on their way into a stream.
+    pub damage: u32,
+    /// Streams that are lost, whole or in part.
+    pub streams: u32,
+}
+
+impl Weather {
+    fn of(random: &mut Random) -> Self {
+        let mut one_of = |some: [u32; 4]| *random.pick(&some);
+        Self {
+            commits: one_of([0, 50, 150, 300]),
+            owners: one_of([0, 30, 100, 250]),
+            deliveries: one_of([0, 50, 150, 300]),
+            publications: one_of([0, 50, 150, 300]),
+            damage: one_of([0, 0, 20, 80]),
+            streams: one_of([0, 10, 30, 80]),
+        }
+    }
+}
+
+/// What all parts of a run share.
+pub struct Scene<'a> {
+    /// Chance.
+    pub random: Random,
+    /// The time on the only clock.
+    pub now: DateTime<Utc>,
+    /// The streams.
+    pub broker: Broker,
+    /// What is noted down.
+    pub notes: &'a mut Notes,
+    /// How often what goes wrong.
+    pub weather: Weather,
+    /// The mistake made on purpose.
+    pub mutant: Option<Mutant>,
+    /// The newest version of the rates in the purchase service's copy.
+    pub copied: usize,
+    /// That version when a batch of `accept` was prepared.
+    pub copied_when: BTreeMap<(Epoch, BatchNumber), usize>,
+    /// Streams that something was published to in this step.
+    pub published: BTreeSet<Target>,
+    markers: u64,
+}
+
+impl<'a> Scene<'a> {
+    /// The beginning of a run.
+    pub fn new(seed: u64, mutant: Option<Mutant>, notes: &'a mut Notes) -> Self {
+        let mut random = Random::new(seed);
+        let weather = Weather::of(&mut random);
+        let start = DateTime::from_timestamp(1_323_100_000, 0).unwrap_or_default();
+        Self {
+            random,
+            now: start,
+            broker: Broker::default(),
+            notes,
+            weather,
+            mutant,
+            copied: 0,
+            copied_when: BTreeMap::new(),
+            published: BTreeSet::new(),
+            markers: 0,
+        }
+    }
+
+    /// It happened.
+    pub fn hit(&mut self, hit: Hit) {
+        self.notes.coverage.hit(hit);
+    }
+
+    /// Notes a line.
+    pub fn say(&mut self, line: &str) {
+        self.notes.line(line);
+    }
+
+    /// From now on nothing goes wrong.
+    pub fn calm(&mut self) {
+        self.weather = Weather::default();
+    }
+
+    /// A text that no stream has begun with yet.
+    pub fn marker(&mut self) -> String {
+        self.markers += 1;
+        format!("life-{}", self.markers)
+    }
+
+    /// Time goes on, and now and then somebody sets the clock.
+    pub fn tick(&mut self) {
+        let ahead = TimeDelta::milliseconds(i64::try_from(self.random.below(20_000)).unwrap_or_default());
+        self.now += ahead;
+        if self.random.chance(5) {
+            let hour = TimeDelta::hours(1);
+            self.now += if self.random.chance(500) { hour } else { -hour };
+            self.hit(Hit::ClockJumped);
+        }
+    }
+
+    /// What goes wrong with the next commit, if anything.
+    pub fn commit_fault(&mut self) -> Option<CommitFault> {
+        let faults =
+            [CommitFault::Refused, CommitFault::LostBefore, CommitFault::LostAfter, CommitFault::Late];
+        let one = *self.random.pick(&faults);
+        self.random.chance(self.weather.commits).then_some(one)
+    }
+}
+
+/// The result of something asynchronous that never really waits, as nothing in memory does.
+pub fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("nothing in memory waits"),
+    }
+}

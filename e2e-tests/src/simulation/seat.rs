@@ -1,0 +1,258 @@
+//! One partition of a stage, and whoever owns it: nobody, one, or one and some who have not noticed
+//! that they do not any more.
+//!
+//! It does what the actors `Reader` and `WayIn` do around an [`Owner`], with a chance to die or to
+//! freeze between any two steps of it.
+
+mod batch;
+mod settled;
+mod zombie;
+
+use std::collections::VecDeque;
+
+use dataflow::{Broker, CommitFault, Delivery, Faults, Feed, MemoryFeed, Owner, Prepared, Store};
+use stage::{Checkpoint, Epoch, Event, Partition, Producer, Record, Stage, Target};
+
+use super::coverage::Hit;
+use super::scene::{Scene, now};
+use super::violation::{Checked, ensure, stopped};
+
+/// Who has asked for what; the number tells equal requests apart.
+type Asked<F> = Vec<(u64, Event<F>)>;
+
+/// A batch between `prepare` and `commit`.
+struct Open<S: Stage> {
+    prepared: Prepared<S::Answer>,
+    asked: Asked<S::Fact>,
+    frames: u64,
+}
+
+/// A process that owns the partition, or believes so.
+struct Held<S: Stage> {
+    owner: Owner<S>,
+    feed: Option<Feed>,
+    inbox: VecDeque<Delivery>,
+    store: Store,
+    faults: Faults,
+    /// What goes wrong with its next commit.
+    fault: Option<CommitFault>,
+    epoch: Epoch,
+    /// Prepared when it froze.
+    open: Option<Open<S>>,
+    /// Who waits for the batch that it is in doubt about.
+    in_doubt: Asked<S::Fact>,
+    /// What reached it was not what was in the stream: read again from the checkpoint.
+    cut: bool,
+    /// It has read what it has not committed, such as duplicates.
+    read_only: bool,
+}
+
+/// A partition of a stage.
+pub struct Seat<S: Stage> {
+    id: Producer,
+    store: Store,
+    broker: Broker,
+    make: fn(Partition) -> S,
+    reads: Vec<Target>,
+    held: Option<Held<S>>,
+    zombies: Vec<Held<S>>,
+    /// Stores with commits that are still on their way.
+    late: Vec<Store>,
+    /// What clients have asked for and nobody has answered; way in only.
+    pending: Asked<S::Fact>,
+    tickets: u64,
+    /// What was answered, until it is checked.
+    pub answered: Vec<(Event<S::Fact>, S::Answer)>,
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// There was nothing to do.
+    Idle,
+    /// Something was done.
+    Worked,
+    /// The owner died.
+    Died,
+}
+
+/// What can be done with a partition, of whatever stage.
+pub trait Chair {
+    /// Which.
+    fn id(&self) -> &Producer;
+    /// Its service's store.
+    fn store(&self) -> &Store;
+    /// The streams it reads.
+    fn reads(&self) -> &[Target];
+    /// Its owner does one thing; if there is none, a new one claims.
+    fn turn(&mut self, scene: &mut Scene<'_>) -> Checked<Turn>;
+    /// Its owner dies. `false`: there was none.
+    fn crash(&mut self, scene: &mut Scene<'_>) -> bool;
+    /// Its owner freezes. `false`: there was none.
+    fn freeze(&mut self, scene: &mut Scene<'_>) -> bool;
+    /// One that froze wakes, and goes on where it was. `false`: there was none.
+    fn wake(&mut self, scene: &mut Scene<'_>) -> Checked<bool>;
+    /// A commit that was on its way arrives. `false`: there was none.
+    fn land(&mut self, scene: &mut Scene<'_>) -> Checked<bool>;
+    /// Its connection to the broker breaks.
+    fn cut(&mut self);
+    /// Requests that nobody has answered.
+    fn waiting(&self) -> usize;
+}
+
+impl<S: Stage> Seat<S> {
+    /// A partition that nobody owns yet.
+    pub fn new(partition: Partition, store: &Store, broker: &Broker, make: fn(Partition) -> S) -> Self {
+        let id = Producer::new(S::NAME, partition);
+        let reads = Owner::<S>::reads(&id, store.meta().partitions);
+        Self {
+            id,
+            store: store.clone(),
+            broker: broker.clone(),
+            make,
+            reads: reads.into_iter().map(|(target, _)| target).collect(),
+            held: None,
+            zombies: Vec::new(),
+            late: Vec::new(),
+            pending: Vec::new(),
+            tickets: 0,
+            answered: Vec::new(),
+        }
+    }
+
+    /// A client asks; it asks again until it is answered.
+    pub fn ask(&mut self, request: Event<S::Fact>) {
+        self.tickets += 1;
+        self.pending.push((self.tickets, request));
+    }
+
+    fn newest(&self) -> Checked<Option<Record>> {
+        now(self.store.newest(&self.id)).map_err(|error| stopped(&error))
+    }
+
+    fn epoch(&self) -> Checked<Epoch> {
+        Ok(self.newest()?.map_or(Epoch(0), |newest| newest.epoch))
+    }
+
+    /// A new process takes over.
+    fn claim(&mut self, scene: &mut Scene<'_>) -> Checked<Turn> {
+        let faults = Faults::default();
+        let store = self.store.clone().with_faults(faults.clone());
+        while let Some(fault) = scene.commit_fault() {
+            faults.push(Some(fault));
+        }
+        let stage = (self.make)(self.id.partition);
+        self.late.push(store.clone());
+        match now(Owner::claim(stage, self.id.clone(), store.clone(), scene.now)) {
+            Ok(owner) => {
+                let (feed, epoch) = (self.feed(owner.checkpoint()), self.epoch()?);
+                scene.say(&format!("{} claimed, epoch {epoch}", self.id));
+                self.held = Some(Held {
+                    owner,
+                    feed,
+                    inbox: VecDeque::new(),
+                    store,
+                    faults,
+                    fault: None,
+                    epoch,
+                    open: None,
+                    in_doubt: Vec::new(),
+                    cut: false,
+                    read_only: false,
+                });
+            }
+            Err(stop) => {
+                ensure!(stop.is_passing(), Stopped, "a claim failed for good: {stop:?}");
+                scene.hit(Hit::ClaimFailed);
+                scene.say(&format!("{} could not claim: {stop}", self.id));
+            }
+        }
+        Ok(Turn::Worked)
+    }
+
+    fn feed(&self, checkpoint: &Checkpoint) -> Option<Feed> {
+        let attach = || Feed::Memory(MemoryFeed::attach(self.broker.clone(), &self.reads, checkpoint));
+        (!self.reads.is_empty()).then(attach)
+    }
+
+    fn die(&mut self, held: Held<S>, scene: &mut Scene<'_>) {
+        if held.owner.is_in_doubt() {
+            scene.hit(Hit::CrashInDoubt);
+        }
+        if held.read_only {
+            scene.hit(Hit::CrashBeforeHint);
+        }
+    }
+}
+
+impl<S: Stage> Chair for Seat<S> {
+    fn id(&self) -> &Producer {
+        &self.id
+    }
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn reads(&self) -> &[Target] {
+        &self.reads
+    }
+
+    fn turn(&mut self, scene: &mut Scene<'_>) -> Checked<Turn> {
+        match self.held.take() {
+            None => self.claim(scene),
+            Some(held) if held.owner.is_in_doubt() => self.resolve(held, scene),
+            Some(held) => self.work(held, scene),
+        }
+    }
+
+    fn crash(&mut self, scene: &mut Scene<'_>) -> bool {
+        let Some(held) = self.held.take() else { return false };
+        scene.say(&format!("{} dies", self.id));
+        self.die(held, scene);
+        true
+    }
+
+    fn freeze(&mut self, scene: &mut Scene<'_>) -> bool {
+        let Some(held) = self.held.take() else { return false };
+        scene.hit(Hit::Frozen);
+        scene.say(&format!("{} freezes{}", self.id, if held.owner.is_in_doubt() { " in doubt" } else { "" }));
+        self.zombies.push(held);
+        true
+    }
+
+    fn wake(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        self.wake_one(scene)
+    }
+
+    fn land(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        while !self.late.is_empty() {
+            let at = scene.random.below(self.late.len());
+            let landed = match now(self.late[at].land()) {
+                Some(landed) => landed,
+                None => {
+                    self.late.swap_remove(at);
+                    continue;
+                }
+            };
+            let hit = if landed.is_ok() { Hit::CommitLateWritten } else { Hit::CommitLateFenced };
+            let fenced = matches!(landed, Ok(()) | Err(dataflow::CommitError::Fenced));
+            ensure!(fenced, Fence, "a late commit of {} came to {landed:?}", self.id);
+            scene.hit(hit);
+            scene.say(&format!("{} a late commit arrives: {hit:?}", self.id));
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn cut(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.cut = true;
+        }
+        self.zombies.iter_mut().for_each(|held| held.cut = true);
+    }
+
+    fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+}

@@ -1,0 +1,247 @@
+//! A turn: read, prepare, commit, tell; and what may come between.
+
+use dataflow::{CommitFault, Committed, Delivery, Stop};
+use stage::{Admission, Input, Stage, read_events};
+
+use super::super::coverage::Hit;
+use super::super::scene::{Mutant, Scene, now};
+use super::super::violation::{Checked, ensure, stopped};
+use super::{Held, Open, Seat, Turn};
+
+/// Requests taken together at most.
+const REQUESTS_MAX: usize = 12;
+
+/// Where a turn ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Boundary {
+    /// It does not.
+    None,
+    /// The owner dies with its batch prepared.
+    BeforeCommit,
+    /// The owner dies with its batch committed and nobody told.
+    AfterCommit,
+    /// The owner freezes with its batch prepared.
+    Freeze,
+}
+
+impl<S: Stage> Seat<S> {
+    pub(super) fn work(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked<Turn> {
+        let boundaries = [Boundary::BeforeCommit, Boundary::AfterCommit, Boundary::Freeze];
+        let one = *scene.random.pick(&boundaries);
+        let boundary = if scene.random.chance(scene.weather.owners) { one } else { Boundary::None };
+        let whole = scene.mutant.is_none() && scene.random.chance(500);
+        let fault = scene.commit_fault();
+        if boundary == Boundary::None && whole && held.feed.is_some() {
+            held.goes_wrong(fault);
+            return self.take_whole(held, scene);
+        }
+        let Some(open) = self.prepare(&mut held, scene)? else {
+            self.held = Some(held);
+            return Ok(Turn::Idle);
+        };
+        if scene.mutant == Some(Mutant::PublishBeforeCommit) {
+            for frame in open.prepared.frames() {
+                scene.broker.publish(frame);
+                scene.published.insert(frame.target.clone());
+            }
+        }
+        match boundary {
+            Boundary::BeforeCommit => {
+                scene.hit(Hit::CrashBeforeCommit);
+                scene.say(&format!("{} dies before its commit", self.id));
+                return Ok(Turn::Died);
+            }
+            Boundary::Freeze => {
+                scene.hit(Hit::FrozenInBatch);
+                scene.say(&format!("{} freezes with its batch open", self.id));
+                held.open = Some(open);
+                self.zombies.push(held);
+                return Ok(Turn::Worked);
+            }
+            Boundary::None | Boundary::AfterCommit => held.goes_wrong(fault),
+        }
+        let Open { prepared, asked, frames } = open;
+        match now(held.owner.commit(prepared)) {
+            Ok(committed) => {
+                self.check_committed(&held, &committed, asked.len(), frames)?;
+                if boundary == Boundary::AfterCommit {
+                    scene.hit(Hit::CrashAfterCommit);
+                    scene.say(&format!("{} dies after its commit of {}", self.id, shown(&committed)));
+                    return Ok(Turn::Died);
+                }
+                self.told(held, committed, asked, scene);
+                Ok(Turn::Worked)
+            }
+            Err(stop) => self.failed(held, &stop, asked, scene),
+        }
+    }
+
+    /// The production rule in one piece.
+    fn take_whole(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked<Turn> {
+        let deliveries = self.read(&mut held, scene)?;
+        let (delivered, mut seen) = (deliveries.len(), Vec::new());
+        let taken = now(held.owner.take_frames(deliveries, scene.now, |admission| seen.push(admission)));
+        let complete = delivered == seen.len() || taken.as_ref().is_err_and(|stop| !stop.is_passing());
+        ensure!(complete, Counted, "{} got {delivered} frames and saw {}", self.id, seen.len());
+        let frames = count(&mut held, &seen, scene);
+        match taken {
+            Ok(Some(committed)) => {
+                self.check_committed(&held, &committed, 0, frames)?;
+                self.told(held, committed, Vec::new(), scene);
+                Ok(Turn::Worked)
+            }
+            Ok(None) => {
+                self.held = Some(held);
+                Ok(if delivered == 0 { Turn::Idle } else { Turn::Worked })
+            }
+            Err(stop) => self.failed(held, &stop, Vec::new(), scene),
+        }
+    }
+
+    pub(super) fn prepare(&mut self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<Option<Open<S>>> {
+        let (input, asked, frames) = if held.feed.is_some() {
+            let (admitted, frames) = self.admit(held, scene)?;
+            (Input::Frames(admitted), Vec::new(), frames)
+        } else {
+            let asked = self.choose(scene);
+            let next = self.newest()?.map(|newest| newest.number.next());
+            if let Some(number) = next {
+                scene.copied_when.insert((held.epoch, number), scene.copied);
+            }
+            let requests = asked.iter().map(|(_, request)| request.clone()).collect();
+            (Input::Requests(requests), asked, 0)
+        };
+        if frames == 0 && asked.is_empty() {
+            return Ok(None);
+        }
+        let prepared = now(held.owner.prepare(input, scene.now)).map_err(|stop| stopped(&stop))?;
+        Ok(Some(Open { prepared, asked, frames }))
+    }
+
+    /// Some of the requests that wait, as a client sends them again: at another time.
+    fn choose(&mut self, scene: &mut Scene<'_>) -> super::Asked<S::Fact> {
+        let mut asked = self.pending.clone();
+        scene.random.shuffle(&mut asked);
+        let some = scene.random.between(1, REQUESTS_MAX);
+        asked.truncate(some);
+        for (_, request) in &mut asked {
+            request.cause.time = scene.now;
+        }
+        if asked.len() > 1 {
+            scene.hit(Hit::GroupCommit);
+        }
+        asked
+    }
+
+    /// What arrives, with what goes wrong on the way.
+    fn read(&self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<Vec<Delivery>> {
+        let Some(feed) = &mut held.feed else { return Ok(Vec::new()) };
+        if held.cut {
+            feed.rewind(held.owner.checkpoint());
+            held.owner.forget();
+            held.inbox.clear();
+            held.cut = false;
+        }
+        if held.inbox.is_empty() {
+            let ready = now(feed.ready(&held.owner.checkpoint().positions)).map_err(|error| stopped(&error))?;
+            held.inbox.extend(ready);
+        }
+        let mut all: Vec<Delivery> = held.inbox.drain(..).collect();
+        if all.is_empty() {
+            return Ok(all);
+        }
+        if scene.random.chance(scene.weather.deliveries) {
+            held.cut = true;
+            disturb(&mut all, scene);
+        } else if scene.random.chance(scene.weather.deliveries) {
+            let some = scene.random.between(1, all.len());
+            held.inbox.extend(all.split_off(some));
+            scene.hit(Hit::PartTaken);
+        }
+        Ok(all)
+    }
+
+    #[expect(clippy::type_complexity, reason = "it is what a batch is made of")]
+    fn admit(
+        &self,
+        held: &mut Held<S>,
+        scene: &mut Scene<'_>,
+    ) -> Checked<(Vec<(stage::Frame, Vec<stage::Event<S::Fact>>)>, u64)> {
+        let (mut admitted, mut seen) = (Vec::new(), Vec::new());
+        for delivery in self.read(held, scene)? {
+            let frame = delivery.frame.clone();
+            let (admission, next) = held.owner.admit(delivery).map_err(|stop| stopped(&stop))?;
+            seen.push(admission);
+            admitted.extend(next);
+            let again = admission == Admission::Duplicate && scene.mutant == Some(Mutant::NoDuplicateCheck);
+            if again && scene.random.chance(300) {
+                let events = read_events::<S::Fact>(&frame.body).map_err(|error| stopped(&error))?;
+                admitted.push((frame, events));
+            }
+        }
+        count(held, &seen, scene);
+        let frames = admitted.len() as u64;
+        Ok((admitted, frames))
+    }
+}
+
+impl<S: Stage> Held<S> {
+    fn goes_wrong(&mut self, fault: Option<CommitFault>) {
+        self.faults.push(fault);
+        self.fault = fault;
+    }
+}
+
+/// Counts what became of frames; gives how many are to be applied.
+fn count<S: Stage>(held: &mut Held<S>, seen: &[Admission], scene: &mut Scene<'_>) -> u64 {
+    let mut next = 0;
+    for admission in seen {
+        match admission {
+            Admission::Next => next += 1,
+            Admission::Duplicate => scene.hit(Hit::Duplicate),
+            Admission::Gap { .. } => scene.hit(Hit::Gap),
+            Admission::Damaged => scene.hit(Hit::Damaged),
+            Admission::Fork | Admission::UnknownProducer => {}
+        }
+    }
+    held.read_only |= next == 0 && !seen.is_empty();
+    next
+}
+
+/// The connection breaks, and what arrives before is in disorder.
+fn disturb(all: &mut Vec<Delivery>, scene: &mut Scene<'_>) {
+    let at = scene.random.below(all.len());
+    match scene.random.below(3) {
+        0 => {
+            all.truncate(at + 1);
+            scene.hit(Hit::ConnectionCut);
+        }
+        1 => {
+            let mut again = all[at].clone();
+            again.hint = None;
+            let place = scene.random.below(all.len() + 1);
+            all.insert(place, again);
+            scene.random.shuffle(all);
+            // Whatever reorders frames does not know where in the log they are.
+            all.iter_mut().for_each(|delivery| delivery.hint = None);
+            scene.hit(Hit::Reordered);
+        }
+        _ => {
+            let frame = &mut all[at].frame;
+            super::super::publisher::damage(frame, &mut scene.random);
+            all.truncate(at + 1);
+        }
+    }
+}
+
+/// A batch in a few words.
+pub(super) fn shown<A>(committed: &Committed<A>) -> String {
+    let Committed { facts, changes, frames, .. } = committed;
+    let frames: Vec<_> = frames.iter().map(|frame| format!("{}#{}", frame.target, frame.seq)).collect();
+    format!("{facts} facts: {} rows, says [{}]", changes.len(), frames.join(", "))
+}
+
+/// Whether the stop says that somebody else owns the partition.
+pub(super) fn is_fenced(stop: &Stop) -> bool {
+    matches!(stop, Stop::Fenced(_))
+}

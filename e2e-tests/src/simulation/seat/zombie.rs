@@ -1,0 +1,103 @@
+//! One that froze wakes, and goes on where it was.
+
+use dataflow::{Committed, Stop};
+use stage::Stage;
+
+use super::super::coverage::Hit;
+use super::super::scene::{Scene, now};
+use super::super::violation::{Checked, ensure, stopped};
+use super::batch::{is_fenced, shown};
+use super::{Asked, Held, Open, Seat};
+
+/// What a woken owner tried, and who waits for it.
+type Tried<S> = (Result<Option<Committed<<S as Stage>::Answer>>, Stop>, Asked<<S as Stage>::Fact>);
+
+impl<S: Stage> Seat<S> {
+    pub(super) fn wake_one(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        if self.zombies.is_empty() {
+            return Ok(false);
+        }
+        let at = scene.random.below(self.zombies.len());
+        let mut held = self.zombies.swap_remove(at);
+        let before = self.newest()?;
+        let superseded = before.as_ref().is_some_and(|newest| newest.epoch != held.epoch);
+        let was_in_doubt = held.owner.is_in_doubt();
+        let (tried, asked) = self.go_on(&mut held, scene)?;
+        let after = self.newest()?;
+        let unchanged = after == before;
+        match tried {
+            Ok(_) if superseded && !unchanged => {
+                ensure!(false, Fence, "{} committed after another owner had claimed", self.id);
+            }
+            // A batch without effect, such as a retry, is only read.
+            Ok(committed) => {
+                if let Some(committed) = committed {
+                    scene.say(&format!("{} wakes and commits {}", self.id, shown(&committed)));
+                    self.answer(committed, asked);
+                }
+                if was_in_doubt {
+                    self.after_doubt(&mut held)?;
+                }
+                if !superseded {
+                    scene.hit(Hit::WokeInTime);
+                    self.go_on_or_stay(held);
+                }
+            }
+            Err(stop) if is_fenced(&stop) => {
+                ensure!(superseded, Fence, "{} woke and was fenced by nobody", self.id);
+                ensure!(unchanged, Fence, "{} was fenced and wrote something", self.id);
+                scene.hit(if was_in_doubt { Hit::ZombieFencedInDoubt } else { Hit::ZombieFenced });
+                scene.say(&format!("{} wakes and is fenced", self.id));
+                self.stays_fenced(held, scene)?;
+            }
+            Err(stop) if stop.is_passing() => {
+                scene.say(&format!("{} wakes: {stop}", self.id));
+                if held.owner.is_in_doubt() {
+                    held.in_doubt = asked;
+                    self.late.push(held.store.clone());
+                } else {
+                    held.owner.forget();
+                    held.cut = true;
+                }
+                self.zombies.push(held);
+            }
+            Err(stop) => return Err(stopped(&stop)),
+        }
+        Ok(true)
+    }
+
+    fn go_on(&mut self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<Tried<S>> {
+        if held.owner.is_in_doubt() {
+            let resolved = now(held.owner.resolve(scene.now));
+            return Ok((resolved, std::mem::take(&mut held.in_doubt)));
+        }
+        let open = match held.open.take() {
+            Some(open) => Some(open),
+            None => self.prepare(held, scene)?,
+        };
+        let Some(Open { prepared, asked, .. }) = open else { return Ok((Ok(None), Vec::new())) };
+        Ok((now(held.owner.commit(prepared)).map(Some), asked))
+    }
+
+    /// Nobody has taken over: it is the owner still.
+    fn go_on_or_stay(&mut self, held: Held<S>) {
+        if self.held.is_none() {
+            self.held = Some(held);
+        } else {
+            self.zombies.push(held);
+        }
+    }
+
+    /// Whatever it tries, it never claims again.
+    fn stays_fenced(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked {
+        let before = self.newest()?;
+        let (tried, _) = self.go_on(&mut held, scene)?;
+        let fenced = match &tried {
+            Ok(_) => true,
+            Err(stop) => is_fenced(stop) || stop.is_passing(),
+        };
+        ensure!(fenced, Fence, "{} was fenced and then stopped otherwise", self.id);
+        ensure!(self.newest()? == before, Fence, "{} was fenced and claimed again", self.id);
+        Ok(())
+    }
+}

@@ -1,0 +1,194 @@
+//! The rules of ARCHITECTURE.md, as tests over `cargo metadata` and the sources.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+const SERVICES: [&str; 3] = ["exchange-rate", "ledger", "purchase"];
+/// Lines of a file before its tests.
+const FILE_LINES_MAX: usize = 400;
+/// Lines of a function.
+const FUNCTION_LINES_MAX: usize = 70;
+/// What a dependency's licence must offer at least one of.
+const LICENCES: [&str; 13] = [
+    "MIT", "Apache-2.0", "BSD-3-Clause", "BSD-2-Clause", "ISC", "Zlib", "Unicode-3.0", "Unicode-DFS-2016", "0BSD",
+    "CC0-1.0", "Unlicense", "BSL-1.0", "MIT-0",
+];
+/// A second TLS backend, or what needs cmake.
+const BANNED: [&str; 4] = ["openssl-sys", "native-tls", "aws-lc-sys", "cmake"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+fn metadata() -> Value {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["metadata", "--format-version=1", "--locked", "--offline"]);
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The normal dependencies of each crate of the workspace.
+fn dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let members: BTreeSet<_> = metadata["workspace_members"].as_array().unwrap().iter().map(text).collect();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let own = packages.filter(|package| members.contains(&text(&package["id"])));
+    let normal = |package: &Value| {
+        let all = package["dependencies"].as_array().unwrap().iter();
+        all.filter(|dependency| dependency["kind"].is_null()).map(|dependency| text(&dependency["name"])).collect()
+    };
+    own.map(|package| (text(&package["name"]), normal(package))).collect()
+}
+
+/// The sources of the workspace, without tests: path from the root, and the lines before the tests.
+fn sources() -> Vec<(String, Vec<String>)> {
+    let (root, mut folders, mut found) = (root(), Vec::new(), Vec::new());
+    folders.extend(["shared", "services", "e2e-tests"].map(|folder| root.join(folder)));
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+                let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
+                let lines = fs::read_to_string(&path).unwrap();
+                let lines = lines.lines().take_while(|line| is_test || !line.starts_with("#[cfg(test)]"));
+                found.push((name, lines.map(str::to_owned).collect()));
+            }
+        }
+    }
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+/// Lines of code, not of comments, that contain one of the words.
+fn mentions(within: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, lines) in sources().into_iter().filter(|(name, _)| within(name) && !is_test(name)) {
+        for (number, line) in (1..).zip(lines).filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            if let Some(word) = words.iter().find(|word| line.contains(**word)) {
+                found.push(format!("{name}:{number} has {word}"));
+            }
+        }
+    }
+    found
+}
+
+fn is_test(name: &str) -> bool {
+    name.contains("/tests/") || name.ends_with("/tests.rs") || name.starts_with("e2e-tests/")
+}
+
+fn none(found: &[String]) {
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn services_never_import_each_other() {
+    let of = dependencies(&metadata());
+    for (name, uses) in of.iter().filter(|(name, _)| !["unbundled", "e2e-tests"].contains(&name.as_str())) {
+        let services: Vec<_> = SERVICES.iter().filter(|service| uses.contains(**service)).collect();
+        assert!(services.is_empty(), "{name} imports {services:?}");
+    }
+}
+
+#[test]
+fn the_rule_knows_no_runtime_and_the_runtime_no_business() {
+    let of = dependencies(&metadata());
+    let check = |name: &str, banned: &[&str]| {
+        let uses: Vec<_> = banned.iter().filter(|banned| of[name].contains(**banned)).collect();
+        assert!(uses.is_empty(), "{name} imports {uses:?}");
+    };
+    let runtime = ["tokio", "sqlx", "actix", "actix-web", "lapin", "reqwest", "tracing"];
+    for pure in ["stage", "money", "contracts"] {
+        check(pure, &runtime);
+    }
+    check("dataflow", &["money", "contracts", "actix-web", "web"]);
+    check("web", &["money", "contracts", "sqlx"]);
+    for service in SERVICES {
+        check(service, &["sqlx", "lapin"]);
+    }
+}
+
+#[test]
+fn domain_files_know_no_runtime_and_no_clock() {
+    let domain = [
+        "services/purchase/src/accept",
+        "services/purchase/src/copy_rates",
+        "services/purchase/src/settle",
+        "services/ledger/src/post",
+        "services/exchange-rate/src/record_rates",
+        "services/exchange-rate/src/ecb",
+    ];
+    let within = |name: &str| {
+        domain.iter().any(|start| name.starts_with(start)) || ["shared/stage/", "shared/money/"].iter().any(|start| name.starts_with(start))
+    };
+    none(&mentions(
+        within,
+        &["tokio", "sqlx", "actix", "lapin", "Utc::now", "Instant::now", "SystemTime", "rand::", "tracing", "async ", "HashMap"],
+    ));
+}
+
+#[test]
+fn sql_is_in_the_stores_only() {
+    let words = ["SELECT ", "INSERT INTO", "UPDATE SET", "CREATE TABLE", "DELETE FROM", "sqlx::"];
+    none(&mentions(|name| !name.starts_with("shared/dataflow/src/store"), &words));
+}
+
+#[test]
+fn broken_promises_of_the_compiler_stay_out() {
+    none(&mentions(|_| true, &["todo!(", "unimplemented!(", ".unwrap()", ".expect(", "panic!(", "dbg!(", "thread::sleep"]));
+}
+
+#[test]
+fn files_and_functions_stay_short() {
+    let mut long = Vec::new();
+    for (name, lines) in sources() {
+        if lines.len() > FILE_LINES_MAX && !is_test(&name) {
+            long.push(format!("{name}: {} lines before its tests", lines.len()));
+        }
+        let mut open: Vec<(String, usize)> = Vec::new();
+        for (number, line) in (1..).zip(&lines) {
+            let indent: String = line.chars().take_while(|c| *c == ' ').collect();
+            let start = line.trim_start();
+            if start.split('(').next().is_some_and(|head| head.starts_with("fn ") || head.contains(" fn ")) && !start.starts_with("//") {
+                open.push((format!("{indent}}}"), number));
+            }
+            if let Some((_, from)) = open.pop_if(|(end, _)| line == end)
+                && number - from > FUNCTION_LINES_MAX
+            {
+                long.push(format!("{name}:{from}: a function of {} lines", number - from));
+            }
+        }
+    }
+    none(&long);
+}
+
+#[test]
+fn every_crate_follows_the_lints_of_the_workspace() {
+    for folder in ["shared", "services"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let manifest = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap();
+            assert!(manifest.contains("[lints]\nworkspace = true"), "{manifest}");
+        }
+    }
+}
+
+#[test]
+fn dependencies_are_free_software_without_a_second_tls_backend() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().unwrap() {
+        let (name, licence) = (text(&package["name"]), text(&package["license"]));
+        let offers = |allowed: &&str| licence.split([' ', '/', '(', ')']).any(|word| word == **allowed);
+        assert!(LICENCES.iter().any(|allowed| offers(&allowed)), "{name} has the licence {licence:?}");
+        assert!(!BANNED.contains(&name.as_str()), "{name} is banned");
+    }
+}

@@ -1,0 +1,118 @@
+//! What must hold of the rows of the whole service, whoever wrote them: every confirmed purchase has at
+//! most one outcome (exactly one, once everything is read), and there is no outcome without a purchase.
+
+use std::collections::BTreeSet;
+
+use stage::RequestId;
+
+use crate::accept::PurchaseRow;
+use crate::settle::OutcomeRow;
+
+/// Something that must hold and does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Where.
+    pub place: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Whether all that was said has been read by those it was said for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// All of it.
+    Done,
+    /// Something is still to come.
+    UnderWay,
+}
+
+/// Brings purchases and outcomes together: first all purchases, then all outcomes.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    in_flight: BTreeSet<RequestId>,
+    violations: Vec<Violation>,
+}
+
+impl Outcomes {
+    /// Takes in a purchase. What was rejected has its outcome.
+    pub fn purchase(&mut self, row: &PurchaseRow) {
+        if row.reason_code.is_none() {
+            self.in_flight.insert(row.request_id.clone());
+        }
+    }
+
+    /// Takes in an outcome.
+    pub fn outcome(&mut self, row: &OutcomeRow) {
+        if !self.in_flight.remove(&row.purchase) {
+            let what = format!("is {}, and no confirmed purchase waits for it", row.status);
+            self.violations.push(Violation { place: format!("outcome {}", row.purchase), what });
+        }
+    }
+
+    /// How many purchases have no outcome yet.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// What does not hold of all of it.
+    pub fn close(mut self, reading: Reading) -> Vec<Violation> {
+        if reading == Reading::Done {
+            let what = "is confirmed and has no outcome, and nothing is on its way";
+            let open = std::mem::take(&mut self.in_flight).into_iter();
+            self.violations.extend(open.map(|purchase| Violation { place: format!("purchase {purchase}"), what: what.to_owned() }));
+        }
+        self.violations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use contracts::{ReasonCode, Status};
+
+    use super::*;
+
+    fn purchase(id: &str, reason_code: Option<ReasonCode>) -> PurchaseRow {
+        PurchaseRow {
+            request_id: RequestId(id.into()),
+            content_hash: String::new(),
+            customer: "1".parse().unwrap(),
+            pay_in: "EUR".parse().unwrap(),
+            occurred_at: DateTime::UNIX_EPOCH,
+            reason_code,
+            reason_detail: None,
+            total: None,
+            price_currency: None,
+            charged: None,
+            conversion: None,
+            lines: Vec::new(),
+            batch: 2,
+        }
+    }
+
+    fn check(outcomes: &[&str], reading: Reading, expected: &[&str]) {
+        let mut all = Outcomes::default();
+        all.purchase(&purchase("sold", None));
+        all.purchase(&purchase("refused", Some(ReasonCode::StaleRate)));
+        for id in outcomes {
+            let purchase = RequestId((*id).into());
+            all.outcome(&OutcomeRow { purchase, status: Status::Settled, partition: 0, batch: 1 });
+        }
+        let places: Vec<_> = all.close(reading).into_iter().map(|violation| violation.place).collect();
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn each_confirmed_purchase_gets_one_outcome() {
+        check(&["sold"], Reading::Done, &[]);
+        check(&[], Reading::UnderWay, &[]);
+        check(&[], Reading::Done, &["purchase sold"]);
+        check(&["sold", "sold"], Reading::Done, &["outcome sold"]);
+    }
+
+    #[test]
+    fn there_is_no_outcome_without_a_confirmed_purchase() {
+        check(&["sold", "refused"], Reading::Done, &["outcome refused"]);
+        check(&["sold", "nobody's"], Reading::UnderWay, &["outcome nobody's"]);
+    }
+}

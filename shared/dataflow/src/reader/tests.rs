@@ -1,0 +1,135 @@
+//! The actor around a reader.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+use stage::{Change, Frame, Hash, Partition, Producer, Row as _, Seq, Stage as _};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::{Drain, Reader};
+use crate::conformance::Substrate as _;
+use crate::conformance::fixture::{ADDED, BACK, Collect, FRONT, Tally, TallyUp, add, ask, claim, claim_tally, meta, of};
+use crate::store::memory::tests::Maps;
+use crate::store::sqlite::tests::Files;
+use crate::{Bells, Broker, CommitFault, Faults, Feed, Hooks, MemoryFeed, Metrics, Owner, Source, Store, Tail};
+
+/// Longer than anything here takes: a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Bench {
+    _files: Files,
+    front: Store,
+    collect: Owner<Collect>,
+    bells: Bells,
+    sums: UnboundedReceiver<u64>,
+    reader: actix::Addr<Reader<TallyUp>>,
+}
+
+fn sums(changes: &[Change]) -> Vec<u64> {
+    let tallies = changes.iter().filter(|change| change.table.name == Tally::TABLE.name);
+    tallies.map(|change| Tally::from_cells(&change.cells).unwrap().sum).collect()
+}
+
+impl Bench {
+    /// A reader that is started when so many frames are waiting.
+    async fn new(backlog: u64, faults: Faults) -> Self {
+        let files = Files::new();
+        let front = files.open(meta("front").unwrap(), FRONT).await.unwrap();
+        let back = files.open(meta("back").unwrap(), BACK).await.unwrap();
+        let mut collect = claim(&front, Collect::default()).await.unwrap();
+        for id in 0..backlog {
+            ask(&mut collect, vec![add(&id.to_string(), "a", 1)]).await.unwrap();
+        }
+        let owner = claim_tally(&back.clone().with_faults(faults), "a").await.unwrap();
+        let producers = ADDED.known_producers(front.meta().partitions);
+        let source = Source { target: ADDED.target(of("a")), producers, journal: front.clone() };
+        let (told, sums_told) = unbounded_channel();
+        let bells = Bells::default();
+        let hooks = Hooks {
+            bells: bells.clone(),
+            metrics: Metrics::register(&Registry::new(), owner.id()).unwrap(),
+            on_rows: Arc::new(move |changes| sums(changes).into_iter().for_each(|sum| told.send(sum).unwrap())),
+            on_stop: Arc::new(|why| panic!("{why}")),
+        };
+        let reader = Reader::start(owner, Feed::Tail(Tail::new(vec![source])), hooks);
+        Self { _files: files, front, collect, bells, sums: sums_told, reader }
+    }
+
+    /// How many commits it took until the sum is this.
+    async fn until(&mut self, sum: u64) -> usize {
+        for commits in 1.. {
+            let told = tokio::time::timeout(PATIENCE, self.sums.recv()).await.unwrap().unwrap();
+            if told == sum {
+                return commits;
+            }
+        }
+        0
+    }
+}
+
+#[actix::test]
+async fn it_drains_a_backlog_in_few_batches_and_wakes_for_more() {
+    let mut bench = Bench::new(600, Faults::default()).await;
+    assert!(bench.until(600).await <= 3, "256 frames are taken at a time");
+    for (id, sum) in [("more", 601), ("and more", 602)] {
+        let committed = ask(&mut bench.collect, vec![add(id, "a", 1)]).await.unwrap();
+        bench.bells.ring(&committed.frames);
+        assert_eq!(bench.until(sum).await, 1);
+    }
+}
+
+#[actix::test]
+async fn passing_failures_of_the_store_are_survived_with_one_effect() {
+    for fault in [CommitFault::Refused, CommitFault::LostBefore, CommitFault::LostAfter] {
+        let faults = Faults::default();
+        let mut bench = Bench::new(0, faults.clone()).await;
+        faults.push(Some(fault));
+        let committed = ask(&mut bench.collect, vec![add("1", "a", 1)]).await.unwrap();
+        bench.bells.ring(&committed.frames);
+        bench.until(1).await;
+        let committed = ask(&mut bench.collect, vec![add("2", "a", 1)]).await.unwrap();
+        bench.bells.ring(&committed.frames);
+        bench.until(2).await;
+    }
+}
+
+#[actix::test]
+async fn drained_it_reads_no_more() {
+    let mut bench = Bench::new(3, Faults::default()).await;
+    bench.until(3).await;
+    bench.reader.send(Drain).await.unwrap();
+    let committed = ask(&mut bench.collect, vec![add("late", "a", 1)]).await.unwrap();
+    bench.bells.ring(&committed.frames);
+    assert!(bench.reader.send(Drain).await.is_err(), "it is gone");
+    assert_eq!(bench.front.said().await.unwrap()[0].2, Seq(4), "and what it has not read stays in the journal");
+}
+
+#[actix::test]
+async fn a_producer_that_says_something_else_stops_it_for_good() {
+    let maps = Maps::default();
+    let back = maps.open(meta("back").unwrap(), BACK).await.unwrap();
+    let (broker, target) = (Broker::default(), ADDED.target(of("a")));
+    broker.attach(&target, "life 1");
+    let frame = |seq, previous| {
+        Frame::seal(Producer::new(Collect::NAME, Partition(0)), target.clone(), seq, previous, 0, "[]".to_owned())
+    };
+    let first = frame(Seq(1), Hash::ZERO);
+    assert!(broker.publish(&first));
+    assert!(broker.publish(&frame(Seq(2), Hash::ZERO)));
+    let owner = claim_tally(&back, "a").await.unwrap();
+    let feed = Feed::Memory(MemoryFeed::attach(broker, std::slice::from_ref(&target), owner.checkpoint()));
+    let (stopped, mut stops) = unbounded_channel();
+    let hooks = Hooks {
+        bells: Bells::default(),
+        metrics: Metrics::register(&Registry::new(), owner.id()).unwrap(),
+        on_rows: Arc::new(|_| {}),
+        on_stop: Arc::new(move |why| stopped.send(why).unwrap()),
+    };
+    let id = owner.id().clone();
+    let reader: actix::Addr<Reader<TallyUp>> = Reader::start(owner, feed, hooks);
+    let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
+    assert_eq!(why, format!("{id} stops at collect/0>{target}#2: its producer said something else there before"));
+    let drained = tokio::time::timeout(PATIENCE, reader.send(Drain)).await;
+    assert!(drained.is_ok(), "whoever stops the service does not wait for it");
+}

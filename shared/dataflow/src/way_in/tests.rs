@@ -1,0 +1,149 @@
+//! The actor around a way in, on a real file.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use prometheus::Registry;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
+use stage::{BatchNumber, Partition, Producer};
+
+use super::{Ask, Drain, Refused, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX, WayIn};
+use crate::conformance::Substrate as _;
+use crate::conformance::fixture::{Answer, Collect, FRONT, add, claim, meta, said};
+use crate::store::sqlite::tests::Files;
+use crate::{Bells, CommitFault, Faults, Hooks, Metrics, Store};
+
+struct Bench {
+    files: Files,
+    front: Store,
+    way_in: actix::Addr<WayIn<Collect>>,
+    registry: Registry,
+    stops: Arc<Mutex<Vec<String>>>,
+}
+
+impl Bench {
+    async fn new(faults: Faults) -> Self {
+        let files = Files::new();
+        let front = files.open(meta("front").unwrap(), FRONT).await.unwrap();
+        let owner = claim(&front.clone().with_faults(faults), Collect::default()).await.unwrap();
+        let (registry, stops) = (Registry::new(), Arc::new(Mutex::new(Vec::new())));
+        let noted = stops.clone();
+        let hooks = Hooks {
+            bells: Bells::default(),
+            metrics: Metrics::register(&registry, owner.id()).unwrap(),
+            on_rows: Arc::new(|_| {}),
+            on_stop: Arc::new(move |why| noted.lock().unwrap().push(why)),
+        };
+        Self { files, front, way_in: WayIn::start(owner, hooks), registry, stops }
+    }
+
+    async fn ask(&self, id: &str) -> Result<Vec<Answer>, Refused> {
+        self.way_in.send(Ask { requests: vec![add(id, "a", 1)], bytes: 100 }).await.unwrap()
+    }
+
+    fn waiting(&self) -> f64 {
+        let families = self.registry.gather();
+        let waiting = families.iter().find(|family| family.name() == "stage_requests_waiting").unwrap();
+        waiting.get_metric()[0].get_gauge().get_value()
+    }
+
+    async fn batches(&self) -> usize {
+        let id = Producer::new("collect", Partition(0));
+        self.front.records(&id, BatchNumber(1), usize::from(u16::MAX)).await.unwrap().len()
+    }
+
+    /// A connection that keeps the writer waiting until it is closed.
+    async fn blocked(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.files.path("front"));
+        let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+        other
+    }
+}
+
+#[actix::test]
+async fn requests_that_arrive_during_a_commit_share_the_next() {
+    let bench = Bench::new(Faults::default()).await;
+    let blocked = bench.blocked().await;
+    let ids: Vec<_> = (0..100).map(|id| id.to_string()).collect();
+    let open = async {
+        while bench.waiting() < 99.0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        blocked.close().await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(join_all(ids.iter().map(|id| bench.ask(id))), open);
+    assert!(answers.iter().all(|answer| *answer == Ok(vec![Answer::New])), "{answers:?}");
+    assert_eq!(bench.batches().await, 3, "the claim, the first request, all the others");
+    assert_eq!(bench.ask("7").await, Ok(vec![Answer::Known]));
+    assert_eq!(bench.batches().await, 3, "what has no effect is not recorded");
+}
+
+#[actix::test]
+async fn beyond_the_limits_requests_are_refused_at_once() {
+    let bench = Bench::new(Faults::default()).await;
+    let many = vec![add("1", "a", 0); WAITING_REQUESTS_MAX + 1];
+    assert_eq!(bench.way_in.send(Ask { requests: many, bytes: 1 }).await.unwrap(), Err(Refused::Busy));
+    let big = Ask { requests: vec![add("1", "a", 1)], bytes: WAITING_BYTES_MAX + 1 };
+    assert_eq!(bench.way_in.send(big).await.unwrap(), Err(Refused::Busy));
+    let blocked = bench.blocked().await;
+    let first = bench.way_in.send(Ask { requests: vec![add("1", "a", 1)], bytes: WAITING_BYTES_MAX });
+    let second = bench.way_in.send(Ask { requests: vec![add("2", "a", 1)], bytes: WAITING_BYTES_MAX });
+    let third = bench.way_in.send(Ask { requests: vec![add("3", "a", 1)], bytes: 1 });
+    let open = async {
+        // The third is refused while the first two still wait: only then the writer goes on.
+        let third = third.await.unwrap();
+        blocked.close().await.unwrap();
+        third
+    };
+    let (first, second, third) = tokio::join!(first, second, open);
+    assert_eq!((first.unwrap(), second.unwrap()), (Ok(vec![Answer::New]), Ok(vec![Answer::New])));
+    assert_eq!(third, Err(Refused::Busy));
+    assert_eq!(bench.ask("3").await, Ok(vec![Answer::New]), "later there is room again");
+}
+
+#[actix::test]
+async fn a_commit_in_doubt_is_answered_with_what_became_of_it() {
+    for fault in [CommitFault::LostAfter, CommitFault::LostBefore] {
+        let faults = Faults::default();
+        let bench = Bench::new(faults.clone()).await;
+        faults.push(Some(fault));
+        assert_eq!(bench.ask("1").await, Ok(vec![Answer::New]), "{fault:?}");
+        assert_eq!(bench.ask("1").await, Ok(vec![Answer::Known]));
+        assert_eq!(said(&bench.front, "a").await.unwrap().len(), 1);
+    }
+}
+
+#[actix::test]
+async fn while_the_doubt_stays_the_client_is_told_to_try_again() {
+    let faults = Faults::default();
+    let bench = Bench::new(faults.clone()).await;
+    faults.push(Some(CommitFault::LostAfter));
+    (0..3).for_each(|_| faults.push(Some(CommitFault::LostBefore)));
+    assert_eq!(bench.ask("1").await, Err(Refused::Unavailable));
+    assert_eq!(bench.ask("1").await, Ok(vec![Answer::Known]), "it was done, once");
+    assert_eq!(said(&bench.front, "a").await.unwrap().len(), 1);
+    assert_eq!(*bench.stops.lock().unwrap(), [""; 0]);
+}
+
+#[actix::test]
+async fn who_was_replaced_stops_and_says_so() {
+    let bench = Bench::new(Faults::default()).await;
+    let _new = claim(&bench.front, Collect::default()).await.unwrap();
+    assert_eq!(bench.ask("1").await, Err(Refused::Stopped));
+    assert_eq!(*bench.stops.lock().unwrap(), ["collect/0 has another owner now"]);
+}
+
+#[actix::test]
+async fn it_finishes_what_was_begun_and_takes_nothing_more() {
+    let bench = Bench::new(Faults::default()).await;
+    let asked: Vec<_> = (0..50).map(|id| bench.way_in.send(Ask { requests: vec![add(&id.to_string(), "a", 1)], bytes: 1 })).collect();
+    let (answers, drained) = tokio::join!(join_all(asked), bench.way_in.send(Drain));
+    drained.unwrap();
+    let answered = answers.into_iter().filter(|answer| matches!(answer, Ok(Ok(_)))).count();
+    assert_eq!(said(&bench.front, "a").await.unwrap().iter().map(|d| d.frame.facts).sum::<usize>(), answered);
+    let late = bench.way_in.send(Ask { requests: vec![add("late", "a", 1)], bytes: 1 }).await;
+    assert!(!matches!(late, Ok(Ok(_))), "{late:?}");
+}

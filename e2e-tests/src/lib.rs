@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Tests of the system as a whole.
+
+pub mod simulation;

@@ -14,8 +14,19 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 /// What a dependency's licence must offer at least one of.
 const LICENCES: [&str; 13] = [
-    "MIT", "Apache-2.0", "BSD-3-Clause", "BSD-2-Clause", "ISC", "Zlib", "Unicode-3.0", "Unicode-DFS-2016", "0BSD",
-    "CC0-1.0", "Unlicense", "BSL-1.0", "MIT-0",
+    "MIT",
+    "Apache-2.0",
+    "BSD-3-Clause",
+    "BSD-2-Clause",
+    "ISC",
+    "Zlib",
+    "Unicode-3.0",
+    "Unicode-DFS-2016",
+    "0BSD",
+    "CC0-1.0",
+    "Unlicense",
+    "BSL-1.0",
+    "MIT-0",
 ];
 /// A second TLS backend, or what needs cmake.
 const BANNED: [&str; 4] = ["openssl-sys", "native-tls", "aws-lc-sys", "cmake"];
@@ -26,7 +37,12 @@ fn root() -> PathBuf {
 
 fn metadata() -> Value {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["metadata", "--format-version=1", "--locked", "--offline"]);
+    cargo.current_dir(root()).args([
+        "metadata",
+        "--format-version=1",
+        "--locked",
+        "--filter-platform=host-tuple",
+    ]);
     let output = cargo.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -38,12 +54,19 @@ fn text(value: &Value) -> String {
 
 /// The normal dependencies of each crate of the workspace.
 fn dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
-    let members: BTreeSet<_> = metadata["workspace_members"].as_array().unwrap().iter().map(text).collect();
+    let members: BTreeSet<_> = metadata["workspace_members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(text)
+        .collect();
     let packages = metadata["packages"].as_array().unwrap().iter();
     let own = packages.filter(|package| members.contains(&text(&package["id"])));
     let normal = |package: &Value| {
         let all = package["dependencies"].as_array().unwrap().iter();
-        all.filter(|dependency| dependency["kind"].is_null()).map(|dependency| text(&dependency["name"])).collect()
+        all.filter(|dependency| dependency["kind"].is_null())
+            .map(|dependency| text(&dependency["name"]))
+            .collect()
     };
     own.map(|package| (text(&package["name"]), normal(package))).collect()
 }
@@ -61,7 +84,9 @@ fn sources() -> Vec<(String, Vec<String>)> {
                 let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
                 let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
                 let lines = fs::read_to_string(&path).unwrap();
-                let lines = lines.lines().take_while(|line| is_test || !line.starts_with("#[cfg(test)]"));
+                let lines = lines
+                    .lines()
+                    .take_while(|line| is_test || !line.starts_with("#[cfg(test)]"));
                 found.push((name, lines.map(str::to_owned).collect()));
             }
         }
@@ -74,7 +99,10 @@ fn sources() -> Vec<(String, Vec<String>)> {
 fn mentions(within: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for (name, lines) in sources().into_iter().filter(|(name, _)| within(name) && !is_test(name)) {
-        for (number, line) in (1..).zip(lines).filter(|(_, line)| !line.trim_start().starts_with("//")) {
+        for (number, line) in (1..)
+            .zip(lines)
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
             if let Some(word) = words.iter().find(|word| line.contains(**word)) {
                 found.push(format!("{name}:{number} has {word}"));
             }
@@ -94,7 +122,10 @@ fn none(found: &[String]) {
 #[test]
 fn services_never_import_each_other() {
     let of = dependencies(&metadata());
-    for (name, uses) in of.iter().filter(|(name, _)| !["unbundled", "e2e-tests"].contains(&name.as_str())) {
+    for (name, uses) in of
+        .iter()
+        .filter(|(name, _)| !["unbundled", "e2e-tests"].contains(&name.as_str()))
+    {
         let services: Vec<_> = SERVICES.iter().filter(|service| uses.contains(**service)).collect();
         assert!(services.is_empty(), "{name} imports {services:?}");
     }
@@ -129,23 +160,56 @@ fn domain_files_know_no_runtime_and_no_clock() {
         "services/exchange-rate/src/ecb",
     ];
     let within = |name: &str| {
-        domain.iter().any(|start| name.starts_with(start)) || ["shared/stage/", "shared/money/"].iter().any(|start| name.starts_with(start))
+        domain.iter().any(|start| name.starts_with(start))
+            || ["shared/stage/", "shared/money/"]
+                .iter()
+                .any(|start| name.starts_with(start))
     };
     none(&mentions(
         within,
-        &["tokio", "sqlx", "actix", "lapin", "Utc::now", "Instant::now", "SystemTime", "rand::", "tracing", "async ", "HashMap"],
+        &[
+            "tokio",
+            "sqlx",
+            "actix",
+            "lapin",
+            "Utc::now",
+            "Instant::now",
+            "SystemTime",
+            "rand::",
+            "tracing",
+            "async ",
+            "HashMap",
+        ],
     ));
 }
 
 #[test]
 fn sql_is_in_the_stores_only() {
-    let words = ["SELECT ", "INSERT INTO", "UPDATE SET", "CREATE TABLE", "DELETE FROM", "sqlx::"];
+    let words = [
+        "SELECT ",
+        "INSERT INTO",
+        "UPDATE SET",
+        "CREATE TABLE",
+        "DELETE FROM",
+        "sqlx::",
+    ];
     none(&mentions(|name| !name.starts_with("shared/dataflow/src/store"), &words));
 }
 
 #[test]
 fn broken_promises_of_the_compiler_stay_out() {
-    none(&mentions(|_| true, &["todo!(", "unimplemented!(", ".unwrap()", ".expect(", "panic!(", "dbg!(", "thread::sleep"]));
+    none(&mentions(
+        |_| true,
+        &[
+            "todo!(",
+            "unimplemented!(",
+            ".unwrap()",
+            ".expect(",
+            "panic!(",
+            "dbg!(",
+            "thread::sleep",
+        ],
+    ));
 }
 
 #[test]
@@ -159,7 +223,12 @@ fn files_and_functions_stay_short() {
         for (number, line) in (1..).zip(&lines) {
             let indent: String = line.chars().take_while(|c| *c == ' ').collect();
             let start = line.trim_start();
-            if start.split('(').next().is_some_and(|head| head.starts_with("fn ") || head.contains(" fn ")) && !start.starts_with("//") {
+            if start
+                .split('(')
+                .next()
+                .is_some_and(|head| head.starts_with("fn ") || head.contains(" fn "))
+                && !start.starts_with("//")
+            {
                 open.push((format!("{indent}}}"), number));
             }
             if let Some((_, from)) = open.pop_if(|(end, _)| line == end)
@@ -187,8 +256,8 @@ fn dependencies_are_free_software_without_a_second_tls_backend() {
     let metadata = metadata();
     for package in metadata["packages"].as_array().unwrap() {
         let (name, licence) = (text(&package["name"]), text(&package["license"]));
-        let offers = |allowed: &&str| licence.split([' ', '/', '(', ')']).any(|word| word == **allowed);
-        assert!(LICENCES.iter().any(|allowed| offers(&allowed)), "{name} has the licence {licence:?}");
+        let offers = |allowed: &&str| licence.split([' ', '/', '(', ')']).any(|word| word == *allowed);
+        assert!(LICENCES.iter().any(offers), "{name} has the licence {licence:?}");
         assert!(!BANNED.contains(&name.as_str()), "{name} is banned");
     }
 }

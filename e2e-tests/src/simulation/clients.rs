@@ -17,7 +17,19 @@ use super::random::Random;
 const CURRENCIES: [&str; 6] = ["EUR", "GBP", "USD", "JPY", "KWD", "CHF"];
 /// Those rates are published of.
 const PUBLISHED: usize = 5;
-const PRICES: [&str; 10] = ["2.55", "0.125", "3.5", "0.001", "10", "0.000001", "39.75", "7.995", "0", "1000000000"];
+const PRICES: [&str; 11] = [
+    "2.55",
+    "0.125",
+    "3.5",
+    "0.001",
+    "10",
+    "0.000001",
+    "39.75",
+    "7.995",
+    "0",
+    "1000000000",
+    "9000",
+];
 const SKUS: usize = 6;
 const CUSTOMERS: usize = 5;
 
@@ -31,16 +43,36 @@ pub struct Clients {
 impl Clients {
     /// The first rates of all: a history, and that it is complete.
     pub fn history(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::Request> {
-        let first = random.between(2, 12);
-        let moments = (0..first).map(|day| moment(midnight(now, -(day as i64) - 1), random, 6)).collect();
-        self.rates(now, RatesAsked { source: parsed("ecb"), moments, completes_history: true })
+        let first = random.between(4, 14);
+        let moments = (0..first)
+            .map(|day| moment(midnight(now, -(day as i64) - 1), random, 6))
+            .collect();
+        self.rates(
+            now,
+            RatesAsked {
+                source: parsed("ecb"),
+                moments,
+                completes_history: true,
+            },
+        )
     }
 
     /// Rates of a moment: new, late, corrected, the same.
     pub fn put_rates(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::Request> {
         let day = random.between(0, 14) as i64 - 12;
-        let moments = vec![moment(midnight(now, day) + TimeDelta::hours(random.below(2) as i64 * 15), random, 2)];
-        self.rates(now, RatesAsked { source: parsed("manual"), moments, completes_history: random.chance(30) })
+        let moments = vec![moment(
+            midnight(now, day) + TimeDelta::hours(random.below(2) as i64 * 15),
+            random,
+            2,
+        )];
+        self.rates(
+            now,
+            RatesAsked {
+                source: parsed("manual"),
+                moments,
+                completes_history: random.chance(30),
+            },
+        )
     }
 
     fn rates(&mut self, now: DateTime<Utc>, asked: RatesAsked) -> Event<record_rates::Request> {
@@ -51,7 +83,11 @@ impl Clients {
     /// An offer, new, changed, or the same.
     pub fn offer(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::Request> {
         let at = random.below(SKUS);
-        let currency = CURRENCIES[if random.chance(900) { at / 2 % PUBLISHED } else { random.below(CURRENCIES.len()) }];
+        let currency = CURRENCIES[if random.chance(900) {
+            at / 2 % PUBLISHED
+        } else {
+            random.below(CURRENCIES.len())
+        }];
         let terms = OfferTerms {
             price: price(random, currency),
             capacity: None,
@@ -61,7 +97,10 @@ impl Clients {
             open_price: random.chance(500),
         };
         let sku = format!("sku-{at}");
-        let asked = OfferAsked { sku: parsed(&sku), terms };
+        let asked = OfferAsked {
+            sku: parsed(&sku),
+            terms,
+        };
         event(self.id("offer"), &sku, accept::Request::OfferAsked(asked), now)
     }
 
@@ -75,13 +114,23 @@ impl Clients {
         };
         self.sent.push((id.clone(), request.clone()));
         let key = request.customer.to_string();
-        event(id, &key, accept::Request::PurchaseAsked(PurchaseAsked { request, judged_by: None }), now)
+        event(
+            id,
+            &key,
+            accept::Request::PurchaseAsked(PurchaseAsked {
+                request,
+                judged_by: None,
+            }),
+            now,
+        )
     }
 
     /// What was sent under an id, all of it.
     pub fn sent(&self) -> BTreeMap<&str, Vec<&PurchaseRequest>> {
         let mut sent: BTreeMap<&str, Vec<&PurchaseRequest>> = BTreeMap::new();
-        self.sent.iter().for_each(|(id, request)| sent.entry(id).or_default().push(request));
+        self.sent
+            .iter()
+            .for_each(|(id, request)| sent.entry(id).or_default().push(request));
         sent
     }
 
@@ -92,26 +141,42 @@ impl Clients {
 }
 
 fn wanted(random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {
-    let lines = (0..random.between(1, 4)).map(|_| line(random)).collect();
+    // Skus two by two are priced in one currency, so that most purchases are.
+    let group = random.below(SKUS / 2);
+    let lines = (0..random.between(1, 4)).map(|_| line(random, group)).collect();
     let day = random.between(0, 24) as i64 - 20;
+    let currencies = PUBLISHED + usize::from(random.chance(100));
     let moment = now + TimeDelta::days(day) + TimeDelta::microseconds(random.below(86_400_000_000) as i64);
     PurchaseRequest {
         customer: parsed(&format!("c{}", random.below(CUSTOMERS))),
-        pay_in: parsed(CURRENCIES[random.below(PUBLISHED + usize::from(random.chance(100)))]),
+        pay_in: parsed(CURRENCIES[random.below(currencies)]),
         lines,
         occurred_at: random.chance(400).then_some(moment),
     }
 }
 
-fn line(random: &mut Random) -> LineRequest {
-    // Skus two by two are priced in one currency, so that most purchases are.
-    let sku = if random.chance(20) { "nobody's".to_owned() } else { format!("sku-{}", random.below(2)) };
-    let sku = if random.chance(100) { format!("sku-{}", random.below(SKUS)) } else { sku };
-    let quantity: u32 = if random.chance(15) { 1_000_000 } else { random.between(1, 12).try_into().unwrap_or(1) };
-    let currency = if random.chance(900) { "EUR" } else { "USD" };
+fn line(random: &mut Random, group: usize) -> LineRequest {
+    let of_group = group * 2 + random.below(2);
+    let sku = match random.below(50) {
+        0 => "nobody's".to_owned(),
+        1 | 2 => format!("sku-{}", random.below(SKUS)),
+        _ => format!("sku-{of_group}"),
+    };
+    let quantity: u32 = if random.chance(30) {
+        1_000_000
+    } else {
+        random.between(1, 12).try_into().unwrap_or(1)
+    };
+    let currency = if random.chance(900) { CURRENCIES[group] } else { "USD" };
     let unit_price = random.chance(150).then(|| price(random, currency));
-    let Ok(quantity) = Quantity::new(quantity) else { unreachable!("1 to a million") };
-    LineRequest { sku: parsed(&sku), quantity, unit_price }
+    let Ok(quantity) = Quantity::new(quantity) else {
+        unreachable!("1 to a million")
+    };
+    LineRequest {
+        sku: parsed(&sku),
+        quantity,
+        unit_price,
+    }
 }
 
 fn price(random: &mut Random, currency: &str) -> UnitPrice {
@@ -120,14 +185,21 @@ fn price(random: &mut Random, currency: &str) -> UnitPrice {
     } else {
         (*random.pick(&PRICES)).to_owned()
     };
-    let Ok(price) = UnitPrice::parse(&amount, parsed(currency)) else { unreachable!("{amount} is a price") };
+    let Ok(price) = UnitPrice::parse(&amount, parsed(currency)) else {
+        unreachable!("{amount} is a price")
+    };
     price
 }
 
 fn moment(valid_from: DateTime<Utc>, random: &mut Random, pairs: usize) -> Moment {
-    let mut moment = Moment { valid_from, rates: BTreeMap::new() };
+    let mut moment = Moment {
+        valid_from,
+        rates: BTreeMap::new(),
+    };
     for _ in 0..random.between(1, pairs) {
-        let quote = 1 + random.below(PUBLISHED - 1);
+        // The last of them seldom: its rates grow old.
+        let quotes = PUBLISHED - 1 - usize::from(random.chance(900));
+        let quote = 1 + random.below(quotes);
         let mut pair = (0, quote);
         if random.chance(250) {
             pair = *random.pick(&[(quote, 0), (1, 2), (2, 1), (3, 1)]);
@@ -151,8 +223,17 @@ fn midnight(now: DateTime<Utc>, days: i64) -> DateTime<Utc> {
 fn event<F>(id: String, key: &str, fact: F, now: DateTime<Utc>) -> Event<F> {
     let trace = stage::Digest::default().part(id.as_bytes()).finish().short::<16>();
     let traceparent = Traceparent(format!("00-{trace}-00f067aa0ba902b7-01"));
-    let cause = Cause { time: now, request_id: RequestId(id), traceparent };
-    Event { id: EventId(String::new()), cause, key: Key(key.to_owned()), fact }
+    let cause = Cause {
+        time: now,
+        request_id: RequestId(id),
+        traceparent,
+    };
+    Event {
+        id: EventId(String::new()),
+        cause,
+        key: Key(key.to_owned()),
+        fact,
+    }
 }
 
 fn parsed<T: FromStr<Err: Debug> + Display>(text: &str) -> T {

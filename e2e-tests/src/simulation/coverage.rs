@@ -45,10 +45,8 @@ hits! {
     ResolvedWritten,
     /// A doubtful commit turned out not to be there.
     ResolvedLost,
-    /// Who wanted to know was not the owner any more.
-    ResolveFenced,
-    /// A late claim of somebody who had died fenced a living owner.
-    FencedByLateClaim,
+    /// The claim before reading back went wrong too.
+    StillInDoubt,
     /// An owner froze with its batch open.
     FrozenInBatch,
     /// An owner froze otherwise.
@@ -85,6 +83,8 @@ hits! {
     Doubt,
     /// A publisher forgot how far it was.
     MarkLost,
+    /// The broker did not confirm anything for a while.
+    BrokerBlocked,
     /// A publisher found no stream.
     Unroutable,
     /// A publisher noticed that the stream began a new life.

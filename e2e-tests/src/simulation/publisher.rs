@@ -39,7 +39,15 @@ impl Publisher {
     /// Nothing published yet.
     pub fn new(producer: Producer, target: Target, journal: Store) -> Self {
         let (mark, outbox, unconfirmed) = (None, None, Vec::new());
-        Self { producer, target, is_damaged: false, journal, mark, outbox, unconfirmed }
+        Self {
+            producer,
+            target,
+            is_damaged: false,
+            journal,
+            mark,
+            outbox,
+            unconfirmed,
+        }
     }
 
     /// Whether it still has to learn which life of the stream this is.
@@ -58,7 +66,10 @@ impl Publisher {
         if is_new {
             scene.hit(Hit::NewIncarnation);
             if scene.mutant == Some(Mutant::SameLife) {
-                mark = known.map(|known| Mark { incarnation: incarnation.to_owned(), ..known });
+                mark = known.map(|known| Mark {
+                    incarnation: incarnation.to_owned(),
+                    ..known
+                });
             }
         }
         let mut outbox = Outbox::attach(mark.as_ref(), incarnation);
@@ -94,7 +105,9 @@ impl Publisher {
         let some = scene.random.between(1, FRAMES_MAX);
         let mut published = false;
         for _ in 0..some {
-            let Some(seq) = self.outbox.as_ref().and_then(Outbox::wants) else { break };
+            let Some(seq) = self.outbox.as_ref().and_then(Outbox::wants) else {
+                break;
+            };
             let Some(frame) = self.frame(seq)? else { break };
             published = true;
             if !self.send(&frame, scene) {
@@ -132,14 +145,23 @@ impl Publisher {
             damage(&mut copy, &mut scene.random);
             self.is_damaged = true;
             scene.hit(Hit::DamagedInStream);
-            scene.say(&format!("{}>{}#{} is damaged in the stream", self.producer, self.target, frame.seq));
+            scene.say(&format!(
+                "{}>{}#{} is damaged in the stream",
+                self.producer, self.target, frame.seq
+            ));
             if !scene.broker.publish(&copy) {
                 return false;
             }
         } else if !scene.broker.publish(frame) {
             return false;
         }
-        scene.say(&format!("{}>{}#{} published{}", self.producer, self.target, frame.seq, if sent == Sent::Lost { ", lost" } else { "" }));
+        scene.say(&format!(
+            "{}>{}#{} published{}",
+            self.producer,
+            self.target,
+            frame.seq,
+            if sent == Sent::Lost { ", lost" } else { "" }
+        ));
         if let Some(outbox) = &mut self.outbox {
             outbox.sent();
         }
@@ -150,18 +172,26 @@ impl Publisher {
     /// Hears of what the broker has. `false`: nothing was on its way.
     pub fn confirm(&mut self, scene: &mut Scene<'_>) -> bool {
         let Some(outbox) = &mut self.outbox else { return false };
-        if self.unconfirmed.is_empty() {
+        if self.unconfirmed.is_empty() || scene.notes.step < scene.blocked_until {
             return false;
         }
         let disorder = scene.random.chance(scene.weather.publications);
         for _ in 0..scene.random.between(1, self.unconfirmed.len()) {
-            let at = if disorder { scene.random.below(self.unconfirmed.len()) } else { 0 };
+            let at = if disorder {
+                scene.random.below(self.unconfirmed.len())
+            } else {
+                0
+            };
             if at > 0 {
                 scene.hit(Hit::ConfirmLate);
             }
             let (seq, sent) = self.unconfirmed.remove(at);
             if sent == Sent::Lost || scene.random.chance(scene.weather.publications / 2) {
-                scene.hit(if sent == Sent::Lost { Hit::PublicationLost } else { Hit::ConfirmLost });
+                scene.hit(if sent == Sent::Lost {
+                    Hit::PublicationLost
+                } else {
+                    Hit::ConfirmLost
+                });
                 scene.hit(Hit::Doubt);
                 scene.say(&format!("{}>{}#{seq} is not confirmed", self.producer, self.target));
                 // The channel is closed with it: no confirm of what was sent on it can come any more.
@@ -184,7 +214,9 @@ impl Publisher {
             return Ok(false);
         }
         let seq = Seq(scene.random.between(1, usize::try_from(last.0).unwrap_or(1)) as u64);
-        let Some(frame) = self.frame(seq)? else { return Ok(false) };
+        let Some(frame) = self.frame(seq)? else {
+            return Ok(false);
+        };
         if scene.broker.publish(&frame) {
             scene.published.insert(self.target.clone());
             scene.hit(Hit::Replayed);
@@ -196,7 +228,9 @@ impl Publisher {
     /// The last frame of its journal.
     pub fn last(&self) -> Checked<Seq> {
         let said = now(self.journal.said()).map_err(|error| stopped(&error))?;
-        let last = said.iter().find(|(producer, target, _)| *producer == self.producer && *target == self.target);
+        let last = said
+            .iter()
+            .find(|(producer, target, _)| *producer == self.producer && *target == self.target);
         Ok(last.map_or(Seq(0), |(_, _, seq)| *seq))
     }
 
@@ -226,7 +260,12 @@ pub fn damage(frame: &mut Frame, random: &mut Random) {
     match random.below(5) {
         0 => {
             let at = random.below(frame.body.len());
-            frame.body = frame.body.chars().enumerate().map(|(n, c)| if n == at { flipped(c) } else { c }).collect();
+            frame.body = frame
+                .body
+                .chars()
+                .enumerate()
+                .map(|(n, c)| if n == at { flipped(c) } else { c })
+                .collect();
         }
         1 => frame.seq = Seq(frame.seq.0 ^ 1),
         2 => frame.previous = Hash([7; 32]),

@@ -27,6 +27,19 @@ pub enum Mutant {
     SameLife,
 }
 
+/// What a run is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What it follows from.
+    pub seed: u64,
+    /// The mistake made on purpose.
+    pub mutant: Option<Mutant>,
+    /// How many steps with faults, and how many partitions; random otherwise.
+    pub size: Option<(usize, u16)>,
+    /// Whether to print each step.
+    pub aloud: bool,
+}
+
 /// What a run notes down.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -86,7 +99,7 @@ impl Weather {
             deliveries: one_of([0, 50, 150, 300]),
             publications: one_of([0, 50, 150, 300]),
             damage: one_of([0, 0, 20, 80]),
-            streams: one_of([0, 10, 30, 80]),
+            streams: one_of([0, 20, 60, 150]),
         }
     }
 }
@@ -105,6 +118,10 @@ pub struct Scene<'a> {
     pub weather: Weather,
     /// The mistake made on purpose.
     pub mutant: Option<Mutant>,
+    /// How many steps, and how many partitions.
+    pub size: (usize, u16),
+    /// The broker confirms nothing before this step.
+    pub blocked_until: u64,
     /// The newest version of the rates in the purchase service's copy.
     pub copied: usize,
     /// That version when a batch of `accept` was prepared.
@@ -116,9 +133,11 @@ pub struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// The beginning of a run.
-    pub fn new(seed: u64, mutant: Option<Mutant>, notes: &'a mut Notes) -> Self {
-        let mut random = Random::new(seed);
+    pub fn new(plan: Plan, notes: &'a mut Notes) -> Self {
+        let mut random = Random::new(plan.seed);
         let weather = Weather::of(&mut random);
+        let (steps, partitions) = (random.between(200, 800), random.between(1, 4));
+        let size = plan.size.unwrap_or((steps, u16::try_from(partitions).unwrap_or(1)));
         let start = DateTime::from_timestamp(1_323_100_000, 0).unwrap_or_default();
         Self {
             random,
@@ -126,7 +145,9 @@ impl<'a> Scene<'a> {
             broker: Broker::default(),
             notes,
             weather,
-            mutant,
+            mutant: plan.mutant,
+            size,
+            blocked_until: 0,
             copied: 0,
             copied_when: BTreeMap::new(),
             published: BTreeSet::new(),
@@ -147,6 +168,7 @@ impl<'a> Scene<'a> {
     /// From now on nothing goes wrong.
     pub fn calm(&mut self) {
         self.weather = Weather::default();
+        self.blocked_until = 0;
     }
 
     /// A text that no stream has begun with yet.
@@ -168,8 +190,12 @@ impl<'a> Scene<'a> {
 
     /// What goes wrong with the next commit, if anything.
     pub fn commit_fault(&mut self) -> Option<CommitFault> {
-        let faults =
-            [CommitFault::Refused, CommitFault::LostBefore, CommitFault::LostAfter, CommitFault::Late];
+        let faults = [
+            CommitFault::Refused,
+            CommitFault::LostBefore,
+            CommitFault::LostAfter,
+            CommitFault::Late,
+        ];
         let one = *self.random.pick(&faults);
         self.random.chance(self.weather.commits).then_some(one)
     }

@@ -216,7 +216,11 @@ impl<S: Stage> Chair for Seat<S> {
     fn freeze(&mut self, scene: &mut Scene<'_>) -> bool {
         let Some(held) = self.held.take() else { return false };
         scene.hit(Hit::Frozen);
-        scene.say(&format!("{} freezes{}", self.id, if held.owner.is_in_doubt() { " in doubt" } else { "" }));
+        scene.say(&format!(
+            "{} freezes{}",
+            self.id,
+            if held.owner.is_in_doubt() { " in doubt" } else { "" }
+        ));
         self.zombies.push(held);
         true
     }
@@ -235,7 +239,11 @@ impl<S: Stage> Chair for Seat<S> {
                     continue;
                 }
             };
-            let hit = if landed.is_ok() { Hit::CommitLateWritten } else { Hit::CommitLateFenced };
+            let hit = if landed.is_ok() {
+                Hit::CommitLateWritten
+            } else {
+                Hit::CommitLateFenced
+            };
             let fenced = matches!(landed, Ok(()) | Err(dataflow::CommitError::Fenced));
             ensure!(fenced, Fence, "a late commit of {} came to {landed:?}", self.id);
             scene.hit(hit);

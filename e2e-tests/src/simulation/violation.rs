@@ -59,7 +59,10 @@ pub fn stopped(error: &dyn std::error::Error) -> Violation {
         what = format!("{what}: {error}");
         cause = error.source();
     }
-    Violation { invariant: Invariant::Stopped, what }
+    Violation {
+        invariant: Invariant::Stopped,
+        what,
+    }
 }
 
 /// Returns a [`Violation`] unless the condition holds.

@@ -16,7 +16,7 @@
 mod bad_input;
 mod batches;
 mod books;
-mod harness;
+pub mod harness;
 mod health;
 mod idempotency;
 mod imports;

@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ::web::{IdempotencyKey, Problem};
 use actix::Addr;
 use actix_web::web::{self, Data, Json, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, SubsecRound as _, Utc};
 use contracts::{Quote, RatePut, RateRow, ShownRate};
 use dataflow::{Store, StoreError, WayIn};
-use money::{Conversion, Currency, PublishedRate, RateBook, Source};
+use money::{Currency, PublishedRate, RateBook, Source};
 use serde::Deserialize;
 use stage::{Cause, Cell, RequestId, Traceparent};
-use ::web::{IdempotencyKey, Problem};
 
 use crate::record_rates::{Moment, RatesAsked, RecordRates};
 use crate::service;
@@ -36,20 +36,32 @@ pub struct Rates {
 impl Rates {
     /// Reads from the store, writes through the way in.
     pub fn new(store: Store, way_in: Addr<WayIn<RecordRates>>) -> Self {
-        Self { store, way_in, book: Arc::default() }
+        Self {
+            store,
+            way_in,
+            book: Arc::default(),
+        }
     }
 
     /// Asks the book once it knows every version that is committed.
     async fn ask<T>(&self, question: impl FnOnce(&RateBook) -> T) -> Result<T, StoreError> {
         loop {
-            let known = self.book.read().unwrap_or_else(PoisonError::into_inner).newest_version();
+            let known = self
+                .book
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .newest_version();
             let after = i64::try_from(known.0).unwrap_or(i64::MAX);
-            let rows = self.store.rows::<RateRow>(&[], Some(&[Cell::Integer(after)]), VERSIONS_MAX).await?;
+            let rows = self
+                .store
+                .rows::<RateRow>(&[], Some(&[Cell::Integer(after)]), VERSIONS_MAX)
+                .await?;
             if rows.is_empty() {
                 return Ok(question(&self.book.read().unwrap_or_else(PoisonError::into_inner)));
             }
             let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
-            rows.iter().for_each(|row| book.learn(row.version(), row.valid_from, &row.source, &row.rates));
+            rows.iter()
+                .for_each(|row| book.learn(row.version(), row.valid_from, &row.source, &row.rates));
         }
     }
 }
@@ -60,7 +72,11 @@ pub fn routes(config: &mut ServiceConfig, rates: &Rates) {
         .app_data(Data::new(rates.clone()))
         .service(web::resource("/rates").route(web::get().to(list)))
         .service(web::resource("/rates/import").route(web::post().to(import)))
-        .service(web::resource("/rates/{base}/{quote}").route(web::get().to(get)).route(web::put().to(put)));
+        .service(
+            web::resource("/rates/{base}/{quote}")
+                .route(web::get().to(get))
+                .route(web::put().to(put)),
+        );
 }
 
 #[derive(Deserialize)]
@@ -72,7 +88,9 @@ struct AsOf {
 async fn get(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Quote>, Problem> {
     let (base, quote) = pair(&request)?;
     let at = ::web::query::<AsOf>(&request)?.at.unwrap_or_else(Utc::now);
-    let conversion = rates.ask(|book| book.as_of(base, quote, at, book.newest_version())).await?;
+    let conversion = rates
+        .ask(|book| book.as_of(base, quote, at, book.newest_version()))
+        .await?;
     let shown = conversion.as_ref().and_then(ShownRate::of);
     let missing = || Problem::not_found(format!("no rate from {base} to {quote} was known for {at}"));
     shown.map(Json).ok_or_else(missing)
@@ -92,12 +110,24 @@ async fn put(
     let (base, quote) = pair(&request)?;
     let RatePut { rate, valid_from } = ::web::json_body(&request, payload, RATE_BYTES_MAX).await?;
     let valid_from = valid_from.trunc_subsecs(6);
-    let source: Source = MANUAL.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
-    let moment = Moment { valid_from, rates: [(base, [(quote, rate)].into())].into() };
-    let asked = RatesAsked { source: source.clone(), moments: vec![moment], completes_history: false };
+    let source: Source = MANUAL
+        .parse()
+        .map_err(|error: money::Invalid| Problem::internal(&error))?;
+    let moment = Moment {
+        valid_from,
+        rates: [(base, [(quote, rate)].into())].into(),
+    };
+    let asked = RatesAsked {
+        source,
+        moments: vec![moment],
+        completes_history: false,
+    };
     service::record(&rates.way_in, cause(&request, &trace)?, asked, RATE_BYTES_MAX).await?;
-    let published = PublishedRate { base, quote, rate, valid_from, source };
-    Ok(Json(ShownRate::of(&Conversion::Direct(published))))
+    // At its own moment the pair itself comes before its inverse and the cross.
+    let held = rates
+        .ask(|book| book.as_of(base, quote, valid_from, book.newest_version()))
+        .await?;
+    Ok(Json(held.as_ref().and_then(ShownRate::of)))
 }
 
 async fn import(
@@ -125,7 +155,8 @@ fn cause(request: &HttpRequest, trace: &::web::Traceparent) -> Result<Cause, Pro
 fn pair(request: &HttpRequest) -> Result<(Currency, Currency), Problem> {
     let currency = |name: &'static str| {
         let code = ::web::segment::decode(request, name)?;
-        code.parse::<Currency>().map_err(|error| Problem::unprocessable(error.to_string()).at(name))
+        code.parse::<Currency>()
+            .map_err(|error| Problem::unprocessable(error.to_string()).at(name))
     };
     let (base, quote) = (currency("base")?, currency("quote")?);
     if base == quote {

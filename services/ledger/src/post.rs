@@ -5,13 +5,11 @@
 //! they cannot be refused. What was said and is not yet posted is in transit.
 
 use chrono::{DateTime, Utc};
-use contracts::{
-    AccountId, CREDITS, Fact, Leg, LegsSaid, OUTCOMES, PURCHASES, PaymentPosted, PurchaseConfirmed, Side,
-};
+use contracts::{AccountId, CREDITS, Fact, Leg, LegsSaid, OUTCOMES, PURCHASES, PaymentPosted, PurchaseConfirmed, Side};
 use money::{Amount, Currency};
 use stage::{
-    Broken, Cause, Decimal, Event, Integer, Keys, Outputs, Partition, RequestId, Row as _, Rows, Spread, Stage,
-    Stream, Table, Text, Time,
+    Broken, Cause, Decimal, Event, Integer, Keys, Outputs, Partition, RequestId, Row as _, Rows, Spread, Stage, Stream,
+    Table, Text, Time,
 };
 
 stage::row! {
@@ -118,7 +116,9 @@ pub struct Post {
 impl Post {
     /// For the accounts of this partition.
     pub fn new(partition: Partition) -> Self {
-        Self { partition: u64::from(partition.0) }
+        Self {
+            partition: u64::from(partition.0),
+        }
     }
 
     fn leg_keys(&self, leg: &Leg, keys: &mut Keys) {
@@ -130,15 +130,25 @@ impl Post {
     /// Writes the entry, the balance and the posted total.
     fn post(&self, transfer: &RequestId, leg: &Leg, cause: &Cause, rows: &mut Rows) -> Result<(), Broken> {
         let (account, currency, amount) = (&leg.account, leg.amount.currency(), leg.amount.amount());
-        let entries = rows.get::<AccountRow>(&(account.clone(),))?.map_or(0, |row| row.entries) + 1;
-        rows.put(&AccountRow { account: account.clone(), entries })?;
+        let entries = rows
+            .get::<AccountRow>(&(account.clone(),))?
+            .map_or(0, |row| row.entries)
+            + 1;
+        rows.put(&AccountRow {
+            account: account.clone(),
+            entries,
+        })?;
         let balance = rows.get::<BalanceRow>(&(account.clone(), currency))?;
         let mut balance = balance.map_or(Amount::zero(currency), |row| row.amount);
         match leg.side {
             Side::Debit => balance -= amount,
             Side::Credit => balance += amount,
         }
-        rows.put(&BalanceRow { account: account.clone(), currency, amount: balance })?;
+        rows.put(&BalanceRow {
+            account: account.clone(),
+            currency,
+            amount: balance,
+        })?;
         rows.insert(&EntryRow {
             account: account.clone(),
             number: entries,
@@ -154,12 +164,7 @@ impl Post {
         })
     }
 
-    fn total(
-        &self,
-        rows: &mut Rows,
-        leg: &Leg,
-        of: impl Fn(&mut TotalsRow) -> &mut Amount,
-    ) -> Result<(), Broken> {
+    fn total(&self, rows: &mut Rows, leg: &Leg, of: impl Fn(&mut TotalsRow) -> &mut Amount) -> Result<(), Broken> {
         let currency = leg.amount.currency();
         let totals = rows.get::<TotalsRow>(&(self.partition, currency))?;
         let mut totals = totals.unwrap_or(TotalsRow::zero(self.partition, currency));
@@ -196,13 +201,13 @@ impl Stage for Post {
             Fact::PurchaseConfirmed(purchase) => {
                 let (payer, others) = legs(purchase);
                 self.leg_keys(&payer, keys);
-                others.iter().for_each(|leg| keys.row::<TotalsRow>(&(self.partition, leg.amount.currency())));
+                others
+                    .iter()
+                    .for_each(|leg| keys.row::<TotalsRow>(&(self.partition, leg.amount.currency())));
             }
             Fact::LegsSaid(said) => said.legs.iter().for_each(|leg| self.leg_keys(leg, keys)),
-            Fact::PurchaseRejected(_)
-            | Fact::RatesPublished(_)
-            | Fact::HistoryImported(_)
-            | Fact::PaymentPosted(_) => {}
+            Fact::PurchaseRejected(_) | Fact::RatesPublished(_) | Fact::HistoryImported(_) | Fact::PaymentPosted(_) => {
+            }
         }
         Ok(())
     }
@@ -220,7 +225,10 @@ impl Stage for Post {
                     })?;
                 }
                 for legs in others.chunk_by(|a, b| a.account == b.account) {
-                    let said = LegsSaid { transfer: transfer.clone(), legs: legs.to_vec() };
+                    let said = LegsSaid {
+                        transfer: transfer.clone(),
+                        legs: legs.to_vec(),
+                    };
                     say.say(&CREDITS, legs[0].account.key(), Fact::LegsSaid(said))?;
                 }
                 let posted = PaymentPosted { purchase: transfer };
@@ -237,10 +245,9 @@ impl Stage for Post {
                 Ok(())
             }
             // What was refused moves no money; the others are said elsewhere.
-            Fact::PurchaseRejected(_)
-            | Fact::RatesPublished(_)
-            | Fact::HistoryImported(_)
-            | Fact::PaymentPosted(_) => Ok(()),
+            Fact::PurchaseRejected(_) | Fact::RatesPublished(_) | Fact::HistoryImported(_) | Fact::PaymentPosted(_) => {
+                Ok(())
+            }
         }
     }
 }

@@ -181,7 +181,10 @@ impl Stage for Accept {
         if let Request::PurchaseAsked(asked) = &mut event.fact {
             let lines = asked.request.lines.iter();
             let offers = lines.map(|line| head(&line.sku, rows)).collect::<Result<_, _>>()?;
-            asked.judged_by = Some(JudgedBy { rates: self.rates.newest_version(), offers });
+            asked.judged_by = Some(JudgedBy {
+                rates: self.rates.newest_version(),
+                offers,
+            });
         }
         Ok(())
     }
@@ -212,7 +215,11 @@ impl Accept {
         let content_hash = content_hash(&asked.request)?;
         if let Some(row) = rows.get::<PurchaseRow>(&(request_id.clone(),))? {
             let same = row.content_hash == content_hash;
-            return Ok(if same { Answer::Purchase(Box::new(row)) } else { Answer::Conflict });
+            return Ok(if same {
+                Answer::Purchase(Box::new(row))
+            } else {
+                Answer::Conflict
+            });
         }
         let judged_by = asked.judged_by.as_ref();
         let judged_by = judged_by.ok_or_else(|| Broken::Rule("a request without what it is judged by".to_owned()))?;
@@ -241,15 +248,36 @@ impl Accept {
             Err(reason) => {
                 row.reason_code = Some(reason.code);
                 row.reason_detail = Some(reason.detail.clone());
-                say.say(&PURCHASES, account, Fact::PurchaseRejected(PurchaseRejected { purchase, customer, reason }))?;
+                say.say(
+                    &PURCHASES,
+                    account,
+                    Fact::PurchaseRejected(PurchaseRejected {
+                        purchase,
+                        customer,
+                        reason,
+                    }),
+                )?;
             }
-            Ok(Charge { total, charged, conversion, lines }) => {
+            Ok(Charge {
+                total,
+                charged,
+                conversion,
+                lines,
+            }) => {
                 row.total = Some(total.amount());
                 row.price_currency = Some(total.currency());
                 row.charged = Some(charged.amount());
                 row.conversion = Some(conversion.clone());
                 row.lines = lines.iter().map(priced).collect();
-                let fact = PurchaseConfirmed { purchase, customer, occurred_at, total, charged, conversion, lines };
+                let fact = PurchaseConfirmed {
+                    purchase,
+                    customer,
+                    occurred_at,
+                    total,
+                    charged,
+                    conversion,
+                    lines,
+                };
                 say.say(&PURCHASES, account, Fact::PurchaseConfirmed(fact))?;
             }
         }
@@ -259,15 +287,24 @@ impl Accept {
 }
 
 fn priced(line: &LineSold) -> LineRequest {
-    LineRequest { sku: line.sku.clone(), quantity: line.quantity, unit_price: Some(line.unit_price) }
+    LineRequest {
+        sku: line.sku.clone(),
+        quantity: line.quantity,
+        unit_price: Some(line.unit_price),
+    }
 }
 
 fn content_hash(request: &PurchaseRequest) -> Result<String, Broken> {
-    Ok(Digest::default().part(&serde_json::to_vec(request)?).finish().short::<16>())
+    Ok(Digest::default()
+        .part(&serde_json::to_vec(request)?)
+        .finish()
+        .short::<16>())
 }
 
 fn head(sku: &Sku, rows: &Rows) -> Result<u64, Broken> {
-    Ok(rows.get::<OfferHeadRow>(&(sku.clone(),))?.map_or(0, |head| head.version))
+    Ok(rows
+        .get::<OfferHeadRow>(&(sku.clone(),))?
+        .map_or(0, |head| head.version))
 }
 
 /// First which version holds, then that version.
@@ -280,18 +317,16 @@ fn offer_keys(sku: &Sku, rows: &Rows, keys: &mut Keys) -> Result<(), Broken> {
 }
 
 /// The terms of each line's offer, in the versions pinned.
-fn offers(
-    request: &PurchaseRequest,
-    judged_by: &JudgedBy,
-    rows: &Rows,
-) -> Result<Vec<Option<OfferTerms>>, Broken> {
+fn offers(request: &PurchaseRequest, judged_by: &JudgedBy, rows: &Rows) -> Result<Vec<Option<OfferTerms>>, Broken> {
     let (wanted, versions) = (request.lines.len(), judged_by.offers.len());
     if wanted != versions {
         return Err(Broken::Rule(format!("{wanted} lines are judged by {versions} offers")));
     }
     let versions = judged_by.offers.iter();
     let offer = |(line, version): (&LineRequest, &u64)| {
-        Ok(rows.get::<OfferRow>(&(line.sku.clone(), *version))?.map(|offer| offer.terms))
+        Ok(rows
+            .get::<OfferRow>(&(line.sku.clone(), *version))?
+            .map(|offer| offer.terms))
     };
     request.lines.iter().zip(versions).map(offer).collect()
 }
@@ -304,9 +339,16 @@ fn set_offer(asked: &OfferAsked, rows: &mut Rows) -> Result<OfferRow, Broken> {
     {
         return Ok(offer);
     }
-    let offer = OfferRow { sku: sku.clone(), version: version + 1, terms: asked.terms.clone() };
+    let offer = OfferRow {
+        sku: sku.clone(),
+        version: version + 1,
+        terms: asked.terms.clone(),
+    };
     rows.insert(&offer)?;
-    rows.put(&OfferHeadRow { sku, version: offer.version })?;
+    rows.put(&OfferHeadRow {
+        sku,
+        version: offer.version,
+    })?;
     Ok(offer)
 }
 

@@ -3,28 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use stage::RequestId;
+use stage::{Reading, RequestId, Violation};
 
 use crate::accept::PurchaseRow;
 use crate::settle::OutcomeRow;
-
-/// Something that must hold and does not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Where.
-    pub place: String,
-    /// What is wrong.
-    pub what: String,
-}
-
-/// Whether all that was said has been read by those it was said for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// All of it.
-    Done,
-    /// Something is still to come.
-    UnderWay,
-}
 
 /// Brings purchases and outcomes together: first all purchases, then all outcomes.
 #[derive(Debug, Default)]
@@ -45,7 +27,10 @@ impl Outcomes {
     pub fn outcome(&mut self, row: &OutcomeRow) {
         if !self.in_flight.remove(&row.purchase) {
             let what = format!("is {}, and no confirmed purchase waits for it", row.status);
-            self.violations.push(Violation { place: format!("outcome {}", row.purchase), what });
+            self.violations.push(Violation {
+                place: format!("outcome {}", row.purchase),
+                what,
+            });
         }
     }
 
@@ -58,8 +43,12 @@ impl Outcomes {
     pub fn close(mut self, reading: Reading) -> Vec<Violation> {
         if reading == Reading::Done {
             let what = "is confirmed and has no outcome, and nothing is on its way";
-            let open = std::mem::take(&mut self.in_flight).into_iter();
-            self.violations.extend(open.map(|purchase| Violation { place: format!("purchase {purchase}"), what: what.to_owned() }));
+            let open = |purchase| Violation {
+                place: format!("purchase {purchase}"),
+                what: what.to_owned(),
+            };
+            self.violations
+                .extend(std::mem::take(&mut self.in_flight).into_iter().map(open));
         }
         self.violations
     }
@@ -96,9 +85,18 @@ mod tests {
         all.purchase(&purchase("refused", Some(ReasonCode::StaleRate)));
         for id in outcomes {
             let purchase = RequestId((*id).into());
-            all.outcome(&OutcomeRow { purchase, status: Status::Settled, partition: 0, batch: 1 });
+            all.outcome(&OutcomeRow {
+                purchase,
+                status: Status::Settled,
+                partition: 0,
+                batch: 1,
+            });
         }
-        let places: Vec<_> = all.close(reading).into_iter().map(|violation| violation.place).collect();
+        let places: Vec<_> = all
+            .close(reading)
+            .into_iter()
+            .map(|violation| violation.place)
+            .collect();
         assert_eq!(places, expected);
     }
 

@@ -4,6 +4,7 @@
 pub mod accept;
 pub mod copy_rates;
 mod http;
+pub mod invariants;
 mod service;
 pub mod settle;
 mod shown;

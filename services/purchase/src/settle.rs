@@ -1,9 +1,7 @@
 //! `settle`: what finally became of each purchase. Exactly one outcome each, appended, never changed.
 
 use contracts::{Fact, OUTCOMES, Status};
-use stage::{
-    Broken, Event, Integer, Keys, Outputs, RequestId, Row as _, Rows, Spread, Stage, Stream, Table, Text,
-};
+use stage::{Broken, Event, Integer, Keys, Outputs, RequestId, Row as _, Rows, Spread, Stage, Stream, Table, Text};
 
 stage::row! {
     /// The outcome of a purchase that was charged.

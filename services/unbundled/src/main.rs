@@ -1,5 +1,6 @@
 //! `unbundled`: all services in one process, and the operator's commands.
 
+mod audit;
 mod data;
 mod replay;
 mod run;
@@ -20,6 +21,8 @@ struct Arguments {
 enum Command {
     /// Run all services in this process, on one data folder.
     Run(run::RunArguments),
+    /// Derive everything in a data folder again and compare it with what is stored.
+    Audit(audit::AuditArguments),
     /// Send real data through the HTTP API of a running system.
     #[command(subcommand)]
     Replay(replay::Replay),
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let system = actix_web::rt::System::new();
     let result = match arguments.command {
         Command::Run(arguments) => system.block_on(run::run(arguments)),
+        Command::Audit(arguments) => Ok(system.block_on(audit::audit(arguments))),
         Command::Replay(replay) => system.block_on(replay::run(replay)),
     };
     result.unwrap_or_else(|error| failed(error.as_ref()))

@@ -65,13 +65,13 @@ pub enum Replay {
 pub struct Retail {
     /// The clean form as CSV, plain or compressed with Zstandard
     file: PathBuf,
-    /// Where exchange-rate listens; purchase and ledger follow it [default for each: 127.0.0.1]
+    /// The port of exchange-rate on this machine; purchase and ledger have the next two
     #[arg(long, value_name = "PORT", default_value_t = 8081, value_parser = clap::value_parser!(u16).range(1..=65_533))]
     base_port: u16,
-    /// Base URL of purchase, instead of the port after the base port
+    /// Base URL of purchase, if it is elsewhere
     #[arg(long, value_name = "URL", value_parser = base_url)]
     purchase: Option<String>,
-    /// Base URL of ledger, instead of the second port after the base port
+    /// Base URL of ledger, if it is elsewhere
     #[arg(long, value_name = "URL", value_parser = base_url)]
     ledger: Option<String>,
     /// The currency all pay in, instead of that of their country
@@ -129,7 +129,8 @@ async fn replayed(retail: &Retail) -> anyhow::Result<Summary> {
         "{} invoices with {} lines to send",
         survey.invoices.sent, survey.lines.sent
     );
-    let offers_set = offers::set(&purchase, &survey.offers).await?;
+    let offers_set = offers::set(&purchase, &survey.offers).await;
+    let offers_set = offers_set.context("stopped while setting offers, before any purchase; run it again to go on")?;
     took.offers = clock.lap();
     eprintln!("{} offers are set; sending", survey.offers.len());
     let batches = batches(&retail.file, Arc::clone(&survey), retail.pay_in);
@@ -139,8 +140,9 @@ async fn replayed(retail: &Retail) -> anyhow::Result<Summary> {
     settling::outcomes(&purchase, &mut taken).await?;
     took.settling = clock.lap();
     eprintln!("all have their outcome; comparing with the ledger");
-    let books = settling::quiet_books(&ledger).await?;
-    let postings = books::postings(&ledger, &taken).await?;
+    let stopped = "all is settled, but the ledger could not be read to its end; run it again to compare";
+    let books = settling::quiet_books(&ledger).await.context(stopped)?;
+    let postings = books::postings(&ledger, &taken).await.context(stopped)?;
     let differences = comparing::differences(&taken, &postings, &books);
     took.checking = clock.lap();
 

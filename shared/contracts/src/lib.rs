@@ -11,15 +11,14 @@ mod streams;
 mod words;
 
 pub use facts::{
-    Fact, HistoryImported, Leg, LegsSaid, LineSold, PaymentPosted, PurchaseConfirmed, PurchaseRejected,
-    RatesPublished,
+    Fact, HistoryImported, Leg, LegsSaid, LineSold, PaymentPosted, PurchaseConfirmed, PurchaseRejected, RatesPublished,
 };
 pub use ledger::{Account, Entries, Entry, Side, TrialBalance, TrialLine};
 pub use names::{AccountId, CustomerId, InvalidName, PurchaseId, Sku, request_id};
 pub use offers::{Constraint, Offer, OfferTerms};
 pub use purchases::{
-    BatchAnswer, LineRequest, Milestone, NumberedPurchaseRequest, Purchase, PurchaseRequest, Reason,
-    ReasonCode, ShownRate, Status,
+    BatchAnswer, LineRequest, Milestone, NumberedPurchaseRequest, Purchase, PurchaseRequest, Reason, ReasonCode,
+    ShownRate, Status,
 };
 pub use rates::{Imported, Quote, RatePut, RateRow, RatesByPair};
 pub use streams::{CREDITS, OUTCOMES, PURCHASES, RATES, RATES_KEY};

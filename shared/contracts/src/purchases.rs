@@ -37,7 +37,11 @@ pub struct PurchaseRequest {
     #[serde(deserialize_with = "some_lines")]
     pub lines: Vec<LineRequest>,
     /// When it happened; none: when it comes in.
-    #[serde(default, deserialize_with = "in_microseconds", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "in_microseconds",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub occurred_at: Option<DateTime<Utc>>,
 }
 
@@ -56,15 +60,33 @@ pub struct NumberedPurchaseRequest {
     #[serde(deserialize_with = "some_lines")]
     pub lines: Vec<LineRequest>,
     /// When it happened; none: when it comes in.
-    #[serde(default, deserialize_with = "in_microseconds", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "in_microseconds",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub occurred_at: Option<DateTime<Utc>>,
 }
 
 impl NumberedPurchaseRequest {
     /// The id, and the request as it would come alone.
     pub fn split(self) -> (RequestId, PurchaseRequest) {
-        let Self { request_id, customer, pay_in, lines, occurred_at } = self;
-        (request_id, PurchaseRequest { customer, pay_in, lines, occurred_at })
+        let Self {
+            request_id,
+            customer,
+            pay_in,
+            lines,
+            occurred_at,
+        } = self;
+        (
+            request_id,
+            PurchaseRequest {
+                customer,
+                pay_in,
+                lines,
+                occurred_at,
+            },
+        )
     }
 }
 
@@ -73,11 +95,16 @@ fn some_lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequ
     if (1..=LINES_MAX).contains(&lines.len()) {
         return Ok(lines);
     }
-    Err(serde::de::Error::custom(format!("{} lines; a purchase has 1 to {LINES_MAX}", lines.len())))
+    Err(serde::de::Error::custom(format!(
+        "{} lines; a purchase has 1 to {LINES_MAX}",
+        lines.len()
+    )))
 }
 
 fn in_microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
     moment(&text).map(Some)
 }
 
@@ -86,7 +113,8 @@ pub(crate) fn moment<E: serde::de::Error>(text: &str) -> Result<DateTime<Utc>, E
     let time = DateTime::parse_from_rfc3339(text)
         .map_err(|error| E::custom(format!("no time in the form of RFC 3339: {error}")))?;
     // In UTC it may have left the years that RFC 3339 can write, and could not be read back.
-    let time = DateTime::from_timestamp_micros(time.timestamp_micros()).filter(|time| (0..=9999).contains(&time.year()));
+    let time =
+        DateTime::from_timestamp_micros(time.timestamp_micros()).filter(|time| (0..=9999).contains(&time.year()));
     time.ok_or_else(|| E::custom("not in the years 0000 to 9999 of UTC"))
 }
 
@@ -164,7 +192,13 @@ impl ShownRate {
     pub fn of(conversion: &Conversion) -> Option<Self> {
         let (base, quote) = conversion.pair()?;
         let (valid_from, source) = (conversion.valid_from()?, conversion.source()?.clone());
-        Some(Self { base, quote, rate: conversion.shown_rate(), valid_from, source })
+        Some(Self {
+            base,
+            quote,
+            rate: conversion.shown_rate(),
+            valid_from,
+            source,
+        })
     }
 }
 
@@ -217,9 +251,9 @@ pub struct BatchAnswer<P> {
     /// What the request alone would have been answered.
     pub http_status: u16,
     /// The purchase.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub purchase: Option<P>,
     /// The problem, as RFC 9457 has it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Box<RawValue>>,
 }

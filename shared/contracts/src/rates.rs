@@ -43,15 +43,36 @@ impl RateRow {
 
 impl From<&RatesPublished> for RateRow {
     fn from(fact: &RatesPublished) -> Self {
-        let RatesPublished { version, valid_from, source, rates } = fact.clone();
-        Self { version: version.0, valid_from, source, rates, complete: false }
+        let RatesPublished {
+            version,
+            valid_from,
+            source,
+            rates,
+        } = fact.clone();
+        Self {
+            version: version.0,
+            valid_from,
+            source,
+            rates,
+            complete: false,
+        }
     }
 }
 
 impl From<&HistoryImported> for RateRow {
     fn from(fact: &HistoryImported) -> Self {
-        let HistoryImported { version, source, imported_at } = fact.clone();
-        Self { version: version.0, valid_from: imported_at, source, rates: BTreeMap::new(), complete: true }
+        let HistoryImported {
+            version,
+            source,
+            imported_at,
+        } = fact.clone();
+        Self {
+            version: version.0,
+            valid_from: imported_at,
+            source,
+            rates: BTreeMap::new(),
+            complete: true,
+        }
     }
 }
 

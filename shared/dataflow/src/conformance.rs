@@ -20,7 +20,7 @@ use crate::{Feed, Meta, Store, StoreError};
 pub use at_rest::{changed_frame, changed_record, deleted_frame, deleted_record};
 pub use batches::{conflict, duplicate, fence, fork, gap, refused, resume};
 pub use doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_after, lost_before};
-pub use reading::{journal_limits, load_many, scan_order, scan_pages};
+pub use reading::{follow, journal_limits, load_many, scan_order, scan_pages};
 pub use streams::{lost_stream, lost_tail, published_twice, stream_with_a_hole};
 
 /// Why a check could not be done; what is wrong, it asserts.
@@ -31,11 +31,7 @@ pub type Outcome = Result<(), Failure>;
 /// A place for stores, empty at first.
 pub trait Substrate {
     /// Opens the store of a service: made at the first time, the same one each time after.
-    fn open(
-        &self,
-        meta: Meta,
-        tables: &'static [&'static Table],
-    ) -> impl Future<Output = Result<Store, StoreError>>;
+    fn open(&self, meta: Meta, tables: &'static [&'static Table]) -> impl Future<Output = Result<Store, StoreError>>;
 
     /// Changes the store of a service behind its back.
     fn damage(&self, service: &'static str, damage: Damage) -> impl Future<Output = Outcome>;
@@ -91,7 +87,7 @@ macro_rules! conformance {
             $substrate;
             duplicate, gap, fork, resume, fence, refused, conflict,
             lost_before, lost_after, claim_lost_before, claim_lost_after, claimed_meanwhile,
-            scan_order, scan_pages, load_many, journal_limits,
+            scan_order, scan_pages, load_many, journal_limits, follow,
             changed_record, deleted_record, changed_frame, deleted_frame
         );
     };
@@ -114,6 +110,10 @@ macro_rules! conformance_of_streams {
 /// A service's store that a check begins with.
 async fn open(substrate: &impl Substrate, service: &'static str) -> Result<Store, Failure> {
     let meta = fixture::meta(service).ok_or("a count of partitions")?;
-    let tables = if service == "front" { fixture::FRONT } else { fixture::BACK };
+    let tables = if service == "front" {
+        fixture::FRONT
+    } else {
+        fixture::BACK
+    };
     Ok(substrate.open(meta, tables).await?)
 }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stage::Change;
-
-use crate::{Bells, Committed, Metrics, Stop};
+use crate::{Bells, Committed, Metrics, OnRows, Stop};
 
 /// The first wait after a failure; it doubles from there.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -20,7 +18,7 @@ pub struct Hooks {
     /// What it counts.
     pub metrics: Metrics,
     /// Sees every row that has become durable.
-    pub on_rows: Arc<dyn Fn(&[Change]) + Send + Sync>,
+    pub on_rows: OnRows,
     /// Hears that it stopped for good, and why.
     pub on_stop: Arc<dyn Fn(String) + Send + Sync>,
 }
@@ -37,7 +35,11 @@ impl Hooks {
         self.metrics.retry();
         let wait = backoff.next();
         let error = stop as &dyn std::error::Error;
-        tracing::warn!(error, wait_ms = wait.as_millis(), "a batch was not committed and is tried again");
+        tracing::warn!(
+            error,
+            wait_ms = wait.as_millis(),
+            "a batch was not committed and is tried again"
+        );
         wait
     }
 

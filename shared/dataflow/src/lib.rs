@@ -30,8 +30,6 @@ pub use metrics::Metrics;
 pub use node::{Carrier, Node, OnRows, OnStop};
 pub use owner::{Committed, Owner, Prepared, Stop};
 pub use reader::Reader;
-pub use store::{
-    Commit, CommitError, CommitFault, Faults, Found, Inventory, Memory, Meta, Sqlite, Store, StoreError,
-};
+pub use store::{Commit, CommitError, CommitFault, Faults, Found, Inventory, Memory, Meta, Sqlite, Store, StoreError};
 pub use waiters::Waiters;
 pub use way_in::{Ask, Drain, Refused, WayIn};

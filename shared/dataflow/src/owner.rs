@@ -40,13 +40,24 @@ pub struct Prepared<A> {
 
 impl<A> Prepared<A> {
     fn told(self) -> Committed<A> {
-        let (changes, frames) = self.commit.map(|commit| (commit.changes, commit.frames)).unwrap_or_default();
-        Committed { frames, changes, answers: self.answers, facts: self.facts }
+        let (changes, frames) = self
+            .commit
+            .map(|commit| (commit.changes, commit.frames))
+            .unwrap_or_default();
+        Committed {
+            frames,
+            changes,
+            answers: self.answers,
+            facts: self.facts,
+        }
     }
 
     /// The frames that will leave once it is committed.
     pub fn frames(&self) -> &[Frame] {
-        self.commit.as_ref().map(|commit| commit.frames.as_slice()).unwrap_or_default()
+        self.commit
+            .as_ref()
+            .map(|commit| commit.frames.as_slice())
+            .unwrap_or_default()
     }
 }
 
@@ -134,9 +145,7 @@ impl<S: Stage> Owner<S> {
 
     /// The streams it reads, with all who may say something there.
     pub fn reads(id: &Producer, partitions: PartitionCount) -> Vec<(Target, Vec<Producer>)> {
-        let read = |stream: &&'static stage::Stream| {
-            (stream.target(id.partition), stream.known_producers(partitions))
-        };
+        let read = |stream: &&'static stage::Stream| (stream.target(id.partition), stream.known_producers(partitions));
         S::READS.iter().map(read).collect()
     }
 
@@ -184,21 +193,37 @@ impl<S: Stage> Owner<S> {
     pub async fn prepare(&mut self, input: Input<S::Fact>, now: DateTime<Utc>) -> Result<Prepared<S::Answer>, Stop> {
         let learned = follow(&mut self.stage, &self.store, &mut self.learned).await;
         learned.map_err(|error| unloaded(&self.id, error))?;
-        let rows = load(&self.stage, &self.store, &input).await.map_err(|error| unloaded(&self.id, error))?;
+        let rows = load(&self.stage, &self.store, &input)
+            .await
+            .map_err(|error| unloaded(&self.id, error))?;
         let facts = input.events().count();
         let number = self.last.number.next();
-        let place = Place { owner: &self.id, number, partitions: self.partitions, before: &self.checkpoint };
+        let place = Place {
+            owner: &self.id,
+            number,
+            partitions: self.partitions,
+            before: &self.checkpoint,
+        };
         let derived = stage::derive(&self.stage, &place, input, rows, Pinning::Live);
         let mut derived = derived.map_err(|source| self.broken(source))?;
         derived.checkpoint.hints.clone_from(&self.hints);
         let commit = if derived.has_effect {
             let record = Record::following(Some(&self.last), &self.id, &derived.read, &derived.checkpoint, now);
             let record = record.map_err(|error| self.broken(error.into()))?;
-            Some(Commit { record, changes: derived.changes, frames: derived.frames })
+            Some(Commit {
+                record,
+                changes: derived.changes,
+                frames: derived.frames,
+            })
         } else {
             None
         };
-        Ok(Prepared { commit, checkpoint: derived.checkpoint, answers: derived.answers, facts })
+        Ok(Prepared {
+            commit,
+            checkpoint: derived.checkpoint,
+            answers: derived.answers,
+            facts,
+        })
     }
 
     /// Makes a batch durable. Only then may anything of it be told.
@@ -206,7 +231,9 @@ impl<S: Stage> Owner<S> {
     /// # Errors
     /// [`Stop`] says what is known about it. After [`Stop::Doubtful`] only [`Owner::resolve`] helps.
     pub async fn commit(&mut self, prepared: Prepared<S::Answer>) -> Result<Committed<S::Answer>, Stop> {
-        let Some(commit) = &prepared.commit else { return Ok(prepared.told()) };
+        let Some(commit) = &prepared.commit else {
+            return Ok(prepared.told());
+        };
         match self.store.commit(commit).await {
             Ok(()) => {
                 self.last = commit.record.clone();
@@ -229,7 +256,9 @@ impl<S: Stage> Owner<S> {
     /// # Errors
     /// [`Stop::Fenced`] when another owner has claimed meanwhile; a passing one when it is still unknown.
     pub async fn resolve(&mut self, now: DateTime<Utc>) -> Result<Option<Committed<S::Answer>>, Stop> {
-        let Some(doubtful) = &self.doubtful else { return Ok(None) };
+        let Some(doubtful) = &self.doubtful else {
+            return Ok(None);
+        };
         let claimed = claim(&self.id, &self.store, Some(&self.last), &mut self.doubtful_claim, now).await;
         // Kept before anything else can fail: the next try must know this claim as its own.
         (self.last, self.checkpoint) = claimed?;
@@ -274,15 +303,23 @@ impl<S: Stage> Owner<S> {
     }
 
     fn broken(&self, source: Broken) -> Stop {
-        Stop::Broken { owner: self.id.clone(), source }
+        Stop::Broken {
+            owner: self.id.clone(),
+            source,
+        }
     }
 
     fn stop_at(&self, frame: &Frame, why: &'static str) -> Stop {
         let (producer, target, seq) = (frame.producer.clone(), frame.target.clone(), frame.seq);
-        Stop::Frame { owner: self.id.clone(), producer, target, seq, why }
+        Stop::Frame {
+            owner: self.id.clone(),
+            producer,
+            target,
+            seq,
+            why,
+        }
     }
 }
 
 /// A frame to apply, with its facts.
 pub(crate) type Admitted<S> = (Frame, Vec<Event<<S as Stage>::Fact>>);
-

@@ -37,7 +37,11 @@ impl Waiters {
         }
         let (wake, woken) = oneshot::channel();
         waiting.entry(key.to_owned()).or_default().push(wake);
-        Some(Waiter { key: key.to_owned(), list: self.clone(), woken })
+        Some(Waiter {
+            key: key.to_owned(),
+            list: self.clone(),
+            woken,
+        })
     }
 
     /// Wakes all who wait for the key.

@@ -62,9 +62,7 @@ impl Traceparent {
         let span = Digest::default().part(id.0.as_bytes()).finish().short::<8>();
         let mut parts = self.0.splitn(4, '-');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(version), Some(trace), Some(_), Some(flags)) => {
-                Self(format!("{version}-{trace}-{span}-{flags}"))
-            }
+            (Some(version), Some(trace), Some(_), Some(flags)) => Self(format!("{version}-{trace}-{span}-{flags}")),
             _ => self.clone(),
         }
     }

@@ -10,7 +10,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Cause, Digest, Event, EventId, Hash, Key, Payload, Producer, RequestId, Seq, Target, Traceparent, UnknownPayload};
+use crate::{
+    Cause, Digest, Event, EventId, Hash, Key, Payload, Producer, RequestId, Seq, Target, Traceparent, UnknownPayload,
+};
 
 /// No frame has more facts: a reader commits a frame whole, and its rows are in memory meanwhile.
 /// Part of the format: another value would cut the same facts into other frames.
@@ -42,7 +44,15 @@ impl Frame {
     /// The frame with its hash.
     pub fn seal(producer: Producer, target: Target, seq: Seq, previous: Hash, facts: usize, body: String) -> Self {
         let hash = Self::chain(&producer, &target, seq, previous, &body);
-        Self { producer, target, seq, previous, hash, facts, body }
+        Self {
+            producer,
+            target,
+            seq,
+            previous,
+            hash,
+            facts,
+            body,
+        }
     }
 
     /// Whether the hash fits what the frame says and holds.
@@ -129,7 +139,10 @@ pub(crate) fn write_parts<F: Payload>(
 /// # Errors
 /// When a fact has no JSON form.
 pub fn write_events<F: Payload>(events: &[Event<F>], source: &Producer) -> serde_json::Result<String> {
-    let events = events.iter().map(|event| write_event(event, source)).collect::<Result<Vec<_>, _>>()?;
+    let events = events
+        .iter()
+        .map(|event| write_event(event, source))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(batch_of(&events))
 }
 
@@ -148,8 +161,10 @@ pub fn read_events<F: Payload>(body: &str) -> Result<Vec<Event<F>>, Unreadable> 
 }
 
 fn read_event<F: Payload>(envelope: Envelope<'_, &RawValue>) -> Result<Event<F>, Unreadable> {
-    let fact = F::from_data(&envelope.kind, envelope.data)
-        .map_err(|source| Unreadable::Fact { id: envelope.id.clone().into_owned(), source })?;
+    let fact = F::from_data(&envelope.kind, envelope.data).map_err(|source| Unreadable::Fact {
+        id: envelope.id.clone().into_owned(),
+        source,
+    })?;
     Ok(Event {
         id: EventId(envelope.id.into_owned()),
         cause: Cause {
@@ -198,12 +213,17 @@ mod tests {
         let events = vec![event("one"), event("two \"quoted\" £")];
         let body = write_events(&events, &producer()).unwrap();
         assert_eq!(read_events::<Note>(&body).unwrap(), events);
-        assert_eq!(write_events(&read_events::<Note>(&body).unwrap(), &producer()).unwrap(), body);
+        assert_eq!(
+            write_events(&read_events::<Note>(&body).unwrap(), &producer()).unwrap(),
+            body
+        );
     }
 
     #[test]
     fn an_unknown_fact_is_named() {
-        let body = write_events(&[event("one")], &producer()).unwrap().replace("\"Noted\"", "\"Sung\"");
+        let body = write_events(&[event("one")], &producer())
+            .unwrap()
+            .replace("\"Noted\"", "\"Sung\"");
         let error = read_events::<Note>(&body).unwrap_err();
         assert!(matches!(error, Unreadable::Fact { source: UnknownPayload::Type(kind), .. } if kind == "Sung"));
         assert!(matches!(read_events::<Note>("[{]"), Err(Unreadable::Batch(_))));

@@ -25,7 +25,7 @@ impl Hash {
     }
 }
 
-/// Collects parts into one [`Hash`]. Every part is preceded by its length, so that no two lists
+/// Collects parts into one [`struct@Hash`]. Every part is preceded by its length, so that no two lists
 /// of parts run together into the same bytes.
 #[derive(Default)]
 pub struct Digest(sha2::Sha256);
@@ -46,12 +46,14 @@ impl Digest {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
-        }
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+            }
+            text
+        })
 }
 
 impl fmt::Display for Hash {

@@ -13,6 +13,7 @@ mod event;
 mod frame;
 mod hash;
 mod inbox;
+mod invariant;
 mod name;
 mod outbox;
 mod record;
@@ -25,14 +26,11 @@ pub mod testing;
 
 pub use batch::{Derived, Input, Pinning, Place, derive};
 pub use event::{Cause, Event, EventId, Key, Payload, RequestId, Traceparent, UnknownPayload};
-pub use frame::{
-    FRAME_BYTES_MAX, FRAME_FACTS_MAX, Frame, Unreadable, read_events, write_events,
-};
+pub use frame::{FRAME_BYTES_MAX, FRAME_FACTS_MAX, Frame, Unreadable, read_events, write_events};
 pub use hash::{Digest, Hash};
 pub use inbox::{Admission, Position, Positions, admit};
-pub use name::{
-    BatchNumber, Epoch, Partition, PartitionCount, Producer, Seq, Spread, Stream, Target, partition_of,
-};
+pub use invariant::{Reading, Violation};
+pub use name::{BatchNumber, Epoch, Partition, PartitionCount, Producer, Seq, Spread, Stream, Target, partition_of};
 pub use outbox::{Mark, Outbox, PUBLISH_WINDOW, REPUBLISH_ON_ATTACH};
 pub use record::{Checkpoint, Head, Hint, Read, Record, Run};
 pub use row::{BadCell, Cell, Codec, Column, Decimal, Flag, Integer, Json, Kind, Nullable, Row, Table, Text, Time};

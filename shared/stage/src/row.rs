@@ -341,7 +341,12 @@ mod tests {
     }
 
     fn shelf() -> Shelf {
-        Shelf { place: "cellar".into(), level: 2, books: vec!["DDIA".into()], since: None }
+        Shelf {
+            place: "cellar".into(),
+            level: 2,
+            books: vec!["DDIA".into()],
+            since: None,
+        }
     }
 
     #[test]

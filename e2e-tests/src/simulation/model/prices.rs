@@ -39,7 +39,9 @@ pub fn price(
     let into = request["pay_in"].as_str()?;
     let mut sold = Vec::new();
     for (line, offer) in lines.iter().zip(offers) {
-        let Some(offer) = offer else { return Some(Err("unknown_offer")) };
+        let Some(offer) = offer else {
+            return Some(Err("unknown_offer"));
+        };
         let own = line.get("unit_price");
         let closed = !offer["open_price"].as_bool()?;
         if own.is_some_and(|own| closed || own["currency"] != offer["price"]["currency"]) {
@@ -58,8 +60,13 @@ pub fn price(
             return Some(Err("amount_too_large"));
         }
     }
-    let Some(way) = rates.way(from, into, at, pinned) else { return Some(Err("no_rate")) };
-    if way.valid_from().is_some_and(|from| (at.date_naive() - from.date_naive()).num_days() > STALE_AFTER_DAYS) {
+    let Some(way) = rates.way(from, into, at, pinned) else {
+        return Some(Err("no_rate"));
+    };
+    if way
+        .valid_from()
+        .is_some_and(|from| (at.date_naive() - from.date_naive()).num_days() > STALE_AFTER_DAYS)
+    {
         return Some(Err("stale_rate"));
     }
     let total = half_even(millionths, 10_i128.pow(6 - minor_units(from)));
@@ -68,7 +75,13 @@ pub fn price(
         return Some(Err("amount_too_large"));
     }
     let open_price = lines.iter().any(|line| line.get("unit_price").is_some());
-    Some(Ok(Priced { total, currency: from.to_owned(), charged, way, open_price }))
+    Some(Ok(Priced {
+        total,
+        currency: from.to_owned(),
+        charged,
+        way,
+        open_price,
+    }))
 }
 
 fn convert(millionths: i128, way: &Way, into: &str) -> Option<i128> {

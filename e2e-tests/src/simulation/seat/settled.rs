@@ -7,7 +7,7 @@ use super::super::coverage::Hit;
 use super::super::scene::{Scene, now};
 use super::super::violation::{Checked, ensure, stopped};
 use super::batch::{is_fenced, shown};
-use super::{Asked, Held, Seat, Turn};
+use super::{Asked, Chair as _, Held, Seat, Turn};
 
 impl<S: Stage> Seat<S> {
     /// What an owner believes after a commit is what is stored, and counts up.
@@ -21,16 +21,32 @@ impl<S: Stage> Seat<S> {
         let id = &self.id;
         if held.feed.is_none() {
             let answers = committed.answers.len();
-            ensure!(answers == asked, Counted, "{id} took {asked} requests and gave {answers} answers");
+            ensure!(
+                answers == asked,
+                Counted,
+                "{id} took {asked} requests and gave {answers} answers"
+            );
             return Ok(());
         }
         let Some(newest) = self.newest()? else { return Ok(()) };
         let stored = newest.parse_checkpoint().map_err(|error| stopped(&error))?;
-        ensure!(stored == *held.owner.checkpoint(), Positions, "{id} believes to be elsewhere than it committed");
+        ensure!(
+            stored == *held.owner.checkpoint(),
+            Positions,
+            "{id} believes to be elsewhere than it committed"
+        );
         let read = newest.parse_read().map_err(|error| stopped(&error))?;
-        let runs = if let Read::Frames(runs) = read { runs } else { Vec::new() };
+        let runs = if let Read::Frames(runs) = read {
+            runs
+        } else {
+            Vec::new()
+        };
         let recorded: u64 = runs.iter().map(|run| run.frames).sum();
-        ensure!(recorded == frames, Counted, "{id} admitted {frames} frames and recorded {recorded}");
+        ensure!(
+            recorded == frames,
+            Counted,
+            "{id} admitted {frames} frames and recorded {recorded}"
+        );
         Ok(())
     }
 
@@ -49,7 +65,8 @@ impl<S: Stage> Seat<S> {
     }
 
     pub(super) fn answer(&mut self, committed: Committed<S::Answer>, asked: Asked<S::Fact>) {
-        self.pending.retain(|(ticket, _)| asked.iter().all(|(answered, _)| answered != ticket));
+        self.pending
+            .retain(|(ticket, _)| asked.iter().all(|(answered, _)| answered != ticket));
         let requests = asked.into_iter().map(|(_, request)| request);
         self.answered.extend(requests.zip(committed.answers));
     }
@@ -62,7 +79,11 @@ impl<S: Stage> Seat<S> {
         asked: Asked<S::Fact>,
         scene: &mut Scene<'_>,
     ) -> Checked<Turn> {
-        scene.say(&format!("{} cannot commit: {}", self.id, super::super::violation::stopped(stop).what));
+        scene.say(&format!(
+            "{} cannot commit: {}",
+            self.id,
+            super::super::violation::stopped(stop).what
+        ));
         match stop {
             Stop::Unavailable { .. } => {
                 scene.hit(Hit::CommitRefused);
@@ -84,7 +105,6 @@ impl<S: Stage> Seat<S> {
             }
             Stop::Fenced(_) => {
                 ensure!(self.epoch()? != held.epoch, Fence, "{} was fenced by nobody", self.id);
-                scene.hit(Hit::FencedByLateClaim);
                 Ok(Turn::Died)
             }
             Stop::Broken { .. } | Stop::Frame { .. } => Err(stopped(stop)),
@@ -93,12 +113,29 @@ impl<S: Stage> Seat<S> {
 
     /// It wants to know what became of its commit: claims, and reads back.
     pub(super) fn resolve(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked<Turn> {
+        if scene.random.chance(scene.weather.owners) {
+            self.held = Some(held);
+            let died = scene.random.chance(500) && self.crash(scene);
+            return Ok(if died || !self.freeze(scene) {
+                Turn::Died
+            } else {
+                Turn::Worked
+            });
+        }
         held.faults.push(scene.commit_fault());
         let resolved = now(held.owner.resolve(scene.now));
         match resolved {
             Ok(found) => {
-                scene.hit(if found.is_some() { Hit::ResolvedWritten } else { Hit::ResolvedLost });
-                scene.say(&format!("{} was in doubt; its commit {}", self.id, if found.is_some() { "is there" } else { "got lost" }));
+                scene.hit(if found.is_some() {
+                    Hit::ResolvedWritten
+                } else {
+                    Hit::ResolvedLost
+                });
+                scene.say(&format!(
+                    "{} was in doubt; its commit {}",
+                    self.id,
+                    if found.is_some() { "is there" } else { "got lost" }
+                ));
                 self.after_doubt(&mut held)?;
                 let asked = std::mem::take(&mut held.in_doubt);
                 match found {
@@ -109,12 +146,12 @@ impl<S: Stage> Seat<S> {
             }
             Err(stop) if is_fenced(&stop) => {
                 ensure!(self.epoch()? != held.epoch, Fence, "{} was fenced by nobody", self.id);
-                scene.hit(Hit::ResolveFenced);
                 scene.say(&format!("{} was in doubt, and has another owner", self.id));
                 Ok(Turn::Died)
             }
             Err(stop) if stop.is_passing() => {
                 self.late.push(held.store.clone());
+                scene.hit(Hit::StillInDoubt);
                 scene.say(&format!("{} is still in doubt", self.id));
                 self.held = Some(held);
                 Ok(Turn::Worked)
@@ -126,7 +163,12 @@ impl<S: Stage> Seat<S> {
     /// It has claimed once more, and reads from the checkpoint again.
     pub(super) fn after_doubt(&self, held: &mut Held<S>) -> Checked {
         let epoch = self.epoch()?;
-        ensure!(epoch > held.epoch, Fence, "{} resolved a doubt without claiming", self.id);
+        ensure!(
+            epoch > held.epoch,
+            Fence,
+            "{} resolved a doubt without claiming",
+            self.id
+        );
         held.epoch = epoch;
         held.cut = true;
         Ok(())

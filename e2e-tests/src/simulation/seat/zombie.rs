@@ -10,7 +10,10 @@ use super::batch::{is_fenced, shown};
 use super::{Asked, Held, Open, Seat};
 
 /// What a woken owner tried, and who waits for it.
-type Tried<S> = (Result<Option<Committed<<S as Stage>::Answer>>, Stop>, Asked<<S as Stage>::Fact>);
+type Tried<S> = (
+    Result<Option<Committed<<S as Stage>::Answer>>, Stop>,
+    Asked<<S as Stage>::Fact>,
+);
 
 impl<S: Stage> Seat<S> {
     pub(super) fn wake_one(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
@@ -26,7 +29,7 @@ impl<S: Stage> Seat<S> {
         let after = self.newest()?;
         let unchanged = after == before;
         match tried {
-            Ok(_) if superseded && !unchanged => {
+            Ok(committed) if superseded && !(unchanged && committed.as_ref().is_none_or(is_without_effect)) => {
                 ensure!(false, Fence, "{} committed after another owner had claimed", self.id);
             }
             // A batch without effect, such as a retry, is only read.
@@ -40,13 +43,17 @@ impl<S: Stage> Seat<S> {
                 }
                 if !superseded {
                     scene.hit(Hit::WokeInTime);
-                    self.go_on_or_stay(held);
+                    self.held = Some(held);
                 }
             }
             Err(stop) if is_fenced(&stop) => {
                 ensure!(superseded, Fence, "{} woke and was fenced by nobody", self.id);
                 ensure!(unchanged, Fence, "{} was fenced and wrote something", self.id);
-                scene.hit(if was_in_doubt { Hit::ZombieFencedInDoubt } else { Hit::ZombieFenced });
+                scene.hit(if was_in_doubt {
+                    Hit::ZombieFencedInDoubt
+                } else {
+                    Hit::ZombieFenced
+                });
                 scene.say(&format!("{} wakes and is fenced", self.id));
                 self.stays_fenced(held, scene)?;
             }
@@ -75,17 +82,10 @@ impl<S: Stage> Seat<S> {
             Some(open) => Some(open),
             None => self.prepare(held, scene)?,
         };
-        let Some(Open { prepared, asked, .. }) = open else { return Ok((Ok(None), Vec::new())) };
+        let Some(Open { prepared, asked, .. }) = open else {
+            return Ok((Ok(None), Vec::new()));
+        };
         Ok((now(held.owner.commit(prepared)).map(Some), asked))
-    }
-
-    /// Nobody has taken over: it is the owner still.
-    fn go_on_or_stay(&mut self, held: Held<S>) {
-        if self.held.is_none() {
-            self.held = Some(held);
-        } else {
-            self.zombies.push(held);
-        }
     }
 
     /// Whatever it tries, it never claims again.
@@ -97,7 +97,17 @@ impl<S: Stage> Seat<S> {
             Err(stop) => is_fenced(stop) || stop.is_passing(),
         };
         ensure!(fenced, Fence, "{} was fenced and then stopped otherwise", self.id);
-        ensure!(self.newest()? == before, Fence, "{} was fenced and claimed again", self.id);
+        ensure!(
+            self.newest()? == before,
+            Fence,
+            "{} was fenced and claimed again",
+            self.id
+        );
         Ok(())
     }
+}
+
+/// A batch of requests that changed nothing is answered and not written.
+fn is_without_effect<A>(committed: &Committed<A>) -> bool {
+    committed.changes.is_empty() && committed.frames.is_empty() && !committed.answers.is_empty()
 }

@@ -20,7 +20,10 @@ impl Corner {
     /// A new one.
     pub fn new() -> Self {
         let tag = RandomState::new().build_hasher().finish();
-        Self { tag, moment: at_noon(tag % DAYS) }
+        Self {
+            tag,
+            moment: at_noon(tag % DAYS),
+        }
     }
 
     /// `alice-3f…`.
@@ -36,7 +39,7 @@ impl Corner {
 }
 
 /// Noon, so many days after the first of 2100.
-pub fn at_noon(day: u64) -> DateTime<Utc> {
+fn at_noon(day: u64) -> DateTime<Utc> {
     let first = NaiveDate::from_ymd_opt(2100, 1, 1).unwrap();
     (first + Days::new(day)).and_hms_opt(12, 0, 0).unwrap().and_utc()
 }

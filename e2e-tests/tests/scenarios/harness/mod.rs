@@ -10,8 +10,8 @@ mod system;
 
 pub use answer::Answer;
 pub use checks::{balances_are, books_balance, money, until};
-pub use reading::line;
 pub use client::{Addresses, Client, segment};
-pub use corner::{Corner, Dice, at_noon, timestamp};
-pub use process::{Ended, Process, run_to_end};
+pub use corner::{Corner, Dice, timestamp};
+pub use process::{Ended, Process, run_to_end, run_until_logged};
+pub use reading::line;
 pub use system::{Local, System};

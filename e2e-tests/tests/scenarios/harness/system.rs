@@ -26,7 +26,10 @@ impl System {
             return Self { client, own: None };
         }
         let own = Local::start().await;
-        Self { client: own.client.clone(), own: Some(own) }
+        Self {
+            client: own.client.clone(),
+            own: Some(own),
+        }
     }
 
     /// The checks at the end of every scenario.
@@ -53,15 +56,20 @@ impl Local {
         Self::start_on(tempfile::tempdir().unwrap(), &[]).await
     }
 
-    async fn start_on(folder: TempDir, more: &[&str]) -> Self {
+    /// On the folder `data` in a folder, with more arguments.
+    pub async fn start_on(folder: TempDir, more: &[&str]) -> Self {
         let (data, log) = (folder.path().join("data"), folder.path().join("log"));
         let mut arguments = vec!["--data", data.to_str().unwrap()];
         if !more.contains(&"--base-port") {
             arguments.extend(["--base-port", "0"]);
         }
         arguments.extend(more);
-        let process = Process::start(&arguments, &log).await;
-        Self { client: Client::new(process.addresses.clone()), process: Some(process), folder }
+        let process = Process::start(&arguments, &[], &log).await;
+        Self {
+            client: Client::new(process.addresses.clone()),
+            process: Some(process),
+            folder,
+        }
     }
 
     /// The data folder.
@@ -87,7 +95,12 @@ impl Local {
     /// SIGTERM, which has to end it well.
     pub async fn stop(&mut self) {
         let ended = self.terminate().await;
-        assert_eq!((ended.code, ended.stdout.trim()), (Some(0), "stopped"), "{ended:?} {}", self.log());
+        assert_eq!(
+            (ended.code, ended.stdout.trim()),
+            (Some(0), "stopped"),
+            "{ended:?} {}",
+            self.log()
+        );
     }
 
     /// Starts it again on the same folder, with more arguments.
@@ -112,8 +125,15 @@ impl Local {
         checks::books_are_quiet(&self.client).await;
         self.stop().await;
         let audit = self.audit().await;
-        let (stdout, stderr) = (String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
-        assert_eq!(audit.status.code(), Some(0), "the audit found something: {stdout}{stderr}");
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&audit.stdout),
+            String::from_utf8_lossy(&audit.stderr),
+        );
+        assert_eq!(
+            audit.status.code(),
+            Some(0),
+            "the audit found something: {stdout}{stderr}"
+        );
     }
 }
 

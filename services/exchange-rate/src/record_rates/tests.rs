@@ -214,13 +214,18 @@ fn one_pair_is_set_beside_the_others_of_its_moment() {
         put("2010-12-01 EUR/ISK 290"),
         put("2010-12-01 GBP/EUR 1.18"),
         put("2010-12-03 EUR/GBP 0.846"),
+        import(TWO_DAYS),
     ];
     let new = [
         "3 manual 2010-12-01 EUR/ISK=290",
         "4 manual 2010-12-01 GBP/EUR=1.18",
         "5 manual 2010-12-03 EUR/GBP=0.846",
     ];
-    check(&set, &["3 3 0", "1 1 0", "1 1 0", "1 1 0"], &[PUBLISHED, &new].concat());
+    check(
+        &set,
+        &["3 3 0", "1 1 0", "1 1 0", "1 1 0", "3 0 3"],
+        &[PUBLISHED, &new].concat(),
+    );
 }
 
 #[test]
@@ -323,8 +328,9 @@ proptest! {
         let mut last = BTreeMap::new();
         for Event { fact: Request::RatesAsked(asked), .. } in &requests {
             for Moment { valid_from, rates } in &asked.moments {
-                let pairs = rates.iter().flat_map(|(base, quotes)| quotes.iter().map(move |(q, rate)| (*base, *q, *rate)));
-                last.extend(pairs.map(|(base, quote, rate)| ((*valid_from, base, quote), rate)));
+                for (base, quotes) in rates {
+                    last.extend(quotes.iter().map(|(quote, rate)| ((*valid_from, *base, *quote), *rate)));
+                }
             }
         }
         let mut book = RateBook::default();

@@ -309,8 +309,14 @@ fn content_is_the_same_when_it_means_the_same() {
             }),
         ))
     };
-    let first = r#"{"customer":"1","pay_in":"GBP","lines":[{"sku":"A","quantity":1,"unit_price":{"amount":"1.5","currency":"GBP"}}],"occurred_at":"2010-12-02T01:00:00Z"}"#;
-    let same = r#"{ "lines":[{"unit_price":{"currency":"GBP","amount":"1.50"},"quantity":1,"sku":"A"}], "occurred_at":"2010-12-02T02:00:00.000+01:00", "pay_in":"GBP", "customer":"1" }"#;
+    let first = r#"{
+        "customer":"1","pay_in":"GBP","occurred_at":"2010-12-02T01:00:00Z",
+        "lines":[{"sku":"A","quantity":1,"unit_price":{"amount":"1.5","currency":"GBP"}}]
+    }"#;
+    let same = r#"{
+        "lines": [{ "unit_price": { "currency": "GBP", "amount": "1.50" }, "quantity": 1, "sku": "A" }],
+        "occurred_at": "2010-12-02T02:00:00.000+01:00", "pay_in": "GBP", "customer": "1"
+    }"#;
     let paid = "1.50 GBP = 1.50 GBP";
     check(
         &[offer("A", "1 GBP"), ask(first), ask(same)],
@@ -360,6 +366,18 @@ fn a_purchase_of_the_past_is_priced_by_the_rate_of_its_time() {
         buy("r2", "1 A", "EUR"),
     ];
     check(&steps, &["A v1", "39.75 GBP = 46.88 EUR", "39.75 GBP = 79.50 EUR"]);
+}
+
+#[test]
+fn a_confirmed_purchase_keeps_the_price_of_each_line_and_a_rejected_one_what_was_wanted() {
+    let steps = [
+        offer("A", "1 GBP"),
+        buy_of("r1", "17850", &["6 A", "2 A 0.50 GBP"], "GBP"),
+        buy_of("r2", "17850", &["6 A", "2 B 0.50 GBP"], "GBP"),
+    ];
+    let lines: Vec<_> = run(&steps, &[1]).purchases().into_iter().map(|row| row.lines).collect();
+    let priced = ["6 A 1 GBP", "2 A 0.50 GBP"].map(wanted).to_vec();
+    assert_eq!(lines, [priced, ["6 A", "2 B 0.50 GBP"].map(wanted).to_vec()]);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! `POST /purchases/batch`: many purchases, one commit. One bad line harms no other.
 
+use ::web::{NDJSON, Prefer, Problem};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::{BatchAnswer, NumberedPurchaseRequest, Purchase};
 use serde_json::value::to_raw_value;
 use stage::Event;
-use ::web::{NDJSON, Prefer, Problem};
 
 use super::{PURCHASE_BYTES_MAX, Purchases, asked, purchase_of};
 use crate::accept::{PurchaseRow, Request};
@@ -18,7 +18,7 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// A line that could not be taken, and the id it came under if that could be read.
 struct Refused {
     request_id: Option<String>,
-    problem: Problem,
+    problem: Box<Problem>,
 }
 
 /// Answers each line as the request alone would have been, in the same order.
@@ -62,10 +62,16 @@ fn read(body: &[u8], trace: &::web::Traceparent) -> Result<Vec<Result<Event<Requ
     let line = |(number, line): (usize, &[u8])| {
         if line.len() > PURCHASE_BYTES_MAX {
             let problem = Problem::too_large(PURCHASE_BYTES_MAX, "bytes").at_line(number);
-            return Err(Refused { request_id: None, problem });
+            return Err(Refused {
+                request_id: None,
+                problem: Box::new(problem),
+            });
         }
         let parsed = ::web::parse::<NumberedPurchaseRequest>(line);
-        let parsed = parsed.map_err(|problem| Refused { request_id: id_of(line), problem: problem.at_line(number) })?;
+        let parsed = parsed.map_err(|problem| Refused {
+            request_id: id_of(line),
+            problem: Box::new(problem.at_line(number)),
+        })?;
         let (request_id, request) = parsed.split();
         Ok(asked(request_id, request, trace))
     };
@@ -84,16 +90,29 @@ fn id_of(line: &[u8]) -> Option<String> {
 
 fn row(event: Event<Request>, answer: Option<crate::accept::Answer>) -> Result<PurchaseRow, Refused> {
     let row = answer.map_or_else(|| Err(super::stopped()), purchase_of);
-    row.map_err(|problem| Refused { request_id: Some(event.cause.request_id.0), problem })
+    row.map_err(|problem| Refused {
+        request_id: Some(event.cause.request_id.0),
+        problem: Box::new(problem),
+    })
 }
 
 fn accepted(purchase: Purchase) -> BatchAnswer<Purchase> {
     let http_status = if purchase.status.is_outcome() { 201 } else { 202 };
-    BatchAnswer { request_id: Some(purchase.request_id.0.clone()), http_status, purchase: Some(purchase), problem: None }
+    BatchAnswer {
+        request_id: Some(purchase.request_id.0.clone()),
+        http_status,
+        purchase: Some(purchase),
+        problem: None,
+    }
 }
 
 fn problem(refused: Refused) -> BatchAnswer<Purchase> {
     let Refused { request_id, problem } = refused;
     let http_status = problem.status.as_u16();
-    BatchAnswer { request_id, http_status, purchase: None, problem: to_raw_value(&problem).ok() }
+    BatchAnswer {
+        request_id,
+        http_status,
+        purchase: None,
+        problem: to_raw_value(&problem).ok(),
+    }
 }

@@ -90,7 +90,7 @@ fn compare_legs(request_id: &RequestId, mut missing: Vec<Leg>, found: &[Leg], fi
         match missing.iter().position(|expected| expected == leg) {
             Some(place) => drop(missing.swap_remove(place)),
             None => findings.add(format!(
-                "{request_id}: {} is posted, which is not expected, or not again",
+                "{request_id}: {} is posted, and should not be, or not again",
                 shown(leg)
             )),
         }
@@ -177,14 +177,14 @@ mod tests {
             |_, legs| legs.push(legs[1].clone()),
             &[
                 "the ledger's MerchantCredits in GBP: 168.06 where 84.03 is expected",
-                "retail-1: Credit of 84.03 GBP on merchant is posted, which is not expected, or not again",
+                "retail-1: Credit of 84.03 GBP on merchant is posted, and should not be, or not again",
             ],
         );
         check(
             |_, legs| legs[2].amount = Money::parse("99.99", Currency::EUR).unwrap(),
             &[
                 "the ledger's FxCredits in EUR: 99.99 where 100.00 is expected",
-                "retail-1: Credit of 99.99 EUR on fx is posted, which is not expected, or not again",
+                "retail-1: Credit of 99.99 EUR on fx is posted, and should not be, or not again",
                 "retail-1: Credit of 100.00 EUR on fx is not posted",
             ],
         );

@@ -36,8 +36,7 @@ async fn set_one(purchase: &Service, sku: &Sku, price: UnitPrice) -> Result<u64,
         voucher_percent: 0,
         open_price: true,
     };
-    let json = serde_json::to_vec(&terms).map_err(|error| purchase.strange(&path, &error.to_string()))?;
-    purchase.put(&path, &json).await.map(|()| 1)
+    purchase.put(&path, &terms).await.map(|()| 1)
 }
 
 fn serves(terms: &OfferTerms, price: UnitPrice) -> bool {

@@ -3,6 +3,7 @@
 
 use contracts::{BatchAnswer, Reason, Status};
 use money::Money;
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,6 +15,10 @@ use super::findings::Findings;
 use super::service::{Failed, Service, ServiceError, ShownProblem, is_away};
 
 const PATH: &str = "/purchases/batch";
+
+/// The answer to a batch is held for so long until all have their outcome: one answer instead of 500 questions
+/// afterwards (which took half of the whole time, measured). What is late is asked for in the end.
+const PREFER: &str = "wait=2";
 
 /// The parts of a purchase that are compared. The rest, half a million lines, need not be read.
 #[derive(Clone, Debug, Deserialize)]
@@ -94,7 +99,11 @@ pub async fn send(
 /// Sends a batch once. If even one of its purchases could not be taken now, the whole is to be sent again: it is the
 /// same requests, and the order of the file is kept.
 async fn attempt(purchase: &Service, batch: &Batch) -> Result<Vec<Result<Answer, String>>, Failed> {
-    let body = purchase.once(Method::POST, PATH, web::NDJSON, &batch.body).await?;
+    let request = purchase
+        .request(Method::POST, PATH)
+        .header(CONTENT_TYPE, web::NDJSON)
+        .header("Prefer", PREFER);
+    let body = purchase.once(PATH, request.body(batch.body.clone())).await?;
     read(&body, &batch.asked).map_err(|unfit| match unfit {
         Unfit::Away(why) => Failed::Away { why, retry_after: None },
         Unfit::Strange(why) => Failed::Ended(purchase.strange(PATH, &why)),

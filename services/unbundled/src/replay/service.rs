@@ -8,10 +8,10 @@ use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Method, StatusCode};
-use serde::Deserialize;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// A service may be away for so long.
 pub const AWAY_MAX: Duration = Duration::from_secs(60);
@@ -111,7 +111,9 @@ impl Service {
     /// # Errors
     /// [`ServiceError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ServiceError> {
-        let answer = self.persist(async || self.once(Method::GET, path, "", &[]).await).await;
+        let answer = self
+            .persist(async || self.once(path, self.request(Method::GET, path)).await)
+            .await;
         match answer {
             Ok(body) => self.read(path, &body).map(Some),
             Err(ServiceError::Refused {
@@ -126,10 +128,9 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub async fn put(&self, path: &str, json: &[u8]) -> Result<(), ServiceError> {
-        self.persist(async || self.once(Method::PUT, path, "application/json", json).await)
-            .await
-            .map(drop)
+    pub async fn put(&self, path: &str, json: &impl Serialize) -> Result<(), ServiceError> {
+        let request = || self.request(Method::PUT, path).json(json);
+        self.persist(async || self.once(path, request()).await).await.map(drop)
     }
 
     /// Makes an attempt until it does not fail because the service is away.
@@ -158,19 +159,20 @@ impl Service {
         }
     }
 
+    /// A request to a path, to be sent with [`Self::once`].
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
     /// One attempt: the body of an answer of success.
     ///
     /// # Errors
     /// [`Failed`].
-    pub async fn once(&self, method: Method, path: &str, media: &str, body: &[u8]) -> Result<Vec<u8>, Failed> {
+    pub async fn once(&self, path: &str, request: RequestBuilder) -> Result<Vec<u8>, Failed> {
         let away = |error: reqwest::Error| Failed::Away {
             why: innermost(&error),
             retry_after: None,
         };
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
-        if !media.is_empty() {
-            request = request.header(CONTENT_TYPE, media).body(body.to_vec());
-        }
         let response = request.send().await.map_err(away)?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let body = response.bytes().await.map_err(away)?;

@@ -158,10 +158,9 @@ fn a_broken_line_is_named() {
         "2.5x",
         ", unit_price_gbp: `2.5x` is not a price with at most 6 decimals",
     );
-    broken(
-        "2,536365",
-        "1,536365",
-        ", line: `1` does not come after 1: a line stands here twice, or elsewhere",
+    check_broken(
+        &format!("{ONE}\n{ONE}\n"),
+        "line 3, line: `1` does not come after 1: a line stands here twice, or elsewhere",
     );
     broken(
         "85123A",

@@ -34,7 +34,9 @@ fn records(service: &Service) -> Vec<End> {
 fn frames(service: &Service) -> Vec<End> {
     let mut ends = Vec::new();
     for (by, to, rows) in &service.inventory.frames {
-        let (Ok(by), Ok(to)) = (by.parse::<Producer>(), to.parse::<Target>()) else { continue };
+        let (Ok(by), Ok(to)) = (by.parse::<Producer>(), to.parse::<Target>()) else {
+            continue;
+        };
         let is_whole = service.owners.get(&by).is_some_and(Option::is_some);
         let said = service.said.get(&(by.clone(), to.clone())).map_or(0, |seq| seq.0);
         if is_whole && said < *rows {
@@ -49,7 +51,9 @@ fn tables(service: &Service) -> Vec<End> {
     let there: BTreeSet<_> = service.inventory.tables.iter().map(String::as_str).collect();
     let unknown = there.iter().filter(|name| !service.tables.contains(**name));
     let what = "belongs to no stage";
-    unknown.map(|name| wrong(service.name, format!("table {name}"), what)).collect()
+    unknown
+        .map(|name| wrong(service.name, format!("table {name}"), what))
+        .collect()
 }
 
 /// The note of the newest record of each owner: of those who have none at all.
@@ -58,7 +62,9 @@ async fn notes(service: &Service) -> Vec<End> {
         Ok(notes) => notes,
         Err(end) => return vec![end],
     };
-    let unknown = notes.into_iter().filter(|(owner, _, _)| !service.owners.contains_key(owner));
+    let unknown = notes
+        .into_iter()
+        .filter(|(owner, _, _)| !service.owners.contains_key(owner));
     let finding = |(owner, number, _)| Finding {
         service: service.name,
         place: batch_place(&owner, number),

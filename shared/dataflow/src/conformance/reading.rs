@@ -1,8 +1,11 @@
 //! Reading: the same order, the same pages and the same limits everywhere.
 
-use stage::{Cell, Keys, Partition, Producer, Row as _, Seq, Stage as _, Target};
+use stage::{Cell, Keys, Partition, Producer, RequestId, Row as _, Seq, Stage as _, Target};
 
-use super::fixture::{ADDED, Collect, Tally, TallyUp, Tick, add, ask, claim, claim_tally, of, said, take};
+use super::fixture::{
+    ADDED, Collect, Collected, Copy, TALLIED, Tally, TallyUp, Tick, add, ask, catch_up, claim, claim_tally, of, said,
+    take,
+};
 use super::{Failure, Outcome, Substrate, open};
 use crate::{Store, StoreError};
 
@@ -32,15 +35,35 @@ async fn ticked(substrate: &impl Substrate) -> Result<Store, Failure> {
 pub async fn scan_order(substrate: &impl Substrate) -> Outcome {
     let back = ticked(substrate).await?;
     let tallies = back.rows::<Tally>(&[], None, 100).await?;
-    assert_eq!(tallies.iter().map(|tally| tally.name.as_str()).collect::<Vec<_>>(), NAMES);
+    assert_eq!(
+        tallies.iter().map(|tally| tally.name.as_str()).collect::<Vec<_>>(),
+        NAMES
+    );
     for name in NAMES {
         let prefix = [Cell::Text(name.to_owned())];
         let ticks = back.rows::<Tick>(&prefix, None, 100).await?;
-        assert_eq!(ticks.iter().map(|tick| (tick.name.as_str(), tick.number)).collect::<Vec<_>>(), [1, 2, 3].map(|n| (name, n)));
-        assert_eq!(back.rows::<Tick>(&prefix, Some(&[Cell::Integer(2)]), 100).await?.len(), 1);
-        assert!(back.rows::<Tick>(&prefix, Some(&[Cell::Integer(3)]), 100).await?.is_empty());
+        assert_eq!(
+            ticks
+                .iter()
+                .map(|tick| (tick.name.as_str(), tick.number))
+                .collect::<Vec<_>>(),
+            [1, 2, 3].map(|n| (name, n))
+        );
+        assert_eq!(
+            back.rows::<Tick>(&prefix, Some(&[Cell::Integer(2)]), 100).await?.len(),
+            1
+        );
+        assert!(
+            back.rows::<Tick>(&prefix, Some(&[Cell::Integer(3)]), 100)
+                .await?
+                .is_empty()
+        );
     }
-    assert!(back.rows::<Tick>(&[Cell::Text("A".to_owned())], None, 100).await?.is_empty());
+    assert!(
+        back.rows::<Tick>(&[Cell::Text("A".to_owned())], None, 100)
+            .await?
+            .is_empty()
+    );
     Ok(())
 }
 
@@ -74,7 +97,11 @@ pub async fn load_many(substrate: &impl Substrate) -> Outcome {
     let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     let name = |at: usize| format!("name {at}");
-    ask(&mut collect, (0..MANY).step_by(2).map(|at| add(&name(at), &name(at), 1)).collect()).await?;
+    ask(
+        &mut collect,
+        (0..MANY).step_by(2).map(|at| add(&name(at), &name(at), 1)).collect(),
+    )
+    .await?;
     for at in 0..8 {
         let mut owner = claim_tally(&back, &name(at)).await?;
         take(&mut owner, said(&front, &name(at)).await?).await?;
@@ -83,14 +110,43 @@ pub async fn load_many(substrate: &impl Substrate) -> Outcome {
         let mut keys = Keys::default();
         wanted.clone().for_each(|at| keys.row::<Tally>(&(name(at),)));
         let found = back.load(&keys).await?;
-        let mut there: Vec<_> = found.iter().flat_map(|found| &found.rows).map(|row| row[0].to_string()).collect();
+        let mut there: Vec<_> = found
+            .iter()
+            .flat_map(|found| &found.rows)
+            .map(|row| row[0].to_string())
+            .collect();
         there.sort();
         there.dedup();
         let mut expected: Vec<_> = wanted.clone().filter(|at| at % 2 == 0).map(name).collect();
         expected.sort();
         assert_eq!(there, expected);
-        assert_eq!(found.iter().map(|found| found.wanted.len()).sum::<usize>(), wanted.len());
+        assert_eq!(
+            found.iter().map(|found| found.wanted.len()).sum::<usize>(),
+            wanted.len()
+        );
     }
+    Ok(())
+}
+
+/// A stage that follows the rows of another sees all of them, in order: also those written after it was
+/// started, also when it is started later.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn follow(substrate: &impl Substrate) -> Outcome {
+    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+    let mut collect = claim(&front, Collect::default()).await?;
+    for (id, sum) in [("1", None), ("2", Some(1)), ("3", Some(2))] {
+        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+        let row = front.get::<Collected>(&(RequestId(id.to_owned()),)).await?;
+        assert_eq!(row.and_then(|row| row.known), sum);
+        catch_up(TallyUp, of("a"), &back, &ADDED, &front).await?;
+        catch_up(Copy, of("all"), &front, &TALLIED, &back).await?;
+    }
+    let mut later = claim(&front, Collect::default()).await?;
+    ask(&mut later, vec![add("4", "a", 1)]).await?;
+    let row = front.get::<Collected>(&(RequestId("4".to_owned()),)).await?;
+    assert_eq!(row.and_then(|row| row.known), Some(3));
     Ok(())
 }
 

@@ -10,6 +10,11 @@ use stage::{Checkpoint, Frame, Hint, Target};
 
 use super::Delivery;
 
+/// On each attach a reader begins so many messages before its hint: a broker that has lost the end of a
+/// stream gives the same offsets to other messages. No stream loses more than this before all of it is
+/// published again.
+const REREAD_ON_ATTACH: u64 = 64;
+
 /// What a stream holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -37,7 +42,9 @@ impl Broker {
         let mut streams = self.streams();
         let log = streams.entry(target.clone()).or_default();
         if log.is_empty() {
-            log.push(Message::Marker { incarnation: marker.to_owned() });
+            log.push(Message::Marker {
+                incarnation: marker.to_owned(),
+            });
         }
         incarnation_of(log).unwrap_or_default()
     }
@@ -45,7 +52,9 @@ impl Broker {
     /// Appends a frame. `false` when there is no such stream: nothing was kept.
     pub fn publish(&self, frame: &Frame) -> bool {
         let mut streams = self.streams();
-        let Some(log) = streams.get_mut(&frame.target) else { return false };
+        let Some(log) = streams.get_mut(&frame.target) else {
+            return false;
+        };
         log.push(Message::Frame(Box::new(frame.clone())));
         true
     }
@@ -70,7 +79,8 @@ impl Broker {
     fn read(&self, target: &Target, from: u64, limit: usize) -> Vec<(u64, Message)> {
         let streams = self.streams();
         let log = streams.get(target).map(Vec::as_slice).unwrap_or_default();
-        let messages = (0..).zip(log).filter(|(offset, _)| *offset >= from).take(limit);
+        let skipped = usize::try_from(from).unwrap_or(usize::MAX).min(log.len());
+        let messages = (from..).zip(&log[skipped..]).take(limit);
         messages.map(|(offset, message)| (offset, message.clone())).collect()
     }
 }
@@ -92,7 +102,10 @@ pub struct MemoryFeed {
 impl MemoryFeed {
     /// Reads these streams from where the checkpoint's hints say.
     pub fn attach(broker: Broker, targets: &[Target], checkpoint: &Checkpoint) -> Self {
-        let unknown = Hint { incarnation: String::new(), offset: 0 };
+        let unknown = Hint {
+            incarnation: String::new(),
+            offset: 0,
+        };
         let cursors = targets.iter().map(|target| (target.clone(), unknown.clone())).collect();
         let mut feed = Self { broker, cursors };
         feed.rewind(checkpoint);
@@ -102,14 +115,20 @@ impl MemoryFeed {
     pub(super) fn rewind(&mut self, checkpoint: &Checkpoint) {
         for (target, cursor) in &mut self.cursors {
             let hint = checkpoint.hints.get(target).cloned();
-            *cursor = hint.unwrap_or(Hint { incarnation: String::new(), offset: 0 });
+            *cursor = hint.unwrap_or(Hint {
+                incarnation: String::new(),
+                offset: 0,
+            });
+            cursor.offset = cursor.offset.saturating_sub(REREAD_ON_ATTACH);
         }
     }
 
     pub(super) fn ready(&mut self) -> Vec<Delivery> {
         let mut ready = Vec::new();
         for (target, cursor) in &mut self.cursors {
-            let Some(incarnation) = self.broker.incarnation(target) else { continue };
+            let Some(incarnation) = self.broker.incarnation(target) else {
+                continue;
+            };
             if incarnation != cursor.incarnation {
                 *cursor = Hint { incarnation, offset: 0 };
             }
@@ -118,7 +137,10 @@ impl MemoryFeed {
                 match message {
                     Message::Marker { .. } => {}
                     Message::Frame(frame) => {
-                        ready.push(Delivery { frame: *frame, hint: Some(cursor.clone()) });
+                        ready.push(Delivery {
+                            frame: *frame,
+                            hint: Some(cursor.clone()),
+                        });
                     }
                 }
             }

@@ -1,0 +1,106 @@
+//! Journals: dense, chained, and exactly what the batch records say.
+
+use std::collections::BTreeMap;
+
+use dataflow::Store;
+use serde_json::Value;
+use stage::{EventId, Frame, Hash, Head, Producer, Seq, Target};
+
+use super::{Checks, Said};
+use crate::simulation::model::text;
+use crate::simulation::scene::now;
+use crate::simulation::violation::{Checked, ensure, stopped};
+
+impl Checks {
+    /// Takes in the frames that a batch wrote.
+    pub(super) fn said(
+        &mut self,
+        owner: &Producer,
+        store: &Store,
+        before: &BTreeMap<Target, Head>,
+        after: &BTreeMap<Target, Head>,
+    ) -> Checked {
+        let lost = before.keys().find(|target| !after.contains_key(*target));
+        ensure!(lost.is_none(), Dense, "{owner} forgot what it said to {lost:?}");
+        for (target, head) in after {
+            let known = self.journals.entry((owner.clone(), target.clone())).or_default();
+            let from = Seq(known.len() as u64 + 1);
+            let frames = now(store.journal(owner, target, from, usize::MAX, usize::MAX));
+            for frame in frames.map_err(|error| stopped(&error))? {
+                let last = known.last().map_or(Hash::ZERO, |last| last.hash);
+                let expected = Seq(known.len() as u64 + 1);
+                ensure!(
+                    frame.seq == expected,
+                    Dense,
+                    "{owner}>{target} has #{} where #{expected} is next",
+                    frame.seq
+                );
+                ensure!(
+                    frame.previous == last && frame.is_intact(),
+                    Chain,
+                    "{owner}>{target}#{expected} breaks its chain"
+                );
+                let facts = facts(&frame)?;
+                if target.stream == contracts::PURCHASES.name {
+                    for fact in &facts {
+                        let purchase = text(&fact["data"]["purchase"])?;
+                        self.facts.entry(purchase).or_default().push(fact.clone());
+                    }
+                }
+                known.push(Said {
+                    hash: frame.hash,
+                    facts,
+                });
+            }
+            let last = Head {
+                seq: Seq(known.len() as u64),
+                hash: known.last().map_or(Hash::ZERO, |last| last.hash),
+            };
+            ensure!(
+                last == *head,
+                Chain,
+                "{owner}>{target} ends with {last:?}, and its record says {head:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// What was seen in the journals is there still, and no more.
+    pub(super) fn journals_unchanged(&self) -> Checked {
+        for (owner, store) in &self.owners {
+            for ((_, target), said) in self.journals.iter().filter(|((producer, _), _)| producer == owner) {
+                let frames = now(store.journal(owner, target, Seq::FIRST, usize::MAX, usize::MAX));
+                let frames = frames.map_err(|error| stopped(&error))?;
+                let mut same = frames.len() == said.len();
+                same &= frames
+                    .iter()
+                    .zip(said)
+                    .all(|(frame, said)| frame.hash == said.hash && frame.is_intact());
+                ensure!(same, Chain, "the journal {owner}>{target} was changed");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The facts of a frame, each with the id it should have.
+fn facts(frame: &Frame) -> Checked<Vec<Value>> {
+    let facts: Vec<Value> = serde_json::from_str(&frame.body).map_err(|error| stopped(&error))?;
+    ensure!(
+        facts.len() == frame.facts && !facts.is_empty(),
+        Dense,
+        "a frame of {} facts says {}",
+        facts.len(),
+        frame.facts
+    );
+    for (index, fact) in facts.iter().enumerate() {
+        let id = EventId::of(&frame.producer, &frame.target, frame.seq, index);
+        ensure!(
+            fact["id"].as_str() == Some(&id.0),
+            Dense,
+            "{} should be called {id}",
+            fact["id"]
+        );
+    }
+    Ok(facts)
+}

@@ -1,0 +1,386 @@
+//! Purchases: each is priced as the model does it, said once, answered always the same, and has
+//! exactly one outcome.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::{PurchaseRequest, Status};
+use money::{Amount, Conversion, Currency, PublishedRate};
+use purchase::accept::{Answer, OfferHeadRow, OfferRow, PurchaseRow, Request};
+use purchase::settle::OutcomeRow;
+use serde_json::Value;
+use stage::{Event, Record, RequestId, Run};
+
+use super::{Checks, records};
+use crate::simulation::coverage::Hit;
+use crate::simulation::model::{self, Priced, Purchase, Used, Way, minor_units, units};
+use crate::simulation::scene::{Scene, now};
+use crate::simulation::violation::{Checked, ensure, stopped};
+
+impl Checks {
+    /// Judges what a batch of `accept` recorded.
+    pub(super) fn accepted(&mut self, record: &Record, scene: &mut Scene<'_>) -> Checked {
+        let pinned = scene.copied_when.get(&(record.epoch, record.number)).copied();
+        for event in records::requests(record)? {
+            let (id, data) = (model::text(&event["requestid"])?, &event["data"]);
+            if event["type"] == "OfferAsked" {
+                let version = self.model.offer(data)?;
+                self.offer_is_stored(data, version, scene)?;
+                continue;
+            }
+            let pin = data["judged_by"]["rates"]
+                .as_u64()
+                .and_then(|pin| usize::try_from(pin).ok());
+            ensure!(
+                pin.is_some() && pin == pinned,
+                Price,
+                "{id} is judged by rates {pin:?}, not {pinned:?}"
+            );
+            let arrived = model::text(&event["time"])?
+                .parse()
+                .map_err(|_| model::unreadable(&event))?;
+            let expected = self.model.purchase(&id, data, arrived)?.clone();
+            self.purchase_is_stored(&id, record, &expected)?;
+            self.purchase_is_said(&id, &expected)?;
+            cover(&expected, scene);
+        }
+        Ok(())
+    }
+
+    fn offer_is_stored(&self, asked: &Value, version: usize, scene: &mut Scene<'_>) -> Checked {
+        let sku: contracts::Sku = model::text(&asked["sku"])?.parse().map_err(|error| stopped(&error))?;
+        let version = version as u64;
+        let row =
+            now(self.stores.purchase.get::<OfferRow>(&(sku.clone(), version))).map_err(|error| stopped(&error))?;
+        let terms = row
+            .map(|row| serde_json::to_value(row.terms))
+            .transpose()
+            .map_err(|error| stopped(&error))?;
+        ensure!(
+            terms.as_ref() == Some(&asked["terms"]),
+            Recorded,
+            "offer {sku} {version} is stored as {terms:?}"
+        );
+        let head = now(self.stores.purchase.get::<OfferHeadRow>(&(sku.clone(),))).map_err(|error| stopped(&error))?;
+        ensure!(
+            head.is_some_and(|head| head.version >= version),
+            Recorded,
+            "the newest version of {sku} got lost"
+        );
+        if version > 1 {
+            scene.hit(Hit::OfferChanged);
+        }
+        Ok(())
+    }
+
+    fn purchase_is_stored(&mut self, id: &str, record: &Record, expected: &Purchase) -> Checked {
+        let key = (RequestId(id.to_owned()),);
+        let row = now(self.stores.purchase.get::<PurchaseRow>(&key)).map_err(|error| stopped(&error))?;
+        let Some(row) = row else {
+            ensure!(false, Recorded, "{id} was recorded and not stored");
+            return Ok(());
+        };
+        ensure!(
+            row.batch == record.number.0,
+            Recorded,
+            "{id} names batch {}, not {}",
+            row.batch,
+            record.number
+        );
+        let reason = row.reason_code.map(|code| code.to_string());
+        match &expected.verdict {
+            Err(code) => {
+                let nothing = row.total.is_none() && row.charged.is_none() && row.conversion.is_none();
+                ensure!(
+                    reason.as_deref() == Some(code) && nothing,
+                    Price,
+                    "{id} should be {code}, and is {row:?}"
+                );
+            }
+            Ok(priced) => {
+                ensure!(
+                    reason.is_none(),
+                    Price,
+                    "{id} should cost {priced:?}, and is {reason:?}"
+                );
+                let currency = row.price_currency.map(|currency| currency.to_string());
+                let mut same = currency.as_ref() == Some(&priced.currency);
+                same &= minor(row.total, row.price_currency) == Some(priced.total);
+                same &= minor(row.charged, Some(row.pay_in)) == Some(priced.charged);
+                ensure!(same, Price, "{id} should cost {priced:?}, and is {row:?}");
+                let way = row.conversion.as_ref().map(way);
+                ensure!(
+                    way.as_ref() == Some(&priced.way),
+                    Price,
+                    "{id} should be {:?}, and is {way:?}",
+                    priced.way
+                );
+            }
+        }
+        self.purchases.insert(id.to_owned(), row);
+        Ok(())
+    }
+
+    /// Exactly one fact says what became of the purchase, with the same figures.
+    fn purchase_is_said(&self, id: &str, expected: &Purchase) -> Checked {
+        let facts = self.facts.get(id).map(Vec::as_slice).unwrap_or_default();
+        ensure!(facts.len() == 1, Recorded, "{id} was said {} times", facts.len());
+        let (fact, data) = (&facts[0], &facts[0]["data"]);
+        ensure!(
+            fact["requestid"] == id,
+            Recorded,
+            "the fact of {id} belongs to {}",
+            fact["requestid"]
+        );
+        ensure!(
+            fact["subject"] == expected.account,
+            Recorded,
+            "the fact of {id} goes to {}",
+            fact["subject"]
+        );
+        let amount = |money: &Value| {
+            let currency = money["currency"].as_str()?;
+            Some((
+                units(money["amount"].as_str()?, minor_units(currency))?,
+                currency.to_owned(),
+            ))
+        };
+        let same = match &expected.verdict {
+            Err(code) => fact["type"] == "PurchaseRejected" && data["reason"]["code"] == *code,
+            Ok(Priced {
+                total,
+                currency,
+                charged,
+                ..
+            }) => {
+                let pay_in = model::text(&expected.request["pay_in"])?;
+                fact["type"] == "PurchaseConfirmed"
+                    && amount(&data["total"]) == Some((*total, currency.clone()))
+                    && amount(&data["charged"]) == Some((*charged, pay_in))
+            }
+        };
+        ensure!(
+            same,
+            Price,
+            "{id} should be {:?}, and was said to be {fact}",
+            expected.verdict
+        );
+        Ok(())
+    }
+
+    /// Takes in the outcomes that a batch of `settle` wrote.
+    pub(super) fn settled(&mut self, record: &Record, runs: &[Run]) -> Checked {
+        let mut settled = Vec::new();
+        for run in runs {
+            let said = self.journals.get(&(run.producer.clone(), run.target.clone()));
+            let first = usize::try_from(run.from.0).unwrap_or(1) - 1;
+            let frames = said
+                .into_iter()
+                .flatten()
+                .skip(first)
+                .take(usize::try_from(run.frames).unwrap_or(0));
+            for fact in frames.flat_map(|frame| &frame.facts) {
+                settled.push(model::text(&fact["data"]["purchase"])?);
+            }
+        }
+        for id in settled {
+            let key = (RequestId(id.clone()),);
+            let row = now(self.stores.purchase.get::<OutcomeRow>(&key)).map_err(|error| stopped(&error))?;
+            let Some(row) = row else {
+                ensure!(false, Outcomes, "{id} was settled and has no outcome");
+                continue;
+            };
+            let confirmed = self
+                .model
+                .purchases
+                .get(&id)
+                .is_some_and(|purchase| purchase.verdict.is_ok());
+            ensure!(
+                confirmed && row.status == Status::Settled,
+                Outcomes,
+                "{id} is {}, which it cannot be",
+                row.status
+            );
+            let named = (row.partition, row.batch) == (u64::from(record.owner.partition.0), record.number.0);
+            ensure!(
+                named,
+                Outcomes,
+                "{id} names another batch than {} of {}",
+                record.number,
+                record.owner
+            );
+            ensure!(
+                self.outcomes.insert(id.clone(), row).is_none(),
+                Outcomes,
+                "{id} has two outcomes"
+            );
+        }
+        Ok(())
+    }
+
+    /// Rows that never change have not.
+    pub(super) fn rows_unchanged(&self) -> Checked {
+        let store = &self.stores.purchase;
+        let rows = now(store.rows::<PurchaseRow>(&[], None, usize::MAX)).map_err(|error| stopped(&error))?;
+        ensure!(
+            rows.len() == self.purchases.len(),
+            Recorded,
+            "{} purchases, {} recorded",
+            rows.len(),
+            self.purchases.len()
+        );
+        for row in rows {
+            let id = &row.request_id.0;
+            ensure!(
+                self.purchases.get(id) == Some(&row),
+                Outcomes,
+                "the purchase {id} was changed"
+            );
+        }
+        let rows = now(store.rows::<OutcomeRow>(&[], None, usize::MAX)).map_err(|error| stopped(&error))?;
+        ensure!(
+            rows.len() == self.outcomes.len(),
+            Outcomes,
+            "{} outcomes, {} said",
+            rows.len(),
+            self.outcomes.len()
+        );
+        for row in rows {
+            let id = &row.purchase.0;
+            ensure!(
+                self.outcomes.get(id) == Some(&row),
+                Outcomes,
+                "the outcome of {id} was changed"
+            );
+        }
+        Ok(())
+    }
+
+    /// Nothing was recorded that nobody asked for.
+    pub fn only_what_was_sent(&self, sent: &BTreeMap<&str, Vec<&PurchaseRequest>>) -> Checked {
+        for (id, purchase) in &self.model.purchases {
+            let sent = sent.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let asked = sent
+                .iter()
+                .any(|sent| serde_json::to_value(sent).is_ok_and(|sent| sent == purchase.request));
+            ensure!(asked, Outcomes, "{id} was recorded, and nobody asked for it");
+        }
+        Ok(())
+    }
+
+    /// Every purchase that was confirmed has its outcome, and no other.
+    pub(super) fn all_have_outcomes(&self) -> Checked {
+        let confirmed = self
+            .model
+            .purchases
+            .iter()
+            .filter(|(_, purchase)| purchase.verdict.is_ok());
+        let confirmed: BTreeSet<_> = confirmed.map(|(id, _)| id).collect();
+        let settled: BTreeSet<_> = self.outcomes.keys().collect();
+        ensure!(
+            confirmed == settled,
+            Outcomes,
+            "confirmed {confirmed:?}, settled {settled:?}"
+        );
+        Ok(())
+    }
+
+    /// An answer was given: what it says is recorded, and always the same.
+    pub fn answered(&self, request: &Event<Request>, answer: &Answer, scene: &mut Scene<'_>) -> Checked {
+        let id = &request.cause.request_id.0;
+        match (&request.fact, answer) {
+            (Request::OfferAsked(asked), Answer::Offer(row)) => {
+                let versions = self.model.offers.get(&asked.sku.to_string());
+                let at = usize::try_from(row.version).unwrap_or_default().wrapping_sub(1);
+                let terms = serde_json::to_value(&row.terms).map_err(|error| stopped(&error))?;
+                let recorded = versions.and_then(|versions| versions.get(at)) == Some(&terms);
+                ensure!(
+                    recorded && row.terms == asked.terms,
+                    Recorded,
+                    "{id} was answered {row:?}, which is not recorded"
+                );
+            }
+            (Request::PurchaseAsked(asked), answer) => {
+                let content = serde_json::to_value(&asked.request).map_err(|error| stopped(&error))?;
+                let Some(known) = self.model.purchases.get(id) else {
+                    ensure!(false, Recorded, "{id} was answered and not recorded");
+                    return Ok(());
+                };
+                let same = known.request == content;
+                ensure!(
+                    same == !matches!(answer, Answer::Conflict),
+                    Repeats,
+                    "{id} was answered {answer:?} to {content}"
+                );
+                if let Answer::Purchase(row) = answer {
+                    ensure!(
+                        self.purchases.get(id) == Some(&**row),
+                        Repeats,
+                        "{id} was answered otherwise: {row:?}"
+                    );
+                }
+                let first = self
+                    .purchases
+                    .get(id)
+                    .is_some_and(|row| Some(row.batch) == self.newest_accepted());
+                match (same, first) {
+                    (false, _) => scene.hit(Hit::Conflict),
+                    (true, false) => scene.hit(Hit::SameAgain),
+                    (true, true) => {}
+                }
+            }
+            (request, answer) => ensure!(false, Repeats, "{request:?} was answered {answer:?}"),
+        }
+        Ok(())
+    }
+
+    fn newest_accepted(&self) -> Option<u64> {
+        let accept = self.seen.iter().find(|(owner, _)| owner.stage == "accept");
+        accept.map(|(_, seen)| seen.last.number.0)
+    }
+}
+
+fn cover(purchase: &Purchase, scene: &mut Scene<'_>) {
+    let priced = match &purchase.verdict {
+        Ok(priced) => priced,
+        Err(code) => {
+            return scene.hit(match *code {
+                "unknown_offer" => Hit::UnknownOffer,
+                "price_not_open" => Hit::PriceNotOpen,
+                "mixed_currencies" => Hit::MixedCurrencies,
+                "amount_too_large" => Hit::AmountTooLarge,
+                "no_rate" => Hit::NoRate,
+                _ => Hit::StaleRate,
+            });
+        }
+    };
+    scene.hit(Hit::Confirmed);
+    if priced.open_price {
+        scene.hit(Hit::OpenPrice);
+    }
+    scene.hit(match priced.way {
+        Way::Same => Hit::ConvertedSame,
+        Way::Direct(_) => Hit::ConvertedDirect,
+        Way::Inverse(_) => Hit::ConvertedInverse,
+        Way::Cross(_, _) => Hit::ConvertedCross,
+    });
+}
+
+fn way(conversion: &Conversion) -> Way {
+    let used = |rate: &PublishedRate| Used {
+        base: rate.base.to_string(),
+        quote: rate.quote.to_string(),
+        rate: rate.rate.to_string(),
+        valid_from: rate.valid_from,
+    };
+    match conversion {
+        Conversion::Same => Way::Same,
+        Conversion::Direct(rate) => Way::Direct(used(rate)),
+        Conversion::Inverse(rate) => Way::Inverse(used(rate)),
+        Conversion::Cross { to_base, to_quote } => Way::Cross(used(to_base), used(to_quote)),
+    }
+}
+
+fn minor(amount: Option<Amount>, currency: Option<Currency>) -> Option<i128> {
+    let currency = currency?;
+    units(&amount?.to_string(), minor_units(currency.code()))
+}

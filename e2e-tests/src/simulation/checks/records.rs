@@ -1,0 +1,151 @@
+//! Batch records: numbers, epochs, chain, positions, and what was read.
+
+use dataflow::Store;
+use serde_json::Value;
+use stage::{BatchNumber, Epoch, Hash, Position, Positions, Producer, Read, Record, Run, Seq};
+
+use super::names::{self, Name};
+use super::{Checks, Seen};
+use crate::simulation::scene::{Scene, now};
+use crate::simulation::violation::{Checked, ensure, stopped};
+
+impl Checks {
+    /// Looks at one new record and what was written with it.
+    pub(super) fn record(&mut self, record: &Record, store: &Store, scene: &mut Scene<'_>) -> Checked {
+        let (owner, number) = (&record.owner, record.number);
+        let read = record.parse_read().map_err(|error| stopped(&error))?;
+        let seen = self.seen.get(owner);
+        follows(record, seen.map(|seen| &seen.last), matches!(read, Read::Claim))?;
+        let before = seen.map(|seen| seen.checkpoint.clone()).unwrap_or_default();
+        let checkpoint = record.parse_checkpoint().map_err(|error| stopped(&error))?;
+        let positions = match &read {
+            Read::Claim | Read::Requests(_) => before.positions.clone(),
+            Read::Frames(runs) => self.after_runs(record, &before.positions, runs)?,
+        };
+        ensure!(
+            positions == checkpoint.positions,
+            Positions,
+            "{owner} claims other positions in batch {number}"
+        );
+        let silent = matches!(read, Read::Claim);
+        ensure!(
+            !silent || before.heads == checkpoint.heads,
+            Dense,
+            "{owner} said something with claim {number}"
+        );
+        self.said(owner, store, &before.heads, &checkpoint.heads)?;
+        let (last, runs) = (
+            record.clone(),
+            if let Read::Frames(runs) = read {
+                runs
+            } else {
+                Vec::new()
+            },
+        );
+        self.seen.insert(owner.clone(), Seen { last, checkpoint });
+        if silent {
+            return Ok(());
+        }
+        match names::of(owner)? {
+            Name::RecordRates => self.rates_recorded(record, scene),
+            Name::CopyRates => self.rates_copied(),
+            Name::Accept => self.accepted(record, scene),
+            Name::Post => self.books.posted(&self.stores.ledger, &mut self.model),
+            Name::Settle => self.settled(record, &runs),
+        }
+    }
+
+    /// Where a reader is after these runs: each begins where the one before ended, and was said.
+    fn after_runs(&self, record: &Record, before: &Positions, runs: &[Run]) -> Checked<Positions> {
+        let mut list: Vec<_> = before.clone().into();
+        for run in runs {
+            let Run {
+                target,
+                producer,
+                from,
+                frames,
+            } = run;
+            let (owner, number) = (&record.owner, record.number);
+            let expected = Positions::from(list.clone()).of(target, producer).next;
+            ensure!(
+                *from == expected,
+                Dense,
+                "{owner} applied {producer}>{target}#{from} in batch {number}, but #{expected} was next"
+            );
+            let last = usize::try_from(from.0 + frames - 1).unwrap_or(usize::MAX);
+            let said = self.journals.get(&(producer.clone(), target.clone()));
+            let said = said.and_then(|said| said.get(last.wrapping_sub(1)));
+            let Some(said) = said else {
+                ensure!(
+                    false,
+                    Recorded,
+                    "{owner} applied {producer}>{target}#{last}, which is in no journal"
+                );
+                continue;
+            };
+            list.retain(|(to, by, _)| (to, by) != (target, producer));
+            list.push((
+                target.clone(),
+                producer.clone(),
+                Position {
+                    next: Seq(last as u64 + 1),
+                    head: said.hash,
+                },
+            ));
+        }
+        Ok(list.into())
+    }
+}
+
+/// Number, epoch and hash follow those of the record before.
+fn follows(record: &Record, last: Option<&Record>, is_claim: bool) -> Checked {
+    let Record {
+        owner, number, epoch, ..
+    } = record;
+    ensure!(
+        record.is_intact(),
+        Chain,
+        "batch {number} of {owner} does not fit its hash"
+    );
+    let (before, last_epoch, hash) = last.map_or((BatchNumber(0), Epoch(0), Hash::ZERO), |last| {
+        (last.number, last.epoch, last.hash)
+    });
+    ensure!(
+        *number == before.next(),
+        Fence,
+        "batch {number} of {owner} follows {before}"
+    );
+    ensure!(
+        record.previous == hash,
+        Chain,
+        "batch {number} of {owner} does not follow the one before"
+    );
+    let expected = if is_claim { last_epoch.next() } else { last_epoch };
+    ensure!(
+        *epoch == expected,
+        Fence,
+        "batch {number} of {owner} has epoch {epoch}, not {expected}"
+    );
+    Ok(())
+}
+
+/// All records of an owner, from the first.
+pub(super) fn whole_chain(owner: &Producer, store: &Store) -> Checked {
+    let records = now(store.records(owner, BatchNumber(1), usize::MAX)).map_err(|error| stopped(&error))?;
+    let mut last: Option<Record> = None;
+    for record in records {
+        let read = record.parse_read().map_err(|error| stopped(&error))?;
+        follows(&record, last.as_ref(), matches!(read, Read::Claim))?;
+        last = Some(record);
+    }
+    Ok(())
+}
+
+/// The requests of a record, as JSON.
+pub(super) fn requests(record: &Record) -> Checked<Vec<Value>> {
+    let read = record.parse_read().map_err(|error| stopped(&error))?;
+    match read {
+        Read::Requests(requests) => serde_json::from_str(requests.get()).map_err(|error| stopped(&error)),
+        Read::Claim | Read::Frames(_) => Ok(Vec::new()),
+    }
+}

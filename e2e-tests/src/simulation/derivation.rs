@@ -1,0 +1,43 @@
+//! I9: everything derived again from the batch records, as `unbundled audit` does it.
+
+use contracts::{CREDITS, OUTCOMES, PURCHASES, RATES};
+use dataflow::StoreError;
+use dataflow::audit::{Audit, Report};
+use exchange_rate::record_rates::RecordRates;
+use ledger::post::Post;
+use purchase::accept::Accept;
+use purchase::copy_rates::CopyRates;
+use purchase::settle::Settle;
+
+use super::checks::Stores;
+use super::scene::now;
+use super::violation::{Checked, ensure, stopped};
+
+/// Derives every stage again and compares records, journals and rows byte for byte.
+pub fn derive_again(stores: &Stores) -> Checked {
+    let report = now(audit(stores)).map_err(|error| stopped(&error))?;
+    let findings: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
+    ensure!(findings.is_empty(), Derivation, "the audit found {findings:?}");
+    ensure!(
+        report.is_quiet(),
+        Derivation,
+        "the audit found frames that nobody has read"
+    );
+    Ok(())
+}
+
+async fn audit(stores: &Stores) -> Result<Report, StoreError> {
+    let Stores {
+        exchange_rate,
+        purchase,
+        ledger,
+    } = stores;
+    let all = vec![exchange_rate.clone(), purchase.clone(), ledger.clone()];
+    let mut audit = Audit::begin(&[&RATES, &PURCHASES, &CREDITS, &OUTCOMES], all).await?;
+    audit.stage(exchange_rate.meta().service, |_| RecordRates).await?;
+    audit.stage(purchase.meta().service, |_| CopyRates).await?;
+    audit.stage(purchase.meta().service, |_| Accept::default()).await?;
+    audit.stage(ledger.meta().service, Post::new).await?;
+    audit.stage(purchase.meta().service, |_| Settle).await?;
+    audit.finish().await
+}

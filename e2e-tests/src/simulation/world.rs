@@ -1,0 +1,278 @@
+//! All services in one thread, and the steps of a run.
+
+mod faults;
+mod quiet;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::{CREDITS, OUTCOMES, PURCHASES, RATES};
+use dataflow::{Memory, Meta, Store};
+use exchange_rate::record_rates::RecordRates;
+use ledger::post::Post;
+use purchase::accept::Accept;
+use purchase::copy_rates::CopyRates;
+use purchase::settle::Settle;
+use stage::{Partition, PartitionCount, Producer, Stage, Target};
+
+use super::checks::{Checks, Stores};
+use super::clients::Clients;
+use super::publisher::{Publisher, attach_all};
+use super::scene::{Mutant, Scene};
+use super::seat::{Chair, Seat, Turn};
+use super::violation::Checked;
+
+/// Steps between two looks at everything, in a run of usual length.
+const LOOK_EVERY: u64 = 100;
+/// Requests that wait for an answer at most, before clients ask for more.
+const WAITING_MAX: usize = 30;
+
+/// All services.
+pub(super) struct World<'a> {
+    scene: Scene<'a>,
+    record_rates: Seat<RecordRates>,
+    copy_rates: Seat<CopyRates>,
+    accept: Seat<Accept>,
+    post: Vec<Seat<Post>>,
+    settle: Vec<Seat<Settle>>,
+    publishers: Vec<Publisher>,
+    clients: Clients,
+    checks: Checks,
+    /// How many messages streams may have lost from their ends.
+    lost: BTreeMap<Target, usize>,
+}
+
+impl<'a> World<'a> {
+    /// Empty stores, an empty broker, and nobody at work.
+    pub(super) fn new(scene: Scene<'a>) -> Self {
+        let Some(partitions) = PartitionCount::new(scene.size.1) else {
+            unreachable!("a few partitions")
+        };
+        let store = |service| {
+            let meta = Meta { service, partitions };
+            let fenced = scene.mutant != Some(Mutant::NoFence);
+            Store::from(if fenced {
+                Memory::new(meta)
+            } else {
+                Memory::without_fence(meta)
+            })
+        };
+        let stores = Stores {
+            exchange_rate: store("exchange-rate"),
+            purchase: store("purchase"),
+            ledger: store("ledger"),
+        };
+        let broker = scene.broker.clone();
+        let (lane, of_rates) = (Partition(0), CopyRates::SPREAD.partitions(partitions)[0]);
+        let record_rates = Seat::new(lane, &stores.exchange_rate, &broker, |_| RecordRates);
+        let copy_rates = Seat::new(of_rates, &stores.purchase, &broker, |_| CopyRates);
+        let accept = Seat::new(lane, &stores.purchase, &broker, |_| Accept::default());
+        let post = partitions
+            .all()
+            .map(|at| Seat::new(at, &stores.ledger, &broker, Post::new))
+            .collect();
+        let settle = partitions
+            .all()
+            .map(|at| Seat::new(at, &stores.purchase, &broker, |_| Settle))
+            .collect();
+        let publishers = publishers(&stores, partitions);
+        let checks = Checks::new(&stores, Vec::new());
+        let clients = Clients::default();
+        let lost = BTreeMap::new();
+        let mut world = Self {
+            scene,
+            record_rates,
+            copy_rates,
+            accept,
+            post,
+            settle,
+            publishers,
+            clients,
+            checks,
+            lost,
+        };
+        let owners = world
+            .chairs()
+            .map(|chair| (chair.id().clone(), chair.store().clone()))
+            .collect();
+        world.checks = Checks::new(&stores, owners);
+        world
+    }
+
+    /// A whole run: so many steps with faults, then without, until all is quiet. Gives the length of the
+    /// longest journal.
+    pub(super) fn run(&mut self) -> Checked<u64> {
+        let history = self.clients.history(&mut self.scene.random, self.scene.now);
+        self.record_rates.ask(history);
+        for _ in 0..self.scene.size.0 {
+            self.scene.notes.step += 1;
+            self.scene.tick();
+            self.step()?;
+            self.check()?;
+            if self
+                .scene
+                .notes
+                .step
+                .is_multiple_of(LOOK_EVERY.max(self.scene.notes.step / 8))
+            {
+                self.checks.everything(&mut self.scene)?;
+            }
+        }
+        self.come_to_rest()?;
+        self.checks.only_what_was_sent(&self.clients.sent())?;
+        self.checks.at_the_end(&mut self.scene)?;
+        Ok(self.checks.longest())
+    }
+
+    fn check(&mut self) -> Checked {
+        self.checks.after_step(&mut self.scene)?;
+        for (request, answer) in std::mem::take(&mut self.accept.answered) {
+            self.checks.answered(&request, &answer, &mut self.scene)?;
+        }
+        for (request, answer) in std::mem::take(&mut self.record_rates.answered) {
+            self.checks.answered_rates(&request, answer)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Checked {
+        match self.scene.random.below(100) {
+            0..13 => self.ask(),
+            13..55 => self.turn_of_any(),
+            55..83 => self.publisher_step(),
+            _ => self.fault(),
+        }
+    }
+
+    /// Clients ask for something.
+    fn ask(&mut self) -> Checked {
+        let Self {
+            scene,
+            clients,
+            record_rates,
+            accept,
+            ..
+        } = self;
+        let (random, now) = (&mut scene.random, scene.now);
+        if random.chance(150) {
+            record_rates.ask(clients.put_rates(random, now));
+        }
+        // As with HTTP: nothing is taken before the copy of the rates is complete, nor while too much waits.
+        if !self.checks.copy_is_complete() || accept.waiting() > WAITING_MAX {
+            return Ok(());
+        }
+        for _ in 0..random.between(1, 6) {
+            let is_offer = random.chance(150);
+            let request = if is_offer {
+                clients.offer(random, now)
+            } else {
+                clients.purchase(random, now)
+            };
+            accept.ask(request);
+        }
+        Ok(())
+    }
+
+    fn turn_of_any(&mut self) -> Checked {
+        let some = self.scene.random.below(2 * (3 + self.post.len() + self.settle.len()));
+        // Ways in have more to do than each of the others.
+        let at = if some < 3 + self.post.len() + self.settle.len() {
+            some
+        } else {
+            some % 3
+        };
+        self.turn(at).map(|_| ())
+    }
+
+    fn turn(&mut self, at: usize) -> Checked<Turn> {
+        let (chair, scene) = self.chair(at);
+        let turn = chair.turn(scene)?;
+        let id = chair.id().clone();
+        if turn == Turn::Died {
+            self.stop_publishing(&id);
+        }
+        Ok(turn)
+    }
+
+    /// A publisher does something, if there is one that has something to do.
+    fn publisher_step(&mut self) -> Checked {
+        let count = self.publishers.len();
+        let first = self.scene.random.below(count);
+        let confirm_first = self.scene.random.chance(500);
+        for at in (first..count).chain(0..first) {
+            if self.publish_at(at, confirm_first)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn publish_at(&mut self, at: usize, confirm_first: bool) -> Checked<bool> {
+        let Self { scene, publishers, .. } = self;
+        let publisher = &mut publishers[at];
+        if publisher.is_detached() {
+            if publisher.last()?.0 == 0 {
+                return Ok(false);
+            }
+            let target = publisher.target.clone();
+            attach_all(publishers, &target, &scene.broker.clone(), scene);
+            return Ok(true);
+        }
+        Ok((confirm_first && publisher.confirm(scene)) || publisher.publish(scene)? || publisher.confirm(scene))
+    }
+
+    /// An owner died, and with it what published for it.
+    fn stop_publishing(&mut self, producer: &Producer) {
+        let Self { scene, publishers, .. } = self;
+        publishers
+            .iter_mut()
+            .filter(|p| p.producer == *producer)
+            .for_each(|p| p.detach(scene));
+    }
+
+    fn chair(&mut self, at: usize) -> (&mut dyn Chair, &mut Scene<'a>) {
+        let posts = self.post.len();
+        let chair: &mut dyn Chair = match at {
+            0 => &mut self.accept,
+            1 => &mut self.record_rates,
+            2 => &mut self.copy_rates,
+            at if at < 3 + posts => &mut self.post[at - 3],
+            at => &mut self.settle[at - 3 - posts],
+        };
+        (chair, &mut self.scene)
+    }
+
+    fn chairs(&self) -> impl Iterator<Item = &dyn Chair> {
+        let (record_rates, copy_rates): (&dyn Chair, &dyn Chair) = (&self.record_rates, &self.copy_rates);
+        let accept: &dyn Chair = &self.accept;
+        let post = self.post.iter().map(|seat| seat as &dyn Chair);
+        let settle = self.settle.iter().map(|seat| seat as &dyn Chair);
+        [record_rates, copy_rates, accept].into_iter().chain(post).chain(settle)
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        let targets: BTreeSet<_> = self
+            .publishers
+            .iter()
+            .map(|publisher| publisher.target.clone())
+            .collect();
+        targets.into_iter().collect()
+    }
+}
+
+/// One for each producer of each partition of each stream.
+fn publishers(stores: &Stores, partitions: PartitionCount) -> Vec<Publisher> {
+    let streams = [
+        (&RATES, &stores.exchange_rate),
+        (&PURCHASES, &stores.purchase),
+        (&CREDITS, &stores.ledger),
+        (&OUTCOMES, &stores.ledger),
+    ];
+    let mut publishers = Vec::new();
+    for (stream, store) in streams {
+        for producer in stream.known_producers(partitions) {
+            let of = |partition| Publisher::new(producer.clone(), stream.target(partition), store.clone());
+            publishers.extend(partitions.all().map(of));
+        }
+    }
+    publishers
+}

@@ -1,0 +1,150 @@
+//! What goes wrong between steps.
+
+use super::World;
+use crate::simulation::coverage::Hit;
+use crate::simulation::publisher::attach_all;
+use crate::simulation::violation::Checked;
+
+/// Messages that a broker loses from the end of a stream at most.
+const TAIL_MAX: usize = 8;
+/// The same over a whole run: what the memory substrate reads again on each attach.
+const LOST_MAX: usize = 64;
+
+impl World<'_> {
+    pub(super) fn fault(&mut self) -> Checked {
+        let weather = self.scene.weather;
+        let chairs = self.chairs().count();
+        let at = self.scene.random.below(chairs);
+        match self.scene.random.below(12) {
+            0 if self.scene.random.chance(weather.owners * 4) => {
+                let (chair, scene) = self.chair(at);
+                let (died, id) = (chair.crash(scene), chair.id().clone());
+                if died {
+                    self.stop_publishing(&id);
+                }
+                Ok(())
+            }
+            1 if self.scene.random.chance(weather.owners * 4) => {
+                let (chair, scene) = self.chair(at);
+                chair.freeze(scene);
+                Ok(())
+            }
+            2..5 => self.wake_any(at),
+            5 | 6 => self.land_any(at),
+            7 | 8 => self.lose(weather.streams),
+            9 if self.scene.random.chance(weather.publications) => {
+                let publisher = self.scene.random.below(self.publishers.len());
+                self.publishers[publisher].replay(&mut self.scene).map(|_| ())
+            }
+            10 if self.scene.random.chance(weather.owners) => {
+                self.crash_of_all();
+                Ok(())
+            }
+            11 if self.scene.random.chance(weather.publications) => {
+                let step = self.scene.notes.step;
+                self.scene.blocked_until = step + self.scene.random.between(5, self.scene.size.0 / 10) as u64;
+                self.scene.hit(Hit::BrokerBlocked);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn wake_any(&mut self, first: usize) -> Checked {
+        let chairs = self.chairs().count();
+        for at in (first..chairs).chain(0..first) {
+            let (chair, scene) = self.chair(at);
+            if chair.wake(scene)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn land_any(&mut self, first: usize) -> Checked {
+        let chairs = self.chairs().count();
+        for at in (first..chairs).chain(0..first) {
+            let (chair, scene) = self.chair(at);
+            if chair.land(scene)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn crash_of_all(&mut self) {
+        self.scene.hit(Hit::CrashOfAll);
+        self.scene.say("all die");
+        for at in 0..self.chairs().count() {
+            let (chair, scene) = self.chair(at);
+            chair.crash(scene);
+        }
+        let Self { scene, publishers, .. } = self;
+        publishers.iter_mut().for_each(|publisher| publisher.detach(scene));
+    }
+
+    /// The broker loses a stream or its end; or somebody deletes one, which its publishers do not see
+    /// at once.
+    fn lose(&mut self, chance: u32) -> Checked {
+        let targets = self.targets();
+        let target = self.scene.random.pick(&targets).clone();
+        if !self.scene.random.chance(chance * 5) || self.scene.broker.incarnation(&target).is_none() {
+            return Ok(());
+        }
+        let (what, hit) = match self.scene.random.below(6) {
+            0 | 1 => ("is lost", Hit::StreamLost),
+            2 | 3 => ("is deleted", Hit::StreamDeleted),
+            _ => ("loses its end", Hit::TailLost),
+        };
+        let lost = self.lost.entry(target.clone()).or_default();
+        *lost += TAIL_MAX;
+        if hit == Hit::TailLost && *lost > LOST_MAX {
+            return Ok(());
+        }
+        self.scene.say(&format!("the stream {target} {what}"));
+        self.scene.hit(hit);
+        if hit == Hit::TailLost {
+            let messages = self.scene.random.between(1, TAIL_MAX);
+            self.scene.broker.lose_tail(&target, messages);
+        } else {
+            self.scene.broker.lose(&target);
+        }
+        self.checks.lost(&target);
+        if hit != Hit::StreamDeleted {
+            self.connections_break(&target);
+        }
+        Ok(())
+    }
+
+    /// All who write or read a stream have to attach again.
+    fn connections_break(&mut self, target: &stage::Target) {
+        let Self { scene, publishers, .. } = self;
+        publishers
+            .iter_mut()
+            .filter(|p| p.target == *target)
+            .for_each(|p| p.detach(scene));
+        for at in 0..self.chairs().count() {
+            let (chair, _) = self.chair(at);
+            if chair.reads().contains(target) {
+                chair.cut();
+            }
+        }
+    }
+
+    /// What an operator does about a stream that holds a damaged copy.
+    pub(super) fn republish_damaged(&mut self) {
+        let Self { scene, publishers, .. } = self;
+        let damaged: Vec<_> = publishers
+            .iter()
+            .filter(|p| p.is_damaged)
+            .map(|p| p.target.clone())
+            .collect();
+        for target in damaged {
+            publishers
+                .iter_mut()
+                .filter(|p| p.target == target && p.is_damaged)
+                .for_each(|p| p.detach(scene));
+            attach_all(publishers, &target, &scene.broker.clone(), scene);
+        }
+    }
+}

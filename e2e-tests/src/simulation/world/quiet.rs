@@ -1,0 +1,86 @@
+//! After the last fault: everything comes to rest, within a bounded number of rounds.
+
+use std::fmt::Write as _;
+
+use super::World;
+use crate::simulation::seat::Turn;
+use crate::simulation::violation::{Checked, Invariant, Violation};
+
+/// Rounds in which everybody does something, until all is done. A purchase takes about ten.
+const ROUNDS_MAX: u32 = 60;
+
+impl World<'_> {
+    /// No more faults; goes on until there is nothing to do.
+    pub(super) fn come_to_rest(&mut self) -> Checked {
+        self.scene.calm();
+        self.scene.say("no more faults");
+        self.republish_damaged();
+        for _ in 0..ROUNDS_MAX {
+            if !self.round()? && self.is_at_rest()? {
+                return Ok(());
+            }
+        }
+        Err(Violation {
+            invariant: Invariant::Stuck,
+            what: self.diagnosis()?,
+        })
+    }
+
+    /// Everybody does something. `false`: nobody had anything to do.
+    fn round(&mut self) -> Checked<bool> {
+        let mut worked = false;
+        for at in 0..self.chairs().count() {
+            self.quiet_step();
+            worked |= self.turn(at)? != Turn::Idle;
+            self.check()?;
+            let (chair, scene) = self.chair(at);
+            while chair.land(scene)? {}
+            chair.wake(scene)?;
+            self.check()?;
+        }
+        for at in 0..self.publishers.len() {
+            self.quiet_step();
+            while self.publish_at(at, false)? {
+                worked = true;
+            }
+            self.check()?;
+        }
+        Ok(worked)
+    }
+
+    fn quiet_step(&mut self) {
+        self.scene.notes.step += 1;
+        self.scene.now += chrono::TimeDelta::seconds(1);
+    }
+
+    fn is_at_rest(&self) -> Checked<bool> {
+        let waiting: usize = self.chairs().map(|chair| chair.waiting()).sum();
+        let mut confirmed = true;
+        for publisher in &self.publishers {
+            confirmed &= publisher.is_done()?;
+        }
+        Ok(waiting == 0 && confirmed && self.checks.all_is_read(&self.reads()))
+    }
+
+    fn reads(&self) -> Vec<(stage::Producer, Vec<stage::Target>)> {
+        self.chairs()
+            .map(|chair| (chair.id().clone(), chair.reads().to_vec()))
+            .collect()
+    }
+
+    fn diagnosis(&self) -> Checked<String> {
+        let mut text = format!("not at rest after {ROUNDS_MAX} rounds");
+        for chair in self.chairs().filter(|chair| chair.waiting() > 0) {
+            let _infallible = write!(text, "\n  {}: {} requests wait", chair.id(), chair.waiting());
+        }
+        for publisher in &self.publishers {
+            if !publisher.is_done()? {
+                let _infallible = write!(text, "\n  {}>{} is not confirmed", publisher.producer, publisher.target);
+            }
+        }
+        for line in self.checks.diagnosis(&self.reads()) {
+            let _infallible = write!(text, "\n  {line}");
+        }
+        Ok(text)
+    }
+}

@@ -1,0 +1,144 @@
+//! Purchases that are no JSON, or not the JSON of a purchase.
+
+use serde_json::{Value, json};
+
+use super::{Shop, check, nothing_was_done, shop};
+
+#[tokio::test]
+async fn a_purchase_that_is_no_json_is_refused_with_line_and_column() {
+    let Shop { system, corner, order } = shop().await;
+    let client = &system.client;
+    let good = order.to_string();
+    let bodies: [(&str, Vec<u8>); 9] = [
+        ("empty", Vec::new()),
+        ("cut off", good[..good.len() - 1].into()),
+        ("no JSON", "customer=alice".into()),
+        ("more after it", format!("{good} {good}").into()),
+        (
+            "a number beyond f64",
+            good.replace("\"quantity\":1", "\"quantity\":1e400").into(),
+        ),
+        ("NaN", good.replace("\"quantity\":1", "\"quantity\":NaN").into()),
+        ("not UTF-8", [good.as_bytes(), b"\xff"].concat()),
+        ("a byte order mark", ["\u{feff}".as_bytes(), good.as_bytes()].concat()),
+        ("NUL", vec![0]),
+    ];
+    for (what, body) in bodies {
+        let request = client.purchase(&corner.name("key"), &order).body(body);
+        check(client, request, 400, None, what).await;
+    }
+    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(10_000), close.repeat(10_000));
+    for body in [
+        deep("[", "]"),
+        deep("{\"customer\":", "}"),
+        good.replace("[{", &"[".repeat(10_000)),
+        good.replace("\"customer\":", &format!("\"customer\":{},\"x\":", deep("[", "]"))),
+    ] {
+        client
+            .send(client.purchase(&corner.name("key"), &order).body(body))
+            .await
+            .is(400)
+            .problem();
+    }
+    nothing_was_done(client, &corner).await;
+    system.finish().await;
+}
+
+#[tokio::test]
+async fn a_purchase_of_another_shape_or_with_a_refused_value_is_told_which_field() {
+    let Shop { system, corner, order } = shop().await;
+    let client = &system.client;
+    for (field, value, status, pointer) in refused_values(&order) {
+        let mut bad = order.clone();
+        let top = matches!(field, "colour" | "customer" | "pay_in" | "lines" | "occurred_at");
+        *(if top {
+            &mut bad[field]
+        } else {
+            &mut bad["lines"][0][field]
+        }) = value;
+        let what = format!("{field} {}", bad.to_string().chars().take(300).collect::<String>());
+        check(
+            client,
+            client.purchase(&corner.name("key"), &bad),
+            status,
+            Some(pointer),
+            &what,
+        )
+        .await;
+    }
+    for missing in ["customer", "pay_in", "lines"] {
+        let mut bad = order.clone();
+        bad.as_object_mut().unwrap().remove(missing);
+        check(
+            client,
+            client.purchase(&corner.name("key"), &bad),
+            400,
+            Some(missing),
+            missing,
+        )
+        .await;
+    }
+    let twice = order.to_string().replacen('{', "{\"pay_in\":\"EUR\",", 1);
+    let request = client.purchase(&corner.name("key"), &order).body(twice);
+    check(client, request, 400, Some("pay_in"), "a field twice").await;
+    check(
+        client,
+        client.purchase(&corner.name("key"), &json!(7)),
+        400,
+        None,
+        "a number",
+    )
+    .await;
+    nothing_was_done(client, &corner).await;
+    system.finish().await;
+}
+
+/// A field of a purchase or its line, a value that it must not have, the status, and where that is.
+fn refused_values(order: &Value) -> Vec<(&'static str, Value, u16, &'static str)> {
+    let name_65 = "x".repeat(65);
+    let lines_2001 = Value::Array(vec![order["lines"][0].clone(); 2_001]);
+    let price = |amount: Value| json!({"amount": amount, "currency": "GBP"});
+    let at = "lines[0].unit_price";
+    vec![
+        ("colour", json!("red"), 400, "colour"),
+        ("customer", json!(7), 400, "customer"),
+        ("customer", Value::Null, 400, "customer"),
+        ("customer", json!(""), 422, "customer"),
+        ("customer", json!(name_65), 422, "customer"),
+        ("customer", json!("a\nb"), 422, "customer"),
+        ("customer", json!("é"), 422, "customer"),
+        ("customer", json!(" a"), 422, "customer"),
+        ("pay_in", json!("XXX"), 422, "pay_in"),
+        ("pay_in", json!("EURO"), 422, "pay_in"),
+        ("pay_in", json!("eur"), 422, "pay_in"),
+        ("pay_in", json!(978), 400, "pay_in"),
+        ("lines", json!([]), 422, "lines"),
+        ("lines", lines_2001, 422, "lines"),
+        ("lines", json!({}), 400, "lines"),
+        ("occurred_at", json!("yesterday"), 422, "occurred_at"),
+        ("occurred_at", json!("2010-02-30T00:00:00Z"), 422, "occurred_at"),
+        ("occurred_at", json!("2010-12-01"), 422, "occurred_at"),
+        ("occurred_at", json!(1_291_191_960), 400, "occurred_at"),
+        ("quantity", json!(0), 422, "lines[0].quantity"),
+        ("quantity", json!(-1), 422, "lines[0].quantity"),
+        ("quantity", json!(1_000_001), 422, "lines[0].quantity"),
+        ("quantity", json!(u64::MAX), 422, "lines[0].quantity"),
+        ("quantity", json!(1.5), 400, "lines[0].quantity"),
+        ("quantity", json!("1"), 400, "lines[0].quantity"),
+        ("sku", json!(name_65), 422, "lines[0].sku"),
+        ("price", json!("1.00"), 400, "lines[0].price"),
+        ("unit_price", json!("1.00"), 400, at),
+        ("unit_price", price(json!(1)), 400, "lines[0].unit_price.amount"),
+        ("unit_price", price(json!("1e3")), 422, "lines[0].unit_price.amount"),
+        ("unit_price", price(json!("1,00")), 422, "lines[0].unit_price.amount"),
+        ("unit_price", price(json!("0.0000001")), 422, at),
+        ("unit_price", price(json!("-0.01")), 422, at),
+        ("unit_price", price(json!("1000000000.01")), 422, at),
+        (
+            "unit_price",
+            price(json!("9".repeat(1_000))),
+            422,
+            "lines[0].unit_price.amount",
+        ),
+    ]
+}

@@ -1,0 +1,181 @@
+//! The audit of a stopped folder: whatever is changed in it is found and named.
+
+mod damage;
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::json;
+
+use crate::scenarios::harness::{Corner, Dice, Local};
+
+use self::damage::{Damage, File};
+use super::load::Load;
+
+/// Which rows and bits are drawn; any seed must do.
+const SEED: u64 = 0xB17_F11B;
+
+/// A stopped system with something in every table.
+async fn stopped() -> Local {
+    let mut local = Local::start().await;
+    let (client, corner) = (&local.client, Corner::new());
+    let load = Load::prepare(client, 3).await;
+    assert_eq!(load.send(client).end().await.len(), load.len());
+    load.each_had_one_effect(client).await;
+    let sku = corner.name("lantern");
+    client
+        .offer(
+            &sku,
+            &json!({"price": {"amount": "1.00", "currency": "GBP"}, "open_price": true}),
+        )
+        .await;
+    client
+        .buy(&corner.name("rejected"), &corner.order("alice", "BTN", &[&sku]))
+        .await
+        .is(201);
+    local.stop().await;
+    local
+}
+
+/// Damages copies of one service's file in every way there is, one at a time, and looks what the audit says.
+async fn check(service: &'static str, ways: &[Damage]) {
+    let (local, mut dice) = (stopped().await, Dice(SEED));
+    let path = local.data().join(format!("{service}.sqlite"));
+    let whole = fs::read(&path).unwrap();
+    let clean = local.audit().await;
+    assert_eq!(clean.status.code(), Some(0), "{clean:?}");
+    let (mut damages, mut missed) = (0, Vec::new());
+    for table in File::open(&path).await.tables().await {
+        for way in ways {
+            for column in way.places(&table) {
+                let mut file = File::open(&path).await;
+                let done = way.apply(&mut file, &table, column, &mut dice).await;
+                file.close().await;
+                if let Some(done) = done {
+                    damages += 1;
+                    missed.extend(
+                        verdict(&local.audit().await, service, &table.name)
+                            .err()
+                            .map(|why| format!("{done}: {why}")),
+                    );
+                    restore(&path, &whole);
+                }
+            }
+        }
+    }
+    eprintln!("{damages} damages of {service} with seed {SEED:#x}");
+    assert!(
+        missed.is_empty(),
+        "of {damages} the audit missed or misnamed {}:\n{}",
+        missed.len(),
+        missed.join("\n")
+    );
+    let clean = local.audit().await;
+    assert_eq!(clean.status.code(), Some(0), "{clean:?}");
+}
+
+/// The audit says so by its exit code, and names the service and the record.
+fn verdict(audit: &Output, service: &str, table: &str) -> Result<(), String> {
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&audit.stdout),
+        String::from_utf8_lossy(&audit.stderr)
+    );
+    if audit.status.code() != Some(1) {
+        return Err(format!("{:?}: {said}", audit.status));
+    }
+    let place = match table {
+        "journal" => "journal ".to_owned(),
+        "batches" | "owners" => "batch ".to_owned(),
+        "meta" => "meta".to_owned(),
+        table => format!("table {table}"),
+    };
+    let named = said.lines().any(|line| line.contains(service) && line.contains(&place));
+    if named && !said.contains("panicked") {
+        Ok(())
+    } else {
+        Err(said)
+    }
+}
+
+fn restore(path: &Path, whole: &[u8]) {
+    for rest in ["-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(rest);
+        if fs::exists(&name).unwrap() {
+            fs::remove_file(&name).unwrap();
+        }
+    }
+    fs::write(path, whole).unwrap();
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_any_column_of_exchange_rate_is_found_and_named() {
+    check("exchange-rate", &[Damage::LowBit, Damage::HighBit]).await;
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_any_column_of_purchase_is_found_and_named() {
+    check("purchase", &[Damage::LowBit, Damage::HighBit]).await;
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_any_column_of_the_ledger_is_found_and_named() {
+    check("ledger", &[Damage::LowBit, Damage::HighBit]).await;
+}
+
+const ROWS: [Damage; 5] = [
+    Damage::Delete,
+    Damage::DeleteLast,
+    Damage::Insert,
+    Damage::Swap,
+    Damage::Empty,
+];
+
+#[tokio::test]
+async fn a_deleted_added_or_swapped_row_of_exchange_rate_is_found_and_named() {
+    check("exchange-rate", &ROWS).await;
+}
+
+#[tokio::test]
+async fn a_deleted_added_or_swapped_row_of_purchase_is_found_and_named() {
+    check("purchase", &ROWS).await;
+}
+
+#[tokio::test]
+async fn a_deleted_added_or_swapped_row_of_the_ledger_is_found_and_named() {
+    check("ledger", &ROWS).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_or_no_database_is_named() {
+    let local = stopped().await;
+    for service in ["exchange-rate", "purchase", "ledger"] {
+        let path = local.data().join(format!("{service}.sqlite"));
+        let whole = fs::read(&path).unwrap();
+        for damaged in [
+            None,
+            Some(b"no database here".repeat(300)),
+            Some(whole[..whole.len() / 2].to_vec()),
+        ] {
+            match &damaged {
+                Some(bytes) => fs::write(&path, bytes).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            let audit = local.audit().await;
+            let said = format!(
+                "{}{}",
+                String::from_utf8_lossy(&audit.stdout),
+                String::from_utf8_lossy(&audit.stderr)
+            );
+            assert!(audit.status.code().is_some_and(|code| code != 0), "{service}: {said}");
+            assert!(
+                said.contains(service) && !said.contains("panicked"),
+                "{service}: {said}"
+            );
+            restore(&path, &whole);
+        }
+    }
+    assert_eq!(local.audit().await.status.code(), Some(0));
+}

@@ -1,0 +1,9 @@
+//! Scenarios that need the process and its folder: they always start `unbundled run` themselves, and are left out
+//! against a cluster by their name alone (`not test(/scenarios::local::/)`).
+
+mod audit;
+mod banner;
+mod crash;
+mod load;
+mod start;
+mod stop;

@@ -1,0 +1,149 @@
+//! A wrong setting is refused in one clear line.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use crate::scenarios::harness::{Client, Local, Process, run_to_end};
+
+/// Below the range from which the system takes ports for connections.
+const PORTS: std::ops::Range<u16> = 21_000..29_000;
+
+/// The first of three ports in a row that nobody listens on.
+pub fn three_free_ports() -> u16 {
+    // Tests run as processes of their own at the same time: each begins to look elsewhere.
+    let start = u16::try_from(std::process::id() % 2_000).unwrap() * 4;
+    let free = |port: &u16| (0..3).all(|offset| TcpListener::bind(("127.0.0.1", port + offset)).is_ok());
+    let mut all = PORTS.skip(usize::from(start)).chain(PORTS).step_by(4);
+    all.find(free).expect("no three ports in a row are free")
+}
+
+/// Runs it to its end: it has to fail, and to say why in one line that contains all of these.
+async fn refused(arguments: &[&str], says: &[&str]) {
+    let output = run_to_end(arguments).await;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let told: Vec<_> = stderr.lines().filter(|line| !line.starts_with('{')).collect();
+    assert!(
+        output.status.code().is_some_and(|code| code != 0),
+        "{arguments:?}: {:?} {stderr}",
+        output.status
+    );
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    let [line] = told.as_slice() else {
+        panic!("{arguments:?} said {told:#?}")
+    };
+    for word in says {
+        assert!(line.contains(word), "{arguments:?} did not say {word}: {line}");
+    }
+    assert!(
+        line.starts_with("error: ") && output.stdout.is_empty(),
+        "{arguments:?}: {line}"
+    );
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_folder_in_use_is_refused() {
+    let local = Local::start().await;
+    let data = local.data();
+    refused(
+        &["run", "--base-port", "0", "--data", text(&data)],
+        &[text(&data), "in use"],
+    )
+    .await;
+    refused(&["audit", "--data", text(&data)], &[text(&data), "in use"]).await;
+    local.finish().await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for offset in 0..3 {
+        let base = three_free_ports();
+        let _taken = TcpListener::bind(("127.0.0.1", base + offset)).unwrap();
+        let data = folder.path().join("data");
+        let arguments = ["run", "--base-port", &base.to_string(), "--data", text(&data)];
+        refused(&arguments, &[&(base + offset).to_string(), "in use"]).await;
+    }
+    let arguments = ["run", "--base-port", "65534", "--data", text(folder.path())];
+    refused(&arguments, &["65534"]).await;
+}
+
+#[tokio::test]
+async fn another_number_of_partitions_than_stored_is_refused() {
+    let mut local = Local::start().await;
+    local.stop().await;
+    let data = local.data();
+    let with = |partitions: &'static str| ["run", "--base-port", "0", "--partitions", partitions];
+    for partitions in ["3", "1", "1024"] {
+        let arguments = [&with(partitions) as &[_], &["--data", text(&data)]].concat();
+        refused(&arguments, &[&format!("2 partitions, not {partitions}")]).await;
+    }
+    let empty = tempfile::tempdir().unwrap();
+    for partitions in ["0", "1025"] {
+        let arguments = [&with(partitions) as &[_], &["--data", text(empty.path())]].concat();
+        refused(&arguments, &[partitions, "1 to 1024"]).await;
+    }
+    local.start_again(&["--partitions", "2"]).await;
+    local.finish().await;
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_named_and_nothing_is_changed() {
+    for damaged in ["exchange-rate.sqlite", "purchase.sqlite", "ledger.sqlite"] {
+        let mut local = Local::start().await;
+        local.stop().await;
+        let (data, path) = (local.data(), local.data().join(damaged));
+        let whole = fs::read(&path).unwrap();
+        let mut header = whole.clone();
+        header[..16].copy_from_slice(b"no database here");
+        for bytes in [
+            header,
+            whole[..whole.len() / 2 + 100].to_vec(),
+            whole[..50].to_vec(),
+            b"x".repeat(5_000),
+        ] {
+            fs::write(&path, &bytes).unwrap();
+            refused(&["run", "--base-port", "0", "--data", text(&data)], &[damaged]).await;
+            assert_eq!(fs::read(&path).unwrap(), bytes, "{damaged} was changed");
+        }
+        fs::write(&path, &whole).unwrap();
+        local.start_again(&[]).await;
+        local.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_a_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "a text").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        refused(&["run", "--base-port", "0", "--data", text(&path)], &[text(&path)]).await;
+        refused(&["audit", "--data", text(&path)], &[text(&path)]).await;
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"a text");
+    let missing = folder.path().join("missing");
+    refused(&["audit", "--data", text(&missing)], &[text(&missing)]).await;
+    assert!(!missing.exists(), "the audit made a folder");
+}
+
+#[tokio::test]
+async fn an_ephemeral_run_leaves_nothing() {
+    let (place, log) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let arguments = ["--ephemeral", "--base-port", "0"];
+    let process = Process::start(&arguments, &[("TMPDIR", place.path())], log.path()).await;
+    let client = Client::new(process.addresses.clone());
+    client.offer_for("lantern", "15.30", "GBP").await;
+    assert!(process.banner.contains("temporary folder"), "{}", process.banner);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    assert_eq!(process.terminate().await.code, Some(0));
+    let left: Vec<_> = fs::read_dir(place.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -1,0 +1,55 @@
+//! SIGTERM: it stops in time, says so, and what was answered stays.
+
+use std::time::Duration;
+
+use crate::scenarios::harness::Local;
+
+use super::load::Load;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_under_load_it_exits_with_0_in_time_and_nothing_answered_is_lost() {
+    let mut local = Local::start().await;
+    let mut load = Load::prepare(&local.client, 60).await;
+    let mut sending = load.send(&local.client);
+    sending.answered(5).await;
+    let ended = local.terminate().await;
+    assert_eq!((ended.code, ended.stdout.trim()), (Some(0), "stopped"), "{ended:?}");
+    assert!(ended.took < Duration::from_secs(10), "{ended:?}");
+    load.note(sending.end().await);
+    eprintln!("stopped in {:?} after {} answers", ended.took, load.answered());
+    assert!(load.answered() < load.len(), "the load had ended before it was stopped");
+
+    local.start_again(&[]).await;
+    load.nothing_answered_is_lost(&local.client).await;
+    let told = load.send(&local.client).end().await;
+    assert_eq!(told.len(), load.len());
+    load.note(told);
+    load.each_had_one_effect(&local.client).await;
+    local.finish().await;
+}
+
+#[tokio::test]
+async fn started_again_it_goes_on_where_it_was_on_the_same_ports() {
+    let mut local = Local::start().await;
+    let mut load = Load::prepare(&local.client, 5).await;
+    let told = load.send(&local.client).end().await;
+    load.note(told);
+    for round in 0..3 {
+        local.stop().await;
+        let port = super::start::three_free_ports();
+        // The second time on the ports of the first, some of whose connections are still being closed.
+        for _ in 0..2 {
+            local.start_again(&["--base-port", &port.to_string()]).await;
+            assert_eq!(
+                local.client.at.ledger,
+                format!("http://127.0.0.1:{}", port + 2),
+                "round {round}"
+            );
+            load.nothing_answered_is_lost(&local.client).await;
+            load.each_had_one_effect(&local.client).await;
+            local.stop().await;
+        }
+        local.start_again(&[]).await;
+    }
+    local.finish().await;
+}

@@ -1,0 +1,129 @@
+//! Many seeds, and three mistakes that they must find.
+
+use std::time::Instant;
+
+use e2e_tests::simulation::{Coverage, Failure, Hit, Invariant, Mutant, Plan, Report, run};
+use stage::{PUBLISH_WINDOW, REPUBLISH_ON_ATTACH};
+
+/// Seeds of each test; they are split so that they run side by side.
+const SEEDS: u64 = 50;
+/// How often each thing has to happen in as many seeds: otherwise the simulation has a hole.
+const HITS_MIN: u64 = 3;
+/// A seed under which much goes wrong.
+const LONG_SEED: u64 = 1;
+/// Seeds in which a mistake has to be found.
+const MUTANT_SEEDS: u64 = 10;
+
+fn must_hold(plan: Plan) -> Report {
+    run(plan).unwrap_or_else(|failure| panic!("\n{failure}"))
+}
+
+fn check(first: u64) {
+    let only = std::env::var("SIMULATION_SEED")
+        .ok()
+        .map(|seed| seed.parse().expect("SIMULATION_SEED is a number"));
+    let (started, mut coverage, mut steps) = (Instant::now(), Coverage::default(), 0);
+    for seed in only.map_or(first..first + SEEDS, |seed| seed..seed + 1) {
+        let report = must_hold(Plan {
+            seed,
+            aloud: only.is_some(),
+            ..Plan::default()
+        });
+        coverage.add(&report.coverage);
+        steps += report.steps;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{steps} steps in {seconds:.1} s, {:.0} a second\n{coverage}",
+        steps as f64 / seconds
+    );
+    let rare: Vec<_> = Hit::ALL.iter().filter(|hit| coverage.of(**hit) < HITS_MIN).collect();
+    assert!(
+        only.is_some() || rare.is_empty(),
+        "these happened too rarely in seeds from {first}: {rare:?}"
+    );
+}
+
+macro_rules! seeds {
+    ($($name:ident from $first:literal)+) => {
+        $(#[test]
+        fn $name() {
+            check($first);
+        })+
+    };
+}
+
+seeds! {
+    seeds_a from 0
+    seeds_b from 50
+    seeds_c from 100
+    seeds_d from 150
+    seeds_e from 200
+    seeds_f from 250
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let of = |seed| {
+        must_hold(Plan {
+            seed,
+            ..Plan::default()
+        })
+    };
+    assert_eq!(of(7), of(7));
+    assert_ne!(of(7).checksum, of(8).checksum);
+}
+
+/// Long enough for the window of unconfirmed frames to fill, and for an attach not to begin at the start.
+#[test]
+fn a_long_run_goes_beyond_all_windows() {
+    let report = must_hold(Plan {
+        seed: LONG_SEED,
+        size: Some((16_000, 1)),
+        ..Plan::default()
+    });
+    println!("{} steps, {} frames\n{}", report.steps, report.longest, report.coverage);
+    assert!(report.longest > REPUBLISH_ON_ATTACH + PUBLISH_WINDOW);
+}
+
+fn check_mutant(mutant: Mutant, expected: &[Invariant]) {
+    let failures: Vec<Box<Failure>> = (0..MUTANT_SEEDS)
+        .filter_map(|seed| {
+            run(Plan {
+                seed,
+                mutant: Some(mutant),
+                ..Plan::default()
+            })
+            .err()
+        })
+        .collect();
+    for failure in &failures {
+        println!("{failure}\n");
+        assert!(
+            expected.contains(&failure.violation.invariant),
+            "found by accident: {}",
+            failure.violation
+        );
+    }
+    assert!(!failures.is_empty(), "{mutant:?} was not found in {MUTANT_SEEDS} seeds");
+}
+
+#[test]
+fn a_missing_duplicate_check_is_found() {
+    check_mutant(Mutant::NoDuplicateCheck, &[Invariant::Dense]);
+}
+
+#[test]
+fn publishing_before_the_commit_is_found() {
+    check_mutant(Mutant::PublishBeforeCommit, &[Invariant::Recorded]);
+}
+
+#[test]
+fn a_missing_fence_is_found() {
+    check_mutant(Mutant::NoFence, &[Invariant::Fence, Invariant::Chain]);
+}
+
+#[test]
+fn a_publisher_that_ignores_a_new_life_of_its_stream_is_found() {
+    check_mutant(Mutant::SameLife, &[Invariant::Stuck, Invariant::Recorded]);
+}

@@ -1,0 +1,102 @@
+//! The real year, against the release binary. Selected where `UNBUNDLED_DATA` names a folder that has it.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::scenarios::harness::{Client, Local, run_to_end, until};
+
+/// Purchases after which it is killed: about a quarter of the year.
+const KILLED_AFTER: u64 = 5_000;
+
+fn file() -> String {
+    let folder = std::env::var_os("UNBUNDLED_DATA").map(PathBuf::from);
+    let folder = folder.expect("UNBUNDLED_DATA is not set: it names the folder with retail/");
+    let file = folder.join("retail/online_retail_clean.csv.zst");
+    assert!(file.is_file(), "there is no {}", file.display());
+    file.to_str().unwrap().to_owned()
+}
+
+/// `unbundled replay retail` to its end; its summary without what depends on the machine.
+async fn replay(client: &Client) -> Value {
+    let (file, addresses) = (file(), client.at.clone());
+    let (purchase, ledger) = (addresses.purchase.as_str(), addresses.ledger.as_str());
+    let output = run_to_end(&[
+        "replay",
+        "retail",
+        &file,
+        "--purchase",
+        purchase,
+        "--ledger",
+        ledger,
+        "--json",
+    ])
+    .await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}{errors}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    ["lines", "invoices", "outcomes", "charged", "total", "differences"]
+        .into_iter()
+        .filter_map(|name| Some((name, summary.get(name)?.clone())))
+        .collect()
+}
+
+/// Computed once by other means (exact fractions, another language) from the file and the rates.
+fn is_the_year(summary: &Value) {
+    assert_eq!(summary["lines"]["read"], json!(541_909));
+    assert_eq!(summary["invoices"]["read"], json!(25_900));
+    assert_eq!(summary["outcomes"]["settled"], json!(19_952));
+    assert_eq!(summary["outcomes"]["rejected"], json!({"stale_rate": 7}));
+    let charged = &summary["charged"];
+    for (currency, amount) in [
+        ("GBP", "9014160.02"),
+        ("EUR", "1437120.90"),
+        ("JPY", "4836108"),
+        ("LTL", "6766.80"),
+    ] {
+        assert_eq!(charged[currency], json!(amount), "{currency}");
+    }
+    assert_eq!(charged.as_object().unwrap().len(), 18);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_year_comes_to_the_same_sums_however_often_it_is_sent() {
+    let local = Local::start().await;
+    let first = replay(&local.client).await;
+    is_the_year(&first);
+    assert_eq!(replay(&local.client).await, first);
+    local.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_year_killed_in_the_middle_comes_to_the_same_sums() {
+    let mut local = Local::start().await;
+    let client = local.client.clone();
+    let sending = tokio::spawn(async move { replay(&client).await });
+    let client = local.client.clone();
+    until("a quarter of the year is taken", async || {
+        (purchases_taken(&client).await >= KILLED_AFTER).then_some(())
+    })
+    .await;
+    local.kill().await;
+    sending.abort();
+    local.start_again(&[]).await;
+    is_the_year(&replay(&local.client).await);
+    local.finish().await;
+}
+
+async fn purchases_taken(client: &Client) -> u64 {
+    let metrics = client.get(&format!("{}/metrics", client.at.purchase)).await.is(200);
+    let taken = metrics
+        .body
+        .lines()
+        .filter(|line| line.starts_with("purchases_total{") && line.contains("confirmed"));
+    taken
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum()
+}

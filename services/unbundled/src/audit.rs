@@ -1,0 +1,167 @@
+//! `unbundled audit`: everything is derived again from what was recorded and compared with what is stored;
+//! then what must hold of the whole: money is conserved, every purchase has its outcome.
+
+mod business;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use contracts::{CREDITS, OUTCOMES, PURCHASES, RATES};
+use dataflow::audit::{Audit, Finding, Report};
+use dataflow::{Meta, Sqlite, Store, StoreError};
+use exchange_rate::record_rates::RecordRates;
+use ledger::post::Post;
+use purchase::accept::Accept;
+use purchase::copy_rates::CopyRates;
+use purchase::settle::Settle;
+use stage::{PartitionCount, Stream};
+
+use crate::data::{DataFolder, services};
+
+pub use business::Counted;
+
+/// All streams.
+const STREAMS: [&Stream; 4] = [&RATES, &PURCHASES, &CREDITS, &OUTCOMES];
+/// The exit code when something is wrong with the data.
+const FOUND: u8 = 1;
+/// The exit code when the data could not be looked at.
+const NOT_AUDITED: u8 = 2;
+
+/// What can be set.
+#[derive(Args)]
+pub struct AuditArguments {
+    /// The data folder of a stopped system.
+    #[arg(long, value_name = "DIR", default_value = ".unbundled", env = "UNBUNDLED_FOLDER")]
+    data: PathBuf,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What an audit of the whole system came to.
+#[derive(Debug, Default)]
+pub struct Audited {
+    /// What was derived again, and all findings.
+    pub report: Report,
+    /// What was counted of the business; nothing where its rows are in doubt.
+    pub counted: Counted,
+}
+
+/// Audits a data folder. 0: clean, 1: something is wrong, 2: it could not be audited.
+pub async fn audit(arguments: AuditArguments) -> ExitCode {
+    match of_folder(&arguments).await {
+        Ok(audited) => {
+            let text = if arguments.json {
+                report::json(&audited)
+            } else {
+                report::text(&audited)
+            };
+            print!("{text}");
+            if audited.report.findings.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(FOUND)
+            }
+        }
+        Err(error) => {
+            eprintln!("error: {}", telemetry::chain(error.as_ref()));
+            ExitCode::from(NOT_AUDITED)
+        }
+    }
+}
+
+/// Audits the stores of all services: of the files of a stopped system, or of a simulation. Findings are
+/// no error.
+///
+/// # Errors
+/// [`StoreError`] when a store does not answer.
+pub async fn everything(stores: Vec<Store>) -> Result<Audited, StoreError> {
+    let mut audit = Audit::begin(&STREAMS, stores.clone()).await?;
+    audit.stage(exchange_rate::SERVICE, |_| RecordRates).await?;
+    audit.stage(purchase::SERVICE, |_| CopyRates).await?;
+    audit.stage(purchase::SERVICE, |_| Accept::default()).await?;
+    audit.stage(ledger::SERVICE, Post::new).await?;
+    audit.stage(purchase::SERVICE, |_| Settle).await?;
+    let mut audited = Audited {
+        report: audit.finish().await?,
+        counted: Counted::default(),
+    };
+    for store in &stores {
+        audited.counted.service(store, &mut audited.report).await?;
+    }
+    Ok(audited)
+}
+
+async fn of_folder(arguments: &AuditArguments) -> anyhow::Result<Audited> {
+    let path = &arguments.data;
+    anyhow::ensure!(
+        path.is_dir(),
+        "there is no data folder {}: choose one with --data",
+        path.display()
+    );
+    let there = services()
+        .iter()
+        .any(|(service, _)| path.join(format!("{service}.sqlite")).exists());
+    anyhow::ensure!(
+        there,
+        "{} holds no data: choose a data folder with --data",
+        path.display()
+    );
+    let folder = DataFolder::lock(path)?;
+    let mut report = Report::default();
+    let mut stores = Vec::new();
+    let partitions = partitions(&folder, &mut report).await?;
+    for (service, _) in services() {
+        let file = folder.file(service);
+        let store = match partitions {
+            Some(_) if !file.exists() => Err(StoreError::Damaged(format!("{} is missing", file.display()))),
+            Some(partitions) => Sqlite::open_to_read(&file, Meta { service, partitions }).await,
+            None => continue,
+        };
+        stores.extend(found(service, store, &mut report)?.map(Store::from));
+    }
+    let audited = if report.findings.is_empty() {
+        everything(stores.clone()).await?
+    } else {
+        Audited {
+            report,
+            counted: Counted::default(),
+        }
+    };
+    for store in stores {
+        store.close().await;
+    }
+    Ok(audited)
+}
+
+/// How many partitions the files say they were made for: the first that says it.
+async fn partitions(folder: &DataFolder, report: &mut Report) -> Result<Option<PartitionCount>, StoreError> {
+    for (service, _) in services() {
+        let stored = found(service, Sqlite::partitions_of(&folder.file(service)).await, report)?.flatten();
+        let Some(stored) = stored else { continue };
+        let what = format!("meta.partitions is {stored}: 1 to 1024 are possible");
+        let count = PartitionCount::new(stored).ok_or(StoreError::Damaged(what));
+        if let Some(count) = found(service, count, report)? {
+            return Ok(Some(count));
+        }
+    }
+    Ok(None)
+}
+
+/// What was read; what is damaged is a finding.
+fn found<T>(service: &'static str, read: Result<T, StoreError>, report: &mut Report) -> Result<Option<T>, StoreError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(StoreError::Damaged(what)) => {
+            report.find(Finding {
+                service,
+                place: "database".to_owned(),
+                what,
+            });
+            Ok(None)
+        }
+        Err(error @ StoreError::Unavailable(_)) => Err(error),
+    }
+}

@@ -14,6 +14,9 @@ use super::random::Random;
 /// Lines of a run that are kept to explain a failure.
 const LINES_MAX: usize = 40;
 
+/// Steps of a long run: enough for more frames than any window has.
+const LONG: usize = 16_000;
+
 /// A mistake made on purpose, outside the production code, that the simulation has to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
@@ -34,8 +37,8 @@ pub struct Plan {
     pub seed: u64,
     /// The mistake made on purpose.
     pub mutant: Option<Mutant>,
-    /// How many steps with faults, and how many partitions; random otherwise.
-    pub size: Option<(usize, u16)>,
+    /// Whether it is longer than usual, over one partition, and with fewer faults.
+    pub is_long: bool,
     /// Whether to print each step.
     pub aloud: bool,
 }
@@ -91,6 +94,16 @@ pub struct Weather {
 }
 
 impl Weather {
+    /// Little goes wrong, but everything does.
+    const MILD: Weather = Weather {
+        commits: 20,
+        owners: 10,
+        deliveries: 20,
+        publications: 10,
+        damage: 1,
+        streams: 2,
+    };
+
     fn of(random: &mut Random) -> Self {
         let mut one_of = |some: [u32; 4]| *random.pick(&some);
         Self {
@@ -135,9 +148,11 @@ impl<'a> Scene<'a> {
     /// The beginning of a run.
     pub fn new(plan: Plan, notes: &'a mut Notes) -> Self {
         let mut random = Random::new(plan.seed);
-        let weather = Weather::of(&mut random);
-        let (steps, partitions) = (random.between(200, 800), random.between(1, 4));
-        let size = plan.size.unwrap_or((steps, u16::try_from(partitions).unwrap_or(1)));
+        let (mut weather, mut size) = (Weather::of(&mut random), (random.between(200, 800), 1));
+        size.1 = u16::try_from(random.between(1, 4)).unwrap_or(1);
+        if plan.is_long {
+            (weather, size) = (Weather::MILD, (LONG, 1));
+        }
         let start = DateTime::from_timestamp(1_323_100_000, 0).unwrap_or_default();
         Self {
             random,

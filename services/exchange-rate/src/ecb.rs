@@ -160,11 +160,7 @@ pub enum EcbError {
 /// # Errors
 /// Any [`EcbError`]; nothing of the file is returned then.
 pub fn parse(file: &[u8]) -> Result<History, EcbError> {
-    if file.starts_with(b"PK") {
-        parse_csv(&unpack(file)?)
-    } else {
-        parse_csv(file)
-    }
+    if file.starts_with(b"PK") { parse_csv(&unpack(file)?) } else { parse_csv(file) }
 }
 
 fn unpack(file: &[u8]) -> Result<Vec<u8>, EcbError> {
@@ -186,10 +182,7 @@ fn unpack(file: &[u8]) -> Result<Vec<u8>, EcbError> {
 
 fn parse_csv(file: &[u8]) -> Result<History, EcbError> {
     let text = str::from_utf8(file).map_err(|source| {
-        let line = 1 + file[..source.valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
+        let line = 1 + file[..source.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         EcbError::NotUtf8 { line, source }
     })?;
     let mut lines = (1..).zip(text.lines());
@@ -197,9 +190,7 @@ fn parse_csv(file: &[u8]) -> Result<History, EcbError> {
         return Err(EcbError::Empty);
     };
     if !text.ends_with('\n') {
-        return Err(EcbError::CutOff {
-            line: text.lines().count(),
-        });
+        return Err(EcbError::CutOff { line: text.lines().count() });
     }
     let currencies = read_header(header)?;
     let mut days = BTreeMap::new();
@@ -222,15 +213,11 @@ fn read_header(header: &str) -> Result<Vec<Currency>, EcbError> {
     let mut columns = (1..).zip(columns(1, header)?);
     let found = columns.next().map_or("", |(_, name)| name);
     if found != "Date" {
-        return Err(EcbError::NoDateColumn {
-            found: shortened(found),
-        });
+        return Err(EcbError::NoDateColumn { found: shortened(found) });
     }
     let mut currencies = Vec::new();
     for (column, name) in columns {
-        let currency = name
-            .parse()
-            .map_err(|source| EcbError::UnknownCurrency { column, source })?;
+        let currency = name.parse().map_err(|source| EcbError::UnknownCurrency { column, source })?;
         if currencies.contains(&currency) {
             return Err(EcbError::RepeatedCurrency { column, currency });
         }
@@ -248,17 +235,8 @@ fn read_day(line: usize, text: &str, currencies: &[Currency]) -> Result<Day, Ecb
     let mut columns = (1..).zip(columns);
     let date = read_date(line, columns.next().map_or("", |(_, date)| date))?;
     let mut rates = BTreeMap::new();
-    for (currency, (column, number)) in currencies
-        .iter()
-        .zip(columns)
-        .filter(|(_, (_, number))| *number != "N/A")
-    {
-        let rate = number.parse().map_err(|source| EcbError::BadRate {
-            line,
-            column,
-            currency: *currency,
-            source,
-        })?;
+    for (currency, (column, number)) in currencies.iter().zip(columns).filter(|(_, (_, number))| *number != "N/A") {
+        let rate = number.parse().map_err(|source| EcbError::BadRate { line, column, currency: *currency, source })?;
         rates.insert(*currency, rate);
     }
     Ok(Day { date, rates })
@@ -268,10 +246,7 @@ fn read_day(line: usize, text: &str, currencies: &[Currency]) -> Result<Day, Ecb
 fn read_date(line: usize, text: &str) -> Result<NaiveDate, EcbError> {
     let as_written = |date: &NaiveDate| date.format("%Y-%m-%d").to_string() == text && text.len() == 10;
     let date = text.parse().ok().filter(as_written);
-    date.ok_or_else(|| EcbError::BadDate {
-        line,
-        found: shortened(text),
-    })
+    date.ok_or_else(|| EcbError::BadDate { line, found: shortened(text) })
 }
 
 fn columns(line: usize, text: &str) -> Result<std::str::Split<'_, char>, EcbError> {
@@ -316,9 +291,7 @@ mod tests {
             let rates = day.rates.iter().map(|(currency, rate)| format!(" {currency} {rate}"));
             format!("{}{}", day.date, rates.collect::<String>())
         };
-        parse(file)
-            .map(|history| history.days.iter().map(line).collect())
-            .map_err(|error| chain(&error))
+        parse(file).map(|history| history.days.iter().map(line).collect()).map_err(|error| chain(&error))
     }
 
     fn chain(error: &dyn Error) -> String {
@@ -336,10 +309,7 @@ mod tests {
         assert_eq!((days.len(), numbers), (7_126, 221_702));
         assert!(days.is_sorted_by(|older, newer| older.date < newer.date));
         let (first, last) = (days.first().unwrap(), days.last().unwrap());
-        assert_eq!(
-            (first.date.to_string(), last.date.to_string()),
-            ("1999-01-04".to_owned(), "2026-10-30".to_owned())
-        );
+        assert_eq!((first.date.to_string(), last.date.to_string()), ("1999-01-04".to_owned(), "2026-10-30".to_owned()));
         assert_eq!(first.rates[&Currency::USD].to_string(), "1.1789");
         assert_eq!(last.rates[&Currency::GBP].to_string(), "0.8338");
     }
@@ -353,10 +323,7 @@ mod tests {
         ];
         assert_eq!(read(SMALL.as_bytes()).unwrap(), days);
         assert_eq!(read(SMALL.replace('\n', "\r\n").as_bytes()).unwrap(), days);
-        assert_eq!(
-            read(&zipped(&[("eurofxref-hist.csv", SMALL.as_bytes())])).unwrap(),
-            days
-        );
+        assert_eq!(read(&zipped(&[("eurofxref-hist.csv", SMALL.as_bytes())])).unwrap(), days);
         assert_eq!(parse(SMALL.as_bytes()).unwrap().numbers, 7);
     }
 
@@ -364,52 +331,20 @@ mod tests {
     fn a_refusal_names_the_line_and_the_column() {
         let changed = |from: &str, to: &str, refusal: &str| check(SMALL.replacen(from, to, 1).as_bytes(), refusal);
         changed("Date", "Day", "line 1, column 1: `Day` where `Date` is expected");
-        changed(
-            "JPY",
-            "YEN",
-            "line 1, column 3: not a currency: `YEN` is not an ISO 4217 currency",
-        );
-        changed(
-            "JPY",
-            " JPY",
-            "line 1, column 3: not a currency: ` JPY` is not an ISO 4217 currency",
-        );
+        changed("JPY", "YEN", "line 1, column 3: not a currency: `YEN` is not an ISO 4217 currency");
+        changed("JPY", " JPY", "line 1, column 3: not a currency: ` JPY` is not an ISO 4217 currency");
         changed("JPY", "USD", "line 1, column 3: USD for the second time");
-        changed(
-            "10-29",
-            "13-29",
-            "line 3, column 1: `2026-13-29` is not a date such as 1999-01-04",
-        );
-        changed(
-            "1999-01-04",
-            "1999-1-4",
-            "line 4, column 1: `1999-1-4` is not a date such as 1999-01-04",
-        );
-        changed(
-            "2026-10-29",
-            "+2026-10-29",
-            "line 3, column 1: `+2026-10-29` is not a date such as 1999-01-04",
-        );
+        changed("10-29", "13-29", "line 3, column 1: `2026-13-29` is not a date such as 1999-01-04");
+        changed("1999-01-04", "1999-1-4", "line 4, column 1: `1999-1-4` is not a date such as 1999-01-04");
+        changed("2026-10-29", "+2026-10-29", "line 3, column 1: `+2026-10-29` is not a date such as 1999-01-04");
         changed("10-29", "10-30", "line 3, column 1: 2026-10-30 for the second time");
         changed("175.92", "175,92", "line 3 has 5 columns where 4 are expected");
-        changed(
-            "1999-01-04,1.1789,",
-            "1999-01-04,",
-            "line 4 has 3 columns where 4 are expected",
-        );
+        changed("1999-01-04,1.1789,", "1999-01-04,", "line 4 has 3 columns where 4 are expected");
         changed("0.58231,", "0.58231", "line 4 does not end in a comma");
         changed("2026-10-29", "\n2026-10-29", "line 3 does not end in a comma");
         let not_a_rate = "line 2, column 3: not a rate of JPY: ";
-        changed(
-            "175.68",
-            "175.6x",
-            &format!("{not_a_rate}`175.6x` is not a plain decimal number such as 15.30"),
-        );
-        changed(
-            "175.68",
-            "",
-            &format!("{not_a_rate}`` is not a plain decimal number such as 15.30"),
-        );
+        changed("175.68", "175.6x", &format!("{not_a_rate}`175.6x` is not a plain decimal number such as 15.30"));
+        changed("175.68", "", &format!("{not_a_rate}`` is not a plain decimal number such as 15.30"));
         changed("175.68", "-1", &format!("{not_a_rate}-1 is not greater than zero"));
         changed("175.68", "0", &format!("{not_a_rate}0 is not greater than zero"));
     }
@@ -423,15 +358,9 @@ mod tests {
             b"Date,USD,\n2026-10-30,1.\xff,\n",
             "line 2 is not UTF-8: invalid utf-8 sequence of 1 bytes from index 23",
         );
-        check(
-            b"PK but no ZIP\n",
-            "the ZIP is damaged or cut off: invalid Zip archive: Could not find EOCD",
-        );
+        check(b"PK but no ZIP\n", "the ZIP is damaged or cut off: invalid Zip archive: Could not find EOCD");
         check(&zipped(&[]), "the ZIP has 0 files where one CSV is expected");
-        check(
-            &zipped(&[("a.csv", b""), ("b.csv", b"")]),
-            "the ZIP has 2 files where one CSV is expected",
-        );
+        check(&zipped(&[("a.csv", b""), ("b.csv", b"")]), "the ZIP has 2 files where one CSV is expected");
         check(&zipped(&[("a.csv", b"")]), "the file is empty");
     }
 
@@ -450,9 +379,7 @@ mod tests {
             let lines = cut.lines().count();
             let expected = match (end, cut.ends_with('\n')) {
                 (0, _) => Err("the file is empty".to_owned()),
-                (_, false) => Err(format!(
-                    "the file is cut off in line {lines}: it does not end in a line end"
-                )),
+                (_, false) => Err(format!("the file is cut off in line {lines}: it does not end in a line end")),
                 (_, true) if lines == 1 => Err("the file has no days after its header".to_owned()),
                 (_, true) => Ok(whole[whole.len() - (lines - 1)..].to_vec()),
             };

@@ -36,32 +36,20 @@ pub struct Rates {
 impl Rates {
     /// Reads from the store, writes through the way in.
     pub fn new(store: Store, way_in: Addr<WayIn<RecordRates>>) -> Self {
-        Self {
-            store,
-            way_in,
-            book: Arc::default(),
-        }
+        Self { store, way_in, book: Arc::default() }
     }
 
     /// Asks the book once it knows every version that is committed.
     async fn ask<T>(&self, question: impl FnOnce(&RateBook) -> T) -> Result<T, StoreError> {
         loop {
-            let known = self
-                .book
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .newest_version();
+            let known = self.book.read().unwrap_or_else(PoisonError::into_inner).newest_version();
             let after = i64::try_from(known.0).unwrap_or(i64::MAX);
-            let rows = self
-                .store
-                .rows::<RateRow>(&[], Some(&[Cell::Integer(after)]), VERSIONS_MAX)
-                .await?;
+            let rows = self.store.rows::<RateRow>(&[], Some(&[Cell::Integer(after)]), VERSIONS_MAX).await?;
             if rows.is_empty() {
                 return Ok(question(&self.book.read().unwrap_or_else(PoisonError::into_inner)));
             }
             let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
-            rows.iter()
-                .for_each(|row| book.learn(row.version(), row.valid_from, &row.source, &row.rates));
+            rows.iter().for_each(|row| book.learn(row.version(), row.valid_from, &row.source, &row.rates));
         }
     }
 }
@@ -72,11 +60,7 @@ pub fn routes(config: &mut ServiceConfig, rates: &Rates) {
         .app_data(Data::new(rates.clone()))
         .service(web::resource("/rates").route(web::get().to(list)))
         .service(web::resource("/rates/import").route(web::post().to(import)))
-        .service(
-            web::resource("/rates/{base}/{quote}")
-                .route(web::get().to(get))
-                .route(web::put().to(put)),
-        );
+        .service(web::resource("/rates/{base}/{quote}").route(web::get().to(get)).route(web::put().to(put)));
 }
 
 #[derive(Deserialize)]
@@ -88,9 +72,7 @@ struct AsOf {
 async fn get(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Quote>, Problem> {
     let (base, quote) = pair(&request)?;
     let at = ::web::query::<AsOf>(&request)?.at.unwrap_or_else(Utc::now);
-    let conversion = rates
-        .ask(|book| book.as_of(base, quote, at, book.newest_version()))
-        .await?;
+    let conversion = rates.ask(|book| book.as_of(base, quote, at, book.newest_version())).await?;
     let shown = conversion.as_ref().and_then(ShownRate::of);
     let missing = || Problem::not_found(format!("no rate from {base} to {quote} was known for {at}"));
     shown.map(Json).ok_or_else(missing)
@@ -110,23 +92,12 @@ async fn put(
     let (base, quote) = pair(&request)?;
     let RatePut { rate, valid_from } = ::web::json_body(&request, payload, RATE_BYTES_MAX).await?;
     let valid_from = valid_from.trunc_subsecs(6);
-    let source: Source = MANUAL
-        .parse()
-        .map_err(|error: money::Invalid| Problem::internal(&error))?;
-    let moment = Moment {
-        valid_from,
-        rates: [(base, [(quote, rate)].into())].into(),
-    };
-    let asked = RatesAsked {
-        source,
-        moments: vec![moment],
-        completes_history: false,
-    };
+    let source: Source = MANUAL.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
+    let moment = Moment { valid_from, rates: [(base, [(quote, rate)].into())].into() };
+    let asked = RatesAsked { source, moments: vec![moment], completes_history: false };
     service::record(&rates.way_in, cause(&request, &trace)?, asked, RATE_BYTES_MAX).await?;
     // At its own moment the pair itself comes before its inverse and the cross.
-    let held = rates
-        .ask(|book| book.as_of(base, quote, valid_from, book.newest_version()))
-        .await?;
+    let held = rates.ask(|book| book.as_of(base, quote, valid_from, book.newest_version())).await?;
     Ok(Json(held.as_ref().and_then(ShownRate::of)))
 }
 
@@ -155,8 +126,7 @@ fn cause(request: &HttpRequest, trace: &::web::Traceparent) -> Result<Cause, Pro
 fn pair(request: &HttpRequest) -> Result<(Currency, Currency), Problem> {
     let currency = |name: &'static str| {
         let code = ::web::segment::decode(request, name)?;
-        code.parse::<Currency>()
-            .map_err(|error| Problem::unprocessable(error.to_string()).at(name))
+        code.parse::<Currency>().map_err(|error| Problem::unprocessable(error.to_string()).at(name))
     };
     let (base, quote) = (currency("base")?, currency("quote")?);
     if base == quote {

@@ -93,10 +93,7 @@ impl Stage for RecordRates {
     fn keys(&self, event: &Event<Request>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
         let Request::RatesAsked(asked) = &event.fact;
         keys.row::<NewestRow>(&NewestRow::key());
-        asked
-            .moments
-            .iter()
-            .for_each(|moment| keys.row::<MomentRow>(&(moment.valid_from,)));
+        asked.moments.iter().for_each(|moment| keys.row::<MomentRow>(&(moment.valid_from,)));
         Ok(())
     }
 
@@ -104,27 +101,14 @@ impl Stage for RecordRates {
         let Request::RatesAsked(asked) = &event.fact;
         let newest = rows.get::<NewestRow>(&NewestRow::key())?;
         let (name,) = NewestRow::key();
-        let mut newest = newest.unwrap_or(NewestRow {
-            name,
-            version: 0,
-            complete: false,
-        });
-        let mut imported = Imported {
-            read: 0,
-            new: 0,
-            unchanged: 0,
-        };
+        let mut newest = newest.unwrap_or(NewestRow { name, version: 0, complete: false });
+        let mut imported = Imported { read: 0, new: 0, unchanged: 0 };
         for moment in &asked.moments {
             let changed = take(moment, rows, &mut imported)?;
             if !changed.is_empty() {
                 let version = newest.raise();
                 let (valid_from, source) = (moment.valid_from, asked.source.clone());
-                let fact = RatesPublished {
-                    version,
-                    valid_from,
-                    source,
-                    rates: changed,
-                };
+                let fact = RatesPublished { version, valid_from, source, rates: changed };
                 rows.insert(&RateRow::from(&fact))?;
                 say.say(&RATES, Key(RATES_KEY.to_owned()), Fact::RatesPublished(fact))?;
             }
@@ -132,11 +116,7 @@ impl Stage for RecordRates {
         if asked.completes_history && !newest.complete {
             newest.complete = true;
             let version = newest.raise();
-            let fact = HistoryImported {
-                version,
-                source: asked.source.clone(),
-                imported_at: event.cause.time,
-            };
+            let fact = HistoryImported { version, source: asked.source.clone(), imported_at: event.cause.time };
             rows.insert(&RateRow::from(&fact))?;
             say.say(&RATES, Key(RATES_KEY.to_owned()), Fact::HistoryImported(fact))?;
         }
@@ -168,10 +148,7 @@ fn take(moment: &Moment, rows: &mut Rows, imported: &mut Imported) -> Result<Rat
         }
     }
     if !changed.is_empty() {
-        rows.put(&MomentRow {
-            valid_from: moment.valid_from,
-            rates: held,
-        })?;
+        rows.put(&MomentRow { valid_from: moment.valid_from, rates: held })?;
     }
     Ok(changed)
 }

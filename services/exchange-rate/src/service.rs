@@ -38,25 +38,16 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let (registry, readiness) = (Registry::new(), Readiness::default());
     let shell = Shell::new(SERVICE, registry.clone(), readiness.clone());
-    let shell = shell.map_err(|source| StartError::Metrics {
-        service: SERVICE,
-        source,
-    })?;
+    let shell = shell.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
     let history = readiness.require("history", "the history of rates is being imported");
     let owners = readiness.require("owners", "starting");
     owners.met();
     let on_stop = Arc::new(move |owner: &stage::Producer, why: String| owners.unmet(format!("{owner}: {why}")));
     let mut node = Node::new(store.clone(), carrier, registry, on_stop);
-    let stopped = |source| StartError::Owner {
-        service: SERVICE,
-        source: Box::new(source),
-    };
+    let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     let way_in = node.way_in(RecordRates, Arc::new(|_| {})).await.map_err(stopped)?;
     let newest = store.get::<NewestRow>(&NewestRow::key()).await;
-    let newest = newest.map_err(|source| StartError::Store {
-        service: SERVICE,
-        source,
-    })?;
+    let newest = newest.map_err(|source| StartError::Store { service: SERVICE, source })?;
     if newest.is_some_and(|newest| newest.complete) {
         history.met();
     } else {
@@ -75,9 +66,7 @@ pub async fn start(
         });
     }
     let rates = Rates::new(store, way_in);
-    Running::start(node, shell, listener, workers, move |config| {
-        http::routes(config, &rates)
-    })
+    Running::start(node, shell, listener, workers, move |config| http::routes(config, &rates))
 }
 
 async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, Problem> {
@@ -106,17 +95,7 @@ pub(crate) async fn import(
     };
     let source: Source = ECB.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
     let moments = history.days.into_iter().map(moment).collect();
-    record(
-        way_in,
-        cause,
-        RatesAsked {
-            source,
-            moments,
-            completes_history,
-        },
-        file.len(),
-    )
-    .await
+    record(way_in, cause, RatesAsked { source, moments, completes_history }, file.len()).await
 }
 
 /// Takes in rates.
@@ -131,12 +110,7 @@ pub(crate) async fn record(
 ) -> Result<Imported, Problem> {
     let id = EventId(cause.request_id.0.clone());
     let key = Key(contracts::RATES_KEY.to_owned());
-    let requests = vec![Event {
-        id,
-        cause,
-        key,
-        fact: Request::RatesAsked(asked),
-    }];
+    let requests = vec![Event { id, cause, key, fact: Request::RatesAsked(asked) }];
     let answers = way_in.send(Ask { requests, bytes }).await??;
     let only = answers.into_iter().next();
     only.ok_or_else(|| Problem::from(dataflow::Refused::Stopped))

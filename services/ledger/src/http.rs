@@ -31,9 +31,7 @@ pub fn routes(config: &mut ServiceConfig, store: &Store) {
 
 async fn account(store: Data<Store>, request: HttpRequest) -> Result<Json<Account>, Problem> {
     let id = known_account(&store, &request).await?;
-    let rows = store
-        .rows::<BalanceRow>(&[Cell::Text(id.to_string())], None, usize::MAX)
-        .await?;
+    let rows = store.rows::<BalanceRow>(&[Cell::Text(id.to_string())], None, usize::MAX).await?;
     let balances = rows.into_iter().map(|row| (row.currency, row.amount)).collect();
     Ok(Json(Account { id, balances }))
 }
@@ -53,9 +51,7 @@ async fn entries(store: Data<Store>, request: HttpRequest) -> Result<Json<Entrie
         return Err(Problem::unprocessable(format!("limit is 1 to {PAGE_MAX}")).at("limit"));
     }
     let after = i64::try_from(after.unwrap_or(0)).unwrap_or(i64::MAX);
-    let rows = store
-        .rows::<EntryRow>(&[Cell::Text(id.to_string())], Some(&[Cell::Integer(after)]), limit + 1)
-        .await?;
+    let rows = store.rows::<EntryRow>(&[Cell::Text(id.to_string())], Some(&[Cell::Integer(after)]), limit + 1).await?;
     let more = rows.len() > limit;
     let entries = rows.into_iter().take(limit).map(entry).collect::<Result<Vec<_>, _>>()?;
     let next = entries.last().map(|entry| entry.number).filter(|_| more);
@@ -64,13 +60,7 @@ async fn entries(store: Data<Store>, request: HttpRequest) -> Result<Json<Entrie
 
 fn entry(row: EntryRow) -> Result<Entry, Problem> {
     let amount = Money::new(row.amount, row.currency).map_err(|error| Problem::internal(&error))?;
-    Ok(Entry {
-        number: row.number,
-        transfer: row.transfer,
-        side: row.side,
-        amount,
-        time: row.time,
-    })
+    Ok(Entry { number: row.number, transfer: row.transfer, side: row.side, amount, time: row.time })
 }
 
 /// The account named in the path, if anything was ever posted to it.

@@ -21,10 +21,7 @@ struct Sides {
 
 impl Sides {
     fn zero(currency: Currency) -> Self {
-        Self {
-            debits: Amount::zero(currency),
-            credits: Amount::zero(currency),
-        }
+        Self { debits: Amount::zero(currency), credits: Amount::zero(currency) }
     }
 
     fn post(&mut self, side: Side, amount: Amount) {
@@ -53,10 +50,7 @@ impl Books {
         *number += 1;
         if *number != row.number {
             let what = format!("is number {}, and {number} is due", row.number);
-            self.violations.push(Violation {
-                place: format!("entry {} {}", row.account, row.number),
-                what,
-            });
+            self.violations.push(Violation { place: format!("entry {} {}", row.account, row.number), what });
         }
         let balance = self.balances.entry((row.account.clone(), row.currency));
         let balance = balance.or_insert(Amount::zero(row.currency));
@@ -78,12 +72,7 @@ impl Books {
     pub fn balance(&mut self, row: &BalanceRow) {
         let sum = self.balances.remove(&(row.account.clone(), row.currency));
         let sum = sum.unwrap_or(Amount::zero(row.currency));
-        self.same(
-            format!("balance {} {}", row.account, row.currency),
-            "the sum of its entries",
-            row.amount,
-            sum,
-        );
+        self.same(format!("balance {} {}", row.account, row.currency), "the sum of its entries", row.amount, sum);
     }
 
     /// Takes in the totals of a partition.
@@ -103,36 +92,20 @@ impl Books {
             self.wrong(format!("account {account}"), "has entries and is not there".to_owned());
         }
         for (account, currency) in std::mem::take(&mut self.balances).into_keys() {
-            self.wrong(
-                format!("balance {account} {currency}"),
-                "has entries and is not there".to_owned(),
-            );
+            self.wrong(format!("balance {account} {currency}"), "has entries and is not there".to_owned());
         }
         let currencies: BTreeSet<_> = self.posted.keys().chain(self.totals.keys()).copied().collect();
         for currency in currencies {
             let of = |sides: &BTreeMap<Currency, Sides>| *sides.get(&currency).unwrap_or(&Sides::zero(currency));
             let (posted, totals, in_transit) = (of(&self.posted), of(&self.totals), of(&self.in_transit));
-            self.same(
-                format!("totals {currency} debits"),
-                "the sum of the entries",
-                totals.debits,
-                posted.debits,
-            );
-            self.same(
-                format!("totals {currency} credits"),
-                "the sum of the entries",
-                totals.credits,
-                posted.credits,
-            );
+            self.same(format!("totals {currency} debits"), "the sum of the entries", totals.debits, posted.debits);
+            self.same(format!("totals {currency} credits"), "the sum of the entries", totals.credits, posted.credits);
             let (debits, credits) = (posted.debits + in_transit.debits, posted.credits + in_transit.credits);
             self.same(format!("trial balance {currency}"), "what is debited", credits, debits);
             if reading == Reading::Done && in_transit != Sides::zero(currency) {
                 self.wrong(
                     format!("trial balance {currency}"),
-                    format!(
-                        "{} and {} are in transit for ever",
-                        in_transit.debits, in_transit.credits
-                    ),
+                    format!("{} and {} are in transit for ever", in_transit.debits, in_transit.credits),
                 );
             }
         }
@@ -178,11 +151,7 @@ mod tests {
     }
 
     fn balance(account: &str, text: &str) -> BalanceRow {
-        BalanceRow {
-            account: account.parse().unwrap(),
-            currency: eur(),
-            amount: amount(text),
-        }
+        BalanceRow { account: account.parse().unwrap(), currency: eur(), amount: amount(text) }
     }
 
     fn totals(debits: &str, credits: &str, said_credits: &str, applied_credits: &str) -> TotalsRow {
@@ -210,11 +179,7 @@ mod tests {
         }
         balances.iter().for_each(|row| books.balance(row));
         books.totals(totals);
-        let places: Vec<_> = books
-            .close(reading)
-            .into_iter()
-            .map(|violation| violation.place)
-            .collect();
+        let places: Vec<_> = books.close(reading).into_iter().map(|violation| violation.place).collect();
         assert_eq!(places, expected);
     }
 
@@ -223,51 +188,24 @@ mod tests {
         let paid = [entry("customer:a", 1, Side::Debit, "5.00")];
         let both = [paid[0].clone(), entry("merchant", 1, Side::Credit, "5.00")];
         let after = [balance("customer:a", "-5.00"), balance("merchant", "5.00")];
-        check(
-            &paid,
-            &after[..1],
-            &totals("5.00", "0.00", "5.00", "0.00"),
-            Reading::UnderWay,
-            &[],
-        );
-        check(
-            &both,
-            &after,
-            &totals("5.00", "5.00", "5.00", "5.00"),
-            Reading::Done,
-            &[],
-        );
+        check(&paid, &after[..1], &totals("5.00", "0.00", "5.00", "0.00"), Reading::UnderWay, &[]);
+        check(&both, &after, &totals("5.00", "5.00", "5.00", "5.00"), Reading::Done, &[]);
         let lost = totals("5.00", "0.00", "5.00", "0.00");
         check(&paid, &after[..1], &lost, Reading::Done, &["trial balance EUR"]);
         let never_said = totals("5.00", "0.00", "0.00", "0.00");
-        check(
-            &paid,
-            &after[..1],
-            &never_said,
-            Reading::UnderWay,
-            &["trial balance EUR"],
-        );
+        check(&paid, &after[..1], &never_said, Reading::UnderWay, &["trial balance EUR"]);
     }
 
     #[test]
     fn every_sum_is_the_sum_of_its_entries() {
-        let paid = [
-            entry("customer:a", 1, Side::Debit, "2.00"),
-            entry("customer:a", 3, Side::Debit, "3.00"),
-        ];
+        let paid = [entry("customer:a", 1, Side::Debit, "2.00"), entry("customer:a", 3, Side::Debit, "3.00")];
         let sums = totals("5.00", "0.00", "5.00", "0.00");
         let wrong = [balance("customer:a", "-5.01"), balance("customer:b", "1.00")];
         let places = ["entry customer:a 3", "balance customer:a EUR", "balance customer:b EUR"];
         check(&paid, &wrong, &sums, Reading::UnderWay, &places);
         let sums = totals("6.00", "0.00", "6.00", "0.00");
         let places = ["entry customer:a 3", "totals EUR debits", "trial balance EUR"];
-        check(
-            &paid,
-            &[balance("customer:a", "-5.00")],
-            &sums,
-            Reading::UnderWay,
-            &places,
-        );
+        check(&paid, &[balance("customer:a", "-5.00")], &sums, Reading::UnderWay, &places);
         let sums = totals("5.00", "0.00", "5.00", "0.00");
         check(
             &paid[..1],

@@ -116,9 +116,7 @@ pub struct Post {
 impl Post {
     /// For the accounts of this partition.
     pub fn new(partition: Partition) -> Self {
-        Self {
-            partition: u64::from(partition.0),
-        }
+        Self { partition: u64::from(partition.0) }
     }
 
     fn leg_keys(&self, leg: &Leg, keys: &mut Keys) {
@@ -130,25 +128,15 @@ impl Post {
     /// Writes the entry, the balance and the posted total.
     fn post(&self, transfer: &RequestId, leg: &Leg, cause: &Cause, rows: &mut Rows) -> Result<(), Broken> {
         let (account, currency, amount) = (&leg.account, leg.amount.currency(), leg.amount.amount());
-        let entries = rows
-            .get::<AccountRow>(&(account.clone(),))?
-            .map_or(0, |row| row.entries)
-            + 1;
-        rows.put(&AccountRow {
-            account: account.clone(),
-            entries,
-        })?;
+        let entries = rows.get::<AccountRow>(&(account.clone(),))?.map_or(0, |row| row.entries) + 1;
+        rows.put(&AccountRow { account: account.clone(), entries })?;
         let balance = rows.get::<BalanceRow>(&(account.clone(), currency))?;
         let mut balance = balance.map_or(Amount::zero(currency), |row| row.amount);
         match leg.side {
             Side::Debit => balance -= amount,
             Side::Credit => balance += amount,
         }
-        rows.put(&BalanceRow {
-            account: account.clone(),
-            currency,
-            amount: balance,
-        })?;
+        rows.put(&BalanceRow { account: account.clone(), currency, amount: balance })?;
         rows.insert(&EntryRow {
             account: account.clone(),
             number: entries,
@@ -201,9 +189,7 @@ impl Stage for Post {
             Fact::PurchaseConfirmed(purchase) => {
                 let (payer, others) = legs(purchase);
                 self.leg_keys(&payer, keys);
-                others
-                    .iter()
-                    .for_each(|leg| keys.row::<TotalsRow>(&(self.partition, leg.amount.currency())));
+                others.iter().for_each(|leg| keys.row::<TotalsRow>(&(self.partition, leg.amount.currency())));
             }
             Fact::LegsSaid(said) => said.legs.iter().for_each(|leg| self.leg_keys(leg, keys)),
             Fact::PurchaseRejected(_) | Fact::RatesPublished(_) | Fact::HistoryImported(_) | Fact::PaymentPosted(_) => {
@@ -225,10 +211,7 @@ impl Stage for Post {
                     })?;
                 }
                 for legs in others.chunk_by(|a, b| a.account == b.account) {
-                    let said = LegsSaid {
-                        transfer: transfer.clone(),
-                        legs: legs.to_vec(),
-                    };
+                    let said = LegsSaid { transfer: transfer.clone(), legs: legs.to_vec() };
                     say.say(&CREDITS, legs[0].account.key(), Fact::LegsSaid(said))?;
                 }
                 let posted = PaymentPosted { purchase: transfer };

@@ -7,14 +7,14 @@ mod judge;
 
 use chrono::{DateTime, Utc};
 use contracts::{
-    CustomerId, Fact, LineRequest, LineSold, OfferTerms, PURCHASES, PurchaseConfirmed, PurchaseRejected,
+    AccountId, CustomerId, Fact, LineRequest, LineSold, OfferTerms, PURCHASES, PurchaseConfirmed, PurchaseRejected,
     PurchaseRequest, RateRow, Reason, ReasonCode, Sku,
 };
 use money::{Amount, Conversion, Currency, RateBook, RateVersion};
 use serde::{Deserialize, Serialize};
 use stage::{
-    Broken, Cell, Decimal, Digest, Event, Integer, Json, Keys, Nullable, Outputs, RequestId, Row as _, Rows, Spread,
-    Stage, Stream, Table, Text, Time,
+    BatchNumber, Broken, Cell, Decimal, Digest, Event, Integer, Json, Keys, Nullable, Outputs, RequestId, Row as _,
+    Rows, Spread, Stage, Stream, Table, Text, Time,
 };
 
 use self::judge::{Charge, judge};
@@ -124,6 +124,32 @@ stage::row! {
 }
 
 impl PurchaseRow {
+    fn new(
+        request_id: &RequestId,
+        content_hash: String,
+        request: &PurchaseRequest,
+        occurred_at: DateTime<Utc>,
+        verdict: &Result<Charge, Reason>,
+        batch: BatchNumber,
+    ) -> Self {
+        let (charge, reason) = (verdict.as_ref().ok(), verdict.as_ref().err());
+        Self {
+            request_id: request_id.clone(),
+            content_hash,
+            customer: request.customer.clone(),
+            pay_in: request.pay_in,
+            occurred_at,
+            reason_code: reason.map(|reason| reason.code),
+            reason_detail: reason.map(|reason| reason.detail.clone()),
+            total: charge.map(|charge| charge.total.amount()),
+            price_currency: charge.map(|charge| charge.total.currency()),
+            charged: charge.map(|charge| charge.charged.amount()),
+            conversion: charge.map(|charge| charge.conversion.clone()),
+            lines: charge.map_or_else(|| request.lines.clone(), |charge| charge.lines.iter().map(priced).collect()),
+            batch: batch.0,
+        }
+    }
+
     /// Why it was rejected, if it was.
     pub fn reason(&self) -> Option<Reason> {
         let detail = self.reason_detail.clone().unwrap_or_default();
@@ -181,10 +207,7 @@ impl Stage for Accept {
         if let Request::PurchaseAsked(asked) = &mut event.fact {
             let lines = asked.request.lines.iter();
             let offers = lines.map(|line| head(&line.sku, rows)).collect::<Result<_, _>>()?;
-            asked.judged_by = Some(JudgedBy {
-                rates: self.rates.newest_version(),
-                offers,
-            });
+            asked.judged_by = Some(JudgedBy { rates: self.rates.newest_version(), offers });
         }
         Ok(())
     }
@@ -215,11 +238,7 @@ impl Accept {
         let content_hash = content_hash(&asked.request)?;
         if let Some(row) = rows.get::<PurchaseRow>(&(request_id.clone(),))? {
             let same = row.content_hash == content_hash;
-            return Ok(if same {
-                Answer::Purchase(Box::new(row))
-            } else {
-                Answer::Conflict
-            });
+            return Ok(if same { Answer::Purchase(Box::new(row)) } else { Answer::Conflict });
         }
         let judged_by = asked.judged_by.as_ref();
         let judged_by = judged_by.ok_or_else(|| Broken::Rule("a request without what it is judged by".to_owned()))?;
@@ -227,84 +246,37 @@ impl Accept {
         let occurred_at = request.occurred_at.unwrap_or(event.cause.time);
         let offers = offers(request, judged_by, rows)?;
         let verdict = judge(request, &offers, occurred_at, &self.rates, judged_by.rates);
-        let (customer, purchase) = (request.customer.clone(), request_id.clone());
-        let account = contracts::AccountId::of_customer(&customer).key();
-        let mut row = PurchaseRow {
-            request_id: purchase.clone(),
-            content_hash,
-            customer: customer.clone(),
-            pay_in: request.pay_in,
-            occurred_at,
-            reason_code: None,
-            reason_detail: None,
-            total: None,
-            price_currency: None,
-            charged: None,
-            conversion: None,
-            lines: request.lines.clone(),
-            batch: say.batch().0,
-        };
-        match verdict {
-            Err(reason) => {
-                row.reason_code = Some(reason.code);
-                row.reason_detail = Some(reason.detail.clone());
-                say.say(
-                    &PURCHASES,
-                    account,
-                    Fact::PurchaseRejected(PurchaseRejected {
-                        purchase,
-                        customer,
-                        reason,
-                    }),
-                )?;
-            }
-            Ok(Charge {
+        let row = PurchaseRow::new(request_id, content_hash, request, occurred_at, &verdict, say.batch());
+        rows.put(&row)?;
+        let (purchase, customer) = (request_id.clone(), request.customer.clone());
+        let account = AccountId::of_customer(&customer).key();
+        let fact = match verdict {
+            Err(reason) => Fact::PurchaseRejected(PurchaseRejected { purchase, customer, reason }),
+            Ok(Charge { total, charged, conversion, lines }) => Fact::PurchaseConfirmed(PurchaseConfirmed {
+                purchase,
+                customer,
+                occurred_at,
                 total,
                 charged,
                 conversion,
                 lines,
-            }) => {
-                row.total = Some(total.amount());
-                row.price_currency = Some(total.currency());
-                row.charged = Some(charged.amount());
-                row.conversion = Some(conversion.clone());
-                row.lines = lines.iter().map(priced).collect();
-                let fact = PurchaseConfirmed {
-                    purchase,
-                    customer,
-                    occurred_at,
-                    total,
-                    charged,
-                    conversion,
-                    lines,
-                };
-                say.say(&PURCHASES, account, Fact::PurchaseConfirmed(fact))?;
-            }
-        }
-        rows.put(&row)?;
+            }),
+        };
+        say.say(&PURCHASES, account, fact)?;
         Ok(Answer::Purchase(Box::new(row)))
     }
 }
 
 fn priced(line: &LineSold) -> LineRequest {
-    LineRequest {
-        sku: line.sku.clone(),
-        quantity: line.quantity,
-        unit_price: Some(line.unit_price),
-    }
+    LineRequest { sku: line.sku.clone(), quantity: line.quantity, unit_price: Some(line.unit_price) }
 }
 
 fn content_hash(request: &PurchaseRequest) -> Result<String, Broken> {
-    Ok(Digest::default()
-        .part(&serde_json::to_vec(request)?)
-        .finish()
-        .short::<16>())
+    Ok(Digest::default().part(&serde_json::to_vec(request)?).finish().short::<16>())
 }
 
 fn head(sku: &Sku, rows: &Rows) -> Result<u64, Broken> {
-    Ok(rows
-        .get::<OfferHeadRow>(&(sku.clone(),))?
-        .map_or(0, |head| head.version))
+    Ok(rows.get::<OfferHeadRow>(&(sku.clone(),))?.map_or(0, |head| head.version))
 }
 
 /// First which version holds, then that version.
@@ -324,9 +296,7 @@ fn offers(request: &PurchaseRequest, judged_by: &JudgedBy, rows: &Rows) -> Resul
     }
     let versions = judged_by.offers.iter();
     let offer = |(line, version): (&LineRequest, &u64)| {
-        Ok(rows
-            .get::<OfferRow>(&(line.sku.clone(), *version))?
-            .map(|offer| offer.terms))
+        Ok(rows.get::<OfferRow>(&(line.sku.clone(), *version))?.map(|offer| offer.terms))
     };
     request.lines.iter().zip(versions).map(offer).collect()
 }
@@ -339,16 +309,9 @@ fn set_offer(asked: &OfferAsked, rows: &mut Rows) -> Result<OfferRow, Broken> {
     {
         return Ok(offer);
     }
-    let offer = OfferRow {
-        sku: sku.clone(),
-        version: version + 1,
-        terms: asked.terms.clone(),
-    };
+    let offer = OfferRow { sku: sku.clone(), version: version + 1, terms: asked.terms.clone() };
     rows.insert(&offer)?;
-    rows.put(&OfferHeadRow {
-        sku,
-        version: offer.version,
-    })?;
+    rows.put(&OfferHeadRow { sku, version: offer.version })?;
     Ok(offer)
 }
 

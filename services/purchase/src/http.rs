@@ -27,10 +27,7 @@ const OFFER_BYTES_MAX: usize = 4 << 10;
 /// When to try again while the copy of the rates is not complete.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-const OTHER_CONTENT: Kind = Kind {
-    code: "idempotency-conflict",
-    title: "The id belongs to another request",
-};
+const OTHER_CONTENT: Kind = Kind { code: "idempotency-conflict", title: "The id belongs to another request" };
 
 /// What the routes need. Clones share it.
 #[derive(Clone)]
@@ -49,18 +46,10 @@ pub struct Purchases {
 pub fn routes(config: &mut ServiceConfig, purchases: &Purchases) {
     config
         .app_data(Data::new(purchases.clone()))
-        .service(
-            web::resource("/offers/{sku}")
-                .route(web::get().to(get_offer))
-                .route(web::put().to(put_offer)),
-        )
+        .service(web::resource("/offers/{sku}").route(web::get().to(get_offer)).route(web::put().to(put_offer)))
         .service(web::resource("/purchases").route(web::post().to(post)))
         // Guarded, because a purchase may have the id `batch`.
-        .service(
-            web::resource("/purchases/batch")
-                .guard(guard::Post())
-                .route(web::post().to(batch::post)),
-        )
+        .service(web::resource("/purchases/batch").guard(guard::Post()).route(web::post().to(batch::post)))
         .service(web::resource("/purchases/{id}").route(web::get().to(get)));
 }
 
@@ -89,27 +78,15 @@ async fn post(
 async fn get(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Purchase>, Problem> {
     let missing = || Problem::not_found("no such purchase");
     let id: PurchaseId = ::web::segment::decode(&request, "id")?.parse().map_err(|_| missing())?;
-    let row = purchases
-        .store
-        .get::<PurchaseRow>(&(id.request_id(),))
-        .await?
-        .ok_or_else(missing)?;
+    let row = purchases.store.get::<PurchaseRow>(&(id.request_id(),)).await?.ok_or_else(missing)?;
     Ok(Json(only(shown::show(&purchases.store, vec![row]).await?)?))
 }
 
 async fn get_offer(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Offer>, Problem> {
     let sku = sku(&request)?;
     let missing = || Problem::not_found("nobody offers that");
-    let head = purchases
-        .store
-        .get::<OfferHeadRow>(&(sku.clone(),))
-        .await?
-        .ok_or_else(missing)?;
-    let offer = purchases
-        .store
-        .get::<OfferRow>(&(sku, head.version))
-        .await?
-        .ok_or_else(missing)?;
+    let head = purchases.store.get::<OfferHeadRow>(&(sku.clone(),)).await?.ok_or_else(missing)?;
+    let offer = purchases.store.get::<OfferRow>(&(sku, head.version)).await?.ok_or_else(missing)?;
     Ok(Json(shown_offer(offer)))
 }
 
@@ -127,12 +104,7 @@ async fn put_offer(
     let key = IdempotencyKey::optional(&request)?;
     let request_id = key.map_or_else(|| trace.trace_id().to_owned(), |key| key.as_str().to_owned());
     let partition = Key(sku.to_string());
-    let event = event(
-        RequestId(request_id),
-        partition,
-        &trace,
-        Request::OfferAsked(OfferAsked { sku, terms }),
-    );
+    let event = event(RequestId(request_id), partition, &trace, Request::OfferAsked(OfferAsked { sku, terms }));
     match purchases.ask(vec![event], OFFER_BYTES_MAX).await?.into_iter().next() {
         Some(Answer::Offer(offer)) => Ok(Json(shown_offer(offer))),
         Some(Answer::Purchase(_) | Answer::Conflict) | None => Err(stopped()),
@@ -143,10 +115,7 @@ impl Purchases {
     /// Hands requests to the way in; answered in order, after the commit.
     async fn ask(&self, requests: Vec<Event<Request>>, bytes: usize) -> Result<Vec<Answer>, Problem> {
         if !self.copy.is_complete() {
-            return Err(Problem::unavailable(
-                "the local copy of the rates is not complete yet",
-                RETRY_AFTER,
-            ));
+            return Err(Problem::unavailable("the local copy of the rates is not complete yet", RETRY_AFTER));
         }
         Ok(self.accept.send(Ask { requests, bytes }).await??)
     }
@@ -160,14 +129,8 @@ impl Purchases {
     }
 
     async fn wait(&self, rows: &[PurchaseRow], until: Instant) -> Result<(), Problem> {
-        let open = rows
-            .iter()
-            .filter(|row| row.reason_code.is_none())
-            .map(|row| &row.request_id);
-        let waiters: Vec<_> = open
-            .clone()
-            .filter_map(|id| Some((id, self.waiters.register(&id.0)?)))
-            .collect();
+        let open = rows.iter().filter(|row| row.reason_code.is_none()).map(|row| &row.request_id);
+        let waiters: Vec<_> = open.clone().filter_map(|id| Some((id, self.waiters.register(&id.0)?))).collect();
         let there = shown::outcomes(&self.store, open).await?;
         for (_, waiter) in waiters.into_iter().filter(|(id, _)| !there.contains_key(*id)) {
             waiter.wait(until.saturating_duration_since(Instant::now())).await;
@@ -179,30 +142,13 @@ impl Purchases {
 /// A purchase on its way in.
 fn asked(request_id: RequestId, request: PurchaseRequest, trace: &::web::Traceparent) -> Event<Request> {
     let key = AccountId::of_customer(&request.customer).key();
-    event(
-        request_id,
-        key,
-        trace,
-        Request::PurchaseAsked(PurchaseAsked {
-            request,
-            judged_by: None,
-        }),
-    )
+    event(request_id, key, trace, Request::PurchaseAsked(PurchaseAsked { request, judged_by: None }))
 }
 
 fn event(request_id: RequestId, key: Key, trace: &::web::Traceparent, fact: Request) -> Event<Request> {
     let time = Utc::now().trunc_subsecs(6);
     let traceparent = Traceparent(trace.to_string());
-    Event {
-        id: EventId(request_id.0.clone()),
-        cause: Cause {
-            time,
-            request_id,
-            traceparent,
-        },
-        key,
-        fact,
-    }
+    Event { id: EventId(request_id.0.clone()), cause: Cause { time, request_id, traceparent }, key, fact }
 }
 
 fn purchase_of(answer: Answer) -> Result<PurchaseRow, Problem> {
@@ -218,19 +164,12 @@ fn purchase_of(answer: Answer) -> Result<PurchaseRow, Problem> {
 
 fn sku(request: &HttpRequest) -> Result<Sku, Problem> {
     let sku = ::web::segment::decode(request, "sku")?;
-    sku.parse()
-        .map_err(|error: contracts::InvalidName| Problem::unprocessable(error.to_string()).at("sku"))
+    sku.parse().map_err(|error: contracts::InvalidName| Problem::unprocessable(error.to_string()).at("sku"))
 }
 
 fn shown_offer(offer: OfferRow) -> Offer {
     let OfferRow { sku, version, terms } = offer;
-    Offer {
-        sku,
-        version,
-        available: terms.capacity,
-        terms,
-        allocated: 0,
-    }
+    Offer { sku, version, available: terms.capacity, terms, allocated: 0 }
 }
 
 fn only(purchases: Vec<Purchase>) -> Result<Purchase, Problem> {

@@ -27,10 +27,7 @@ impl Outcomes {
     pub fn outcome(&mut self, row: &OutcomeRow) {
         if !self.in_flight.remove(&row.purchase) {
             let what = format!("is {}, and no confirmed purchase waits for it", row.status);
-            self.violations.push(Violation {
-                place: format!("outcome {}", row.purchase),
-                what,
-            });
+            self.violations.push(Violation { place: format!("outcome {}", row.purchase), what });
         }
     }
 
@@ -43,12 +40,8 @@ impl Outcomes {
     pub fn close(mut self, reading: Reading) -> Vec<Violation> {
         if reading == Reading::Done {
             let what = "is confirmed and has no outcome, and nothing is on its way";
-            let open = |purchase| Violation {
-                place: format!("purchase {purchase}"),
-                what: what.to_owned(),
-            };
-            self.violations
-                .extend(std::mem::take(&mut self.in_flight).into_iter().map(open));
+            let open = |purchase| Violation { place: format!("purchase {purchase}"), what: what.to_owned() };
+            self.violations.extend(std::mem::take(&mut self.in_flight).into_iter().map(open));
         }
         self.violations
     }
@@ -85,18 +78,9 @@ mod tests {
         all.purchase(&purchase("refused", Some(ReasonCode::StaleRate)));
         for id in outcomes {
             let purchase = RequestId((*id).into());
-            all.outcome(&OutcomeRow {
-                purchase,
-                status: Status::Settled,
-                partition: 0,
-                batch: 1,
-            });
+            all.outcome(&OutcomeRow { purchase, status: Status::Settled, partition: 0, batch: 1 });
         }
-        let places: Vec<_> = all
-            .close(reading)
-            .into_iter()
-            .map(|violation| violation.place)
-            .collect();
+        let places: Vec<_> = all.close(reading).into_iter().map(|violation| violation.place).collect();
         assert_eq!(places, expected);
     }
 

@@ -36,10 +36,7 @@ pub async fn start(
     workers: usize,
 ) -> Result<Running, StartError> {
     let (registry, readiness) = (Registry::new(), Readiness::default());
-    let measured = |source| StartError::Metrics {
-        service: SERVICE,
-        source,
-    };
+    let measured = |source| StartError::Metrics { service: SERVICE, source };
     let shell = Shell::new(SERVICE, registry.clone(), readiness.clone()).map_err(measured)?;
     let outcomes = count_outcomes(&registry).map_err(measured)?;
     let copy = CopyState::new(readiness.require("rates", "the local copy of the rates is not complete yet"));
@@ -47,41 +44,24 @@ pub async fn start(
     owners.met();
     let on_stop = Arc::new(move |owner: &stage::Producer, why: String| owners.unmet(format!("{owner}: {why}")));
     let mut node = Node::new(store.clone(), carrier, registry, on_stop);
-    let stopped = |source| StartError::Owner {
-        service: SERVICE,
-        source: Box::new(source),
-    };
+    let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     let waiters = Waiters::default();
 
-    copy.look(&store).await.map_err(|source| StartError::Store {
-        service: SERVICE,
-        source,
-    })?;
+    copy.look(&store).await.map_err(|source| StartError::Store { service: SERVICE, source })?;
     let copied = copy.clone();
-    node.readers(|_| CopyRates, Arc::new(move |changes| copied.see(changes)))
-        .await
-        .map_err(stopped)?;
+    node.readers(|_| CopyRates, Arc::new(move |changes| copied.see(changes))).await.map_err(stopped)?;
     let (settled, counted) = (waiters.clone(), outcomes.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
         for purchase in changes.iter().filter_map(|change| change.cell("purchase")) {
-            counted
-                .with_label_values(&[Status::Settled.to_string().as_str(), ""])
-                .inc();
+            counted.with_label_values(&[Status::Settled.to_string().as_str(), ""]).inc();
             settled.wake(&purchase.to_string());
         }
     });
     node.readers(|_| Settle, on_outcomes).await.map_err(stopped)?;
     let on_purchases = Arc::new(move |changes: &[Change]| count_purchases(&outcomes, changes));
     let accept = node.way_in(Accept::default(), on_purchases).await.map_err(stopped)?;
-    let purchases = Purchases {
-        store,
-        accept,
-        waiters,
-        copy,
-    };
-    Running::start(node, shell, listener, workers, move |config| {
-        http::routes(config, &purchases)
-    })
+    let purchases = Purchases { store, accept, waiters, copy };
+    Running::start(node, shell, listener, workers, move |config| http::routes(config, &purchases))
 }
 
 fn count_outcomes(registry: &Registry) -> prometheus::Result<IntCounterVec> {
@@ -92,10 +72,7 @@ fn count_outcomes(registry: &Registry) -> prometheus::Result<IntCounterVec> {
 }
 
 fn count_purchases(outcomes: &IntCounterVec, changes: &[Change]) {
-    for change in changes
-        .iter()
-        .filter(|change| change.table.name == PurchaseRow::TABLE.name)
-    {
+    for change in changes.iter().filter(|change| change.table.name == PurchaseRow::TABLE.name) {
         let (status, reason) = match change.cell("reason_code") {
             Some(Cell::Text(reason)) => (Status::Rejected, reason.as_str()),
             Some(Cell::Null | Cell::Integer(_)) | None => (Status::Confirmed, ""),
@@ -113,10 +90,7 @@ pub struct CopyState {
 
 impl CopyState {
     fn new(condition: Condition) -> Self {
-        Self {
-            complete: Arc::default(),
-            condition,
-        }
+        Self { complete: Arc::default(), condition }
     }
 
     /// Whether purchases may be taken in.
@@ -125,10 +99,7 @@ impl CopyState {
     }
 
     fn see(&self, changes: &[Change]) {
-        if changes
-            .iter()
-            .any(|change| change.cell("complete") == Some(&Cell::Integer(1)))
-        {
+        if changes.iter().any(|change| change.cell("complete") == Some(&Cell::Integer(1))) {
             self.complete.store(true, Ordering::Release);
             self.condition.met();
         }
@@ -141,11 +112,7 @@ impl CopyState {
             let rows = store.scan(RateRow::TABLE, &[], after.as_deref(), VERSIONS_MAX).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last[..RateRow::TABLE.key_columns].to_vec());
-            let as_change = |cells| Change {
-                table: RateRow::TABLE,
-                write: stage::Write::Insert,
-                cells,
-            };
+            let as_change = |cells| Change { table: RateRow::TABLE, write: stage::Write::Insert, cells };
             self.see(&rows.into_iter().map(as_change).collect::<Vec<_>>());
         }
     }

@@ -17,10 +17,7 @@ use crate::settle::{OutcomeRow, Settle};
 /// [`StoreError`].
 pub async fn show(store: &Store, rows: Vec<PurchaseRow>) -> Result<Vec<Purchase>, StoreError> {
     let outcomes = outcomes(store, rows.iter().map(|row| &row.request_id)).await?;
-    let mut clock = CommitTimes {
-        store,
-        known: BTreeMap::new(),
-    };
+    let mut clock = CommitTimes { store, known: BTreeMap::new() };
     let mut purchases = Vec::with_capacity(rows.len());
     for row in rows {
         // Not taken out: a batch may ask for the same purchase twice.
@@ -41,12 +38,8 @@ pub async fn outcomes(
     let mut keys = Keys::default();
     requests.for_each(|request| keys.row::<OutcomeRow>(&(request.clone(),)));
     let found = store.load(&keys).await?;
-    let rows = found
-        .iter()
-        .flat_map(|found| &found.rows)
-        .map(|cells| OutcomeRow::from_cells(cells));
-    rows.map(|row| row.map(|row| (row.purchase.clone(), row)).map_err(StoreError::from))
-        .collect()
+    let rows = found.iter().flat_map(|found| &found.rows).map(|cells| OutcomeRow::from_cells(cells));
+    rows.map(|row| row.map(|row| (row.purchase.clone(), row)).map_err(StoreError::from)).collect()
 }
 
 async fn shown(
@@ -55,38 +48,17 @@ async fn shown(
     clock: &mut CommitTimes<'_>,
 ) -> Result<Purchase, StoreError> {
     let reason = row.reason();
-    let first = if reason.is_some() {
-        Status::Rejected
-    } else {
-        Status::Confirmed
-    };
+    let first = if reason.is_some() { Status::Rejected } else { Status::Confirmed };
     let at = clock.of(Accept::NAME, Partition(0), row.batch).await?;
-    let mut history = vec![Milestone {
-        status: first,
-        at,
-        reason: reason.clone(),
-    }];
-    if let Some(OutcomeRow {
-        status,
-        partition,
-        batch,
-        ..
-    }) = &outcome
-    {
+    let mut history = vec![Milestone { status: first, at, reason: reason.clone() }];
+    if let Some(OutcomeRow { status, partition, batch, .. }) = &outcome {
         let partition = Partition(u16::try_from(*partition).unwrap_or(u16::MAX));
         let at = clock.of(Settle::NAME, partition, *batch).await?;
-        history.push(Milestone {
-            status: *status,
-            at,
-            reason: None,
-        });
+        history.push(Milestone { status: *status, at, reason: None });
     }
     let money = |amount: Option<_>, currency: Option<_>| {
-        let both = amount
-            .zip(currency)
-            .map(|(amount, currency)| Money::new(amount, currency));
-        both.transpose()
-            .map_err(|error| StoreError::Damaged(format!("purchase {}: {error}", row.request_id)))
+        let both = amount.zip(currency).map(|(amount, currency)| Money::new(amount, currency));
+        both.transpose().map_err(|error| StoreError::Damaged(format!("purchase {}: {error}", row.request_id)))
     };
     Ok(Purchase {
         id: PurchaseId::of(&row.request_id),

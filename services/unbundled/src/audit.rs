@@ -53,17 +53,9 @@ pub struct Audited {
 pub async fn audit(arguments: AuditArguments) -> ExitCode {
     match of_folder(&arguments).await {
         Ok(audited) => {
-            let text = if arguments.json {
-                report::json(&audited)
-            } else {
-                report::text(&audited)
-            };
+            let text = if arguments.json { report::json(&audited) } else { report::text(&audited) };
             print!("{text}");
-            if audited.report.findings.is_empty() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(FOUND)
-            }
+            if audited.report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
         }
         Err(error) => {
             eprintln!("error: {}", telemetry::chain(error.as_ref()));
@@ -84,10 +76,7 @@ pub async fn everything(stores: Vec<Store>) -> Result<Audited, StoreError> {
     audit.stage(purchase::SERVICE, |_| Accept::default()).await?;
     audit.stage(ledger::SERVICE, Post::new).await?;
     audit.stage(purchase::SERVICE, |_| Settle).await?;
-    let mut audited = Audited {
-        report: audit.finish().await?,
-        counted: Counted::default(),
-    };
+    let mut audited = Audited { report: audit.finish().await?, counted: Counted::default() };
     for store in &stores {
         audited.counted.service(store, &mut audited.report).await?;
     }
@@ -96,19 +85,9 @@ pub async fn everything(stores: Vec<Store>) -> Result<Audited, StoreError> {
 
 async fn of_folder(arguments: &AuditArguments) -> anyhow::Result<Audited> {
     let path = &arguments.data;
-    anyhow::ensure!(
-        path.is_dir(),
-        "there is no data folder {}: choose one with --data",
-        path.display()
-    );
-    let there = services()
-        .iter()
-        .any(|(service, _)| path.join(format!("{service}.sqlite")).exists());
-    anyhow::ensure!(
-        there,
-        "{} holds no data: choose a data folder with --data",
-        path.display()
-    );
+    anyhow::ensure!(path.is_dir(), "there is no data folder {}: choose one with --data", path.display());
+    let there = services().iter().any(|(service, _)| path.join(format!("{service}.sqlite")).exists());
+    anyhow::ensure!(there, "{} holds no data: choose a data folder with --data", path.display());
     let folder = DataFolder::lock(path)?;
     let mut report = Report::default();
     let mut stores = Vec::new();
@@ -125,10 +104,7 @@ async fn of_folder(arguments: &AuditArguments) -> anyhow::Result<Audited> {
     let audited = if report.findings.is_empty() {
         everything(stores.clone()).await?
     } else {
-        Audited {
-            report,
-            counted: Counted::default(),
-        }
+        Audited { report, counted: Counted::default() }
     };
     for store in stores {
         store.close().await;
@@ -155,11 +131,7 @@ fn found<T>(service: &'static str, read: Result<T, StoreError>, report: &mut Rep
     match read {
         Ok(value) => Ok(Some(value)),
         Err(StoreError::Damaged(what)) => {
-            report.find(Finding {
-                service,
-                place: "database".to_owned(),
-                what,
-            });
+            report.find(Finding { service, place: "database".to_owned(), what });
             Ok(None)
         }
         Err(error @ StoreError::Unavailable(_)) => Err(error),

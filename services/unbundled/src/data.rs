@@ -72,10 +72,7 @@ impl DataFolder {
     /// # Errors
     /// [`DataError`].
     pub fn take(path: &Path) -> Result<Self, DataError> {
-        let folder = |source| DataError::Folder {
-            path: path.to_owned(),
-            source,
-        };
+        let folder = |source| DataError::Folder { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(folder)?;
         Self::lock(path)
     }
@@ -85,20 +82,10 @@ impl DataFolder {
     /// # Errors
     /// [`DataError`].
     pub fn lock(path: &Path) -> Result<Self, DataError> {
-        let folder = |source| DataError::Folder {
-            path: path.to_owned(),
-            source,
-        };
-        let lock = File::options()
-            .create(true)
-            .append(true)
-            .open(path.join("lock"))
-            .map_err(folder)?;
+        let folder = |source| DataError::Folder { path: path.to_owned(), source };
+        let lock = File::options().create(true).append(true).open(path.join("lock")).map_err(folder)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(folder(source)),
         }
@@ -118,17 +105,10 @@ impl DataFolder {
         for (service, _) in services() {
             let path = self.file(service);
             let stored = Sqlite::partitions_of(&path).await;
-            let stored = stored.map_err(|source| DataError::Store {
-                path: path.clone(),
-                source,
-            })?;
+            let stored = stored.map_err(|source| DataError::Store { path: path.clone(), source })?;
             match stored {
                 Some(stored) if wanted.is_some_and(|wanted| wanted != stored) => {
-                    return Err(DataError::OtherPartitions {
-                        path,
-                        stored,
-                        wanted: count,
-                    });
+                    return Err(DataError::OtherPartitions { path, stored, wanted: count });
                 }
                 Some(stored) => count = stored,
                 None => {}

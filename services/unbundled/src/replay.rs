@@ -97,26 +97,14 @@ fn base_url(text: &str) -> Result<String, String> {
 pub async fn run(replay: Replay) -> anyhow::Result<ExitCode> {
     let Replay::Retail(retail) = replay;
     let summary = replayed(&retail).await?;
-    let text = if retail.json {
-        serde_json::to_string_pretty(&summary)? + "\n"
-    } else {
-        summary.to_string()
-    };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("the summary cannot be written")?;
-    Ok(if summary.is_clean() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let text = if retail.json { serde_json::to_string_pretty(&summary)? + "\n" } else { summary.to_string() };
+    std::io::stdout().write_all(text.as_bytes()).context("the summary cannot be written")?;
+    Ok(if summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn replayed(retail: &Retail) -> anyhow::Result<Summary> {
     let url = |given: &Option<String>, place: u16| {
-        given
-            .clone()
-            .unwrap_or_else(|| format!("http://127.0.0.1:{}", retail.base_port + place))
+        given.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}", retail.base_port + place))
     };
     let purchase = Service::new("purchase", &url(&retail.purchase, 1))?;
     let ledger = Service::new("ledger", &url(&retail.ledger, 2))?;
@@ -125,10 +113,7 @@ async fn replayed(retail: &Retail) -> anyhow::Result<Summary> {
 
     let survey = Arc::new(surveyed(&retail.file).await?);
     took.reading = clock.lap();
-    eprintln!(
-        "{} invoices with {} lines to send",
-        survey.invoices.sent, survey.lines.sent
-    );
+    eprintln!("{} invoices with {} lines to send", survey.invoices.sent, survey.lines.sent);
     let offers_set = offers::set(&purchase, &survey.offers).await;
     let offers_set = offers_set.context("stopped while setting offers, before any purchase; run it again to go on")?;
     took.offers = clock.lap();

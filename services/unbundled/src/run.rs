@@ -46,20 +46,11 @@ pub struct RunArguments {
 /// When it cannot start.
 pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let temporary = if arguments.ephemeral {
-        Some(tempfile::tempdir().context("no temporary folder")?)
-    } else {
-        None
-    };
-    let path = temporary
-        .as_ref()
-        .map_or(arguments.data.as_path(), |folder| folder.path());
+    let temporary = if arguments.ephemeral { Some(tempfile::tempdir().context("no temporary folder")?) } else { None };
+    let path = temporary.as_ref().map_or(arguments.data.as_path(), |folder| folder.path());
     let mut listeners = Vec::new();
     for offset in 0..3 {
-        listeners.push(web::bind(SocketAddr::new(
-            arguments.bind,
-            port(arguments.base_port, offset)?,
-        ))?);
+        listeners.push(web::bind(SocketAddr::new(arguments.bind, port(arguments.base_port, offset)?))?);
     }
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
@@ -82,11 +73,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         _ = terminated.recv() => Ok(true),
     };
     if let Ok(false) = stopped {
-        let folder = if arguments.ephemeral {
-            "a temporary folder".to_owned()
-        } else {
-            path.display().to_string()
-        };
+        let folder = if arguments.ephemeral { "a temporary folder".to_owned() } else { path.display().to_string() };
         print!("{}", banner(&services, &folder, started.elapsed()));
         tokio::select! {
             _ = interrupted.recv() => {}
@@ -103,26 +90,20 @@ fn port(base: u16, offset: u16) -> anyhow::Result<u16> {
     if base == 0 {
         return Ok(0);
     }
-    base.checked_add(offset)
-        .with_context(|| format!("--base-port {base} leaves no room for three ports"))
+    base.checked_add(offset).with_context(|| format!("--base-port {base} leaves no room for three ports"))
 }
 
 /// The stores in the order of the ports.
 fn in_order<'a>(
     stores: &'a std::collections::BTreeMap<&'static str, dataflow::Store>,
 ) -> impl Iterator<Item = (&'static str, &'a dataflow::Store)> {
-    crate::data::services()
-        .into_iter()
-        .filter_map(|(name, _)| Some((name, stores.get(name)?)))
+    crate::data::services().into_iter().filter_map(|(name, _)| Some((name, stores.get(name)?)))
 }
 
 async fn ready(services: &[Running]) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
-        let missing: Vec<_> = services
-            .iter()
-            .flat_map(|service| service.readiness().missing())
-            .collect();
+        let missing: Vec<_> = services.iter().flat_map(|service| service.readiness().missing()).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -140,11 +121,8 @@ fn banner(services: &[Running], folder: &str, took: Duration) -> String {
         let service = services.iter().find(|service| service.name() == name);
         service.map_or_else(String::new, |service| format!("http://{}", service.address()))
     };
-    let (rates, purchase, ledger) = (
-        address(exchange_rate::SERVICE),
-        address(purchase::SERVICE),
-        address(ledger::SERVICE),
-    );
+    let (rates, purchase, ledger) =
+        (address(exchange_rate::SERVICE), address(purchase::SERVICE), address(ledger::SERVICE));
     format!(
         r#"Unbundled is ready after {took:.1?}; its data is in {folder}.
 

@@ -33,10 +33,7 @@ fn check(text: &str, first: u8, longest: usize) -> Result<(), InvalidName> {
     if !(1..=longest).contains(&characters) {
         return Err(InvalidName::Length(characters, longest));
     }
-    if let Some(at) = text
-        .chars()
-        .position(|c| !c.is_ascii() || !(first..=0x7E).contains(&(c as u8)))
-    {
+    if let Some(at) = text.chars().position(|c| !c.is_ascii() || !(first..=0x7E).contains(&(c as u8))) {
         return Err(InvalidName::Character(at + 1));
     }
     if text.starts_with(' ') || text.ends_with(' ') {
@@ -178,11 +175,7 @@ impl TryFrom<String> for PurchaseId {
     fn try_from(text: String) -> Result<Self, InvalidName> {
         let id = Self(text);
         let request = request_id(&id.request_id().0).map_err(|_| InvalidName::Id)?;
-        if Self::of(&request) == id {
-            Ok(id)
-        } else {
-            Err(InvalidName::Id)
-        }
+        if Self::of(&request) == id { Ok(id) } else { Err(InvalidName::Id) }
     }
 }
 

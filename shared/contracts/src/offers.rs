@@ -18,7 +18,7 @@ pub enum Constraint {
 
 /// The terms of an offer: body of `PUT /offers/{sku}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct OfferTerms {
     /// The price of one piece.
     pub price: UnitPrice,
@@ -38,6 +38,8 @@ pub struct OfferTerms {
     #[serde(default)]
     pub open_price: bool,
 }
+
+money::object!(OfferTerms, "the terms of an offer: an object");
 
 /// An offer as `GET /offers/{sku}` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

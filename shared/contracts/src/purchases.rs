@@ -14,7 +14,7 @@ const LINES_MAX: usize = 2_000;
 
 /// A wanted line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct LineRequest {
     /// What.
     pub sku: Sku,
@@ -25,9 +25,11 @@ pub struct LineRequest {
     pub unit_price: Option<UnitPrice>,
 }
 
+money::object!(LineRequest, "a line: an object");
+
 /// Body of `POST /purchases`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct PurchaseRequest {
     /// Who buys.
     pub customer: CustomerId,
@@ -37,17 +39,15 @@ pub struct PurchaseRequest {
     #[serde(deserialize_with = "some_lines")]
     pub lines: Vec<LineRequest>,
     /// When it happened; none: when it comes in.
-    #[serde(
-        default,
-        deserialize_with = "in_microseconds",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "in_microseconds", skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<DateTime<Utc>>,
 }
 
+money::object!(PurchaseRequest, "a purchase: an object");
+
 /// A line of `POST /purchases/batch`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct NumberedPurchaseRequest {
     /// The client's id, in the same space as `Idempotency-Key`.
     #[serde(deserialize_with = "valid_request_id")]
@@ -60,33 +60,17 @@ pub struct NumberedPurchaseRequest {
     #[serde(deserialize_with = "some_lines")]
     pub lines: Vec<LineRequest>,
     /// When it happened; none: when it comes in.
-    #[serde(
-        default,
-        deserialize_with = "in_microseconds",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "in_microseconds", skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<DateTime<Utc>>,
 }
+
+money::object!(NumberedPurchaseRequest, "a purchase with its request_id: an object");
 
 impl NumberedPurchaseRequest {
     /// The id, and the request as it would come alone.
     pub fn split(self) -> (RequestId, PurchaseRequest) {
-        let Self {
-            request_id,
-            customer,
-            pay_in,
-            lines,
-            occurred_at,
-        } = self;
-        (
-            request_id,
-            PurchaseRequest {
-                customer,
-                pay_in,
-                lines,
-                occurred_at,
-            },
-        )
+        let Self { request_id, customer, pay_in, lines, occurred_at } = self;
+        (request_id, PurchaseRequest { customer, pay_in, lines, occurred_at })
     }
 }
 
@@ -95,10 +79,7 @@ fn some_lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequ
     if (1..=LINES_MAX).contains(&lines.len()) {
         return Ok(lines);
     }
-    Err(serde::de::Error::custom(format!(
-        "{} lines; a purchase has 1 to {LINES_MAX}",
-        lines.len()
-    )))
+    Err(serde::de::Error::custom(format!("{} lines; a purchase has 1 to {LINES_MAX}", lines.len())))
 }
 
 fn in_microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
@@ -192,13 +173,7 @@ impl ShownRate {
     pub fn of(conversion: &Conversion) -> Option<Self> {
         let (base, quote) = conversion.pair()?;
         let (valid_from, source) = (conversion.valid_from()?, conversion.source()?.clone());
-        Some(Self {
-            base,
-            quote,
-            rate: conversion.shown_rate(),
-            valid_from,
-            source,
-        })
+        Some(Self { base, quote, rate: conversion.shown_rate(), valid_from, source })
     }
 }
 

@@ -43,42 +43,21 @@ impl RateRow {
 
 impl From<&RatesPublished> for RateRow {
     fn from(fact: &RatesPublished) -> Self {
-        let RatesPublished {
-            version,
-            valid_from,
-            source,
-            rates,
-        } = fact.clone();
-        Self {
-            version: version.0,
-            valid_from,
-            source,
-            rates,
-            complete: false,
-        }
+        let RatesPublished { version, valid_from, source, rates } = fact.clone();
+        Self { version: version.0, valid_from, source, rates, complete: false }
     }
 }
 
 impl From<&HistoryImported> for RateRow {
     fn from(fact: &HistoryImported) -> Self {
-        let HistoryImported {
-            version,
-            source,
-            imported_at,
-        } = fact.clone();
-        Self {
-            version: version.0,
-            valid_from: imported_at,
-            source,
-            rates: BTreeMap::new(),
-            complete: true,
-        }
+        let HistoryImported { version, source, imported_at } = fact.clone();
+        Self { version: version.0, valid_from: imported_at, source, rates: BTreeMap::new(), complete: true }
     }
 }
 
 /// Body of `PUT /rates/{base}/{quote}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct RatePut {
     /// Units of quote for one base.
     pub rate: Rate,
@@ -86,6 +65,8 @@ pub struct RatePut {
     #[serde(deserialize_with = "moment")]
     pub valid_from: DateTime<Utc>,
 }
+
+money::object!(RatePut, "a rate: an object");
 
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
     crate::purchases::moment(&String::deserialize(deserializer)?)

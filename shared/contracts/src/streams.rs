@@ -6,29 +6,15 @@ use stage::{Spread, Stream};
 pub const RATES_KEY: &str = "rates";
 
 /// New and changed exchange rates.
-pub const RATES: Stream = Stream {
-    name: "rates",
-    service: "exchange-rate",
-    producers: &[("record-rates", Spread::Lanes)],
-};
+pub const RATES: Stream =
+    Stream { name: "rates", service: "exchange-rate", producers: &[("record-rates", Spread::Lanes)] };
 
 /// Purchases and what became of them in the purchase service, by payer.
-pub const PURCHASES: Stream = Stream {
-    name: "purchases",
-    service: "purchase",
-    producers: &[("accept", Spread::Lanes)],
-};
+pub const PURCHASES: Stream =
+    Stream { name: "purchases", service: "purchase", producers: &[("accept", Spread::Lanes)] };
 
 /// Legs of transfers that are still to be posted, by payee.
-pub const CREDITS: Stream = Stream {
-    name: "credits",
-    service: "ledger",
-    producers: &[("post", Spread::Every)],
-};
+pub const CREDITS: Stream = Stream { name: "credits", service: "ledger", producers: &[("post", Spread::Every)] };
 
 /// What became of payments, by payer.
-pub const OUTCOMES: Stream = Stream {
-    name: "outcomes",
-    service: "ledger",
-    producers: &[("post", Spread::Every)],
-};
+pub const OUTCOMES: Stream = Stream { name: "outcomes", service: "ledger", producers: &[("post", Spread::Every)] };

@@ -97,11 +97,7 @@ enum End {
 }
 
 fn wrong(service: &'static str, place: impl Into<String>, what: impl Into<String>) -> End {
-    End::Wrong(Finding {
-        service,
-        place: place.into(),
-        what: what.into(),
-    })
+    End::Wrong(Finding { service, place: place.into(), what: what.into() })
 }
 
 /// A failure to read: damage is a finding.
@@ -158,37 +154,16 @@ impl Audit {
     /// # Errors
     /// [`StoreError`] when a store does not answer; damage is a finding.
     pub async fn begin(streams: &[&'static Stream], stores: Vec<Store>) -> Result<Self, StoreError> {
-        let mut audit = Self {
-            streams: streams.to_vec(),
-            services: BTreeMap::new(),
-            report: Report::default(),
-        };
+        let mut audit = Self { streams: streams.to_vec(), services: BTreeMap::new(), report: Report::default() };
         for store in stores {
             let name = store.meta().service;
-            let inventory = audit
-                .note(store.inventory().await.map_err(at(name, "database")))?
-                .unwrap_or_default();
+            let inventory = audit.note(store.inventory().await.map_err(at(name, "database")))?.unwrap_or_default();
             for problem in &inventory.problems {
-                audit.report.find(Finding {
-                    service: name,
-                    place: "database".into(),
-                    what: problem.clone(),
-                });
+                audit.report.find(Finding { service: name, place: "database".into(), what: problem.clone() });
             }
             let derived = Memory::new(store.meta().clone());
             let (tables, owners, said) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-            audit.services.insert(
-                name,
-                Service {
-                    name,
-                    store,
-                    inventory,
-                    derived,
-                    tables,
-                    owners,
-                    said,
-                },
-            );
+            audit.services.insert(name, Service { name, store, inventory, derived, tables, owners, said });
         }
         let mut ends = Vec::new();
         for service in audit.services.values() {
@@ -211,10 +186,7 @@ impl Audit {
     ) -> Result<(), StoreError> {
         let (stage, mut checked) = (S::NAME, Checked::of(service, S::NAME));
         let mut is_whole = true;
-        let partitions = self
-            .services
-            .get(service)
-            .map(|service| service.store.meta().partitions);
+        let partitions = self.services.get(service).map(|service| service.store.meta().partitions);
         for partition in partitions.into_iter().flat_map(|count| S::SPREAD.partitions(count)) {
             let owner = Producer::new(stage, partition);
             let mut replay = Replay::new(make(partition), owner.clone(), service, &self.services);
@@ -225,9 +197,7 @@ impl Audit {
             if let Some(service) = self.services.get_mut(service) {
                 service.owners.insert(owner.clone(), records);
                 let said = said.into_iter().filter(|_| records.is_some());
-                service
-                    .said
-                    .extend(said.map(|(target, seq)| ((owner.clone(), target), seq)));
+                service.said.extend(said.map(|(target, seq)| ((owner.clone(), target), seq)));
             }
         }
         for table in S::TABLES {
@@ -286,15 +256,7 @@ impl Audit {
 
 impl Checked {
     fn of(service: &'static str, stage: &'static str) -> Self {
-        Self {
-            service,
-            stage,
-            batches: 0,
-            facts: 0,
-            frames: 0,
-            rows: 0,
-            unread: 0,
-        }
+        Self { service, stage, batches: 0, facts: 0, frames: 0, rows: 0, unread: 0 }
     }
 }
 

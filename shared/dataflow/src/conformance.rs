@@ -79,7 +79,7 @@ pub trait Streams: Substrate {
     fn lose_tail(&self, target: &Target, messages: usize) -> impl Future<Output = Outcome>;
 }
 
-/// One test for each check of stores. The argument makes a fresh [`Substrate`](conformance::Substrate).
+/// One test for each check of stores. The argument makes a fresh [`Substrate`](crate::conformance::Substrate).
 #[macro_export]
 macro_rules! conformance {
     ($substrate:expr) => {
@@ -99,7 +99,7 @@ macro_rules! conformance {
     )+};
 }
 
-/// One test for each check of streams. The argument makes fresh [`Streams`](conformance::Streams).
+/// One test for each check of streams. The argument makes fresh [`Streams`](crate::conformance::Streams).
 #[macro_export]
 macro_rules! conformance_of_streams {
     ($streams:expr) => {
@@ -110,10 +110,6 @@ macro_rules! conformance_of_streams {
 /// A service's store that a check begins with.
 async fn open(substrate: &impl Substrate, service: &'static str) -> Result<Store, Failure> {
     let meta = fixture::meta(service).ok_or("a count of partitions")?;
-    let tables = if service == "front" {
-        fixture::FRONT
-    } else {
-        fixture::BACK
-    };
+    let tables = if service == "front" { fixture::FRONT } else { fixture::BACK };
     Ok(substrate.open(meta, tables).await?)
 }

@@ -95,11 +95,7 @@ impl Tail {
                 let Position { next, .. } = positions.of(&source.target, producer);
                 let limit = READ_FRAMES_MAX.min(READ_FACTS_MAX - facts);
                 let room = READ_BYTES_MAX - bytes;
-                for frame in source
-                    .journal
-                    .journal(producer, &source.target, next, limit, room)
-                    .await?
-                {
+                for frame in source.journal.journal(producer, &source.target, next, limit, room).await? {
                     facts += frame.facts;
                     bytes += frame.body.len();
                     ready.push(Delivery { frame, hint: None });

@@ -35,11 +35,7 @@ impl Hooks {
         self.metrics.retry();
         let wait = backoff.next();
         let error = stop as &dyn std::error::Error;
-        tracing::warn!(
-            error,
-            wait_ms = wait.as_millis(),
-            "a batch was not committed and is tried again"
-        );
+        tracing::warn!(error, wait_ms = wait.as_millis(), "a batch was not committed and is tried again");
         wait
     }
 

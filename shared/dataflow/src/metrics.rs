@@ -27,10 +27,7 @@ impl Metrics {
             Ok::<_, prometheus::Error>(counter)
         };
         let histogram = |name: &str, help: &str, buckets: Vec<f64>| {
-            let opts = HistogramOpts {
-                common_opts: labelled(Opts::new(name, help), owner),
-                buckets,
-            };
+            let opts = HistogramOpts { common_opts: labelled(Opts::new(name, help), owner), buckets };
             let histogram = Histogram::with_opts(opts)?;
             registry.register(Box::new(histogram.clone()))?;
             Ok::<_, prometheus::Error>(histogram)
@@ -51,22 +48,10 @@ impl Metrics {
                 "Time to load, apply and commit one batch.",
                 prometheus::exponential_buckets(0.000_25, 2.0, 14)?,
             )?,
-            duplicates: counter(
-                "stage_duplicate_frames_total",
-                "Frames dropped because they had been applied.",
-            )?,
-            gaps: counter(
-                "stage_gap_frames_total",
-                "Frames dropped because one before them was missing.",
-            )?,
-            damaged: counter(
-                "stage_damaged_frames_total",
-                "Frames dropped because their hash did not fit.",
-            )?,
-            retries: counter(
-                "stage_retries_total",
-                "Batches tried again because the database did not answer.",
-            )?,
+            duplicates: counter("stage_duplicate_frames_total", "Frames dropped because they had been applied.")?,
+            gaps: counter("stage_gap_frames_total", "Frames dropped because one before them was missing.")?,
+            damaged: counter("stage_damaged_frames_total", "Frames dropped because their hash did not fit.")?,
+            retries: counter("stage_retries_total", "Batches tried again because the database did not answer.")?,
             waiting,
         })
     }
@@ -96,6 +81,5 @@ impl Metrics {
 }
 
 fn labelled(opts: Opts, owner: &Producer) -> Opts {
-    opts.const_label("stage", owner.stage.as_ref())
-        .const_label("partition", owner.partition.0.to_string())
+    opts.const_label("stage", owner.stage.as_ref()).const_label("partition", owner.partition.0.to_string())
 }

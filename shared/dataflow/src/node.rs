@@ -63,15 +63,7 @@ pub struct Node {
 impl Node {
     /// No owners yet.
     pub fn new(store: Store, carrier: Carrier, registry: Registry, on_stop: OnStop) -> Self {
-        Self {
-            store,
-            carrier,
-            registry,
-            on_stop,
-            ways_in: Vec::new(),
-            readers: Vec::new(),
-            watched: Vec::new(),
-        }
+        Self { store, carrier, registry, on_stop, ways_in: Vec::new(), readers: Vec::new(), watched: Vec::new() }
     }
 
     /// The service's store.
@@ -102,11 +94,7 @@ impl Node {
             let sources = self.carrier.sources::<S>(&id, &self.store);
             let feed = Feed::Tail(Tail::new(sources.clone()));
             let lag = self.lag_gauge(&id)?;
-            self.watched.push(Watched {
-                id: id.clone(),
-                sources,
-                lag,
-            });
+            self.watched.push(Watched { id: id.clone(), sources, lag });
             let address = Reader::start(owner, feed, self.hooks(&id, on_rows.clone())?);
             self.readers.push(address.recipient());
         }
@@ -124,13 +112,8 @@ impl Node {
     }
 
     fn lag_gauge(&self, id: &Producer) -> Result<IntGauge, Stop> {
-        let opts = Opts::new(
-            "stage_lag_frames",
-            "Frames that were said to a stage and that it has not applied.",
-        );
-        let opts = opts
-            .const_label("stage", id.stage.as_ref())
-            .const_label("partition", id.partition.0.to_string());
+        let opts = Opts::new("stage_lag_frames", "Frames that were said to a stage and that it has not applied.");
+        let opts = opts.const_label("stage", id.stage.as_ref()).const_label("partition", id.partition.0.to_string());
         let gauge = IntGauge::with_opts(opts).and_then(|gauge| {
             self.registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
@@ -140,11 +123,7 @@ impl Node {
 
     /// Keeps the gauges of the lag up to date, until it is dropped.
     pub fn watch_lag(&self) -> impl Future<Output = ()> + 'static {
-        let watched: Vec<_> = self
-            .watched
-            .iter()
-            .map(|w| (w.id.clone(), w.sources.clone(), w.lag.clone()))
-            .collect();
+        let watched: Vec<_> = self.watched.iter().map(|w| (w.id.clone(), w.sources.clone(), w.lag.clone())).collect();
         let store = self.store.clone();
         async move {
             loop {
@@ -181,8 +160,5 @@ async fn lag_of(store: &Store, id: &Producer, sources: &[Source]) -> Result<u64,
 }
 
 fn unmeasured(id: &Producer, error: &prometheus::Error) -> Stop {
-    Stop::Broken {
-        owner: id.clone(),
-        source: stage::Broken::Rule(format!("it cannot be measured: {error}")),
-    }
+    Stop::Broken { owner: id.clone(), source: stage::Broken::Rule(format!("it cannot be measured: {error}")) }
 }

@@ -40,24 +40,13 @@ pub struct Prepared<A> {
 
 impl<A> Prepared<A> {
     fn told(self) -> Committed<A> {
-        let (changes, frames) = self
-            .commit
-            .map(|commit| (commit.changes, commit.frames))
-            .unwrap_or_default();
-        Committed {
-            frames,
-            changes,
-            answers: self.answers,
-            facts: self.facts,
-        }
+        let (changes, frames) = self.commit.map(|commit| (commit.changes, commit.frames)).unwrap_or_default();
+        Committed { frames, changes, answers: self.answers, facts: self.facts }
     }
 
     /// The frames that will leave once it is committed.
     pub fn frames(&self) -> &[Frame] {
-        self.commit
-            .as_ref()
-            .map(|commit| commit.frames.as_slice())
-            .unwrap_or_default()
+        self.commit.as_ref().map(|commit| commit.frames.as_slice()).unwrap_or_default()
     }
 }
 
@@ -193,37 +182,21 @@ impl<S: Stage> Owner<S> {
     pub async fn prepare(&mut self, input: Input<S::Fact>, now: DateTime<Utc>) -> Result<Prepared<S::Answer>, Stop> {
         let learned = follow(&mut self.stage, &self.store, &mut self.learned).await;
         learned.map_err(|error| unloaded(&self.id, error))?;
-        let rows = load(&self.stage, &self.store, &input)
-            .await
-            .map_err(|error| unloaded(&self.id, error))?;
+        let rows = load(&self.stage, &self.store, &input).await.map_err(|error| unloaded(&self.id, error))?;
         let facts = input.events().count();
         let number = self.last.number.next();
-        let place = Place {
-            owner: &self.id,
-            number,
-            partitions: self.partitions,
-            before: &self.checkpoint,
-        };
+        let place = Place { owner: &self.id, number, partitions: self.partitions, before: &self.checkpoint };
         let derived = stage::derive(&self.stage, &place, input, rows, Pinning::Live);
         let mut derived = derived.map_err(|source| self.broken(source))?;
         derived.checkpoint.hints.clone_from(&self.hints);
         let commit = if derived.has_effect {
             let record = Record::following(Some(&self.last), &self.id, &derived.read, &derived.checkpoint, now);
             let record = record.map_err(|error| self.broken(error.into()))?;
-            Some(Commit {
-                record,
-                changes: derived.changes,
-                frames: derived.frames,
-            })
+            Some(Commit { record, changes: derived.changes, frames: derived.frames })
         } else {
             None
         };
-        Ok(Prepared {
-            commit,
-            checkpoint: derived.checkpoint,
-            answers: derived.answers,
-            facts,
-        })
+        Ok(Prepared { commit, checkpoint: derived.checkpoint, answers: derived.answers, facts })
     }
 
     /// Makes a batch durable. Only then may anything of it be told.
@@ -303,21 +276,12 @@ impl<S: Stage> Owner<S> {
     }
 
     fn broken(&self, source: Broken) -> Stop {
-        Stop::Broken {
-            owner: self.id.clone(),
-            source,
-        }
+        Stop::Broken { owner: self.id.clone(), source }
     }
 
     fn stop_at(&self, frame: &Frame, why: &'static str) -> Stop {
         let (producer, target, seq) = (frame.producer.clone(), frame.target.clone(), frame.seq);
-        Stop::Frame {
-            owner: self.id.clone(),
-            producer,
-            target,
-            seq,
-            why,
-        }
+        Stop::Frame { owner: self.id.clone(), producer, target, seq, why }
     }
 }
 

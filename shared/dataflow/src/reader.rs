@@ -101,10 +101,7 @@ impl<S: Stage> Reader<S> {
             }
             (work, turn)
         };
-        ctx.spawn(
-            turn.into_actor(self)
-                .map(|(work, turn), reader, ctx| reader.turned(work, turn, ctx)),
-        );
+        ctx.spawn(turn.into_actor(self).map(|(work, turn), reader, ctx| reader.turned(work, turn, ctx)));
     }
 
     fn turned(&mut self, mut work: Work<S>, turn: Result<Turn<S::Answer>, Stop>, ctx: &mut Context<Self>) {

@@ -132,19 +132,13 @@ pub struct Store {
 
 impl From<Memory> for Store {
     fn from(memory: Memory) -> Self {
-        Self {
-            engine: Engine::Memory(memory),
-            faults: Faults::default(),
-        }
+        Self { engine: Engine::Memory(memory), faults: Faults::default() }
     }
 }
 
 impl From<Sqlite> for Store {
     fn from(sqlite: Sqlite) -> Self {
-        Self {
-            engine: Engine::Sqlite(Arc::new(sqlite)),
-            faults: Faults::default(),
-        }
+        Self { engine: Engine::Sqlite(Arc::new(sqlite)), faults: Faults::default() }
     }
 }
 
@@ -240,11 +234,7 @@ impl Store {
         let mut found = Vec::new();
         for (table, wanted) in keys.iter() {
             let rows = engine!(self.load(table, wanted))?;
-            found.push(Found {
-                table,
-                wanted: wanted.clone(),
-                rows,
-            });
+            found.push(Found { table, wanted: wanted.clone(), rows });
         }
         Ok(found)
     }
@@ -333,10 +323,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<R>, StoreError> {
         let rows = self.scan(R::TABLE, prefix, after, limit).await?;
-        Ok(rows
-            .iter()
-            .map(|cells| R::from_cells(cells))
-            .collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(|cells| R::from_cells(cells)).collect::<Result<_, _>>()?)
     }
 
     /// Ends all work with the database. What comes after fails.

@@ -37,11 +37,7 @@ impl Waiters {
         }
         let (wake, woken) = oneshot::channel();
         waiting.entry(key.to_owned()).or_default().push(wake);
-        Some(Waiter {
-            key: key.to_owned(),
-            list: self.clone(),
-            woken,
-        })
+        Some(Waiter { key: key.to_owned(), list: self.clone(), woken })
     }
 
     /// Wakes all who wait for the key.

@@ -111,10 +111,7 @@ impl<S: Stage> WayIn<S> {
             let stop = turn(&mut owner, taken, &hooks).await.err();
             (owner, stop)
         };
-        ctx.spawn(
-            turn.into_actor(self)
-                .map(|(owner, stop), way_in, ctx| way_in.turned(owner, stop, ctx)),
-        );
+        ctx.spawn(turn.into_actor(self).map(|(owner, stop), way_in, ctx| way_in.turned(owner, stop, ctx)));
     }
 
     fn turned(&mut self, owner: Owner<S>, stop: Option<Stop>, ctx: &mut Context<Self>) {
@@ -195,11 +192,7 @@ async fn commit<S: Stage>(owner: &mut Owner<S>, requests: Vec<Event<S::Fact>>) -
 }
 
 fn refuse<S: Stage>(taken: Vec<(Ask<S>, Reply<S>)>, stop: &Stop) {
-    let refused = if stop.is_passing() {
-        Refused::Unavailable
-    } else {
-        Refused::Stopped
-    };
+    let refused = if stop.is_passing() { Refused::Unavailable } else { Refused::Stopped };
     for (_, reply) in taken {
         let _gone = reply.send(Err(refused.clone()));
     }

@@ -38,10 +38,7 @@ impl Amount {
     /// [`Invalid::FinerThanMinorUnit`].
     pub fn shown_in(self, currency: Currency) -> Result<Self, Invalid> {
         if self.0.normalize().scale() > currency.minor_units() {
-            return Err(Invalid::FinerThanMinorUnit {
-                value: self.0,
-                currency,
-            });
+            return Err(Invalid::FinerThanMinorUnit { value: self.0, currency });
         }
         Ok(Self(with_scale(self.0, currency.minor_units())))
     }
@@ -66,16 +63,10 @@ impl Amount {
 
     pub(crate) fn new(value: Decimal) -> Result<Self, Invalid> {
         if value.scale() > Self::MAX_SCALE {
-            return Err(Invalid::TooManyDecimals {
-                value,
-                limit: Self::MAX_SCALE,
-            });
+            return Err(Invalid::TooManyDecimals { value, limit: Self::MAX_SCALE });
         }
         if value.mantissa().abs() > Self::LIMIT * 10_i128.pow(value.scale()) {
-            return Err(Invalid::TooLarge {
-                value,
-                limit: Self::LIMIT,
-            });
+            return Err(Invalid::TooLarge { value, limit: Self::LIMIT });
         }
         Ok(Self(value))
     }
@@ -204,10 +195,7 @@ mod tests {
     #[test]
     fn what_is_finer_than_the_minor_unit_is_not_shown_in_it() {
         let error = amount("7.5").shown_in(Currency::JPY).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "7.5 is finer than the minor unit of JPY (0 decimals)"
-        );
+        assert_eq!(error.to_string(), "7.5 is finer than the minor unit of JPY (0 decimals)");
     }
 
     #[test]

@@ -38,10 +38,7 @@ impl Conversion {
     /// [`Invalid::ConvertedTooLarge`].
     pub fn apply_round_half_even(&self, total: &Total, into: Currency) -> Result<Money, Invalid> {
         self.leads(total.currency(), into)?;
-        let too_large = || Invalid::ConvertedTooLarge {
-            currency: into,
-            limit: Money::LIMIT,
-        };
+        let too_large = || Invalid::ConvertedTooLarge { currency: into, limit: Money::LIMIT };
         let Ratio { times, by } = self.ratio();
         // In minor units of `into`: total × times ÷ by × 10^exponent. At most 10^18 × 10^19 above the line and
         // 10^19 × 10^16 below it. Above it a positive exponent can leave the range, but only when the result is
@@ -67,11 +64,8 @@ impl Conversion {
             Self::Inverse(_) | Self::Cross { .. } => {
                 let Ratio { times, by } = self.ratio();
                 let exponent = by.scale().cast_signed() - times.scale().cast_signed();
-                let (above, below) = if exponent >= 0 {
-                    (power_of_ten(exponent), 1)
-                } else {
-                    (1, power_of_ten(exponent))
-                };
+                let (above, below) =
+                    if exponent >= 0 { (power_of_ten(exponent), 1) } else { (1, power_of_ten(exponent)) };
                 shown_with_12_digits(times.mantissa() * above, by.mantissa() * below)
             }
         }
@@ -111,22 +105,10 @@ impl Conversion {
 
     fn ratio(&self) -> Ratio {
         match self {
-            Self::Same => Ratio {
-                times: Rate::ONE,
-                by: Rate::ONE,
-            },
-            Self::Direct(published) => Ratio {
-                times: published.rate,
-                by: Rate::ONE,
-            },
-            Self::Inverse(published) => Ratio {
-                times: Rate::ONE,
-                by: published.rate,
-            },
-            Self::Cross { to_base, to_quote } => Ratio {
-                times: to_quote.rate,
-                by: to_base.rate,
-            },
+            Self::Same => Ratio { times: Rate::ONE, by: Rate::ONE },
+            Self::Direct(published) => Ratio { times: published.rate, by: Rate::ONE },
+            Self::Inverse(published) => Ratio { times: Rate::ONE, by: published.rate },
+            Self::Cross { to_base, to_quote } => Ratio { times: to_quote.rate, by: to_base.rate },
         }
     }
 
@@ -141,11 +123,7 @@ impl Conversion {
 }
 
 fn expect(expected: Currency, found: Currency) -> Result<(), Invalid> {
-    if expected == found {
-        Ok(())
-    } else {
-        Err(Invalid::OtherCurrency { expected, found })
-    }
+    if expected == found { Ok(()) } else { Err(Invalid::OtherCurrency { expected, found }) }
 }
 
 /// 10^|exponent|, for exponents of at most 20.
@@ -163,18 +141,8 @@ mod tests {
     const DAY: &str = "2010-12-01T00:00:00Z";
 
     fn published(base: Currency, quote: Currency, rate: &str, valid_from: &str) -> PublishedRate {
-        let (rate, valid_from, source) = (
-            rate.parse().unwrap(),
-            valid_from.parse().unwrap(),
-            "ecb".parse().unwrap(),
-        );
-        PublishedRate {
-            base,
-            quote,
-            rate,
-            valid_from,
-            source,
-        }
+        let (rate, valid_from, source) = (rate.parse().unwrap(), valid_from.parse().unwrap(), "ecb".parse().unwrap());
+        PublishedRate { base, quote, rate, valid_from, source }
     }
 
     fn direct(base: Currency, quote: Currency, rate: &str) -> Conversion {
@@ -241,28 +209,14 @@ mod tests {
     #[test]
     fn the_largest_numbers_neither_overflow_nor_round() {
         let (big, small) = ("999999999.9999999999", "0.0000000001");
-        check(
-            &cross(C::GBP, big, C::USD, big),
-            "1000000000000",
-            C::GBP,
-            "1000000000000.00",
-        );
+        check(&cross(C::GBP, big, C::USD, big), "1000000000000", C::GBP, "1000000000000.00");
         check(&cross(C::GBP, big, C::USD, small), "1000000000000", C::GBP, "0.00");
         check(&inverse(C::GBP, C::USD, small), "0.01", C::GBP, "100000000.00");
         check(&direct(C::GBP, C::USD, big), "1000", C::GBP, "1000000000000.00");
         let clf = C::try_from("CLF").unwrap();
-        for beyond in [
-            cross(C::GBP, small, clf, big),
-            inverse(C::GBP, clf, small),
-            direct(C::GBP, clf, big),
-        ] {
-            let error = beyond
-                .apply_round_half_even(&total("1000000000000", C::GBP), clf)
-                .unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                "the sum in CLF is larger than the limit 1000000000000"
-            );
+        for beyond in [cross(C::GBP, small, clf, big), inverse(C::GBP, clf, small), direct(C::GBP, clf, big)] {
+            let error = beyond.apply_round_half_even(&total("1000000000000", C::GBP), clf).unwrap_err();
+            assert_eq!(error.to_string(), "the sum in CLF is larger than the limit 1000000000000");
         }
     }
 
@@ -291,14 +245,8 @@ mod tests {
         shown(&inverse(C::USD, C::EUR, "1.173"), "0.852514919011");
         shown(&inverse(C::USD, C::EUR, "0.8"), "1.25000000000");
         shown(&cross(C::GBP, "0.848", C::USD, "1.3115"), "1.54658018868");
-        shown(
-            &cross(C::GBP, "0.0000000001", C::USD, "999999999.9999999999"),
-            "10000000000000000000",
-        );
-        shown(
-            &cross(C::GBP, "999999999.9999999999", C::USD, "0.0000000001"),
-            "0.000000000000000000100000000000",
-        );
+        shown(&cross(C::GBP, "0.0000000001", C::USD, "999999999.9999999999"), "10000000000000000000");
+        shown(&cross(C::GBP, "999999999.9999999999", C::USD, "0.0000000001"), "0.000000000000000000100000000000");
     }
 
     #[test]
@@ -308,10 +256,8 @@ mod tests {
             ..published(C::EUR, quote, "1.5", valid_from)
         };
         let check = |to_base: &str, to_quote: &str, day: &str, source: &str| {
-            let cross = Conversion::Cross {
-                to_base: leg(C::GBP, to_base, "ecb"),
-                to_quote: leg(C::USD, to_quote, "manual"),
-            };
+            let cross =
+                Conversion::Cross { to_base: leg(C::GBP, to_base, "ecb"), to_quote: leg(C::USD, to_quote, "manual") };
             assert_eq!(cross.valid_from(), Some(day.parse().unwrap()));
             assert_eq!(cross.source().map(ToString::to_string).as_deref(), Some(source));
         };
@@ -330,15 +276,8 @@ mod tests {
             json(&inverse(C::GBP, C::EUR, "0.848")),
             r#"{"inverse":{"base":"EUR","quote":"GBP","rate":"0.848","valid_from":"2010-12-01T00:00:00Z","source":"ecb"}}"#
         );
-        for conversion in [
-            Conversion::Same,
-            direct(C::EUR, C::GBP, "0.848"),
-            cross(C::GBP, "0.848", C::USD, "1.3"),
-        ] {
-            assert_eq!(
-                serde_json::from_str::<Conversion>(&json(&conversion)).unwrap(),
-                conversion
-            );
+        for conversion in [Conversion::Same, direct(C::EUR, C::GBP, "0.848"), cross(C::GBP, "0.848", C::USD, "1.3")] {
+            assert_eq!(serde_json::from_str::<Conversion>(&json(&conversion)).unwrap(), conversion);
         }
     }
 

@@ -38,37 +38,20 @@ pub struct Currency {
 
 impl Currency {
     /// The euro, two decimals: the base of everything the ECB publishes.
-    pub const EUR: Self = Self {
-        code: *b"EUR",
-        minor_units: 2,
-    };
+    pub const EUR: Self = Self { code: *b"EUR", minor_units: 2 };
     /// The pound sterling, two decimals.
-    pub const GBP: Self = Self {
-        code: *b"GBP",
-        minor_units: 2,
-    };
+    pub const GBP: Self = Self { code: *b"GBP", minor_units: 2 };
     /// The United States dollar, two decimals.
-    pub const USD: Self = Self {
-        code: *b"USD",
-        minor_units: 2,
-    };
+    pub const USD: Self = Self { code: *b"USD", minor_units: 2 };
     /// The Japanese yen, no decimals.
-    pub const JPY: Self = Self {
-        code: *b"JPY",
-        minor_units: 0,
-    };
+    pub const JPY: Self = Self { code: *b"JPY", minor_units: 0 };
     /// The Kuwaiti dinar, three decimals.
-    pub const KWD: Self = Self {
-        code: *b"KWD",
-        minor_units: 3,
-    };
+    pub const KWD: Self = Self { code: *b"KWD", minor_units: 3 };
 
     /// The three capitals of ISO 4217.
     #[must_use]
     pub fn code(&self) -> &str {
-        let Ok(code) = str::from_utf8(&self.code) else {
-            unreachable!("a currency code is ASCII")
-        };
+        let Ok(code) = str::from_utf8(&self.code) else { unreachable!("a currency code is ASCII") };
         code
     }
 
@@ -163,22 +146,16 @@ mod tests {
 
     #[test]
     fn what_nobody_can_be_paid_in_is_refused() {
-        for code in [
-            "XXX", "XTS", "XAU", "XDR", "DEM", "ZWL", "ABC", "eur", "Eur", "EU", "EURO", "", " EUR", "€", "E\0R",
-        ] {
+        for code in
+            ["XXX", "XTS", "XAU", "XDR", "DEM", "ZWL", "ABC", "eur", "Eur", "EU", "EURO", "", " EUR", "€", "E\0R"]
+        {
             check(code, None);
         }
     }
 
     #[test]
     fn constants_are_what_their_codes_say() {
-        for constant in [
-            Currency::EUR,
-            Currency::GBP,
-            Currency::USD,
-            Currency::JPY,
-            Currency::KWD,
-        ] {
+        for constant in [Currency::EUR, Currency::GBP, Currency::USD, Currency::JPY, Currency::KWD] {
             assert_eq!(Currency::try_from(constant.code()), Ok(constant));
         }
     }
@@ -187,10 +164,7 @@ mod tests {
     fn a_currency_is_a_string_in_json_and_a_key_of_maps_in_order() {
         let json = r#"{"EUR":"GBP","JPY":"KWD"}"#;
         let map: BTreeMap<Currency, Currency> = serde_json::from_str(json).unwrap();
-        assert_eq!(
-            map,
-            BTreeMap::from([(Currency::JPY, Currency::KWD), (Currency::EUR, Currency::GBP)])
-        );
+        assert_eq!(map, BTreeMap::from([(Currency::JPY, Currency::KWD), (Currency::EUR, Currency::GBP)]));
         assert_eq!(serde_json::to_string(&map).unwrap(), json);
         let error = serde_json::from_str::<Currency>("978").unwrap_err().to_string();
         assert!(error.contains("expected the code of a currency"), "{error}");

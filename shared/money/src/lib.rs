@@ -16,6 +16,7 @@ mod conversion;
 mod currency;
 mod invalid;
 mod money;
+mod object;
 mod plain;
 mod published_rate;
 mod quantity;

@@ -41,10 +41,7 @@ impl Money {
     /// Nothing, in this currency.
     #[must_use]
     pub fn zero(currency: Currency) -> Self {
-        Self {
-            amount: Amount::zero(currency),
-            currency,
-        }
+        Self { amount: Amount::zero(currency), currency }
     }
 
     /// How much, written with exactly the currency's minor units.
@@ -71,10 +68,7 @@ impl Money {
             return Err(Invalid::FinerThanMinorUnit { value, currency });
         }
         if value.abs() > Decimal::from(Self::LIMIT) {
-            return Err(Invalid::TooLarge {
-                value,
-                limit: Self::LIMIT,
-            });
+            return Err(Invalid::TooLarge { value, limit: Self::LIMIT });
         }
         let amount = Amount::new(value.normalize())?.shown_in(currency)?;
         Ok(Self { amount, currency })
@@ -85,10 +79,7 @@ impl Neg for Money {
     type Output = Self;
 
     fn neg(self) -> Self {
-        Self {
-            amount: -self.amount,
-            ..self
-        }
+        Self { amount: -self.amount, ..self }
     }
 }
 
@@ -108,10 +99,7 @@ impl TryFrom<Shape> for Money {
 
 impl From<Money> for Shape {
     fn from(money: Money) -> Self {
-        Self {
-            amount: Plain(money.amount.decimal()),
-            currency: money.currency,
-        }
+        Self { amount: Plain(money.amount.decimal()), currency: money.currency }
     }
 }
 
@@ -133,30 +121,12 @@ mod tests {
 
     #[test]
     fn money_is_written_with_exactly_the_minor_units() {
-        check(
-            r#"{"amount":"15.3","currency":"GBP"}"#,
-            Ok(r#"{"amount":"15.30","currency":"GBP"}"#),
-        );
-        check(
-            r#"{"currency":"GBP","amount":"15.3000000"}"#,
-            Ok(r#"{"amount":"15.30","currency":"GBP"}"#),
-        );
-        check(
-            r#"{"amount":"-0","currency":"EUR"}"#,
-            Ok(r#"{"amount":"0.00","currency":"EUR"}"#),
-        );
-        check(
-            r#"{"amount":"15","currency":"JPY"}"#,
-            Ok(r#"{"amount":"15","currency":"JPY"}"#),
-        );
-        check(
-            r#"{"amount":"15.0","currency":"JPY"}"#,
-            Ok(r#"{"amount":"15","currency":"JPY"}"#),
-        );
-        check(
-            r#"{"amount":"-1.5","currency":"KWD"}"#,
-            Ok(r#"{"amount":"-1.500","currency":"KWD"}"#),
-        );
+        check(r#"{"amount":"15.3","currency":"GBP"}"#, Ok(r#"{"amount":"15.30","currency":"GBP"}"#));
+        check(r#"{"currency":"GBP","amount":"15.3000000"}"#, Ok(r#"{"amount":"15.30","currency":"GBP"}"#));
+        check(r#"{"amount":"-0","currency":"EUR"}"#, Ok(r#"{"amount":"0.00","currency":"EUR"}"#));
+        check(r#"{"amount":"15","currency":"JPY"}"#, Ok(r#"{"amount":"15","currency":"JPY"}"#));
+        check(r#"{"amount":"15.0","currency":"JPY"}"#, Ok(r#"{"amount":"15","currency":"JPY"}"#));
+        check(r#"{"amount":"-1.5","currency":"KWD"}"#, Ok(r#"{"amount":"-1.500","currency":"KWD"}"#));
         check(
             r#"{"amount":"-1000000000000","currency":"CLF"}"#,
             Ok(r#"{"amount":"-1000000000000.0000","currency":"CLF"}"#),
@@ -166,18 +136,9 @@ mod tests {
     #[test]
     fn a_refusal_names_the_value_and_its_limit() {
         let refused = [
-            (
-                r#"{"amount":"15.305","currency":"GBP"}"#,
-                "15.305 is finer than the minor unit of GBP (2 decimals)",
-            ),
-            (
-                r#"{"amount":"0.5","currency":"JPY"}"#,
-                "0.5 is finer than the minor unit of JPY (0 decimals)",
-            ),
-            (
-                r#"{"amount":"1.0001","currency":"KWD"}"#,
-                "1.0001 is finer than the minor unit of KWD (3 decimals)",
-            ),
+            (r#"{"amount":"15.305","currency":"GBP"}"#, "15.305 is finer than the minor unit of GBP (2 decimals)"),
+            (r#"{"amount":"0.5","currency":"JPY"}"#, "0.5 is finer than the minor unit of JPY (0 decimals)"),
+            (r#"{"amount":"1.0001","currency":"KWD"}"#, "1.0001 is finer than the minor unit of KWD (3 decimals)"),
             (
                 r#"{"amount":"1000000000000.01","currency":"GBP"}"#,
                 "1000000000000.01 is larger than the limit 1000000000000",
@@ -186,14 +147,8 @@ mod tests {
                 r#"{"amount":"-1000000000001","currency":"JPY"}"#,
                 "-1000000000001 is larger than the limit 1000000000000",
             ),
-            (
-                r#"{"amount":"1e3","currency":"GBP"}"#,
-                "`1e3` is not a plain decimal number such as 15.30",
-            ),
-            (
-                r#"{"amount":"15.30","currency":"XXX"}"#,
-                "`XXX` is not an ISO 4217 currency",
-            ),
+            (r#"{"amount":"1e3","currency":"GBP"}"#, "`1e3` is not a plain decimal number such as 15.30"),
+            (r#"{"amount":"15.30","currency":"XXX"}"#, "`XXX` is not an ISO 4217 currency"),
         ];
         for (json, error) in refused {
             check(json, Err(error));
@@ -202,19 +157,10 @@ mod tests {
 
     #[test]
     fn another_shape_is_refused() {
-        check(
-            r#"{"amount":15.30,"currency":"GBP"}"#,
-            Err("expected a decimal number in a string"),
-        );
-        check(
-            r#"{"amount":"15.30","currency":"GBP","vat":"1"}"#,
-            Err("unknown field `vat`"),
-        );
+        check(r#"{"amount":15.30,"currency":"GBP"}"#, Err("expected a decimal number in a string"));
+        check(r#"{"amount":"15.30","currency":"GBP","vat":"1"}"#, Err("unknown field `vat`"));
         check(r#"{"amount":"15.30"}"#, Err("missing field `currency`"));
-        check(
-            r#"{"amount":"1","amount":"2","currency":"GBP"}"#,
-            Err("duplicate field `amount`"),
-        );
+        check(r#"{"amount":"1","amount":"2","currency":"GBP"}"#, Err("duplicate field `amount`"));
     }
 
     #[test]

@@ -28,20 +28,14 @@ impl FromStr for Plain {
         }
         let written = digits.bytes().filter(u8::is_ascii_digit);
         if written.clone().count() > DIGITS {
-            return Err(Invalid::TooManyDigits {
-                text: shortened(text),
-                limit: DIGITS,
-            });
+            return Err(Invalid::TooManyDigits { text: shortened(text), limit: DIGITS });
         }
         let magnitude = written.fold(0_i128, |number, digit| number * 10 + i128::from(digit - b'0'));
         let mantissa = if text.starts_with('-') { -magnitude } else { magnitude };
         let scale = digits.bytes().rev().position(|byte| byte == b'.').unwrap_or(0);
         // `magnitude` is below 10^28 and there are at most 28 digits after the point: it cannot panic. An `i128` has
         // no negative zero, so neither has the result.
-        Ok(Self(Decimal::from_i128_with_scale(
-            mantissa,
-            u32::try_from(scale).unwrap_or(u32::MAX),
-        )))
+        Ok(Self(Decimal::from_i128_with_scale(mantissa, u32::try_from(scale).unwrap_or(u32::MAX))))
     }
 }
 
@@ -53,20 +47,19 @@ impl fmt::Display for Plain {
 
 /// The JSON shape of everything that is a number in a currency: `{"amount":"15.30","currency":"GBP"}`.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub(crate) struct Shape {
     pub(crate) amount: Plain,
     pub(crate) currency: Currency,
 }
 
+crate::object!(Shape, "an object with amount and currency");
+
 /// The same number with exactly `scale` decimals.
 pub(crate) fn with_scale(value: Decimal, scale: u32) -> Decimal {
     let mut scaled = value;
     scaled.rescale(scale);
-    assert!(
-        scaled.scale() == scale && scaled == value,
-        "{value} cannot be written with {scale} decimals exactly"
-    );
+    assert!(scaled.scale() == scale && scaled == value, "{value} cannot be written with {scale} decimals exactly");
     scaled
 }
 
@@ -82,23 +75,13 @@ mod tests {
     use super::Plain;
 
     fn check(text: &str, expected: Result<&str, &str>) {
-        let read = text
-            .parse::<Plain>()
-            .map(|plain| plain.to_string())
-            .map_err(|error| error.to_string());
+        let read = text.parse::<Plain>().map(|plain| plain.to_string()).map_err(|error| error.to_string());
         assert_eq!(read.as_deref().map_err(String::as_str), expected, "{text:?}");
     }
 
     #[test]
     fn a_plain_number_is_read_as_written() {
-        for text in [
-            "0",
-            "0.00",
-            "15.30",
-            "-15.3",
-            "0.000000000000000000000000001",
-            "9999999999999999999999999999",
-        ] {
+        for text in ["0", "0.00", "15.30", "-15.3", "0.000000000000000000000000001", "9999999999999999999999999999"] {
             check(text, Ok(text));
         }
     }
@@ -120,22 +103,13 @@ mod tests {
             "", "-", ".", ".5", "5.", "--5", "+5", "1e3", "1.2.3", " 1", "1 ", "1,5", "0x1", "1_000", "٣", "NaN", "-.5",
         ];
         for text in refused {
-            check(
-                text,
-                Err(&format!("`{text}` is not a plain decimal number such as 15.30")),
-            );
+            check(text, Err(&format!("`{text}` is not a plain decimal number such as 15.30")));
         }
     }
 
     #[test]
     fn more_digits_than_a_decimal_holds_are_refused_rather_than_rounded() {
-        check(
-            "10000000000000000000000000000",
-            Err("`10000000000000000000000000000` has more than 28 digits"),
-        );
-        check(
-            "1.0000000000000000000000000000",
-            Err("`1.0000000000000000000000000000` has more than 28 digits"),
-        );
+        check("10000000000000000000000000000", Err("`10000000000000000000000000000` has more than 28 digits"));
+        check("1.0000000000000000000000000000", Err("`1.0000000000000000000000000000` has more than 28 digits"));
     }
 }

@@ -75,10 +75,7 @@ pub const STALE_AFTER_DAYS: u32 = 7;
 /// The age of a rate in days: the difference of the UTC dates, whatever the hours; 0 when it is from later than `at`.
 #[must_use]
 pub fn age_days(valid_from: DateTime<Utc>, at: DateTime<Utc>) -> u32 {
-    let days = at
-        .date_naive()
-        .signed_duration_since(valid_from.date_naive())
-        .num_days();
+    let days = at.date_naive().signed_duration_since(valid_from.date_naive()).num_days();
     u32::try_from(days).unwrap_or(0)
 }
 
@@ -96,11 +93,7 @@ mod tests {
     fn age_is_the_difference_of_utc_dates() {
         let check = |valid_from: &str, at: &str, days: u32, stale: bool| {
             let (valid_from, at) = (valid_from.parse().unwrap(), at.parse().unwrap());
-            assert_eq!(
-                (age_days(valid_from, at), is_stale(valid_from, at)),
-                (days, stale),
-                "{valid_from} {at}"
-            );
+            assert_eq!((age_days(valid_from, at), is_stale(valid_from, at)), (days, stale), "{valid_from} {at}");
         };
         check("2010-12-01T00:00:00Z", "2010-12-01T23:59:59Z", 0, false);
         check("2010-12-01T23:59:59Z", "2010-12-02T00:00:00Z", 1, false);
@@ -116,10 +109,7 @@ mod tests {
         }
         for name in ["", "é", "tab\t", "line\n", "\u{7f}", &"x".repeat(65)] {
             let error = name.parse::<Source>().unwrap_err().to_string();
-            assert!(
-                error.ends_with("is not a source: 1 to 64 printable ASCII characters"),
-                "{error}"
-            );
+            assert!(error.ends_with("is not a source: 1 to 64 printable ASCII characters"), "{error}");
         }
     }
 

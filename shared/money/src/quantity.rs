@@ -29,10 +29,7 @@ impl Quantity {
             return Err(Invalid::NotPositive { value });
         }
         let within = u32::try_from(pieces).ok().filter(|pieces| *pieces <= Self::LIMIT);
-        within.map(Self).ok_or(Invalid::TooLarge {
-            value,
-            limit: i128::from(Self::LIMIT),
-        })
+        within.map(Self).ok_or(Invalid::TooLarge { value, limit: i128::from(Self::LIMIT) })
     }
 
     /// The number of pieces, 1 to [`Quantity::LIMIT`].
@@ -95,10 +92,7 @@ mod tests {
         check("0", Err("0 is not greater than zero"));
         check("-6", Err("-6 is not greater than zero"));
         check("1000001", Err("1000001 is larger than the limit 1000000"));
-        check(
-            "18446744073709551615",
-            Err("18446744073709551615 is larger than the limit 1000000"),
-        );
+        check("18446744073709551615", Err("18446744073709551615 is larger than the limit 1000000"));
     }
 
     #[test]

@@ -48,16 +48,10 @@ impl FromStr for Rate {
         }
         let normalised = value.normalize();
         if normalised.scale() > Self::MAX_SCALE {
-            return Err(Invalid::TooManyDecimals {
-                value,
-                limit: Self::MAX_SCALE,
-            });
+            return Err(Invalid::TooManyDecimals { value, limit: Self::MAX_SCALE });
         }
         if value > Decimal::from(Self::LIMIT) {
-            return Err(Invalid::TooLarge {
-                value,
-                limit: Self::LIMIT,
-            });
+            return Err(Invalid::TooLarge { value, limit: Self::LIMIT });
         }
         Ok(Self(normalised))
     }
@@ -76,10 +70,7 @@ mod tests {
     use super::Rate;
 
     fn check(text: &str, expected: Result<&str, &str>) {
-        let rate = text
-            .parse::<Rate>()
-            .map(|rate| rate.to_string())
-            .map_err(|error| error.to_string());
+        let rate = text.parse::<Rate>().map(|rate| rate.to_string()).map_err(|error| error.to_string());
         assert_eq!(rate.as_deref().map_err(String::as_str), expected);
     }
 

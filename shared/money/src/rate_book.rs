@@ -37,10 +37,7 @@ struct Entry {
     publication: u32,
 }
 
-const _: () = assert!(
-    size_of::<Entry>() == 20,
-    "the book's size is stated for entries of 20 bytes"
-);
+const _: () = assert!(size_of::<Entry>() == 20, "the book's size is stated for entries of 20 bytes");
 
 impl RateBook {
     /// Adds what one version published: rates by base and quote, all valid from the same moment. Versions come in
@@ -58,22 +55,12 @@ impl RateBook {
         let Ok(publication) = u32::try_from(self.publications.len()) else {
             unreachable!("four billion publications do not fit into memory")
         };
-        self.publications.push(Publication {
-            version,
-            valid_from,
-            source: source.clone(),
-        });
+        self.publications.push(Publication { version, valid_from, source: source.clone() });
         for (base, quotes) in rates {
             for (quote, rate) in quotes {
                 let entries = self.pairs.entry((*base, *quote)).or_default();
                 let place = valid_until(&self.publications, entries, valid_from);
-                entries.insert(
-                    place,
-                    Entry {
-                        rate: *rate,
-                        publication,
-                    },
-                );
+                entries.insert(place, Entry { rate: *rate, publication });
             }
         }
     }
@@ -81,9 +68,7 @@ impl RateBook {
     /// The newest version learned; version 0 before the first.
     #[must_use]
     pub fn newest_version(&self) -> RateVersion {
-        self.publications
-            .last()
-            .map_or(RateVersion::default(), |publication| publication.version)
+        self.publications.last().map_or(RateVersion::default(), |publication| publication.version)
     }
 
     /// How to convert `base` into `quote` at a moment, by what was known at version `pinned`: the newest of the pair
@@ -102,20 +87,14 @@ impl RateBook {
         let direct = published(base, quote).map(Conversion::Direct);
         let inverse = published(quote, base).map(Conversion::Inverse);
         // Of equally new ones the last is taken.
-        [cross(), inverse, direct]
-            .into_iter()
-            .flatten()
-            .max_by_key(Conversion::valid_from)
+        [cross(), inverse, direct].into_iter().flatten().max_by_key(Conversion::valid_from)
     }
 
     /// The rate of every published pair that held at a moment, by what was known at version `pinned`; ordered by base
     /// and quote.
     #[must_use]
     pub fn all_as_of(&self, at: DateTime<Utc>, pinned: RateVersion) -> Vec<PublishedRate> {
-        self.pairs
-            .keys()
-            .filter_map(|(base, quote)| self.published(*base, *quote, at, pinned))
-            .collect()
+        self.pairs.keys().filter_map(|(base, quote)| self.published(*base, *quote, at, pinned)).collect()
     }
 
     fn published(
@@ -129,11 +108,7 @@ impl RateBook {
         let valid = &entries[..valid_until(&self.publications, entries, at)];
         // Backwards past what was learned after the pin: nothing, unless an old calculation is repeated.
         valid.iter().rev().find_map(|entry| {
-            let Publication {
-                version,
-                valid_from,
-                source,
-            } = &self.publications[entry.publication as usize];
+            let Publication { version, valid_from, source } = &self.publications[entry.publication as usize];
             let known = *version <= pinned;
             known.then(|| PublishedRate {
                 base,
@@ -183,10 +158,7 @@ mod tests {
             for text in *rates {
                 let (pair, rate) = text.split_once(' ').unwrap();
                 let (base, quote) = pair.split_once('/').unwrap();
-                by_base
-                    .entry(currency(base))
-                    .or_default()
-                    .insert(currency(quote), rate.parse().unwrap());
+                by_base.entry(currency(base)).or_default().insert(currency(quote), rate.parse().unwrap());
             }
             book.learn(RateVersion(*version), day(*valid_from), &ecb(), &by_base);
         }
@@ -215,11 +187,7 @@ mod tests {
 
     #[test]
     fn the_newest_rate_that_is_valid_already_is_used() {
-        let facts: &[Fact] = &[
-            (1, 1, &["EUR/GBP 0.84"]),
-            (2, 2, &["EUR/GBP 0.85"]),
-            (3, 6, &["EUR/GBP 0.86"]),
-        ];
+        let facts: &[Fact] = &[(1, 1, &["EUR/GBP 0.84"]), (2, 2, &["EUR/GBP 0.85"]), (3, 6, &["EUR/GBP 0.86"])];
         check(facts, ("EUR/GBP", 1, 3), "direct EUR/GBP 0.84");
         check(facts, ("EUR/GBP", 2, 3), "direct EUR/GBP 0.85");
         check(facts, ("EUR/GBP", 5, 3), "direct EUR/GBP 0.85");
@@ -238,11 +206,7 @@ mod tests {
 
     #[test]
     fn what_was_learned_after_the_pin_is_not_seen() {
-        let facts: &[Fact] = &[
-            (1, 1, &["EUR/GBP 0.84"]),
-            (2, 2, &["EUR/GBP 0.85"]),
-            (3, 3, &["EUR/GBP 0.86"]),
-        ];
+        let facts: &[Fact] = &[(1, 1, &["EUR/GBP 0.84"]), (2, 2, &["EUR/GBP 0.85"]), (3, 3, &["EUR/GBP 0.86"])];
         check(facts, ("EUR/GBP", 9, 2), "direct EUR/GBP 0.85");
         check(facts, ("EUR/GBP", 9, 1), "direct EUR/GBP 0.84");
         check(facts, ("EUR/GBP", 9, 0), "none");
@@ -250,11 +214,7 @@ mod tests {
 
     #[test]
     fn a_correction_of_the_same_moment_replaces_it_from_its_version_on() {
-        let facts: &[Fact] = &[
-            (1, 1, &["EUR/GBP 0.84"]),
-            (2, 2, &["EUR/GBP 0.85"]),
-            (3, 1, &["EUR/GBP 0.99"]),
-        ];
+        let facts: &[Fact] = &[(1, 1, &["EUR/GBP 0.84"]), (2, 2, &["EUR/GBP 0.85"]), (3, 1, &["EUR/GBP 0.99"])];
         check(facts, ("EUR/GBP", 1, 3), "direct EUR/GBP 0.99");
         check(facts, ("EUR/GBP", 1, 2), "direct EUR/GBP 0.84");
         check(facts, ("EUR/GBP", 2, 3), "direct EUR/GBP 0.85");
@@ -262,11 +222,7 @@ mod tests {
 
     #[test]
     fn a_late_version_of_an_early_day_fills_its_place() {
-        let facts: &[Fact] = &[
-            (1, 5, &["EUR/GBP 0.85"]),
-            (2, 3, &["EUR/GBP 0.83"]),
-            (3, 1, &["EUR/GBP 0.81"]),
-        ];
+        let facts: &[Fact] = &[(1, 5, &["EUR/GBP 0.85"]), (2, 3, &["EUR/GBP 0.83"]), (3, 1, &["EUR/GBP 0.81"])];
         check(facts, ("EUR/GBP", 2, 3), "direct EUR/GBP 0.81");
         check(facts, ("EUR/GBP", 4, 3), "direct EUR/GBP 0.83");
         check(facts, ("EUR/GBP", 4, 1), "none");
@@ -278,11 +234,7 @@ mod tests {
         let cross = ["EUR/GBP 0.84", "EUR/USD 1.3"];
         let with = |version: u64, at: u8, rates: &'static [&'static str]| (version, at, rates);
         let cross_only: &[Fact] = &[(1, 1, &["EUR/GBP 0.84", "EUR/USD 1.3"])];
-        check(
-            cross_only,
-            ("GBP/USD", 1, 9),
-            &format!("cross {}, {}", cross[0], cross[1]),
-        );
+        check(cross_only, ("GBP/USD", 1, 9), &format!("cross {}, {}", cross[0], cross[1]));
         let inverse: &[Fact] = &[cross_only[0], with(2, 1, &["USD/GBP 0.6"])];
         check(inverse, ("GBP/USD", 1, 9), "inverse USD/GBP 0.6");
         let direct: &[Fact] = &[cross_only[0], inverse[1], with(3, 1, &["GBP/USD 1.6"])];
@@ -308,11 +260,7 @@ mod tests {
 
     #[test]
     fn a_cross_is_as_old_as_its_older_rate() {
-        let facts: &[Fact] = &[
-            (1, 1, &["EUR/GBP 0.84"]),
-            (2, 2, &["GBP/USD 1.6"]),
-            (3, 9, &["EUR/USD 1.3"]),
-        ];
+        let facts: &[Fact] = &[(1, 1, &["EUR/GBP 0.84"]), (2, 2, &["GBP/USD 1.6"]), (3, 9, &["EUR/USD 1.3"])];
         check(facts, ("GBP/USD", 9, 9), "direct GBP/USD 1.6");
     }
 
@@ -339,16 +287,10 @@ mod tests {
 
     #[test]
     fn all_published_pairs_are_listed_in_order() {
-        let book = book(&[
-            (1, 1, &["EUR/USD 1.3", "EUR/GBP 0.84"]),
-            (2, 2, &["CHF/EUR 0.7", "EUR/USD 1.4"]),
-        ]);
+        let book = book(&[(1, 1, &["EUR/USD 1.3", "EUR/GBP 0.84"]), (2, 2, &["CHF/EUR 0.7", "EUR/USD 1.4"])]);
         let listed = |at, pinned| {
             let rates = book.all_as_of(day(at), RateVersion(pinned));
-            rates
-                .iter()
-                .map(|p| format!("{}/{} {}", p.base, p.quote, p.rate))
-                .collect::<Vec<_>>()
+            rates.iter().map(|p| format!("{}/{} {}", p.base, p.quote, p.rate)).collect::<Vec<_>>()
         };
         assert_eq!(listed(2, 2), ["CHF/EUR 0.7", "EUR/GBP 0.84", "EUR/USD 1.4"]);
         assert_eq!(listed(2, 1), ["EUR/GBP 0.84", "EUR/USD 1.3"]);

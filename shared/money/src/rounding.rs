@@ -2,10 +2,7 @@
 ///
 /// The only place in the project where a sum of money is rounded.
 pub(crate) fn divide_round_half_even(numerator: i128, denominator: i128) -> i128 {
-    assert!(
-        numerator >= 0 && denominator > 0,
-        "only sums from zero up are divided, by more than zero"
-    );
+    assert!(numerator >= 0 && denominator > 0, "only sums from zero up are divided, by more than zero");
     let (quotient, remainder) = (numerator / denominator, numerator % denominator);
     // `2 * remainder` against `denominator`, without the product.
     let up = match remainder.cmp(&(denominator - remainder)) {
@@ -76,11 +73,7 @@ mod tests {
             (i128::MAX, i128::MAX, 1),
             (i128::MAX - 1, i128::MAX, 1),
         ] {
-            assert_eq!(
-                divide_round_half_even(numerator, denominator),
-                expected,
-                "{numerator}/{denominator}"
-            );
+            assert_eq!(divide_round_half_even(numerator, denominator), expected, "{numerator}/{denominator}");
         }
     }
 

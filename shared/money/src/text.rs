@@ -14,10 +14,7 @@ pub(crate) struct Text<T> {
 
 impl<T> Text<T> {
     pub(crate) fn expecting(expected: &'static str) -> Self {
-        Self {
-            expected,
-            result: PhantomData,
-        }
+        Self { expected, result: PhantomData }
     }
 }
 

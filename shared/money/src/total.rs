@@ -26,10 +26,7 @@ impl Total {
     /// Nothing yet, in this currency.
     #[must_use]
     pub fn zero(currency: Currency) -> Self {
-        Self {
-            millionths: 0,
-            currency,
-        }
+        Self { millionths: 0, currency }
     }
 
     /// Adds `quantity` × `unit_price`, exactly. After an error the total is what it was before.
@@ -38,10 +35,7 @@ impl Total {
     /// [`Invalid::OtherCurrency`], [`Invalid::TotalTooLarge`].
     pub fn add_line(&mut self, quantity: Quantity, unit_price: UnitPrice) -> Result<(), Invalid> {
         if unit_price.currency() != self.currency {
-            return Err(Invalid::OtherCurrency {
-                expected: self.currency,
-                found: unit_price.currency(),
-            });
+            return Err(Invalid::OtherCurrency { expected: self.currency, found: unit_price.currency() });
         }
         let millionths = self.millionths + i128::from(quantity.get()) * unit_price.millionths();
         if millionths > Self::LIMIT * 10_i128.pow(SCALE) {
@@ -88,10 +82,7 @@ impl TryFrom<Shape> for Total {
     type Error = Invalid;
 
     fn try_from(shape: Shape) -> Result<Self, Invalid> {
-        let Shape {
-            amount: Plain(value),
-            currency,
-        } = shape;
+        let Shape { amount: Plain(value), currency } = shape;
         if value < Decimal::ZERO {
             return Err(Invalid::Negative { value });
         }
@@ -100,24 +91,15 @@ impl TryFrom<Shape> for Total {
             return Err(Invalid::TooManyDecimals { value, limit: SCALE });
         }
         if value > Decimal::from(Self::LIMIT) {
-            return Err(Invalid::TooLarge {
-                value,
-                limit: Self::LIMIT,
-            });
+            return Err(Invalid::TooLarge { value, limit: Self::LIMIT });
         }
-        Ok(Self {
-            millionths: normalised.mantissa() * 10_i128.pow(SCALE - normalised.scale()),
-            currency,
-        })
+        Ok(Self { millionths: normalised.mantissa() * 10_i128.pow(SCALE - normalised.scale()), currency })
     }
 }
 
 impl From<Total> for Shape {
     fn from(total: Total) -> Self {
-        Self {
-            amount: Plain(total.decimal()),
-            currency: total.currency,
-        }
+        Self { amount: Plain(total.decimal()), currency: total.currency }
     }
 }
 
@@ -133,10 +115,7 @@ mod tests {
     use crate::{Currency, Invalid, Quantity, UnitPrice};
 
     fn add(total: &mut Total, quantity: i64, price: &str, currency: Currency) -> Result<(), Invalid> {
-        total.add_line(
-            Quantity::new(quantity).unwrap(),
-            UnitPrice::parse(price, currency).unwrap(),
-        )
+        total.add_line(Quantity::new(quantity).unwrap(), UnitPrice::parse(price, currency).unwrap())
     }
 
     fn check(currency: Currency, lines: &[(i64, &str)], exact: &str, rounded: &str) {
@@ -154,12 +133,7 @@ mod tests {
         check(Currency::GBP, &[(6, "2.55"), (8, "2.75")], "37.30", "37.30");
         check(Currency::GBP, &[(1, "0.004"), (1, "0.004")], "0.008", "0.01");
         check(Currency::GBP, &[(1_000_000, "0.000001")], "1.00", "1.00");
-        check(
-            Currency::GBP,
-            &[(1000, "1000000000")],
-            "1000000000000.00",
-            "1000000000000.00",
-        );
+        check(Currency::GBP, &[(1000, "1000000000")], "1000000000000.00", "1000000000000.00");
     }
 
     #[test]
@@ -171,12 +145,7 @@ mod tests {
         check(Currency::JPY, &[(1, "3.5")], "3.5", "4");
         check(Currency::KWD, &[(1, "0.0125")], "0.0125", "0.012");
         check(Currency::KWD, &[(1, "0.0135")], "0.0135", "0.014");
-        check(
-            Currency::try_from("CLF").unwrap(),
-            &[(1, "0.00125")],
-            "0.00125",
-            "0.0012",
-        );
+        check(Currency::try_from("CLF").unwrap(), &[(1, "0.00125")], "0.00125", "0.0012");
     }
 
     #[test]
@@ -185,10 +154,7 @@ mod tests {
         add(&mut total, 1000, "999999999.999999", Currency::EUR).unwrap();
         let before = total;
         let error = add(&mut total, 1_000_000, "1000000000", Currency::EUR).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the lines add up to more than the limit 1000000000000"
-        );
+        assert_eq!(error.to_string(), "the lines add up to more than the limit 1000000000000");
         assert_eq!(total, before);
         add(&mut total, 1, "0.001", Currency::EUR).unwrap();
         assert!(add(&mut total, 1, "0.000001", Currency::EUR).is_err());
@@ -206,10 +172,7 @@ mod tests {
         let total: Total = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&total).unwrap(), json);
         for refused in ["-1", "0.0000001", "1000000000000.000001"] {
-            assert!(
-                serde_json::from_str::<Total>(&json.replace("46.875", refused)).is_err(),
-                "{refused}"
-            );
+            assert!(serde_json::from_str::<Total>(&json.replace("46.875", refused)).is_err(), "{refused}");
         }
     }
 }

@@ -31,10 +31,7 @@ impl UnitPrice {
     /// [`Invalid::NotADecimal`], [`Invalid::TooManyDigits`], [`Invalid::TooManyDecimals`], [`Invalid::Negative`],
     /// [`Invalid::TooLarge`].
     pub fn parse(amount: &str, currency: Currency) -> Result<Self, Invalid> {
-        Self::try_from(Shape {
-            amount: amount.parse()?,
-            currency,
-        })
+        Self::try_from(Shape { amount: amount.parse()?, currency })
     }
 
     /// What it is quoted in.
@@ -59,38 +56,23 @@ impl TryFrom<Shape> for UnitPrice {
     type Error = Invalid;
 
     fn try_from(shape: Shape) -> Result<Self, Invalid> {
-        let Shape {
-            amount: Plain(value),
-            currency,
-        } = shape;
+        let Shape { amount: Plain(value), currency } = shape;
         if value < Decimal::ZERO {
             return Err(Invalid::Negative { value });
         }
         if value.normalize().scale() > Self::MAX_SCALE {
-            return Err(Invalid::TooManyDecimals {
-                value,
-                limit: Self::MAX_SCALE,
-            });
+            return Err(Invalid::TooManyDecimals { value, limit: Self::MAX_SCALE });
         }
         if value > Decimal::from(Self::LIMIT) {
-            return Err(Invalid::TooLarge {
-                value,
-                limit: Self::LIMIT,
-            });
+            return Err(Invalid::TooLarge { value, limit: Self::LIMIT });
         }
-        Ok(Self {
-            amount: normal_form(value, currency),
-            currency,
-        })
+        Ok(Self { amount: normal_form(value, currency), currency })
     }
 }
 
 impl From<UnitPrice> for Shape {
     fn from(price: UnitPrice) -> Self {
-        Self {
-            amount: Plain(price.amount),
-            currency: price.currency,
-        }
+        Self { amount: Plain(price.amount), currency: price.currency }
     }
 }
 
@@ -107,10 +89,7 @@ mod tests {
 
     fn check(amount: &str, currency: Currency, expected: Result<&str, &str>) {
         let price = UnitPrice::parse(amount, currency).map_err(|error| error.to_string());
-        assert_eq!(
-            price.map(|price| price.to_string()).as_deref().map_err(String::as_str),
-            expected
-        );
+        assert_eq!(price.map(|price| price.to_string()).as_deref().map_err(String::as_str), expected);
     }
 
     #[test]
@@ -129,25 +108,14 @@ mod tests {
     fn a_price_outside_its_limits_is_refused() {
         check("-0.01", Currency::GBP, Err("-0.01 is negative"));
         check("0.0000001", Currency::GBP, Err("0.0000001 has more than 6 decimals"));
-        check(
-            "1000000000.01",
-            Currency::GBP,
-            Err("1000000000.01 is larger than the limit 1000000000"),
-        );
-        check(
-            "free",
-            Currency::GBP,
-            Err("`free` is not a plain decimal number such as 15.30"),
-        );
+        check("1000000000.01", Currency::GBP, Err("1000000000.01 is larger than the limit 1000000000"));
+        check("free", Currency::GBP, Err("`free` is not a plain decimal number such as 15.30"));
     }
 
     #[test]
     fn a_price_has_the_json_shape_of_money() {
         let price: UnitPrice = serde_json::from_str(r#"{"amount":"0.00100","currency":"GBP"}"#).unwrap();
-        assert_eq!(
-            serde_json::to_string(&price).unwrap(),
-            r#"{"amount":"0.001","currency":"GBP"}"#
-        );
+        assert_eq!(serde_json::to_string(&price).unwrap(), r#"{"amount":"0.001","currency":"GBP"}"#);
         assert!(serde_json::from_str::<UnitPrice>(r#"{"amount":"1","currency":"GBP","per":"kg"}"#).is_err());
         assert!(serde_json::from_str::<UnitPrice>(r#"{"amount":1,"currency":"GBP"}"#).is_err());
     }
@@ -155,9 +123,6 @@ mod tests {
     #[test]
     fn millionths_are_exact() {
         assert_eq!(UnitPrice::parse("0.001", Currency::GBP).unwrap().millionths(), 1000);
-        assert_eq!(
-            UnitPrice::parse("1000000000", Currency::JPY).unwrap().millionths(),
-            1_000_000_000_000_000
-        );
+        assert_eq!(UnitPrice::parse("1000000000", Currency::JPY).unwrap().millionths(), 1_000_000_000_000_000);
     }
 }

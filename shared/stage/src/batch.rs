@@ -111,14 +111,7 @@ pub fn derive<S: Stage>(
     for (target, said) in say.said {
         pack(place.owner, &target, &said, &mut checkpoint, &mut frames)?;
     }
-    Ok(Derived {
-        read,
-        checkpoint,
-        frames,
-        changes: rows.changes(),
-        answers,
-        has_effect,
-    })
+    Ok(Derived { read, checkpoint, frames, changes: rows.changes(), answers, has_effect })
 }
 
 fn apply<S: Stage>(
@@ -139,10 +132,7 @@ fn pack<F: Payload>(
     checkpoint: &mut Checkpoint,
     frames: &mut Vec<Frame>,
 ) -> Result<(), Broken> {
-    let mut head = checkpoint.heads.get(target).copied().unwrap_or(Head {
-        seq: Seq(0),
-        hash: Hash::ZERO,
-    });
+    let mut head = checkpoint.heads.get(target).copied().unwrap_or(Head { seq: Seq(0), hash: Hash::ZERO });
     let mut packed: Vec<String> = Vec::new();
     let mut bytes = 0;
     for saying in said {
@@ -162,14 +152,7 @@ fn pack<F: Payload>(
 
 fn close(producer: &Producer, target: &Target, head: &mut Head, packed: &mut Vec<String>, frames: &mut Vec<Frame>) {
     let (seq, facts) = (head.seq.next(), packed.len());
-    let frame = Frame::seal(
-        producer.clone(),
-        target.clone(),
-        seq,
-        head.hash,
-        facts,
-        batch_of(packed),
-    );
+    let frame = Frame::seal(producer.clone(), target.clone(), seq, head.hash, facts, batch_of(packed));
     packed.clear();
     *head = Head { seq, hash: frame.hash };
     frames.push(frame);
@@ -210,11 +193,7 @@ mod tests {
         struct Counter: "counters" { key { name: String => crate::Text } value { count: u64 => crate::Integer } }
     }
 
-    const ADDED: Stream = Stream {
-        name: "added",
-        service: "test",
-        producers: &[("count", Spread::Lanes)],
-    };
+    const ADDED: Stream = Stream { name: "added", service: "test", producers: &[("count", Spread::Lanes)] };
 
     /// Counts, and repeats every request that adds something.
     struct Count;
@@ -236,15 +215,9 @@ mod tests {
 
         fn apply(&self, event: &Event<Fact>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<u64, Broken> {
             let Fact::Added(added) = &event.fact;
-            let count = rows
-                .get::<Counter>(&(added.name.clone(),))?
-                .map_or(0, |counter| counter.count)
-                + added.by;
+            let count = rows.get::<Counter>(&(added.name.clone(),))?.map_or(0, |counter| counter.count) + added.by;
             if added.by > 0 {
-                rows.put(&Counter {
-                    name: added.name.clone(),
-                    count,
-                })?;
+                rows.put(&Counter { name: added.name.clone(), count })?;
                 say.say(&ADDED, Key(added.name.clone()), event.fact.clone())?;
             }
             Ok(count)
@@ -268,36 +241,20 @@ mod tests {
         let owner = Producer::new("count", Partition(0));
         let before = Checkpoint::default();
         let partitions = PartitionCount::new(1).unwrap();
-        let place = Place {
-            owner: &owner,
-            number: BatchNumber(2),
-            partitions,
-            before: &before,
-        };
+        let place = Place { owner: &owner, number: BatchNumber(2), partitions, before: &before };
         let (mut rows, mut keys) = (Rows::default(), Keys::default());
-        requests
-            .iter()
-            .for_each(|event| Count.keys(event, &rows, &mut keys).unwrap());
-        keys.iter()
-            .for_each(|(table, wanted)| rows.fill(table, wanted, Vec::new()));
+        requests.iter().for_each(|event| Count.keys(event, &rows, &mut keys).unwrap());
+        keys.iter().for_each(|(table, wanted)| rows.fill(table, wanted, Vec::new()));
         derive(&Count, &place, Input::Requests(requests), rows, Pinning::Live).unwrap()
     }
 
     #[test]
     fn a_request_without_effect_is_answered_and_not_recorded() {
         let derived = run(vec![request("a", 0)]);
-        assert_eq!(
-            (derived.answers, derived.has_effect, derived.changes.len()),
-            (vec![0], false, 0)
-        );
+        assert_eq!((derived.answers, derived.has_effect, derived.changes.len()), (vec![0], false, 0));
         let derived = run(vec![request("a", 2), request("a", 0), request("a", 1)]);
-        assert_eq!(
-            (derived.answers, derived.has_effect, derived.changes.len()),
-            (vec![2, 2, 3], true, 1)
-        );
-        let Read::Requests(taken) = derived.read else {
-            panic!("requests were read")
-        };
+        assert_eq!((derived.answers, derived.has_effect, derived.changes.len()), (vec![2, 2, 3], true, 1));
+        let Read::Requests(taken) = derived.read else { panic!("requests were read") };
         assert_eq!(read_events::<Fact>(taken.get()).unwrap().len(), 2);
     }
 

@@ -44,15 +44,7 @@ impl Frame {
     /// The frame with its hash.
     pub fn seal(producer: Producer, target: Target, seq: Seq, previous: Hash, facts: usize, body: String) -> Self {
         let hash = Self::chain(&producer, &target, seq, previous, &body);
-        Self {
-            producer,
-            target,
-            seq,
-            previous,
-            hash,
-            facts,
-            body,
-        }
+        Self { producer, target, seq, previous, hash, facts, body }
     }
 
     /// Whether the hash fits what the frame says and holds.
@@ -139,10 +131,7 @@ pub(crate) fn write_parts<F: Payload>(
 /// # Errors
 /// When a fact has no JSON form.
 pub fn write_events<F: Payload>(events: &[Event<F>], source: &Producer) -> serde_json::Result<String> {
-    let events = events
-        .iter()
-        .map(|event| write_event(event, source))
-        .collect::<Result<Vec<_>, _>>()?;
+    let events = events.iter().map(|event| write_event(event, source)).collect::<Result<Vec<_>, _>>()?;
     Ok(batch_of(&events))
 }
 
@@ -161,10 +150,8 @@ pub fn read_events<F: Payload>(body: &str) -> Result<Vec<Event<F>>, Unreadable> 
 }
 
 fn read_event<F: Payload>(envelope: Envelope<'_, &RawValue>) -> Result<Event<F>, Unreadable> {
-    let fact = F::from_data(&envelope.kind, envelope.data).map_err(|source| Unreadable::Fact {
-        id: envelope.id.clone().into_owned(),
-        source,
-    })?;
+    let fact = F::from_data(&envelope.kind, envelope.data)
+        .map_err(|source| Unreadable::Fact { id: envelope.id.clone().into_owned(), source })?;
     Ok(Event {
         id: EventId(envelope.id.into_owned()),
         cause: Cause {
@@ -213,17 +200,12 @@ mod tests {
         let events = vec![event("one"), event("two \"quoted\" £")];
         let body = write_events(&events, &producer()).unwrap();
         assert_eq!(read_events::<Note>(&body).unwrap(), events);
-        assert_eq!(
-            write_events(&read_events::<Note>(&body).unwrap(), &producer()).unwrap(),
-            body
-        );
+        assert_eq!(write_events(&read_events::<Note>(&body).unwrap(), &producer()).unwrap(), body);
     }
 
     #[test]
     fn an_unknown_fact_is_named() {
-        let body = write_events(&[event("one")], &producer())
-            .unwrap()
-            .replace("\"Noted\"", "\"Sung\"");
+        let body = write_events(&[event("one")], &producer()).unwrap().replace("\"Noted\"", "\"Sung\"");
         let error = read_events::<Note>(&body).unwrap_err();
         assert!(matches!(error, Unreadable::Fact { source: UnknownPayload::Type(kind), .. } if kind == "Sung"));
         assert!(matches!(read_events::<Note>("[{]"), Err(Unreadable::Batch(_))));

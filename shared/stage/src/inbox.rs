@@ -20,26 +20,17 @@ pub struct Position {
 
 impl Position {
     /// Before the first frame.
-    pub const START: Position = Position {
-        next: Seq::FIRST,
-        head: Hash::ZERO,
-    };
+    pub const START: Position = Position { next: Seq::FIRST, head: Hash::ZERO };
 
     /// After this frame.
     pub fn after(frame: &Frame) -> Self {
-        Self {
-            next: frame.seq.next(),
-            head: frame.hash,
-        }
+        Self { next: frame.seq.next(), head: frame.hash }
     }
 }
 
 /// How far a reader has read everything it reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    into = "Vec<(Target, Producer, Position)>",
-    from = "Vec<(Target, Producer, Position)>"
-)]
+#[serde(into = "Vec<(Target, Producer, Position)>", from = "Vec<(Target, Producer, Position)>")]
 pub struct Positions(BTreeMap<(Target, Producer), Position>);
 
 impl Positions {
@@ -51,28 +42,19 @@ impl Positions {
 
     /// Notes that a frame has been read.
     pub fn advance(&mut self, frame: &Frame) {
-        self.0
-            .insert((frame.target.clone(), frame.producer.clone()), Position::after(frame));
+        self.0.insert((frame.target.clone(), frame.producer.clone()), Position::after(frame));
     }
 }
 
 impl From<Positions> for Vec<(Target, Producer, Position)> {
     fn from(positions: Positions) -> Self {
-        positions
-            .0
-            .into_iter()
-            .map(|((target, producer), position)| (target, producer, position))
-            .collect()
+        positions.0.into_iter().map(|((target, producer), position)| (target, producer, position)).collect()
     }
 }
 
 impl From<Vec<(Target, Producer, Position)>> for Positions {
     fn from(list: Vec<(Target, Producer, Position)>) -> Self {
-        Self(
-            list.into_iter()
-                .map(|(target, producer, position)| ((target, producer), position))
-                .collect(),
-        )
+        Self(list.into_iter().map(|(target, producer, position)| ((target, producer), position)).collect())
     }
 }
 
@@ -109,11 +91,7 @@ pub fn admit(positions: &Positions, known: &[Producer], frame: &Frame) -> Admiss
     if frame.seq > next {
         Admission::Gap { expected: next }
     } else if frame.seq == next {
-        if frame.previous == head {
-            Admission::Next
-        } else {
-            Admission::Fork
-        }
+        if frame.previous == head { Admission::Next } else { Admission::Fork }
     } else if frame.seq.next() == next && frame.hash != head {
         Admission::Fork
     } else {
@@ -133,9 +111,7 @@ mod tests {
     fn frames(bodies: &[&str]) -> Vec<Frame> {
         let mut frames: Vec<Frame> = Vec::new();
         for body in bodies {
-            let (seq, previous) = frames
-                .last()
-                .map_or((Seq::FIRST, Hash::ZERO), |f| (f.seq.next(), f.hash));
+            let (seq, previous) = frames.last().map_or((Seq::FIRST, Hash::ZERO), |f| (f.seq.next(), f.hash));
             let target = Target::new("purchases", Partition(1));
             frames.push(Frame::seal(producer(), target, seq, previous, 1, (*body).to_owned()));
         }

@@ -198,10 +198,7 @@ impl Stream {
     pub fn known_producers(&self, count: PartitionCount) -> Vec<Producer> {
         let of_stage = |(stage, spread): &(&'static str, Spread)| {
             let stage = *stage;
-            spread
-                .partitions(count)
-                .into_iter()
-                .map(move |partition| Producer::new(stage, partition))
+            spread.partitions(count).into_iter().map(move |partition| Producer::new(stage, partition))
         };
         self.producers.iter().flat_map(of_stage).collect()
     }
@@ -215,10 +212,7 @@ mod tests {
     fn a_key_keeps_its_partition_for_ever() {
         let eight = PartitionCount::new(8).unwrap();
         let of = |key| partition_of(key, eight).0;
-        assert_eq!(
-            [of("customer:17850"), of("merchant"), of("fx"), of("rates")],
-            [7, 7, 6, 6]
-        );
+        assert_eq!([of("customer:17850"), of("merchant"), of("fx"), of("rates")], [7, 7, 6, 6]);
     }
 
     #[test]

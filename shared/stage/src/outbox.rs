@@ -42,12 +42,7 @@ impl Outbox {
         };
         let start = Seq(confirmed.saturating_sub(REPUBLISH_ON_ATTACH) + 1);
         let incarnation = incarnation.to_owned();
-        Self {
-            incarnation,
-            first_unconfirmed: start,
-            next: start,
-            confirmed_ahead: BTreeSet::new(),
-        }
+        Self { incarnation, first_unconfirmed: start, next: start, confirmed_ahead: BTreeSet::new() }
     }
 
     /// The next frame to publish, unless the window is full.
@@ -85,10 +80,7 @@ impl Outbox {
     /// What to remember.
     pub fn mark(&self) -> Mark {
         let confirmed = Seq(self.first_unconfirmed.0 - 1);
-        Mark {
-            incarnation: self.incarnation.clone(),
-            confirmed,
-        }
+        Mark { incarnation: self.incarnation.clone(), confirmed }
     }
 }
 
@@ -97,10 +89,7 @@ mod tests {
     use super::*;
 
     fn mark(incarnation: &str, confirmed: u64) -> Mark {
-        Mark {
-            incarnation: incarnation.into(),
-            confirmed: Seq(confirmed),
-        }
+        Mark { incarnation: incarnation.into(), confirmed: Seq(confirmed) }
     }
 
     fn send(outbox: &mut Outbox, frames: u64) {

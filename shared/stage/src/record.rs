@@ -130,11 +130,7 @@ impl Record {
         let mut record = Record {
             owner: owner.clone(),
             number: last.map_or(BatchNumber(0), |last| last.number).next(),
-            epoch: if matches!(read, Read::Claim) {
-                epoch.next()
-            } else {
-                epoch
-            },
+            epoch: if matches!(read, Read::Claim) { epoch.next() } else { epoch },
             read: serde_json::to_string(read)?,
             checkpoint: serde_json::to_string(checkpoint)?,
             committed_at: committed_at.to_rfc3339_opts(SecondsFormat::Micros, true),
@@ -245,20 +241,10 @@ mod tests {
     fn consecutive_frames_are_one_run() {
         let frame = |partition, seq| {
             let producer = Producer::new("accept", Partition(partition));
-            Frame::seal(
-                producer,
-                Target::new("purchases", Partition(0)),
-                Seq(seq),
-                Hash::ZERO,
-                0,
-                String::new(),
-            )
+            Frame::seal(producer, Target::new("purchases", Partition(0)), Seq(seq), Hash::ZERO, 0, String::new())
         };
         let frames = [frame(0, 5), frame(0, 6), frame(1, 7), frame(0, 7)];
-        let runs: Vec<_> = Run::of(frames.iter())
-            .into_iter()
-            .map(|run| (run.from.0, run.frames))
-            .collect();
+        let runs: Vec<_> = Run::of(frames.iter()).into_iter().map(|run| (run.from.0, run.frames)).collect();
         assert_eq!(runs, [(5, 2), (7, 1), (7, 1)]);
     }
 }

@@ -341,12 +341,7 @@ mod tests {
     }
 
     fn shelf() -> Shelf {
-        Shelf {
-            place: "cellar".into(),
-            level: 2,
-            books: vec!["DDIA".into()],
-            since: None,
-        }
+        Shelf { place: "cellar".into(), level: 2, books: vec!["DDIA".into()], since: None }
     }
 
     #[test]

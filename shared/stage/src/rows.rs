@@ -11,10 +11,7 @@ pub struct Keys(BTreeMap<&'static str, (&'static Table, BTreeSet<Vec<Cell>>)>);
 impl Keys {
     /// Asks for the row with this key, whether there is one or not.
     pub fn row<R: Row>(&mut self, key: &R::Key) {
-        let (_, keys) = self
-            .0
-            .entry(R::TABLE.name)
-            .or_insert_with(|| (R::TABLE, BTreeSet::new()));
+        let (_, keys) = self.0.entry(R::TABLE.name).or_insert_with(|| (R::TABLE, BTreeSet::new()));
         keys.insert(R::key_cells(key));
     }
 
@@ -96,15 +93,8 @@ impl Rows {
             loaded.slots.entry(key.clone()).or_default();
         }
         for cells in found {
-            let slot = Slot {
-                stored: Some(cells.clone()),
-                now: Some(cells),
-            };
-            let key = slot
-                .now
-                .as_ref()
-                .map(|cells| cells[..table.key_columns].to_vec())
-                .unwrap_or_default();
+            let slot = Slot { stored: Some(cells.clone()), now: Some(cells) };
+            let key = slot.now.as_ref().map(|cells| cells[..table.key_columns].to_vec()).unwrap_or_default();
             loaded.slots.insert(key, slot);
         }
     }
@@ -116,10 +106,7 @@ impl Rows {
     pub fn get<R: Row>(&self, key: &R::Key) -> Result<Option<R>, Broken> {
         let key = R::key_cells(key);
         let slot = self.tables.get(R::TABLE.name).and_then(|loaded| loaded.slots.get(&key));
-        let slot = slot.ok_or(Broken::NotLoaded {
-            table: R::TABLE.name,
-            key,
-        })?;
+        let slot = slot.ok_or(Broken::NotLoaded { table: R::TABLE.name, key })?;
         Ok(slot.now.as_deref().map(R::from_cells).transpose()?)
     }
 
@@ -136,15 +123,9 @@ impl Rows {
     pub fn put<R: Row>(&mut self, row: &R) -> Result<(), Broken> {
         let cells = row.to_cells();
         let key = &cells[..R::TABLE.key_columns];
-        let slot = self
-            .tables
-            .get_mut(R::TABLE.name)
-            .and_then(|loaded| loaded.slots.get_mut(key));
+        let slot = self.tables.get_mut(R::TABLE.name).and_then(|loaded| loaded.slots.get_mut(key));
         let Some(slot) = slot else {
-            return Err(Broken::NotLoaded {
-                table: R::TABLE.name,
-                key: key.to_vec(),
-            });
+            return Err(Broken::NotLoaded { table: R::TABLE.name, key: key.to_vec() });
         };
         if slot.now.as_ref() != Some(&cells) {
             slot.now = Some(cells);
@@ -162,10 +143,7 @@ impl Rows {
         let key = cells[..R::TABLE.key_columns].to_vec();
         let slot = self.loaded(R::TABLE).slots.entry(key.clone()).or_default();
         if slot.now.is_some() {
-            return Err(Broken::Exists {
-                table: R::TABLE.name,
-                key,
-            });
+            return Err(Broken::Exists { table: R::TABLE.name, key });
         }
         slot.now = Some(cells);
         self.writes += 1;
@@ -182,26 +160,15 @@ impl Rows {
         let of_table = |loaded: Loaded| {
             loaded.slots.into_values().filter_map(move |slot| {
                 let changed = slot.now != slot.stored;
-                let write = if slot.stored.is_some() {
-                    Write::Update
-                } else {
-                    Write::Insert
-                };
-                slot.now.filter(|_| changed).map(|cells| Change {
-                    table: loaded.table,
-                    write,
-                    cells,
-                })
+                let write = if slot.stored.is_some() { Write::Update } else { Write::Insert };
+                slot.now.filter(|_| changed).map(|cells| Change { table: loaded.table, write, cells })
             })
         };
         self.tables.into_values().flat_map(of_table).collect()
     }
 
     fn loaded(&mut self, table: &'static Table) -> &mut Loaded {
-        self.tables.entry(table.name).or_insert_with(|| Loaded {
-            table,
-            slots: BTreeMap::new(),
-        })
+        self.tables.entry(table.name).or_insert_with(|| Loaded { table, slots: BTreeMap::new() })
     }
 }
 
@@ -215,17 +182,12 @@ mod tests {
     }
 
     fn counter(name: &str, count: u64) -> Counter {
-        Counter {
-            name: name.into(),
-            count,
-        }
+        Counter { name: name.into(), count }
     }
 
     fn loaded(names: &[&str], found: &[Counter]) -> Rows {
         let mut keys = Keys::default();
-        names
-            .iter()
-            .for_each(|name| keys.row::<Counter>(&((*name).to_owned(),)));
+        names.iter().for_each(|name| keys.row::<Counter>(&((*name).to_owned(),)));
         let mut rows = Rows::default();
         for (table, wanted) in keys.iter() {
             rows.fill(table, wanted, found.iter().map(Row::to_cells).collect());
@@ -241,11 +203,7 @@ mod tests {
         rows.put(&counter("c", 1)).unwrap();
         rows.insert(&counter("d", 1)).unwrap();
         assert_eq!(rows.writes(), 3);
-        let written: Vec<_> = rows
-            .changes()
-            .into_iter()
-            .map(|c| (c.cells[0].to_string(), c.write))
-            .collect();
+        let written: Vec<_> = rows.changes().into_iter().map(|c| (c.cells[0].to_string(), c.write)).collect();
         let expected = [("a", Write::Update), ("c", Write::Insert), ("d", Write::Insert)];
         assert_eq!(written, expected.map(|(name, write)| (name.to_owned(), write)));
     }
@@ -260,10 +218,7 @@ mod tests {
     #[test]
     fn a_row_nobody_asked_for_is_a_bug_that_shows() {
         let mut rows = loaded(&["a"], &[]);
-        assert!(matches!(
-            rows.get::<Counter>(&("b".into(),)),
-            Err(Broken::NotLoaded { .. })
-        ));
+        assert!(matches!(rows.get::<Counter>(&("b".into(),)), Err(Broken::NotLoaded { .. })));
         assert!(matches!(rows.put(&counter("b", 1)), Err(Broken::NotLoaded { .. })));
         rows.insert(&counter("a", 1)).unwrap();
         assert!(matches!(rows.insert(&counter("a", 1)), Err(Broken::Exists { .. })));

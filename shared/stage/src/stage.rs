@@ -118,14 +118,7 @@ pub struct Outputs<F> {
 impl<F> Outputs<F> {
     /// Nothing said yet by this partition in this batch.
     pub fn new(partitions: PartitionCount, partition: Partition, batch: BatchNumber) -> Self {
-        Self {
-            partitions,
-            partition,
-            batch,
-            cause: None,
-            said: BTreeMap::new(),
-            count: 0,
-        }
+        Self { partitions, partition, batch, cause: None, said: BTreeMap::new(), count: 0 }
     }
 
     /// What is said from now on was caused by this.
@@ -139,10 +132,7 @@ impl<F> Outputs<F> {
     /// When nothing caused it.
     pub fn say(&mut self, stream: &Stream, key: Key, fact: F) -> Result<(), Broken> {
         let target = stream.target(partition_of(&key.0, self.partitions));
-        let cause = self
-            .cause
-            .clone()
-            .ok_or_else(|| Broken::Rule("a fact without a cause".to_owned()))?;
+        let cause = self.cause.clone().ok_or_else(|| Broken::Rule("a fact without a cause".to_owned()))?;
         self.said.entry(target).or_default().push(Saying { cause, key, fact });
         self.count += 1;
         Ok(())

@@ -31,9 +31,7 @@ pub struct State {
 impl State {
     fn holds(&self, change: &Change) -> bool {
         let key = &change.cells[..change.table.key_columns];
-        self.tables
-            .get(change.table.name)
-            .is_some_and(|rows| rows.contains_key(key))
+        self.tables.get(change.table.name).is_some_and(|rows| rows.contains_key(key))
     }
 
     fn write(&mut self, changes: Vec<Change>) -> Result<(), Broken> {
@@ -46,10 +44,7 @@ impl State {
             }
         }
         for Change { table, cells, .. } in changes {
-            self.tables
-                .entry(table.name)
-                .or_default()
-                .insert(cells[..table.key_columns].to_vec(), cells);
+            self.tables.entry(table.name).or_default().insert(cells[..table.key_columns].to_vec(), cells);
         }
         Ok(())
     }
@@ -70,14 +65,7 @@ impl<S: Stage> Bench<S> {
     pub fn new(stage: S, partition: Partition, partitions: PartitionCount) -> Self {
         let owner = Producer::new(S::NAME, partition);
         let (checkpoint, inbox, state) = (Checkpoint::default(), BTreeMap::new(), State::default());
-        Self {
-            stage,
-            owner,
-            partitions,
-            checkpoint,
-            inbox,
-            state,
-        }
+        Self { stage, owner, partitions, checkpoint, inbox, state }
     }
 
     /// Takes these requests in as one batch.
@@ -154,12 +142,7 @@ impl<S: Stage> Bench<S> {
     /// # Errors
     /// When one is not what the type says.
     pub fn rows<R: Row>(&self) -> Result<Vec<R>, Broken> {
-        let rows = self
-            .state
-            .tables
-            .get(R::TABLE.name)
-            .into_iter()
-            .flat_map(BTreeMap::values);
+        let rows = self.state.tables.get(R::TABLE.name).into_iter().flat_map(BTreeMap::values);
         Ok(rows.map(|cells| R::from_cells(cells)).collect::<Result<_, _>>()?)
     }
 
@@ -169,12 +152,7 @@ impl<S: Stage> Bench<S> {
     /// When what was said cannot be read.
     pub fn said(&self, stream: &Stream) -> Result<Vec<Event<S::Said>>, Broken> {
         let mut said = Vec::new();
-        for frame in self
-            .state
-            .frames
-            .iter()
-            .filter(|frame| frame.target.stream == stream.name)
-        {
+        for frame in self.state.frames.iter().filter(|frame| frame.target.stream == stream.name) {
             said.extend(read_events::<S::Said>(&frame.body)?);
         }
         Ok(said)
@@ -211,21 +189,15 @@ impl<S: Stage> Bench<S> {
     }
 
     fn known(&self, target: &Target) -> Vec<Producer> {
-        let stream = S::READS
-            .iter()
-            .find(|stream| stream.target(self.owner.partition) == *target);
-        stream
-            .map(|stream| stream.known_producers(self.partitions))
-            .unwrap_or_default()
+        let stream = S::READS.iter().find(|stream| stream.target(self.owner.partition) == *target);
+        stream.map(|stream| stream.known_producers(self.partitions)).unwrap_or_default()
     }
 
     fn load(&self, input: &Input<S::Fact>) -> Result<Rows, Broken> {
         let mut rows = Rows::default();
         for _ in 0..LOAD_ROUNDS_MAX {
             let mut keys = Keys::default();
-            input
-                .events()
-                .try_for_each(|event| self.stage.keys(event, &rows, &mut keys))?;
+            input.events().try_for_each(|event| self.stage.keys(event, &rows, &mut keys))?;
             let missing = rows.missing(keys);
             if missing.is_empty() {
                 return Ok(rows);
@@ -236,20 +208,13 @@ impl<S: Stage> Bench<S> {
                 rows.fill(table, wanted, found.collect());
             }
         }
-        Err(Broken::Rule(format!(
-            "rows named rows more than {LOAD_ROUNDS_MAX} times"
-        )))
+        Err(Broken::Rule(format!("rows named rows more than {LOAD_ROUNDS_MAX} times")))
     }
 
     fn commit(&mut self, input: Input<S::Fact>, pinning: Pinning) -> Result<Vec<S::Answer>, Broken> {
         let (rows, last) = (self.load(&input)?, self.state.records.last());
         let number = last.map_or(BatchNumber(0), |last| last.number).next();
-        let place = Place {
-            owner: &self.owner,
-            number,
-            partitions: self.partitions,
-            before: &self.checkpoint,
-        };
+        let place = Place { owner: &self.owner, number, partitions: self.partitions, before: &self.checkpoint };
         let derived = derive(&self.stage, &place, input, rows, pinning)?;
         if derived.has_effect {
             let (read, checkpoint) = (&derived.read, &derived.checkpoint);
@@ -268,11 +233,7 @@ pub fn event<F>(request_id: &str, time: DateTime<Utc>, fact: F) -> Event<F> {
     let traceparent = Traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
     Event {
         id: EventId(request_id.to_owned()),
-        cause: Cause {
-            time,
-            request_id: RequestId(request_id.to_owned()),
-            traceparent,
-        },
+        cause: Cause { time, request_id: RequestId(request_id.to_owned()), traceparent },
         key: Key(request_id.to_owned()),
         fact,
     }

@@ -29,20 +29,14 @@ mod tests {
     }
 
     fn check(texts: &[&'static str], expected: &str) {
-        let link = texts
-            .iter()
-            .rev()
-            .fold(None, |source, &text| Some(Box::new(Link { text, source })));
+        let link = texts.iter().rev().fold(None, |source, &text| Some(Box::new(Link { text, source })));
         assert_eq!(chain(&*link.unwrap()), expected);
     }
 
     #[test]
     fn an_error_is_followed_by_its_sources() {
         check(&["cannot commit"], "cannot commit");
-        check(
-            &["cannot commit", "disk full", "os error 28"],
-            "cannot commit: disk full: os error 28",
-        );
+        check(&["cannot commit", "disk full", "os error 28"], "cannot commit: disk full: os error 28");
     }
 
     #[test]

@@ -98,20 +98,16 @@ pub fn init(format: LogFormat) -> Result<(), InitError> {
 
 fn filter(value: &str) -> Result<EnvFilter, InitError> {
     let value = if value.trim().is_empty() { DEFAULT_FILTER } else { value };
-    EnvFilter::builder().parse(value).map_err(|source| InitError::Filter {
-        value: value.to_owned(),
-        source: Some(source),
-    })
+    EnvFilter::builder()
+        .parse(value)
+        .map_err(|source| InitError::Filter { value: value.to_owned(), source: Some(source) })
 }
 
 fn human<S>(colour: bool) -> impl tracing_subscriber::Layer<S>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
-    tracing_subscriber::fmt::layer()
-        .compact()
-        .with_ansi(colour)
-        .with_writer(io::stderr)
+    tracing_subscriber::fmt::layer().compact().with_ansi(colour).with_writer(io::stderr)
 }
 
 fn json<S, W>(writer: W) -> impl tracing_subscriber::Layer<S>
@@ -174,20 +170,14 @@ mod tests {
     fn a_bad_filter_is_refused_in_one_clear_line() {
         let error = filter("info,sqlx=loud").unwrap_err();
         let text = crate::chain(&error);
-        assert!(
-            text.starts_with("RUST_LOG=\"info,sqlx=loud\" is not a log filter (an example"),
-            "{text}"
-        );
+        assert!(text.starts_with("RUST_LOG=\"info,sqlx=loud\" is not a log filter (an example"), "{text}");
         assert_eq!(text.lines().count(), 1);
     }
 
     #[test]
     fn no_filter_means_the_default() {
         for value in ["", " "] {
-            assert_eq!(
-                filter(value).unwrap().to_string(),
-                filter(DEFAULT_FILTER).unwrap().to_string()
-            );
+            assert_eq!(filter(value).unwrap().to_string(), filter(DEFAULT_FILTER).unwrap().to_string());
         }
     }
 

@@ -24,10 +24,7 @@ pub fn memory() -> Option<Memory> {
 pub fn register_memory(registry: &Registry) -> Result<(), prometheus::Error> {
     registry.register(Box::new(MemoryGauges {
         resident: IntGauge::new("process_resident_memory_bytes", "Physical memory this process holds.")?,
-        peak: IntGauge::new(
-            "process_peak_resident_memory_bytes",
-            "The most physical memory this process ever held.",
-        )?,
+        peak: IntGauge::new("process_peak_resident_memory_bytes", "The most physical memory this process ever held.")?,
     }))
 }
 
@@ -52,10 +49,7 @@ impl Collector for MemoryGauges {
 }
 
 fn parse(status: &str) -> Option<Memory> {
-    Some(Memory {
-        resident_bytes: bytes_of(status, "VmRSS:")?,
-        peak_bytes: bytes_of(status, "VmHWM:")?,
-    })
+    Some(Memory { resident_bytes: bytes_of(status, "VmRSS:")?, peak_bytes: bytes_of(status, "VmHWM:")? })
 }
 
 fn bytes_of(status: &str, name: &str) -> Option<u64> {
@@ -75,10 +69,7 @@ mod tests {
 
     #[test]
     fn both_figures_are_read_in_bytes() {
-        check(
-            "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n",
-            Some((1 << 20, 2 << 20)),
-        );
+        check("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n", Some((1 << 20, 2 << 20)));
     }
 
     #[test]
@@ -95,15 +86,8 @@ mod tests {
         register_memory(&registry).unwrap();
         let families = registry.gather();
         let names: Vec<_> = families.iter().map(|family| family.name()).collect();
-        assert_eq!(
-            names,
-            ["process_peak_resident_memory_bytes", "process_resident_memory_bytes"]
-        );
-        assert!(
-            families
-                .iter()
-                .all(|family| family.get_metric()[0].get_gauge().get_value() > 0.0)
-        );
+        assert_eq!(names, ["process_peak_resident_memory_bytes", "process_resident_memory_bytes"]);
+        assert!(families.iter().all(|family| family.get_metric()[0].get_gauge().get_value() > 0.0));
         assert!(register_memory(&registry).is_err());
     }
 }

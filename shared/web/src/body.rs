@@ -86,11 +86,7 @@ fn media_type(request: &HttpRequest, allowed: &[&str]) -> Result<(), Problem> {
         }
         Err(_) => false,
     };
-    if fits {
-        Ok(())
-    } else {
-        unsupported(format!("send it as Content-Type: {}", allowed[0]))
-    }
+    if fits { Ok(()) } else { unsupported(format!("send it as Content-Type: {}", allowed[0])) }
 }
 
 #[cfg(test)]
@@ -113,9 +109,7 @@ mod tests {
 
     fn check(request: TestRequest, expected: u16) {
         let status = System::new().block_on(async {
-            let app = App::new()
-                .route("/one", web::post().to(take))
-                .route("/many", web::post().to(take_lines));
+            let app = App::new().route("/one", web::post().to(take)).route("/many", web::post().to(take_lines));
             let app = init_service(app).await;
             try_call_service(&app, request.to_request()).await.unwrap().status()
         });
@@ -160,12 +154,9 @@ mod tests {
     fn ndjson_goes_by_several_names() {
         let post = || TestRequest::post().uri("/many").set_payload("1\n2\n");
         check(post(), 200);
-        for (media_type, expected) in [
-            ("application/x-ndjson", 200),
-            ("application/ndjson", 200),
-            ("application/json", 200),
-            ("text/plain", 415),
-        ] {
+        for (media_type, expected) in
+            [("application/x-ndjson", 200), ("application/ndjson", 200), ("application/json", 200), ("text/plain", 415)]
+        {
             check(post().insert_header((header::CONTENT_TYPE, media_type)), expected);
         }
     }
@@ -173,14 +164,9 @@ mod tests {
     #[test]
     fn blank_lines_keep_their_numbers_but_do_not_count() {
         let check = |body: &str, max_lines, expected: Option<&[(usize, &str)]>| {
-            let found = ndjson(body.as_bytes(), max_lines).map(|lines| {
-                lines
-                    .map(|(number, line)| (number, str::from_utf8(line).unwrap()))
-                    .collect()
-            });
-            let expected = expected
-                .map(<[_]>::to_vec)
-                .ok_or(Problem::too_large(max_lines, "lines"));
+            let found = ndjson(body.as_bytes(), max_lines)
+                .map(|lines| lines.map(|(number, line)| (number, str::from_utf8(line).unwrap())).collect());
+            let expected = expected.map(<[_]>::to_vec).ok_or(Problem::too_large(max_lines, "lines"));
             assert_eq!(found, expected);
         };
         check("", 2, Some(&[]));

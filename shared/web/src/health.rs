@@ -22,10 +22,7 @@ pub struct Readiness {
 impl Readiness {
     /// Adds a condition, not met so far, with a sentence why not. A name twice is one condition.
     pub fn require(&self, name: impl Into<String>, why_not: impl Into<String>) -> Condition {
-        let condition = Condition {
-            name: name.into(),
-            readiness: self.clone(),
-        };
+        let condition = Condition { name: name.into(), readiness: self.clone() };
         condition.unmet(why_not);
         condition
     }

@@ -43,11 +43,7 @@ fn not_json(error: &serde_json::Error) -> Problem {
 
 fn malformed(detail: &str, line: usize, column: usize) -> Problem {
     let problem = Problem::bad_request(detail).of(&Kind::MALFORMED);
-    Problem {
-        line: Some(line),
-        column: Some(column),
-        ..problem
-    }
+    Problem { line: Some(line), column: Some(column), ..problem }
 }
 
 /// serde_json ends its texts with the place, which has members of its own.
@@ -74,9 +70,7 @@ struct Located<T>(Result<T, Problem>);
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Located<T> {
     fn deserialize<D: Deserializer<'de>>(pairs: D) -> Result<Self, D::Error> {
         let result = serde_path_to_error::deserialize(pairs);
-        Ok(Self(result.map_err(|error| {
-            refusal::problem(&error.inner().to_string(), error.path())
-        })))
+        Ok(Self(result.map_err(|error| refusal::problem(&error.inner().to_string(), error.path()))))
     }
 }
 
@@ -120,11 +114,7 @@ mod tests {
         type Error = &'static str;
 
         fn try_from(value: u32) -> Result<Self, Self::Error> {
-            if value == 0 {
-                Err("a quantity is at least 1")
-            } else {
-                Ok(Self(value))
-            }
+            if value == 0 { Err("a quantity is at least 1") } else { Ok(Self(value)) }
         }
     }
 
@@ -150,29 +140,15 @@ mod tests {
         let order = parse::<Order>(br#" {"customer":"a","lines":[{"quantity":6}],"pay":"now"} "#);
         let lines = vec![Line { quantity: Quantity(6) }];
         let pay = Some(Pay::Now);
-        assert_eq!(
-            order,
-            Ok(Order {
-                customer: "a".to_owned(),
-                pay,
-                lines,
-                notes: BTreeMap::new()
-            })
-        );
+        assert_eq!(order, Ok(Order { customer: "a".to_owned(), pay, lines, notes: BTreeMap::new() }));
     }
 
     #[test]
     fn what_is_no_json_is_told_by_line_and_column() {
         check("", "400 malformed-json 1:1 | EOF while parsing a value");
         check("{\n  \"customer\": }", "400 malformed-json 2:15 | expected value");
-        check(
-            "{\"customer\":\"a\"",
-            "400 malformed-json 1:15 | EOF while parsing an object",
-        );
-        check(
-            "{\"customer\":\"a\",}",
-            "400 malformed-json 1:17 | key must be a string",
-        );
+        check("{\"customer\":\"a\"", "400 malformed-json 1:15 | EOF while parsing an object");
+        check("{\"customer\":\"a\",}", "400 malformed-json 1:17 | key must be a string");
         check(
             "{\"customer\":\"a\nb\"}",
             "400 malformed-json 1:14 | control character (\\u0000-\\u001F) found while parsing a string",
@@ -182,10 +158,7 @@ mod tests {
 
     #[test]
     fn anything_after_the_document_is_refused() {
-        check(
-            "{\"customer\":\"a\",\"lines\":[]} {}",
-            "400 malformed-json 1:29 | trailing characters",
-        );
+        check("{\"customer\":\"a\",\"lines\":[]} {}", "400 malformed-json 1:29 | trailing characters");
     }
 
     #[test]
@@ -196,10 +169,7 @@ mod tests {
 
     #[test]
     fn numbers_beyond_range_are_no_json() {
-        check(
-            "{\"customer\":\"a\",\"lines\":[{\"quantity\":1e400}]}",
-            "400 malformed-json 1:42 | number out of range",
-        );
+        check("{\"customer\":\"a\",\"lines\":[{\"quantity\":1e400}]}", "400 malformed-json 1:42 | number out of range");
     }
 
     #[test]
@@ -214,34 +184,19 @@ mod tests {
     #[test]
     fn another_shape_is_told_by_path() {
         check(r#"{"customer":"a"}"#, "400 wrong-shape lines | the field is missing");
-        check(
-            r#"{"customer":"a","lines":[{}]}"#,
-            "400 wrong-shape lines[0].quantity | the field is missing",
-        );
-        check(
-            r#"{"customer":"a","customer":"b"}"#,
-            "400 wrong-shape customer | the field is given twice",
-        );
+        check(r#"{"customer":"a","lines":[{}]}"#, "400 wrong-shape lines[0].quantity | the field is missing");
+        check(r#"{"customer":"a","customer":"b"}"#, "400 wrong-shape customer | the field is given twice");
         check(
             r#"{"customer":"a","lines":[{"quantity":1},{"quantiy":1}]}"#,
             "400 wrong-shape lines[1].quantiy | there is no such field; expected `quantity`",
         );
-        check(
-            r#"{"customer":7}"#,
-            "400 wrong-shape customer | expected a string, found an integer",
-        );
-        check(
-            r#"{"customer":null}"#,
-            "400 wrong-shape customer | expected a string, found null",
-        );
+        check(r#"{"customer":7}"#, "400 wrong-shape customer | expected a string, found an integer");
+        check(r#"{"customer":null}"#, "400 wrong-shape customer | expected a string, found null");
         check(
             r#"{"customer":"a","lines":[{"quantity":"six"}]}"#,
             "400 wrong-shape lines[0].quantity | expected an integer, not negative, within its range, found a string",
         );
-        check(
-            r#"{"customer":"a","lines":[5]}"#,
-            "400 wrong-shape lines[0] | expected an object, found an integer",
-        );
+        check(r#"{"customer":"a","lines":[5]}"#, "400 wrong-shape lines[0] | expected an object, found an integer");
         check("5", "400 wrong-shape | expected an object, found an integer");
     }
 
@@ -255,18 +210,12 @@ mod tests {
             r#"{"customer":"a","lines":[{"quantity":-1}]}"#,
             "422 refused-value lines[0].quantity | expected an integer, not negative, within its range",
         );
-        check(
-            r#"{"pay":"never"}"#,
-            "422 refused-value pay | expected `now` or `later`",
-        );
+        check(r#"{"pay":"never"}"#, "422 refused-value pay | expected `now` or `later`");
     }
 
     #[test]
     fn what_is_no_json_is_told_before_a_refused_value() {
-        check(
-            r#"{"lines":[{"quantity":0}]"#,
-            "400 malformed-json 1:25 | EOF while parsing an object",
-        );
+        check(r#"{"lines":[{"quantity":0}]"#, "400 malformed-json 1:25 | EOF while parsing an object");
     }
 
     #[test]
@@ -280,10 +229,7 @@ mod tests {
             format!(r#"{{"customer":"a","{secret}":1}}"#),
             "400 wrong-shape ? | there is no such field; expected one of `customer`, `pay`, `lines`, `notes`",
         );
-        check(
-            format!(r#"{{"pay":"{secret}"}}"#),
-            "422 refused-value pay | expected `now` or `later`",
-        );
+        check(format!(r#"{{"pay":"{secret}"}}"#), "422 refused-value pay | expected `now` or `later`");
         let long = "x".repeat(65);
         check(
             format!(r#"{{"notes":{{"{long}":true}}}}"#),
@@ -313,13 +259,7 @@ mod tests {
         asked("after=a", "a None");
         asked("limit=5", "400 wrong-shape after | the field is missing");
         asked("after=a&after=b", "400 wrong-shape after | the field is given twice");
-        asked(
-            "after=a&afer=b",
-            "400 wrong-shape afer | there is no such field; expected `after` or `limit`",
-        );
-        asked(
-            "after=a&limit=many",
-            "422 refused-value limit | invalid digit found in string",
-        );
+        asked("after=a&afer=b", "400 wrong-shape afer | there is no such field; expected `after` or `limit`");
+        asked("after=a&limit=many", "422 refused-value limit | invalid digit found in string");
     }
 }

@@ -38,11 +38,7 @@ impl RootSpanBuilder for RequestSpan {
             };
         }
         // At error level the span is there whatever the filter: also a lone warning needs its ids.
-        let span = if is_quiet(request.path()) {
-            span!(DEBUG)
-        } else {
-            span!(ERROR)
-        };
+        let span = if is_quiet(request.path()) { span!(DEBUG) } else { span!(ERROR) };
         request.extensions_mut().insert(Received(Instant::now()));
         request.extensions_mut().insert(traceparent);
         span

@@ -10,9 +10,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, Tex
 use crate::{Problem, Shell};
 
 /// From what an idle system answers in up to the longest wait for an outcome.
-const BUCKETS_S: [f64; 14] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
-];
+const BUCKETS_S: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 
 /// What is counted of HTTP: never by path, only by route, so that nobody can fill the memory.
 #[derive(Clone)]
@@ -23,16 +21,11 @@ pub(crate) struct HttpMetrics {
 
 impl HttpMetrics {
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let requests = IntCounterVec::new(
-            Opts::new("http_requests_total", "Requests answered."),
-            &["method", "route", "status"],
-        )?;
+        let requests =
+            IntCounterVec::new(Opts::new("http_requests_total", "Requests answered."), &["method", "route", "status"])?;
         let duration = HistogramVec::new(
-            HistogramOpts::new(
-                "http_request_duration_seconds",
-                "From the request's head to the start of its answer.",
-            )
-            .buckets(BUCKETS_S.to_vec()),
+            HistogramOpts::new("http_request_duration_seconds", "From the request's head to the start of its answer.")
+                .buckets(BUCKETS_S.to_vec()),
             &["method", "route"],
         )?;
         registry.register(Box::new(requests.clone()))?;

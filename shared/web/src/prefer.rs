@@ -43,10 +43,7 @@ impl Prefer {
 }
 
 fn seconds(text: &str) -> Option<Duration> {
-    let digits = text
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or(text);
+    let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     // All digits and yet no u64: more than the maximum in any case.
     is_number.then(|| digits.parse().map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT))
@@ -111,9 +108,7 @@ mod tests {
 
     #[test]
     fn a_wait_that_is_no_number_is_ignored() {
-        for text in [
-            "wait", "wait=", "wait=x", "wait=-1", "wait=+1", "wait=1.5", "wait=\"", "await=5",
-        ] {
+        for text in ["wait", "wait=", "wait=x", "wait=-1", "wait=+1", "wait=1.5", "wait=\"", "await=5"] {
             check(&[text], None);
         }
     }

@@ -16,40 +16,20 @@ pub struct Kind {
 
 impl Kind {
     /// Not JSON at all; `line` and `column` say where.
-    pub const MALFORMED: Kind = Kind {
-        code: "malformed-json",
-        title: "The JSON is malformed",
-    };
+    pub const MALFORMED: Kind = Kind { code: "malformed-json", title: "The JSON is malformed" };
     /// A field is missing, unknown, given twice or of another JSON type; `pointer` says which.
-    pub const SHAPE: Kind = Kind {
-        code: "wrong-shape",
-        title: "The JSON has another shape",
-    };
+    pub const SHAPE: Kind = Kind { code: "wrong-shape", title: "The JSON has another shape" };
     /// Well-formed, but not a value this field can have; `pointer` says which.
-    pub const VALUE: Kind = Kind {
-        code: "refused-value",
-        title: "A value is refused",
-    };
+    pub const VALUE: Kind = Kind { code: "refused-value", title: "A value is refused" };
     /// The header `Idempotency-Key` is missing or not a key.
-    pub const IDEMPOTENCY_KEY: Kind = Kind {
-        code: "idempotency-key",
-        title: "The idempotency key is missing or invalid",
-    };
+    pub const IDEMPOTENCY_KEY: Kind =
+        Kind { code: "idempotency-key", title: "The idempotency key is missing or invalid" };
     /// More than `limit` bytes or lines.
-    pub const TOO_LARGE: Kind = Kind {
-        code: "too-large",
-        title: "The request is too large",
-    };
+    pub const TOO_LARGE: Kind = Kind { code: "too-large", title: "The request is too large" };
     /// More requests than can be taken now; nothing was done.
-    pub const BUSY: Kind = Kind {
-        code: "busy",
-        title: "Too many requests",
-    };
+    pub const BUSY: Kind = Kind { code: "busy", title: "Too many requests" };
     /// A condition for taking requests is not met yet.
-    pub const NOT_READY: Kind = Kind {
-        code: "not-ready",
-        title: "The service is not ready",
-    };
+    pub const NOT_READY: Kind = Kind { code: "not-ready", title: "The service is not ready" };
 }
 
 /// An error answer: RFC 9457, `application/problem+json`.
@@ -110,10 +90,7 @@ impl Problem {
     pub fn too_large(limit: usize, unit: &str) -> Self {
         let detail = format!("at most {limit} {unit} are taken in one request");
         let problem = Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).of(&Kind::TOO_LARGE);
-        Self {
-            limit: Some(limit),
-            ..problem
-        }
+        Self { limit: Some(limit), ..problem }
     }
 
     /// 422: understood, but a value is refused.
@@ -137,43 +114,28 @@ impl Problem {
     /// log, here and now, in the request's span.
     pub fn internal(error: &dyn Error) -> Self {
         tracing::error!(error = telemetry::chain(error), "a request failed");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the service failed; its log says why",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the service failed; its log says why")
     }
 
     /// The same problem, of a kind.
     pub fn of(self, kind: &'static Kind) -> Self {
-        Self {
-            kind: Some(kind),
-            ..self
-        }
+        Self { kind: Some(kind), ..self }
     }
 
     /// The same problem, of the field at this path.
     pub fn at(self, pointer: impl Into<String>) -> Self {
-        Self {
-            pointer: Some(pointer.into()),
-            ..self
-        }
+        Self { pointer: Some(pointer.into()), ..self }
     }
 
     /// The same problem, of this line (from 1), e.g. of a batch.
     pub fn at_line(self, line: usize) -> Self {
-        Self {
-            line: Some(line),
-            ..self
-        }
+        Self { line: Some(line), ..self }
     }
 
     fn after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
-        Self {
-            retry_after_s: Some(seconds),
-            ..self
-        }
+        Self { retry_after_s: Some(seconds), ..self }
     }
 }
 
@@ -216,9 +178,7 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
-        response
-            .insert_header((header::CONTENT_TYPE, "application/problem+json"))
-            .json(self)
+        response.insert_header((header::CONTENT_TYPE, "application/problem+json")).json(self)
     }
 }
 
@@ -247,9 +207,7 @@ mod tests {
     #[test]
     fn the_optional_members_say_where() {
         check(
-            &Problem::unprocessable("must be positive")
-                .at("lines[3].quantity")
-                .at_line(2),
+            &Problem::unprocessable("must be positive").at("lines[3].quantity").at_line(2),
             None,
             r#"{"type":"urn:unbundled:problem:refused-value","title":"A value is refused","status":422,"detail":"must be positive","pointer":"lines[3].quantity","line":2}"#,
         );

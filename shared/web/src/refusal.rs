@@ -17,10 +17,7 @@ const MAX_NAME_BYTES: usize = 64;
 pub(crate) fn problem(text: &str, path: &Path) -> Problem {
     let shape = |detail: String| Problem::bad_request(detail).of(&Kind::SHAPE);
     let value = |detail: &str| Problem::unprocessable(capped(detail));
-    let expected = || {
-        text.rsplit_once(", expected ")
-            .map_or("another value", |(_, what)| what)
-    };
+    let expected = || text.rsplit_once(", expected ").map_or("another value", |(_, what)| what);
 
     let (problem, field) = if let Some(field) = quoted(text, "missing field ") {
         (shape("the field is missing".to_owned()), Some(field))
@@ -28,29 +25,19 @@ pub(crate) fn problem(text: &str, path: &Path) -> Problem {
         (shape("the field is given twice".to_owned()), Some(field))
     } else if text.starts_with("unknown field ") {
         let known = text.rsplit_once("`, expected ").map_or("none", |(_, known)| known);
-        (
-            shape(capped(&format!("there is no such field; expected {known}"))),
-            None,
-        )
+        (shape(capped(&format!("there is no such field; expected {known}"))), None)
     } else if let Some(found) = text.strip_prefix("invalid type: ") {
         let (found, expected) = (readable(without_value(found)), readable(expected()));
         (shape(capped(&format!("expected {expected}, found {found}"))), None)
     } else if text.starts_with("data did not match any variant") {
         (shape("this is none of the shapes it can have".to_owned()), None)
-    } else if ["invalid value: ", "invalid length ", "unknown variant "]
-        .iter()
-        .any(|phrase| text.starts_with(phrase))
-    {
+    } else if ["invalid value: ", "invalid length ", "unknown variant "].iter().any(|phrase| text.starts_with(phrase)) {
         (value(&format!("expected {}", readable(expected()))), None)
     } else {
         (value(text), None)
     };
     let pointer = pointer(path, field);
-    if pointer.is_empty() {
-        problem
-    } else {
-        problem.at(pointer)
-    }
+    if pointer.is_empty() { problem } else { problem.at(pointer) }
 }
 
 fn quoted<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {

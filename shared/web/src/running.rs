@@ -83,22 +83,11 @@ impl Running {
         let handle = server.handle();
         let serving = actix_web::rt::spawn(async move {
             if let Err(error) = server.await {
-                tracing::error!(
-                    service = name,
-                    error = &error as &dyn std::error::Error,
-                    "the server failed"
-                );
+                tracing::error!(service = name, error = &error as &dyn std::error::Error, "the server failed");
             }
         });
         let watching = actix_web::rt::spawn(node.watch_lag());
-        Ok(Self {
-            name,
-            address,
-            readiness,
-            node,
-            server: handle,
-            tasks: vec![watching, serving],
-        })
+        Ok(Self { name, address, readiness, node, server: handle, tasks: vec![watching, serving] })
     }
 
     /// The service's name.

@@ -25,11 +25,7 @@ async fn buy(key: IdempotencyKey) -> Result<HttpResponse, Problem> {
 
 fn routes(config: &mut ServiceConfig) {
     config
-        .service(
-            web::resource("/offers/{sku}")
-                .route(web::get().to(offer))
-                .route(web::put().to(offer)),
-        )
+        .service(web::resource("/offers/{sku}").route(web::get().to(offer)).route(web::put().to(offer)))
         .service(web::resource("/purchases").route(web::post().to(buy)))
         .service(
             web::resource("/typed/{number}").route(web::get().to(async |number: web::Path<u8>| number.to_string())),
@@ -59,11 +55,7 @@ fn ask(shell: &Shell, request: TestRequest) -> (u16, Vec<String>, Value) {
 
 fn check(request: TestRequest, status: u16, headers: &[&str], detail: &str) {
     let (found_status, found_headers, body) = ask(&shell(), request);
-    assert_eq!(
-        (found_status, body["status"].as_u64()),
-        (status, Some(status.into())),
-        "{body}"
-    );
+    assert_eq!((found_status, body["status"].as_u64()), (status, Some(status.into())), "{body}");
     assert_eq!(found_headers, headers);
     assert_eq!(body["detail"], detail);
 }
@@ -74,18 +66,11 @@ fn every_error_answer_is_a_problem() {
     check(get("/nothing"), 404, &[], "there is nothing at this path");
     check(get("/typed/many"), 404, &[], "there is nothing at this path");
     check(get("/offers/a%"), 400, &[], "the path is not percent-encoded UTF-8");
-    check(
-        TestRequest::delete().uri("/offers/a"),
-        405,
-        &["GET, PUT"],
-        "this path does not take this method",
-    );
+    check(TestRequest::delete().uri("/offers/a"), 405, &["GET, PUT"], "this path does not take this method");
     check(get("/purchases"), 405, &["POST"], "this path does not take this method");
     let post = TestRequest::post().uri("/purchases");
     check(post, 400, &[], "the header Idempotency-Key is required");
-    let post = TestRequest::post()
-        .uri("/purchases")
-        .insert_header(("Idempotency-Key", "r1"));
+    let post = TestRequest::post().uri("/purchases").insert_header(("Idempotency-Key", "r1"));
     check(post, 409, &[], "r1 was something else");
 }
 
@@ -103,10 +88,7 @@ fn readiness_lists_what_is_missing_until_nothing_is() {
     let store = shell.readiness.clone().require("store", "it is being opened");
     let (status, headers, body) = ready();
     assert_eq!((status, headers), (503, vec!["1".to_owned()]));
-    assert_eq!(
-        body["detail"],
-        "rates: the history is not complete; store: it is being opened"
-    );
+    assert_eq!(body["detail"], "rates: the history is not complete; store: it is being opened");
     assert_eq!(body["type"], "urn:unbundled:problem:not-ready");
 
     rates.met();
@@ -116,10 +98,7 @@ fn readiness_lists_what_is_missing_until_nothing_is() {
 
     store.unmet("it was lost");
     assert_eq!(ready().2["detail"], "store: it was lost");
-    assert_eq!(
-        shell.readiness.missing(),
-        [("store".to_owned(), "it was lost".to_owned())]
-    );
+    assert_eq!(shell.readiness.missing(), [("store".to_owned(), "it was lost".to_owned())]);
 }
 
 #[test]
@@ -159,9 +138,7 @@ fn a_registry_serves_one_service() {
 #[test]
 fn a_handler_gets_the_callers_trace() {
     let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let request = TestRequest::get()
-        .uri("/offers/a%2Fb")
-        .insert_header(("traceparent", header));
+    let request = TestRequest::get().uri("/offers/a%2Fb").insert_header(("traceparent", header));
     assert_eq!(ask(&shell(), request).2, json!({ "sku": "a/b", "trace": header }));
 }
 
@@ -182,9 +159,7 @@ impl io::Write for Lines {
 fn logged(requests: Vec<TestRequest>) -> Vec<Value> {
     let lines = Lines::default();
     let writer = lines.clone();
-    let layer = tracing_subscriber::fmt::layer()
-        .json()
-        .with_writer(move || writer.clone());
+    let layer = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
     let log = tracing_subscriber::registry()
         .with(tracing_subscriber::EnvFilter::new("off,web=debug"))
         .with(layer.without_time());
@@ -207,10 +182,7 @@ fn a_request_is_one_line_with_its_ids_and_its_outcome() {
             .insert_header(("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))),
     ]);
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert_eq!(
-        (&lines[0]["level"], &lines[0]["fields"]["message"]),
-        (&json!("INFO"), &json!("answered"))
-    );
+    assert_eq!((&lines[0]["level"], &lines[0]["fields"]["message"]), (&json!("INFO"), &json!("answered")));
     assert!(lines[0]["fields"]["elapsed_us"].is_u64());
     let span = json!({
         "name": "request", "service": "shop", "method": "POST", "route": "/purchases",
@@ -229,9 +201,7 @@ fn machines_asking_after_health_are_logged_at_debug_level_only() {
 
 #[test]
 fn an_invalid_key_is_not_logged() {
-    let request = TestRequest::post()
-        .uri("/purchases")
-        .insert_header(("Idempotency-Key", "r 1"));
+    let request = TestRequest::post().uri("/purchases").insert_header(("Idempotency-Key", "r 1"));
     let lines = logged(vec![request]);
     assert_eq!(
         (&lines[0]["span"]["request_id"], &lines[0]["span"]["status"]),

@@ -44,9 +44,7 @@ impl Traceparent {
         let mut fields = first.split('-');
         let mut hex = |digits: usize| {
             let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-            fields
-                .next()
-                .filter(|field| field.len() == digits && field.bytes().all(is_hex))
+            fields.next().filter(|field| field.len() == digits && field.bytes().all(is_hex))
         };
         let (version, trace, parent, flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
         let is_zero = |field: &str| field.bytes().all(|byte| byte == b'0');
@@ -147,11 +145,7 @@ mod tests {
     #[test]
     fn a_request_keeps_the_trace_it_was_given() {
         let request = TestRequest::default().to_http_request();
-        let extract = || {
-            Traceparent::from_request(&request, &mut Payload::None)
-                .into_inner()
-                .unwrap()
-        };
+        let extract = || Traceparent::from_request(&request, &mut Payload::None).into_inner().unwrap();
         assert_eq!(extract(), extract());
         assert_ne!(Traceparent::random(), Traceparent::random());
     }

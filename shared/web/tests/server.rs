@@ -61,11 +61,7 @@ impl Running {
             });
         });
         let handle = receive.recv().unwrap();
-        Self {
-            address,
-            handle,
-            thread: Some(thread),
-        }
+        Self { address, handle, thread: Some(thread) }
     }
 
     fn connect(&self) -> TcpStream {
@@ -112,10 +108,7 @@ fn a_client_that_sends_far_too_much_still_reads_why() {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let answer = exchange(&mut stream, &[]);
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(
-        answer.contains(r#""detail":"at most 1024 bytes are taken in one request","limit":1024"#),
-        "{answer}"
-    );
+    assert!(answer.contains(r#""detail":"at most 1024 bytes are taken in one request","limit":1024"#), "{answer}");
 
     let chunk_head = b"100000\r\n".as_slice();
     let mut parts =
@@ -165,10 +158,7 @@ fn a_port_in_use_is_told_with_what_to_do() {
     let address = taken.local_addr().unwrap();
     assert_eq!(
         bind(address).unwrap_err().to_string(),
-        format!(
-            "port {} on 127.0.0.1 is in use: stop what uses it or choose others with --base-port",
-            address.port()
-        )
+        format!("port {} on 127.0.0.1 is in use: stop what uses it or choose others with --base-port", address.port())
     );
     let elsewhere = bind("192.0.2.1:8082".parse().unwrap()).unwrap_err();
     assert_eq!(elsewhere.to_string(), "cannot listen on 192.0.2.1:8082");

@@ -142,7 +142,11 @@ impl<S: Stage> Seat<S> {
     fn choose(&mut self, scene: &mut Scene<'_>) -> super::Asked<S::Fact> {
         let mut asked = self.pending.clone();
         scene.random.shuffle(&mut asked);
-        let some = if scene.random.chance(500) { 1 } else { scene.random.between(1, REQUESTS_MAX) };
+        let some = if scene.random.chance(500) {
+            1
+        } else {
+            scene.random.between(1, REQUESTS_MAX)
+        };
         asked.truncate(some);
         for (_, request) in &mut asked {
             request.cause.time = scene.now;

@@ -66,6 +66,8 @@ async fn a_purchase_of_another_shape_or_with_a_refused_value_is_told_which_field
         )
         .await;
     }
+    let by_position = json!([order["customer"], "GBP", order["lines"], null]);
+    check(client, client.purchase(&corner.name("key"), &by_position), 400, None, "an array").await;
     for missing in ["customer", "pay_in", "lines"] {
         let mut bad = order.clone();
         bad.as_object_mut().unwrap().remove(missing);
@@ -115,6 +117,8 @@ fn refused_values(order: &Value) -> Vec<(&'static str, Value, u16, &'static str)
         ("lines", json!([]), 422, "lines"),
         ("lines", lines_2001, 422, "lines"),
         ("lines", json!({}), 400, "lines"),
+        ("lines", json!([["85123A", 1]]), 400, "lines[0]"),
+        ("unit_price", json!(["1.00", "GBP"]), 400, at),
         ("occurred_at", json!("yesterday"), 422, "occurred_at"),
         ("occurred_at", json!("2010-02-30T00:00:00Z"), 422, "occurred_at"),
         ("occurred_at", json!("2010-12-01"), 422, "occurred_at"),

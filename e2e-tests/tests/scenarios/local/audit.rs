@@ -85,14 +85,16 @@ fn verdict(audit: &Output, service: &str, table: &str) -> Result<(), String> {
     if audit.status.code() != Some(1) {
         return Err(format!("{:?}: {said}", audit.status));
     }
-    let place = match table {
-        "journal" => "journal ".to_owned(),
-        "batches" | "owners" => "batch ".to_owned(),
-        "meta" => "meta".to_owned(),
-        table => format!("table {table}"),
+    let table_place = format!("table {table}");
+    let places = match table {
+        "journal" => ["journal "].as_slice(),
+        "batches" => &["batch "],
+        "owners" => &["batch ", "owners"],
+        "meta" => &["meta"],
+        _ => &[table_place.as_str()],
     };
-    let named = said.lines().any(|line| line.contains(service) && line.contains(&place));
-    if named && !said.contains("panicked") {
+    let named = |line: &str| line.contains(service) && places.iter().any(|place| line.contains(place));
+    if said.lines().any(named) && !said.contains("panicked") {
         Ok(())
     } else {
         Err(said)
@@ -112,17 +114,17 @@ fn restore(path: &Path, whole: &[u8]) {
 
 #[tokio::test]
 async fn a_flipped_bit_in_any_column_of_exchange_rate_is_found_and_named() {
-    check("exchange-rate", &[Damage::LowBit, Damage::HighBit]).await;
+    check("exchange-rate", &[Damage::Bit]).await;
 }
 
 #[tokio::test]
 async fn a_flipped_bit_in_any_column_of_purchase_is_found_and_named() {
-    check("purchase", &[Damage::LowBit, Damage::HighBit]).await;
+    check("purchase", &[Damage::Bit]).await;
 }
 
 #[tokio::test]
 async fn a_flipped_bit_in_any_column_of_the_ledger_is_found_and_named() {
-    check("ledger", &[Damage::LowBit, Damage::HighBit]).await;
+    check("ledger", &[Damage::Bit]).await;
 }
 
 const ROWS: [Damage; 5] = [

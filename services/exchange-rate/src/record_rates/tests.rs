@@ -11,16 +11,8 @@ use super::*;
 /// Moments such as `2010-12-01 EUR/GBP 0.848 EUR/USD 1.3115`.
 fn asked(source: &str, moments: &[&str], completes_history: bool) -> Event<Request> {
     let moments = moments.iter().map(|text| moment(text)).collect();
-    let asked = RatesAsked {
-        source: source.parse().unwrap(),
-        moments,
-        completes_history,
-    };
-    event(
-        "import",
-        "2011-12-09T12:50:00Z".parse().unwrap(),
-        Request::RatesAsked(asked),
-    )
+    let asked = RatesAsked { source: source.parse().unwrap(), moments, completes_history };
+    event("import", "2011-12-09T12:50:00Z".parse().unwrap(), Request::RatesAsked(asked))
 }
 
 fn moment(text: &str) -> Moment {
@@ -31,10 +23,7 @@ fn moment(text: &str) -> Moment {
         let quotes = rates.entry(base.parse().unwrap()).or_default();
         quotes.insert(quote.parse().unwrap(), pair_and_rate[1].parse().unwrap());
     }
-    Moment {
-        valid_from: format!("{}T00:00:00Z", words[0]).parse().unwrap(),
-        rates,
-    }
+    Moment { valid_from: format!("{}T00:00:00Z", words[0]).parse().unwrap(), rates }
 }
 
 fn history(moments: &[&str]) -> Event<Request> {
@@ -53,21 +42,10 @@ fn put(moment: &str) -> Event<Request> {
 fn shown(fact: &Fact) -> String {
     match fact {
         Fact::RatesPublished(published) => {
-            let RatesPublished {
-                version,
-                valid_from,
-                source,
-                rates,
-            } = published;
+            let RatesPublished { version, valid_from, source, rates } = published;
             let pair = |base: &Currency, (quote, rate): (&Currency, &Rate)| format!(" {base}/{quote}={rate}");
-            let quotes = rates
-                .iter()
-                .flat_map(|(base, quotes)| quotes.iter().map(|one| pair(base, one)));
-            format!(
-                "{version} {source} {}{}",
-                valid_from.date_naive(),
-                quotes.collect::<String>()
-            )
+            let quotes = rates.iter().flat_map(|(base, quotes)| quotes.iter().map(|one| pair(base, one)));
+            format!("{version} {source} {}{}", valid_from.date_naive(), quotes.collect::<String>())
         }
         Fact::HistoryImported(history) => format!("{} {} complete", history.version, history.source),
         Fact::PurchaseConfirmed(_) | Fact::PurchaseRejected(_) | Fact::LegsSaid(_) | Fact::PaymentPosted(_) => {
@@ -83,10 +61,7 @@ struct Ran {
 
 fn run(requests: &[Event<Request>], sizes: &[usize]) -> Ran {
     let bench = Bench::new(RecordRates, Partition(0), PartitionCount::new(2).unwrap());
-    let mut ran = Ran {
-        bench,
-        answers: Vec::new(),
-    };
+    let mut ran = Ran { bench, answers: Vec::new() };
     for batch in cut(requests.to_vec(), sizes) {
         ran.answers.extend(ran.bench.ask(batch).unwrap());
     }
@@ -95,12 +70,7 @@ fn run(requests: &[Event<Request>], sizes: &[usize]) -> Ran {
 
 impl Ran {
     fn said(&self) -> Vec<Fact> {
-        self.bench
-            .said(&RATES)
-            .unwrap()
-            .into_iter()
-            .map(|event| event.fact)
-            .collect()
+        self.bench.said(&RATES).unwrap().into_iter().map(|event| event.fact).collect()
     }
 
     /// What holds whatever was asked.
@@ -112,16 +82,11 @@ impl Ran {
             other => panic!("{other:?} is said by others"),
         };
         assert_eq!(said.iter().map(row).collect::<Vec<_>>(), rows);
-        assert!(
-            (1..).zip(&rows).all(|(version, row)| row.version == version),
-            "versions have holes"
-        );
+        assert!((1..).zip(&rows).all(|(version, row)| row.version == version), "versions have holes");
         assert!(rows.iter().filter(|row| row.complete).count() <= 1);
         let newest = self.bench.rows::<NewestRow>().unwrap();
         let newest: Vec<_> = newest.iter().map(|row| (row.version, row.complete)).collect();
-        let last = rows
-            .last()
-            .map(|row| (row.version, rows.iter().any(|row| row.complete)));
+        let last = rows.last().map(|row| (row.version, rows.iter().any(|row| row.complete)));
         assert_eq!(newest, Vec::from_iter(last));
         assert_eq!(self.bench.again(RecordRates).unwrap(), *self.bench.state());
     }
@@ -139,18 +104,11 @@ fn check(requests: &[Event<Request>], counts: &[&str], published: &[&str]) {
 }
 
 const TWO_DAYS: &[&str] = &["2010-12-01 EUR/GBP 0.848 EUR/USD 1.3115", "2010-12-02 EUR/GBP 0.846"];
-const PUBLISHED: &[&str] = &[
-    "1 ecb 2010-12-01 EUR/GBP=0.848 EUR/USD=1.3115",
-    "2 ecb 2010-12-02 EUR/GBP=0.846",
-];
+const PUBLISHED: &[&str] = &["1 ecb 2010-12-01 EUR/GBP=0.848 EUR/USD=1.3115", "2 ecb 2010-12-02 EUR/GBP=0.846"];
 
 #[test]
 fn the_first_import_publishes_every_moment_and_completes_the_history() {
-    check(
-        &[history(TWO_DAYS)],
-        &["3 3 0"],
-        &[PUBLISHED, &["3 ecb complete"]].concat(),
-    );
+    check(&[history(TWO_DAYS)], &["3 3 0"], &[PUBLISHED, &["3 ecb complete"]].concat());
     check(&[import(TWO_DAYS)], &["3 3 0"], PUBLISHED);
     check(&[import(&[])], &["0 0 0"], &[]);
     check(&[import(&["2010-12-01"])], &["0 0 0"], &[]);
@@ -159,51 +117,29 @@ fn the_first_import_publishes_every_moment_and_completes_the_history() {
 #[test]
 fn the_same_again_changes_nothing() {
     check(&[import(TWO_DAYS), import(TWO_DAYS)], &["3 3 0", "3 0 3"], PUBLISHED);
-    check(
-        &[history(TWO_DAYS), history(TWO_DAYS)],
-        &["3 3 0", "3 0 3"],
-        &[PUBLISHED, &["3 ecb complete"]].concat(),
-    );
+    check(&[history(TWO_DAYS), history(TWO_DAYS)], &["3 3 0", "3 0 3"], &[PUBLISHED, &["3 ecb complete"]].concat());
     let digits = put("2010-12-01 EUR/GBP 0.8480");
     check(&[import(TWO_DAYS), digits], &["3 3 0", "1 0 1"], PUBLISHED);
 }
 
 #[test]
 fn what_changes_nothing_leaves_no_record() {
-    let ran = run(
-        &[
-            history(TWO_DAYS),
-            history(TWO_DAYS),
-            import(&[]),
-            put("2010-12-02 EUR/GBP 0.846"),
-        ],
-        &[1],
-    );
+    let ran = run(&[history(TWO_DAYS), history(TWO_DAYS), import(&[]), put("2010-12-02 EUR/GBP 0.846")], &[1]);
     assert_eq!(ran.bench.state().records.len(), 1);
 }
 
 #[test]
 fn a_correction_publishes_only_what_has_changed() {
-    let corrected = import(&[
-        "2010-12-01 EUR/GBP 0.849 EUR/USD 1.3115 EUR/JPY 110.5",
-        "2010-12-02 EUR/GBP 0.846",
-    ]);
+    let corrected = import(&["2010-12-01 EUR/GBP 0.849 EUR/USD 1.3115 EUR/JPY 110.5", "2010-12-02 EUR/GBP 0.846"]);
     let published = [PUBLISHED, &["3 ecb 2010-12-01 EUR/GBP=0.849 EUR/JPY=110.5"]].concat();
     check(&[import(TWO_DAYS), corrected], &["3 3 0", "4 1 2"], &published);
 }
 
 #[test]
 fn a_rate_that_is_set_back_is_a_new_version() {
-    let there_and_back = [
-        put("2010-12-01 EUR/GBP 0.8"),
-        put("2010-12-01 EUR/GBP 0.9"),
-        put("2010-12-01 EUR/GBP 0.8"),
-    ];
-    let published = [
-        "1 manual 2010-12-01 EUR/GBP=0.8",
-        "2 manual 2010-12-01 EUR/GBP=0.9",
-        "3 manual 2010-12-01 EUR/GBP=0.8",
-    ];
+    let there_and_back = [put("2010-12-01 EUR/GBP 0.8"), put("2010-12-01 EUR/GBP 0.9"), put("2010-12-01 EUR/GBP 0.8")];
+    let published =
+        ["1 manual 2010-12-01 EUR/GBP=0.8", "2 manual 2010-12-01 EUR/GBP=0.9", "3 manual 2010-12-01 EUR/GBP=0.8"];
     check(&there_and_back, &["1 1 0", "1 0 0", "1 0 0"], &published);
 }
 
@@ -216,16 +152,9 @@ fn one_pair_is_set_beside_the_others_of_its_moment() {
         put("2010-12-03 EUR/GBP 0.846"),
         import(TWO_DAYS),
     ];
-    let new = [
-        "3 manual 2010-12-01 EUR/ISK=290",
-        "4 manual 2010-12-01 GBP/EUR=1.18",
-        "5 manual 2010-12-03 EUR/GBP=0.846",
-    ];
-    check(
-        &set,
-        &["3 3 0", "1 1 0", "1 1 0", "1 1 0", "3 0 3"],
-        &[PUBLISHED, &new].concat(),
-    );
+    let new =
+        ["3 manual 2010-12-01 EUR/ISK=290", "4 manual 2010-12-01 GBP/EUR=1.18", "5 manual 2010-12-03 EUR/GBP=0.846"];
+    check(&set, &["3 3 0", "1 1 0", "1 1 0", "1 1 0", "3 0 3"], &[PUBLISHED, &new].concat());
 }
 
 #[test]
@@ -243,31 +172,14 @@ fn the_history_is_completed_once() {
 #[test]
 fn any_moment_that_can_be_set_can_be_stored_and_read_back() {
     let put = |at| serde_json::from_value::<RatePut>(serde_json::json!({ "rate": "0.8", "valid_from": at }));
-    for at in [
-        "9999-12-31T23:59:59Z",
-        "0000-01-01T00:00:00Z",
-        "2016-12-31T23:59:60Z",
-        "1969-12-31T23:59:59.1234567Z",
-    ] {
+    for at in ["9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z", "2016-12-31T23:59:60Z", "1969-12-31T23:59:59.1234567Z"] {
         let RatePut { rate, valid_from } = put(at).unwrap();
         let rates = [(Currency::EUR, [(Currency::GBP, rate)].into())].into();
         let moments = vec![Moment { valid_from, rates }];
-        let asked = RatesAsked {
-            source: "manual".parse().unwrap(),
-            moments,
-            completes_history: false,
-        };
-        let request = event(
-            "put",
-            "2011-12-09T12:50:00Z".parse().unwrap(),
-            Request::RatesAsked(asked),
-        );
+        let asked = RatesAsked { source: "manual".parse().unwrap(), moments, completes_history: false };
+        let request = event("put", "2011-12-09T12:50:00Z".parse().unwrap(), Request::RatesAsked(asked));
         let ran = run(&[request.clone(), request], &[1]);
-        assert_eq!(
-            ran.answers.iter().map(|answer| answer.unchanged).collect::<Vec<_>>(),
-            [0, 1],
-            "{at}"
-        );
+        assert_eq!(ran.answers.iter().map(|answer| answer.unchanged).collect::<Vec<_>>(), [0, 1], "{at}");
         ran.check();
     }
     for at in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01", "2010-12-01"] {
@@ -277,25 +189,12 @@ fn any_moment_that_can_be_set_can_be_stored_and_read_back() {
 
 #[test]
 fn a_long_history_is_cut_into_frames_in_order() {
-    let days = (0..2_500).map(|n| {
-        format!(
-            "{:04}-{:02}-{:02} EUR/GBP 0.8",
-            1999 + n / 336,
-            n / 28 % 12 + 1,
-            n % 28 + 1
-        )
-    });
+    let days =
+        (0..2_500).map(|n| format!("{:04}-{:02}-{:02} EUR/GBP 0.8", 1999 + n / 336, n / 28 % 12 + 1, n % 28 + 1));
     let days: Vec<_> = days.collect();
     let days: Vec<_> = days.iter().map(String::as_str).collect();
     let ran = run(&[history(&days)], &[1]);
-    assert_eq!(
-        ran.answers,
-        [Imported {
-            read: 2_500,
-            new: 2_500,
-            unchanged: 0
-        }]
-    );
+    assert_eq!(ran.answers, [Imported { read: 2_500, new: 2_500, unchanged: 0 }]);
     let facts: Vec<_> = ran.bench.state().frames.iter().map(|frame| frame.facts).collect();
     assert_eq!(facts, [1_000, 1_000, 501]);
     ran.check();
@@ -306,9 +205,7 @@ fn any_request() -> impl Strategy<Value = Event<Request>> {
     let pair = prop::sample::select(vec!["EUR/GBP", "EUR/USD", "GBP/EUR"]);
     let rate = prop::sample::select(vec!["0.8", "0.9"]);
     let moment = (day, prop::collection::vec((pair, rate), 0..3)).prop_map(|(day, rates)| {
-        rates
-            .iter()
-            .fold(day.to_owned(), |text, (pair, rate)| format!("{text} {pair} {rate}"))
+        rates.iter().fold(day.to_owned(), |text, (pair, rate)| format!("{text} {pair} {rate}"))
     });
     (prop::collection::vec(moment, 0..4), prop::bool::weighted(0.2)).prop_map(|(moments, complete)| {
         let moments: Vec<_> = moments.iter().map(String::as_str).collect();

@@ -31,19 +31,9 @@ fn bought(request_id: &str, customer: &str, total: &str, charged: &str) -> Event
 }
 
 fn rejected(request_id: &str, customer: &str) -> Event<Fact> {
-    let reason = Reason {
-        code: ReasonCode::NoRate,
-        detail: String::new(),
-    };
+    let reason = Reason { code: ReasonCode::NoRate, detail: String::new() };
     let (purchase, customer) = (RequestId(request_id.to_owned()), customer.parse().unwrap());
-    told(
-        request_id,
-        Fact::PurchaseRejected(PurchaseRejected {
-            purchase,
-            customer,
-            reason,
-        }),
-    )
+    told(request_id, Fact::PurchaseRejected(PurchaseRejected { purchase, customer, reason }))
 }
 
 fn payer(fact: &Fact) -> Option<&CustomerId> {
@@ -80,15 +70,8 @@ impl Ledger {
     /// One to whose partitions `accept` has said these purchases, in frames of these sizes.
     fn new(partitions: u16, purchases: &[Event<Fact>], sizes: &[usize]) -> Self {
         let partitions = PartitionCount::new(partitions).unwrap();
-        let posts = partitions
-            .all()
-            .map(|p| Bench::new(Post::new(p), p, partitions))
-            .collect();
-        let mut ledger = Self {
-            partitions,
-            posts,
-            purchases: Vec::new(),
-        };
+        let posts = partitions.all().map(|p| Bench::new(Post::new(p), p, partitions)).collect();
+        let mut ledger = Self { partitions, posts, purchases: Vec::new() };
         for partition in partitions.all() {
             let here = |event: &&Event<Fact>| {
                 let account = AccountId::of_customer(payer(&event.fact).unwrap());
@@ -113,19 +96,12 @@ impl Ledger {
     fn streams(&self, partition: Partition) -> Vec<(Target, Producer)> {
         let all =
             [&PURCHASES, &CREDITS].map(|stream| (stream.target(partition), stream.known_producers(self.partitions)));
-        all.into_iter()
-            .flat_map(|(target, all)| all.into_iter().map(move |one| (target.clone(), one)))
-            .collect()
+        all.into_iter().flat_map(|(target, all)| all.into_iter().map(move |one| (target.clone(), one))).collect()
     }
 
     fn journal(&self, target: &Target, producer: &Producer) -> Vec<&Frame> {
-        let said = self
-            .posts
-            .iter()
-            .flat_map(|post| &post.state().frames)
-            .chain(&self.purchases);
-        said.filter(|frame| frame.target == *target && frame.producer == *producer)
-            .collect()
+        let said = self.posts.iter().flat_map(|post| &post.state().frames).chain(&self.purchases);
+        said.filter(|frame| frame.target == *target && frame.producer == *producer).collect()
     }
 
     /// One batch of one partition: the next frames of one producer, and some that it has read before.
@@ -138,10 +114,7 @@ impl Ledger {
         if (until, again) == (next, 0) {
             return 0;
         }
-        let read = journal[next.saturating_sub(again)..until]
-            .iter()
-            .map(|frame| (*frame).clone())
-            .collect();
+        let read = journal[next.saturating_sub(again)..until].iter().map(|frame| (*frame).clone()).collect();
         self.posts[usize::from(partition.0)].read(read).unwrap();
         self.balance();
         until - next
@@ -149,17 +122,9 @@ impl Ledger {
 
     /// Delivers everything, one frame at a time.
     fn deliver_all(&mut self) {
-        let places: Vec<_> = self
-            .partitions
-            .all()
-            .flat_map(|p| (0..self.streams(p).len()).map(move |s| (p, s)))
-            .collect();
-        while places
-            .iter()
-            .map(|(partition, from)| self.deliver(*partition, *from, 1, 0))
-            .sum::<usize>()
-            > 0
-        {}
+        let places: Vec<_> =
+            self.partitions.all().flat_map(|p| (0..self.streams(p).len()).map(move |s| (p, s))).collect();
+        while places.iter().map(|(partition, from)| self.deliver(*partition, *from, 1, 0)).sum::<usize>() > 0 {}
     }
 
     fn rows<R: stage::Row>(&self) -> Vec<R> {
@@ -182,51 +147,23 @@ impl Ledger {
     fn balance(&self) {
         let books = self.books();
         for (currency, book) in &books {
-            assert_eq!(
-                book.debits + book.debits_in_transit,
-                book.credits + book.credits_in_transit,
-                "{currency}"
-            );
-            assert!(
-                book.debits_in_transit >= 0 && book.credits_in_transit >= 0,
-                "{currency} {book:?}"
-            );
+            assert_eq!(book.debits + book.debits_in_transit, book.credits + book.credits_in_transit, "{currency}");
+            assert!(book.debits_in_transit >= 0 && book.credits_in_transit >= 0, "{currency} {book:?}");
         }
         let (mut posted, mut sums, mut numbers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for EntryRow {
-            account,
-            side,
-            currency,
-            amount,
-            ..
-        } in self.rows::<EntryRow>()
-        {
+        for EntryRow { account, side, currency, amount, .. } in self.rows::<EntryRow>() {
             *posted.entry((currency, side)).or_insert(0) += units(amount);
-            let signed = if side == Side::Credit {
-                units(amount)
-            } else {
-                -units(amount)
-            };
+            let signed = if side == Side::Credit { units(amount) } else { -units(amount) };
             *sums.entry((account.clone(), currency)).or_insert(0) += signed;
             *numbers.entry(account).or_insert(0) += 1;
         }
         for (currency, book) in &books {
             let of = |side| posted.get(&(*currency, side)).copied().unwrap_or_default();
-            assert_eq!(
-                (of(Side::Debit), of(Side::Credit)),
-                (book.debits, book.credits),
-                "{currency}"
-            );
+            assert_eq!((of(Side::Debit), of(Side::Credit)), (book.debits, book.credits), "{currency}");
         }
-        let held = self
-            .rows::<BalanceRow>()
-            .into_iter()
-            .map(|row| ((row.account, row.currency), units(row.amount)));
+        let held = self.rows::<BalanceRow>().into_iter().map(|row| ((row.account, row.currency), units(row.amount)));
         assert_eq!(held.collect::<BTreeMap<_, _>>(), sums);
-        let accounts = self
-            .rows::<AccountRow>()
-            .into_iter()
-            .map(|row| (row.account, row.entries));
+        let accounts = self.rows::<AccountRow>().into_iter().map(|row| (row.account, row.entries));
         assert_eq!(accounts.collect::<BTreeMap<_, _>>(), numbers);
         self.numbers_are_dense();
     }
@@ -252,21 +189,14 @@ impl Ledger {
 
     fn balances(&self) -> Vec<String> {
         let rows = self.rows::<BalanceRow>();
-        let mut shown: Vec<_> = rows
-            .iter()
-            .map(|r| format!("{} {} {}", r.account, r.amount, r.currency))
-            .collect();
+        let mut shown: Vec<_> = rows.iter().map(|r| format!("{} {} {}", r.account, r.amount, r.currency)).collect();
         shown.sort();
         shown
     }
 
     fn entries(&self, account: &str) -> Vec<String> {
-        let rows = self
-            .rows::<EntryRow>()
-            .into_iter()
-            .filter(|entry| entry.account.as_str() == account);
-        rows.map(|e| format!("{} {} {} {} {}", e.number, e.transfer, e.side, e.amount, e.currency))
-            .collect()
+        let rows = self.rows::<EntryRow>().into_iter().filter(|entry| entry.account.as_str() == account);
+        rows.map(|e| format!("{} {} {} {} {}", e.number, e.transfer, e.side, e.amount, e.currency)).collect()
     }
 
     fn paid(&self) -> Vec<RequestId> {
@@ -296,27 +226,14 @@ fn check(purchases: &[Event<Fact>], expected: &[&str]) {
 
 #[test]
 fn a_purchase_in_one_currency_has_two_legs() {
-    check(
-        &[bought("r1", "1", "39.75 GBP", "39.75 GBP")],
-        &["customer:1 -39.75 GBP", "merchant 39.75 GBP"],
-    );
+    check(&[bought("r1", "1", "39.75 GBP", "39.75 GBP")], &["customer:1 -39.75 GBP", "merchant 39.75 GBP"]);
 }
 
 #[test]
 fn a_purchase_paid_in_another_currency_has_four_legs() {
-    let balances = [
-        "customer:1 -46.88 EUR",
-        "fx -39.75 GBP",
-        "fx 46.88 EUR",
-        "merchant 39.75 GBP",
-    ];
+    let balances = ["customer:1 -46.88 EUR", "fx -39.75 GBP", "fx 46.88 EUR", "merchant 39.75 GBP"];
     check(&[bought("r1", "1", "39.75 GBP", "46.88 EUR")], &balances);
-    let balances = [
-        "customer:1 -5180 JPY",
-        "fx -1.250 KWD",
-        "fx 5180 JPY",
-        "merchant 1.250 KWD",
-    ];
+    let balances = ["customer:1 -5180 JPY", "fx -1.250 KWD", "fx 5180 JPY", "merchant 1.250 KWD"];
     check(&[bought("r1", "1", "1.250 KWD", "5180 JPY")], &balances);
 }
 
@@ -344,47 +261,26 @@ fn balances_add_up_by_account_and_currency() {
 #[test]
 fn a_rejected_purchase_moves_nothing() {
     check(&[rejected("r1", "1")], &[]);
-    let one = [
-        rejected("r1", "1"),
-        bought("r2", "1", "1.00 GBP", "1.00 GBP"),
-        rejected("r3", "2"),
-    ];
+    let one = [rejected("r1", "1"), bought("r2", "1", "1.00 GBP", "1.00 GBP"), rejected("r3", "2")];
     check(&one, &["customer:1 -1.00 GBP", "merchant 1.00 GBP"]);
 }
 
 #[test]
 fn nothing_to_pay_is_posted_too() {
-    check(
-        &[bought("r1", "1", "0.00 GBP", "0.00 GBP")],
-        &["customer:1 0.00 GBP", "merchant 0.00 GBP"],
-    );
-    let balances = [
-        "customer:1 -0.01 EUR",
-        "fx 0.00 GBP",
-        "fx 0.01 EUR",
-        "merchant 0.00 GBP",
-    ];
+    check(&[bought("r1", "1", "0.00 GBP", "0.00 GBP")], &["customer:1 0.00 GBP", "merchant 0.00 GBP"]);
+    let balances = ["customer:1 -0.01 EUR", "fx 0.00 GBP", "fx 0.01 EUR", "merchant 0.00 GBP"];
     check(&[bought("r1", "1", "0.00 GBP", "0.01 EUR")], &balances);
 }
 
 #[test]
 fn entries_are_numbered_by_account_across_currencies() {
-    let purchases = [
-        bought("r1", "1", "1.00 GBP", "1.18 EUR"),
-        rejected("r2", "1"),
-        bought("r3", "1", "2.00 GBP", "2.00 GBP"),
-    ];
+    let purchases =
+        [bought("r1", "1", "1.00 GBP", "1.18 EUR"), rejected("r2", "1"), bought("r3", "1", "2.00 GBP", "2.00 GBP")];
     for size in [1, 3] {
         let mut ledger = Ledger::new(1, &purchases, &[size]);
         ledger.deliver_all();
-        assert_eq!(
-            ledger.entries("customer:1"),
-            ["1 r1 debit 1.18 EUR", "2 r3 debit 2.00 GBP"]
-        );
-        assert_eq!(
-            ledger.entries("merchant"),
-            ["1 r1 credit 1.00 GBP", "2 r3 credit 2.00 GBP"]
-        );
+        assert_eq!(ledger.entries("customer:1"), ["1 r1 debit 1.18 EUR", "2 r3 debit 2.00 GBP"]);
+        assert_eq!(ledger.entries("merchant"), ["1 r1 credit 1.00 GBP", "2 r3 credit 2.00 GBP"]);
         assert_eq!(ledger.entries("fx"), ["1 r1 credit 1.18 EUR", "2 r1 debit 1.00 GBP"]);
     }
 }
@@ -395,45 +291,23 @@ fn until_the_payees_legs_are_posted_they_are_in_transit() {
     ledger.deliver(Partition(0), 0, 1, 0);
     let book = |amounts: [&str; 4]| {
         let [debits, credits, debits_in_transit, credits_in_transit] = amounts.map(|text| units(text.parse().unwrap()));
-        Books {
-            debits,
-            credits,
-            debits_in_transit,
-            credits_in_transit,
-        }
+        Books { debits, credits, debits_in_transit, credits_in_transit }
     };
     let eur = book(["46.88", "0", "0", "46.88"]);
-    let said = [
-        (Currency::EUR, eur),
-        (Currency::GBP, book(["0", "0", "39.75", "39.75"])),
-    ];
+    let said = [(Currency::EUR, eur), (Currency::GBP, book(["0", "0", "39.75", "39.75"]))];
     assert_eq!(ledger.books(), said.into());
     assert_eq!(ledger.paid(), [RequestId("r1".to_owned())]);
     ledger.deliver_all();
     let eur = book(["46.88", "46.88", "0", "0"]);
-    let posted = [
-        (Currency::EUR, eur),
-        (Currency::GBP, book(["39.75", "39.75", "0", "0"])),
-    ];
+    let posted = [(Currency::EUR, eur), (Currency::GBP, book(["39.75", "39.75", "0", "0"]))];
     assert_eq!(ledger.books(), posted.into());
 }
 
 #[test]
 fn every_leg_is_said_by_its_account_and_the_outcome_by_the_payer() {
-    let mut ledger = Ledger::new(
-        1,
-        &[bought("r1", "1", "39.75 GBP", "46.88 EUR"), rejected("r2", "2")],
-        &[2],
-    );
+    let mut ledger = Ledger::new(1, &[bought("r1", "1", "39.75 GBP", "46.88 EUR"), rejected("r2", "2")], &[2]);
     ledger.deliver_all();
-    let said = |stream| {
-        ledger.posts[0]
-            .said(stream)
-            .unwrap()
-            .into_iter()
-            .map(|event| event.key.0)
-            .collect::<Vec<_>>()
-    };
+    let said = |stream| ledger.posts[0].said(stream).unwrap().into_iter().map(|event| event.key.0).collect::<Vec<_>>();
     assert_eq!(said(&CREDITS), ["merchant", "fx"]);
     assert_eq!(said(&OUTCOMES), ["customer:1"]);
 }
@@ -441,24 +315,13 @@ fn every_leg_is_said_by_its_account_and_the_outcome_by_the_payer() {
 #[test]
 fn the_largest_amounts_add_up() {
     let largest = "1000000000000.0000 CLF";
-    let purchases: Vec<_> = (0..50)
-        .map(|number| bought(&format!("r{number}"), "1", largest, largest))
-        .collect();
-    check(
-        &purchases,
-        &[
-            "customer:1 -50000000000000.0000 CLF",
-            "merchant 50000000000000.0000 CLF",
-        ],
-    );
+    let purchases: Vec<_> = (0..50).map(|number| bought(&format!("r{number}"), "1", largest, largest)).collect();
+    check(&purchases, &["customer:1 -50000000000000.0000 CLF", "merchant 50000000000000.0000 CLF"]);
 }
 
 fn any_purchase() -> impl Strategy<Value = (u8, bool, String, String)> {
     let money = || {
-        let (gbp, jpy) = (
-            (0..100_000_u32).prop_map(|n| format!("{}.{:02} GBP", n / 100, n % 100)),
-            0..100_000_u32,
-        );
+        let (gbp, jpy) = ((0..100_000_u32).prop_map(|n| format!("{}.{:02} GBP", n / 100, n % 100)), 0..100_000_u32);
         let eur = (0..100_000_u32).prop_map(|n| format!("{}.{:02} EUR", n / 100, n % 100));
         prop_oneof![gbp, eur, jpy.prop_map(|n| format!("{n} JPY"))]
     };
@@ -476,9 +339,7 @@ fn purchase(number: usize, (customer, refused, total, charged): &(u8, bool, Stri
 }
 
 fn confirmed(purchases: &[Event<Fact>]) -> Vec<RequestId> {
-    let confirmed = purchases
-        .iter()
-        .filter(|event| matches!(event.fact, Fact::PurchaseConfirmed(_)));
+    let confirmed = purchases.iter().filter(|event| matches!(event.fact, Fact::PurchaseConfirmed(_)));
     confirmed.map(|event| event.cause.request_id.clone()).collect()
 }
 

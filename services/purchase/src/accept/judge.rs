@@ -28,17 +28,12 @@ pub fn judge(
     pinned: RateVersion,
 ) -> Result<Charge, Reason> {
     let lines = request.lines.iter().zip(offers);
-    let lines = lines
-        .map(|(line, offer)| sell(line, offer.as_ref()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let lines = lines.map(|(line, offer)| sell(line, offer.as_ref())).collect::<Result<Vec<_>, _>>()?;
     let total = sum(&lines)?;
     let (from, into) = (total.currency(), request.pay_in);
     let conversion = rates.as_of(from, into, occurred_at, pinned);
     let conversion = conversion.ok_or_else(|| {
-        refused(
-            ReasonCode::NoRate,
-            format!("no rate from {from} to {into} was known for {occurred_at}"),
-        )
+        refused(ReasonCode::NoRate, format!("no rate from {from} to {into} was known for {occurred_at}"))
     })?;
     if let Some(valid_from) = conversion.valid_from()
         && is_stale(valid_from, occurred_at)
@@ -51,12 +46,7 @@ pub fn judge(
     }
     let charged = conversion.apply_round_half_even(&total, into);
     let charged = charged.map_err(|error| refused(ReasonCode::AmountTooLarge, error.to_string()))?;
-    Ok(Charge {
-        total: total.round_half_even(),
-        charged,
-        conversion,
-        lines,
-    })
+    Ok(Charge { total: total.round_half_even(), charged, conversion, lines })
 }
 
 fn sell(line: &LineRequest, offer: Option<&OfferTerms>) -> Result<LineSold, Reason> {
@@ -66,27 +56,17 @@ fn sell(line: &LineRequest, offer: Option<&OfferTerms>) -> Result<LineSold, Reas
         None => offer.price,
         Some(price) => own_price(line, price, offer)?,
     };
-    Ok(LineSold {
-        sku: sku.clone(),
-        quantity: line.quantity,
-        unit_price,
-    })
+    Ok(LineSold { sku: sku.clone(), quantity: line.quantity, unit_price })
 }
 
 fn own_price(line: &LineRequest, price: UnitPrice, offer: &OfferTerms) -> Result<UnitPrice, Reason> {
     let sku = &line.sku;
     let offered = offer.price.currency();
     if !offer.open_price {
-        return Err(refused(
-            ReasonCode::PriceNotOpen,
-            format!("{sku} is sold at the price of its offer only"),
-        ));
+        return Err(refused(ReasonCode::PriceNotOpen, format!("{sku} is sold at the price of its offer only")));
     }
     if price.currency() != offered {
-        return Err(refused(
-            ReasonCode::PriceNotOpen,
-            format!("{sku} is sold in {offered} only"),
-        ));
+        return Err(refused(ReasonCode::PriceNotOpen, format!("{sku} is sold in {offered} only")));
     }
     Ok(price)
 }

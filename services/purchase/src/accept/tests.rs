@@ -25,13 +25,7 @@ fn rates(day: &str, text: &str) -> Step {
     let one = [(quote.parse().unwrap(), rate.parse().unwrap())].into();
     let rates: RatesByPair = [(base.parse().unwrap(), one)].into();
     let valid_from = format!("{day}T00:00:00Z").parse().unwrap();
-    Step::Learned(RateRow {
-        version: 0,
-        valid_from,
-        source: "ecb".parse().unwrap(),
-        rates,
-        complete: false,
-    })
+    Step::Learned(RateRow { version: 0, valid_from, source: "ecb".parse().unwrap(), rates, complete: false })
 }
 
 fn price(text: &str) -> money::UnitPrice {
@@ -41,49 +35,23 @@ fn price(text: &str) -> money::UnitPrice {
 
 fn offer(sku: &str, unit_price: &str) -> Step {
     let terms = serde_json::from_value(serde_json::json!({ "price": price(unit_price), "open_price": true })).unwrap();
-    let asked = OfferAsked {
-        sku: sku.parse().unwrap(),
-        terms,
-    };
-    Step::Asked(event(
-        &format!("offer {sku} {unit_price}"),
-        now(),
-        Request::OfferAsked(asked),
-    ))
+    let asked = OfferAsked { sku: sku.parse().unwrap(), terms };
+    Step::Asked(event(&format!("offer {sku} {unit_price}"), now(), Request::OfferAsked(asked)))
 }
 
 /// Lines such as `6 A` or, with their own price, `6 A 2.55 GBP`.
 fn wanted(line: &str) -> LineRequest {
     let mut words = line.splitn(3, ' ');
     let pieces: u32 = words.next().unwrap().parse().unwrap();
-    let (quantity, sku) = (
-        money::Quantity::new(pieces).unwrap(),
-        words.next().unwrap().parse().unwrap(),
-    );
-    LineRequest {
-        sku,
-        quantity,
-        unit_price: words.next().map(price),
-    }
+    let (quantity, sku) = (money::Quantity::new(pieces).unwrap(), words.next().unwrap().parse().unwrap());
+    LineRequest { sku, quantity, unit_price: words.next().map(price) }
 }
 
 fn buy_of(request_id: &str, customer: &str, lines: &[&str], pay_in: &str) -> Step {
     let (customer, pay_in) = (customer.parse().unwrap(), pay_in.parse().unwrap());
     let lines = lines.iter().map(|line| wanted(line)).collect();
-    let request = PurchaseRequest {
-        customer,
-        pay_in,
-        lines,
-        occurred_at: None,
-    };
-    Step::Asked(event(
-        request_id,
-        now(),
-        Request::PurchaseAsked(PurchaseAsked {
-            request,
-            judged_by: None,
-        }),
-    ))
+    let request = PurchaseRequest { customer, pay_in, lines, occurred_at: None };
+    Step::Asked(event(request_id, now(), Request::PurchaseAsked(PurchaseAsked { request, judged_by: None })))
 }
 
 fn buy(request_id: &str, line: &str, pay_in: &str) -> Step {
@@ -116,12 +84,7 @@ struct Ran {
 /// Runs the steps, with the requests between two versions of the rates cut into batches of these sizes.
 fn run(steps: &[Step], sizes: &[usize]) -> Ran {
     let bench = Bench::new(Accept::default(), Partition(0), PartitionCount::new(2).unwrap());
-    let mut ran = Ran {
-        bench,
-        answers: Vec::new(),
-        recorded: Vec::new(),
-        learned: Accept::default(),
-    };
+    let mut ran = Ran { bench, answers: Vec::new(), recorded: Vec::new(), learned: Accept::default() };
     let mut version = 0;
     for steps in steps.chunk_by(|a, b| matches!((a, b), (Step::Asked(_), Step::Asked(_)))) {
         let mut requests = Vec::new();
@@ -157,12 +120,7 @@ impl Ran {
     }
 
     fn said(&self) -> Vec<Fact> {
-        self.bench
-            .said(&PURCHASES)
-            .unwrap()
-            .into_iter()
-            .map(|event| event.fact)
-            .collect()
+        self.bench.said(&PURCHASES).unwrap().into_iter().map(|event| event.fact).collect()
     }
 
     fn purchases(&self) -> Vec<PurchaseRow> {
@@ -176,30 +134,12 @@ impl Ran {
 fn check(steps: &[Step], expected: &[&str]) {
     let (alone, together) = (run(steps, &[1]), run(steps, &[usize::MAX]));
     let effect = |(recorded, answer): (&usize, &String)| {
-        if *recorded == 0 {
-            format!("still {answer}")
-        } else {
-            answer.clone()
-        }
+        if *recorded == 0 { format!("still {answer}") } else { answer.clone() }
     };
-    assert_eq!(
-        alone
-            .recorded
-            .iter()
-            .zip(&alone.answers)
-            .map(effect)
-            .collect::<Vec<_>>(),
-        expected
-    );
+    assert_eq!(alone.recorded.iter().zip(&alone.answers).map(effect).collect::<Vec<_>>(), expected);
     assert_eq!(together.answers, alone.answers);
-    assert_eq!(
-        together.recorded.iter().sum::<usize>(),
-        alone.recorded.iter().sum::<usize>()
-    );
-    assert_eq!(
-        (together.said(), together.purchases()),
-        (alone.said(), alone.purchases())
-    );
+    assert_eq!(together.recorded.iter().sum::<usize>(), alone.recorded.iter().sum::<usize>());
+    assert_eq!((together.said(), together.purchases()), (alone.said(), alone.purchases()));
     for ran in [alone, together] {
         assert_eq!(ran.bench.again(ran.learned).unwrap(), *ran.bench.state());
     }
@@ -207,73 +147,36 @@ fn check(steps: &[Step], expected: &[&str]) {
 
 #[test]
 fn a_purchase_is_priced_by_what_is_known_here() {
-    let steps = [
-        rates("2010-12-01", "EUR/GBP 0.848"),
-        offer("A", "6.625 GBP"),
-        buy("r1", "6 A", "EUR"),
-    ];
+    let steps = [rates("2010-12-01", "EUR/GBP 0.848"), offer("A", "6.625 GBP"), buy("r1", "6 A", "EUR")];
     check(&steps, &["A v1", "39.75 GBP = 46.88 EUR"]);
-    check(
-        &[offer("A", "6.625 GBP"), buy("r1", "6 A", "EUR")],
-        &["A v1", "no_rate"],
-    );
+    check(&[offer("A", "6.625 GBP"), buy("r1", "6 A", "EUR")], &["A v1", "no_rate"]);
     check(&[buy("r1", "6 A", "EUR")], &["unknown_offer"]);
-    check(
-        &[offer("A", "1 GBP"), buy("r1", "6 A 0.50 GBP", "GBP")],
-        &["A v1", "3.00 GBP = 3.00 GBP"],
-    );
-    check(
-        &[offer("A", "0 GBP"), buy("r1", "6 A", "GBP")],
-        &["A v1", "0.00 GBP = 0.00 GBP"],
-    );
-    check(
-        &[offer("A", "1000000000 GBP"), buy("r1", "1001 A", "GBP")],
-        &["A v1", "amount_too_large"],
-    );
+    check(&[offer("A", "1 GBP"), buy("r1", "6 A 0.50 GBP", "GBP")], &["A v1", "3.00 GBP = 3.00 GBP"]);
+    check(&[offer("A", "0 GBP"), buy("r1", "6 A", "GBP")], &["A v1", "0.00 GBP = 0.00 GBP"]);
+    check(&[offer("A", "1000000000 GBP"), buy("r1", "1001 A", "GBP")], &["A v1", "amount_too_large"]);
 }
 
 #[test]
 fn what_is_accepted_after_an_offer_was_set_is_sold_under_it() {
-    let steps = [
-        offer("A", "1 GBP"),
-        buy("r1", "1 A", "GBP"),
-        offer("A", "2 GBP"),
-        buy("r2", "1 A", "GBP"),
-    ];
+    let steps = [offer("A", "1 GBP"), buy("r1", "1 A", "GBP"), offer("A", "2 GBP"), buy("r2", "1 A", "GBP")];
     check(&steps, &["A v1", "1.00 GBP = 1.00 GBP", "A v2", "2.00 GBP = 2.00 GBP"]);
-    check(
-        &[buy("r1", "1 A", "GBP"), offer("A", "1 GBP")],
-        &["unknown_offer", "A v1"],
-    );
+    check(&[buy("r1", "1 A", "GBP"), offer("A", "1 GBP")], &["unknown_offer", "A v1"]);
 }
 
 #[test]
 fn setting_the_same_offer_again_changes_nothing() {
     check(&[offer("A", "1 GBP"), offer("A", "1.000 GBP")], &["A v1", "still A v1"]);
-    let back = [
-        offer("A", "1 GBP"),
-        offer("A", "2 GBP"),
-        offer("A", "1 GBP"),
-        offer("B", "1 GBP"),
-    ];
+    let back = [offer("A", "1 GBP"), offer("A", "2 GBP"), offer("A", "1 GBP"), offer("B", "1 GBP")];
     check(&back, &["A v1", "A v2", "A v3", "B v1"]);
 }
 
 #[test]
 fn the_same_request_again_is_answered_with_the_same_purchase() {
     let paid = "1.00 GBP = 1.00 GBP";
-    let steps = [
-        offer("A", "1 GBP"),
-        buy("r1", "1 A", "GBP"),
-        buy("r1", "1 A", "GBP"),
-        offer("A", "2 GBP"),
-    ];
+    let steps = [offer("A", "1 GBP"), buy("r1", "1 A", "GBP"), buy("r1", "1 A", "GBP"), offer("A", "2 GBP")];
     check(&steps, &["A v1", paid, &format!("still {paid}"), "A v2"]);
     let later = [&steps[..], &[buy("r1", "1 A", "GBP")]].concat();
-    check(
-        &later,
-        &["A v1", paid, &format!("still {paid}"), "A v2", &format!("still {paid}")],
-    );
+    check(&later, &["A v1", paid, &format!("still {paid}"), "A v2", &format!("still {paid}")]);
     let refused = [buy("r1", "1 A", "GBP"), offer("A", "1 GBP"), buy("r1", "1 A", "GBP")];
     check(&refused, &["unknown_offer", "A v1", "still unknown_offer"]);
 }
@@ -300,14 +203,7 @@ fn the_same_request_id_with_other_content_is_a_conflict() {
 fn content_is_the_same_when_it_means_the_same() {
     let ask = |json: &str| {
         let request = serde_json::from_str(json).unwrap();
-        Step::Asked(event(
-            "r1",
-            now(),
-            Request::PurchaseAsked(PurchaseAsked {
-                request,
-                judged_by: None,
-            }),
-        ))
+        Step::Asked(event("r1", now(), Request::PurchaseAsked(PurchaseAsked { request, judged_by: None })))
     };
     let first = r#"{
         "customer":"1","pay_in":"GBP","occurred_at":"2010-12-02T01:00:00Z",
@@ -318,15 +214,9 @@ fn content_is_the_same_when_it_means_the_same() {
         "occurred_at": "2010-12-02T02:00:00.000+01:00", "pay_in": "GBP", "customer": "1"
     }"#;
     let paid = "1.50 GBP = 1.50 GBP";
-    check(
-        &[offer("A", "1 GBP"), ask(first), ask(same)],
-        &["A v1", paid, &format!("still {paid}")],
-    );
+    check(&[offer("A", "1 GBP"), ask(first), ask(same)], &["A v1", paid, &format!("still {paid}")]);
     let later = first.replace("01:00:00Z", "01:00:01Z");
-    check(
-        &[offer("A", "1 GBP"), ask(first), ask(&later)],
-        &["A v1", paid, "still conflict"],
-    );
+    check(&[offer("A", "1 GBP"), ask(first), ask(&later)], &["A v1", paid, "still conflict"]);
 }
 
 #[test]
@@ -342,20 +232,13 @@ fn a_rate_that_comes_late_changes_nothing_that_was_judged() {
         buy("r3", "1 A", "EUR"),
     ];
     let (then, now) = ("39.75 GBP = 46.88 EUR", "39.75 GBP = 79.50 EUR");
-    check(
-        &late,
-        &["A v1", "no_rate", "still no_rate", then, &format!("still {then}"), now],
-    );
+    check(&late, &["A v1", "no_rate", "still no_rate", then, &format!("still {then}"), now]);
 }
 
 #[test]
 fn a_purchase_of_the_past_is_priced_by_the_rate_of_its_time() {
     let mut past = buy("r1", "1 A", "EUR");
-    if let Step::Asked(Event {
-        fact: Request::PurchaseAsked(asked),
-        ..
-    }) = &mut past
-    {
+    if let Step::Asked(Event { fact: Request::PurchaseAsked(asked), .. }) = &mut past {
         asked.request.occurred_at = Some("2010-12-01T12:00:00Z".parse().unwrap());
     }
     let steps = [
@@ -393,11 +276,7 @@ fn every_purchase_is_said_once_by_its_payer() {
     let mut said: Vec<_> = ran.bench.said(&PURCHASES).unwrap();
     said.sort_by(|a, b| a.cause.request_id.cmp(&b.cause.request_id));
     let said: Vec<_> = said.iter().map(|event| (event.key.0.as_str(), &event.fact)).collect();
-    let [
-        (first, Fact::PurchaseConfirmed(confirmed)),
-        (second, Fact::PurchaseRejected(rejected)),
-    ] = said[..]
-    else {
+    let [(first, Fact::PurchaseConfirmed(confirmed)), (second, Fact::PurchaseRejected(rejected))] = said[..] else {
         panic!("{said:?}")
     };
     assert_eq!((first, confirmed.purchase.0.as_str()), ("customer:17850", "r1"));
@@ -413,23 +292,12 @@ fn any_time_of_rfc_3339_can_be_stored_and_read_back() {
         let json = serde_json::json!({ "customer": "1", "pay_in": "GBP", "lines": lines, "occurred_at": at });
         serde_json::from_value::<PurchaseRequest>(json)
     };
-    for at in [
-        "9999-12-31T23:59:59Z",
-        "0000-01-01T00:00:00Z",
-        "2016-12-31T23:59:60Z",
-        "1969-12-31T23:59:59.1234567Z",
-    ] {
+    for at in ["9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z", "2016-12-31T23:59:60Z", "1969-12-31T23:59:59.1234567Z"] {
         let request = asked(at).unwrap();
-        let asked = PurchaseAsked {
-            request,
-            judged_by: None,
-        };
+        let asked = PurchaseAsked { request, judged_by: None };
         let ask = Step::Asked(event("r1", now(), Request::PurchaseAsked(asked)));
         let paid = "1.00 GBP = 1.00 GBP";
-        check(
-            &[offer("A", "1 GBP"), ask.clone(), ask],
-            &["A v1", paid, &format!("still {paid}")],
-        );
+        check(&[offer("A", "1 GBP"), ask.clone(), ask], &["A v1", paid, &format!("still {paid}")]);
     }
     for at in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
         assert!(asked(at).is_err(), "{at} is in no year of four digits in UTC");
@@ -444,10 +312,7 @@ fn the_largest_purchase_fits_a_frame() {
     let mut steps: Vec<_> = skus.iter().map(|sku| offer(sku, "1 GBP")).collect();
     steps.push(buy_of(&"r".repeat(64), &"c".repeat(64), &lines, "GBP"));
     let ran = run(&steps, &[1_000]);
-    assert_eq!(
-        ran.answers.last().map(String::as_str),
-        Some("246912000.00 GBP = 246912000.00 GBP")
-    );
+    assert_eq!(ran.answers.last().map(String::as_str), Some("246912000.00 GBP = 246912000.00 GBP"));
     let bodies: Vec<_> = ran.bench.state().frames.iter().map(|frame| frame.body.len()).collect();
     assert!(bodies.len() == 1 && bodies[0] < FRAME_BYTES_MAX, "{bodies:?}");
     assert_eq!(ran.bench.again(ran.learned).unwrap(), *ran.bench.state());
@@ -455,51 +320,23 @@ fn the_largest_purchase_fits_a_frame() {
 
 #[test]
 fn a_record_that_does_not_say_what_each_line_was_judged_by_is_not_derived() {
-    let offers = |versions: &[u64]| {
-        Some(JudgedBy {
-            rates: RateVersion(0),
-            offers: versions.to_vec(),
-        })
-    };
+    let offers = |versions: &[u64]| Some(JudgedBy { rates: RateVersion(0), offers: versions.to_vec() });
     for judged_by in [None, offers(&[]), offers(&[0]), offers(&[0, 0, 0])] {
-        let Step::Asked(mut asked) = buy_of("r1", "17850", &["1 A", "1 B"], "GBP") else {
-            panic!("a request")
-        };
-        let Request::PurchaseAsked(purchase) = &mut asked.fact else {
-            panic!("a purchase")
-        };
+        let Step::Asked(mut asked) = buy_of("r1", "17850", &["1 A", "1 B"], "GBP") else { panic!("a request") };
+        let Request::PurchaseAsked(purchase) = &mut asked.fact else { panic!("a purchase") };
         purchase.judged_by = judged_by.clone();
         let mut bench = Bench::new(Accept::default(), Partition(0), PartitionCount::new(1).unwrap());
-        assert!(
-            matches!(bench.ask_as_recorded(vec![asked]), Err(Broken::Rule(_))),
-            "{judged_by:?}"
-        );
+        assert!(matches!(bench.ask_as_recorded(vec![asked]), Err(Broken::Rule(_))), "{judged_by:?}");
     }
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let day = prop::sample::select(vec![
-        "2010-11-20",
-        "2010-11-30",
-        "2010-12-01",
-        "2010-12-02",
-        "2010-12-03",
-    ]);
-    let rate = prop::sample::select(vec![
-        "EUR/GBP 0.848",
-        "EUR/GBP 0.5",
-        "GBP/EUR 1.2",
-        "EUR/USD 1.31",
-        "USD/GBP 0.7",
-    ]);
+    let day = prop::sample::select(vec!["2010-11-20", "2010-11-30", "2010-12-01", "2010-12-02", "2010-12-03"]);
+    let rate = prop::sample::select(vec!["EUR/GBP 0.848", "EUR/GBP 0.5", "GBP/EUR 1.2", "EUR/USD 1.31", "USD/GBP 0.7"]);
     let sku = || prop::sample::select(vec!["A", "B", "C"]);
     let unit_price = prop::sample::select(vec!["1 GBP", "39.75 GBP", "0.005 GBP", "2 EUR", "1000000000 USD"]);
-    let request = (
-        0..12_u8,
-        1..3_u32,
-        prop::collection::vec(sku(), 1..3),
-        prop::sample::select(vec!["EUR", "GBP", "USD"]),
-    );
+    let request =
+        (0..12_u8, 1..3_u32, prop::collection::vec(sku(), 1..3), prop::sample::select(vec!["EUR", "GBP", "USD"]));
     prop_oneof![
         1 => (day, rate).prop_map(|(day, rate)| rates(day, rate)),
         2 => (sku(), unit_price).prop_map(|(sku, price)| offer(sku, price)),
@@ -513,10 +350,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 fn in_order_of_requests(mut facts: Vec<Event<Fact>>) -> Vec<(RequestId, Fact)> {
     facts.sort_by(|a, b| a.cause.request_id.cmp(&b.cause.request_id));
-    facts
-        .into_iter()
-        .map(|event| (event.cause.request_id, event.fact))
-        .collect()
+    facts.into_iter().map(|event| (event.cause.request_id, event.fact)).collect()
 }
 
 proptest! {

@@ -13,21 +13,12 @@ fn published(version: u64, day: &str, rate: &str) -> Fact {
     let one = [("GBP".parse().unwrap(), rate.parse().unwrap())].into();
     let rates: RatesByPair = [("EUR".parse().unwrap(), one)].into();
     let valid_from = format!("{day}T00:00:00Z").parse().unwrap();
-    Fact::RatesPublished(RatesPublished {
-        version: RateVersion(version),
-        valid_from,
-        source: ecb(),
-        rates,
-    })
+    Fact::RatesPublished(RatesPublished { version: RateVersion(version), valid_from, source: ecb(), rates })
 }
 
 fn imported(version: u64) -> Fact {
     let imported_at = "2011-12-09T12:50:00Z".parse().unwrap();
-    Fact::HistoryImported(HistoryImported {
-        version: RateVersion(version),
-        source: ecb(),
-        imported_at,
-    })
+    Fact::HistoryImported(HistoryImported { version: RateVersion(version), source: ecb(), imported_at })
 }
 
 /// Expects rows `version day rate`, and with the last version of the history `complete`.
@@ -37,9 +28,7 @@ fn check(facts: &[Fact], expected: &[&str]) {
         let mut bench = Bench::new(CopyRates, partition_of(RATES_KEY, partitions), partitions);
         for batch in cut(facts.to_vec(), &[size]) {
             let told = |fact: Fact| event("import", chrono::DateTime::UNIX_EPOCH, fact);
-            bench
-                .hear(&RATES, &batch.into_iter().map(told).collect::<Vec<_>>())
-                .unwrap();
+            bench.hear(&RATES, &batch.into_iter().map(told).collect::<Vec<_>>()).unwrap();
         }
         let rows = bench.rows::<RateRow>().unwrap();
         assert_eq!(rows.iter().map(shown).collect::<Vec<_>>(), expected);
@@ -50,16 +39,8 @@ fn check(facts: &[Fact], expected: &[&str]) {
 }
 
 fn shown(row: &RateRow) -> String {
-    let rates = row
-        .rates
-        .values()
-        .flat_map(|quotes| quotes.values())
-        .map(ToString::to_string);
-    let rates = if row.complete {
-        "complete".to_owned()
-    } else {
-        rates.collect()
-    };
+    let rates = row.rates.values().flat_map(|quotes| quotes.values()).map(ToString::to_string);
+    let rates = if row.complete { "complete".to_owned() } else { rates.collect() };
     format!("{} {} {rates}", row.version, row.valid_from.date_naive())
 }
 
@@ -81,24 +62,15 @@ fn every_version_is_kept_as_it_was_published() {
 
 #[test]
 fn the_rows_stand_in_the_order_of_their_versions() {
-    let facts: Vec<_> = (1..=12)
-        .map(|version| published(version, "2010-12-01", "0.848"))
-        .collect();
+    let facts: Vec<_> = (1..=12).map(|version| published(version, "2010-12-01", "0.848")).collect();
     let expected: Vec<_> = (1..=12).map(|version| format!("{version} 2010-12-01 0.848")).collect();
     check(&facts, &expected.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]
 fn the_copy_is_complete_once_the_history_is_imported() {
-    let facts = [
-        published(1, "2010-12-01", "0.848"),
-        imported(2),
-        published(3, "2011-12-12", "0.85"),
-    ];
-    check(
-        &facts,
-        &["1 2010-12-01 0.848", "2 2011-12-09 complete", "3 2011-12-12 0.85"],
-    );
+    let facts = [published(1, "2010-12-01", "0.848"), imported(2), published(3, "2011-12-12", "0.85")];
+    check(&facts, &["1 2010-12-01 0.848", "2 2011-12-09 complete", "3 2011-12-12 0.85"]);
 }
 
 #[test]
@@ -106,9 +78,7 @@ fn a_version_that_is_there_is_refused() {
     let partitions = PartitionCount::new(1).unwrap();
     let mut bench = Bench::new(CopyRates, partition_of(RATES_KEY, partitions), partitions);
     let told = |fact: Fact| event("import", chrono::DateTime::UNIX_EPOCH, fact);
-    bench
-        .hear(&RATES, &[told(published(1, "2010-12-01", "0.848"))])
-        .unwrap();
+    bench.hear(&RATES, &[told(published(1, "2010-12-01", "0.848"))]).unwrap();
     let again = bench.hear(&RATES, &[told(published(1, "2010-12-01", "0.9"))]);
     assert!(matches!(again, Err(Broken::Exists { table: "rates", .. })));
 }

@@ -32,11 +32,8 @@ pub async fn post(
     let body = ::web::ndjson_body(&request, payload, BATCH_BYTES_MAX).await?;
     let lines = read(&body, &trace)?;
     let events: Vec<_> = lines.iter().filter_map(|line| line.as_ref().ok()).cloned().collect();
-    let mut answers = if events.is_empty() {
-        Vec::new().into_iter()
-    } else {
-        purchases.ask(events, body.len()).await?.into_iter()
-    };
+    let mut answers =
+        if events.is_empty() { Vec::new().into_iter() } else { purchases.ask(events, body.len()).await?.into_iter() };
     let mut taken = Vec::new();
     let mut places: Vec<Result<(), Refused>> = Vec::with_capacity(lines.len());
     for line in lines {
@@ -62,16 +59,11 @@ fn read(body: &[u8], trace: &::web::Traceparent) -> Result<Vec<Result<Event<Requ
     let line = |(number, line): (usize, &[u8])| {
         if line.len() > PURCHASE_BYTES_MAX {
             let problem = Problem::too_large(PURCHASE_BYTES_MAX, "bytes").at_line(number);
-            return Err(Refused {
-                request_id: None,
-                problem: Box::new(problem),
-            });
+            return Err(Refused { request_id: None, problem: Box::new(problem) });
         }
         let parsed = ::web::parse::<NumberedPurchaseRequest>(line);
-        let parsed = parsed.map_err(|problem| Refused {
-            request_id: id_of(line),
-            problem: Box::new(problem.at_line(number)),
-        })?;
+        let parsed = parsed
+            .map_err(|problem| Refused { request_id: id_of(line), problem: Box::new(problem.at_line(number)) })?;
         let (request_id, request) = parsed.split();
         Ok(asked(request_id, request, trace))
     };
@@ -90,10 +82,7 @@ fn id_of(line: &[u8]) -> Option<String> {
 
 fn row(event: Event<Request>, answer: Option<crate::accept::Answer>) -> Result<PurchaseRow, Refused> {
     let row = answer.map_or_else(|| Err(super::stopped()), purchase_of);
-    row.map_err(|problem| Refused {
-        request_id: Some(event.cause.request_id.0),
-        problem: Box::new(problem),
-    })
+    row.map_err(|problem| Refused { request_id: Some(event.cause.request_id.0), problem: Box::new(problem) })
 }
 
 fn accepted(purchase: Purchase) -> BatchAnswer<Purchase> {
@@ -109,10 +98,5 @@ fn accepted(purchase: Purchase) -> BatchAnswer<Purchase> {
 fn problem(refused: Refused) -> BatchAnswer<Purchase> {
     let Refused { request_id, problem } = refused;
     let http_status = problem.status.as_u16();
-    BatchAnswer {
-        request_id,
-        http_status,
-        purchase: None,
-        problem: to_raw_value(&problem).ok(),
-    }
+    BatchAnswer { request_id, http_status, purchase: None, problem: to_raw_value(&problem).ok() }
 }

@@ -6,9 +6,7 @@ use stage::{Partition, PartitionCount};
 use super::*;
 
 fn posted(purchase: &str) -> Event<Fact> {
-    let fact = PaymentPosted {
-        purchase: RequestId(purchase.to_owned()),
-    };
+    let fact = PaymentPosted { purchase: RequestId(purchase.to_owned()) };
     event(purchase, chrono::DateTime::UNIX_EPOCH, Fact::PaymentPosted(fact))
 }
 
@@ -28,14 +26,9 @@ fn check(batches: &[&[&str]], expected: Result<&[&str], &str>) {
         other => panic!("{other}"),
     });
     let rows = bench.rows::<OutcomeRow>().unwrap();
-    let shown: Vec<_> = rows
-        .iter()
-        .map(|r| format!("{} {} {}/{}", r.purchase, r.status, r.partition, r.batch))
-        .collect();
-    assert_eq!(
-        refused.map(|()| shown),
-        expected.map(|rows| rows.iter().map(ToString::to_string).collect())
-    );
+    let shown: Vec<_> =
+        rows.iter().map(|r| format!("{} {} {}/{}", r.purchase, r.status, r.partition, r.batch)).collect();
+    assert_eq!(refused.map(|()| shown), expected.map(|rows| rows.iter().map(ToString::to_string).collect()));
     assert_eq!(bench.again(Settle).unwrap(), *bench.state());
     assert!(bench.state().frames.is_empty());
 }
@@ -43,10 +36,7 @@ fn check(batches: &[&[&str]], expected: Result<&[&str], &str>) {
 #[test]
 fn a_payment_settles_its_purchase() {
     check(&[&["r1"]], Ok(&["r1 settled 1/1"]));
-    check(
-        &[&["r2", "r1"], &["r3"]],
-        Ok(&["r1 settled 1/1", "r2 settled 1/1", "r3 settled 1/2"]),
-    );
+    check(&[&["r2", "r1"], &["r3"]], Ok(&["r1 settled 1/1", "r2 settled 1/1", "r3 settled 1/2"]));
 }
 
 #[test]
@@ -60,10 +50,7 @@ fn nothing_is_kept_of_a_batch_that_is_refused() {
     let mut bench = settle();
     bench.hear(&OUTCOMES, &[posted("r1")]).unwrap();
     assert!(bench.hear(&OUTCOMES, &[posted("r2"), posted("r1")]).is_err());
-    assert_eq!(
-        (bench.rows::<OutcomeRow>().unwrap().len(), bench.state().records.len()),
-        (1, 1)
-    );
+    assert_eq!((bench.rows::<OutcomeRow>().unwrap().len(), bench.state().records.len()), (1, 1));
 }
 
 proptest! {

@@ -39,10 +39,7 @@ impl Counted {
             _ => return Ok(()),
         };
         let violations = match violations {
-            Err(StoreError::Damaged(what)) => vec![Violation {
-                place: "rows".to_owned(),
-                what,
-            }],
+            Err(StoreError::Damaged(what)) => vec![Violation { place: "rows".to_owned(), what }],
             violations => violations?,
         };
         for Violation { place, what } in violations {

@@ -26,22 +26,14 @@ pub fn text(audited: &Audited) -> String {
         let _ = writeln!(text, "  {finding}");
     }
     if report.findings.len() > FINDINGS_SHOWN {
-        let _ = writeln!(
-            text,
-            "  and {} more (--json prints all)",
-            report.findings.len() - FINDINGS_SHOWN
-        );
+        let _ = writeln!(text, "  and {} more (--json prints all)", report.findings.len() - FINDINGS_SHOWN);
     }
     text
 }
 
 fn figures(text: &mut String, audited: &Audited) {
     let (report, counted) = (&audited.report, &audited.counted);
-    let _ = writeln!(
-        text,
-        "{:<30} {:>9} {:>9} {:>9} {:>9}",
-        "derived again", "batches", "facts", "frames", "rows"
-    );
+    let _ = writeln!(text, "{:<30} {:>9} {:>9} {:>9} {:>9}", "derived again", "batches", "facts", "frames", "rows");
     for checked in &report.checked {
         let name = format!("{} {}", checked.service, checked.stage);
         let (batches, facts, frames, rows) = (checked.batches, checked.facts, checked.frames, checked.rows);

@@ -38,14 +38,7 @@ pub struct Invoices<'a> {
 impl<'a> Invoices<'a> {
     /// All invoices of which a line is sent; all are paid in `pay_in`, or else each in its country's currency.
     pub fn of(lines: Lines, survey: &'a Survey, pay_in: Option<Currency>) -> Self {
-        Self {
-            lines,
-            record: StringRecord::new(),
-            survey,
-            pay_in,
-            open: VecDeque::new(),
-            line: 1,
-        }
+        Self { lines, record: StringRecord::new(), survey, pay_in, open: VecDeque::new(), line: 1 }
     }
 
     /// The next one; none after the last.
@@ -68,11 +61,7 @@ impl<'a> Invoices<'a> {
 
     fn complete(&mut self) -> Option<Invoice> {
         let ends = self.survey.last_line.get(&self.open.front()?.number)?;
-        if *ends <= self.line {
-            self.open.pop_front()
-        } else {
-            None
-        }
+        if *ends <= self.line { self.open.pop_front() } else { None }
     }
 
     fn read_on(&mut self) -> Result<bool, FileError> {
@@ -142,10 +131,7 @@ impl Batch {
             verdict: rates.verdict(invoice.millionths, invoice.pay_in, invoice.occurred_at),
         });
         let written = serde_json::to_writer(&mut self.body, &invoice.into_request());
-        assert!(
-            written.is_ok(),
-            "a purchase can always be written to memory as JSON: {written:?}"
-        );
+        assert!(written.is_ok(), "a purchase can always be written to memory as JSON: {written:?}");
         self.body.push(b'\n');
     }
 }

@@ -87,10 +87,7 @@ async fn of_account(
     account: AccountId,
     ours: &BTreeSet<&RequestId>,
 ) -> Result<Vec<(RequestId, Leg)>, ServiceError> {
-    let base = format!(
-        "/accounts/{}/entries?limit={PAGE}",
-        web::segment::encode(account.as_str())
-    );
+    let base = format!("/accounts/{}/entries?limit={PAGE}", web::segment::encode(account.as_str()));
     let (mut found, mut path) = (Vec::new(), base.clone());
     let mut last = 0;
     // An account that does not exist has no entries: its customer's purchases were all refused.
@@ -101,11 +98,7 @@ async fn of_account(
             }
             last = entry.number;
             if ours.contains(&entry.transfer) {
-                let leg = Leg {
-                    account: account.clone(),
-                    side: entry.side,
-                    amount: entry.amount,
-                };
+                let leg = Leg { account: account.clone(), side: entry.side, amount: entry.amount };
                 found.push((entry.transfer, leg));
             }
         }

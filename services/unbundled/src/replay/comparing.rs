@@ -13,10 +13,7 @@ use super::settling::is_quiet;
 /// Everything that is not as it must be: sums, then single purchases, then the books as a whole.
 pub fn differences(taken: &[Taken], postings: &Postings, books: &TrialBalance) -> Findings {
     let mut findings = Findings::default();
-    let expected: Vec<_> = taken
-        .iter()
-        .flat_map(|taken| taken.asked.verdict.legs(&taken.asked.customer))
-        .collect();
+    let expected: Vec<_> = taken.iter().flat_map(|taken| taken.asked.verdict.legs(&taken.asked.customer)).collect();
     compare_sums(&sums(&expected), &sums(postings.values().flatten()), &mut findings);
     for taken in taken {
         compare_answer(taken, &mut findings);
@@ -30,9 +27,7 @@ pub fn differences(taken: &[Taken], postings: &Postings, books: &TrialBalance) -
 
 fn compare_sums(expected: &Sums, found: &Sums, findings: &mut Findings) {
     let keys = |sums: &Sums| -> Vec<_> {
-        sums.iter()
-            .flat_map(|(place, of)| of.keys().map(|currency| (*place, *currency)))
-            .collect()
+        sums.iter().flat_map(|(place, of)| of.keys().map(|currency| (*place, *currency))).collect()
     };
     let mut all = keys(expected);
     all.extend(keys(found));
@@ -43,9 +38,7 @@ fn compare_sums(expected: &Sums, found: &Sums, findings: &mut Findings) {
         let shown = |sums: &Sums| of(sums).map_or_else(|| "nothing".to_owned(), |amount| amount.to_string());
         if of(expected) != of(found) {
             let (found, expected) = (shown(found), shown(expected));
-            findings.add(format!(
-                "the ledger's {place:?} in {currency}: {found} where {expected} is expected"
-            ));
+            findings.add(format!("the ledger's {place:?} in {currency}: {found} where {expected} is expected"));
         }
     }
 }
@@ -56,20 +49,13 @@ fn compare_answer(taken: &Taken, findings: &mut Findings) {
         Verdict::Settled { total, charged } => (Some(total), Some(charged), None),
         Verdict::Rejected(code) => (None, None, Some(code)),
     };
-    let expected = if reason.is_none() {
-        Status::Settled
-    } else {
-        Status::Rejected
-    };
+    let expected = if reason.is_none() { Status::Settled } else { Status::Rejected };
     let found_reason = answer.reason.as_ref().map(|reason| reason.code);
     let found = (answer.status, found_reason, answer.total, answer.charged);
     if found != (expected, reason, total, charged) {
         let found = described(answer.status, found_reason, answer.total, answer.charged);
         let expected = described(expected, reason, total, charged);
-        findings.add(format!(
-            "{}: answered as {found} where {expected} is expected",
-            taken.asked.request_id
-        ));
+        findings.add(format!("{}: answered as {found} where {expected} is expected", taken.asked.request_id));
     }
 }
 
@@ -89,10 +75,7 @@ fn compare_legs(request_id: &RequestId, mut missing: Vec<Leg>, found: &[Leg], fi
     for leg in found {
         match missing.iter().position(|expected| expected == leg) {
             Some(place) => drop(missing.swap_remove(place)),
-            None => findings.add(format!(
-                "{request_id}: {} is posted, and should not be, or not again",
-                shown(leg)
-            )),
+            None => findings.add(format!("{request_id}: {} is posted, and should not be, or not again", shown(leg))),
         }
     }
     for leg in missing {
@@ -103,10 +86,7 @@ fn compare_legs(request_id: &RequestId, mut missing: Vec<Leg>, found: &[Leg], fi
 fn compare_books(books: &TrialBalance, findings: &mut Findings) {
     for (currency, line) in books {
         if !line.difference.is_zero() {
-            findings.add(format!(
-                "the trial balance in {currency} has a difference of {}",
-                line.difference
-            ));
+            findings.add(format!("the trial balance in {currency} has a difference of {}", line.difference));
         }
         if !is_quiet(line) {
             let (debits, credits) = (line.in_transit_debits, line.in_transit_credits);
@@ -133,12 +113,7 @@ mod tests {
                 customer: "17850".parse().unwrap(),
                 verdict: Verdict::Settled { total, charged },
             },
-            answer: Answer {
-                status: Status::Settled,
-                reason: None,
-                total: Some(total),
-                charged: Some(charged),
-            },
+            answer: Answer { status: Status::Settled, reason: None, total: Some(total), charged: Some(charged) },
         }
     }
 
@@ -194,29 +169,17 @@ mod tests {
     fn an_answer_that_is_not_right_is_found() {
         check(
             |taken, _| taken.answer.charged = Some(Money::parse("100.01", Currency::EUR).unwrap()),
-            &[
-                "retail-1: answered as Settled, 100.01 EUR charged for 84.03 GBP where Settled, 100.00 EUR charged for \
-                84.03 GBP is expected",
-            ],
+            &["retail-1: answered as Settled, 100.01 EUR charged for 84.03 GBP where Settled, 100.00 EUR charged for \
+                84.03 GBP is expected"],
         );
         let refused = |taken: &mut Taken, _: &mut Vec<Leg>| {
-            let reason = Some(Reason {
-                code: ReasonCode::StaleRate,
-                detail: String::new(),
-            });
-            taken.answer = Answer {
-                status: Status::Rejected,
-                reason,
-                total: None,
-                charged: None,
-            };
+            let reason = Some(Reason { code: ReasonCode::StaleRate, detail: String::new() });
+            taken.answer = Answer { status: Status::Rejected, reason, total: None, charged: None };
         };
         check(
             refused,
-            &[
-                "retail-1: answered as Rejected (StaleRate), nothing charged for nothing where Settled, 100.00 EUR \
-                charged for 84.03 GBP is expected",
-            ],
+            &["retail-1: answered as Rejected (StaleRate), nothing charged for nothing where Settled, 100.00 EUR \
+                charged for 84.03 GBP is expected"],
         );
     }
 
@@ -227,10 +190,6 @@ mod tests {
             assert_eq!(found.first, [format!("the trial balance in EUR has {expected}")]);
         };
         check("0.01", "0.00", "a difference of 0.01");
-        check(
-            "0.00",
-            "5.00",
-            "5.00 of debits and 0.00 of credits in transit, and they do not arrive",
-        );
+        check("0.00", "5.00", "5.00 of debits and 0.00 of credits in transit, and they do not arrive");
     }
 }

@@ -27,10 +27,7 @@ const CURRENCIES: [(&str, &str); 18] = [
 /// The currency of a country in 2010 and 2011. The countries of the euro (Germany, France, EIRE, Spain, Netherlands,
 /// Belgium, Portugal, Italy, Austria, Finland, Cyprus, Greece, Malta) need no entry: all others pay in euros, too.
 pub fn currency_of(country: &str) -> Currency {
-    let code = CURRENCIES
-        .iter()
-        .find(|(label, _)| *label == country)
-        .map(|(_, code)| code.parse());
+    let code = CURRENCIES.iter().find(|(label, _)| *label == country).map(|(_, code)| code.parse());
     match code {
         Some(Ok(currency)) => currency,
         Some(Err(_)) => unreachable!("the table holds currencies, which a test checks"),

@@ -99,10 +99,7 @@ impl Rates {
         if (day - pound_day.min(other_day)).num_days() > SERVES_DAYS {
             return Err(ReasonCode::StaleRate);
         }
-        Ok(Verdict::Settled {
-            total,
-            charged: worth(millionths, other, pound, pay_in)?,
-        })
+        Ok(Verdict::Settled { total, charged: worth(millionths, other, pound, pay_in)? })
     }
 
     /// The newest rate up to a day. The euro is always worth one euro.
@@ -119,14 +116,10 @@ impl Rates {
 /// `millionths` × `times` / `by`, rounded once to the minor unit.
 fn worth(millionths: i128, times: i128, by: i128, currency: Currency) -> Result<Money, ReasonCode> {
     let minor = 10_i128.pow(currency.minor_units());
-    let above = millionths
-        .checked_mul(times)
-        .and_then(|product| product.checked_mul(minor));
+    let above = millionths.checked_mul(times).and_then(|product| product.checked_mul(minor));
     let below = by.checked_mul(10_i128.pow(PRICE_DECIMALS));
     let units = above.zip(below).and_then(|(above, below)| nearest(above, below));
-    units
-        .and_then(|units| money_of(units, currency).ok())
-        .ok_or(ReasonCode::AmountTooLarge)
+    units.and_then(|units| money_of(units, currency).ok()).ok_or(ReasonCode::AmountTooLarge)
 }
 
 #[cfg(test)]
@@ -162,15 +155,8 @@ mod tests {
     #[test]
     fn the_rate_is_the_newest_of_its_day_or_before() {
         // 2010-12-24 was the last day before the 27th: rates of a Saturday are those of the Friday.
-        let friday = Rates::built_in()
-            .unwrap()
-            .as_of(Currency::GBP, "2010-12-24".parse().unwrap());
-        assert_eq!(
-            Rates::built_in()
-                .unwrap()
-                .as_of(Currency::GBP, "2010-12-26".parse().unwrap()),
-            friday
-        );
+        let friday = Rates::built_in().unwrap().as_of(Currency::GBP, "2010-12-24".parse().unwrap());
+        assert_eq!(Rates::built_in().unwrap().as_of(Currency::GBP, "2010-12-26".parse().unwrap()), friday);
         assert_eq!(friday.unwrap().0.to_string(), "2010-12-24");
     }
 
@@ -197,14 +183,9 @@ mod tests {
         let legs = |pay_in| {
             let verdict = rates.verdict(83_930_000, pay_in, "2010-12-01T08:26:00Z".parse().unwrap());
             let legs = verdict.legs(&"17850".parse().unwrap());
-            legs.iter()
-                .map(|leg| format!("{} {:?} {}", leg.account, leg.side, leg.amount))
-                .collect::<Vec<_>>()
+            legs.iter().map(|leg| format!("{} {:?} {}", leg.account, leg.side, leg.amount)).collect::<Vec<_>>()
         };
-        assert_eq!(
-            legs(Currency::GBP),
-            ["customer:17850 Debit 83.93 GBP", "merchant Credit 83.93 GBP"]
-        );
+        assert_eq!(legs(Currency::GBP), ["customer:17850 Debit 83.93 GBP", "merchant Credit 83.93 GBP"]);
         assert_eq!(
             legs(Currency::EUR),
             [

@@ -138,10 +138,7 @@ impl Lines {
     /// # Errors
     /// [`FileError`].
     pub fn of(text: Box<dyn Read + Send>) -> Result<Self, FileError> {
-        let tail = Tail {
-            inner: text,
-            last: None,
-        };
+        let tail = Tail { inner: text, last: None };
         let reader = csv::ReaderBuilder::new().has_headers(false).from_reader(tail);
         let mut lines = Self { reader, line: 0 };
         let mut header = StringRecord::new();
@@ -151,18 +148,11 @@ impl Lines {
         for (place, expected) in COLUMNS.into_iter().enumerate() {
             let found = header.get(place).unwrap_or_default();
             if found != expected {
-                return Err(FileError::Header {
-                    column: place + 1,
-                    found: shortened(found),
-                    expected,
-                });
+                return Err(FileError::Header { column: place + 1, found: shortened(found), expected });
             }
         }
         if header.len() > COLUMNS.len() {
-            return Err(FileError::Columns {
-                line: 1,
-                found: header.len() as u64,
-            });
+            return Err(FileError::Columns { line: 1, found: header.len() as u64 });
         }
         Ok(lines)
     }
@@ -185,16 +175,10 @@ impl Lines {
     fn explained(&self, error: csv::Error) -> FileError {
         let line = error.position().map_or(self.line + 1, csv::Position::line);
         match error.into_kind() {
-            ErrorKind::Io(source) => FileError::Read {
-                line: self.line,
-                source,
-            },
+            ErrorKind::Io(source) => FileError::Read { line: self.line, source },
             ErrorKind::Utf8 { .. } => FileError::NotUtf8 { line },
             ErrorKind::UnequalLengths { len, .. } => FileError::Columns { line, found: len },
-            other => FileError::Read {
-                line: self.line,
-                source: io::Error::other(format!("{other:?}")),
-            },
+            other => FileError::Read { line: self.line, source: io::Error::other(format!("{other:?}")) },
         }
     }
 }

@@ -60,20 +60,7 @@ impl Invoice {
 
     /// What is sent.
     pub fn into_request(self) -> NumberedPurchaseRequest {
-        let Self {
-            request_id,
-            customer,
-            pay_in,
-            lines,
-            occurred_at,
-            ..
-        } = self;
-        NumberedPurchaseRequest {
-            request_id,
-            customer,
-            pay_in,
-            lines,
-            occurred_at: Some(occurred_at),
-        }
+        let Self { request_id, customer, pay_in, lines, occurred_at, .. } = self;
+        NumberedPurchaseRequest { request_id, customer, pay_in, lines, occurred_at: Some(occurred_at) }
     }
 }

@@ -18,11 +18,7 @@ mod tests {
     use super::*;
 
     fn check(shown: &str, expected: &str) {
-        assert_eq!(
-            in_london(shown.parse().unwrap()),
-            expected.parse::<DateTime<Utc>>().unwrap(),
-            "{shown}"
-        );
+        assert_eq!(in_london(shown.parse().unwrap()), expected.parse::<DateTime<Utc>>().unwrap(), "{shown}");
     }
 
     #[test]

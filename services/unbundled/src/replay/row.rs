@@ -93,9 +93,7 @@ impl<'a> Row<'a> {
             kind,
             stock_code: column(3),
             quantity: column(5).parse().map_err(|_| wrong(5, "is not a whole number"))?,
-            invoiced_at: column(6)
-                .parse()
-                .map_err(|_| wrong(6, "is not a time such as 2010-12-01T08:26:00"))?,
+            invoiced_at: column(6).parse().map_err(|_| wrong(6, "is not a time such as 2010-12-01T08:26:00"))?,
             unit_price: column(7),
             unit_price_millionths: scaled(column(7), PRICE_DECIMALS)
                 .ok_or_else(|| wrong(7, "is not a price with at most 6 decimals"))?,
@@ -123,16 +121,8 @@ impl<'a> Row<'a> {
         let unit_price = UnitPrice::parse(self.unit_price, Currency::GBP);
         let unit_price = unit_price.map_err(|error| self.wrong("unit_price_gbp", self.unit_price, &error))?;
         let millionths = i128::from(self.quantity) * self.unit_price_millionths;
-        let request = LineRequest {
-            sku,
-            quantity,
-            unit_price: Some(unit_price),
-        };
-        Ok(Ok(Sold {
-            request,
-            unit_price,
-            millionths,
-        }))
+        let request = LineRequest { sku, quantity, unit_price: Some(unit_price) };
+        Ok(Ok(Sold { request, unit_price, millionths }))
     }
 
     /// An error about one of the line's values.
@@ -142,10 +132,5 @@ impl<'a> Row<'a> {
 }
 
 fn wrong(line: u64, column: &'static str, found: &str, why: &str) -> FileError {
-    FileError::Value {
-        line,
-        column,
-        found: shortened(found),
-        why: why.to_owned(),
-    }
+    FileError::Value { line, column, found: shortened(found), why: why.to_owned() }
 }

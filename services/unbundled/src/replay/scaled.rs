@@ -22,11 +22,7 @@ pub fn scaled(text: &str, decimals: u32) -> Option<i128> {
     let missing = decimals.checked_sub(u32::try_from(fraction_kept.len()).ok()?)?;
     let number: i128 = format!("{whole}{fraction_kept}").parse().ok()?;
     let magnitude = number.checked_mul(10_i128.pow(missing))?;
-    Some(if digits.len() < text.len() {
-        -magnitude
-    } else {
-        magnitude
-    })
+    Some(if digits.len() < text.len() { -magnitude } else { magnitude })
 }
 
 /// `above / below` to the nearest whole number, half to even. Both are above zero or `above` is zero; none when twice
@@ -48,11 +44,7 @@ pub fn money_of(minor_units: i128, currency: Currency) -> Result<Money, Invalid>
     let unit = 10_i128.pow(currency.minor_units());
     let (whole, part) = (minor_units / unit, minor_units % unit);
     let width = currency.minor_units() as usize;
-    let text = if width == 0 {
-        whole.to_string()
-    } else {
-        format!("{whole}.{part:0width$}")
-    };
+    let text = if width == 0 { whole.to_string() } else { format!("{whole}.{part:0width$}") };
     Money::parse(&text, currency)
 }
 
@@ -68,19 +60,7 @@ mod tests {
         check("0.001", Some(1_000));
         check("3", Some(3_000_000));
         check("1.00000000", Some(1_000_000));
-        for wrong in [
-            "",
-            "-",
-            ".5",
-            "5.",
-            "1e3",
-            "+1",
-            " 1",
-            "1,5",
-            "--1",
-            "0.0000001",
-            "111111111111111111111",
-        ] {
+        for wrong in ["", "-", ".5", "5.", "1e3", "+1", " 1", "1,5", "--1", "0.0000001", "111111111111111111111"] {
             check(wrong, None);
         }
     }
@@ -98,11 +78,7 @@ mod tests {
 
     #[test]
     fn minor_units_become_money() {
-        for (units, code, expected) in [
-            (5, "GBP", "0.05 GBP"),
-            (1_234, "EUR", "12.34 EUR"),
-            (900, "JPY", "900 JPY"),
-        ] {
+        for (units, code, expected) in [(5, "GBP", "0.05 GBP"), (1_234, "EUR", "12.34 EUR"), (900, "JPY", "900 JPY")] {
             assert_eq!(money_of(units, code.parse().unwrap()).unwrap().to_string(), expected);
         }
     }

@@ -79,11 +79,7 @@ pub async fn send(
         let answers = purchase.persist(async || attempt(purchase, &batch).await).await;
         let answers = answers.map_err(|source| {
             let next = batch.asked.first().map(|asked| asked.request_id.to_string());
-            SendError::Service {
-                next: next.unwrap_or_default(),
-                sent,
-                source,
-            }
+            SendError::Service { next: next.unwrap_or_default(), sent, source }
         })?;
         sent += batch.asked.len();
         for (asked, answer) in batch.asked.into_iter().zip(answers) {
@@ -99,10 +95,7 @@ pub async fn send(
 /// Sends a batch once. If even one of its purchases could not be taken now, the whole is to be sent again: it is the
 /// same requests, and the order of the file is kept.
 async fn attempt(purchase: &Service, batch: &Batch) -> Result<Vec<Result<Answer, String>>, Failed> {
-    let request = purchase
-        .request(Method::POST, PATH)
-        .header(CONTENT_TYPE, web::NDJSON)
-        .header("Prefer", PREFER);
+    let request = purchase.request(Method::POST, PATH).header(CONTENT_TYPE, web::NDJSON).header("Prefer", PREFER);
     let body = purchase.once(PATH, request.body(batch.body.clone())).await?;
     read(&body, &batch.asked).map_err(|unfit| match unfit {
         Unfit::Away(why) => Failed::Away { why, retry_after: None },
@@ -118,22 +111,11 @@ enum Unfit {
 }
 
 fn read(body: &[u8], asked: &[Asked]) -> Result<Vec<Result<Answer, String>>, Unfit> {
-    let lines: Vec<_> = body
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<_> = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     if lines.len() != asked.len() {
-        return Err(Unfit::Strange(format!(
-            "{} answers to {} purchases",
-            lines.len(),
-            asked.len()
-        )));
+        return Err(Unfit::Strange(format!("{} answers to {} purchases", lines.len(), asked.len())));
     }
-    lines
-        .into_iter()
-        .zip(asked)
-        .map(|(line, asked)| read_line(line, asked))
-        .collect()
+    lines.into_iter().zip(asked).map(|(line, asked)| read_line(line, asked)).collect()
 }
 
 fn read_line(line: &[u8], asked: &Asked) -> Result<Result<Answer, String>, Unfit> {
@@ -147,13 +129,8 @@ fn read_line(line: &[u8], asked: &Asked) -> Result<Result<Answer, String>, Unfit
     if let (true, Some(purchase)) = (status.is_success(), answer.purchase) {
         return serde_json::from_str(purchase.get()).map(Ok).map_err(unreadable);
     }
-    let problem = answer
-        .problem
-        .and_then(|raw| serde_json::from_str::<ShownProblem>(raw.get()).ok());
-    let problem = format!(
-        "{status}: {}",
-        problem.map(|problem| problem.detail).unwrap_or_default()
-    );
+    let problem = answer.problem.and_then(|raw| serde_json::from_str::<ShownProblem>(raw.get()).ok());
+    let problem = format!("{status}: {}", problem.map(|problem| problem.detail).unwrap_or_default());
     match status {
         _ if is_away(status) => Err(Unfit::Away(problem)),
         _ if status.is_success() => Err(strange("success without a purchase")),
@@ -180,40 +157,27 @@ mod tests {
         });
         let body: String = lines.iter().map(|line| line.replace('\n', "") + "\n").collect();
         let found = read(body.as_bytes(), &asked);
-        let found = found.map(|all| {
-            all.into_iter()
-                .map(|one| one.map(|answer| answer.status))
-                .collect::<Vec<_>>()
-        });
+        let found = found.map(|all| all.into_iter().map(|one| one.map(|answer| answer.status)).collect::<Vec<_>>());
         let expected = expected.map(|all| all.iter().map(|one| one.map_err(str::to_owned)).collect::<Vec<_>>());
         assert_eq!(found.as_ref(), expected.as_ref().map_err(|unfit| *unfit));
     }
 
     #[test]
     fn each_line_is_the_answer_to_one_purchase() {
-        check(
-            &[TAKEN, REFUSED],
-            Ok(&[Ok(Status::Confirmed), Err("409 Conflict: other")]),
-        );
+        check(&[TAKEN, REFUSED], Ok(&[Ok(Status::Confirmed), Err("409 Conflict: other")]));
     }
 
     #[test]
     fn a_batch_of_which_a_line_cannot_be_taken_now_is_sent_again() {
         let busy = REFUSED.replace("409", "503");
-        check(
-            &[TAKEN, &busy],
-            Err(&Unfit::Away("503 Service Unavailable: other".to_owned())),
-        );
+        check(&[TAKEN, &busy], Err(&Unfit::Away("503 Service Unavailable: other".to_owned())));
     }
 
     #[test]
     fn answers_that_do_not_fit_are_not_used() {
         let strange = |why: &str| Unfit::Strange(why.to_owned());
         check(&[TAKEN], Err(&strange("1 answers to 2 purchases")));
-        check(
-            &[REFUSED, TAKEN],
-            Err(&strange("retail-1: the answer in its place is about another")),
-        );
+        check(&[REFUSED, TAKEN], Err(&strange("retail-1: the answer in its place is about another")));
         let empty = REFUSED.replacen("409", "200", 1);
         check(&[TAKEN, &empty], Err(&strange("retail-2: success without a purchase")));
     }

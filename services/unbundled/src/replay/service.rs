@@ -98,12 +98,7 @@ impl Service {
     pub fn new(name: &'static str, base: &str) -> reqwest::Result<Self> {
         // Services are asked directly: a proxy of the environment knows nothing of this machine's ports.
         let client = Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build()?;
-        Ok(Self {
-            name,
-            base: base.trim_end_matches('/').to_owned(),
-            client,
-            away: AtomicBool::new(false),
-        })
+        Ok(Self { name, base: base.trim_end_matches('/').to_owned(), client, away: AtomicBool::new(false) })
     }
 
     /// What is at a path; none when there is nothing (404).
@@ -111,15 +106,10 @@ impl Service {
     /// # Errors
     /// [`ServiceError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ServiceError> {
-        let answer = self
-            .persist(async || self.once(path, self.request(Method::GET, path)).await)
-            .await;
+        let answer = self.persist(async || self.once(path, self.request(Method::GET, path)).await).await;
         match answer {
             Ok(body) => self.read(path, &body).map(Some),
-            Err(ServiceError::Refused {
-                status: StatusCode::NOT_FOUND,
-                ..
-            }) => Ok(None),
+            Err(ServiceError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -149,10 +139,7 @@ impl Service {
                 Err(Failed::Away { why, retry_after }) => (why, retry_after),
             };
             let Some(pause) = patience.pause(Instant::now(), retry_after) else {
-                return Err(ServiceError::Away {
-                    service: self.to_string(),
-                    why,
-                });
+                return Err(ServiceError::Away { service: self.to_string(), why });
             };
             self.tell_away(&why);
             tokio::time::sleep(pause).await;
@@ -169,10 +156,7 @@ impl Service {
     /// # Errors
     /// [`Failed`].
     pub async fn once(&self, path: &str, request: RequestBuilder) -> Result<Vec<u8>, Failed> {
-        let away = |error: reqwest::Error| Failed::Away {
-            why: innermost(&error),
-            retry_after: None,
-        };
+        let away = |error: reqwest::Error| Failed::Away { why: innermost(&error), retry_after: None };
         let response = request.send().await.map_err(away)?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let body = response.bytes().await.map_err(away)?;
@@ -182,17 +166,9 @@ impl Service {
         let problem = serde_json::from_slice::<ShownProblem>(&body);
         let detail = problem.map_or_else(|_| "it does not say why".to_owned(), |problem| problem.detail);
         if is_away(status) {
-            return Err(Failed::Away {
-                why: format!("{status}: {detail}"),
-                retry_after,
-            });
+            return Err(Failed::Away { why: format!("{status}: {detail}"), retry_after });
         }
-        Err(Failed::Ended(ServiceError::Refused {
-            service: self.to_string(),
-            path: path.to_owned(),
-            status,
-            detail,
-        }))
+        Err(Failed::Ended(ServiceError::Refused { service: self.to_string(), path: path.to_owned(), status, detail }))
     }
 
     /// Reads a JSON answer.
@@ -205,19 +181,12 @@ impl Service {
 
     /// An error about an answer.
     pub fn strange(&self, path: &str, why: &str) -> ServiceError {
-        ServiceError::Strange {
-            service: self.to_string(),
-            path: path.to_owned(),
-            why: why.to_owned(),
-        }
+        ServiceError::Strange { service: self.to_string(), path: path.to_owned(), why: why.to_owned() }
     }
 
     fn tell_away(&self, why: &str) {
         if !self.away.swap(true, Ordering::Relaxed) {
-            eprintln!(
-                "{self} is away ({why}); asking again for up to {} s",
-                AWAY_MAX.as_secs()
-            );
+            eprintln!("{self} is away ({why}); asking again for up to {} s", AWAY_MAX.as_secs());
         }
     }
 
@@ -310,14 +279,7 @@ mod tests {
 
     #[test]
     fn only_what_may_change_by_itself_is_asked_again() {
-        for (status, expected) in [
-            (429, true),
-            (503, true),
-            (408, true),
-            (500, false),
-            (404, false),
-            (413, false),
-        ] {
+        for (status, expected) in [(429, true), (503, true), (408, true), (500, false), (404, false), (413, false)] {
             assert_eq!(is_away(StatusCode::from_u16(status).unwrap()), expected, "{status}");
         }
     }

@@ -44,10 +44,7 @@ pub enum SettleError {
 pub async fn outcomes(purchase: &Service, all: &mut [Taken]) -> Result<(), SettleError> {
     let mut still_since = Instant::now();
     loop {
-        let mut waiting: Vec<_> = all
-            .iter_mut()
-            .filter(|taken| !taken.answer.status.is_outcome())
-            .collect();
+        let mut waiting: Vec<_> = all.iter_mut().filter(|taken| !taken.answer.status.is_outcome()).collect();
         let Some(first) = waiting.first().map(|taken| taken.asked.request_id.to_string()) else {
             return Ok(());
         };
@@ -69,9 +66,7 @@ async fn round(purchase: &Service, waiting: &mut [&mut Taken]) -> Result<usize, 
     stream::iter(waiting)
         .map(|taken| async move {
             let path = format!("/purchases/{}", PurchaseId::of(&taken.asked.request_id));
-            let lost = || SettleError::Lost {
-                request_id: taken.asked.request_id.to_string(),
-            };
+            let lost = || SettleError::Lost { request_id: taken.asked.request_id.to_string() };
             taken.answer = purchase.get::<Answer>(&path).await?.ok_or_else(lost)?;
             Ok(usize::from(taken.answer.status.is_outcome()))
         })

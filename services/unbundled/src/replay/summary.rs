@@ -116,11 +116,7 @@ impl Display for Summary {
         writeln!(f, "{}", self.file)?;
         counts(f, "lines", &self.lines)?;
         counts(f, "invoices", &self.invoices)?;
-        writeln!(
-            f,
-            "  {:<10}{:>9} needed, {} set",
-            "offers", self.offers, self.offers_set
-        )?;
+        writeln!(f, "  {:<10}{:>9} needed, {} set", "offers", self.offers, self.offers_set)?;
         write!(f, "  {:<10}{:>9} settled", "purchases", self.outcomes.settled)?;
         for (reason, count) in &self.outcomes.rejected {
             write!(f, ", {count} rejected: {}", name(reason))?;
@@ -128,19 +124,8 @@ impl Display for Summary {
         writeln!(f)?;
         amounts(f, "charged", &self.charged)?;
         amounts(f, "seller got", &self.total)?;
-        let Milliseconds {
-            reading,
-            offers,
-            sending,
-            settling,
-            checking,
-        } = self.milliseconds;
-        writeln!(
-            f,
-            "  {:<10}{:>9} ms",
-            "took",
-            reading + offers + sending + settling + checking
-        )?;
+        let Milliseconds { reading, offers, sending, settling, checking } = self.milliseconds;
+        writeln!(f, "  {:<10}{:>9} ms", "took", reading + offers + sending + settling + checking)?;
         writeln!(
             f,
             "    reading {reading}, offers {offers}, sending {sending}, settling {settling}, checking {checking}"
@@ -153,10 +138,7 @@ impl Display for Summary {
         findings(f, "could not be taken", &self.problems)?;
         findings(f, "differ from the file and the rates", &self.differences)?;
         if self.is_clean() {
-            writeln!(
-                f,
-                "  the ledger holds what the file and the rates say, to the last penny"
-            )?;
+            writeln!(f, "  the ledger holds what the file and the rates say, to the last penny")?;
         }
         Ok(())
     }
@@ -182,17 +164,11 @@ fn findings(f: &mut Formatter<'_>, what: &str, findings: &Findings) -> fmt::Resu
     if findings.count > 0 {
         writeln!(f, "  {} {what}, the first:", findings.count)?;
     }
-    findings
-        .first
-        .iter()
-        .try_for_each(|finding| writeln!(f, "    {finding}"))
+    findings.first.iter().try_for_each(|finding| writeln!(f, "    {finding}"))
 }
 
 /// The name a reason has in JSON, in words.
 fn name(reason: &impl Serialize) -> String {
     let name = serde_json::to_value(reason).ok();
-    name.as_ref()
-        .and_then(|name| name.as_str())
-        .unwrap_or_default()
-        .replace('_', " ")
+    name.as_ref().and_then(|name| name.as_str()).unwrap_or_default().replace('_', " ")
 }

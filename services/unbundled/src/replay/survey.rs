@@ -72,11 +72,7 @@ impl Survey {
     pub fn of(mut lines: Lines) -> Result<Self, FileError> {
         let mut invoices = HashMap::<String, Seen>::new();
         let mut offers = BTreeMap::new();
-        let mut counts = Counts {
-            read: 0,
-            sent: 0,
-            skipped: BTreeMap::new(),
-        };
+        let mut counts = Counts { read: 0, sent: 0, skipped: BTreeMap::new() };
         let (mut record, mut newest) = (StringRecord::new(), 0);
         while let Some(line) = lines.next(&mut record)? {
             let row = Row::read(line, &record)?;
@@ -110,12 +106,7 @@ fn in_order(row: &Row<'_>, newest: u64) -> Result<u64, FileError> {
         return Ok(row.number);
     }
     let why = format!("does not come after {newest}: a line stands here twice, or elsewhere");
-    Err(FileError::Value {
-        line: row.line,
-        column: "line",
-        found: row.number.to_string(),
-        why,
-    })
+    Err(FileError::Value { line: row.line, column: "line", found: row.number.to_string(), why })
 }
 
 fn begins(row: &Row<'_>) -> Result<Seen, FileError> {
@@ -142,10 +133,7 @@ fn goes_on<'a>(seen: &'a mut Seen, row: &Row<'_>) -> Result<&'a mut Seen, FileEr
         return Err(torn(row, format!("is of another customer or country {begun}")));
     }
     if row.line - seen.first_line > SPAN_MAX {
-        return Err(torn(
-            row,
-            format!("goes on more than {SPAN_MAX} lines after line {}", seen.first_line),
-        ));
+        return Err(torn(row, format!("goes on more than {SPAN_MAX} lines after line {}", seen.first_line)));
     }
     seen.last_line = row.line;
     Ok(seen)
@@ -154,28 +142,17 @@ fn goes_on<'a>(seen: &'a mut Seen, row: &Row<'_>) -> Result<&'a mut Seen, FileEr
 fn one_more(seen: &mut Seen, row: &Row<'_>) -> Result<(), FileError> {
     seen.sent += 1;
     if seen.sent > LINES_MAX {
-        return Err(torn(
-            row,
-            format!("has more than {LINES_MAX} lines, which is the most a purchase may have"),
-        ));
+        return Err(torn(row, format!("has more than {LINES_MAX} lines, which is the most a purchase may have")));
     }
     Ok(())
 }
 
 fn torn(row: &Row<'_>, why: String) -> FileError {
-    FileError::Invoice {
-        line: row.line,
-        invoice: row.invoice.to_owned(),
-        why,
-    }
+    FileError::Invoice { line: row.line, invoice: row.invoice.to_owned(), why }
 }
 
 fn invoice_counts(invoices: &HashMap<String, Seen>) -> Counts<UnsentInvoice> {
-    let mut counts = Counts {
-        read: 0,
-        sent: 0,
-        skipped: BTreeMap::new(),
-    };
+    let mut counts = Counts { read: 0, sent: 0, skipped: BTreeMap::new() };
     for seen in invoices.values() {
         counts.read += 1;
         let reason = match seen.kind {

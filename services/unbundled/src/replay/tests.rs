@@ -25,16 +25,8 @@ fn invoices(text: &str, surveyed: &str, pay_in: Option<Currency>) -> Result<Vec<
     let mut invoices = Invoices::of(lines(text)?, &survey, pay_in);
     let mut found = Vec::new();
     while let Some(invoice) = invoices.next()? {
-        let lines = invoice
-            .lines
-            .iter()
-            .map(|line| format!("{}x{}", line.quantity, line.sku));
-        let (id, customer, pay_in, at) = (
-            &invoice.request_id,
-            &invoice.customer,
-            invoice.pay_in,
-            invoice.occurred_at,
-        );
+        let lines = invoice.lines.iter().map(|line| format!("{}x{}", line.quantity, line.sku));
+        let (id, customer, pay_in, at) = (&invoice.request_id, &invoice.customer, invoice.pay_in, invoice.occurred_at);
         found.push(format!(
             "{id} {customer} {pay_in} {} {} = {}",
             at.format("%F %R"),
@@ -59,10 +51,7 @@ const ONE: &str = "1,536365,sale,85123A,WHITE HANGING HEART,6,2010-12-01T08:26:0
 
 #[test]
 fn a_sale_invoice_is_a_purchase() {
-    check(
-        &[ONE],
-        &["retail-536365 17850 GBP 2010-12-01 08:26 6x85123A = 15300000"],
-    );
+    check(&[ONE], &["retail-536365 17850 GBP 2010-12-01 08:26 6x85123A = 15300000"]);
     check(
         &[
             ONE,
@@ -95,24 +84,14 @@ fn what_is_not_sent_is_counted_by_its_reason() {
         "7,4,sale,b,,1,2010-12-01T08:26:00,2.5,7,EIRE",
         "8,5,sale,b,,2,2010-12-01T08:26:00,3.5,7,EIRE",
     ];
-    check(
-        &rows,
-        &[
-            "retail-4 7 EUR 2010-12-01 08:26 1xb = 2500000",
-            "retail-5 7 EUR 2010-12-01 08:26 2xb = 7000000",
-        ],
-    );
+    check(&rows, &["retail-4 7 EUR 2010-12-01 08:26 1xb = 2500000", "retail-5 7 EUR 2010-12-01 08:26 2xb = 7000000"]);
     let survey = survey(&(HEADER.to_owned() + &rows.join("\n") + "\n")).unwrap();
     assert_eq!(
         serde_json::to_string(&(&survey.lines, &survey.invoices)).unwrap(),
         r#"[{"read":8,"sent":2,"skipped":{"cancellation":1,"adjustment":1,"no_quantity":2,"no_price":2}},"#.to_owned()
             + r#"{"read":5,"sent":2,"skipped":{"cancellation":1,"adjustment":1,"no_line_left":1}}]"#
     );
-    let offers: Vec<_> = survey
-        .offers
-        .iter()
-        .map(|(sku, price)| format!("{sku} {price}"))
-        .collect();
+    let offers: Vec<_> = survey.offers.iter().map(|(sku, price)| format!("{sku} {price}")).collect();
     assert_eq!(offers, ["b 2.50 GBP"]);
 }
 
@@ -125,88 +104,47 @@ fn an_interrupted_invoice_is_whole_and_in_the_place_where_it_began() {
             "3,C3,cancel,b,,-1,2010-12-01T08:26:00,1,8,Germany",
             "4,1,sale,c,,1,2010-12-01T09:26:00,1,7,Germany",
         ],
-        &[
-            "retail-1 7 EUR 2010-12-01 08:26 1xa 1xc = 2000000",
-            "retail-2 8 EUR 2010-12-01 08:26 1xb = 1000000",
-        ],
+        &["retail-1 7 EUR 2010-12-01 08:26 1xa 1xc = 2000000", "retail-2 8 EUR 2010-12-01 08:26 1xb = 1000000"],
     );
 }
 
 #[test]
 fn a_broken_line_is_named() {
     let broken = |from: &str, to: &str, why: &str| {
-        check_broken(
-            &format!("{ONE}\n2{}\n", ONE[1..].replacen(from, to, 1)),
-            &format!("line 3{why}"),
-        );
+        check_broken(&format!("{ONE}\n2{}\n", ONE[1..].replacen(from, to, 1)), &format!("line 3{why}"));
     };
     broken("sale", "sold", ", kind: `sold` is neither sale nor cancel nor adjust");
     broken(",6,", ",six,", ", quantity: `six` is not a whole number");
-    broken(
-        ",6,",
-        ",1000001,",
-        ", quantity: `1000001` is refused: 1000001 is larger than the limit 1000000",
-    );
-    broken(
-        "T08",
-        " 08",
-        ", invoiced_at: `2010-12-01 08:26:00` is not a time such as 2010-12-01T08:26:00",
-    );
+    broken(",6,", ",1000001,", ", quantity: `1000001` is refused: 1000001 is larger than the limit 1000000");
+    broken("T08", " 08", ", invoiced_at: `2010-12-01 08:26:00` is not a time such as 2010-12-01T08:26:00");
     broken("2.55", "2,55", " has 11 columns where 10 are expected");
-    broken(
-        "2.55",
-        "2.5x",
-        ", unit_price_gbp: `2.5x` is not a price with at most 6 decimals",
-    );
+    broken("2.55", "2.5x", ", unit_price_gbp: `2.5x` is not a price with at most 6 decimals");
     check_broken(
         &format!("{ONE}\n{ONE}\n"),
         "line 3, line: `1` does not come after 1: a line stands here twice, or elsewhere",
     );
-    broken(
-        "85123A",
-        "",
-        ", stock_code: `` is refused: 0 characters; 1 to 64 are allowed",
-    );
-    broken(
-        "17850",
-        "17851",
-        ": invoice 536365 is of another customer or country than on line 2",
-    );
+    broken("85123A", "", ", stock_code: `` is refused: 0 characters; 1 to 64 are allowed");
+    broken("17850", "17851", ": invoice 536365 is of another customer or country than on line 2");
     broken("sale", "cancel", ": invoice 536365 is of another kind than on line 2");
-    broken(
-        "536365",
-        "53 6365",
-        ", invoice: `53 6365` is refused: character 10 is not printable ASCII",
-    );
+    broken("536365", "53 6365", ", invoice: `53 6365` is refused: character 10 is not printable ASCII");
 }
 
 #[test]
 fn what_is_no_file_of_the_clean_form_is_refused() {
     let check = |text: &str, why: &str| assert_eq!(survey(text).map(drop).unwrap_err().to_string(), why);
     check("", "it is empty");
-    check(
-        "InvoiceNo,StockCode\n",
-        "line 1, column 1: `InvoiceNo` where `line` is expected",
-    );
-    check(
-        &(HEADER.trim_end().to_owned() + ",more\n"),
-        "line 1 has 11 columns where 10 are expected",
-    );
+    check("InvoiceNo,StockCode\n", "line 1, column 1: `InvoiceNo` where `line` is expected");
+    check(&(HEADER.trim_end().to_owned() + ",more\n"), "line 1 has 11 columns where 10 are expected");
     assert_eq!(survey(HEADER).unwrap().lines.read, 0);
 }
 
 #[test]
 fn an_invoice_that_ends_too_late_or_has_too_many_lines_is_refused() {
     let row = |line: u32, invoice: u32| format!("{line},{invoice},sale,a,,1,2010-12-01T08:26:00,1,7,EIRE\n");
-    let far: String = (1..=20_002)
-        .map(|line| row(line, if line == 20_002 { 1 } else { line }))
-        .collect();
+    let far: String = (1..=20_002).map(|line| row(line, if line == 20_002 { 1 } else { line })).collect();
     check_broken(&far, "line 20003: invoice 1 goes on more than 20000 lines after line 2");
     let long: String = (1..=2_001).map(|line| row(line, 1)).collect();
-    check_broken(
-        &long,
-        "line 2002: invoice 1 has more than 2000 lines, which is the most a purchase may have",
-    );
+    check_broken(&long, "line 2002: invoice 1 has more than 2000 lines, which is the most a purchase may have");
 }
 
 #[test]
@@ -224,18 +162,9 @@ fn a_file_that_changes_in_between_is_refused() {
     let longer = text.clone() + &ONE.replacen('1', "2", 1) + "\n";
     let other = text.replace("536365", "536366");
     let again = |text: &str, surveyed: &str| invoices(text, surveyed, None).unwrap_err().to_string();
-    assert_eq!(
-        again(&longer, &text),
-        "line 3: the file was changed while it was replayed"
-    );
-    assert_eq!(
-        again(&text, &longer),
-        "line 2: the file was changed while it was replayed"
-    );
-    assert_eq!(
-        again(&other, &text),
-        "line 2: the file was changed while it was replayed"
-    );
+    assert_eq!(again(&longer, &text), "line 3: the file was changed while it was replayed");
+    assert_eq!(again(&text, &longer), "line 2: the file was changed while it was replayed");
+    assert_eq!(again(&other, &text), "line 2: the file was changed while it was replayed");
 }
 
 #[test]
@@ -254,15 +183,9 @@ fn a_compressed_file_is_known_by_its_content_and_must_be_whole() {
     assert!(matches!(read("c.zst", text.as_bytes()), Err(FileError::NotZstd)));
     assert!(matches!(read("d.zst", b""), Err(FileError::Empty)));
     for end in 4..zst.len() {
-        assert!(
-            matches!(read("e.zst", &zst[..end]), Err(FileError::Read { .. })),
-            "cut after {end} bytes"
-        );
+        assert!(matches!(read("e.zst", &zst[..end]), Err(FileError::Read { .. })), "cut after {end} bytes");
     }
-    assert!(matches!(
-        Lines::open(&folder.path().join("none")),
-        Err(FileError::Open { .. })
-    ));
+    assert!(matches!(Lines::open(&folder.path().join("none")), Err(FileError::Open { .. })));
 }
 
 #[test]

@@ -51,9 +51,7 @@ fn tables(service: &Service) -> Vec<End> {
     let there: BTreeSet<_> = service.inventory.tables.iter().map(String::as_str).collect();
     let unknown = there.iter().filter(|name| !service.tables.contains(**name));
     let what = "belongs to no stage";
-    unknown
-        .map(|name| wrong(service.name, format!("table {name}"), what))
-        .collect()
+    unknown.map(|name| wrong(service.name, format!("table {name}"), what)).collect()
 }
 
 /// The note of the newest record of each owner: of those who have none at all.
@@ -62,9 +60,7 @@ async fn notes(service: &Service) -> Vec<End> {
         Ok(notes) => notes,
         Err(end) => return vec![end],
     };
-    let unknown = notes
-        .into_iter()
-        .filter(|(owner, _, _)| !service.owners.contains_key(owner));
+    let unknown = notes.into_iter().filter(|(owner, _, _)| !service.owners.contains_key(owner));
     let finding = |(owner, number, _)| Finding {
         service: service.name,
         place: batch_place(&owner, number),

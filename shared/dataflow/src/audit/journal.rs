@@ -24,9 +24,7 @@ pub(super) async fn check(service: &Service, streams: &[&'static Stream]) -> Vec
 fn known(service: &Service, streams: &[&'static Stream], by: &str, to: &str) -> Option<(Producer, Target)> {
     let (by, to): (Producer, Target) = (by.parse().ok()?, to.parse().ok()?);
     let partitions = service.store.meta().partitions;
-    let stream = streams
-        .iter()
-        .find(|stream| stream.name == to.stream && stream.service == service.name)?;
+    let stream = streams.iter().find(|stream| stream.name == to.stream && stream.service == service.name)?;
     let is_known = to.partition.0 < partitions.get() && stream.known_producers(partitions).contains(&by);
     is_known.then_some((by, to))
 }
@@ -48,10 +46,7 @@ async fn chain(service: &Service, by: &Producer, to: &Target, frames: u64) -> Re
     if next.0 - 1 == frames {
         return Ok(());
     }
-    let what = format!(
-        "{frames} frames, of which only {} follow each other from the first",
-        next.0 - 1
-    );
+    let what = format!("{frames} frames, of which only {} follow each other from the first", next.0 - 1);
     Err(wrong(service.name, format!("journal {by}>{to}"), what))
 }
 
@@ -67,9 +62,5 @@ fn link(frame: &Frame, expected: Seq, previous: Hash) -> Result<(), String> {
     }
     let facts = serde_json::from_str::<Vec<IgnoredAny>>(&frame.body);
     let facts = facts.map_err(|error| format!("is no batch of facts: {error}"))?.len();
-    if facts == frame.facts {
-        Ok(())
-    } else {
-        Err(format!("holds {facts} facts and says {}", frame.facts))
-    }
+    if facts == frame.facts { Ok(()) } else { Err(format!("holds {facts} facts and says {}", frame.facts)) }
 }

@@ -27,23 +27,12 @@ pub(super) struct Replay<'a, S: Stage> {
 impl<'a, S: Stage> Replay<'a, S> {
     pub(super) fn new(stage: S, owner: Producer, service: &'static str, services: &'a Services) -> Self {
         let service = services.get(service);
-        Self {
-            stage,
-            owner,
-            service,
-            services,
-            last: None,
-            checkpoint: Checkpoint::default(),
-        }
+        Self { stage, owner, service, services, last: None, checkpoint: Checkpoint::default() }
     }
 
     /// How far it has said.
     pub(super) fn said(&self) -> Vec<(Target, Seq)> {
-        self.checkpoint
-            .heads
-            .iter()
-            .map(|(target, head)| (target.clone(), head.seq))
-            .collect()
+        self.checkpoint.heads.iter().map(|(target, head)| (target.clone(), head.seq)).collect()
     }
 
     /// Runs through all records. How many there are.
@@ -55,9 +44,7 @@ impl<'a, S: Stage> Replay<'a, S> {
         loop {
             let next = self.next();
             let read = async |limit| service.store.records(&self.owner, next, limit).await;
-            let page = page(read)
-                .await
-                .map_err(at(service.name, batch_place(&self.owner, next)))?;
+            let page = page(read).await.map_err(at(service.name, batch_place(&self.owner, next)))?;
             if page.is_empty() {
                 break;
             }
@@ -84,19 +71,13 @@ impl<'a, S: Stage> Replay<'a, S> {
         let number = self.next();
         let wrong_here = |what: String| wrong(service.name, batch_place(&self.owner, number), what);
         link(self.last.as_ref(), &self.owner, &record).map_err(wrong_here)?;
-        let read = record
-            .parse_read()
-            .map_err(|error| wrong_here(format!("read {error}")))?;
-        let recorded = record
-            .parse_checkpoint()
-            .map_err(|error| wrong_here(format!("checkpoint {error}")))?;
+        let read = record.parse_read().map_err(|error| wrong_here(format!("read {error}")))?;
+        let recorded = record.parse_checkpoint().map_err(|error| wrong_here(format!("checkpoint {error}")))?;
         checked.batches += 1;
         let input = match read {
             Read::Claim => {
                 if (&recorded.positions, &recorded.heads) != (&self.checkpoint.positions, &self.checkpoint.heads) {
-                    return Err(wrong_here(
-                        "claims another checkpoint than the batch before left".to_owned(),
-                    ));
+                    return Err(wrong_here("claims another checkpoint than the batch before left".to_owned()));
                 }
                 (self.last, self.checkpoint) = (Some(record), recorded);
                 return Ok(());
@@ -109,14 +90,7 @@ impl<'a, S: Stage> Replay<'a, S> {
         };
         checked.facts += input.events().count() as u64;
         let came_to = self.derive(derived, input, number).await?;
-        let Derived {
-            read,
-            mut checkpoint,
-            frames,
-            changes,
-            answers: _,
-            has_effect: _,
-        } = came_to;
+        let Derived { read, mut checkpoint, frames, changes, answers: _, has_effect: _ } = came_to;
         checkpoint.hints.clone_from(&recorded.hints);
         let texts = serde_json::to_string(&read).and_then(|read| Ok((read, serde_json::to_string(&checkpoint)?)));
         let (read, head) = texts.map_err(|error| wrong_here(error.to_string()))?;
@@ -128,10 +102,7 @@ impl<'a, S: Stage> Replay<'a, S> {
         }
         checked.frames += frames.len() as u64;
         self.compare(service, &frames, number).await?;
-        service
-            .derived
-            .apply(changes)
-            .map_err(|error| wrong_here(conflict(error)))?;
+        service.derived.apply(changes).map_err(|error| wrong_here(conflict(error)))?;
         (self.last, self.checkpoint) = (Some(record), checkpoint);
         Ok(())
     }
@@ -141,22 +112,14 @@ impl<'a, S: Stage> Replay<'a, S> {
         let mut admitted = Vec::new();
         let mut positions = self.checkpoint.positions.clone();
         for run in runs {
-            let Run {
-                target,
-                producer,
-                from,
-                frames,
-            } = run;
+            let Run { target, producer, from, frames } = run;
             let (journal, known) = self.source(run, number)?;
             let (mut next, mut left) = (*from, *frames);
             while left > 0 {
                 let place = frame_place(producer, target, next);
                 let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE);
                 let read = async |most: usize| {
-                    journal
-                        .store
-                        .journal(producer, target, next, limit.min(most), PAGE_BYTES)
-                        .await
+                    journal.store.journal(producer, target, next, limit.min(most), PAGE_BYTES).await
                 };
                 let page = page(read).await.map_err(at(journal.name, &place))?;
                 if page.is_empty() {
@@ -165,13 +128,8 @@ impl<'a, S: Stage> Replay<'a, S> {
                 }
                 for frame in page {
                     let place = frame_place(producer, target, next);
-                    let changed = |what| {
-                        wrong(
-                            journal.name,
-                            place,
-                            format!("{what} {}", batch_place(&self.owner, number)),
-                        )
-                    };
+                    let changed =
+                        |what| wrong(journal.name, place, format!("{what} {}", batch_place(&self.owner, number)));
                     let events = admit::<S>(&mut positions, &known, &frame, next).map_err(changed)?;
                     (next, left) = (next.next(), left - 1);
                     admitted.push((frame, events));
@@ -186,12 +144,8 @@ impl<'a, S: Stage> Replay<'a, S> {
         let streams = S::READS.iter().find(|stream| stream.name == run.target.stream);
         let source = streams.and_then(|stream| self.services.get(stream.service));
         let partitions = self.service.map(|service| service.store.meta().partitions);
-        let known = partitions
-            .into_iter()
-            .flat_map(|count| Owner::<S>::reads(&self.owner, count));
-        let known = known
-            .filter(|(target, _)| *target == run.target)
-            .flat_map(|(_, producers)| producers);
+        let known = partitions.into_iter().flat_map(|count| Owner::<S>::reads(&self.owner, count));
+        let known = known.filter(|(target, _)| *target == run.target).flat_map(|(_, producers)| producers);
         let known: Vec<_> = known.collect();
         match source {
             Some(source) if known.contains(&run.producer) => Ok((source, known)),
@@ -208,32 +162,19 @@ impl<'a, S: Stage> Replay<'a, S> {
         input: Input<S::Fact>,
         number: BatchNumber,
     ) -> Result<Derived<S::Answer>, End> {
-        let rows = load(&self.stage, derived, &input)
-            .await
-            .map_err(|error| self.unloaded(error, number))?;
+        let rows = load(&self.stage, derived, &input).await.map_err(|error| self.unloaded(error, number))?;
         let partitions = derived.meta().partitions;
-        let place = Place {
-            owner: &self.owner,
-            number,
-            partitions,
-            before: &self.checkpoint,
-        };
+        let place = Place { owner: &self.owner, number, partitions, before: &self.checkpoint };
         let came_to = stage::derive(&self.stage, &place, input, rows, Pinning::Recorded);
         let came_to = came_to.map_err(|error| self.unloaded(error.into(), number))?;
-        if came_to.has_effect {
-            Ok(came_to)
-        } else {
-            Err(self.wrong_batch(number, "has no effect".to_owned()))
-        }
+        if came_to.has_effect { Ok(came_to) } else { Err(self.wrong_batch(number, "has no effect".to_owned())) }
     }
 
     /// The frames a batch came to, against those in the journal.
     async fn compare(&self, service: &Service, derived: &[Frame], number: BatchNumber) -> Result<(), End> {
         let mut stored = VecDeque::new();
         for frame in derived {
-            let Frame {
-                producer, target, seq, ..
-            } = frame;
+            let Frame { producer, target, seq, .. } = frame;
             let place = || frame_place(producer, target, *seq);
             if stored.front().is_none_or(|next: &Frame| next.target != *target) {
                 let read = async |limit| service.store.journal(producer, target, *seq, limit, PAGE_BYTES).await;
@@ -259,10 +200,7 @@ impl<'a, S: Stage> Replay<'a, S> {
             (noted, newest) if noted.as_ref().map(|(_, number, hash)| (*number, hash.clone())) == newest => {
                 return Ok(());
             }
-            (None, newest) => (
-                newest.map_or(BatchNumber(0), |(number, _)| number),
-                "is not noted as the newest",
-            ),
+            (None, newest) => (newest.map_or(BatchNumber(0), |(number, _)| number), "is not noted as the newest"),
             (Some((_, number, _)), Some((newest, _))) if number <= newest => {
                 (newest, "is the newest, but another one is noted so")
             }
@@ -280,24 +218,14 @@ impl<'a, S: Stage> Replay<'a, S> {
                 let said = self.services.values().flat_map(|service| &service.inventory.frames);
                 let said = said.filter(|(producer, target, _)| *producer == by && *target == to);
                 let said: u64 = said.map(|(_, _, frames)| frames).sum();
-                let read = self
-                    .checkpoint
-                    .positions
-                    .of(&target, &producer)
-                    .next
-                    .0
-                    .saturating_sub(1);
+                let read = self.checkpoint.positions.of(&target, &producer).next.0.saturating_sub(1);
                 checked.unread += said.saturating_sub(read);
             }
         }
     }
 
     fn wrong_batch(&self, number: BatchNumber, what: String) -> End {
-        wrong(
-            self.service.map_or("", |service| service.name),
-            batch_place(&self.owner, number),
-            what,
-        )
+        wrong(self.service.map_or("", |service| service.name), batch_place(&self.owner, number), what)
     }
 
     fn unloaded(&self, error: Unloaded, number: BatchNumber) -> End {

@@ -49,12 +49,7 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn new(store: &'a Store, table: &'static Table) -> Self {
-        Self {
-            store,
-            table,
-            page: VecDeque::new(),
-            after: None,
-        }
+        Self { store, table, page: VecDeque::new(), after: None }
     }
 
     async fn next(&mut self, service: &'static str) -> Result<Option<Vec<Cell>>, End> {
@@ -72,11 +67,7 @@ impl<'a> Cursor<'a> {
         };
         let key = row[..self.table.key_columns].to_vec();
         if self.after.as_ref().is_some_and(|after| key <= *after) {
-            return Err(wrong(
-                service,
-                place(self.table, &row),
-                "is not in the order of the key",
-            ));
+            return Err(wrong(service, place(self.table, &row), "is not in the order of the key"));
         }
         self.after = Some(key);
         Ok(Some(row))
@@ -90,32 +81,22 @@ fn difference(service: &'static str, table: &Table, stored: Option<Vec<Cell>>, d
     match (stored, derived) {
         (Some(stored), Some(derived)) if stored_key == derived_key => {
             let columns = table.columns.iter().zip(stored.iter().zip(&derived));
-            let what = columns
-                .filter(|(_, (stored, derived))| stored != derived)
-                .map(|(column, (stored, derived))| {
-                    let (stored, derived) = excerpts(&stored.to_string(), &derived.to_string());
-                    format!("column {} holds {stored}, derived is {derived}", column.name)
-                });
+            let what = columns.filter(|(_, (stored, derived))| stored != derived).map(|(column, (stored, derived))| {
+                let (stored, derived) = excerpts(&stored.to_string(), &derived.to_string());
+                format!("column {} holds {stored}, derived is {derived}", column.name)
+            });
             let what = what.take(1).collect::<String>();
             wrong(service, place(table, &stored), what)
         }
         (Some(stored), derived) if derived.is_none() || stored_key < derived_key => {
             wrong(service, place(table, &stored), "no batch wrote this row")
         }
-        (_, derived) => wrong(
-            service,
-            place(table, &derived.unwrap_or_default()),
-            "this row is missing",
-        ),
+        (_, derived) => wrong(service, place(table, &derived.unwrap_or_default()), "this row is missing"),
     }
 }
 
 fn place(table: &Table, row: &[Cell]) -> String {
-    format!(
-        "table {} key {}",
-        table.name,
-        tuple(&row[..table.key_columns.min(row.len())])
-    )
+    format!("table {} key {}", table.name, tuple(&row[..table.key_columns.min(row.len())]))
 }
 
 fn tuple(cells: &[Cell]) -> String {
@@ -130,11 +111,7 @@ pub(super) fn excerpts(a: &str, b: &str) -> (String, String) {
     let cut = |text: &str| {
         let shown: String = text.chars().skip(from).take(SHOWN_CHARS).collect();
         let before = if from > 0 { "…" } else { "" };
-        let after = if text.chars().count() > from + SHOWN_CHARS {
-            "…"
-        } else {
-            ""
-        };
+        let after = if text.chars().count() > from + SHOWN_CHARS { "…" } else { "" };
         format!("{before}{shown}{after}")
     };
     (format!("{:?}", cut(a)), format!("{:?}", cut(b)))

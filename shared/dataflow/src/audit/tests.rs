@@ -20,16 +20,8 @@ async fn run(front: &Store, back: &Store) -> Outcome {
     for day in 0..3 {
         let id = |n: u64| format!("{day}.{n}");
         let mut collect = claim(front, Collect::default()).await?;
-        ask(
-            &mut collect,
-            vec![
-                add(&id(1), "a", 5),
-                add(&id(1), "a", 5),
-                add(&id(2), "é", 7),
-                add(&id(3), "a", 0),
-            ],
-        )
-        .await?;
+        ask(&mut collect, vec![add(&id(1), "a", 5), add(&id(1), "a", 5), add(&id(2), "é", 7), add(&id(3), "a", 0)])
+            .await?;
         ask(&mut collect, vec![add(&id(1), "a", 5)]).await?;
         ask(&mut collect, vec![add(&id(4), "b", 1), add(&id(5), "a B", 2)]).await?;
         catch_up(TallyUp, Partition(0), back, &ADDED, front).await?;
@@ -108,30 +100,16 @@ async fn what_was_only_run_is_clean() {
     run(&front, &back).await.unwrap();
     let report = audit(vec![front.clone(), back.clone()]).await.unwrap();
     assert_eq!(report.findings, []);
-    let figures: Vec<_> = report
-        .checked
-        .iter()
-        .map(|c| (c.stage, c.batches, c.facts, c.frames, c.rows, c.unread))
-        .collect();
-    assert_eq!(
-        figures,
-        [
-            ("copy", 8, 15, 0, 16, 0),
-            ("collect", 12, 15, 12, 15, 0),
-            ("tally", 18, 15, 9, 19, 0)
-        ]
-    );
+    let figures: Vec<_> =
+        report.checked.iter().map(|c| (c.stage, c.batches, c.facts, c.frames, c.rows, c.unread)).collect();
+    assert_eq!(figures, [("copy", 8, 15, 0, 16, 0), ("collect", 12, 15, 12, 15, 0), ("tally", 18, 15, 9, 19, 0)]);
     assert!(report.is_quiet());
     assert_eq!(audit_files(&stopped().await).await, [""; 0]);
 
     let mut collect = claim(&front, Collect::default()).await.unwrap();
     ask(&mut collect, vec![add("late", "a", 1)]).await.unwrap();
     let report = audit(vec![front, back]).await.unwrap();
-    assert_eq!(
-        (report.findings.len(), report.is_quiet()),
-        (0, false),
-        "unread is no fault"
-    );
+    assert_eq!((report.findings.len(), report.is_quiet()), (0, false), "unread is no fault");
 }
 
 #[tokio::test]
@@ -141,26 +119,13 @@ async fn the_first_wrong_record_is_named() {
         &["back: table tallies key (é): column sum holds \"22\", derived is \"21\""],
     )
     .await;
-    check(
-        "DELETE FROM ticks WHERE name = 'a' AND number = 2",
-        &["back: table ticks key (a, 2): this row is missing"],
-    )
-    .await;
-    check(
-        "INSERT INTO ticks VALUES ('a', 99, 1, 1)",
-        &["back: table ticks key (a, 99): no batch wrote this row"],
-    )
-    .await;
-    check(
-        "CREATE TABLE more (x TEXT); INSERT INTO more VALUES ('x')",
-        &["back: table more: belongs to no stage"],
-    )
-    .await;
-    check(
-        "INSERT INTO owners VALUES ('sum/0', 1, 'x')",
-        &["back: batch sum/0 1: is noted as the newest"],
-    )
-    .await;
+    check("DELETE FROM ticks WHERE name = 'a' AND number = 2", &["back: table ticks key (a, 2): this row is missing"])
+        .await;
+    check("INSERT INTO ticks VALUES ('a', 99, 1, 1)", &["back: table ticks key (a, 99): no batch wrote this row"])
+        .await;
+    check("CREATE TABLE more (x TEXT); INSERT INTO more VALUES ('x')", &["back: table more: belongs to no stage"])
+        .await;
+    check("INSERT INTO owners VALUES ('sum/0', 1, 'x')", &["back: batch sum/0 1: is noted as the newest"]).await;
 }
 
 #[tokio::test]
@@ -169,10 +134,7 @@ async fn a_changed_frame_is_named_once() {
     let files = stopped().await;
     let found = after(&files, "back", changed).await.unwrap();
     assert_eq!(found.len(), 1, "{found:#?}");
-    assert!(
-        found[0].starts_with("back: journal tally/") && found[0].ends_with("its hash does not fit"),
-        "{found:?}"
-    );
+    assert!(found[0].starts_with("back: journal tally/") && found[0].ends_with("its hash does not fit"), "{found:?}");
 }
 
 #[tokio::test]
@@ -188,17 +150,9 @@ async fn a_deleted_batch_is_named_whether_first_middle_or_last() {
     }
     let hidden = "UPDATE owners SET number = 11, hash = (SELECT hash FROM batches WHERE owner = 'collect/0' AND number = 11) \
                   WHERE owner = 'collect/0'";
-    let found = after(&files, "front", &format!("{}; {hidden}", deleted(12)))
-        .await
-        .unwrap();
-    assert!(
-        found.iter().any(|found| found.ends_with("no batch said it")),
-        "{found:#?}"
-    );
-    assert!(
-        found.iter().any(|found| found.ends_with("no batch wrote this row")),
-        "{found:#?}"
-    );
+    let found = after(&files, "front", &format!("{}; {hidden}", deleted(12))).await.unwrap();
+    assert!(found.iter().any(|found| found.ends_with("no batch said it")), "{found:#?}");
+    assert!(found.iter().any(|found| found.ends_with("no batch wrote this row")), "{found:#?}");
     let all = "DELETE FROM batches WHERE owner = 'collect/0'; DELETE FROM owners WHERE owner = 'collect/0'";
     assert!(!after(&files, "front", all).await.unwrap().is_empty());
 }
@@ -219,10 +173,7 @@ const OWN: &[(&str, &[(&str, Kind)])] = &[
             ("hash", Kind::Text),
         ],
     ),
-    (
-        "owners",
-        &[("owner", Kind::Text), ("number", Kind::Integer), ("hash", Kind::Text)],
-    ),
+    ("owners", &[("owner", Kind::Text), ("number", Kind::Integer), ("hash", Kind::Text)]),
     (
         "journal",
         &[
@@ -239,15 +190,10 @@ const OWN: &[(&str, &[(&str, Kind)])] = &[
 
 fn columns(tables: &[&Table]) -> Vec<(String, Vec<(String, Kind)>)> {
     let own = OWN.iter().map(|(table, columns)| {
-        (
-            (*table).to_owned(),
-            columns.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect(),
-        )
+        ((*table).to_owned(), columns.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect())
     });
     let column = |column: &Column| (column.name.to_owned(), column.kind);
-    let stages = tables
-        .iter()
-        .map(|table| (table.name.to_owned(), table.columns.iter().map(column).collect()));
+    let stages = tables.iter().map(|table| (table.name.to_owned(), table.columns.iter().map(column).collect()));
     own.chain(stages).collect()
 }
 
@@ -256,11 +202,8 @@ fn row(table: &str, columns: &[(String, Kind)], at: usize) -> String {
     let all: Vec<_> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let all = all.join(", ");
     // A null is equal to nothing, so it is left out of the comparison.
-    let key: Vec<_> = columns
-        .iter()
-        .filter(|(name, _)| name != "known")
-        .map(|(name, _)| format!("\"{name}\""))
-        .collect();
+    let key: Vec<_> =
+        columns.iter().filter(|(name, _)| name != "known").map(|(name, _)| format!("\"{name}\"")).collect();
     let key = key.join(", ");
     format!("({key}) = (SELECT {key} FROM {table} ORDER BY {all} LIMIT 1 OFFSET {at})")
 }
@@ -301,21 +244,9 @@ async fn every_changed_value_is_found() {
         }
     }
     assert!(tried > 150, "{tried}");
+    assert!(!after(&files, "front", "UPDATE collected SET known = 3 WHERE known IS NULL").await.unwrap().is_empty());
     assert!(
-        !after(&files, "front", "UPDATE collected SET known = 3 WHERE known IS NULL")
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        !after(
-            &files,
-            "front",
-            "UPDATE collected SET known = NULL WHERE known IS NOT NULL"
-        )
-        .await
-        .unwrap()
-        .is_empty()
+        !after(&files, "front", "UPDATE collected SET known = NULL WHERE known IS NOT NULL").await.unwrap().is_empty()
     );
 }
 
@@ -353,30 +284,12 @@ async fn every_deleted_row_and_every_two_swapped_are_found() {
         }
     }
     for (service, table, column, one, other) in [
-        (
-            "front",
-            "batches",
-            "read",
-            "owner = 'collect/0' AND number = 2",
-            "owner = 'collect/0' AND number = 3",
-        ),
-        (
-            "front",
-            "batches",
-            "hash",
-            "owner = 'collect/0' AND number = 2",
-            "owner = 'collect/0' AND number = 3",
-        ),
+        ("front", "batches", "read", "owner = 'collect/0' AND number = 2", "owner = 'collect/0' AND number = 3"),
+        ("front", "batches", "hash", "owner = 'collect/0' AND number = 2", "owner = 'collect/0' AND number = 3"),
         ("front", "collected", "by", "request_id = '0.1'", "request_id = '0.2'"),
         ("front", "copied", "sum", "version = 1", "version = 3"),
         ("back", "journal", "body", "seq = 1", "seq = 2"),
-        (
-            "back",
-            "ticks",
-            "by",
-            "name = 'a' AND number = 1",
-            "name = 'a' AND number = 2",
-        ),
+        ("back", "ticks", "by", "name = 'a' AND number = 1", "name = 'a' AND number = 2"),
     ] {
         let value = |row: &str| format!("(SELECT \"{column}\" FROM {table} WHERE {row} LIMIT 1)");
         let swap = format!(

@@ -66,25 +66,14 @@ pub async fn fork(substrate: &impl Substrate) -> Outcome {
     for id in ["1", "2"] {
         ask(&mut collect, vec![add(id, "a", 1)]).await?;
     }
-    let frames: Vec<Frame> = said(&front, "a")
-        .await?
-        .into_iter()
-        .map(|delivery| delivery.frame)
-        .collect();
+    let frames: Vec<Frame> = said(&front, "a").await?.into_iter().map(|delivery| delivery.frame).collect();
     let seal = |stage, seq, previous| {
         let (producer, target) = (Producer::new(stage, Partition(0)), ADDED.target(of("a")));
         let frame = Frame::seal(producer, target, seq, previous, 0, "[]".to_owned());
         Delivery { frame, hint: None }
     };
     let mut owner = claim_tally(&back, "a").await?;
-    take(
-        &mut owner,
-        vec![Delivery {
-            frame: frames[0].clone(),
-            hint: None,
-        }],
-    )
-    .await?;
+    take(&mut owner, vec![Delivery { frame: frames[0].clone(), hint: None }]).await?;
     let others = [
         seal(Collect::NAME, Seq(1), Hash::ZERO),
         seal(Collect::NAME, Seq(2), Hash::ZERO),
@@ -95,21 +84,8 @@ pub async fn fork(substrate: &impl Substrate) -> Outcome {
         assert!(matches!(stop, Err(Stop::Frame { .. })), "{stop:?}");
         owner.forget();
     }
-    let damaged = Frame {
-        body: "[ ]".to_owned(),
-        ..frames[1].clone()
-    };
-    assert!(
-        !take(
-            &mut owner,
-            vec![Delivery {
-                frame: damaged,
-                hint: None
-            }]
-        )
-        .await?,
-        "damaged: as if missing"
-    );
+    let damaged = Frame { body: "[ ]".to_owned(), ..frames[1].clone() };
+    assert!(!take(&mut owner, vec![Delivery { frame: damaged, hint: None }]).await?, "damaged: as if missing");
     assert_eq!(tally(&back, "a").await?, Some((1, 1)));
     Ok(())
 }
@@ -121,11 +97,7 @@ pub async fn fork(substrate: &impl Substrate) -> Outcome {
 pub async fn resume(substrate: &impl Substrate) -> Outcome {
     let sources = |front: &Store| {
         let producers = vec![Producer::new(Collect::NAME, Partition(0))];
-        vec![Source {
-            target: ADDED.target(of("a")),
-            producers,
-            journal: front.clone(),
-        }]
+        vec![Source { target: ADDED.target(of("a")), producers, journal: front.clone() }]
     };
     for round in 1..=3_u64 {
         let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
@@ -137,17 +109,11 @@ pub async fn resume(substrate: &impl Substrate) -> Outcome {
         let mut owner = claim_tally(&back, "a").await?;
         let mut feed = Feed::Tail(Tail::new(sources(&front)));
         let ready = feed.ready(&owner.checkpoint().positions).await?;
-        assert_eq!(
-            ready.iter().map(|delivery| delivery.frame.seq).collect::<Vec<_>>(),
-            [Seq(round)]
-        );
+        assert_eq!(ready.iter().map(|delivery| delivery.frame.seq).collect::<Vec<_>>(), [Seq(round)]);
         take(&mut owner, ready).await?;
         assert_eq!(tally(&back, "a").await?, Some((round, round)));
         let newest = back.newest(&Producer::new(TallyUp::NAME, of("a"))).await?;
-        assert_eq!(
-            newest.map(|record| (record.number.0, record.epoch.0)),
-            Some((2 * round, round))
-        );
+        assert_eq!(newest.map(|record| (record.number.0, record.epoch.0)), Some((2 * round, round)));
         front.close().await;
         back.close().await;
     }
@@ -161,19 +127,14 @@ pub async fn resume(substrate: &impl Substrate) -> Outcome {
 pub async fn fence(substrate: &impl Substrate) -> Outcome {
     let front = open(substrate, "front").await?;
     let mut old = claim(&front, Collect::default()).await?;
-    let prepared = old
-        .prepare(stage::Input::Requests(vec![add("1", "a", 1)]), now())
-        .await?;
+    let prepared = old.prepare(stage::Input::Requests(vec![add("1", "a", 1)]), now()).await?;
     let mut new = claim(&front, Collect::default()).await?;
     let stop = old.commit(prepared).await;
     assert!(matches!(stop, Err(Stop::Fenced(_))), "{stop:?}");
     let stop = ask(&mut old, vec![add("1", "a", 1)]).await;
     assert!(matches!(stop, Err(Stop::Fenced(_))), "{stop:?}");
     assert!(said(&front, "a").await?.is_empty(), "not a part of it was written");
-    assert_eq!(
-        front.get::<Collected>(&(add("1", "a", 1).cause.request_id,)).await?,
-        None
-    );
+    assert_eq!(front.get::<Collected>(&(add("1", "a", 1).cause.request_id,)).await?, None);
     assert_eq!(ask(&mut new, vec![add("1", "a", 1)]).await?.answers, [Answer::New]);
     let newest = front.newest(new.id()).await?;
     assert_eq!(newest.map(|record| (record.number.0, record.epoch.0)), Some((3, 2)));
@@ -205,61 +166,27 @@ pub async fn conflict(substrate: &impl Substrate) -> Outcome {
     let back = open(substrate, "back").await?;
     let owner = claim_tally(&back, "a").await?;
     let last = back.newest(owner.id()).await?;
-    let tick = |number| Tick {
-        name: "a".to_owned(),
-        number,
-        by: 1,
-        batch: 2,
-    };
-    let insert = |number| stage::Change {
-        table: Tick::TABLE,
-        write: Write::Insert,
-        cells: tick(number).to_cells(),
-    };
-    let tally_row = Tally {
-        name: "a".to_owned(),
-        sum: 1,
-        ticks: 1,
-    };
-    let update = stage::Change {
-        table: Tally::TABLE,
-        write: Write::Insert,
-        cells: tally_row.to_cells(),
-    };
+    let tick = |number| Tick { name: "a".to_owned(), number, by: 1, batch: 2 };
+    let insert = |number| stage::Change { table: Tick::TABLE, write: Write::Insert, cells: tick(number).to_cells() };
+    let tally_row = Tally { name: "a".to_owned(), sum: 1, ticks: 1 };
+    let update = stage::Change { table: Tally::TABLE, write: Write::Insert, cells: tally_row.to_cells() };
     let target = super::fixture::TALLIED.target(Partition(0));
     let commit = |last: Option<&Record>, numbers: &[u64], seq| {
-        let record = Record::following(
-            last,
-            owner.id(),
-            &Read::Frames(Vec::new()),
-            &Checkpoint::default(),
-            now(),
-        )?;
+        let record = Record::following(last, owner.id(), &Read::Frames(Vec::new()), &Checkpoint::default(), now())?;
         let frame = Frame::seal(owner.id().clone(), target.clone(), seq, Hash::ZERO, 0, "[]".to_owned());
         let changes = numbers.iter().map(|number| insert(*number)).collect();
-        Ok::<_, serde_json::Error>(Commit {
-            record,
-            changes,
-            frames: vec![frame],
-        })
+        Ok::<_, serde_json::Error>(Commit { record, changes, frames: vec![frame] })
     };
     let first = commit(last.as_ref(), &[1], Seq(1))?;
     back.commit(&first).await?;
     let mut second = commit(Some(&first.record), &[2, 1, 3], Seq(2))?;
     second.changes.insert(0, update);
     let error = back.commit(&second).await;
-    assert!(
-        matches!(&error, Err(CommitError::Conflict(table)) if table == "ticks"),
-        "{error:?}"
-    );
+    assert!(matches!(&error, Err(CommitError::Conflict(table)) if table == "ticks"), "{error:?}");
     assert_eq!(back.rows::<Tick>(&[], None, 10).await?, [tick(1)]);
     assert_eq!(tally(&back, "a").await?, None);
     assert!(back.records(owner.id(), BatchNumber(3), 1).await?.is_empty());
-    assert!(
-        back.journal(owner.id(), &target, Seq(2), 1, usize::MAX)
-            .await?
-            .is_empty()
-    );
+    assert!(back.journal(owner.id(), &target, Seq(2), 1, usize::MAX).await?.is_empty());
     let third = commit(Some(&first.record), &[2], Seq(2))?;
     back.commit(&third).await?;
     Ok(())

@@ -18,17 +18,9 @@ use crate::{Committed, Delivery, Feed, Meta, Owner, Source, Stop, Store, StoreEr
 const ALL: &str = "all";
 
 /// From `collect` to `tally`, by name.
-pub(crate) const ADDED: Stream = Stream {
-    name: "added",
-    service: "front",
-    producers: &[("collect", Spread::Lanes)],
-};
+pub(crate) const ADDED: Stream = Stream { name: "added", service: "front", producers: &[("collect", Spread::Lanes)] };
 /// From `tally` to `copy`.
-pub(crate) const TALLIED: Stream = Stream {
-    name: "tallied",
-    service: "back",
-    producers: &[("tally", Spread::Every)],
-};
+pub(crate) const TALLIED: Stream = Stream { name: "tallied", service: "back", producers: &[("tally", Spread::Every)] };
 
 /// Where `collect` and `copy` are.
 pub(crate) const FRONT: &[&Table] = &[Collected::TABLE, Copied::TABLE, Newest::TABLE];
@@ -37,10 +29,7 @@ pub(crate) const BACK: &[&Table] = &[Tally::TABLE, Tick::TABLE];
 
 /// What a store of one of the two services remembers. Two partitions.
 pub(crate) fn meta(service: &'static str) -> Option<Meta> {
-    Some(Meta {
-        service,
-        partitions: PartitionCount::new(2)?,
-    })
+    Some(Meta { service, partitions: PartitionCount::new(2)? })
 }
 
 /// To add to a name.
@@ -152,18 +141,9 @@ impl Stage for Collect {
         if *by == 0 {
             return Ok(Answer::Nothing);
         }
-        let seen = self
-            .0
-            .iter()
-            .rev()
-            .find(|copied| Some(copied.version) <= *version && copied.name == *name);
+        let seen = self.0.iter().rev().find(|copied| Some(copied.version) <= *version && copied.name == *name);
         let known = seen.map(|copied| copied.sum);
-        rows.put(&Collected {
-            request_id,
-            name: name.clone(),
-            by: *by,
-            known,
-        })?;
+        rows.put(&Collected { request_id, name: name.clone(), by: *by, known })?;
         say.say(&ADDED, Key(name.clone()), event.fact.clone())?;
         Ok(Answer::New)
     }
@@ -200,17 +180,8 @@ impl Stage for TallyUp {
         let tally = rows.get::<Tally>(&(name.clone(),))?;
         let (sum, ticks) = tally.map_or((0, 0), |tally| (tally.sum, tally.ticks));
         let (name, sum, number) = (name.clone(), sum + by, ticks + 1);
-        rows.put(&Tally {
-            name: name.clone(),
-            sum,
-            ticks: number,
-        })?;
-        rows.insert(&Tick {
-            name: name.clone(),
-            number,
-            by: *by,
-            batch: say.batch().0,
-        })?;
+        rows.put(&Tally { name: name.clone(), sum, ticks: number })?;
+        rows.insert(&Tick { name: name.clone(), number, by: *by, batch: say.batch().0 })?;
         say.say(&TALLIED, Key(ALL.to_owned()), Fact::Tallied(Tallied { name, sum }))
     }
 }
@@ -236,18 +207,9 @@ impl Stage for Copy {
         let Fact::Tallied(Tallied { name, sum }) = &event.fact else {
             return Ok(());
         };
-        let newest = rows
-            .get::<Newest>(&(ALL.to_owned(),))?
-            .map_or(0, |newest| newest.version);
-        rows.put(&Newest {
-            name: ALL.to_owned(),
-            version: newest + 1,
-        })?;
-        rows.insert(&Copied {
-            version: newest + 1,
-            name: name.clone(),
-            sum: *sum,
-        })
+        let newest = rows.get::<Newest>(&(ALL.to_owned(),))?.map_or(0, |newest| newest.version);
+        rows.put(&Newest { name: ALL.to_owned(), version: newest + 1 })?;
+        rows.insert(&Copied { version: newest + 1, name: name.clone(), sum: *sum })
     }
 }
 
@@ -261,11 +223,7 @@ pub(crate) fn add(request_id: &str, name: &str, by: u64) -> Event<Fact> {
             traceparent: Traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         },
         key: Key(name.to_owned()),
-        fact: Fact::Added(Added {
-            name: name.to_owned(),
-            by,
-            version: None,
-        }),
+        fact: Fact::Added(Added { name: name.to_owned(), by, version: None }),
     }
 }
 
@@ -298,9 +256,7 @@ pub(crate) async fn ask(collect: &mut Owner<Collect>, requests: Vec<Event<Fact>>
 /// Everything said to `tally` about names of the same partition as this.
 pub(crate) async fn said(front: &Store, name: &str) -> Result<Vec<Delivery>, StoreError> {
     let (by, to) = (Producer::new(Collect::NAME, Partition(0)), ADDED.target(of(name)));
-    let frames = front
-        .journal(&by, &to, Seq::FIRST, usize::from(u16::MAX), usize::MAX)
-        .await?;
+    let frames = front.journal(&by, &to, Seq::FIRST, usize::from(u16::MAX), usize::MAX).await?;
     Ok(frames.into_iter().map(|frame| Delivery { frame, hint: None }).collect())
 }
 
@@ -321,11 +277,7 @@ pub(crate) async fn catch_up<S: Stage>(
     let id = Producer::new(S::NAME, partition);
     let mut owner = Owner::claim(stage, id, store.clone(), now()).await?;
     let producers = from.known_producers(store.meta().partitions);
-    let source = Source {
-        target: from.target(partition),
-        producers,
-        journal: journal.clone(),
-    };
+    let source = Source { target: from.target(partition), producers, journal: journal.clone() };
     let mut feed = Feed::Tail(Tail::new(vec![source]));
     loop {
         let ready = feed.ready(&owner.checkpoint().positions).await?;

@@ -35,35 +35,18 @@ async fn ticked(substrate: &impl Substrate) -> Result<Store, Failure> {
 pub async fn scan_order(substrate: &impl Substrate) -> Outcome {
     let back = ticked(substrate).await?;
     let tallies = back.rows::<Tally>(&[], None, 100).await?;
-    assert_eq!(
-        tallies.iter().map(|tally| tally.name.as_str()).collect::<Vec<_>>(),
-        NAMES
-    );
+    assert_eq!(tallies.iter().map(|tally| tally.name.as_str()).collect::<Vec<_>>(), NAMES);
     for name in NAMES {
         let prefix = [Cell::Text(name.to_owned())];
         let ticks = back.rows::<Tick>(&prefix, None, 100).await?;
         assert_eq!(
-            ticks
-                .iter()
-                .map(|tick| (tick.name.as_str(), tick.number))
-                .collect::<Vec<_>>(),
+            ticks.iter().map(|tick| (tick.name.as_str(), tick.number)).collect::<Vec<_>>(),
             [1, 2, 3].map(|n| (name, n))
         );
-        assert_eq!(
-            back.rows::<Tick>(&prefix, Some(&[Cell::Integer(2)]), 100).await?.len(),
-            1
-        );
-        assert!(
-            back.rows::<Tick>(&prefix, Some(&[Cell::Integer(3)]), 100)
-                .await?
-                .is_empty()
-        );
+        assert_eq!(back.rows::<Tick>(&prefix, Some(&[Cell::Integer(2)]), 100).await?.len(), 1);
+        assert!(back.rows::<Tick>(&prefix, Some(&[Cell::Integer(3)]), 100).await?.is_empty());
     }
-    assert!(
-        back.rows::<Tick>(&[Cell::Text("A".to_owned())], None, 100)
-            .await?
-            .is_empty()
-    );
+    assert!(back.rows::<Tick>(&[Cell::Text("A".to_owned())], None, 100).await?.is_empty());
     Ok(())
 }
 
@@ -97,11 +80,7 @@ pub async fn load_many(substrate: &impl Substrate) -> Outcome {
     let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     let name = |at: usize| format!("name {at}");
-    ask(
-        &mut collect,
-        (0..MANY).step_by(2).map(|at| add(&name(at), &name(at), 1)).collect(),
-    )
-    .await?;
+    ask(&mut collect, (0..MANY).step_by(2).map(|at| add(&name(at), &name(at), 1)).collect()).await?;
     for at in 0..8 {
         let mut owner = claim_tally(&back, &name(at)).await?;
         take(&mut owner, said(&front, &name(at)).await?).await?;
@@ -110,20 +89,13 @@ pub async fn load_many(substrate: &impl Substrate) -> Outcome {
         let mut keys = Keys::default();
         wanted.clone().for_each(|at| keys.row::<Tally>(&(name(at),)));
         let found = back.load(&keys).await?;
-        let mut there: Vec<_> = found
-            .iter()
-            .flat_map(|found| &found.rows)
-            .map(|row| row[0].to_string())
-            .collect();
+        let mut there: Vec<_> = found.iter().flat_map(|found| &found.rows).map(|row| row[0].to_string()).collect();
         there.sort();
         there.dedup();
         let mut expected: Vec<_> = wanted.clone().filter(|at| at % 2 == 0).map(name).collect();
         expected.sort();
         assert_eq!(there, expected);
-        assert_eq!(
-            found.iter().map(|found| found.wanted.len()).sum::<usize>(),
-            wanted.len()
-        );
+        assert_eq!(found.iter().map(|found| found.wanted.len()).sum::<usize>(), wanted.len());
     }
     Ok(())
 }

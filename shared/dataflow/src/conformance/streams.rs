@@ -21,19 +21,8 @@ impl<'a, S: Streams> Bench<'a, S> {
         let (front, back) = (open(streams, "front").await?, open(streams, "back").await?);
         let collect = claim(&front, Collect::default()).await?;
         let producer = Producer::new(Collect::NAME, Partition(0));
-        let publisher = Publisher {
-            producer,
-            target: target(),
-            mark: None,
-        };
-        Ok(Self {
-            streams,
-            front,
-            back,
-            collect,
-            publisher,
-            asked: 0,
-        })
+        let publisher = Publisher { producer, target: target(), mark: None };
+        Ok(Self { streams, front, back, collect, publisher, asked: 0 })
     }
 
     /// As many frames more in the journal.
@@ -57,11 +46,7 @@ impl<'a, S: Streams> Bench<'a, S> {
     }
 
     async fn sum(&self) -> Result<u64, Failure> {
-        Ok(self
-            .back
-            .get::<Tally>(&("a".to_owned(),))
-            .await?
-            .map_or(0, |tally| tally.sum))
+        Ok(self.back.get::<Tally>(&("a".to_owned(),)).await?.map_or(0, |tally| tally.sum))
     }
 }
 
@@ -140,10 +125,7 @@ pub async fn lost_stream(streams: &impl Streams) -> Outcome {
     streams.lose(&target()).await?;
     bench.publish().await?;
     let after = bench.publisher.mark.clone();
-    assert_ne!(
-        before.map(|mark| mark.incarnation),
-        after.as_ref().map(|mark| mark.incarnation.clone())
-    );
+    assert_ne!(before.map(|mark| mark.incarnation), after.as_ref().map(|mark| mark.incarnation.clone()));
     assert_eq!(after.map(|mark| mark.confirmed.0), Some(5));
     drain(&mut reader).await?;
     assert_eq!(bench.sum().await?, 5);

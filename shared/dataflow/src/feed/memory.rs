@@ -42,9 +42,7 @@ impl Broker {
         let mut streams = self.streams();
         let log = streams.entry(target.clone()).or_default();
         if log.is_empty() {
-            log.push(Message::Marker {
-                incarnation: marker.to_owned(),
-            });
+            log.push(Message::Marker { incarnation: marker.to_owned() });
         }
         incarnation_of(log).unwrap_or_default()
     }
@@ -102,10 +100,7 @@ pub struct MemoryFeed {
 impl MemoryFeed {
     /// Reads these streams from where the checkpoint's hints say.
     pub fn attach(broker: Broker, targets: &[Target], checkpoint: &Checkpoint) -> Self {
-        let unknown = Hint {
-            incarnation: String::new(),
-            offset: 0,
-        };
+        let unknown = Hint { incarnation: String::new(), offset: 0 };
         let cursors = targets.iter().map(|target| (target.clone(), unknown.clone())).collect();
         let mut feed = Self { broker, cursors };
         feed.rewind(checkpoint);
@@ -115,10 +110,7 @@ impl MemoryFeed {
     pub(super) fn rewind(&mut self, checkpoint: &Checkpoint) {
         for (target, cursor) in &mut self.cursors {
             let hint = checkpoint.hints.get(target).cloned();
-            *cursor = hint.unwrap_or(Hint {
-                incarnation: String::new(),
-                offset: 0,
-            });
+            *cursor = hint.unwrap_or(Hint { incarnation: String::new(), offset: 0 });
             cursor.offset = cursor.offset.saturating_sub(REREAD_ON_ATTACH);
         }
     }
@@ -137,10 +129,7 @@ impl MemoryFeed {
                 match message {
                     Message::Marker { .. } => {}
                     Message::Frame(frame) => {
-                        ready.push(Delivery {
-                            frame: *frame,
-                            hint: Some(cursor.clone()),
-                        });
+                        ready.push(Delivery { frame: *frame, hint: Some(cursor.clone()) });
                     }
                 }
             }

@@ -22,10 +22,7 @@ pub(super) async fn claim(
     let mut last_error = CommitError::Fenced;
     for _ in 0..CLAIM_TRIES_MAX {
         let newest = store.newest(id).await.map_err(|error| unavailable(id, error))?;
-        let broken = |source| Stop::Broken {
-            owner: id.clone(),
-            source,
-        };
+        let broken = |source| Stop::Broken { owner: id.clone(), source };
         let checkpoint = match &newest {
             None => Checkpoint::default(),
             Some(record) => record.parse_checkpoint().map_err(|error| broken(error.into()))?,
@@ -52,11 +49,7 @@ pub(super) async fn claim(
             None => Record::following(newest.as_ref(), id, &Read::Claim, &checkpoint, now)
                 .map_err(|error| broken(error.into()))?,
         };
-        let commit = Commit {
-            record: record.clone(),
-            changes: Vec::new(),
-            frames: Vec::new(),
-        };
+        let commit = Commit { record: record.clone(), changes: Vec::new(), frames: Vec::new() };
         match store.commit(&commit).await {
             Ok(()) => return Ok((record, checkpoint)),
             // Ours of unknown fate, batch or claim, may have landed just now: look again.
@@ -81,28 +74,17 @@ async fn changed_behind(
     checkpoint: &Checkpoint,
 ) -> Result<Option<String>, Stop> {
     let noted = store.noted_newest().await.map_err(|error| unavailable(id, error))?;
-    let noted = noted
-        .iter()
-        .find(|(owner, _, _)| owner == id)
-        .map(|(_, number, hash)| (*number, hash.clone()));
+    let noted = noted.iter().find(|(owner, _, _)| owner == id).map(|(_, number, hash)| (*number, hash.clone()));
     if noted != newest.map(|record| (record.number, record.hash.to_string())) {
         return Ok(Some("the newest batch record is not the one noted".to_owned()));
     }
     if let Some(record) = newest.filter(|record| !record.is_intact()) {
-        return Ok(Some(format!(
-            "batch {} was changed after it was written",
-            record.number
-        )));
+        return Ok(Some(format!("batch {} was changed after it was written", record.number)));
     }
     for (target, head) in &checkpoint.heads {
-        let last = store
-            .journal(id, target, head.seq, 2, usize::MAX)
-            .await
-            .map_err(|error| unavailable(id, error))?;
+        let last = store.journal(id, target, head.seq, 2, usize::MAX).await.map_err(|error| unavailable(id, error))?;
         if last.len() != 1 || last[0].hash != head.hash || !last[0].is_intact() {
-            return Ok(Some(format!(
-                "the journal for {target} does not end where the last batch says"
-            )));
+            return Ok(Some(format!("the journal for {target} does not end where the last batch says")));
         }
     }
     Ok(None)

@@ -70,10 +70,9 @@ pub(super) fn stop(owner: &Producer, error: CommitError) -> Stop {
         CommitError::Fenced => Stop::Fenced(owner),
         CommitError::Unavailable(source) => Stop::Unavailable { owner, source },
         CommitError::Doubtful(source) => Stop::Doubtful { owner, source },
-        CommitError::Conflict(table) => Stop::Broken {
-            owner,
-            source: Broken::Rule(format!("a row of {table} that was to be new exists")),
-        },
+        CommitError::Conflict(table) => {
+            Stop::Broken { owner, source: Broken::Rule(format!("a row of {table} that was to be new exists")) }
+        }
     }
 }
 
@@ -81,19 +80,13 @@ pub(super) fn unavailable(owner: &Producer, error: StoreError) -> Stop {
     let owner = owner.clone();
     match error {
         StoreError::Unavailable(source) => Stop::Unavailable { owner, source },
-        StoreError::Damaged(what) => Stop::Broken {
-            owner,
-            source: Broken::Rule(what),
-        },
+        StoreError::Damaged(what) => Stop::Broken { owner, source: Broken::Rule(what) },
     }
 }
 
 pub(super) fn unloaded(owner: &Producer, error: Unloaded) -> Stop {
     match error {
-        Unloaded::Broken(source) => Stop::Broken {
-            owner: owner.clone(),
-            source,
-        },
+        Unloaded::Broken(source) => Stop::Broken { owner: owner.clone(), source },
         Unloaded::Store(error) => unavailable(owner, error),
     }
 }

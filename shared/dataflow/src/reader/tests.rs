@@ -30,9 +30,7 @@ struct Bench {
 
 fn sums(changes: &[Change]) -> Vec<u64> {
     let tallies = changes.iter().filter(|change| change.table.name == Tally::TABLE.name);
-    tallies
-        .map(|change| Tally::from_cells(&change.cells).unwrap().sum)
-        .collect()
+    tallies.map(|change| Tally::from_cells(&change.cells).unwrap().sum).collect()
 }
 
 impl Bench {
@@ -47,11 +45,7 @@ impl Bench {
         }
         let owner = claim_tally(&back.clone().with_faults(faults), "a").await.unwrap();
         let producers = ADDED.known_producers(front.meta().partitions);
-        let source = Source {
-            target: ADDED.target(of("a")),
-            producers,
-            journal: front.clone(),
-        };
+        let source = Source { target: ADDED.target(of("a")), producers, journal: front.clone() };
         let (told, sums_told) = unbounded_channel();
         let bells = Bells::default();
         let hooks = Hooks {
@@ -61,14 +55,7 @@ impl Bench {
             on_stop: Arc::new(|why| panic!("{why}")),
         };
         let reader = Reader::start(owner, Feed::Tail(Tail::new(vec![source])), hooks);
-        Self {
-            _files: files,
-            front,
-            collect,
-            bells,
-            sums: sums_told,
-            reader,
-        }
+        Self { _files: files, front, collect, bells, sums: sums_told, reader }
     }
 
     /// How many commits it took until the sum is this.
@@ -117,11 +104,7 @@ async fn drained_it_reads_no_more() {
     let committed = ask(&mut bench.collect, vec![add("late", "a", 1)]).await.unwrap();
     bench.bells.ring(&committed.frames);
     assert!(bench.reader.send(Drain).await.is_err(), "it is gone");
-    assert_eq!(
-        bench.front.said().await.unwrap()[0].2,
-        Seq(4),
-        "and what it has not read stays in the journal"
-    );
+    assert_eq!(bench.front.said().await.unwrap()[0].2, Seq(4), "and what it has not read stays in the journal");
 }
 
 #[actix::test]
@@ -131,24 +114,13 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
     let (broker, target) = (Broker::default(), ADDED.target(of("a")));
     broker.attach(&target, "life 1");
     let frame = |seq, previous| {
-        Frame::seal(
-            Producer::new(Collect::NAME, Partition(0)),
-            target.clone(),
-            seq,
-            previous,
-            0,
-            "[]".to_owned(),
-        )
+        Frame::seal(Producer::new(Collect::NAME, Partition(0)), target.clone(), seq, previous, 0, "[]".to_owned())
     };
     let first = frame(Seq(1), Hash::ZERO);
     assert!(broker.publish(&first));
     assert!(broker.publish(&frame(Seq(2), Hash::ZERO)));
     let owner = claim_tally(&back, "a").await.unwrap();
-    let feed = Feed::Memory(MemoryFeed::attach(
-        broker,
-        std::slice::from_ref(&target),
-        owner.checkpoint(),
-    ));
+    let feed = Feed::Memory(MemoryFeed::attach(broker, std::slice::from_ref(&target), owner.checkpoint()));
     let (stopped, mut stops) = unbounded_channel();
     let hooks = Hooks {
         bells: Bells::default(),
@@ -159,10 +131,7 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
     let id = owner.id().clone();
     let reader: actix::Addr<Reader<TallyUp>> = Reader::start(owner, feed, hooks);
     let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
-    assert_eq!(
-        why,
-        format!("{id} stops at collect/0>{target}#2: its producer said something else there before")
-    );
+    assert_eq!(why, format!("{id} stops at collect/0>{target}#2: its producer said something else there before"));
     let drained = tokio::time::timeout(PATIENCE, reader.send(Drain)).await;
     assert!(drained.is_ok(), "whoever stops the service does not wait for it");
 }

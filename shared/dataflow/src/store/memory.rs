@@ -22,10 +22,7 @@ impl Content {
     fn check(&self, changes: &[Change]) -> Result<(), CommitError> {
         for change in changes {
             let key = &change.cells[..change.table.key_columns];
-            let exists = self
-                .tables
-                .get(change.table.name)
-                .is_some_and(|rows| rows.contains_key(key));
+            let exists = self.tables.get(change.table.name).is_some_and(|rows| rows.contains_key(key));
             if exists != (change.write == Write::Update) {
                 return Err(CommitError::Conflict(change.table.name.to_owned()));
             }
@@ -59,28 +56,19 @@ pub struct Memory {
 impl Memory {
     /// An empty store.
     pub fn new(meta: Meta) -> Self {
-        Self {
-            meta,
-            fence: Fence::Kept,
-            content: Arc::default(),
-        }
+        Self { meta, fence: Fence::Kept, content: Arc::default() }
     }
 
     /// An empty store that lets two owners write: only to show that the simulation finds it.
     pub fn without_fence(meta: Meta) -> Self {
-        Self {
-            fence: Fence::Broken,
-            ..Self::new(meta)
-        }
+        Self { fence: Fence::Broken, ..Self::new(meta) }
     }
 
     /// Writes rows without a batch: for deriving again, where the record exists already.
     pub(crate) fn apply(&self, changes: Vec<Change>) -> Result<(), CommitError> {
         let mut content = self.content();
         content.check(&changes)?;
-        changes
-            .into_iter()
-            .for_each(|change| content.put(change.table, change.cells));
+        changes.into_iter().for_each(|change| content.put(change.table, change.cells));
         Ok(())
     }
 
@@ -97,11 +85,7 @@ impl Memory {
         Ok(Inventory {
             problems: Vec::new(),
             tables: content.tables.keys().map(|name| (*name).to_owned()).collect(),
-            records: content
-                .records
-                .iter()
-                .map(|(owner, r)| (owner.to_string(), r.len() as u64))
-                .collect(),
+            records: content.records.iter().map(|(owner, r)| (owner.to_string(), r.len() as u64)).collect(),
             frames: content.journal.iter().map(frames).collect(),
         })
     }
@@ -116,29 +100,16 @@ impl Memory {
 
     pub(super) fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
         let mut content = self.content();
-        let Commit {
-            record,
-            changes,
-            frames,
-        } = commit;
-        let taken = content
-            .records
-            .get(&record.owner)
-            .is_some_and(|r| r.contains_key(&record.number));
+        let Commit { record, changes, frames } = commit;
+        let taken = content.records.get(&record.owner).is_some_and(|r| r.contains_key(&record.number));
         if taken && self.fence == Fence::Kept {
             return Err(CommitError::Fenced);
         }
         if self.fence == Fence::Kept {
             content.check(changes)?;
         }
-        content
-            .newest
-            .insert(record.owner.clone(), (record.number, record.hash));
-        content
-            .records
-            .entry(record.owner.clone())
-            .or_default()
-            .insert(record.number, record.clone());
+        content.newest.insert(record.owner.clone(), (record.number, record.hash));
+        content.records.entry(record.owner.clone()).or_default().insert(record.number, record.clone());
         for change in changes {
             content.put(change.table, change.cells.clone());
         }
@@ -150,21 +121,12 @@ impl Memory {
     }
 
     pub(super) fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
-        Ok(self
-            .content()
-            .records
-            .get(owner)
-            .and_then(|records| records.last_key_value())
-            .map(|(_, r)| r.clone()))
+        Ok(self.content().records.get(owner).and_then(|records| records.last_key_value()).map(|(_, r)| r.clone()))
     }
 
     pub(super) fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
         let content = self.content();
-        let records = content
-            .records
-            .get(owner)
-            .into_iter()
-            .flat_map(|records| records.range(from..));
+        let records = content.records.get(owner).into_iter().flat_map(|records| records.range(from..));
         Ok(records.take(limit).map(|(_, record)| record.clone()).collect())
     }
 
@@ -178,10 +140,7 @@ impl Memory {
     pub(super) fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
         let content = self.content();
         let rows = content.tables.get(table.name);
-        Ok(keys
-            .iter()
-            .filter_map(|key| rows.and_then(|rows| rows.get(key)).cloned())
-            .collect())
+        Ok(keys.iter().filter_map(|key| rows.and_then(|rows| rows.get(key)).cloned()).collect())
     }
 
     pub(super) fn scan(
@@ -193,11 +152,7 @@ impl Memory {
     ) -> Result<Vec<Vec<Cell>>, StoreError> {
         let content = self.content();
         let start: Vec<Cell> = prefix.iter().chain(after.unwrap_or_default()).cloned().collect();
-        let rows = content
-            .tables
-            .get(table.name)
-            .into_iter()
-            .flat_map(|rows| rows.range(start.clone()..));
+        let rows = content.tables.get(table.name).into_iter().flat_map(|rows| rows.range(start.clone()..));
         let wanted = rows
             .take_while(|(key, _)| key.starts_with(prefix))
             .filter(|(key, _)| after.is_none() || !key.starts_with(&start));
@@ -215,24 +170,18 @@ impl Memory {
         let content = self.content();
         let said = content.journal.get(&(producer.clone(), target.clone()));
         let mut bytes = 0;
-        let frames = said
-            .into_iter()
-            .flat_map(|said| said.range(from..))
-            .take(limit)
-            .take_while(|(_, frame)| {
-                let room = bytes < max_bytes;
-                bytes += frame.body.len();
-                room
-            });
+        let frames = said.into_iter().flat_map(|said| said.range(from..)).take(limit).take_while(|(_, frame)| {
+            let room = bytes < max_bytes;
+            bytes += frame.body.len();
+            room
+        });
         Ok(frames.map(|(_, frame)| frame.clone()).collect())
     }
 
     pub(super) fn said(&self) -> Result<Vec<(Producer, Target, Seq)>, StoreError> {
         let content = self.content();
         let said = content.journal.iter().filter_map(|((producer, target), frames)| {
-            frames
-                .last_key_value()
-                .map(|(seq, _)| (producer.clone(), target.clone(), *seq))
+            frames.last_key_value().map(|(seq, _)| (producer.clone(), target.clone(), *seq))
         });
         Ok(said.collect())
     }
@@ -245,11 +194,7 @@ impl Memory {
 
     pub(super) fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
         let content = self.content();
-        Ok(content
-            .records
-            .get(owner)
-            .and_then(|records| records.get(&number))
-            .map(|r| r.committed_at.clone()))
+        Ok(content.records.get(owner).and_then(|records| records.get(&number)).map(|r| r.committed_at.clone()))
     }
 }
 
@@ -262,9 +207,7 @@ impl Memory {
         match damage {
             Damage::ChangedRecord(owner) => {
                 let newest = content.records.get_mut(owner).and_then(|records| records.last_entry());
-                newest
-                    .into_iter()
-                    .for_each(|mut newest| newest.get_mut().committed_at.push('0'));
+                newest.into_iter().for_each(|mut newest| newest.get_mut().committed_at.push('0'));
             }
             Damage::DeletedRecord(owner) => {
                 content.records.get_mut(owner).and_then(BTreeMap::pop_last);
@@ -275,10 +218,7 @@ impl Memory {
                 last.into_iter().for_each(|mut last| last.get_mut().body.push(' '));
             }
             Damage::DeletedFrame(producer, target) => {
-                content
-                    .journal
-                    .get_mut(&(producer.clone(), target.clone()))
-                    .and_then(BTreeMap::pop_last);
+                content.journal.get_mut(&(producer.clone(), target.clone())).and_then(BTreeMap::pop_last);
             }
         }
     }
@@ -305,11 +245,7 @@ pub(crate) mod tests {
     impl Substrate for Maps {
         async fn open(&self, meta: Meta, _: &'static [&'static Table]) -> Result<Store, StoreError> {
             let mut stores = self.stores.lock().unwrap();
-            Ok(stores
-                .entry(meta.service)
-                .or_insert_with(|| Memory::new(meta))
-                .clone()
-                .into())
+            Ok(stores.entry(meta.service).or_insert_with(|| Memory::new(meta)).clone().into())
         }
 
         async fn damage(&self, service: &'static str, damage: Damage) -> Result<(), Failure> {
@@ -325,9 +261,7 @@ pub(crate) mod tests {
             let incarnation = self.broker.attach(&publisher.target, &marker);
             let mut outbox = stage::Outbox::attach(publisher.mark.as_ref(), &incarnation);
             while let Some(seq) = outbox.wants() {
-                let frames = journal
-                    .journal(&publisher.producer, &publisher.target, seq, 1, usize::MAX)
-                    .await?;
+                let frames = journal.journal(&publisher.producer, &publisher.target, seq, 1, usize::MAX).await?;
                 let Some(frame) = frames.first() else { break };
                 assert!(self.broker.publish(frame));
                 outbox.sent();
@@ -344,11 +278,7 @@ pub(crate) mod tests {
         }
 
         async fn feed(&self, targets: &[Target], checkpoint: &Checkpoint) -> Result<Feed, Failure> {
-            Ok(Feed::Memory(MemoryFeed::attach(
-                self.broker.clone(),
-                targets,
-                checkpoint,
-            )))
+            Ok(Feed::Memory(MemoryFeed::attach(self.broker.clone(), targets, checkpoint)))
         }
 
         async fn lose(&self, target: &Target) -> Result<(), Failure> {

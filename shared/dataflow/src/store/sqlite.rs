@@ -66,24 +66,13 @@ impl Sqlite {
     pub async fn open(path: &Path, meta: Meta, tables: &[&'static Table]) -> Result<Self, StoreError> {
         let store = Self::connect(path, meta, Access::Write);
         let mut writer = SqliteConnection::connect_with(&store.options).await.map_err(at(path))?;
-        sqlx::raw_sql(sql::SCHEMA)
-            .execute(&mut writer)
-            .await
-            .map_err(at(path))?;
+        sqlx::raw_sql(sql::SCHEMA).execute(&mut writer).await.map_err(at(path))?;
         for table in tables {
-            sqlx::query(&sql::create(table))
-                .execute(&mut writer)
-                .await
-                .map_err(at(path))?;
+            sqlx::query(&sql::create(table)).execute(&mut writer).await.map_err(at(path))?;
         }
         for (key, value) in store.expected_meta() {
             let statement = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING";
-            sqlx::query(statement)
-                .bind(key)
-                .bind(value)
-                .execute(&mut writer)
-                .await
-                .map_err(at(path))?;
+            sqlx::query(statement).bind(key).bind(value).execute(&mut writer).await.map_err(at(path))?;
         }
         *store.writer.lock().await = Some(writer);
         store.check_meta(path).await?;
@@ -113,15 +102,10 @@ impl Sqlite {
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(at(path))?;
         let statement = "SELECT value FROM meta WHERE key = 'partitions'";
-        let row = sqlx::query(statement)
-            .fetch_optional(&mut connection)
-            .await
-            .map_err(at(path))?;
+        let row = sqlx::query(statement).fetch_optional(&mut connection).await.map_err(at(path))?;
         let value: Option<String> = row.map(|row| row.try_get(0)).transpose().map_err(at(path))?;
         let count = value.as_deref().and_then(|value| value.parse().ok());
-        count
-            .map(Some)
-            .ok_or_else(|| StoreError::Damaged(format!("{}: meta.partitions is {value:?}", path.display())))
+        count.map(Some).ok_or_else(|| StoreError::Damaged(format!("{}: meta.partitions is {value:?}", path.display())))
     }
 
     fn connect(path: &Path, meta: Meta, access: Access) -> Self {
@@ -137,15 +121,8 @@ impl Sqlite {
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full),
         };
-        let pool = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .acquire_timeout(READER_TIMEOUT);
-        Self {
-            meta,
-            options,
-            writer: Arc::default(),
-            readers: pool.connect_lazy_with(readers),
-        }
+        let pool = SqlitePoolOptions::new().max_connections(READERS_MAX).acquire_timeout(READER_TIMEOUT);
+        Self { meta, options, writer: Arc::default(), readers: pool.connect_lazy_with(readers) }
     }
 
     fn expected_meta(&self) -> [(&'static str, String); 3] {
@@ -158,14 +135,10 @@ impl Sqlite {
     }
 
     async fn check_meta(&self, path: &Path) -> Result<(), StoreError> {
-        let rows = sqlx::query("SELECT key, value FROM meta ORDER BY key")
-            .fetch_all(&self.readers)
-            .await;
+        let rows = sqlx::query("SELECT key, value FROM meta ORDER BY key").fetch_all(&self.readers).await;
         let mut found = Vec::new();
         for row in rows.map_err(at(path))? {
-            let pair = row
-                .try_get::<String, _>(0)
-                .and_then(|key| Ok((key, row.try_get::<String, _>(1)?)));
+            let pair = row.try_get::<String, _>(0).and_then(|key| Ok((key, row.try_get::<String, _>(1)?)));
             found.push(pair.map_err(|error| StoreError::Damaged(format!("{}: meta: {error}", path.display())))?);
         }
         for (key, expected) in self.expected_meta() {
@@ -173,18 +146,13 @@ impl Sqlite {
             if value != Some(&expected) {
                 let path = path.display();
                 let value = value.map_or("nothing", String::as_str);
-                return Err(StoreError::Damaged(format!(
-                    "{path}: meta.{key} says {value}, not {expected}"
-                )));
+                return Err(StoreError::Damaged(format!("{path}: meta.{key} says {value}, not {expected}")));
             }
         }
         if found.len() == self.expected_meta().len() {
             return Ok(());
         }
-        Err(StoreError::Damaged(format!(
-            "{}: meta holds keys that nobody wrote",
-            path.display()
-        )))
+        Err(StoreError::Damaged(format!("{}: meta holds keys that nobody wrote", path.display())))
     }
 
     pub(super) fn meta(&self) -> &Meta {
@@ -195,9 +163,7 @@ impl Sqlite {
         let mut slot = self.writer.lock().await;
         let mut connection = match slot.take() {
             Some(connection) => connection,
-            None => SqliteConnection::connect_with(&self.options)
-                .await
-                .map_err(unavailable)?,
+            None => SqliteConnection::connect_with(&self.options).await.map_err(unavailable)?,
         };
         match write(&mut connection, commit).await {
             Ok(()) => {}
@@ -217,10 +183,7 @@ impl Sqlite {
 
     pub(super) async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
         let statement = "SELECT * FROM batches WHERE owner = ? ORDER BY number DESC LIMIT 1";
-        let row = sqlx::query(statement)
-            .bind(owner.to_string())
-            .fetch_optional(&self.readers)
-            .await?;
+        let row = sqlx::query(statement).bind(owner.to_string()).fetch_optional(&self.readers).await?;
         row.map(|row| record(&row)).transpose()
     }
 
@@ -231,24 +194,15 @@ impl Sqlite {
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
         let statement = "SELECT * FROM batches WHERE owner = ? AND number >= ? ORDER BY number LIMIT ?";
-        let query = sqlx::query(statement)
-            .bind(owner.to_string())
-            .bind(integer(from.0))
-            .bind(integer(limit as u64));
+        let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(from.0)).bind(integer(limit as u64));
         query.fetch_all(&self.readers).await?.iter().map(record).collect()
     }
 
     pub(super) async fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
-        let rows = sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner")
-            .fetch_all(&self.readers)
-            .await?;
-        let noted = |row: &SqliteRow| {
-            Ok((
-                name(row, "owner")?,
-                BatchNumber(number(row, "number")?),
-                row.try_get("hash")?,
-            ))
-        };
+        let rows =
+            sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner").fetch_all(&self.readers).await?;
+        let noted =
+            |row: &SqliteRow| Ok((name(row, "owner")?, BatchNumber(number(row, "number")?), row.try_get("hash")?));
         rows.iter().map(noted).collect()
     }
 
@@ -264,12 +218,7 @@ impl Sqlite {
             let text = sql::load(table, size);
             let last = chunk.last().copied();
             let padding = last.into_iter().cycle().take(size - chunk.len());
-            let query = chunk
-                .iter()
-                .copied()
-                .chain(padding)
-                .flatten()
-                .fold(sqlx::query(&text), bind);
+            let query = chunk.iter().copied().chain(padding).flatten().fold(sqlx::query(&text), bind);
             for row in query.fetch_all(&self.readers).await?.iter().take(chunk.len()) {
                 rows.push(cells(table, row)?);
             }
@@ -286,17 +235,8 @@ impl Sqlite {
     ) -> Result<Vec<Vec<Cell>>, StoreError> {
         let after = after.unwrap_or_default();
         let text = sql::scan(table, prefix.len(), after.len());
-        let query = prefix
-            .iter()
-            .chain(after)
-            .fold(sqlx::query(&text), bind)
-            .bind(integer(limit as u64));
-        query
-            .fetch_all(&self.readers)
-            .await?
-            .iter()
-            .map(|row| cells(table, row))
-            .collect()
+        let query = prefix.iter().chain(after).fold(sqlx::query(&text), bind).bind(integer(limit as u64));
+        query.fetch_all(&self.readers).await?.iter().map(|row| cells(table, row)).collect()
     }
 
     pub(super) async fn journal(
@@ -308,13 +248,8 @@ impl Sqlite {
         max_bytes: usize,
     ) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT * FROM journal WHERE producer = ? AND target = ? AND seq >= ? ORDER BY seq LIMIT ?";
-        let query = sqlx::query(statement)
-            .bind(producer.to_string())
-            .bind(target.to_string());
-        let mut rows = query
-            .bind(integer(from.0))
-            .bind(integer(limit as u64))
-            .fetch(&self.readers);
+        let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
+        let mut rows = query.bind(integer(from.0)).bind(integer(limit as u64)).fetch(&self.readers);
         let (mut frames, mut bytes) = (Vec::new(), 0);
         while bytes < max_bytes {
             let Some(row) = rows.try_next().await? else { break };
@@ -328,16 +263,12 @@ impl Sqlite {
     pub(super) async fn said(&self) -> Result<Vec<(Producer, Target, Seq)>, StoreError> {
         let statement = "SELECT producer, target, max(seq) AS seq FROM journal GROUP BY producer, target";
         let rows = sqlx::query(statement).fetch_all(&self.readers).await?;
-        rows.iter()
-            .map(|row| Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?))))
-            .collect()
+        rows.iter().map(|row| Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?)))).collect()
     }
 
     pub(super) async fn last_said(&self, producer: &Producer, target: &Target) -> Result<Seq, StoreError> {
         let statement = "SELECT coalesce(max(seq), 0) AS seq FROM journal WHERE producer = ? AND target = ?";
-        let query = sqlx::query(statement)
-            .bind(producer.to_string())
-            .bind(target.to_string());
+        let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
         Ok(Seq(number(&query.fetch_one(&self.readers).await?, "seq")?))
     }
 
@@ -358,9 +289,7 @@ impl Sqlite {
         let Some(mut connection) = self.writer.lock().await.take() else {
             return;
         };
-        let moved = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut connection)
-            .await;
+        let moved = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await;
         if let Err(error) = moved.and(connection.close().await) {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "a database was not closed cleanly");

@@ -27,9 +27,7 @@ impl Bench {
     async fn new(faults: Faults) -> Self {
         let files = Files::new();
         let front = files.open(meta("front").unwrap(), FRONT).await.unwrap();
-        let owner = claim(&front.clone().with_faults(faults), Collect::default())
-            .await
-            .unwrap();
+        let owner = claim(&front.clone().with_faults(faults), Collect::default()).await.unwrap();
         let (registry, stops) = (Registry::new(), Arc::new(Mutex::new(Vec::new())));
         let noted = stops.clone();
         let hooks = Hooks {
@@ -38,41 +36,22 @@ impl Bench {
             on_rows: Arc::new(|_| {}),
             on_stop: Arc::new(move |why| noted.lock().unwrap().push(why)),
         };
-        Self {
-            files,
-            front,
-            way_in: WayIn::start(owner, hooks),
-            registry,
-            stops,
-        }
+        Self { files, front, way_in: WayIn::start(owner, hooks), registry, stops }
     }
 
     async fn ask(&self, id: &str) -> Result<Vec<Answer>, Refused> {
-        self.way_in
-            .send(Ask {
-                requests: vec![add(id, "a", 1)],
-                bytes: 100,
-            })
-            .await
-            .unwrap()
+        self.way_in.send(Ask { requests: vec![add(id, "a", 1)], bytes: 100 }).await.unwrap()
     }
 
     fn waiting(&self) -> f64 {
         let families = self.registry.gather();
-        let waiting = families
-            .iter()
-            .find(|family| family.name() == "stage_requests_waiting")
-            .unwrap();
+        let waiting = families.iter().find(|family| family.name() == "stage_requests_waiting").unwrap();
         waiting.get_metric()[0].get_gauge().get_value()
     }
 
     async fn batches(&self) -> usize {
         let id = Producer::new("collect", Partition(0));
-        self.front
-            .records(&id, BatchNumber(1), usize::from(u16::MAX))
-            .await
-            .unwrap()
-            .len()
+        self.front.records(&id, BatchNumber(1), usize::from(u16::MAX)).await.unwrap().len()
     }
 
     /// A connection that keeps the writer waiting until it is closed.
@@ -96,10 +75,7 @@ async fn requests_that_arrive_during_a_commit_share_the_next() {
         blocked.close().await.unwrap();
     };
     let (answers, ()) = tokio::join!(join_all(ids.iter().map(|id| bench.ask(id))), open);
-    assert!(
-        answers.iter().all(|answer| *answer == Ok(vec![Answer::New])),
-        "{answers:?}"
-    );
+    assert!(answers.iter().all(|answer| *answer == Ok(vec![Answer::New])), "{answers:?}");
     assert_eq!(bench.batches().await, 3, "the claim, the first request, all the others");
     assert_eq!(bench.ask("7").await, Ok(vec![Answer::Known]));
     assert_eq!(bench.batches().await, 3, "what has no effect is not recorded");
@@ -109,35 +85,13 @@ async fn requests_that_arrive_during_a_commit_share_the_next() {
 async fn beyond_the_limits_requests_are_refused_at_once() {
     let bench = Bench::new(Faults::default()).await;
     let many = vec![add("1", "a", 0); WAITING_REQUESTS_MAX + 1];
-    assert_eq!(
-        bench
-            .way_in
-            .send(Ask {
-                requests: many,
-                bytes: 1
-            })
-            .await
-            .unwrap(),
-        Err(Refused::Busy)
-    );
-    let big = Ask {
-        requests: vec![add("1", "a", 1)],
-        bytes: WAITING_BYTES_MAX + 1,
-    };
+    assert_eq!(bench.way_in.send(Ask { requests: many, bytes: 1 }).await.unwrap(), Err(Refused::Busy));
+    let big = Ask { requests: vec![add("1", "a", 1)], bytes: WAITING_BYTES_MAX + 1 };
     assert_eq!(bench.way_in.send(big).await.unwrap(), Err(Refused::Busy));
     let blocked = bench.blocked().await;
-    let first = bench.way_in.send(Ask {
-        requests: vec![add("1", "a", 1)],
-        bytes: WAITING_BYTES_MAX,
-    });
-    let second = bench.way_in.send(Ask {
-        requests: vec![add("2", "a", 1)],
-        bytes: WAITING_BYTES_MAX,
-    });
-    let third = bench.way_in.send(Ask {
-        requests: vec![add("3", "a", 1)],
-        bytes: 1,
-    });
+    let first = bench.way_in.send(Ask { requests: vec![add("1", "a", 1)], bytes: WAITING_BYTES_MAX });
+    let second = bench.way_in.send(Ask { requests: vec![add("2", "a", 1)], bytes: WAITING_BYTES_MAX });
+    let third = bench.way_in.send(Ask { requests: vec![add("3", "a", 1)], bytes: 1 });
     let open = async {
         // The third is refused while the first two still wait: only then the writer goes on.
         let third = third.await.unwrap();
@@ -145,10 +99,7 @@ async fn beyond_the_limits_requests_are_refused_at_once() {
         third
     };
     let (first, second, third) = tokio::join!(first, second, open);
-    assert_eq!(
-        (first.unwrap(), second.unwrap()),
-        (Ok(vec![Answer::New]), Ok(vec![Answer::New]))
-    );
+    assert_eq!((first.unwrap(), second.unwrap()), (Ok(vec![Answer::New]), Ok(vec![Answer::New])));
     assert_eq!(third, Err(Refused::Busy));
     assert_eq!(bench.ask("3").await, Ok(vec![Answer::New]), "later there is room again");
 }
@@ -188,32 +139,12 @@ async fn who_was_replaced_stops_and_says_so() {
 #[actix::test]
 async fn it_finishes_what_was_begun_and_takes_nothing_more() {
     let bench = Bench::new(Faults::default()).await;
-    let asked: Vec<_> = (0..50)
-        .map(|id| {
-            bench.way_in.send(Ask {
-                requests: vec![add(&id.to_string(), "a", 1)],
-                bytes: 1,
-            })
-        })
-        .collect();
+    let asked: Vec<_> =
+        (0..50).map(|id| bench.way_in.send(Ask { requests: vec![add(&id.to_string(), "a", 1)], bytes: 1 })).collect();
     let (answers, drained) = tokio::join!(join_all(asked), bench.way_in.send(Drain));
     drained.unwrap();
     let answered = answers.into_iter().filter(|answer| matches!(answer, Ok(Ok(_)))).count();
-    assert_eq!(
-        said(&bench.front, "a")
-            .await
-            .unwrap()
-            .iter()
-            .map(|d| d.frame.facts)
-            .sum::<usize>(),
-        answered
-    );
-    let late = bench
-        .way_in
-        .send(Ask {
-            requests: vec![add("late", "a", 1)],
-            bytes: 1,
-        })
-        .await;
+    assert_eq!(said(&bench.front, "a").await.unwrap().iter().map(|d| d.frame.facts).sum::<usize>(), answered);
+    let late = bench.way_in.send(Ask { requests: vec![add("late", "a", 1)], bytes: 1 }).await;
     assert!(!matches!(late, Ok(Ok(_))), "{late:?}");
 }

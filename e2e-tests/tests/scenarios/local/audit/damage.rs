@@ -7,6 +7,9 @@ use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 use crate::scenarios::harness::Dice;
 
+/// So many draws do not all collide, unless by a mistake.
+const DRAWS: usize = 100;
+
 /// A table of a file.
 pub struct Table {
     pub name: String,
@@ -21,10 +24,8 @@ pub struct File(SqliteConnection);
 /// What is done to a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// The lowest bit of a random byte of a random row's column.
-    LowBit,
-    /// Its highest bit: a text is no UTF-8 any more.
-    HighBit,
+    /// A random bit of a random row's value in each column; where there is no value, one is put.
+    Bit,
     /// A random row is gone.
     Delete,
     /// The last row is gone.
@@ -108,7 +109,7 @@ impl Damage {
     /// To which columns it can be done; one that stands for the row when it is done to rows.
     pub fn places<'a>(&self, table: &'a Table) -> Vec<&'a str> {
         let all = table.columns.iter().map(|(name, _)| name.as_str());
-        let of_values = matches!(self, Damage::LowBit | Damage::HighBit);
+        let of_values = matches!(self, Damage::Bit);
         all.take(if of_values { usize::MAX } else { 1 }).collect()
     }
 
@@ -116,8 +117,7 @@ impl Damage {
     pub async fn apply(self, file: &mut File, table: &Table, column: &str, dice: &mut Dice) -> Option<String> {
         let (name, place) = (&table.name, dice.below(table.rows));
         let changed = match self {
-            Damage::LowBit => flip(file, table, column, place, dice, 0x01).await,
-            Damage::HighBit => flip(file, table, column, place, dice, 0x80).await,
+            Damage::Bit => flip(file, table, column, dice).await,
             Damage::Delete => {
                 file.run(&format!("DELETE FROM {name} WHERE {}", table.row(place)))
                     .await
@@ -130,36 +130,43 @@ impl Damage {
             Damage::Swap => swap(file, table, place).await,
             Damage::Empty => file.run(&format!("DELETE FROM {name}")).await,
         };
-        (changed > 0).then(|| format!("{self:?} of {name}.{column} in row {place}"))
+        (changed > 0).then(|| format!("{self:?} of {name}.{column}"))
     }
 }
 
-async fn flip(file: &mut File, table: &Table, column: &str, place: u64, dice: &mut Dice, bit: u8) -> u64 {
-    let (name, row) = (&table.name, table.row(place));
-    let select = format!("SELECT typeof(\"{column}\"), CAST(\"{column}\" AS BLOB) FROM {name} WHERE {row}");
-    let found = sqlx::query(&select).fetch_one(&mut file.0).await.unwrap();
-    let mut bytes: Vec<u8> = found.get::<Option<_>, _>(1).unwrap_or_default();
-    let value = match found.get::<&str, _>(0) {
-        "integer" if bit == 1 => format!("\"{column}\" + 1 - 2 * (\"{column}\" & 1)"),
-        // The highest bit of a number that is never negative; its other bits stay.
-        "integer" => format!("\"{column}\" | (1 << 63)"),
-        "text" if !bytes.is_empty() => {
-            let at = usize::try_from(dice.below(bytes.len() as u64)).unwrap();
-            bytes[at] ^= bit;
-            "CAST(? AS TEXT)".to_owned()
+/// Draws again where another row has the key that would come of it.
+async fn flip(file: &mut File, table: &Table, column: &str, dice: &mut Dice) -> u64 {
+    for _ in 0..DRAWS {
+        let row = table.row(dice.below(table.rows));
+        let select = format!(
+            "SELECT typeof(\"{column}\"), CAST(\"{column}\" AS BLOB) FROM {} WHERE {row}",
+            table.name
+        );
+        let found = sqlx::query(&select).fetch_one(&mut file.0).await.unwrap();
+        let mut bytes: Vec<u8> = found.get::<Option<_>, _>(1).unwrap_or_default();
+        let value = match found.get::<&str, _>(0) {
+            "integer" => {
+                let bit = format!("(1 << {})", dice.below(64));
+                format!("(\"{column}\" | {bit}) - (\"{column}\" & {bit})")
+            }
+            "text" if bytes.is_empty() => "'x'".to_owned(),
+            "text" => {
+                let at = usize::try_from(dice.below(bytes.len() as u64)).unwrap();
+                bytes[at] ^= 1 << dice.below(8);
+                "CAST(? AS TEXT)".to_owned()
+            }
+            _ => "1".to_owned(),
+        };
+        let update = format!("UPDATE {} SET \"{column}\" = {value} WHERE {row}", table.name);
+        let query = sqlx::query(&update);
+        let query = if value.contains('?') { query.bind(bytes) } else { query };
+        match query.execute(&mut file.0).await {
+            Ok(done) => return done.rows_affected(),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {}
+            Err(error) => panic!("{update}: {error}"),
         }
-        "text" => return 0,
-        // Where there is nothing, something.
-        _ => "1".to_owned(),
-    };
-    let update = format!("UPDATE {name} SET \"{column}\" = {value} WHERE {row}");
-    let query = sqlx::query(&update);
-    let query = if value.contains('?') { query.bind(bytes) } else { query };
-    query
-        .execute(&mut file.0)
-        .await
-        .unwrap_or_else(|error| panic!("{update}: {error}"))
-        .rows_affected()
+    }
+    panic!("{DRAWS} draws of {}.{column} collided", table.name);
 }
 
 /// A copy of a row, under a key that is one more, or one letter longer.

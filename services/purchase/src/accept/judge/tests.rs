@@ -16,11 +16,7 @@ enum Asked {
 }
 use Asked::{Closed, ClosedBut, Nothing, Open};
 
-const DAY: &[&str] = &[
-    "2010-12-01 EUR/GBP 0.848",
-    "2010-12-01 EUR/USD 1.3115",
-    "2010-12-01 EUR/JPY 110.5",
-];
+const DAY: &[&str] = &["2010-12-01 EUR/GBP 0.848", "2010-12-01 EUR/USD 1.3115", "2010-12-01 EUR/JPY 110.5"];
 
 fn price(text: &str) -> UnitPrice {
     let (amount, currency) = text.split_once(' ').unwrap();
@@ -47,9 +43,7 @@ fn line(quantity: u32, asked: Asked) -> (LineRequest, Option<OfferTerms>) {
 fn book(rates: &[&str]) -> RateBook {
     let mut book = RateBook::default();
     for (version, text) in (1..).zip(rates) {
-        let [day, pair, rate] = text.split(' ').collect::<Vec<_>>()[..] else {
-            panic!("{text}")
-        };
+        let [day, pair, rate] = text.split(' ').collect::<Vec<_>>()[..] else { panic!("{text}") };
         let (base, quote) = pair.split_once('/').unwrap();
         let one = [(quote.parse().unwrap(), rate.parse().unwrap())].into();
         let rates: RatesByPair = [(base.parse().unwrap(), one)].into();
@@ -62,12 +56,7 @@ fn book(rates: &[&str]) -> RateBook {
 fn judged(rates: &[&str], lines: &[(u32, Asked)], pay_in: &str, at: &str) -> Result<Charge, Reason> {
     let (lines, offers): (Vec<_>, Vec<_>) = lines.iter().map(|(quantity, asked)| line(*quantity, *asked)).unzip();
     let customer = "17850".parse().unwrap();
-    let request = PurchaseRequest {
-        customer,
-        pay_in: pay_in.parse().unwrap(),
-        lines,
-        occurred_at: None,
-    };
+    let request = PurchaseRequest { customer, pay_in: pay_in.parse().unwrap(), lines, occurred_at: None };
     let book = book(rates);
     judge(&request, &offers, at.parse().unwrap(), &book, book.newest_version())
 }
@@ -75,10 +64,7 @@ fn judged(rates: &[&str], lines: &[(u32, Asked)], pay_in: &str, at: &str) -> Res
 /// Expects `total = charged`, or the code of a reason.
 fn check_at(rates: &[&str], lines: &[(u32, Asked)], pay_in: &str, at: &str, expected: &str) {
     let judged = judged(rates, lines, pay_in, at);
-    let shown = judged.map_or_else(
-        |reason| reason.code.to_string(),
-        |c| format!("{} = {}", c.total, c.charged),
-    );
+    let shown = judged.map_or_else(|reason| reason.code.to_string(), |c| format!("{} = {}", c.total, c.charged));
     assert_eq!(shown, expected, "{rates:?} {pay_in} {at}");
 }
 
@@ -89,16 +75,8 @@ fn check(lines: &[(u32, Asked)], pay_in: &str, expected: &str) {
 #[test]
 fn a_purchase_is_summed_converted_and_rounded_once() {
     check(&[(1, Closed("39.75 GBP"))], "EUR", "39.75 GBP = 46.88 EUR"); // exactly 46.875
-    check(
-        &[(6, Closed("2.55 GBP")), (6, Closed("3.39 GBP"))],
-        "GBP",
-        "35.64 GBP = 35.64 GBP",
-    );
-    check(
-        &[(1, Closed("0.004 GBP")), (1, Closed("0.004 GBP"))],
-        "GBP",
-        "0.01 GBP = 0.01 GBP",
-    );
+    check(&[(6, Closed("2.55 GBP")), (6, Closed("3.39 GBP"))], "GBP", "35.64 GBP = 35.64 GBP");
+    check(&[(1, Closed("0.004 GBP")), (1, Closed("0.004 GBP"))], "GBP", "0.01 GBP = 0.01 GBP");
     check(&[(3, Closed("0.415 GBP"))], "GBP", "1.24 GBP = 1.24 GBP"); // a tie: to the even cent
     check(&[(5, Closed("0.415 GBP"))], "GBP", "2.08 GBP = 2.08 GBP");
     check(&[(1, Closed("0.005 GBP"))], "EUR", "0.00 GBP = 0.01 EUR"); // 0.00589…: each side of its own
@@ -117,30 +95,11 @@ fn every_way_to_a_rate_is_taken() {
 fn the_newest_way_is_taken_and_of_equals_the_pair_itself() {
     let at =
         |rates: &[&str], expected| check_at(rates, &[(1, Closed("1 GBP"))], "EUR", "2010-12-05T00:00:00Z", expected);
-    at(
-        &["2010-12-01 EUR/GBP 0.5", "2010-12-01 GBP/EUR 3"],
-        "1.00 GBP = 3.00 EUR",
-    );
-    at(
-        &["2010-12-02 EUR/GBP 0.5", "2010-12-01 GBP/EUR 3"],
-        "1.00 GBP = 2.00 EUR",
-    );
-    at(
-        &["2010-12-01 EUR/GBP 0.5", "2010-12-02 GBP/EUR 3"],
-        "1.00 GBP = 3.00 EUR",
-    );
-    let cross = [
-        "2010-12-01 EUR/GBP 0.5",
-        "2010-12-02 EUR/USD 1",
-        "2010-12-01 USD/GBP 0.1",
-    ];
-    check_at(
-        &cross,
-        &[(1, Closed("1 GBP"))],
-        "USD",
-        "2010-12-05T00:00:00Z",
-        "1.00 GBP = 10.00 USD",
-    );
+    at(&["2010-12-01 EUR/GBP 0.5", "2010-12-01 GBP/EUR 3"], "1.00 GBP = 3.00 EUR");
+    at(&["2010-12-02 EUR/GBP 0.5", "2010-12-01 GBP/EUR 3"], "1.00 GBP = 2.00 EUR");
+    at(&["2010-12-01 EUR/GBP 0.5", "2010-12-02 GBP/EUR 3"], "1.00 GBP = 3.00 EUR");
+    let cross = ["2010-12-01 EUR/GBP 0.5", "2010-12-02 EUR/USD 1", "2010-12-01 USD/GBP 0.1"];
+    check_at(&cross, &[(1, Closed("1 GBP"))], "USD", "2010-12-05T00:00:00Z", "1.00 GBP = 10.00 USD");
 }
 
 #[test]
@@ -151,13 +110,7 @@ fn a_rate_is_allowed_for_seven_utc_days() {
     at("2010-12-09T00:00:00Z", "stale_rate");
     at("2010-12-09T00:30:00+01:00", "39.75 GBP = 46.88 EUR");
     at("2010-12-08T23:30:00-01:00", "stale_rate");
-    check_at(
-        DAY,
-        &[(1, Closed("39.75 GBP"))],
-        "GBP",
-        "2030-01-01T00:00:00Z",
-        "39.75 GBP = 39.75 GBP",
-    );
+    check_at(DAY, &[(1, Closed("39.75 GBP"))], "GBP", "2030-01-01T00:00:00Z", "39.75 GBP = 39.75 GBP");
 }
 
 #[test]
@@ -187,13 +140,7 @@ fn every_refusal_has_its_code() {
     check(&[(1, Closed("1 GBP")), (1, Closed("1 EUR"))], "GBP", "mixed_currencies");
     check(&[(1, Closed("1 GBP"))], "ISK", "no_rate");
     check(&[(1, Closed("1 ISK"))], "EUR", "no_rate");
-    check_at(
-        DAY,
-        &[(1, Closed("1 GBP"))],
-        "EUR",
-        "2011-12-09T12:50:00Z",
-        "stale_rate",
-    );
+    check_at(DAY, &[(1, Closed("1 GBP"))], "EUR", "2011-12-09T12:50:00Z", "stale_rate");
     check(&[(1_000_000, Closed("1000000000 GBP"))], "GBP", "amount_too_large");
     check(&[], "EUR", "unknown_offer");
 }
@@ -214,32 +161,16 @@ fn nothing_to_pay_is_a_price_too() {
 
 #[test]
 fn the_largest_amount_is_charged_and_not_passed() {
-    check(
-        &[(1_000, Closed("1000000000 GBP"))],
-        "GBP",
-        "1000000000000.00 GBP = 1000000000000.00 GBP",
-    );
-    check(
-        &[(1_000, Closed("1000000000 GBP")), (1, Closed("0.000001 GBP"))],
-        "GBP",
-        "amount_too_large",
-    );
-    check(
-        &[(848, Closed("1000000000 GBP"))],
-        "EUR",
-        "848000000000.00 GBP = 1000000000000.00 EUR",
-    );
+    check(&[(1_000, Closed("1000000000 GBP"))], "GBP", "1000000000000.00 GBP = 1000000000000.00 GBP");
+    check(&[(1_000, Closed("1000000000 GBP")), (1, Closed("0.000001 GBP"))], "GBP", "amount_too_large");
+    check(&[(848, Closed("1000000000 GBP"))], "EUR", "848000000000.00 GBP = 1000000000000.00 EUR");
     check(&[(849, Closed("1000000000 GBP"))], "EUR", "amount_too_large");
 }
 
 #[test]
 fn two_thousand_lines_are_summed_exactly() {
     check(&[(7, Closed("0.000001 GBP")); 2_000], "GBP", "0.01 GBP = 0.01 GBP"); // 0.014
-    check(
-        &[(1, Closed("500000000 GBP")); 2_000],
-        "GBP",
-        "1000000000000.00 GBP = 1000000000000.00 GBP",
-    );
+    check(&[(1, Closed("500000000 GBP")); 2_000], "GBP", "1000000000000.00 GBP = 1000000000000.00 GBP");
     check(&[(1, Closed("500000000.01 GBP")); 2_000], "GBP", "amount_too_large");
 }
 
@@ -257,12 +188,7 @@ fn what_was_learned_after_the_pin_is_not_known() {
     let book = book(&["2010-12-01 EUR/GBP 0.848", "2010-12-01 EUR/GBP 0.5"]);
     let (wanted, offer) = line(1, Closed("39.75 GBP"));
     let (customer, pay_in) = ("17850".parse().unwrap(), "EUR".parse().unwrap());
-    let request = PurchaseRequest {
-        customer,
-        pay_in,
-        lines: vec![wanted],
-        occurred_at: None,
-    };
+    let request = PurchaseRequest { customer, pay_in, lines: vec![wanted], occurred_at: None };
     let at = "2010-12-02T00:00:00Z".parse().unwrap();
     let charged = |pinned| {
         judge(&request, std::slice::from_ref(&offer), at, &book, RateVersion(pinned)).map(|c| c.charged.to_string())

@@ -17,10 +17,7 @@ pub(super) fn cells(table: &Table, row: &SqliteRow) -> Result<Vec<Cell>, StoreEr
         match value.type_info().name() {
             "INTEGER" => Ok(Cell::Integer(row.try_get(column)?)),
             "TEXT" => Ok(Cell::Text(row.try_get(column)?)),
-            other => Err(StoreError::Damaged(format!(
-                "{}.{} holds a {other}",
-                table.name, table.columns[column].name
-            ))),
+            other => Err(StoreError::Damaged(format!("{}.{} holds a {other}", table.name, table.columns[column].name))),
         }
     };
     (0..table.columns.len()).map(cell).collect()
@@ -53,8 +50,7 @@ pub(super) fn frame(row: &SqliteRow) -> Result<Frame, StoreError> {
 
 pub(super) fn name<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
     let text: String = row.try_get(column)?;
-    text.parse()
-        .map_err(|_| StoreError::Damaged(format!("column {column} holds {text:?}")))
+    text.parse().map_err(|_| StoreError::Damaged(format!("column {column} holds {text:?}")))
 }
 
 pub(super) fn number(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
@@ -68,10 +64,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::Damaged(error.to_string()),
             // 1: a table or column of ours is not there; 11: the image is malformed; 26: no database.
             sqlx::Error::Database(database)
-                if matches!(
-                    database.code().as_deref(),
-                    Some("1" | "11" | "26" | "267" | "523" | "779")
-                ) =>
+                if matches!(database.code().as_deref(), Some("1" | "11" | "26" | "267" | "523" | "779")) =>
             {
                 StoreError::Damaged(database.message().to_owned())
             }

@@ -33,9 +33,7 @@ impl Sqlite {
         }
         let frames = "SELECT producer, target, count(*) AS rows FROM journal GROUP BY producer, target";
         for row in sqlx::query(frames).fetch_all(&self.readers).await? {
-            inventory
-                .frames
-                .push((text(&row, 0)?, text(&row, 1)?, number(&row, "rows")?));
+            inventory.frames.push((text(&row, 0)?, text(&row, 1)?, number(&row, "rows")?));
         }
         Ok(inventory)
     }

@@ -39,11 +39,7 @@ pub fn create(table: &Table) -> String {
 
 /// Rows by key: as many keys as `count`, each a `VALUES` tuple. Repeated keys give repeated rows.
 pub fn load(table: &Table, count: usize) -> String {
-    let on: Vec<_> = table
-        .key()
-        .iter()
-        .map(|c| format!("t.\"{0}\" = w.\"{0}\"", c.name))
-        .collect();
+    let on: Vec<_> = table.key().iter().map(|c| format!("t.\"{0}\" = w.\"{0}\"", c.name)).collect();
     format!(
         "WITH w ({}) AS (VALUES {}) SELECT {} FROM w CROSS JOIN {} t ON {}",
         names(table.key()),
@@ -57,29 +53,15 @@ pub fn load(table: &Table, count: usize) -> String {
 /// New rows; a key that exists fails.
 pub fn insert(table: &Table, count: usize) -> String {
     let columns = names(table.columns);
-    format!(
-        "INSERT INTO {} ({columns}) VALUES {}",
-        table.name,
-        tuples(table.columns.len(), count)
-    )
+    format!("INSERT INTO {} ({columns}) VALUES {}", table.name, tuples(table.columns.len(), count))
 }
 
 /// New contents of rows that exist.
 pub fn update(table: &Table, count: usize) -> String {
-    let set: Vec<_> = table.columns[table.key_columns..]
-        .iter()
-        .map(|c| format!("\"{0}\" = excluded.\"{0}\"", c.name))
-        .collect();
-    let action = if set.is_empty() {
-        "NOTHING".to_owned()
-    } else {
-        format!("UPDATE SET {}", set.join(", "))
-    };
-    format!(
-        "{} ON CONFLICT ({}) DO {action}",
-        insert(table, count),
-        names(table.key())
-    )
+    let set: Vec<_> =
+        table.columns[table.key_columns..].iter().map(|c| format!("\"{0}\" = excluded.\"{0}\"", c.name)).collect();
+    let action = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", set.join(", ")) };
+    format!("{} ON CONFLICT ({}) DO {action}", insert(table, count), names(table.key()))
 }
 
 /// Rows in the order of the key: a fixed prefix of it, and of the rest those after a given one.
@@ -90,17 +72,8 @@ pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
         let rest = &key[prefix..prefix + after];
         conditions.push(format!("({}) > {}", names(rest), tuples(after, 1)));
     }
-    let filter = if conditions.is_empty() {
-        String::new()
-    } else {
-        format!("WHERE {}", conditions.join(" AND "))
-    };
-    format!(
-        "SELECT {} FROM {} {filter} ORDER BY {} LIMIT ?",
-        names(table.columns),
-        table.name,
-        names(key)
-    )
+    let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    format!("SELECT {} FROM {} {filter} ORDER BY {} LIMIT ?", names(table.columns), table.name, names(key))
 }
 
 fn names(columns: &[Column]) -> String {

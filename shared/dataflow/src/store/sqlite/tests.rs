@@ -45,10 +45,7 @@ impl Substrate for Files {
         };
         let statement = match damage {
             Damage::ChangedRecord(owner) => {
-                format!(
-                    "UPDATE batches SET committed_at = committed_at || '0' WHERE {}",
-                    newest(owner)
-                )
+                format!("UPDATE batches SET committed_at = committed_at || '0' WHERE {}", newest(owner))
             }
             Damage::DeletedRecord(owner) => format!("DELETE FROM batches WHERE {}", newest(owner)),
             Damage::ChangedFrame(by, to) => format!("UPDATE journal SET body = body || ' ' WHERE {}", last(by, to)),
@@ -69,42 +66,17 @@ async fn a_file_is_only_opened_as_what_it_is() {
     let path = files.path("front");
     assert_eq!(Sqlite::partitions_of(&path).await.unwrap(), Some(2));
     let others = [
-        Meta {
-            service: "back",
-            ..meta.clone()
-        },
-        Meta {
-            partitions: PartitionCount::new(3).unwrap(),
-            ..meta.clone()
-        },
+        Meta { service: "back", ..meta.clone() },
+        Meta { partitions: PartitionCount::new(3).unwrap(), ..meta.clone() },
     ];
     for other in others {
-        assert!(
-            matches!(
-                Sqlite::open(&path, other.clone(), &[]).await,
-                Err(StoreError::Damaged(_))
-            ),
-            "{other:?}"
-        );
-        assert!(matches!(
-            Sqlite::open_to_read(&path, other).await,
-            Err(StoreError::Damaged(_))
-        ));
+        assert!(matches!(Sqlite::open(&path, other.clone(), &[]).await, Err(StoreError::Damaged(_))), "{other:?}");
+        assert!(matches!(Sqlite::open_to_read(&path, other).await, Err(StoreError::Damaged(_))));
     }
     execute(&path, "INSERT INTO meta VALUES ('more', '1')").await.unwrap();
-    assert!(matches!(
-        Sqlite::open_to_read(&path, meta.clone()).await,
-        Err(StoreError::Damaged(_))
-    ));
-    std::fs::write(
-        &path,
-        b"no database, but long enough to be looked at as one: it is only text",
-    )
-    .unwrap();
-    assert!(matches!(
-        Sqlite::open(&path, meta, &[]).await,
-        Err(StoreError::Damaged(_))
-    ));
+    assert!(matches!(Sqlite::open_to_read(&path, meta.clone()).await, Err(StoreError::Damaged(_))));
+    std::fs::write(&path, b"no database, but long enough to be looked at as one: it is only text").unwrap();
+    assert!(matches!(Sqlite::open(&path, meta, &[]).await, Err(StoreError::Damaged(_))));
 }
 
 #[tokio::test]
@@ -115,35 +87,21 @@ async fn only_to_read_makes_and_changes_nothing() {
     assert!(!files.path("front").exists());
     files.open(meta.clone(), fixture::FRONT).await.unwrap().close().await;
     let store = Store::from(Sqlite::open_to_read(&files.path("front"), meta).await.unwrap());
-    assert_eq!(
-        store.inventory().await.unwrap().tables,
-        ["collected", "copied", "newest"]
-    );
-    assert!(
-        fixture::claim::<fixture::Collect>(&store, fixture::Collect::default())
-            .await
-            .is_err()
-    );
+    assert_eq!(store.inventory().await.unwrap().tables, ["collected", "copied", "newest"]);
+    assert!(fixture::claim::<fixture::Collect>(&store, fixture::Collect::default()).await.is_err());
 }
 
 #[tokio::test]
 async fn a_commit_waits_for_another_process_and_does_nothing_by_halves() {
     let files = Files::new();
-    let store = files
-        .open(fixture::meta("front").unwrap(), fixture::FRONT)
-        .await
-        .unwrap();
+    let store = files.open(fixture::meta("front").unwrap(), fixture::FRONT).await.unwrap();
     let mut collect = fixture::claim(&store, fixture::Collect::default()).await.unwrap();
     let options = SqliteConnectOptions::new().filename(files.path("front"));
     let mut other = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-    let stop = fixture::ask(&mut collect, vec![fixture::add("r", "a", 1)])
-        .await
-        .unwrap_err();
+    let stop = fixture::ask(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap_err();
     assert!(matches!(stop, crate::Stop::Unavailable { .. }), "{stop:?}");
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    let committed = fixture::ask(&mut collect, vec![fixture::add("r", "a", 1)])
-        .await
-        .unwrap();
+    let committed = fixture::ask(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap();
     assert_eq!(committed.answers, [fixture::Answer::New]);
 }

@@ -7,10 +7,7 @@ use super::{bind, integer, sql, unavailable};
 use crate::{Commit, CommitError};
 
 pub(super) async fn write(connection: &mut SqliteConnection, commit: &Commit) -> Result<(), CommitError> {
-    sqlx::query("BEGIN IMMEDIATE")
-        .execute(&mut *connection)
-        .await
-        .map_err(unavailable)?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(unavailable)?;
     insert_record(connection, &commit.record).await?;
     let mut changes = commit.changes.as_slice();
     while let Some(first) = changes.first() {
@@ -44,10 +41,7 @@ async fn insert_record(connection: &mut SqliteConnection, record: &Record) -> Re
     })?;
     let note = "INSERT INTO owners VALUES (?, ?, ?) \
                 ON CONFLICT (owner) DO UPDATE SET number = excluded.number, hash = excluded.hash";
-    let note = sqlx::query(note)
-        .bind(&owner)
-        .bind(integer(record.number.0))
-        .bind(record.hash.to_string());
+    let note = sqlx::query(note).bind(&owner).bind(integer(record.number.0)).bind(record.hash.to_string());
     note.execute(connection).await.map_err(unavailable)?;
     Ok(())
 }
@@ -59,10 +53,7 @@ async fn write_rows(connection: &mut SqliteConnection, like: &Change, mut rows: 
             Write::Insert => sql::insert(like.table, size),
             Write::Update => sql::update(like.table, size),
         };
-        let query = now
-            .iter()
-            .flat_map(|change| &change.cells)
-            .fold(sqlx::query(&text), bind);
+        let query = now.iter().flat_map(|change| &change.cells).fold(sqlx::query(&text), bind);
         query.execute(&mut *connection).await.map_err(|error| match error {
             sqlx::Error::Database(error) if error.is_unique_violation() => {
                 CommitError::Conflict(like.table.name.to_owned())

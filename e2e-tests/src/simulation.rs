@@ -60,14 +60,9 @@ impl fmt::Display for Failure {
         for line in &self.lines {
             writeln!(f, "{line}")?;
         }
-        let Self {
-            seed, step, violation, ..
-        } = self;
+        let Self { seed, step, violation, .. } = self;
         writeln!(f, "seed {seed}, step {step}: {violation}")?;
-        write!(
-            f,
-            "again: SIMULATION_SEED={seed} cargo nextest run -p e2e-tests simulation::seeds_a"
-        )
+        write!(f, "again: SIMULATION_SEED={seed} cargo nextest run -p e2e-tests simulation::seeds_a")
     }
 }
 
@@ -76,41 +71,20 @@ impl fmt::Display for Failure {
 /// # Errors
 /// [`Failure`] when an invariant does not hold, or the code panics.
 pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
-    let mut notes = Notes {
-        aloud: plan.aloud,
-        ..Notes::default()
-    };
+    let mut notes = Notes { aloud: plan.aloud, ..Notes::default() };
     let ended = catch_unwind(AssertUnwindSafe(|| World::new(Scene::new(plan, &mut notes)).run()));
     let violation = match ended {
         Ok(Ok(longest)) => {
-            let Notes {
-                step: steps,
-                checksum,
-                coverage,
-                ..
-            } = notes;
-            return Ok(Report {
-                steps,
-                checksum,
-                longest,
-                coverage,
-            });
+            let Notes { step: steps, checksum, coverage, .. } = notes;
+            return Ok(Report { steps, checksum, longest, coverage });
         }
         Ok(Err(violation)) => violation,
         Err(panic) => {
             let what = panic.downcast_ref::<String>().cloned();
             let what = what.or_else(|| panic.downcast_ref::<&str>().map(|&what| what.to_owned()));
-            Violation {
-                invariant: Invariant::Stopped,
-                what: format!("it panicked: {}", what.unwrap_or_default()),
-            }
+            Violation { invariant: Invariant::Stopped, what: format!("it panicked: {}", what.unwrap_or_default()) }
         }
     };
     let lines = notes.lines.into_iter().collect();
-    Err(Box::new(Failure {
-        seed: plan.seed,
-        step: notes.step,
-        violation,
-        lines,
-    }))
+    Err(Box::new(Failure { seed: plan.seed, step: notes.step, violation, lines }))
 }

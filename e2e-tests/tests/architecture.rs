@@ -37,12 +37,7 @@ fn root() -> PathBuf {
 
 fn metadata() -> Value {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args([
-        "metadata",
-        "--format-version=1",
-        "--locked",
-        "--filter-platform=host-tuple",
-    ]);
+    cargo.current_dir(root()).args(["metadata", "--format-version=1", "--locked", "--filter-platform=host-tuple"]);
     let output = cargo.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -54,19 +49,12 @@ fn text(value: &Value) -> String {
 
 /// The normal dependencies of each crate of the workspace.
 fn dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
-    let members: BTreeSet<_> = metadata["workspace_members"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(text)
-        .collect();
+    let members: BTreeSet<_> = metadata["workspace_members"].as_array().unwrap().iter().map(text).collect();
     let packages = metadata["packages"].as_array().unwrap().iter();
     let own = packages.filter(|package| members.contains(&text(&package["id"])));
     let normal = |package: &Value| {
         let all = package["dependencies"].as_array().unwrap().iter();
-        all.filter(|dependency| dependency["kind"].is_null())
-            .map(|dependency| text(&dependency["name"]))
-            .collect()
+        all.filter(|dependency| dependency["kind"].is_null()).map(|dependency| text(&dependency["name"])).collect()
     };
     own.map(|package| (text(&package["name"]), normal(package))).collect()
 }
@@ -84,9 +72,7 @@ fn sources() -> Vec<(String, Vec<String>)> {
                 let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
                 let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
                 let lines = fs::read_to_string(&path).unwrap();
-                let lines = lines
-                    .lines()
-                    .take_while(|line| is_test || !line.starts_with("#[cfg(test)]"));
+                let lines = lines.lines().take_while(|line| is_test || !line.starts_with("#[cfg(test)]"));
                 found.push((name, lines.map(str::to_owned).collect()));
             }
         }
@@ -99,10 +85,7 @@ fn sources() -> Vec<(String, Vec<String>)> {
 fn mentions(within: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for (name, lines) in sources().into_iter().filter(|(name, _)| within(name) && !is_test(name)) {
-        for (number, line) in (1..)
-            .zip(lines)
-            .filter(|(_, line)| !line.trim_start().starts_with("//"))
-        {
+        for (number, line) in (1..).zip(lines).filter(|(_, line)| !line.trim_start().starts_with("//")) {
             if let Some(word) = words.iter().find(|word| line.contains(**word)) {
                 found.push(format!("{name}:{number} has {word}"));
             }
@@ -122,10 +105,7 @@ fn none(found: &[String]) {
 #[test]
 fn services_never_import_each_other() {
     let of = dependencies(&metadata());
-    for (name, uses) in of
-        .iter()
-        .filter(|(name, _)| !["unbundled", "e2e-tests"].contains(&name.as_str()))
-    {
+    for (name, uses) in of.iter().filter(|(name, _)| !["unbundled", "e2e-tests"].contains(&name.as_str())) {
         let services: Vec<_> = SERVICES.iter().filter(|service| uses.contains(**service)).collect();
         assert!(services.is_empty(), "{name} imports {services:?}");
     }
@@ -161,9 +141,7 @@ fn domain_files_know_no_runtime_and_no_clock() {
     ];
     let within = |name: &str| {
         domain.iter().any(|start| name.starts_with(start))
-            || ["shared/stage/", "shared/money/"]
-                .iter()
-                .any(|start| name.starts_with(start))
+            || ["shared/stage/", "shared/money/"].iter().any(|start| name.starts_with(start))
     };
     none(&mentions(
         within,
@@ -185,14 +163,7 @@ fn domain_files_know_no_runtime_and_no_clock() {
 
 #[test]
 fn sql_is_in_the_stores_only() {
-    let words = [
-        "SELECT ",
-        "INSERT INTO",
-        "UPDATE SET",
-        "CREATE TABLE",
-        "DELETE FROM",
-        "sqlx::",
-    ];
+    let words = ["SELECT ", "INSERT INTO", "UPDATE SET", "CREATE TABLE", "DELETE FROM", "sqlx::"];
     none(&mentions(|name| !name.starts_with("shared/dataflow/src/store"), &words));
 }
 
@@ -200,15 +171,7 @@ fn sql_is_in_the_stores_only() {
 fn broken_promises_of_the_compiler_stay_out() {
     none(&mentions(
         |_| true,
-        &[
-            "todo!(",
-            "unimplemented!(",
-            ".unwrap()",
-            ".expect(",
-            "panic!(",
-            "dbg!(",
-            "thread::sleep",
-        ],
+        &["todo!(", "unimplemented!(", ".unwrap()", ".expect(", "panic!(", "dbg!(", "thread::sleep"],
     ));
 }
 
@@ -223,10 +186,7 @@ fn files_and_functions_stay_short() {
         for (number, line) in (1..).zip(&lines) {
             let indent: String = line.chars().take_while(|c| *c == ' ').collect();
             let start = line.trim_start();
-            if start
-                .split('(')
-                .next()
-                .is_some_and(|head| head.starts_with("fn ") || head.contains(" fn "))
+            if start.split('(').next().is_some_and(|head| head.starts_with("fn ") || head.contains(" fn "))
                 && !start.starts_with("//")
             {
                 open.push((format!("{indent}}}"), number));

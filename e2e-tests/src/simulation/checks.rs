@@ -139,24 +139,14 @@ impl Checks {
         for moment in &asked.moments {
             let mut versions = self.model.rates.versions.iter();
             let known = versions.any(|version| version.valid_from == moment.valid_from);
-            ensure!(
-                known,
-                Recorded,
-                "rates of {source} for {} were answered and not recorded",
-                moment.valid_from
-            );
+            ensure!(known, Recorded, "rates of {source} for {} were answered and not recorded", moment.valid_from);
         }
         Ok(())
     }
 
     /// Whether the purchase service's copy of the rates is complete.
     pub fn copy_is_complete(&self) -> bool {
-        self.model
-            .rates
-            .versions
-            .iter()
-            .take(self.copied)
-            .any(|version| version.complete)
+        self.model.rates.versions.iter().take(self.copied).any(|version| version.complete)
     }
 
     /// The most frames that one producer has said to one target.
@@ -191,9 +181,7 @@ impl Checks {
 
     fn rates_recorded(&mut self, record: &Record, scene: &mut Scene<'_>) -> Checked {
         for event in records::requests(record)? {
-            let arrived = model::text(&event["time"])?
-                .parse()
-                .map_err(|_| model::unreadable(&event))?;
+            let arrived = model::text(&event["time"])?.parse().map_err(|_| model::unreadable(&event))?;
             let recorded = self.model.rates.record(&event["data"], arrived);
             let (late, corrected) = recorded.ok_or_else(|| model::unreadable(&event))?;
             (0..late).for_each(|_| scene.hit(Hit::LateRate));
@@ -201,41 +189,24 @@ impl Checks {
         }
         let rows = now(self.stores.exchange_rate.rows::<RateRow>(&[], None, usize::MAX));
         let rows = rows.map_err(|error| stopped(&error))?;
-        ensure!(
-            rows.len() == self.model.rates.versions.len(),
-            Price,
-            "{} versions of the rates",
-            rows.len()
-        );
+        ensure!(rows.len() == self.model.rates.versions.len(), Price, "{} versions of the rates", rows.len());
         self.rates_are(&rows)
     }
 
     fn rates_copied(&mut self) -> Checked {
         let rows = now(self.stores.purchase.rows::<RateRow>(&[], None, usize::MAX)).map_err(|error| stopped(&error))?;
-        ensure!(
-            rows.len() >= self.copied,
-            Positions,
-            "the copy of the rates shrank to {}",
-            rows.len()
-        );
+        ensure!(rows.len() >= self.copied, Positions, "the copy of the rates shrank to {}", rows.len());
         self.copied = rows.len();
         self.rates_are(&rows)
     }
 
     /// These are the first versions of the rates, and nothing else.
     fn rates_are(&self, rows: &[RateRow]) -> Checked {
-        ensure!(
-            rows.len() <= self.model.rates.versions.len(),
-            Recorded,
-            "rates that nobody published"
-        );
+        ensure!(rows.len() <= self.model.rates.versions.len(), Recorded, "rates that nobody published");
         for (number, (row, version)) in (1..).zip(rows.iter().zip(&self.model.rates.versions)) {
             let mut same = row.version == number && row.valid_from == version.valid_from;
             same &= row.source.to_string() == version.source && row.complete == version.complete;
-            let pairs = row
-                .rates
-                .iter()
-                .flat_map(|(base, quotes)| quotes.iter().map(move |quote| (base, quote)));
+            let pairs = row.rates.iter().flat_map(|(base, quotes)| quotes.iter().map(move |quote| (base, quote)));
             let pairs = pairs.map(|(base, (quote, rate))| ((base.to_string(), quote.to_string()), rate.to_string()));
             same &= pairs.collect::<BTreeMap<_, _>>() == version.rates;
             ensure!(same, Price, "version {number} of the rates is {row:?}, not {version:?}");

@@ -17,19 +17,8 @@ use super::random::Random;
 const CURRENCIES: [&str; 6] = ["EUR", "GBP", "USD", "JPY", "KWD", "CHF"];
 /// Those rates are published of.
 const PUBLISHED: usize = 5;
-const PRICES: [&str; 11] = [
-    "2.55",
-    "0.125",
-    "3.5",
-    "0.001",
-    "10",
-    "0.000001",
-    "39.75",
-    "7.995",
-    "0",
-    "1000000000",
-    "9000",
-];
+const PRICES: [&str; 11] =
+    ["2.55", "0.125", "3.5", "0.001", "10", "0.000001", "39.75", "7.995", "0", "1000000000", "9000"];
 const SKUS: usize = 6;
 const CUSTOMERS: usize = 5;
 
@@ -44,35 +33,15 @@ impl Clients {
     /// The first rates of all: a history, and that it is complete.
     pub fn history(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::Request> {
         let first = random.between(4, 14);
-        let moments = (0..first)
-            .map(|day| moment(midnight(now, -(day as i64) - 1), random, 6))
-            .collect();
-        self.rates(
-            now,
-            RatesAsked {
-                source: parsed("ecb"),
-                moments,
-                completes_history: true,
-            },
-        )
+        let moments = (0..first).map(|day| moment(midnight(now, -(day as i64) - 1), random, 6)).collect();
+        self.rates(now, RatesAsked { source: parsed("ecb"), moments, completes_history: true })
     }
 
     /// Rates of a moment: new, late, corrected, the same.
     pub fn put_rates(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::Request> {
         let day = random.between(0, 14) as i64 - 12;
-        let moments = vec![moment(
-            midnight(now, day) + TimeDelta::hours(random.below(2) as i64 * 15),
-            random,
-            2,
-        )];
-        self.rates(
-            now,
-            RatesAsked {
-                source: parsed("manual"),
-                moments,
-                completes_history: random.chance(30),
-            },
-        )
+        let moments = vec![moment(midnight(now, day) + TimeDelta::hours(random.below(2) as i64 * 15), random, 2)];
+        self.rates(now, RatesAsked { source: parsed("manual"), moments, completes_history: random.chance(30) })
     }
 
     fn rates(&mut self, now: DateTime<Utc>, asked: RatesAsked) -> Event<record_rates::Request> {
@@ -83,11 +52,7 @@ impl Clients {
     /// An offer, new, changed, or the same.
     pub fn offer(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::Request> {
         let at = random.below(SKUS);
-        let currency = CURRENCIES[if random.chance(900) {
-            at / 2 % PUBLISHED
-        } else {
-            random.below(CURRENCIES.len())
-        }];
+        let currency = CURRENCIES[if random.chance(900) { at / 2 % PUBLISHED } else { random.below(CURRENCIES.len()) }];
         let terms = OfferTerms {
             price: price(random, currency),
             capacity: None,
@@ -97,10 +62,7 @@ impl Clients {
             open_price: random.chance(500),
         };
         let sku = format!("sku-{at}");
-        let asked = OfferAsked {
-            sku: parsed(&sku),
-            terms,
-        };
+        let asked = OfferAsked { sku: parsed(&sku), terms };
         event(self.id("offer"), &sku, accept::Request::OfferAsked(asked), now)
     }
 
@@ -114,23 +76,13 @@ impl Clients {
         };
         self.sent.push((id.clone(), request.clone()));
         let key = request.customer.to_string();
-        event(
-            id,
-            &key,
-            accept::Request::PurchaseAsked(PurchaseAsked {
-                request,
-                judged_by: None,
-            }),
-            now,
-        )
+        event(id, &key, accept::Request::PurchaseAsked(PurchaseAsked { request, judged_by: None }), now)
     }
 
     /// What was sent under an id, all of it.
     pub fn sent(&self) -> BTreeMap<&str, Vec<&PurchaseRequest>> {
         let mut sent: BTreeMap<&str, Vec<&PurchaseRequest>> = BTreeMap::new();
-        self.sent
-            .iter()
-            .for_each(|(id, request)| sent.entry(id).or_default().push(request));
+        self.sent.iter().for_each(|(id, request)| sent.entry(id).or_default().push(request));
         sent
     }
 
@@ -162,21 +114,11 @@ fn line(random: &mut Random, group: usize) -> LineRequest {
         1 | 2 => format!("sku-{}", random.below(SKUS)),
         _ => format!("sku-{of_group}"),
     };
-    let quantity: u32 = if random.chance(30) {
-        1_000_000
-    } else {
-        random.between(1, 12).try_into().unwrap_or(1)
-    };
+    let quantity: u32 = if random.chance(30) { 1_000_000 } else { random.between(1, 12).try_into().unwrap_or(1) };
     let currency = if random.chance(900) { CURRENCIES[group] } else { "USD" };
     let unit_price = random.chance(150).then(|| price(random, currency));
-    let Ok(quantity) = Quantity::new(quantity) else {
-        unreachable!("1 to a million")
-    };
-    LineRequest {
-        sku: parsed(&sku),
-        quantity,
-        unit_price,
-    }
+    let Ok(quantity) = Quantity::new(quantity) else { unreachable!("1 to a million") };
+    LineRequest { sku: parsed(&sku), quantity, unit_price }
 }
 
 fn price(random: &mut Random, currency: &str) -> UnitPrice {
@@ -185,17 +127,12 @@ fn price(random: &mut Random, currency: &str) -> UnitPrice {
     } else {
         (*random.pick(&PRICES)).to_owned()
     };
-    let Ok(price) = UnitPrice::parse(&amount, parsed(currency)) else {
-        unreachable!("{amount} is a price")
-    };
+    let Ok(price) = UnitPrice::parse(&amount, parsed(currency)) else { unreachable!("{amount} is a price") };
     price
 }
 
 fn moment(valid_from: DateTime<Utc>, random: &mut Random, pairs: usize) -> Moment {
-    let mut moment = Moment {
-        valid_from,
-        rates: BTreeMap::new(),
-    };
+    let mut moment = Moment { valid_from, rates: BTreeMap::new() };
     for _ in 0..random.between(1, pairs) {
         // The last of them seldom: its rates grow old.
         let quotes = PUBLISHED - 1 - usize::from(random.chance(900));
@@ -220,20 +157,15 @@ fn midnight(now: DateTime<Utc>, days: i64) -> DateTime<Utc> {
     day.and_time(chrono::NaiveTime::MIN).and_utc()
 }
 
+/// The trace of a request: the same each time it is sent.
+pub fn trace_of(request: &str) -> String {
+    stage::Digest::default().part(request.as_bytes()).finish().short::<16>()
+}
+
 fn event<F>(id: String, key: &str, fact: F, now: DateTime<Utc>) -> Event<F> {
-    let trace = stage::Digest::default().part(id.as_bytes()).finish().short::<16>();
-    let traceparent = Traceparent(format!("00-{trace}-00f067aa0ba902b7-01"));
-    let cause = Cause {
-        time: now,
-        request_id: RequestId(id),
-        traceparent,
-    };
-    Event {
-        id: EventId(String::new()),
-        cause,
-        key: Key(key.to_owned()),
-        fact,
-    }
+    let traceparent = Traceparent(format!("00-{}-00f067aa0ba902b7-01", trace_of(&id)));
+    let cause = Cause { time: now, request_id: RequestId(id), traceparent };
+    Event { id: EventId(String::new()), cause, key: Key(key.to_owned()), fact }
 }
 
 fn parsed<T: FromStr<Err: Debug> + Display>(text: &str) -> T {

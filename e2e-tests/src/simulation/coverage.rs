@@ -27,6 +27,8 @@ hits! {
     CrashBeforeHint,
     /// An owner died not knowing whether its commit was there.
     CrashInDoubt,
+    /// All owners of one service died at once.
+    CrashOfService,
     /// All died at once.
     CrashOfAll,
     /// A commit was refused.

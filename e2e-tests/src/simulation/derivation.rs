@@ -18,20 +18,12 @@ pub fn derive_again(stores: &Stores) -> Checked {
     let report = now(audit(stores)).map_err(|error| stopped(&error))?;
     let findings: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
     ensure!(findings.is_empty(), Derivation, "the audit found {findings:?}");
-    ensure!(
-        report.is_quiet(),
-        Derivation,
-        "the audit found frames that nobody has read"
-    );
+    ensure!(report.is_quiet(), Derivation, "the audit found frames that nobody has read");
     Ok(())
 }
 
 async fn audit(stores: &Stores) -> Result<Report, StoreError> {
-    let Stores {
-        exchange_rate,
-        purchase,
-        ledger,
-    } = stores;
+    let Stores { exchange_rate, purchase, ledger } = stores;
     let all = vec![exchange_rate.clone(), purchase.clone(), ledger.clone()];
     let mut audit = Audit::begin(&[&RATES, &PURCHASES, &CREDITS, &OUTCOMES], all).await?;
     audit.stage(exchange_rate.meta().service, |_| RecordRates).await?;

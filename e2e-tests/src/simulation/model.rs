@@ -51,11 +51,7 @@ impl Model {
     /// Sets an offer that was recorded.
     pub fn offer(&mut self, asked: &Value) -> Checked<usize> {
         let versions = self.offers.entry(text(&asked["sku"])?).or_default();
-        ensure!(
-            versions.last() != Some(&asked["terms"]),
-            Repeats,
-            "the same offer was recorded again: {asked}"
-        );
+        ensure!(versions.last() != Some(&asked["terms"]), Repeats, "the same offer was recorded again: {asked}");
         versions.push(asked["terms"].clone());
         Ok(versions.len())
     }
@@ -67,9 +63,7 @@ impl Model {
             Some(at) => at.parse().map_err(|_| unreadable(asked))?,
             None => arrived,
         };
-        let pinned = asked["judged_by"]["rates"]
-            .as_u64()
-            .and_then(|pinned| usize::try_from(pinned).ok());
+        let pinned = asked["judged_by"]["rates"].as_u64().and_then(|pinned| usize::try_from(pinned).ok());
         let offers = self.pinned_offers(id, asked)?;
         let verdict = pinned.and_then(|pinned| prices::price(request, &offers, at, &self.rates, pinned));
         let verdict = verdict.ok_or_else(|| unreadable(asked))?;
@@ -77,11 +71,7 @@ impl Model {
         if let Ok(priced) = &verdict {
             self.owe(id, &account, &text(&request["pay_in"])?, &priced.clone());
         }
-        let purchase = Purchase {
-            request: request.clone(),
-            verdict,
-            account,
-        };
+        let purchase = Purchase { request: request.clone(), verdict, account };
         let known = self.purchases.insert(id.to_owned(), purchase);
         ensure!(known.is_none(), Repeats, "{id} was recorded twice");
         Ok(&self.purchases[id])
@@ -89,54 +79,29 @@ impl Model {
 
     /// The terms of each line's offer. The versions pinned must be the newest.
     fn pinned_offers(&self, id: &str, asked: &Value) -> Checked<Vec<Option<&Value>>> {
-        let (lines, pins) = (
-            asked["request"]["lines"].as_array(),
-            asked["judged_by"]["offers"].as_array(),
-        );
+        let (lines, pins) = (asked["request"]["lines"].as_array(), asked["judged_by"]["offers"].as_array());
         let (lines, pins) = lines.zip(pins).ok_or_else(|| unreadable(asked))?;
-        ensure!(
-            lines.len() == pins.len(),
-            Price,
-            "{id} has {} lines and {} pins",
-            lines.len(),
-            pins.len()
-        );
+        ensure!(lines.len() == pins.len(), Price, "{id} has {} lines and {} pins", lines.len(), pins.len());
         let mut terms = Vec::new();
         for (line, pin) in lines.iter().zip(pins) {
             let versions = self.offers.get(&text(&line["sku"])?);
             let newest = versions.map_or(0, Vec::len);
-            ensure!(
-                pin.as_u64() == u64::try_from(newest).ok(),
-                Price,
-                "{id} is judged by {pin}, not {newest}: {line}"
-            );
+            ensure!(pin.as_u64() == u64::try_from(newest).ok(), Price, "{id} is judged by {pin}, not {newest}: {line}");
             terms.push(versions.and_then(|versions| versions.last()));
         }
         Ok(terms)
     }
 
     fn owe(&mut self, id: &str, payer: &str, pay_in: &str, priced: &Priced) {
-        let Priced {
-            total,
-            currency,
-            charged,
-            ..
-        } = priced;
-        let mut legs = vec![
-            (payer, "debit", pay_in, *charged),
-            ("merchant", "credit", currency.as_str(), *total),
-        ];
+        let Priced { total, currency, charged, .. } = priced;
+        let mut legs = vec![(payer, "debit", pay_in, *charged), ("merchant", "credit", currency.as_str(), *total)];
         if pay_in != currency {
             legs.push(("fx", "credit", pay_in, *charged));
             legs.push(("fx", "debit", currency, *total));
         }
         for (account, side, currency, amount) in legs {
-            self.due
-                .insert((account.to_owned(), id.to_owned(), side, currency.to_owned(), amount));
-            let balance = self
-                .balances
-                .entry((account.to_owned(), currency.to_owned()))
-                .or_default();
+            self.due.insert((account.to_owned(), id.to_owned(), side, currency.to_owned(), amount));
+            let balance = self.balances.entry((account.to_owned(), currency.to_owned())).or_default();
             *balance += if side == "credit" { amount } else { -amount };
         }
     }
@@ -149,8 +114,5 @@ pub fn text(value: &Value) -> Checked<String> {
 
 /// Recorded JSON that cannot be what it should be.
 pub fn unreadable(value: &Value) -> Violation {
-    Violation {
-        invariant: super::violation::Invariant::Recorded,
-        what: format!("this cannot be read: {value}"),
-    }
+    Violation { invariant: super::violation::Invariant::Recorded, what: format!("this cannot be read: {value}") }
 }

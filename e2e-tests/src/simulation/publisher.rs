@@ -39,15 +39,7 @@ impl Publisher {
     /// Nothing published yet.
     pub fn new(producer: Producer, target: Target, journal: Store) -> Self {
         let (mark, outbox, unconfirmed) = (None, None, Vec::new());
-        Self {
-            producer,
-            target,
-            is_damaged: false,
-            journal,
-            mark,
-            outbox,
-            unconfirmed,
-        }
+        Self { producer, target, is_damaged: false, journal, mark, outbox, unconfirmed }
     }
 
     /// Whether it still has to learn which life of the stream this is.
@@ -66,10 +58,7 @@ impl Publisher {
         if is_new {
             scene.hit(Hit::NewIncarnation);
             if scene.mutant == Some(Mutant::SameLife) {
-                mark = known.map(|known| Mark {
-                    incarnation: incarnation.to_owned(),
-                    ..known
-                });
+                mark = known.map(|known| Mark { incarnation: incarnation.to_owned(), ..known });
             }
         }
         let mut outbox = Outbox::attach(mark.as_ref(), incarnation);
@@ -145,10 +134,7 @@ impl Publisher {
             damage(&mut copy, &mut scene.random);
             self.is_damaged = true;
             scene.hit(Hit::DamagedInStream);
-            scene.say(&format!(
-                "{}>{}#{} is damaged in the stream",
-                self.producer, self.target, frame.seq
-            ));
+            scene.say(&format!("{}>{}#{} is damaged in the stream", self.producer, self.target, frame.seq));
             if !scene.broker.publish(&copy) {
                 return false;
             }
@@ -177,21 +163,13 @@ impl Publisher {
         }
         let disorder = scene.random.chance(scene.weather.publications);
         for _ in 0..scene.random.between(1, self.unconfirmed.len()) {
-            let at = if disorder {
-                scene.random.below(self.unconfirmed.len())
-            } else {
-                0
-            };
+            let at = if disorder { scene.random.below(self.unconfirmed.len()) } else { 0 };
             if at > 0 {
                 scene.hit(Hit::ConfirmLate);
             }
             let (seq, sent) = self.unconfirmed.remove(at);
             if sent == Sent::Lost || scene.random.chance(scene.weather.publications / 2) {
-                scene.hit(if sent == Sent::Lost {
-                    Hit::PublicationLost
-                } else {
-                    Hit::ConfirmLost
-                });
+                scene.hit(if sent == Sent::Lost { Hit::PublicationLost } else { Hit::ConfirmLost });
                 scene.hit(Hit::Doubt);
                 scene.say(&format!("{}>{}#{seq} is not confirmed", self.producer, self.target));
                 // The channel is closed with it: no confirm of what was sent on it can come any more.
@@ -228,9 +206,7 @@ impl Publisher {
     /// The last frame of its journal.
     pub fn last(&self) -> Checked<Seq> {
         let said = now(self.journal.said()).map_err(|error| stopped(&error))?;
-        let last = said
-            .iter()
-            .find(|(producer, target, _)| *producer == self.producer && *target == self.target);
+        let last = said.iter().find(|(producer, target, _)| *producer == self.producer && *target == self.target);
         Ok(last.map_or(Seq(0), |(_, _, seq)| *seq))
     }
 
@@ -260,12 +236,7 @@ pub fn damage(frame: &mut Frame, random: &mut Random) {
     match random.below(5) {
         0 => {
             let at = random.below(frame.body.len());
-            frame.body = frame
-                .body
-                .chars()
-                .enumerate()
-                .map(|(n, c)| if n == at { flipped(c) } else { c })
-                .collect();
+            frame.body = frame.body.chars().enumerate().map(|(n, c)| if n == at { flipped(c) } else { c }).collect();
         }
         1 => frame.seq = Seq(frame.seq.0 ^ 1),
         2 => frame.previous = Hash([7; 32]),

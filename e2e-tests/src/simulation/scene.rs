@@ -95,14 +95,7 @@ pub struct Weather {
 
 impl Weather {
     /// Little goes wrong, but everything does.
-    const MILD: Weather = Weather {
-        commits: 20,
-        owners: 10,
-        deliveries: 20,
-        publications: 10,
-        damage: 1,
-        streams: 2,
-    };
+    const MILD: Weather = Weather { commits: 20, owners: 10, deliveries: 20, publications: 10, damage: 1, streams: 2 };
 
     fn of(random: &mut Random) -> Self {
         let mut one_of = |some: [u32; 4]| *random.pick(&some);
@@ -205,12 +198,7 @@ impl<'a> Scene<'a> {
 
     /// What goes wrong with the next commit, if anything.
     pub fn commit_fault(&mut self) -> Option<CommitFault> {
-        let faults = [
-            CommitFault::Refused,
-            CommitFault::LostBefore,
-            CommitFault::LostAfter,
-            CommitFault::Late,
-        ];
+        let faults = [CommitFault::Refused, CommitFault::LostBefore, CommitFault::LostAfter, CommitFault::Late];
         let one = *self.random.pick(&faults);
         self.random.chance(self.weather.commits).then_some(one)
     }

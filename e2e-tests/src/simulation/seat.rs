@@ -175,7 +175,7 @@ impl<S: Stage> Seat<S> {
         (!self.reads.is_empty()).then(attach)
     }
 
-    fn die(&mut self, held: Held<S>, scene: &mut Scene<'_>) {
+    fn note_death(&self, held: &Held<S>, scene: &mut Scene<'_>) {
         if held.owner.is_in_doubt() {
             scene.hit(Hit::CrashInDoubt);
         }
@@ -209,18 +209,14 @@ impl<S: Stage> Chair for Seat<S> {
     fn crash(&mut self, scene: &mut Scene<'_>) -> bool {
         let Some(held) = self.held.take() else { return false };
         scene.say(&format!("{} dies", self.id));
-        self.die(held, scene);
+        self.note_death(&held, scene);
         true
     }
 
     fn freeze(&mut self, scene: &mut Scene<'_>) -> bool {
         let Some(held) = self.held.take() else { return false };
         scene.hit(Hit::Frozen);
-        scene.say(&format!(
-            "{} freezes{}",
-            self.id,
-            if held.owner.is_in_doubt() { " in doubt" } else { "" }
-        ));
+        scene.say(&format!("{} freezes{}", self.id, if held.owner.is_in_doubt() { " in doubt" } else { "" }));
         self.zombies.push(held);
         true
     }
@@ -230,27 +226,7 @@ impl<S: Stage> Chair for Seat<S> {
     }
 
     fn land(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
-        while !self.late.is_empty() {
-            let at = scene.random.below(self.late.len());
-            let landed = match now(self.late[at].land()) {
-                Some(landed) => landed,
-                None => {
-                    self.late.swap_remove(at);
-                    continue;
-                }
-            };
-            let hit = if landed.is_ok() {
-                Hit::CommitLateWritten
-            } else {
-                Hit::CommitLateFenced
-            };
-            let fenced = matches!(landed, Ok(()) | Err(dataflow::CommitError::Fenced));
-            ensure!(fenced, Fence, "a late commit of {} came to {landed:?}", self.id);
-            scene.hit(hit);
-            scene.say(&format!("{} a late commit arrives: {hit:?}", self.id));
-            return Ok(true);
-        }
-        Ok(false)
+        self.land_one(scene)
     }
 
     fn cut(&mut self) {

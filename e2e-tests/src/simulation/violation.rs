@@ -29,6 +29,8 @@ pub enum Invariant {
     Counted,
     /// I16: it ends.
     Stuck,
+    /// I17: what belongs to a request says so.
+    Traced,
     /// An owner stopped for good, or the code panicked.
     Stopped,
 }
@@ -59,10 +61,7 @@ pub fn stopped(error: &dyn std::error::Error) -> Violation {
         what = format!("{what}: {error}");
         cause = error.source();
     }
-    Violation {
-        invariant: Invariant::Stopped,
-        what,
-    }
+    Violation { invariant: Invariant::Stopped, what }
 }
 
 /// Returns a [`Violation`] unless the condition holds.

@@ -21,7 +21,7 @@ use super::scene::{Mutant, Scene};
 use super::seat::{Chair, Seat, Turn};
 use super::violation::Checked;
 
-/// Steps between two looks at everything, in a run of usual length.
+/// Steps between two looks at everything; more of them as there is more to look at.
 const LOOK_EVERY: u64 = 100;
 /// Requests that wait for an answer at most, before clients ask for more.
 const WAITING_MAX: usize = 30;
@@ -44,56 +44,28 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     /// Empty stores, an empty broker, and nobody at work.
     pub(super) fn new(scene: Scene<'a>) -> Self {
-        let Some(partitions) = PartitionCount::new(scene.size.1) else {
-            unreachable!("a few partitions")
-        };
+        let Some(partitions) = PartitionCount::new(scene.size.1) else { unreachable!("a few partitions") };
         let store = |service| {
             let meta = Meta { service, partitions };
             let fenced = scene.mutant != Some(Mutant::NoFence);
-            Store::from(if fenced {
-                Memory::new(meta)
-            } else {
-                Memory::without_fence(meta)
-            })
+            Store::from(if fenced { Memory::new(meta) } else { Memory::without_fence(meta) })
         };
-        let stores = Stores {
-            exchange_rate: store("exchange-rate"),
-            purchase: store("purchase"),
-            ledger: store("ledger"),
-        };
+        let stores =
+            Stores { exchange_rate: store("exchange-rate"), purchase: store("purchase"), ledger: store("ledger") };
         let broker = scene.broker.clone();
         let (lane, of_rates) = (Partition(0), CopyRates::SPREAD.partitions(partitions)[0]);
         let record_rates = Seat::new(lane, &stores.exchange_rate, &broker, |_| RecordRates);
         let copy_rates = Seat::new(of_rates, &stores.purchase, &broker, |_| CopyRates);
         let accept = Seat::new(lane, &stores.purchase, &broker, |_| Accept::default());
-        let post = partitions
-            .all()
-            .map(|at| Seat::new(at, &stores.ledger, &broker, Post::new))
-            .collect();
-        let settle = partitions
-            .all()
-            .map(|at| Seat::new(at, &stores.purchase, &broker, |_| Settle))
-            .collect();
+        let post = partitions.all().map(|at| Seat::new(at, &stores.ledger, &broker, Post::new)).collect();
+        let settle = partitions.all().map(|at| Seat::new(at, &stores.purchase, &broker, |_| Settle)).collect();
         let publishers = publishers(&stores, partitions);
         let checks = Checks::new(&stores, Vec::new());
         let clients = Clients::default();
         let lost = BTreeMap::new();
-        let mut world = Self {
-            scene,
-            record_rates,
-            copy_rates,
-            accept,
-            post,
-            settle,
-            publishers,
-            clients,
-            checks,
-            lost,
-        };
-        let owners = world
-            .chairs()
-            .map(|chair| (chair.id().clone(), chair.store().clone()))
-            .collect();
+        let mut world =
+            Self { scene, record_rates, copy_rates, accept, post, settle, publishers, clients, checks, lost };
+        let owners = world.chairs().map(|chair| (chair.id().clone(), chair.store().clone())).collect();
         world.checks = Checks::new(&stores, owners);
         world
     }
@@ -103,17 +75,14 @@ impl<'a> World<'a> {
     pub(super) fn run(&mut self) -> Checked<u64> {
         let history = self.clients.history(&mut self.scene.random, self.scene.now);
         self.record_rates.ask(history);
+        let mut look_at = LOOK_EVERY;
         for _ in 0..self.scene.size.0 {
             self.scene.notes.step += 1;
             self.scene.tick();
             self.step()?;
             self.check()?;
-            if self
-                .scene
-                .notes
-                .step
-                .is_multiple_of(LOOK_EVERY.max(self.scene.notes.step / 8))
-            {
+            if self.scene.notes.step == look_at {
+                look_at += LOOK_EVERY.max(look_at / 4);
                 self.checks.everything(&mut self.scene)?;
             }
         }
@@ -145,13 +114,7 @@ impl<'a> World<'a> {
 
     /// Clients ask for something.
     fn ask(&mut self) -> Checked {
-        let Self {
-            scene,
-            clients,
-            record_rates,
-            accept,
-            ..
-        } = self;
+        let Self { scene, clients, record_rates, accept, .. } = self;
         let (random, now) = (&mut scene.random, scene.now);
         if random.chance(150) {
             record_rates.ask(clients.put_rates(random, now));
@@ -162,11 +125,7 @@ impl<'a> World<'a> {
         }
         for _ in 0..random.between(1, 6) {
             let is_offer = random.chance(150);
-            let request = if is_offer {
-                clients.offer(random, now)
-            } else {
-                clients.purchase(random, now)
-            };
+            let request = if is_offer { clients.offer(random, now) } else { clients.purchase(random, now) };
             accept.ask(request);
         }
         Ok(())
@@ -175,11 +134,7 @@ impl<'a> World<'a> {
     fn turn_of_any(&mut self) -> Checked {
         let some = self.scene.random.below(2 * (3 + self.post.len() + self.settle.len()));
         // Ways in have more to do than each of the others.
-        let at = if some < 3 + self.post.len() + self.settle.len() {
-            some
-        } else {
-            some % 3
-        };
+        let at = if some < 3 + self.post.len() + self.settle.len() { some } else { some % 3 };
         self.turn(at).map(|_| ())
     }
 
@@ -223,10 +178,7 @@ impl<'a> World<'a> {
     /// An owner died, and with it what published for it.
     fn stop_publishing(&mut self, producer: &Producer) {
         let Self { scene, publishers, .. } = self;
-        publishers
-            .iter_mut()
-            .filter(|p| p.producer == *producer)
-            .for_each(|p| p.detach(scene));
+        publishers.iter_mut().filter(|p| p.producer == *producer).for_each(|p| p.detach(scene));
     }
 
     fn chair(&mut self, at: usize) -> (&mut dyn Chair, &mut Scene<'a>) {
@@ -250,11 +202,7 @@ impl<'a> World<'a> {
     }
 
     fn targets(&self) -> Vec<Target> {
-        let targets: BTreeSet<_> = self
-            .publishers
-            .iter()
-            .map(|publisher| publisher.target.clone())
-            .collect();
+        let targets: BTreeSet<_> = self.publishers.iter().map(|publisher| publisher.target.clone()).collect();
         targets.into_iter().collect()
     }
 }

@@ -16,10 +16,7 @@ async fn check(client: &Client, request: RequestBuilder, status: u16, pointer: O
     let problem = answer.problem();
     assert_eq!(problem.pointer.as_deref(), pointer, "{what}: {problem:?}");
     if problem.r#type.ends_with(":malformed-json") {
-        assert!(
-            problem.line.is_some() && problem.column.is_some(),
-            "{what}: {problem:?}"
-        );
+        assert!(problem.line.is_some() && problem.column.is_some(), "{what}: {problem:?}");
     }
 }
 
@@ -28,10 +25,7 @@ async fn nothing_was_done(client: &Client, corner: &Corner) {
     for url in client.everywhere("/readyz") {
         client.get(&url).await.is(200);
     }
-    client
-        .get(&format!("{}/purchases/{}", client.at.purchase, corner.name("key")))
-        .await
-        .is(404);
+    client.get(&format!("{}/purchases/{}", client.at.purchase, corner.name("key"))).await.is(404);
     assert_eq!(client.account_of(&corner.name("alice")).await, None);
     client.get(&client.offer_url(&corner.name("bad"))).await.is(404);
 }
@@ -78,37 +72,17 @@ async fn what_is_too_large_or_of_another_media_type_is_refused_readably() {
         let problem = client.send(purchase().body(vec![b' '; bytes])).await.is(413).problem();
         assert_eq!(problem.limit, Some(1 << 20));
     }
-    let [rate, offer] = [
-        format!("{}/rates/EUR/USD", client.at.exchange_rate),
-        client.offer_url(&corner.name("bad")),
-    ];
+    let [rate, offer] = [format!("{}/rates/EUR/USD", client.at.exchange_rate), client.offer_url(&corner.name("bad"))];
     for url in [&rate, &offer] {
-        let large = client
-            .ask(Method::PUT, url)
-            .header("Content-Type", "application/json")
-            .body(vec![b' '; 10 << 20]);
+        let large = client.ask(Method::PUT, url).header("Content-Type", "application/json").body(vec![b' '; 10 << 20]);
         check(client, large, 413, None, url).await;
     }
-    for kind in [
-        "text/plain",
-        "application/x-www-form-urlencoded",
-        "application/json; charset=latin1",
-        "nonsense",
-    ] {
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", "nonsense"] {
         let request = client.ask(Method::POST, &format!("{}/purchases", client.at.purchase));
-        let request = request
-            .header("Idempotency-Key", corner.name("key"))
-            .header("Content-Type", kind);
+        let request = request.header("Idempotency-Key", corner.name("key")).header("Content-Type", kind);
         check(client, request.body(order.to_string()), 415, None, kind).await;
     }
-    check(
-        client,
-        purchase().header("Content-Encoding", "gzip"),
-        415,
-        None,
-        "compressed",
-    )
-    .await;
+    check(client, purchase().header("Content-Encoding", "gzip"), 415, None, "compressed").await;
     nothing_was_done(client, &corner).await;
     system.finish().await;
 }

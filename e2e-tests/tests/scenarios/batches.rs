@@ -49,9 +49,7 @@ async fn a_thousand_lines_are_answered_in_order_each_as_it_would_be_alone() {
 async fn without_a_wait_every_line_is_accepted_and_settles_later() {
     let (system, corner) = (System::start().await, Corner::new());
     let (client, sku) = (&system.client, lantern(&system.client, &corner).await);
-    let lines: Vec<_> = (0..50)
-        .map(|at| numbered(&corner, &format!("r{at}"), "alice", &sku, 1))
-        .collect();
+    let lines: Vec<_> = (0..50).map(|at| numbered(&corner, &format!("r{at}"), "alice", &sku, 1)).collect();
     let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let answer = client.send(client.batch_of(body.into_bytes(), 0)).await.is(200);
     assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
@@ -80,45 +78,17 @@ fn lines_good_and_bad(corner: &Corner, sku: &str) -> Vec<Case> {
         (good("first", 1).to_string().into(), 201, None, Some("first")),
         (br#"{"request_id":"#.to_vec(), 400, None, None),
         (b"  \t\r".to_vec(), 0, None, None),
-        (
-            with(good("field", 1), "colour", json!("red")).into(),
-            400,
-            Some("colour"),
-            Some("field"),
-        ),
+        (with(good("field", 1), "colour", json!("red")).into(), 400, Some("colour"), Some("field")),
         (good("first", 1).to_string().into(), 201, None, Some("first")),
         (good("first", 2).to_string().into(), 409, None, Some("first")),
         (nameless.to_string().into(), 400, Some("request_id"), None),
-        (
-            good("zero", 0).to_string().into(),
-            422,
-            Some("lines[0].quantity"),
-            Some("zero"),
-        ),
+        (good("zero", 0).to_string().into(), 422, Some("lines[0].quantity"), Some("zero")),
         (b"{\"request_id\":\"\xff\"}".to_vec(), 400, None, None),
-        (
-            with(good("id", 1), "request_id", json!("a b")).into(),
-            422,
-            Some("request_id"),
-            None,
-        ),
-        (
-            with(good("currency", 1), "pay_in", json!("XXX")).into(),
-            422,
-            Some("pay_in"),
-            Some("currency"),
-        ),
+        (with(good("id", 1), "request_id", json!("a b")).into(), 422, Some("request_id"), None),
+        (with(good("currency", 1), "pay_in", json!("XXX")).into(), 422, Some("pay_in"), Some("currency")),
         (b"[".repeat(10_000), 400, None, None),
         (b"null".to_vec(), 400, None, None),
-        (
-            good("unknown-offer", 1)
-                .to_string()
-                .replace("lantern", "nothing")
-                .into(),
-            201,
-            None,
-            Some("unknown-offer"),
-        ),
+        (good("unknown-offer", 1).to_string().replace("lantern", "nothing").into(), 201, None, Some("unknown-offer")),
         (good("last", 1).to_string().into(), 201, None, Some("last")),
     ]
 }
@@ -128,30 +98,16 @@ async fn a_bad_line_is_told_by_its_number_and_harms_no_other() {
     let (system, corner) = (System::start().await, Corner::new());
     let (client, sku) = (&system.client, lantern(&system.client, &corner).await);
     let cases = lines_good_and_bad(&corner, &sku);
-    let body: Vec<_> = cases
-        .iter()
-        .map(|(line, ..)| line.as_slice())
-        .collect::<Vec<_>>()
-        .join(&b'\n');
+    let body: Vec<_> = cases.iter().map(|(line, ..)| line.as_slice()).collect::<Vec<_>>().join(&b'\n');
 
     let answers = client.send(client.batch_of(body, 30)).await.is(200).lines();
 
-    let expected = (1..)
-        .zip(&cases)
-        .filter(|(_, (_, status, ..))| *status != 0)
-        .collect::<Vec<_>>();
+    let expected = (1..).zip(&cases).filter(|(_, (_, status, ..))| *status != 0).collect::<Vec<_>>();
     assert_eq!(answers.len(), expected.len());
     for (answer, (number, (_, status, pointer, request))) in answers.iter().zip(expected) {
         assert_eq!(answer.http_status, *status, "line {number}: {answer:?}");
-        assert_eq!(
-            answer.request_id,
-            request.map(|request| corner.name(request)),
-            "line {number}"
-        );
-        assert_eq!(
-            (answer.purchase.is_some(), answer.problem.is_some()),
-            (*status == 201, *status != 201)
-        );
+        assert_eq!(answer.request_id, request.map(|request| corner.name(request)), "line {number}");
+        assert_eq!((answer.purchase.is_some(), answer.problem.is_some()), (*status == 201, *status != 201));
         if let Some(problem) = &answer.problem {
             let problem: Value = serde_json::from_str(problem.get()).unwrap();
             assert_eq!(problem["pointer"].as_str(), *pointer, "line {number}: {problem}");
@@ -160,10 +116,7 @@ async fn a_bad_line_is_told_by_its_number_and_harms_no_other() {
             assert!(line == Some(number) || *status == 409, "line {number}: {problem}");
         }
     }
-    assert_eq!(
-        answers[0].purchase, answers[3].purchase,
-        "the same id twice is one purchase"
-    );
+    assert_eq!(answers[0].purchase, answers[3].purchase, "the same id twice is one purchase");
     balances_are(client, &corner.name("alice"), &[("GBP", "-2.00")]).await;
     system.finish().await;
 }
@@ -173,26 +126,13 @@ async fn a_batch_beyond_a_limit_is_refused_whole() {
     let (system, corner) = (System::start().await, Corner::new());
     let (client, sku) = (&system.client, lantern(&system.client, &corner).await);
     let line = |at: usize| numbered(&corner, &format!("r{at}"), "alice", &sku, 1);
-    let lines = |count: usize| {
-        (0..count)
-            .map(|at| format!("{}\n\n", line(at)))
-            .collect::<String>()
-            .into_bytes()
-    };
+    let lines = |count: usize| (0..count).map(|at| format!("{}\n\n", line(at))).collect::<String>().into_bytes();
     let refused = client.send(client.batch_of(lines(1_001), 0)).await.is(413).problem();
     assert_eq!(refused.limit, Some(1_000));
-    let refused = client
-        .send(client.batch_of(vec![b' '; (8 << 20) + 1], 0))
-        .await
-        .is(413)
-        .problem();
+    let refused = client.send(client.batch_of(vec![b' '; (8 << 20) + 1], 0)).await.is(413).problem();
     assert_eq!(refused.limit, Some(8 << 20));
     let long = format!("{}{}\n{}\n", " ".repeat(1 << 20), line(0), line(1));
-    let answers = client
-        .send(client.batch_of(long.into_bytes(), 30))
-        .await
-        .is(200)
-        .lines();
+    let answers = client.send(client.batch_of(long.into_bytes(), 30)).await.is(200).lines();
     let statuses: Vec<_> = answers.iter().map(|answer| answer.http_status).collect();
     assert_eq!(statuses, [413, 201], "one line may not be longer than a purchase alone");
     for nothing in ["", "\n\n", " \t\r\n"] {

@@ -70,21 +70,12 @@ async fn the_difference_is_zero_at_every_read_under_load_and_in_the_end_nothing_
         assert!(reads > 0);
     }
     let last = corner.name(format!("{}-{}-{}", WRITERS - 1, BATCHES - 1, LINES - 1));
-    let id = client
-        .buy(
-            &last,
-            &corner.order(&corner.name(format!("c{}-9", WRITERS - 1)), "EUR", &[&sku]),
-        )
-        .await;
+    let id = client.buy(&last, &corner.order(&corner.name(format!("c{}-9", WRITERS - 1)), "EUR", &[&sku])).await;
     assert_eq!(id.is(201).purchase().status, Status::Settled);
     for writer in 0..WRITERS {
         for customer in 0..10 {
             let name = corner.name(format!("c{writer}-{customer}"));
-            let expected = if customer % 2 == 0 {
-                [("GBP", "-1500.00")]
-            } else {
-                [("EUR", "-2250.00")]
-            };
+            let expected = if customer % 2 == 0 { [("GBP", "-1500.00")] } else { [("EUR", "-2250.00")] };
             let account = AccountId::of_customer(&name.parse().unwrap());
             super::harness::until(&format!("{name} has paid for all"), async || {
                 (client.entries(&account).await.len() == BATCHES * LINES / 10).then_some(())

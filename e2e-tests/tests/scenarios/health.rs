@@ -11,21 +11,11 @@ async fn every_service_is_alive_ready_and_measured() {
     let (client, sku) = (&system.client, corner.name("lantern"));
     for (path, status) in [("/healthz", "alive"), ("/readyz", "ready")] {
         for url in client.everywhere(path) {
-            assert_eq!(
-                client.get(&url).await.is(200).json::<Value>(),
-                json!({"status": status}),
-                "{url}"
-            );
+            assert_eq!(client.get(&url).await.is(200).json::<Value>(), json!({"status": status}), "{url}");
         }
     }
     client.offer_for(&sku, "1.00", "GBP").await;
-    client
-        .buy(
-            &corner.name("buys"),
-            &corner.order(&corner.name("alice"), "GBP", &[&sku]),
-        )
-        .await
-        .is(201);
+    client.buy(&corner.name("buys"), &corner.order(&corner.name("alice"), "GBP", &[&sku])).await.is(201);
     let refused = corner.order(&corner.name("bob"), "GBP", &[&corner.name("unknown")]);
     client.buy(&corner.name("refused"), &refused).await.is(201);
 
@@ -54,9 +44,7 @@ async fn every_service_is_alive_ready_and_measured() {
     ] {
         let answer = client.get(&url).await.is(200);
         assert!(
-            answer
-                .header("content-type")
-                .is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")),
+            answer.header("content-type").is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")),
             "{url}"
         );
         for name in everywhere.iter().chain(more) {
@@ -74,18 +62,12 @@ async fn made_up_paths_and_methods_do_not_grow_the_figures() {
     let path = corner.name("made-up");
     for url in client.everywhere(&format!("/{path}")) {
         client.get(&url).await.is(404).problem();
-        client
-            .send(client.ask(Method::from_bytes(b"BREW").unwrap(), &url))
-            .await
-            .is(404);
+        client.send(client.ask(Method::from_bytes(b"BREW").unwrap(), &url)).await.is(404);
     }
     for url in client.everywhere("/metrics") {
         let figures = client.get(&url).await.is(200).body;
         assert!(!figures.contains(&path) && !figures.contains("BREW"), "{url}");
-        assert!(
-            figures.contains("route=\"unmatched\",status=\"404\""),
-            "{url}:\n{figures}"
-        );
+        assert!(figures.contains("route=\"unmatched\",status=\"404\""), "{url}:\n{figures}");
     }
     system.finish().await;
 }

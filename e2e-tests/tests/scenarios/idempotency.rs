@@ -40,16 +40,8 @@ async fn the_same_request_100_times_in_parallel_has_one_effect_and_100_equal_ans
     assert_eq!(locations.len(), 1);
     let bought = answers[0].clone().is(201).purchase();
     assert_eq!(client.shown(&bought.id).await, bought);
-    assert_eq!(
-        client
-            .postings(&AccountId::of_customer(&bought.customer), &key, 1)
-            .await,
-        ["debit 15.30 GBP"]
-    );
-    assert_eq!(
-        client.postings(&AccountId::merchant(), &key, 1).await,
-        ["credit 15.30 GBP"]
-    );
+    assert_eq!(client.postings(&AccountId::of_customer(&bought.customer), &key, 1).await, ["debit 15.30 GBP"]);
+    assert_eq!(client.postings(&AccountId::merchant(), &key, 1).await, ["credit 15.30 GBP"]);
     system.finish().await;
     // Counted again when nothing can come any more: `finish` has seen the books quiet and derived them again.
 }
@@ -90,24 +82,15 @@ async fn a_retry_of_a_settled_purchase_is_answered_with_201_and_the_same_body() 
     client.offer_for(&sku, "99.00", "GBP").await;
 
     assert_eq!(client.buy(&key, &order).await.is(201).body, first.body);
-    assert_eq!(
-        client.send(client.purchase(&key, &order)).await.is(201).body,
-        first.body
-    );
-    let shown = client
-        .get(&format!("{}{}", client.at.purchase, first.header("location").unwrap()))
-        .await
-        .is(200);
+    assert_eq!(client.send(client.purchase(&key, &order)).await.is(201).body, first.body);
+    let shown = client.get(&format!("{}{}", client.at.purchase, first.header("location").unwrap())).await.is(200);
     assert_eq!(shown.body, first.body);
 
     // The content counts, not its spelling: order of fields, spaces, a zone of the same moment, defaults.
     let spelled = format!(
         r#" {{ "lines":[{{"quantity":1,"sku":"{sku}","unit_price":null}}], "occurred_at":"{}",
            "pay_in":"GBP","customer":"{customer}" }} "#,
-        corner
-            .moment
-            .with_timezone(&chrono::FixedOffset::east_opt(7_200).unwrap())
-            .to_rfc3339()
+        corner.moment.with_timezone(&chrono::FixedOffset::east_opt(7_200).unwrap()).to_rfc3339()
     );
     let request = client.purchase(&key, &Value::Null).body(spelled);
     assert_eq!(client.send(request).await.is(201).body, first.body);
@@ -139,17 +122,12 @@ async fn a_key_is_the_same_alone_and_in_a_batch() {
     };
     let (alone, batched) = (corner.name("alone"), corner.name("batched"));
     let first = client.buy(&alone, &order).await.is(201).purchase();
-    let answers = client
-        .batch(&[numbered(&alone, 1), numbered(&alone, 2), numbered(&batched, 1)], 30)
-        .await;
+    let answers = client.batch(&[numbered(&alone, 1), numbered(&alone, 2), numbered(&batched, 1)], 30).await;
     let statuses: Vec<_> = answers.iter().map(|answer| answer.http_status).collect();
     assert_eq!(statuses, [201, 409, 201]);
     assert_eq!(answers[0].purchase.as_ref(), Some(&first));
     let again: Purchase = client.buy(&batched, &order).await.is(201).purchase();
-    assert_eq!(
-        (answers[2].purchase.as_ref(), again.status),
-        (Some(&again), Status::Settled)
-    );
+    assert_eq!((answers[2].purchase.as_ref(), again.status), (Some(&again), Status::Settled));
     assert_eq!(client.entries_of(&customer).await.len(), 2);
     system.finish().await;
 }

@@ -33,23 +33,11 @@ async fn a_csv_is_counted_by_what_is_new_changed_and_unchanged() {
     let (system, corner) = (System::start().await, Corner::new());
     let (client, date) = (&system.client, corner.moment.date_naive());
     let file = |dollars: &str| format!("Date,USD,JPY,CYP,\n{date},{dollars},175.68,N/A,\n");
-    assert_eq!(
-        import(client, file("1.1172")).await.is(200).json::<Imported>(),
-        counts(2, 2, 0)
-    );
-    assert_eq!(
-        import(client, file("1.1172")).await.is(200).json::<Imported>(),
-        counts(2, 0, 2)
-    );
-    assert_eq!(
-        import(client, file("1.2")).await.is(200).json::<Imported>(),
-        counts(2, 0, 1)
-    );
+    assert_eq!(import(client, file("1.1172")).await.is(200).json::<Imported>(), counts(2, 2, 0));
+    assert_eq!(import(client, file("1.1172")).await.is(200).json::<Imported>(), counts(2, 0, 2));
+    assert_eq!(import(client, file("1.2")).await.is(200).json::<Imported>(), counts(2, 0, 1));
     let quote: Quote = client.rate_at("EUR/USD", corner.moment).await.is(200).json();
-    assert_eq!(
-        (quote.rate.as_str(), quote.source.to_string()),
-        ("1.2", "ecb".to_owned())
-    );
+    assert_eq!((quote.rate.as_str(), quote.source.to_string()), ("1.2", "ecb".to_owned()));
     assert_eq!(quote.valid_from, date.and_time(chrono::NaiveTime::MIN).and_utc());
     system.finish().await;
 }
@@ -71,24 +59,12 @@ async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
         (b"Date,USD,JPY,\n".to_vec(), "the file has no days"),
         (format!("Date,USD,JPY,\n{day}\n2000-01-03,1.0").into(), "line 3"),
         (format!("Date,USD,JPY,\n{day}").into(), "line 2"),
-        (
-            format!("Date,USD,JPY,\n{day}\n2000-01-03,1.0,\n").into(),
-            "line 3 has 2 columns where 3 are expected",
-        ),
-        (
-            format!("Date,USD,JPY,\n{day}\n2000-01-03,1.0,oops,\n").into(),
-            "line 3, column 3",
-        ),
+        (format!("Date,USD,JPY,\n{day}\n2000-01-03,1.0,\n").into(), "line 3 has 2 columns where 3 are expected"),
+        (format!("Date,USD,JPY,\n{day}\n2000-01-03,1.0,oops,\n").into(), "line 3, column 3"),
         (format!("Date,USD,JPY,\n{day}\n{day}\n").into(), "line 3, column 1"),
-        (
-            format!("Date,USD,JPY,\n{day}\n2000-13-03,1.0,1.0,\n").into(),
-            "line 3, column 1",
-        ),
+        (format!("Date,USD,JPY,\n{day}\n2000-13-03,1.0,1.0,\n").into(), "line 3, column 1"),
         (format!("Date,USD,XYZ,\n{day}\n").into(), "line 1, column 3"),
-        (
-            format!("Date,USD,JPY,\n{day}\n2000-01-03,\0,1.0,\n").into(),
-            "line 3, column 2",
-        ),
+        (format!("Date,USD,JPY,\n{day}\n2000-01-03,\0,1.0,\n").into(), "line 3, column 2"),
         (b"<html>not found</html>\n".to_vec(), "line 1"),
         (b"Date,USD,\n\xff\xfe,1,\n".to_vec(), "line 2 is not UTF-8"),
     ] {
@@ -103,10 +79,7 @@ async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
 #[tokio::test]
 async fn a_file_beyond_the_limit_is_refused_and_what_unpacks_to_more_too() {
     let (system, _) = (System::start().await, ());
-    let problem = import(&system.client, vec![b'x'; (16 << 20) + 1])
-        .await
-        .is(413)
-        .problem();
+    let problem = import(&system.client, vec![b'x'; (16 << 20) + 1]).await.is(413).problem();
     assert_eq!(problem.limit, Some(16 << 20));
     system.finish().await;
 }

@@ -13,33 +13,19 @@ async fn an_offer_has_defaults_and_a_version_that_only_a_change_raises() {
 
     let first = client.offer_for(&sku, "15.3", "GBP").await;
     assert_eq!((first.sku.as_str(), first.version), (sku.as_str(), 1));
-    assert_eq!(
-        (first.terms.capacity, first.allocated, first.available),
-        (None, 0, None)
-    );
-    assert_eq!(
-        (first.terms.constraint, first.terms.open_price),
-        (Constraint::Loose, false)
-    );
+    assert_eq!((first.terms.capacity, first.allocated, first.available), (None, 0, None));
+    assert_eq!((first.terms.constraint, first.terms.open_price), (Constraint::Loose, false));
     assert_eq!((first.terms.overbooking_percent, first.terms.voucher_percent), (0, 0));
     assert_eq!(first.terms.price.to_string(), "15.30 GBP");
 
     let spelled_out = json!({"price": {"amount": "15.300", "currency": "GBP"}, "capacity": null, "constraint": "loose",
         "overbooking_percent": 0, "voucher_percent": 0, "open_price": false});
-    assert_eq!(
-        client.offer(&sku, &spelled_out).await,
-        first,
-        "the same again changes nothing"
-    );
+    assert_eq!(client.offer(&sku, &spelled_out).await, first, "the same again changes nothing");
     let second = client.offer_for(&sku, "16.00", "GBP").await;
     assert_eq!(second.version, 2);
     let third = client.offer_for(&sku, "15.30", "GBP").await;
     assert_eq!(third.version, 3, "back is a change, too");
-    let shown = client
-        .get(&client.offer_url(&sku))
-        .await
-        .is(200)
-        .json::<contracts::Offer>();
+    let shown = client.get(&client.offer_url(&sku)).await.is(200).json::<contracts::Offer>();
     assert_eq!(shown, third);
     system.finish().await;
 }
@@ -73,38 +59,18 @@ async fn a_capacity_is_refused_until_stock_is_allocated() {
 async fn names_with_any_printable_character_are_offered_bought_and_charged() {
     let (system, corner) = (System::start().await, Corner::new());
     let client = &system.client;
-    for (number, odd) in [
-        "a/b",
-        "100%",
-        "%2F",
-        "a b  c",
-        "?x=1&y#z",
-        "~!@$^*()",
-        "\"quoted\\\"",
-        "a+b",
-        ";,'|<>{}[]`",
-        "../x",
-    ]
-    .into_iter()
-    .enumerate()
+    for (number, odd) in
+        ["a/b", "100%", "%2F", "a b  c", "?x=1&y#z", "~!@$^*()", "\"quoted\\\"", "a+b", ";,'|<>{}[]`", "../x"]
+            .into_iter()
+            .enumerate()
     {
         let name = corner.name(odd);
         let offer = client.offer_for(&name, "1.00", "GBP").await;
         assert_eq!(offer.sku.as_str(), name);
-        assert_eq!(
-            client
-                .get(&client.offer_url(&name))
-                .await
-                .is(200)
-                .json::<contracts::Offer>(),
-            offer
-        );
+        assert_eq!(client.get(&client.offer_url(&name)).await.is(200).json::<contracts::Offer>(), offer);
         let order = corner.order(&name, "GBP", &[&name]);
         let bought = client.buy(&corner.name(number), &order).await.is(201).purchase();
-        assert_eq!(
-            (bought.customer.as_str(), bought.lines[0].sku.as_str()),
-            (name.as_str(), name.as_str())
-        );
+        assert_eq!((bought.customer.as_str(), bought.lines[0].sku.as_str()), (name.as_str(), name.as_str()));
         balances_are(client, &name, &[("GBP", "-1.00")]).await;
     }
     system.finish().await;
@@ -118,14 +84,8 @@ async fn names_are_case_sensitive() {
     client.get(&client.offer_url(&upper)).await.is(404).problem();
     client.offer_for(&upper, "2.00", "GBP").await;
     let (alice, big_alice) = (corner.name("alice"), corner.name("Alice"));
-    client
-        .buy(&corner.name("buy"), &corner.order(&alice, "GBP", &[&lower]))
-        .await
-        .is(201);
-    client
-        .buy(&corner.name("BUY"), &corner.order(&big_alice, "GBP", &[&upper]))
-        .await
-        .is(201);
+    client.buy(&corner.name("buy"), &corner.order(&alice, "GBP", &[&lower])).await.is(201);
+    client.buy(&corner.name("BUY"), &corner.order(&big_alice, "GBP", &[&upper])).await.is(201);
     balances_are(client, &alice, &[("GBP", "-1.00")]).await;
     balances_are(client, &big_alice, &[("GBP", "-2.00")]).await;
     system.finish().await;
@@ -139,10 +99,8 @@ async fn a_purchase_with_any_request_id_is_found_at_its_location() {
     client.offer_for("scenario lantern", "15.30", "GBP").await;
     let order = json!({"customer": "scenario odd ids", "pay_in": "GBP", "occurred_at": "2010-12-01T08:26:00Z",
         "lines": [{"sku": "scenario lantern", "quantity": 1}]});
-    let odd = [
-        "a/b", "a?b=c", "a#b", "a%2Fb", "a~b", "a~2Fb", "a+b", "a;b", "a.b", "..a", "é",
-    ]
-    .map(|odd| corner.name(odd));
+    let odd =
+        ["a/b", "a?b=c", "a#b", "a%2Fb", "a~b", "a~2Fb", "a+b", "a;b", "a.b", "..a", "é"].map(|odd| corner.name(odd));
     let longest = "~".repeat(64);
     let fixed = ["batch", ".", "..", "...", "%", "/", "~", longest.as_str()].map(str::to_owned);
     for key in odd.into_iter().chain(fixed) {

@@ -17,36 +17,18 @@ async fn a_purchase_in_the_offers_currency_debits_the_customer_and_credits_the_m
         "lines": [{"sku": sku, "quantity": 6}, {"sku": sku, "quantity": 1}]});
     let bought = client.buy(&key, &order).await.is(201).purchase();
 
-    assert_eq!(
-        (bought.status, &bought.reason, &bought.rate),
-        (Status::Settled, &None, &None)
-    );
-    assert_eq!(
-        (bought.total, bought.charged),
-        (Some(money("107.10 GBP")), Some(money("107.10 GBP")))
-    );
-    assert_eq!(
-        (bought.request_id.0.as_str(), bought.customer.as_str()),
-        (key.as_str(), customer.as_str())
-    );
-    assert_eq!(
-        (bought.occurred_at, bought.pay_in.to_string()),
-        (corner.moment, "GBP".to_owned())
-    );
+    assert_eq!((bought.status, &bought.reason, &bought.rate), (Status::Settled, &None, &None));
+    assert_eq!((bought.total, bought.charged), (Some(money("107.10 GBP")), Some(money("107.10 GBP"))));
+    assert_eq!((bought.request_id.0.as_str(), bought.customer.as_str()), (key.as_str(), customer.as_str()));
+    assert_eq!((bought.occurred_at, bought.pay_in.to_string()), (corner.moment, "GBP".to_owned()));
     let lines: Vec<_> = bought.lines.iter().map(line).collect();
-    assert_eq!(
-        lines,
-        [format!("{sku} × 6 at 15.30 GBP"), format!("{sku} × 1 at 15.30 GBP")]
-    );
+    assert_eq!(lines, [format!("{sku} × 6 at 15.30 GBP"), format!("{sku} × 1 at 15.30 GBP")]);
     assert_eq!(client.shown(&bought.id).await, bought);
 
     balances_are(client, &customer, &[("GBP", "-107.10")]).await;
     let account = AccountId::of_customer(&bought.customer);
     assert_eq!(client.postings(&account, &key, 1).await, ["debit 107.10 GBP"]);
-    assert_eq!(
-        client.postings(&AccountId::merchant(), &key, 1).await,
-        ["credit 107.10 GBP"]
-    );
+    assert_eq!(client.postings(&AccountId::merchant(), &key, 1).await, ["credit 107.10 GBP"]);
     assert_eq!(client.postings(&AccountId::fx(), &key, 0).await, Vec::<String>::new());
     system.finish().await;
 }
@@ -61,21 +43,11 @@ async fn a_purchase_in_another_currency_goes_through_fx_and_is_rounded_once_half
     client.set_rate("EUR/GBP", "0.848", corner.moment).await;
     client.rate_is_copied(&corner, "EUR/GBP", "0.848", corner.moment).await;
 
-    let bought = client
-        .buy(&key, &corner.order(&customer, "EUR", &[&sku]))
-        .await
-        .is(201)
-        .purchase();
+    let bought = client.buy(&key, &corner.order(&customer, "EUR", &[&sku])).await.is(201).purchase();
 
-    assert_eq!(
-        (bought.total, bought.charged),
-        (Some(money("39.75 GBP")), Some(money("46.88 EUR")))
-    );
+    assert_eq!((bought.total, bought.charged), (Some(money("39.75 GBP")), Some(money("46.88 EUR"))));
     let rate = bought.rate.clone().unwrap();
-    assert_eq!(
-        (rate.base.to_string(), rate.quote.to_string()),
-        ("GBP".to_owned(), "EUR".to_owned())
-    );
+    assert_eq!((rate.base.to_string(), rate.quote.to_string()), ("GBP".to_owned(), "EUR".to_owned()));
     assert_eq!((rate.rate.as_str(), rate.valid_from), ("1.17924528302", corner.moment));
     assert_eq!(rate.source.to_string(), "manual");
 
@@ -85,10 +57,7 @@ async fn a_purchase_in_another_currency_goes_through_fx_and_is_rounded_once_half
     let mut exchanged = client.postings(&AccountId::fx(), &key, 2).await;
     exchanged.sort();
     assert_eq!(exchanged, ["credit 46.88 EUR", "debit 39.75 GBP"]);
-    assert_eq!(
-        client.postings(&AccountId::merchant(), &key, 1).await,
-        ["credit 39.75 GBP"]
-    );
+    assert_eq!(client.postings(&AccountId::merchant(), &key, 1).await, ["credit 39.75 GBP"]);
     system.finish().await;
 }
 
@@ -106,10 +75,7 @@ async fn a_tie_is_rounded_to_the_even_neighbour_in_currencies_with_zero_two_and_
         ("KWD", "1.0005", "1.000 KWD"),
         ("KWD", "1.0015", "1.002 KWD"),
     ] {
-        let (sku, customer) = (
-            corner.name(format!("s-{unit_price}")),
-            corner.name(format!("c-{unit_price}")),
-        );
+        let (sku, customer) = (corner.name(format!("s-{unit_price}")), corner.name(format!("c-{unit_price}")));
         let terms = json!({"price": {"amount": unit_price, "currency": currency}});
         if expected.is_empty() {
             client.put(&client.offer_url(&sku), &terms).await.is(422);
@@ -118,11 +84,7 @@ async fn a_tie_is_rounded_to_the_even_neighbour_in_currencies_with_zero_two_and_
         client.offer(&sku, &terms).await;
         let order = corner.order(&customer, currency, &[&sku]);
         let bought = client.buy(&corner.name(unit_price), &order).await.purchase();
-        assert_eq!(
-            (bought.total, bought.charged),
-            (Some(money(expected)), Some(money(expected))),
-            "{unit_price}"
-        );
+        assert_eq!((bought.total, bought.charged), (Some(money(expected)), Some(money(expected))), "{unit_price}");
     }
     system.finish().await;
 }
@@ -141,22 +103,14 @@ async fn the_answer_waits_for_the_outcome_only_when_asked_to() {
     let at_once = client.send(client.purchase(&corner.name("does-not"), &order)).await;
     assert_eq!(at_once.header("preference-applied"), None);
     let accepted = at_once.purchase();
-    assert!(
-        matches!(accepted.status, Status::Confirmed | Status::Settled),
-        "{accepted:?}"
-    );
+    assert!(matches!(accepted.status, Status::Confirmed | Status::Settled), "{accepted:?}");
     assert_eq!(accepted.charged, Some(money("15.30 GBP")), "the price is final at once");
     let settled = client.outcome(&accepted.id).await;
     assert_eq!(settled.status, Status::Settled);
     assert_eq!(settled.history[0], accepted.history[0], "what was once told stays");
 
-    let too_long = client
-        .purchase(&corner.name("greedy"), &order)
-        .header("Prefer", "wait=9999");
-    assert_eq!(
-        client.send(too_long).await.header("preference-applied"),
-        Some("wait=30")
-    );
+    let too_long = client.purchase(&corner.name("greedy"), &order).header("Prefer", "wait=9999");
+    assert_eq!(client.send(too_long).await.header("preference-applied"), Some("wait=30"));
     system.finish().await;
 }
 
@@ -166,45 +120,23 @@ async fn a_purchase_has_a_location_and_a_history_with_times() {
     let (client, sku) = (&system.client, corner.name("lantern"));
     client.offer_for(&sku, "15.30", "GBP").await;
     let before = Utc::now();
-    let answer = client
-        .buy(
-            &corner.name("buy"),
-            &corner.order(&corner.name("alice"), "GBP", &[&sku]),
-        )
-        .await;
+    let answer = client.buy(&corner.name("buy"), &corner.order(&corner.name("alice"), "GBP", &[&sku])).await;
     let after = Utc::now();
 
     let purchase = answer.purchase();
-    assert_eq!(
-        answer.header("location"),
-        Some(format!("/purchases/{}", purchase.id).as_str())
-    );
+    assert_eq!(answer.header("location"), Some(format!("/purchases/{}", purchase.id).as_str()));
     let steps: Vec<_> = purchase.history.iter().map(|step| step.status).collect();
     assert_eq!(steps, [Status::Confirmed, Status::Settled]);
     let times: Vec<_> = purchase.history.iter().map(|step| step.at).collect();
     // A cluster's clock may be another machine's.
     let slack = chrono::TimeDelta::seconds(2);
-    assert!(
-        before - slack <= times[0] && times[0] <= times[1] && times[1] <= after + slack,
-        "{before} {times:?}"
-    );
+    assert!(before - slack <= times[0] && times[0] <= times[1] && times[1] <= after + slack, "{before} {times:?}");
 
     let mut now = corner.order(&corner.name("bob"), "GBP", &[&sku]);
     now.as_object_mut().unwrap().remove("occurred_at");
     let occurred_at = client.buy(&corner.name("now"), &now).await.purchase().occurred_at;
-    assert!(
-        before - slack <= occurred_at && occurred_at <= Utc::now() + slack,
-        "{occurred_at}"
-    );
-    client
-        .get(&format!(
-            "{}/purchases/{}",
-            client.at.purchase,
-            corner.name("nobody-bought")
-        ))
-        .await
-        .is(404)
-        .problem();
+    assert!(before - slack <= occurred_at && occurred_at <= Utc::now() + slack, "{occurred_at}");
+    client.get(&format!("{}/purchases/{}", client.at.purchase, corner.name("nobody-bought"))).await.is(404).problem();
     system.finish().await;
 }
 

@@ -8,24 +8,11 @@ use serde_json::Value;
 use super::harness::{Client, Corner, System, money, timestamp};
 
 async fn check(client: &Client, corner: &Corner, pair: &str, hours: i64, expected: &str) {
-    let answer = client
-        .rate_at(pair, corner.moment + TimeDelta::hours(hours))
-        .await
-        .is(200);
-    let Quote {
-        base,
-        quote,
-        rate,
-        valid_from,
-        source,
-    } = answer.json();
+    let answer = client.rate_at(pair, corner.moment + TimeDelta::hours(hours)).await.is(200);
+    let Quote { base, quote, rate, valid_from, source } = answer.json();
     assert_eq!(format!("{base}/{quote}"), pair);
     let age = (valid_from - corner.moment).num_hours();
-    assert_eq!(
-        format!("{rate} since {age} from {source}"),
-        expected,
-        "{pair} after {hours} hours"
-    );
+    assert_eq!(format!("{rate} since {age} from {source}"), expected, "{pair} after {hours} hours");
 }
 
 #[tokio::test]
@@ -34,10 +21,7 @@ async fn a_rate_is_the_newest_of_the_pair_its_inverse_and_the_cross_as_of_a_mome
     let client = &system.client;
     let from = |hours: i64| corner.moment + TimeDelta::hours(hours);
     let set = client.set_rate("EUR/USD", "1.25", from(0)).await;
-    assert_eq!(
-        (set.rate.as_str(), set.valid_from, set.source.to_string()),
-        ("1.25", from(0), "manual".to_owned())
-    );
+    assert_eq!((set.rate.as_str(), set.valid_from, set.source.to_string()), ("1.25", from(0), "manual".to_owned()));
     check(client, &corner, "EUR/USD", 0, "1.25 since 0 from manual").await;
     check(client, &corner, "EUR/USD", 48, "1.25 since 0 from manual").await;
     check(client, &corner, "USD/EUR", 1, "0.800000000000 since 0 from manual").await;
@@ -53,22 +37,10 @@ async fn a_rate_is_the_newest_of_the_pair_its_inverse_and_the_cross_as_of_a_mome
     check(client, &corner, "USD/EUR", 3, "0.333333333333 since 3 from manual").await;
     check(client, &corner, "USD/EUR", 2, "0.800000000000 since 0 from manual").await;
 
-    let before: Quote = client
-        .rate_at("EUR/USD", from(0) - TimeDelta::microseconds(1))
-        .await
-        .is(200)
-        .json();
+    let before: Quote = client.rate_at("EUR/USD", from(0) - TimeDelta::microseconds(1)).await.is(200).json();
     assert!(before.valid_from < from(-24), "{before:?}");
-    let history: Quote = client
-        .rate_at("EUR/GBP", "2010-12-01T08:26:00Z".parse().unwrap())
-        .await
-        .is(200)
-        .json();
-    let told = (
-        history.rate.as_str(),
-        timestamp(history.valid_from),
-        history.source.to_string(),
-    );
+    let history: Quote = client.rate_at("EUR/GBP", "2010-12-01T08:26:00Z".parse().unwrap()).await.is(200).json();
+    let told = (history.rate.as_str(), timestamp(history.valid_from), history.source.to_string());
     assert_eq!(told, ("0.8393", "2010-12-01T00:00:00Z".to_owned(), "ecb".to_owned()));
     system.finish().await;
 }
@@ -80,25 +52,11 @@ async fn all_rates_are_listed_as_of_a_moment_and_what_nobody_published_is_not_fo
     client.set_rate("EUR/USD", "1.25", corner.moment).await;
     let at = |time| format!("{}/rates?at={}", client.at.exchange_rate, timestamp(time));
     let listed: Vec<PublishedRate> = client.get(&at(corner.moment)).await.is(200).json();
-    let dollars = listed
-        .iter()
-        .find(|rate| rate.base.to_string() == "EUR" && rate.quote.to_string() == "USD")
-        .unwrap();
-    assert_eq!(
-        (dollars.rate.to_string(), dollars.valid_from),
-        ("1.25".to_owned(), corner.moment)
-    );
-    let now: Vec<PublishedRate> = client
-        .get(&format!("{}/rates", client.at.exchange_rate))
-        .await
-        .is(200)
-        .json();
+    let dollars = listed.iter().find(|rate| rate.base.to_string() == "EUR" && rate.quote.to_string() == "USD").unwrap();
+    assert_eq!((dollars.rate.to_string(), dollars.valid_from), ("1.25".to_owned(), corner.moment));
+    let now: Vec<PublishedRate> = client.get(&format!("{}/rates", client.at.exchange_rate)).await.is(200).json();
     assert!(now.len() >= 29, "the ECB publishes 29 or more: {}", now.len());
-    let before: Vec<PublishedRate> = client
-        .get(&at("1998-12-31T00:00:00Z".parse().unwrap()))
-        .await
-        .is(200)
-        .json();
+    let before: Vec<PublishedRate> = client.get(&at("1998-12-31T00:00:00Z".parse().unwrap())).await.is(200).json();
     let of_ecb = before.iter().filter(|rate| rate.source.to_string() == "ecb").count();
     assert_eq!(of_ecb, 0, "the ECB's first rates are of 1999-01-04");
     for pair in ["EUR/BTN", "BTN/EUR", "BTN/USD"] {
@@ -112,10 +70,7 @@ async fn setting_the_same_rate_again_changes_nothing() {
     let (system, corner) = (System::start().await, Corner::new());
     let client = &system.client;
     let first = client.set_rate("EUR/USD", "1.25", corner.moment).await;
-    assert_eq!(
-        client.set_rate("EUR/USD", "1.250", corner.moment).await.valid_from,
-        first.valid_from
-    );
+    assert_eq!(client.set_rate("EUR/USD", "1.250", corner.moment).await.valid_from, first.valid_from);
     let at = corner.moment;
     assert_eq!(client.rate_at("EUR/USD", at).await.is(200).json::<Quote>(), first);
     system.finish().await;
@@ -133,16 +88,11 @@ async fn a_corrected_rate_is_for_later_purchases_and_changes_no_finished_one() {
         let (key, order) = (corner.name(rate), corner.order(&corner.name("alice"), "EUR", &[&sku]));
         bought.push((client.buy(&key, &order).await.is(201), key, order));
     }
-    let charged: Vec<_> = bought
-        .iter()
-        .map(|(answer, ..)| answer.purchase().charged.unwrap())
-        .collect();
+    let charged: Vec<_> = bought.iter().map(|(answer, ..)| answer.purchase().charged.unwrap()).collect();
     assert_eq!(charged, [money("15.00 EUR"), money("14.00 EUR")]);
     for (answer, key, order) in &bought {
         assert_eq!(client.buy(key, order).await.is(201).body, answer.body);
-        let shown = client
-            .get(&format!("{}{}", client.at.purchase, answer.header("location").unwrap()))
-            .await;
+        let shown = client.get(&format!("{}{}", client.at.purchase, answer.header("location").unwrap())).await;
         assert_eq!(shown.json::<Value>(), answer.json::<Value>());
     }
     system.finish().await;

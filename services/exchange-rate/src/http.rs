@@ -2,15 +2,14 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ::web::{IdempotencyKey, Problem};
+use ::web::Problem;
 use actix::Addr;
 use actix_web::web::{self, Data, Json, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use chrono::{DateTime, SubsecRound as _, Utc};
-use contracts::{Quote, RatePut, RateRow, ShownRate};
+use chrono::{SubsecRound as _, Utc};
+use contracts::{AsOf, Quote, RatePut, RateRow, ShownRate};
 use dataflow::{Store, StoreError, WayIn};
 use money::{Currency, PublishedRate, RateBook, Source};
-use serde::Deserialize;
 use stage::{Cause, Cell, RequestId, Traceparent};
 
 use crate::record_rates::{Moment, RatesAsked, RecordRates};
@@ -63,12 +62,6 @@ pub fn routes(config: &mut ServiceConfig, rates: &Rates) {
         .service(web::resource("/rates/{base}/{quote}").route(web::get().to(get)).route(web::put().to(put)));
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AsOf {
-    at: Option<DateTime<Utc>>,
-}
-
 async fn get(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Quote>, Problem> {
     let (base, quote) = pair(&request)?;
     let at = ::web::query::<AsOf>(&request)?.at.unwrap_or_else(Utc::now);
@@ -95,7 +88,7 @@ async fn put(
     let source: Source = MANUAL.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
     let moment = Moment { valid_from, rates: [(base, [(quote, rate)].into())].into() };
     let asked = RatesAsked { source, moments: vec![moment], completes_history: false };
-    service::record(&rates.way_in, cause(&request, &trace)?, asked, RATE_BYTES_MAX).await?;
+    service::record(&rates.way_in, cause(&trace), asked, RATE_BYTES_MAX).await?;
     // At its own moment the pair itself comes before its inverse and the cross.
     let held = rates.ask(|book| book.as_of(base, quote, valid_from, book.newest_version())).await?;
     Ok(Json(held.as_ref().and_then(ShownRate::of)))
@@ -108,19 +101,17 @@ async fn import(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let file = ::web::body(&request, payload, FILE_BYTES_MAX).await?;
-    let imported = service::import(&rates.way_in, cause(&request, &trace)?, &file, false).await?;
+    let imported = service::import(&rates.way_in, cause(&trace), &file, false).await?;
     Ok(HttpResponse::Ok().json(imported))
 }
 
-/// The request is named by its key if it has one, else by its trace.
-fn cause(request: &HttpRequest, trace: &::web::Traceparent) -> Result<Cause, Problem> {
-    let key = IdempotencyKey::optional(request)?;
-    let request_id = key.map_or_else(|| trace.trace_id().to_owned(), |key| key.as_str().to_owned());
-    Ok(Cause {
+/// Setting the same again changes nothing, so the request needs no id of the client's: its trace names it.
+fn cause(trace: &::web::Traceparent) -> Cause {
+    Cause {
         time: Utc::now().trunc_subsecs(6),
-        request_id: RequestId(request_id),
+        request_id: RequestId(trace.trace_id().to_owned()),
         traceparent: Traceparent(trace.to_string()),
-    })
+    }
 }
 
 fn pair(request: &HttpRequest) -> Result<(Currency, Currency), Problem> {

@@ -40,10 +40,7 @@ pub async fn start(
     let shell = Shell::new(SERVICE, registry.clone(), readiness.clone());
     let shell = shell.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
     let history = readiness.require("history", "the history of rates is being imported");
-    let owners = readiness.require("owners", "starting");
-    owners.met();
-    let on_stop = Arc::new(move |owner: &stage::Producer, why: String| owners.unmet(format!("{owner}: {why}")));
-    let mut node = Node::new(store.clone(), carrier, registry, on_stop);
+    let mut node = Node::new(store.clone(), carrier, registry, ::web::watch_owners(&readiness));
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     let way_in = node.way_in(RecordRates, Arc::new(|_| {})).await.map_err(stopped)?;
     let newest = store.get::<NewestRow>(&NewestRow::key()).await;

@@ -32,10 +32,7 @@ pub async fn start(
     let (registry, readiness) = (Registry::new(), Readiness::default());
     let shell = Shell::new(SERVICE, registry.clone(), readiness.clone());
     let shell = shell.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
-    let owners = readiness.require("owners", "starting");
-    owners.met();
-    let on_stop = Arc::new(move |owner: &stage::Producer, why: String| owners.unmet(format!("{owner}: {why}")));
-    let mut node = Node::new(store.clone(), carrier, registry, on_stop);
+    let mut node = Node::new(store.clone(), carrier, registry, web::watch_owners(&readiness));
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     node.readers(Post::new, Arc::new(|_| {})).await.map_err(stopped)?;
     Running::start(node, shell, listener, workers, move |config| http::routes(config, &store))

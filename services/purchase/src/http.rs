@@ -101,10 +101,9 @@ async fn put_offer(
     if terms.capacity.is_some() {
         return Err(Problem::unprocessable("capacity has to be null: stock is not allocated yet").at("capacity"));
     }
-    let key = IdempotencyKey::optional(&request)?;
-    let request_id = key.map_or_else(|| trace.trace_id().to_owned(), |key| key.as_str().to_owned());
-    let partition = Key(sku.to_string());
-    let event = event(RequestId(request_id), partition, &trace, Request::OfferAsked(OfferAsked { sku, terms }));
+    // Setting the same again changes nothing, so the request needs no id of the client's.
+    let (request_id, partition) = (RequestId(trace.trace_id().to_owned()), Key(sku.to_string()));
+    let event = event(request_id, partition, &trace, Request::OfferAsked(OfferAsked { sku, terms }));
     match purchases.ask(vec![event], OFFER_BYTES_MAX).await?.into_iter().next() {
         Some(Answer::Offer(offer)) => Ok(Json(shown_offer(offer))),
         Some(Answer::Purchase(_) | Answer::Conflict) | None => Err(stopped()),

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ::web::{Condition, Readiness, Running, Shell, StartError};
 use contracts::{RateRow, Status};
 use dataflow::{Carrier, Node, Store, StoreError, Waiters};
-use prometheus::{IntCounterVec, Opts, Registry};
-use stage::{Cell, Change, Row as _, Stage as _, Table};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use stage::{Cell, Change, Row, Stage as _, Table};
 
 use crate::accept::{Accept, PurchaseRow};
 use crate::copy_rates::CopyRates;
 use crate::http::{self, Purchases};
-use crate::settle::Settle;
+use crate::settle::{OutcomeRow, Settle};
 
 /// The service's name.
 pub const SERVICE: &str = "purchase";
@@ -38,47 +38,62 @@ pub async fn start(
     let (registry, readiness) = (Registry::new(), Readiness::default());
     let measured = |source| StartError::Metrics { service: SERVICE, source };
     let shell = Shell::new(SERVICE, registry.clone(), readiness.clone()).map_err(measured)?;
-    let outcomes = count_outcomes(&registry).map_err(measured)?;
+    let figures = Figures::register(&registry).map_err(measured)?;
     let copy = CopyState::new(readiness.require("rates", "the local copy of the rates is not complete yet"));
-    let owners = readiness.require("owners", "starting");
-    owners.met();
-    let on_stop = Arc::new(move |owner: &stage::Producer, why: String| owners.unmet(format!("{owner}: {why}")));
-    let mut node = Node::new(store.clone(), carrier, registry, on_stop);
+    let mut node = Node::new(store.clone(), carrier, registry, ::web::watch_owners(&readiness));
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     let waiters = Waiters::default();
 
     copy.look(&store).await.map_err(|source| StartError::Store { service: SERVICE, source })?;
     let copied = copy.clone();
     node.readers(|_| CopyRates, Arc::new(move |changes| copied.see(changes))).await.map_err(stopped)?;
-    let (settled, counted) = (waiters.clone(), outcomes.clone());
+    let (settled, counted) = (waiters.clone(), figures.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
-        for purchase in changes.iter().filter_map(|change| change.cell("purchase")) {
-            counted.with_label_values(&[Status::Settled.to_string().as_str(), ""]).inc();
-            settled.wake(&purchase.to_string());
+        for outcome in rows_of::<OutcomeRow>(changes) {
+            counted.outcome(&Status::Settled, "");
+            outcome.cell("purchase").iter().for_each(|purchase| settled.wake(&purchase.to_string()));
         }
     });
     node.readers(|_| Settle, on_outcomes).await.map_err(stopped)?;
-    let on_purchases = Arc::new(move |changes: &[Change]| count_purchases(&outcomes, changes));
+    let on_purchases = Arc::new(move |changes: &[Change]| figures.taken(changes));
     let accept = node.way_in(Accept::default(), on_purchases).await.map_err(stopped)?;
     let purchases = Purchases { store, accept, waiters, copy };
     Running::start(node, shell, listener, workers, move |config| http::routes(config, &purchases))
 }
 
-fn count_outcomes(registry: &Registry) -> prometheus::Result<IntCounterVec> {
-    let opts = Opts::new("purchases_total", "Purchases by what they became, and why.");
-    let counter = IntCounterVec::new(opts, &["status", "reason"])?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
+/// What is counted of the business, since the process started.
+#[derive(Clone)]
+struct Figures {
+    taken: IntCounter,
+    outcomes: IntCounterVec,
 }
 
-fn count_purchases(outcomes: &IntCounterVec, changes: &[Change]) {
-    for change in changes.iter().filter(|change| change.table.name == PurchaseRow::TABLE.name) {
-        let (status, reason) = match change.cell("reason_code") {
-            Some(Cell::Text(reason)) => (Status::Rejected, reason.as_str()),
-            Some(Cell::Null | Cell::Integer(_)) | None => (Status::Confirmed, ""),
-        };
-        outcomes.with_label_values(&[status.to_string().as_str(), reason]).inc();
+impl Figures {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let taken = IntCounter::new("purchases_taken_total", "Purchases taken in, rejected ones too; no retries.")?;
+        let opts = Opts::new("purchases_total", "Purchases that have their outcome, by outcome and reason.");
+        let outcomes = IntCounterVec::new(opts, &["status", "reason"])?;
+        registry.register(Box::new(taken.clone()))?;
+        registry.register(Box::new(outcomes.clone()))?;
+        Ok(Self { taken, outcomes })
     }
+
+    fn outcome(&self, status: &Status, reason: &str) {
+        self.outcomes.with_label_values(&[status.to_string().as_str(), reason]).inc();
+    }
+
+    fn taken(&self, changes: &[Change]) {
+        for purchase in rows_of::<PurchaseRow>(changes) {
+            self.taken.inc();
+            if let Some(Cell::Text(reason)) = purchase.cell("reason_code") {
+                self.outcome(&Status::Rejected, reason);
+            }
+        }
+    }
+}
+
+fn rows_of<R: Row>(changes: &[Change]) -> impl Iterator<Item = &Change> {
+    changes.iter().filter(|change| change.table.name == R::TABLE.name)
 }
 
 /// Whether the copy of the rates is complete. Once it is, it is for ever.
@@ -99,7 +114,7 @@ impl CopyState {
     }
 
     fn see(&self, changes: &[Change]) {
-        if changes.iter().any(|change| change.cell("complete") == Some(&Cell::Integer(1))) {
+        if rows_of::<RateRow>(changes).any(|change| change.cell("complete") == Some(&Cell::Integer(1))) {
             self.complete.store(true, Ordering::Release);
             self.condition.met();
         }

@@ -88,7 +88,7 @@ async fn of_folder(arguments: &AuditArguments) -> anyhow::Result<Audited> {
     anyhow::ensure!(path.is_dir(), "there is no data folder {}: choose one with --data", path.display());
     let there = services().iter().any(|(service, _)| path.join(format!("{service}.sqlite")).exists());
     anyhow::ensure!(there, "{} holds no data: choose a data folder with --data", path.display());
-    let folder = DataFolder::lock(path)?;
+    let folder = DataFolder::take_to_read(path)?;
     let mut report = Report::default();
     let mut stores = Vec::new();
     let partitions = partitions(&folder, &mut report).await?;
@@ -115,9 +115,10 @@ async fn of_folder(arguments: &AuditArguments) -> anyhow::Result<Audited> {
 /// How many partitions the files say they were made for: the first that says it.
 async fn partitions(folder: &DataFolder, report: &mut Report) -> Result<Option<PartitionCount>, StoreError> {
     for (service, _) in services() {
-        let stored = found(service, Sqlite::partitions_of(&folder.file(service)).await, report)?.flatten();
+        let seen = found(service, Sqlite::look(&folder.file(service)).await, report)?.flatten();
+        let stored = seen.map(|seen| seen.partitions);
         let Some(stored) = stored else { continue };
-        let what = format!("meta.partitions is {stored}: 1 to 1024 are possible");
+        let what = format!("meta.partitions is {stored}: 1 to 64 are possible");
         let count = PartitionCount::new(stored).ok_or(StoreError::Damaged(what));
         if let Some(count) = found(service, count, report)? {
             return Ok(Some(count));

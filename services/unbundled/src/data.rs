@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use dataflow::{Meta, Sqlite, Store, StoreError};
 use stage::{PartitionCount, Table};
 
+/// The file whose lock says that the folder is in use.
+const LOCK: &str = "lock";
 /// Partitions of every stream of a new folder.
 const PARTITIONS_DEFAULT: u16 = 2;
 
@@ -36,7 +38,7 @@ pub enum DataError {
     #[error("the data folder {0} is in use by another process: stop that one, or choose another with --data")]
     InUse(PathBuf),
     /// Not a number of partitions.
-    #[error("{0} partitions: 1 to 1024 are possible")]
+    #[error("{0} partitions: 1 to 64 are possible")]
     Partitions(u16),
     /// It was made for another number.
     #[error("{path} was made for {stored} partitions, not {wanted}: leave out --partitions, or choose another folder")]
@@ -48,6 +50,11 @@ pub enum DataError {
         /// How many were asked for.
         wanted: u16,
     },
+    /// A file is gone while others hold data.
+    #[error(
+        "{0} is missing or empty while the other services have data: put it back, or choose another folder with --data"
+    )]
+    Lost(PathBuf),
     /// A file in it cannot be used.
     #[error("{path} cannot be used: `unbundled audit` tells more; --data chooses another folder")]
     Store {
@@ -63,7 +70,7 @@ pub enum DataError {
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl DataFolder {
@@ -74,20 +81,28 @@ impl DataFolder {
     pub fn take(path: &Path) -> Result<Self, DataError> {
         let folder = |source| DataError::Folder { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(folder)?;
-        Self::lock(path)
+        let lock = File::options().create(true).append(true).open(path.join(LOCK)).map_err(folder)?;
+        Self::locked(path, Some(lock))
     }
 
-    /// Takes a folder that is there.
+    /// Takes a folder that is there, and changes nothing in it.
     ///
     /// # Errors
     /// [`DataError`].
-    pub fn lock(path: &Path) -> Result<Self, DataError> {
-        let folder = |source| DataError::Folder { path: path.to_owned(), source };
-        let lock = File::options().create(true).append(true).open(path.join("lock")).map_err(folder)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(DataError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(folder(source)),
+    pub fn take_to_read(path: &Path) -> Result<Self, DataError> {
+        match File::open(path.join(LOCK)) {
+            Ok(lock) => Self::locked(path, Some(lock)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::locked(path, None),
+            Err(source) => Err(DataError::Folder { path: path.to_owned(), source }),
+        }
+    }
+
+    fn locked(path: &Path, lock: Option<File>) -> Result<Self, DataError> {
+        let path = path.to_owned();
+        match lock.as_ref().map_or(Ok(()), File::try_lock) {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataError::InUse(path)),
+            Err(TryLockError::Error(source)) => Err(DataError::Folder { path, source }),
         }
     }
 
@@ -102,17 +117,25 @@ impl DataFolder {
     /// [`DataError`] when that is not what is wanted.
     pub async fn partitions(&self, wanted: Option<u16>) -> Result<PartitionCount, DataError> {
         let mut count = wanted.unwrap_or(PARTITIONS_DEFAULT);
+        let (mut missing, mut is_used) = (None, false);
         for (service, _) in services() {
             let path = self.file(service);
-            let stored = Sqlite::partitions_of(&path).await;
-            let stored = stored.map_err(|source| DataError::Store { path: path.clone(), source })?;
-            match stored {
-                Some(stored) if wanted.is_some_and(|wanted| wanted != stored) => {
-                    return Err(DataError::OtherPartitions { path, stored, wanted: count });
-                }
-                Some(stored) => count = stored,
-                None => {}
+            let seen = Sqlite::look(&path).await;
+            let seen = seen.map_err(|source| DataError::Store { path: path.clone(), source })?;
+            let Some(seen) = seen else {
+                missing = Some(path);
+                continue;
+            };
+            let stored = seen.partitions;
+            if wanted.is_some_and(|wanted| wanted != stored) {
+                return Err(DataError::OtherPartitions { path, stored, wanted: count });
             }
+            count = stored;
+            is_used |= seen.is_used;
+        }
+        // All files are made before anything is written to one of them.
+        if let Some(path) = missing.filter(|_| is_used) {
+            return Err(DataError::Lost(path));
         }
         PartitionCount::new(count).ok_or(DataError::Partitions(count))
     }

@@ -1,13 +1,14 @@
 //! `unbundled run`: all services in one process.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use dataflow::{Bells, Carrier};
+use dataflow::{Bells, Carrier, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use web::Running;
 
@@ -57,22 +58,13 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let folder = DataFolder::take(path)?;
     let partitions = folder.partitions(arguments.partitions).await?;
     let stores = folder.open(partitions).await?;
-    let carrier = Carrier::Journals(stores.clone(), Bells::default());
     let mut services = Vec::new();
-    for (listener, (name, store)) in listeners.into_iter().zip(in_order(&stores)) {
-        let (store, carrier) = (store.clone(), carrier.clone());
-        services.push(match name {
-            exchange_rate::SERVICE => exchange_rate::start(store, carrier, listener, WORKERS).await?,
-            purchase::SERVICE => purchase::start(store, carrier, listener, WORKERS).await?,
-            _ => ledger::start(store, carrier, listener, WORKERS).await?,
-        });
-    }
-    let stopped = tokio::select! {
-        ready = ready(&services) => ready.map(|()| false),
-        _ = interrupted.recv() => Ok(true),
-        _ = terminated.recv() => Ok(true),
+    let started_or_stopped = tokio::select! {
+        result = start(listeners, &stores, &mut services) => result.map(|()| true),
+        _ = interrupted.recv() => Ok(false),
+        _ = terminated.recv() => Ok(false),
     };
-    if let Ok(false) = stopped {
+    if let Ok(true) = started_or_stopped {
         let folder = if arguments.ephemeral { "a temporary folder".to_owned() } else { path.display().to_string() };
         print!("{}", banner(&services, &folder, started.elapsed()));
         tokio::select! {
@@ -80,10 +72,31 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
             _ = terminated.recv() => {}
         }
     }
-    Running::stop(services).await;
-    stopped?;
+    tokio::select! {
+        () = Running::stop(services) => {}
+        _ = interrupted.recv() => bail!("stopped at once, as asked for again; nothing that was answered is lost"),
+    }
+    started_or_stopped?;
     println!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts the services and waits until all can do their work.
+async fn start(
+    listeners: Vec<TcpListener>,
+    stores: &BTreeMap<&'static str, Store>,
+    services: &mut Vec<Running>,
+) -> anyhow::Result<()> {
+    let carrier = Carrier::Journals(stores.clone(), Bells::default());
+    for (listener, (name, store)) in listeners.into_iter().zip(in_order(stores)) {
+        let (store, carrier) = (store.clone(), carrier.clone());
+        services.push(match name {
+            exchange_rate::SERVICE => exchange_rate::start(store, carrier, listener, WORKERS).await?,
+            purchase::SERVICE => purchase::start(store, carrier, listener, WORKERS).await?,
+            _ => ledger::start(store, carrier, listener, WORKERS).await?,
+        });
+    }
+    ready(services).await
 }
 
 fn port(base: u16, offset: u16) -> anyhow::Result<u16> {
@@ -94,9 +107,7 @@ fn port(base: u16, offset: u16) -> anyhow::Result<u16> {
 }
 
 /// The stores in the order of the ports.
-fn in_order<'a>(
-    stores: &'a std::collections::BTreeMap<&'static str, dataflow::Store>,
-) -> impl Iterator<Item = (&'static str, &'a dataflow::Store)> {
+fn in_order<'a>(stores: &'a BTreeMap<&'static str, Store>) -> impl Iterator<Item = (&'static str, &'a Store)> {
     crate::data::services().into_iter().filter_map(|(name, _)| Some((name, stores.get(name)?)))
 }
 

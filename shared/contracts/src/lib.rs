@@ -20,6 +20,6 @@ pub use purchases::{
     BatchAnswer, LineRequest, Milestone, NumberedPurchaseRequest, Purchase, PurchaseRequest, Reason, ReasonCode,
     ShownRate, Status,
 };
-pub use rates::{Imported, Quote, RatePut, RateRow, RatesByPair};
+pub use rates::{AsOf, Imported, Quote, RatePut, RateRow, RatesByPair};
 pub use streams::{CREDITS, OUTCOMES, PURCHASES, RATES, RATES_KEY};
 pub use words::UnknownWord;

@@ -82,7 +82,7 @@ fn some_lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequ
     Err(serde::de::Error::custom(format!("{} lines; a purchase has 1 to {LINES_MAX}", lines.len())))
 }
 
-fn in_microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+pub(crate) fn in_microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else {
         return Ok(None);
     };

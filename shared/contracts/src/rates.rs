@@ -55,6 +55,15 @@ impl From<&HistoryImported> for RateRow {
     }
 }
 
+/// The query of `GET /rates` and `GET /rates/{base}/{quote}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AsOf {
+    /// The moment to look at; none: now.
+    #[serde(default, deserialize_with = "crate::purchases::in_microseconds")]
+    pub at: Option<DateTime<Utc>>,
+}
+
 /// Body of `PUT /rates/{base}/{quote}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, remote = "Self")]

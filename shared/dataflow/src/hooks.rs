@@ -10,6 +10,20 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait: a database that is back is used again within this time.
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
+/// So many failures in a row are no hiccup: about a third of a second.
+const FAILURES_UNTIL_UNREADY: u32 = 3;
+
+/// How an owner is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It does its work.
+    Well,
+    /// It cannot commit just now, and goes on trying. Why.
+    Failing(String),
+    /// It has stopped for good. Why.
+    Stopped(String),
+}
+
 /// What others learn from an owner, and how.
 #[derive(Clone)]
 pub struct Hooks {
@@ -19,51 +33,62 @@ pub struct Hooks {
     pub metrics: Metrics,
     /// Sees every row that has become durable.
     pub on_rows: OnRows,
-    /// Hears that it stopped for good, and why.
-    pub on_stop: Arc<dyn Fn(String) + Send + Sync>,
+    /// Hears how it is.
+    pub on_health: Arc<dyn Fn(Health) + Send + Sync>,
 }
 
 impl Hooks {
     /// Tells what has become durable.
     pub(crate) fn committed<A>(&self, committed: &Committed<A>, took: Duration) {
         self.metrics.batch(committed.facts, took);
+        let (facts, frames, took_us) = (committed.facts, committed.frames.len(), took.as_micros());
+        tracing::debug!(facts, frames, took_us, "committed");
         self.bells.ring(&committed.frames);
         (self.on_rows)(&committed.changes);
     }
 
     pub(crate) fn retry(&self, backoff: &mut Backoff, stop: &Stop) -> Duration {
         self.metrics.retry();
-        let wait = backoff.next();
-        let error = stop as &dyn std::error::Error;
-        tracing::warn!(error, wait_ms = wait.as_millis(), "a batch was not committed and is tried again");
+        let (wait, why) = (backoff.next(), telemetry::chain(stop));
+        tracing::warn!(why, wait_ms = wait.as_millis(), "a batch was not committed and is tried again");
+        if backoff.failures == FAILURES_UNTIL_UNREADY {
+            (self.on_health)(Health::Failing(why));
+        }
         wait
     }
 
-    pub(crate) fn stopped(&self, stop: &Stop) {
-        tracing::error!(error = stop as &dyn std::error::Error, "a partition has stopped");
-        let mut reason = stop.to_string();
-        let mut source = std::error::Error::source(stop);
-        while let Some(cause) = source {
-            reason = format!("{reason}: {cause}");
-            source = cause.source();
+    /// Ends a row of failures.
+    pub(crate) fn went_well(&self, backoff: &mut Backoff) {
+        if backoff.failures >= FAILURES_UNTIL_UNREADY {
+            (self.on_health)(Health::Well);
         }
-        (self.on_stop)(reason);
+        *backoff = Backoff::default();
+    }
+
+    pub(crate) fn stopped(&self, stop: &Stop) {
+        let why = telemetry::chain(stop);
+        tracing::error!(why, "a partition has stopped");
+        (self.on_health)(Health::Stopped(why));
     }
 }
 
 /// Waits that double up to a limit.
-pub(crate) struct Backoff(Duration);
+pub(crate) struct Backoff {
+    next: Duration,
+    failures: u32,
+}
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self(RETRY_FIRST)
+        Self { next: RETRY_FIRST, failures: 0 }
     }
 }
 
 impl Backoff {
     fn next(&mut self) -> Duration {
-        let wait = self.0;
-        self.0 = (wait * 2).min(RETRY_MAX);
+        let wait = self.next;
+        self.next = (wait * 2).min(RETRY_MAX);
+        self.failures += 1;
         wait
     }
 }

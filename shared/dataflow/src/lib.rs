@@ -25,11 +25,13 @@ mod way_in;
 
 pub use bells::{Bells, Wake};
 pub use feed::{Broker, Delivery, Feed, MemoryFeed, Message, Source, Tail, lag};
-pub use hooks::Hooks;
+pub use hooks::{Health, Hooks};
 pub use metrics::Metrics;
-pub use node::{Carrier, Node, OnRows, OnStop};
+pub use node::{Carrier, Node, OnHealth, OnRows};
 pub use owner::{Committed, Owner, Prepared, Stop};
 pub use reader::Reader;
-pub use store::{Commit, CommitError, CommitFault, Faults, Found, Inventory, Memory, Meta, Sqlite, Store, StoreError};
+pub use store::{
+    Commit, CommitError, CommitFault, Faults, Found, Inventory, Memory, Meta, Seen, Sqlite, Store, StoreError,
+};
 pub use waiters::Waiters;
 pub use way_in::{Ask, Drain, Refused, WayIn};

@@ -9,12 +9,12 @@ use prometheus::{IntGauge, Opts, Registry};
 use stage::{Change, Checkpoint, Partition, Producer, Stage};
 
 use crate::way_in::Drain;
-use crate::{Bells, Feed, Hooks, Metrics, Owner, Reader, Source, Stop, Store, StoreError, Tail, WayIn, lag};
+use crate::{Bells, Feed, Health, Hooks, Metrics, Owner, Reader, Source, Stop, Store, StoreError, Tail, WayIn, lag};
 
 /// Sees every row that has become durable.
 pub type OnRows = Arc<dyn Fn(&[Change]) + Send + Sync>;
-/// Hears which owner stopped for good, and why.
-pub type OnStop = Arc<dyn Fn(&Producer, String) + Send + Sync>;
+/// Hears how each owner is, when that changes.
+pub type OnHealth = Arc<dyn Fn(&Producer, Health) + Send + Sync>;
 
 /// What carries frames between the services.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ pub struct Node {
     store: Store,
     carrier: Carrier,
     registry: Registry,
-    on_stop: OnStop,
+    on_health: OnHealth,
     ways_in: Vec<Recipient<Drain>>,
     readers: Vec<Recipient<Drain>>,
     watched: Vec<Watched>,
@@ -62,8 +62,8 @@ pub struct Node {
 
 impl Node {
     /// No owners yet.
-    pub fn new(store: Store, carrier: Carrier, registry: Registry, on_stop: OnStop) -> Self {
-        Self { store, carrier, registry, on_stop, ways_in: Vec::new(), readers: Vec::new(), watched: Vec::new() }
+    pub fn new(store: Store, carrier: Carrier, registry: Registry, on_health: OnHealth) -> Self {
+        Self { store, carrier, registry, on_health, ways_in: Vec::new(), readers: Vec::new(), watched: Vec::new() }
     }
 
     /// The service's store.
@@ -102,12 +102,12 @@ impl Node {
     }
 
     fn hooks(&self, id: &Producer, on_rows: OnRows) -> Result<Hooks, Stop> {
-        let (on_stop, owner) = (self.on_stop.clone(), id.clone());
+        let (on_health, owner) = (self.on_health.clone(), id.clone());
         Ok(Hooks {
             bells: self.carrier.bells(),
             metrics: Metrics::register(&self.registry, id).map_err(|error| unmeasured(id, &error))?,
             on_rows,
-            on_stop: Arc::new(move |why| on_stop(&owner, why)),
+            on_health: Arc::new(move |health| on_health(&owner, health)),
         })
     }
 

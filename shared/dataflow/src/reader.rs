@@ -10,6 +10,7 @@ use actix::{
 use chrono::Utc;
 use stage::{Admission, Stage};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use crate::hooks::{Backoff, Hooks};
 use crate::way_in::Drain;
@@ -58,8 +59,10 @@ pub struct Reader<S: Stage> {
     work: Option<Work<S>>,
     hooks: Hooks,
     backoff: Backoff,
-    /// A wake came while a turn was running.
+    /// A wake came while a turn was running, or while it waits to try again.
     again: bool,
+    /// It waits to try again.
+    is_waiting: bool,
     draining: Vec<oneshot::Sender<()>>,
 }
 
@@ -73,6 +76,7 @@ impl<S: Stage> Reader<S> {
             hooks,
             backoff: Backoff::default(),
             again: false,
+            is_waiting: false,
             draining: Vec::new(),
         };
         let address = Self::start_in_arbiter(&Arbiter::new().handle(), reader);
@@ -87,12 +91,17 @@ impl<S: Stage> Reader<S> {
         if !self.draining.is_empty() && self.work.is_some() {
             return self.drained(ctx);
         }
+        if self.is_waiting {
+            self.again = true;
+            return;
+        }
         let Some(mut work) = self.work.take() else {
             self.again = true;
             return;
         };
         self.again = false;
         let hooks = self.hooks.clone();
+        let span = tracing::info_span!("batch", owner = %work.owner.id());
         let turn = async move {
             let started = std::time::Instant::now();
             let turn = work.turn(&hooks).await;
@@ -101,16 +110,18 @@ impl<S: Stage> Reader<S> {
             }
             (work, turn)
         };
-        ctx.spawn(turn.into_actor(self).map(|(work, turn), reader, ctx| reader.turned(work, turn, ctx)));
+        ctx.spawn(
+            turn.instrument(span).into_actor(self).map(|(work, turn), reader, ctx| reader.turned(work, turn, ctx)),
+        );
     }
 
     fn turned(&mut self, mut work: Work<S>, turn: Result<Turn<S::Answer>, Stop>, ctx: &mut Context<Self>) {
         match turn {
             Ok(Turn::Committed(_)) => {
-                self.backoff = Backoff::default();
+                self.hooks.went_well(&mut self.backoff);
                 self.again = true;
             }
-            Ok(Turn::Idle) => self.backoff = Backoff::default(),
+            Ok(Turn::Idle) => self.hooks.went_well(&mut self.backoff),
             Ok(Turn::Missing(admission)) => {
                 tracing::warn!(owner = %work.owner.id(), ?admission, "nothing is applied until a missing frame comes");
             }
@@ -118,7 +129,11 @@ impl<S: Stage> Reader<S> {
                 work.feed.rewind(work.owner.checkpoint());
                 work.owner.forget();
                 let wait = self.hooks.retry(&mut self.backoff, &stop);
-                ctx.run_later(wait, |reader, ctx| reader.pump(ctx));
+                self.is_waiting = true;
+                ctx.run_later(wait, |reader, ctx| {
+                    reader.is_waiting = false;
+                    reader.pump(ctx);
+                });
             }
             Err(stop) => {
                 self.hooks.stopped(&stop);

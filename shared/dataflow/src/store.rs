@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stage::{BatchNumber, Cell, Change, Frame, Keys, PartitionCount, Producer, Record, Row, Seq, Table, Target};
 
 pub use memory::Memory;
-pub use sqlite::Sqlite;
+pub use sqlite::{Seen, Sqlite};
 
 /// Everything one batch writes.
 #[derive(Clone, Debug)]

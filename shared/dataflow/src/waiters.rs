@@ -11,7 +11,11 @@ use tokio::sync::oneshot;
 /// All who wait at a time, in one process. More are answered at once, without waiting.
 const WAITERS_MAX: usize = 100_000;
 
-type Waiting = BTreeMap<String, Vec<oneshot::Sender<()>>>;
+#[derive(Default)]
+struct Waiting {
+    by_key: BTreeMap<String, Vec<oneshot::Sender<()>>>,
+    count: usize,
+}
 
 /// Those who wait for a key to change. Clones are the same list.
 #[derive(Clone, Default)]
@@ -32,17 +36,18 @@ impl Waiters {
     /// Registers; `None` when too many wait. Read only after this, or the change may be missed.
     pub fn register(&self, key: &str) -> Option<Waiter> {
         let mut waiting = self.waiting();
-        if waiting.len() >= WAITERS_MAX {
+        if waiting.count >= WAITERS_MAX {
             return None;
         }
+        waiting.count += 1;
         let (wake, woken) = oneshot::channel();
-        waiting.entry(key.to_owned()).or_default().push(wake);
+        waiting.by_key.entry(key.to_owned()).or_default().push(wake);
         Some(Waiter { key: key.to_owned(), list: self.clone(), woken })
     }
 
     /// Wakes all who wait for the key.
     pub fn wake(&self, key: &str) {
-        for waiter in self.waiting().remove(key).unwrap_or_default() {
+        for waiter in self.waiting().by_key.remove(key).unwrap_or_default() {
             let _gone = waiter.send(());
         }
     }
@@ -59,10 +64,11 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         self.woken.close();
         let mut waiting = self.list.waiting();
-        if let Some(others) = waiting.get_mut(&self.key) {
+        waiting.count -= 1;
+        if let Some(others) = waiting.by_key.get_mut(&self.key) {
             others.retain(|waiter| !waiter.is_closed());
             if others.is_empty() {
-                waiting.remove(&self.key);
+                waiting.by_key.remove(&self.key);
             }
         }
     }
@@ -78,7 +84,7 @@ mod tests {
         let waiter = waiters.register("a").unwrap();
         waiters.wake("a");
         waiter.wait(Duration::from_secs(3600)).await;
-        assert!(waiters.waiting().is_empty());
+        assert!(waiters.waiting().by_key.is_empty() && waiters.waiting().count == 0);
     }
 
     #[tokio::test]
@@ -86,8 +92,8 @@ mod tests {
         let waiters = Waiters::default();
         let (first, second) = (waiters.register("a").unwrap(), waiters.register("a").unwrap());
         first.wait(Duration::ZERO).await;
-        assert_eq!(waiters.waiting()["a"].len(), 1);
+        assert_eq!(waiters.waiting().by_key["a"].len(), 1);
         drop(second);
-        assert!(waiters.waiting().is_empty());
+        assert!(waiters.waiting().by_key.is_empty() && waiters.waiting().count == 0);
     }
 }

@@ -8,17 +8,20 @@ use std::collections::VecDeque;
 
 use actix::{
     Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, Message, ResponseFuture,
-    WrapFuture as _,
+    SpawnHandle, WrapFuture as _,
 };
 use chrono::Utc;
 use stage::{Event, Input, Stage};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use crate::hooks::{Backoff, Hooks};
 use crate::{Committed, Owner, Stop};
 
 /// Requests that share a commit: as many as one HTTP batch may hold, so that it is never cut.
 const BATCH_REQUESTS_MAX: usize = 1_000;
+/// Bytes of requests that share a commit, unless one ask alone has more: what one HTTP batch may have.
+const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Requests that may wait: about a second of work.
 const WAITING_REQUESTS_MAX: usize = 16_000;
 /// Bytes of requests that may wait.
@@ -66,6 +69,7 @@ pub struct WayIn<S: Stage> {
     queue: VecDeque<(Ask<S>, Reply<S>)>,
     waiting_requests: usize,
     waiting_bytes: usize,
+    retry: Option<SpawnHandle>,
     draining: Vec<oneshot::Sender<()>>,
 }
 
@@ -79,18 +83,20 @@ impl<S: Stage> WayIn<S> {
             queue: VecDeque::new(),
             waiting_requests: 0,
             waiting_bytes: 0,
+            retry: None,
             draining: Vec::new(),
         };
         Self::start_in_arbiter(&Arbiter::new().handle(), way_in)
     }
 
     fn take_queued(&mut self) -> Vec<(Ask<S>, Reply<S>)> {
-        let (mut taken, mut requests) = (Vec::new(), 0);
+        let (mut taken, mut requests, mut bytes) = (Vec::new(), 0, 0);
         while let Some((ask, _)) = self.queue.front() {
-            if !taken.is_empty() && requests + ask.requests.len() > BATCH_REQUESTS_MAX {
+            requests += ask.requests.len();
+            bytes += ask.bytes;
+            if !taken.is_empty() && (requests > BATCH_REQUESTS_MAX || bytes > BATCH_BYTES_MAX) {
                 break;
             }
-            requests += ask.requests.len();
             self.waiting_requests -= ask.requests.len();
             self.waiting_bytes -= ask.bytes;
             taken.extend(self.queue.pop_front());
@@ -107,24 +113,36 @@ impl<S: Stage> WayIn<S> {
         let Some(mut owner) = self.owner.take() else { return };
         let taken = self.take_queued();
         let hooks = self.hooks.clone();
+        let span = tracing::info_span!("batch", owner = %owner.id());
         let turn = async move {
             let stop = turn(&mut owner, taken, &hooks).await.err();
             (owner, stop)
         };
-        ctx.spawn(turn.into_actor(self).map(|(owner, stop), way_in, ctx| way_in.turned(owner, stop, ctx)));
+        ctx.spawn(
+            turn.instrument(span).into_actor(self).map(|(owner, stop), way_in, ctx| way_in.turned(owner, stop, ctx)),
+        );
     }
 
     fn turned(&mut self, owner: Owner<S>, stop: Option<Stop>, ctx: &mut Context<Self>) {
         match stop {
             None => {
-                self.backoff = Backoff::default();
+                self.hooks.went_well(&mut self.backoff);
                 self.owner = Some(owner);
                 self.pump(ctx);
+            }
+            // The next start claims, and so learns what became of a batch of unknown fate.
+            Some(stop) if stop.is_passing() && !self.draining.is_empty() => {
+                self.owner = Some(owner);
+                self.queue.clear();
+                self.drained(ctx);
             }
             Some(stop) if stop.is_passing() => {
                 let wait = self.hooks.retry(&mut self.backoff, &stop);
                 self.owner = Some(owner);
-                ctx.run_later(wait, |way_in, ctx| way_in.pump(ctx));
+                let retry = ctx.run_later(wait, |way_in, ctx| way_in.pump(ctx));
+                if let Some(before) = self.retry.replace(retry) {
+                    ctx.cancel_future(before);
+                }
             }
             Some(stop) => {
                 self.hooks.stopped(&stop);

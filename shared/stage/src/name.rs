@@ -17,12 +17,12 @@ pub struct Partition(pub u16);
 pub struct PartitionCount(u16);
 
 impl PartitionCount {
-    /// `None` for 0, and for more than 1,024 (each is a stream and an owner of its own).
+    /// `None` for 0, and for more than 64: each is a stream, and an owner with a thread of its own.
     pub fn new(count: u16) -> Option<Self> {
-        (1..=1024).contains(&count).then_some(Self(count))
+        (1..=64).contains(&count).then_some(Self(count))
     }
 
-    /// The count, 1..=1,024.
+    /// The count, 1..=64.
     pub fn get(self) -> u16 {
         self.0
     }
@@ -227,6 +227,6 @@ mod tests {
     #[test]
     fn there_is_at_least_one_partition() {
         assert_eq!(PartitionCount::new(0), None);
-        assert_eq!(PartitionCount::new(1025), None);
+        assert_eq!(PartitionCount::new(65), None);
     }
 }

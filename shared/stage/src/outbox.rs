@@ -2,7 +2,8 @@
 //!
 //! The journal is the truth; this only remembers how much of it the broker has confirmed. A confirm
 //! is not an fsync, so each attach starts a little earlier; on any doubt it starts again at the
-//! first unconfirmed frame. Readers drop what they have. It never skips, and never reorders.
+//! first unconfirmed frame. Readers drop what they have. It never skips, and never reorders. (Where
+//! streams are the journals themselves there is nothing to publish.)
 
 use std::collections::BTreeSet;
 

@@ -1,10 +1,12 @@
-//! What a service's dataflow refuses, as problems.
+//! A service's dataflow as HTTP shows it: what it refuses, and how its owners are.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dataflow::{Refused, StoreError};
+use dataflow::{Health, OnHealth, Refused, StoreError};
 
-use crate::Problem;
+use crate::{Problem, Readiness};
 
 /// When to try again: a queue of requests is worked off within about a second.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -38,4 +40,18 @@ impl From<actix::MailboxError> for Problem {
     fn from(_: actix::MailboxError) -> Self {
         Problem::from(Refused::Stopped)
     }
+}
+
+/// Not ready while an owner fails or has stopped; `/readyz` names each and says why.
+pub fn watch_owners(readiness: &Readiness) -> OnHealth {
+    let (readiness, owners) = (readiness.clone(), Mutex::new(BTreeMap::new()));
+    Arc::new(move |owner, health| {
+        let mut owners = owners.lock().unwrap_or_else(PoisonError::into_inner);
+        let condition = owners.entry(owner.clone()).or_insert_with(|| readiness.require(owner.to_string(), ""));
+        match health {
+            Health::Well => condition.met(),
+            Health::Failing(why) => condition.unmet(format!("it cannot commit and goes on trying: {why}")),
+            Health::Stopped(why) => condition.unmet(format!("it has stopped: {why}")),
+        }
+    })
 }

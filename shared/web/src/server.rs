@@ -51,6 +51,7 @@ impl Shell {
     /// When the registry already has these: one registry per service.
     pub fn new(name: &'static str, registry: Registry, readiness: Readiness) -> Result<Self, prometheus::Error> {
         let http = HttpMetrics::register(&registry)?;
+        telemetry::register_memory(&registry)?;
         Ok(Self { name, registry, readiness, http })
     }
 }

@@ -34,18 +34,9 @@ impl Books {
             let after = [stage::Cell::Integer(i64::try_from(known).unwrap_or(i64::MAX))];
             let rows =
                 now(store.rows::<EntryRow>(prefix, Some(&after), usize::MAX)).map_err(|error| stopped(&error))?;
-            ensure!(
-                rows.len() as u64 == entries - known,
-                Money,
-                "{name} has other entries than it counts"
-            );
+            ensure!(rows.len() as u64 == entries - known, Money, "{name} has other entries than it counts");
             for (number, row) in (known + 1..).zip(rows) {
-                ensure!(
-                    row.number == number,
-                    Money,
-                    "{name} has entry {} where {number} is next",
-                    row.number
-                );
+                ensure!(row.number == number, Money, "{name} has entry {} where {number} is next", row.number);
                 self.entry(&row, store.meta().partitions, model)?;
             }
             self.entries.insert(name, entries);
@@ -62,16 +53,9 @@ impl Books {
             contracts::Side::Credit => "credit",
         };
         let due = (account.clone(), row.transfer.0.clone(), side, currency.clone(), amount);
-        ensure!(
-            model.due.remove(&due),
-            Money,
-            "{due:?} was posted and is not due (any more)"
-        );
+        ensure!(model.due.remove(&due), Money, "{due:?} was posted and is not due (any more)");
         let balance = self.balances.entry((account.clone(), currency.clone())).or_default();
-        let posted = self
-            .posted
-            .entry((u64::from(partition_of(&account, partitions).0), currency))
-            .or_default();
+        let posted = self.posted.entry((u64::from(partition_of(&account, partitions).0), currency)).or_default();
         match row.side {
             contracts::Side::Debit => (*balance -= amount, posted.0 += amount),
             contracts::Side::Credit => (*balance += amount, posted.1 += amount),
@@ -81,20 +65,10 @@ impl Books {
 
     fn balances_are_sums(&self, store: &Store) -> Checked {
         let mut stored = BTreeMap::new();
-        for BalanceRow {
-            account,
-            currency,
-            amount,
-        } in all::<BalanceRow>(store)?
-        {
+        for BalanceRow { account, currency, amount } in all::<BalanceRow>(store)? {
             stored.insert((account.to_string(), currency.to_string()), minor(amount, currency)?);
         }
-        ensure!(
-            stored == self.balances,
-            Money,
-            "balances are {stored:?}, postings sum to {:?}",
-            self.balances
-        );
+        ensure!(stored == self.balances, Money, "balances are {stored:?}, postings sum to {:?}", self.balances);
         Ok(())
     }
 
@@ -105,10 +79,8 @@ impl Books {
         for row in all::<TotalsRow>(store)? {
             let of = |amount: Amount| minor(amount, row.currency);
             let (debits, credits) = (of(row.debits)?, of(row.credits)?);
-            let in_transit = (
-                of(row.said_debits)? - of(row.applied_debits)?,
-                of(row.said_credits)? - of(row.applied_credits)?,
-            );
+            let in_transit =
+                (of(row.said_debits)? - of(row.applied_debits)?, of(row.said_credits)? - of(row.applied_credits)?);
             *differences.entry(row.currency).or_default() += debits + in_transit.0 - credits - in_transit.1;
             if (debits, credits) != (0, 0) {
                 stored.insert((row.partition, row.currency.to_string()), (debits, credits));
@@ -116,29 +88,15 @@ impl Books {
         }
         let posted = self.posted.iter().filter(|(_, sums)| **sums != (0, 0));
         let posted: BTreeMap<_, _> = posted.map(|(key, sums)| (key.clone(), *sums)).collect();
-        ensure!(
-            stored == posted,
-            Money,
-            "totals are {stored:?}, postings sum to {posted:?}"
-        );
-        ensure!(
-            differences.values().all(|difference| *difference == 0),
-            Money,
-            "the books differ by {differences:?}"
-        );
+        ensure!(stored == posted, Money, "totals are {stored:?}, postings sum to {posted:?}");
+        ensure!(differences.values().all(|difference| *difference == 0), Money, "the books differ by {differences:?}");
         Ok(())
     }
 
     /// Nothing is in transit, and every account holds what it should.
     pub(super) fn at_the_end(&self, store: &Store, model: &Model) -> Checked {
         ensure!(model.due.is_empty(), Money, "these were never posted: {:?}", model.due);
-        ensure!(
-            self.balances == model.balances,
-            Money,
-            "accounts hold {:?}, not {:?}",
-            self.balances,
-            model.balances
-        );
+        ensure!(self.balances == model.balances, Money, "accounts hold {:?}, not {:?}", self.balances, model.balances);
         let mut in_transit: BTreeMap<Currency, (i128, i128)> = BTreeMap::new();
         for row in all::<TotalsRow>(store)? {
             let of = |amount: Amount| minor(amount, row.currency);
@@ -146,20 +104,12 @@ impl Books {
             *debits += of(row.said_debits)? - of(row.applied_debits)?;
             *credits += of(row.said_credits)? - of(row.applied_credits)?;
         }
-        ensure!(
-            in_transit.values().all(|sums| *sums == (0, 0)),
-            Money,
-            "still in transit: {in_transit:?}"
-        );
+        ensure!(in_transit.values().all(|sums| *sums == (0, 0)), Money, "still in transit: {in_transit:?}");
         let mut sums: BTreeMap<&str, i128> = BTreeMap::new();
         for ((_, currency), balance) in &self.balances {
             *sums.entry(currency).or_default() += balance;
         }
-        ensure!(
-            sums.values().all(|sum| *sum == 0),
-            Money,
-            "posted does not sum to zero: {sums:?}"
-        );
+        ensure!(sums.values().all(|sum| *sum == 0), Money, "posted does not sum to zero: {sums:?}");
         Ok(())
     }
 }
@@ -172,8 +122,5 @@ fn minor(amount: Amount, currency: Currency) -> Checked<i128> {
     let text = amount.to_string();
     let value = units(&text, minor_units(currency.code()));
     let invariant = crate::simulation::violation::Invariant::Money;
-    value.ok_or_else(|| Violation {
-        invariant,
-        what: format!("{text} is no sum of {currency}"),
-    })
+    value.ok_or_else(|| Violation { invariant, what: format!("{text} is no sum of {currency}") })
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use stage::{EventId, Frame, Hash, Head, Producer, Seq, Target};
 
 use super::{Checks, Said};
+use crate::simulation::clients::trace_of;
 use crate::simulation::model::text;
 use crate::simulation::scene::now;
 use crate::simulation::violation::{Checked, ensure, stopped};
@@ -29,12 +30,7 @@ impl Checks {
             for frame in frames.map_err(|error| stopped(&error))? {
                 let last = known.last().map_or(Hash::ZERO, |last| last.hash);
                 let expected = Seq(known.len() as u64 + 1);
-                ensure!(
-                    frame.seq == expected,
-                    Dense,
-                    "{owner}>{target} has #{} where #{expected} is next",
-                    frame.seq
-                );
+                ensure!(frame.seq == expected, Dense, "{owner}>{target} has #{} where #{expected} is next", frame.seq);
                 ensure!(
                     frame.previous == last && frame.is_intact(),
                     Chain,
@@ -47,20 +43,10 @@ impl Checks {
                         self.facts.entry(purchase).or_default().push(fact.clone());
                     }
                 }
-                known.push(Said {
-                    hash: frame.hash,
-                    facts,
-                });
+                known.push(Said { hash: frame.hash, facts });
             }
-            let last = Head {
-                seq: Seq(known.len() as u64),
-                hash: known.last().map_or(Hash::ZERO, |last| last.hash),
-            };
-            ensure!(
-                last == *head,
-                Chain,
-                "{owner}>{target} ends with {last:?}, and its record says {head:?}"
-            );
+            let last = Head { seq: Seq(known.len() as u64), hash: known.last().map_or(Hash::ZERO, |last| last.hash) };
+            ensure!(last == *head, Chain, "{owner}>{target} ends with {last:?}, and its record says {head:?}");
         }
         Ok(())
     }
@@ -72,15 +58,23 @@ impl Checks {
                 let frames = now(store.journal(owner, target, Seq::FIRST, usize::MAX, usize::MAX));
                 let frames = frames.map_err(|error| stopped(&error))?;
                 let mut same = frames.len() == said.len();
-                same &= frames
-                    .iter()
-                    .zip(said)
-                    .all(|(frame, said)| frame.hash == said.hash && frame.is_intact());
+                same &= frames.iter().zip(said).all(|(frame, said)| frame.hash == said.hash && frame.is_intact());
                 ensure!(same, Chain, "the journal {owner}>{target} was changed");
             }
         }
         Ok(())
     }
+}
+
+/// Whatever belongs to a request names it, and is in its trace.
+fn of_one_request(fact: &Value) -> Checked {
+    let (request, data) = (text(&fact["requestid"])?, &fact["data"]);
+    for named in [&data["purchase"], &data["transfer"]] {
+        ensure!(named.is_null() || *named == request, Traced, "{fact} belongs to another request than it says");
+    }
+    let trace = text(&fact["traceparent"])?;
+    ensure!(trace.split('-').nth(1) == Some(&trace_of(&request)), Traced, "{request} is in another trace: {trace}");
+    Ok(())
 }
 
 /// The facts of a frame, each with the id it should have.
@@ -95,12 +89,8 @@ fn facts(frame: &Frame) -> Checked<Vec<Value>> {
     );
     for (index, fact) in facts.iter().enumerate() {
         let id = EventId::of(&frame.producer, &frame.target, frame.seq, index);
-        ensure!(
-            fact["id"].as_str() == Some(&id.0),
-            Dense,
-            "{} should be called {id}",
-            fact["id"]
-        );
+        ensure!(fact["id"].as_str() == Some(&id.0), Dense, "{} should be called {id}", fact["id"]);
+        of_one_request(fact)?;
     }
     Ok(facts)
 }

@@ -27,17 +27,9 @@ impl Checks {
                 self.offer_is_stored(data, version, scene)?;
                 continue;
             }
-            let pin = data["judged_by"]["rates"]
-                .as_u64()
-                .and_then(|pin| usize::try_from(pin).ok());
-            ensure!(
-                pin.is_some() && pin == pinned,
-                Price,
-                "{id} is judged by rates {pin:?}, not {pinned:?}"
-            );
-            let arrived = model::text(&event["time"])?
-                .parse()
-                .map_err(|_| model::unreadable(&event))?;
+            let pin = data["judged_by"]["rates"].as_u64().and_then(|pin| usize::try_from(pin).ok());
+            ensure!(pin.is_some() && pin == pinned, Price, "{id} is judged by rates {pin:?}, not {pinned:?}");
+            let arrived = model::text(&event["time"])?.parse().map_err(|_| model::unreadable(&event))?;
             let expected = self.model.purchase(&id, data, arrived)?.clone();
             self.purchase_is_stored(&id, record, &expected)?;
             self.purchase_is_said(&id, &expected)?;
@@ -51,21 +43,10 @@ impl Checks {
         let version = version as u64;
         let row =
             now(self.stores.purchase.get::<OfferRow>(&(sku.clone(), version))).map_err(|error| stopped(&error))?;
-        let terms = row
-            .map(|row| serde_json::to_value(row.terms))
-            .transpose()
-            .map_err(|error| stopped(&error))?;
-        ensure!(
-            terms.as_ref() == Some(&asked["terms"]),
-            Recorded,
-            "offer {sku} {version} is stored as {terms:?}"
-        );
+        let terms = row.map(|row| serde_json::to_value(row.terms)).transpose().map_err(|error| stopped(&error))?;
+        ensure!(terms.as_ref() == Some(&asked["terms"]), Recorded, "offer {sku} {version} is stored as {terms:?}");
         let head = now(self.stores.purchase.get::<OfferHeadRow>(&(sku.clone(),))).map_err(|error| stopped(&error))?;
-        ensure!(
-            head.is_some_and(|head| head.version >= version),
-            Recorded,
-            "the newest version of {sku} got lost"
-        );
+        ensure!(head.is_some_and(|head| head.version >= version), Recorded, "the newest version of {sku} got lost");
         if version > 1 {
             scene.hit(Hit::OfferChanged);
         }
@@ -79,41 +60,22 @@ impl Checks {
             ensure!(false, Recorded, "{id} was recorded and not stored");
             return Ok(());
         };
-        ensure!(
-            row.batch == record.number.0,
-            Recorded,
-            "{id} names batch {}, not {}",
-            row.batch,
-            record.number
-        );
+        ensure!(row.batch == record.number.0, Recorded, "{id} names batch {}, not {}", row.batch, record.number);
         let reason = row.reason_code.map(|code| code.to_string());
         match &expected.verdict {
             Err(code) => {
                 let nothing = row.total.is_none() && row.charged.is_none() && row.conversion.is_none();
-                ensure!(
-                    reason.as_deref() == Some(code) && nothing,
-                    Price,
-                    "{id} should be {code}, and is {row:?}"
-                );
+                ensure!(reason.as_deref() == Some(code) && nothing, Price, "{id} should be {code}, and is {row:?}");
             }
             Ok(priced) => {
-                ensure!(
-                    reason.is_none(),
-                    Price,
-                    "{id} should cost {priced:?}, and is {reason:?}"
-                );
+                ensure!(reason.is_none(), Price, "{id} should cost {priced:?}, and is {reason:?}");
                 let currency = row.price_currency.map(|currency| currency.to_string());
                 let mut same = currency.as_ref() == Some(&priced.currency);
                 same &= minor(row.total, row.price_currency) == Some(priced.total);
                 same &= minor(row.charged, Some(row.pay_in)) == Some(priced.charged);
                 ensure!(same, Price, "{id} should cost {priced:?}, and is {row:?}");
                 let way = row.conversion.as_ref().map(way);
-                ensure!(
-                    way.as_ref() == Some(&priced.way),
-                    Price,
-                    "{id} should be {:?}, and is {way:?}",
-                    priced.way
-                );
+                ensure!(way.as_ref() == Some(&priced.way), Price, "{id} should be {:?}, and is {way:?}", priced.way);
             }
         }
         self.purchases.insert(id.to_owned(), row);
@@ -125,45 +87,22 @@ impl Checks {
         let facts = self.facts.get(id).map(Vec::as_slice).unwrap_or_default();
         ensure!(facts.len() == 1, Recorded, "{id} was said {} times", facts.len());
         let (fact, data) = (&facts[0], &facts[0]["data"]);
-        ensure!(
-            fact["requestid"] == id,
-            Recorded,
-            "the fact of {id} belongs to {}",
-            fact["requestid"]
-        );
-        ensure!(
-            fact["subject"] == expected.account,
-            Recorded,
-            "the fact of {id} goes to {}",
-            fact["subject"]
-        );
+        ensure!(fact["requestid"] == id, Recorded, "the fact of {id} belongs to {}", fact["requestid"]);
+        ensure!(fact["subject"] == expected.account, Recorded, "the fact of {id} goes to {}", fact["subject"]);
         let amount = |money: &Value| {
             let currency = money["currency"].as_str()?;
-            Some((
-                units(money["amount"].as_str()?, minor_units(currency))?,
-                currency.to_owned(),
-            ))
+            Some((units(money["amount"].as_str()?, minor_units(currency))?, currency.to_owned()))
         };
         let same = match &expected.verdict {
             Err(code) => fact["type"] == "PurchaseRejected" && data["reason"]["code"] == *code,
-            Ok(Priced {
-                total,
-                currency,
-                charged,
-                ..
-            }) => {
+            Ok(Priced { total, currency, charged, .. }) => {
                 let pay_in = model::text(&expected.request["pay_in"])?;
                 fact["type"] == "PurchaseConfirmed"
                     && amount(&data["total"]) == Some((*total, currency.clone()))
                     && amount(&data["charged"]) == Some((*charged, pay_in))
             }
         };
-        ensure!(
-            same,
-            Price,
-            "{id} should be {:?}, and was said to be {fact}",
-            expected.verdict
-        );
+        ensure!(same, Price, "{id} should be {:?}, and was said to be {fact}", expected.verdict);
         Ok(())
     }
 
@@ -173,11 +112,7 @@ impl Checks {
         for run in runs {
             let said = self.journals.get(&(run.producer.clone(), run.target.clone()));
             let first = usize::try_from(run.from.0).unwrap_or(1) - 1;
-            let frames = said
-                .into_iter()
-                .flatten()
-                .skip(first)
-                .take(usize::try_from(run.frames).unwrap_or(0));
+            let frames = said.into_iter().flatten().skip(first).take(usize::try_from(run.frames).unwrap_or(0));
             for fact in frames.flat_map(|frame| &frame.facts) {
                 settled.push(model::text(&fact["data"]["purchase"])?);
             }
@@ -189,30 +124,11 @@ impl Checks {
                 ensure!(false, Outcomes, "{id} was settled and has no outcome");
                 continue;
             };
-            let confirmed = self
-                .model
-                .purchases
-                .get(&id)
-                .is_some_and(|purchase| purchase.verdict.is_ok());
-            ensure!(
-                confirmed && row.status == Status::Settled,
-                Outcomes,
-                "{id} is {}, which it cannot be",
-                row.status
-            );
+            let confirmed = self.model.purchases.get(&id).is_some_and(|purchase| purchase.verdict.is_ok());
+            ensure!(confirmed && row.status == Status::Settled, Outcomes, "{id} is {}, which it cannot be", row.status);
             let named = (row.partition, row.batch) == (u64::from(record.owner.partition.0), record.number.0);
-            ensure!(
-                named,
-                Outcomes,
-                "{id} names another batch than {} of {}",
-                record.number,
-                record.owner
-            );
-            ensure!(
-                self.outcomes.insert(id.clone(), row).is_none(),
-                Outcomes,
-                "{id} has two outcomes"
-            );
+            ensure!(named, Outcomes, "{id} names another batch than {} of {}", record.number, record.owner);
+            ensure!(self.outcomes.insert(id.clone(), row).is_none(), Outcomes, "{id} has two outcomes");
         }
         Ok(())
     }
@@ -230,27 +146,13 @@ impl Checks {
         );
         for row in rows {
             let id = &row.request_id.0;
-            ensure!(
-                self.purchases.get(id) == Some(&row),
-                Outcomes,
-                "the purchase {id} was changed"
-            );
+            ensure!(self.purchases.get(id) == Some(&row), Outcomes, "the purchase {id} was changed");
         }
         let rows = now(store.rows::<OutcomeRow>(&[], None, usize::MAX)).map_err(|error| stopped(&error))?;
-        ensure!(
-            rows.len() == self.outcomes.len(),
-            Outcomes,
-            "{} outcomes, {} said",
-            rows.len(),
-            self.outcomes.len()
-        );
+        ensure!(rows.len() == self.outcomes.len(), Outcomes, "{} outcomes, {} said", rows.len(), self.outcomes.len());
         for row in rows {
             let id = &row.purchase.0;
-            ensure!(
-                self.outcomes.get(id) == Some(&row),
-                Outcomes,
-                "the outcome of {id} was changed"
-            );
+            ensure!(self.outcomes.get(id) == Some(&row), Outcomes, "the outcome of {id} was changed");
         }
         Ok(())
     }
@@ -259,9 +161,7 @@ impl Checks {
     pub fn only_what_was_sent(&self, sent: &BTreeMap<&str, Vec<&PurchaseRequest>>) -> Checked {
         for (id, purchase) in &self.model.purchases {
             let sent = sent.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
-            let asked = sent
-                .iter()
-                .any(|sent| serde_json::to_value(sent).is_ok_and(|sent| sent == purchase.request));
+            let asked = sent.iter().any(|sent| serde_json::to_value(sent).is_ok_and(|sent| sent == purchase.request));
             ensure!(asked, Outcomes, "{id} was recorded, and nobody asked for it");
         }
         Ok(())
@@ -269,18 +169,10 @@ impl Checks {
 
     /// Every purchase that was confirmed has its outcome, and no other.
     pub(super) fn all_have_outcomes(&self) -> Checked {
-        let confirmed = self
-            .model
-            .purchases
-            .iter()
-            .filter(|(_, purchase)| purchase.verdict.is_ok());
+        let confirmed = self.model.purchases.iter().filter(|(_, purchase)| purchase.verdict.is_ok());
         let confirmed: BTreeSet<_> = confirmed.map(|(id, _)| id).collect();
         let settled: BTreeSet<_> = self.outcomes.keys().collect();
-        ensure!(
-            confirmed == settled,
-            Outcomes,
-            "confirmed {confirmed:?}, settled {settled:?}"
-        );
+        ensure!(confirmed == settled, Outcomes, "confirmed {confirmed:?}, settled {settled:?}");
         Ok(())
     }
 
@@ -312,16 +204,9 @@ impl Checks {
                     "{id} was answered {answer:?} to {content}"
                 );
                 if let Answer::Purchase(row) = answer {
-                    ensure!(
-                        self.purchases.get(id) == Some(&**row),
-                        Repeats,
-                        "{id} was answered otherwise: {row:?}"
-                    );
+                    ensure!(self.purchases.get(id) == Some(&**row), Repeats, "{id} was answered otherwise: {row:?}");
                 }
-                let first = self
-                    .purchases
-                    .get(id)
-                    .is_some_and(|row| Some(row.batch) == self.newest_accepted());
+                let first = self.purchases.get(id).is_some_and(|row| Some(row.batch) == self.newest_accepted());
                 match (same, first) {
                     (false, _) => scene.hit(Hit::Conflict),
                     (true, false) => scene.hit(Hit::SameAgain),

@@ -22,26 +22,11 @@ impl Checks {
             Read::Claim | Read::Requests(_) => before.positions.clone(),
             Read::Frames(runs) => self.after_runs(record, &before.positions, runs)?,
         };
-        ensure!(
-            positions == checkpoint.positions,
-            Positions,
-            "{owner} claims other positions in batch {number}"
-        );
+        ensure!(positions == checkpoint.positions, Positions, "{owner} claims other positions in batch {number}");
         let silent = matches!(read, Read::Claim);
-        ensure!(
-            !silent || before.heads == checkpoint.heads,
-            Dense,
-            "{owner} said something with claim {number}"
-        );
+        ensure!(!silent || before.heads == checkpoint.heads, Dense, "{owner} said something with claim {number}");
         self.said(owner, store, &before.heads, &checkpoint.heads)?;
-        let (last, runs) = (
-            record.clone(),
-            if let Read::Frames(runs) = read {
-                runs
-            } else {
-                Vec::new()
-            },
-        );
+        let (last, runs) = (record.clone(), if let Read::Frames(runs) = read { runs } else { Vec::new() });
         self.seen.insert(owner.clone(), Seen { last, checkpoint });
         if silent {
             return Ok(());
@@ -59,12 +44,7 @@ impl Checks {
     fn after_runs(&self, record: &Record, before: &Positions, runs: &[Run]) -> Checked<Positions> {
         let mut list: Vec<_> = before.clone().into();
         for run in runs {
-            let Run {
-                target,
-                producer,
-                from,
-                frames,
-            } = run;
+            let Run { target, producer, from, frames } = run;
             let (owner, number) = (&record.owner, record.number);
             let expected = Positions::from(list.clone()).of(target, producer).next;
             ensure!(
@@ -76,22 +56,11 @@ impl Checks {
             let said = self.journals.get(&(producer.clone(), target.clone()));
             let said = said.and_then(|said| said.get(last.wrapping_sub(1)));
             let Some(said) = said else {
-                ensure!(
-                    false,
-                    Recorded,
-                    "{owner} applied {producer}>{target}#{last}, which is in no journal"
-                );
+                ensure!(false, Recorded, "{owner} applied {producer}>{target}#{last}, which is in no journal");
                 continue;
             };
             list.retain(|(to, by, _)| (to, by) != (target, producer));
-            list.push((
-                target.clone(),
-                producer.clone(),
-                Position {
-                    next: Seq(last as u64 + 1),
-                    head: said.hash,
-                },
-            ));
+            list.push((target.clone(), producer.clone(), Position { next: Seq(last as u64 + 1), head: said.hash }));
         }
         Ok(list.into())
     }
@@ -99,33 +68,14 @@ impl Checks {
 
 /// Number, epoch and hash follow those of the record before.
 fn follows(record: &Record, last: Option<&Record>, is_claim: bool) -> Checked {
-    let Record {
-        owner, number, epoch, ..
-    } = record;
-    ensure!(
-        record.is_intact(),
-        Chain,
-        "batch {number} of {owner} does not fit its hash"
-    );
-    let (before, last_epoch, hash) = last.map_or((BatchNumber(0), Epoch(0), Hash::ZERO), |last| {
-        (last.number, last.epoch, last.hash)
-    });
-    ensure!(
-        *number == before.next(),
-        Fence,
-        "batch {number} of {owner} follows {before}"
-    );
-    ensure!(
-        record.previous == hash,
-        Chain,
-        "batch {number} of {owner} does not follow the one before"
-    );
+    let Record { owner, number, epoch, .. } = record;
+    ensure!(record.is_intact(), Chain, "batch {number} of {owner} does not fit its hash");
+    let (before, last_epoch, hash) =
+        last.map_or((BatchNumber(0), Epoch(0), Hash::ZERO), |last| (last.number, last.epoch, last.hash));
+    ensure!(*number == before.next(), Fence, "batch {number} of {owner} follows {before}");
+    ensure!(record.previous == hash, Chain, "batch {number} of {owner} does not follow the one before");
     let expected = if is_claim { last_epoch.next() } else { last_epoch };
-    ensure!(
-        *epoch == expected,
-        Fence,
-        "batch {number} of {owner} has epoch {epoch}, not {expected}"
-    );
+    ensure!(*epoch == expected, Fence, "batch {number} of {owner} has epoch {epoch}, not {expected}");
     Ok(())
 }
 

@@ -23,11 +23,7 @@ impl Streams {
     pub(super) fn look(&mut self, target: &Target, scene: &Scene<'_>, journals: &Journals) -> Checked {
         let attach = || {
             let targets = [target.clone()];
-            Feed::Memory(MemoryFeed::attach(
-                scene.broker.clone(),
-                &targets,
-                &Checkpoint::default(),
-            ))
+            Feed::Memory(MemoryFeed::attach(scene.broker.clone(), &targets, &Checkpoint::default()))
         };
         let feed = self.feeds.entry(target.clone()).or_insert_with(attach);
         loop {
@@ -40,14 +36,7 @@ impl Streams {
                 let at = usize::try_from(frame.seq.0).unwrap_or_default().wrapping_sub(1);
                 let said = journals.get(&from).and_then(|said| said.get(at));
                 let same = said.is_some_and(|said| said.hash == frame.hash);
-                ensure!(
-                    same,
-                    Recorded,
-                    "{}>{}#{} is in the stream and not in the journal",
-                    from.0,
-                    from.1,
-                    frame.seq
-                );
+                ensure!(same, Recorded, "{}>{}#{} is in the stream and not in the journal", from.0, from.1, frame.seq);
                 self.held.insert((from.0, from.1, frame.seq));
             }
         }
@@ -71,11 +60,7 @@ impl Streams {
         for ((producer, target), said) in journals {
             for seq in (1..=said.len() as u64).map(Seq) {
                 let held = self.held.contains(&(producer.clone(), target.clone(), seq));
-                ensure!(
-                    held,
-                    Recorded,
-                    "{producer}>{target}#{seq} is in the journal and not in the stream"
-                );
+                ensure!(held, Recorded, "{producer}>{target}#{seq} is in the journal and not in the stream");
             }
         }
         Ok(())

@@ -63,10 +63,7 @@ pub fn price(
     let Some(way) = rates.way(from, into, at, pinned) else {
         return Some(Err("no_rate"));
     };
-    if way
-        .valid_from()
-        .is_some_and(|from| (at.date_naive() - from.date_naive()).num_days() > STALE_AFTER_DAYS)
-    {
+    if way.valid_from().is_some_and(|from| (at.date_naive() - from.date_naive()).num_days() > STALE_AFTER_DAYS) {
         return Some(Err("stale_rate"));
     }
     let total = half_even(millionths, 10_i128.pow(6 - minor_units(from)));
@@ -75,13 +72,7 @@ pub fn price(
         return Some(Err("amount_too_large"));
     }
     let open_price = lines.iter().any(|line| line.get("unit_price").is_some());
-    Some(Ok(Priced {
-        total,
-        currency: from.to_owned(),
-        charged,
-        way,
-        open_price,
-    }))
+    Some(Ok(Priced { total, currency: from.to_owned(), charged, way, open_price }))
 }
 
 fn convert(millionths: i128, way: &Way, into: &str) -> Option<i128> {

@@ -88,22 +88,12 @@ impl Rates {
             }
             if !changed.is_empty() {
                 late += u64::from(newest > Some(valid_from));
-                self.versions.push(Version {
-                    valid_from,
-                    source: source.clone(),
-                    rates: changed,
-                    complete: false,
-                });
+                self.versions.push(Version { valid_from, source: source.clone(), rates: changed, complete: false });
             }
         }
         let complete = self.versions.iter().any(|version| version.complete);
         if asked["completes_history"].as_bool()? && !complete {
-            self.versions.push(Version {
-                valid_from: arrived,
-                source,
-                rates: BTreeMap::new(),
-                complete: true,
-            });
+            self.versions.push(Version { valid_from: arrived, source, rates: BTreeMap::new(), complete: true });
         }
         Some((late, corrected))
     }
@@ -116,9 +106,7 @@ impl Rates {
         let newest = |base: &str, quote: &str| self.newest(base, quote, at, pinned);
         let mut best = newest(from, into).map(Way::Direct);
         let inverse = newest(into, from).map(Way::Inverse);
-        let cross = newest("EUR", from)
-            .zip(newest("EUR", into))
-            .map(|(base, quote)| Way::Cross(base, quote));
+        let cross = newest("EUR", from).zip(newest("EUR", into)).map(|(base, quote)| Way::Cross(base, quote));
         for other in [inverse, cross].into_iter().flatten() {
             if best.as_ref().is_none_or(|best| other.valid_from() > best.valid_from()) {
                 best = Some(other);
@@ -129,25 +117,13 @@ impl Rates {
 
     fn newest(&self, base: &str, quote: &str, at: DateTime<Utc>, pinned: usize) -> Option<Used> {
         let mut newest: Option<Used> = None;
-        for version in self
-            .versions
-            .iter()
-            .take(pinned)
-            .filter(|version| version.valid_from <= at)
-        {
+        for version in self.versions.iter().take(pinned).filter(|version| version.valid_from <= at) {
             let rate = version.rates.get(&(base.to_owned(), quote.to_owned()));
             if let Some(rate) = rate
-                && newest
-                    .as_ref()
-                    .is_none_or(|newest| newest.valid_from <= version.valid_from)
+                && newest.as_ref().is_none_or(|newest| newest.valid_from <= version.valid_from)
             {
                 let (base, quote, rate) = (base.to_owned(), quote.to_owned(), rate.clone());
-                newest = Some(Used {
-                    base,
-                    quote,
-                    rate,
-                    valid_from: version.valid_from,
-                });
+                newest = Some(Used { base, quote, rate, valid_from: version.valid_from });
             }
         }
         newest

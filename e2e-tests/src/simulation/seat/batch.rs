@@ -28,11 +28,7 @@ impl<S: Stage> Seat<S> {
     pub(super) fn work(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked<Turn> {
         let boundaries = [Boundary::BeforeCommit, Boundary::AfterCommit, Boundary::Freeze];
         let one = *scene.random.pick(&boundaries);
-        let boundary = if scene.random.chance(scene.weather.owners) {
-            one
-        } else {
-            Boundary::None
-        };
+        let boundary = if scene.random.chance(scene.weather.owners) { one } else { Boundary::None };
         let whole = scene.mutant.is_none() && scene.random.chance(500);
         let fault = scene.commit_fault();
         if boundary == Boundary::None && whole && held.feed.is_some() {
@@ -64,11 +60,7 @@ impl<S: Stage> Seat<S> {
             }
             Boundary::None | Boundary::AfterCommit => held.goes_wrong(fault),
         }
-        let Open {
-            prepared,
-            asked,
-            frames,
-        } = open;
+        let Open { prepared, asked, frames } = open;
         match now(held.owner.commit(prepared)) {
             Ok(committed) => {
                 self.check_committed(&held, &committed, asked.len(), frames)?;
@@ -88,17 +80,9 @@ impl<S: Stage> Seat<S> {
     fn take_whole(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked<Turn> {
         let deliveries = self.read(&mut held, scene)?;
         let (delivered, mut seen) = (deliveries.len(), Vec::new());
-        let taken = now(held
-            .owner
-            .take_frames(deliveries, scene.now, |admission| seen.push(admission)));
+        let taken = now(held.owner.take_frames(deliveries, scene.now, |admission| seen.push(admission)));
         let complete = delivered == seen.len() || taken.as_ref().is_err_and(|stop| !stop.is_passing());
-        ensure!(
-            complete,
-            Counted,
-            "{} got {delivered} frames and saw {}",
-            self.id,
-            seen.len()
-        );
+        ensure!(complete, Counted, "{} got {delivered} frames and saw {}", self.id, seen.len());
         let frames = count(&mut held, &seen, scene);
         match taken {
             Ok(Some(committed)) => {
@@ -131,22 +115,14 @@ impl<S: Stage> Seat<S> {
             return Ok(None);
         }
         let prepared = now(held.owner.prepare(input, scene.now)).map_err(|stop| stopped(&stop))?;
-        Ok(Some(Open {
-            prepared,
-            asked,
-            frames,
-        }))
+        Ok(Some(Open { prepared, asked, frames }))
     }
 
     /// Some of the requests that wait, as a client sends them again: at another time.
     fn choose(&mut self, scene: &mut Scene<'_>) -> super::Asked<S::Fact> {
         let mut asked = self.pending.clone();
         scene.random.shuffle(&mut asked);
-        let some = if scene.random.chance(500) {
-            1
-        } else {
-            scene.random.between(1, REQUESTS_MAX)
-        };
+        let some = if scene.random.chance(500) { 1 } else { scene.random.between(1, REQUESTS_MAX) };
         asked.truncate(some);
         for (_, request) in &mut asked {
             request.cause.time = scene.now;
@@ -264,13 +240,8 @@ fn disturb(all: &mut Vec<Delivery>, scene: &mut Scene<'_>) {
 
 /// A batch in a few words.
 pub(super) fn shown<A>(committed: &Committed<A>) -> String {
-    let Committed {
-        facts, changes, frames, ..
-    } = committed;
-    let frames: Vec<_> = frames
-        .iter()
-        .map(|frame| format!("{}#{}", frame.target, frame.seq))
-        .collect();
+    let Committed { facts, changes, frames, .. } = committed;
+    let frames: Vec<_> = frames.iter().map(|frame| format!("{}#{}", frame.target, frame.seq)).collect();
     format!("{facts} facts: {} rows, says [{}]", changes.len(), frames.join(", "))
 }
 

@@ -1,6 +1,6 @@
 //! What became of a commit, and what follows from it.
 
-use dataflow::{CommitFault, Committed, Stop};
+use dataflow::{CommitError, CommitFault, Committed, Stop};
 use stage::{Read, Stage};
 
 use super::super::coverage::Hit;
@@ -21,32 +21,16 @@ impl<S: Stage> Seat<S> {
         let id = &self.id;
         if held.feed.is_none() {
             let answers = committed.answers.len();
-            ensure!(
-                answers == asked,
-                Counted,
-                "{id} took {asked} requests and gave {answers} answers"
-            );
+            ensure!(answers == asked, Counted, "{id} took {asked} requests and gave {answers} answers");
             return Ok(());
         }
         let Some(newest) = self.newest()? else { return Ok(()) };
         let stored = newest.parse_checkpoint().map_err(|error| stopped(&error))?;
-        ensure!(
-            stored == *held.owner.checkpoint(),
-            Positions,
-            "{id} believes to be elsewhere than it committed"
-        );
+        ensure!(stored == *held.owner.checkpoint(), Positions, "{id} believes to be elsewhere than it committed");
         let read = newest.parse_read().map_err(|error| stopped(&error))?;
-        let runs = if let Read::Frames(runs) = read {
-            runs
-        } else {
-            Vec::new()
-        };
+        let runs = if let Read::Frames(runs) = read { runs } else { Vec::new() };
         let recorded: u64 = runs.iter().map(|run| run.frames).sum();
-        ensure!(
-            recorded == frames,
-            Counted,
-            "{id} admitted {frames} frames and recorded {recorded}"
-        );
+        ensure!(recorded == frames, Counted, "{id} admitted {frames} frames and recorded {recorded}");
         Ok(())
     }
 
@@ -65,8 +49,7 @@ impl<S: Stage> Seat<S> {
     }
 
     pub(super) fn answer(&mut self, committed: Committed<S::Answer>, asked: Asked<S::Fact>) {
-        self.pending
-            .retain(|(ticket, _)| asked.iter().all(|(answered, _)| answered != ticket));
+        self.pending.retain(|(ticket, _)| asked.iter().all(|(answered, _)| answered != ticket));
         let requests = asked.into_iter().map(|(_, request)| request);
         self.answered.extend(requests.zip(committed.answers));
     }
@@ -79,11 +62,7 @@ impl<S: Stage> Seat<S> {
         asked: Asked<S::Fact>,
         scene: &mut Scene<'_>,
     ) -> Checked<Turn> {
-        scene.say(&format!(
-            "{} cannot commit: {}",
-            self.id,
-            super::super::violation::stopped(stop).what
-        ));
+        scene.say(&format!("{} cannot commit: {}", self.id, super::super::violation::stopped(stop).what));
         match stop {
             Stop::Unavailable { .. } => {
                 scene.hit(Hit::CommitRefused);
@@ -116,21 +95,13 @@ impl<S: Stage> Seat<S> {
         if scene.random.chance(scene.weather.owners) {
             self.held = Some(held);
             let died = scene.random.chance(500) && self.crash(scene);
-            return Ok(if died || !self.freeze(scene) {
-                Turn::Died
-            } else {
-                Turn::Worked
-            });
+            return Ok(if died || !self.freeze(scene) { Turn::Died } else { Turn::Worked });
         }
         held.faults.push(scene.commit_fault());
         let resolved = now(held.owner.resolve(scene.now));
         match resolved {
             Ok(found) => {
-                scene.hit(if found.is_some() {
-                    Hit::ResolvedWritten
-                } else {
-                    Hit::ResolvedLost
-                });
+                scene.hit(if found.is_some() { Hit::ResolvedWritten } else { Hit::ResolvedLost });
                 scene.say(&format!(
                     "{} was in doubt; its commit {}",
                     self.id,
@@ -163,14 +134,33 @@ impl<S: Stage> Seat<S> {
     /// It has claimed once more, and reads from the checkpoint again.
     pub(super) fn after_doubt(&self, held: &mut Held<S>) -> Checked {
         let epoch = self.epoch()?;
-        ensure!(
-            epoch > held.epoch,
-            Fence,
-            "{} resolved a doubt without claiming",
-            self.id
-        );
+        ensure!(epoch > held.epoch, Fence, "{} resolved a doubt without claiming", self.id);
         held.epoch = epoch;
         held.cut = true;
         Ok(())
+    }
+
+    /// A commit that was on its way arrives: it is written if its number is still free.
+    pub(super) fn land_one(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        while !self.late.is_empty() {
+            let at = scene.random.below(self.late.len());
+            let before = self.newest()?.map_or(0, |newest| newest.number.0);
+            let Some(landed) = now(self.late[at].land()) else {
+                self.late.swap_remove(at);
+                continue;
+            };
+            let after = self.newest()?.map_or(0, |newest| newest.number.0);
+            let hit = match landed {
+                Ok(()) => Hit::CommitLateWritten,
+                Err(CommitError::Fenced) => Hit::CommitLateFenced,
+                Err(error) => return Err(stopped(&error)),
+            };
+            let written = after == before + u64::from(hit == Hit::CommitLateWritten);
+            ensure!(written, Fence, "a late commit of {} took a number that was taken", self.id);
+            scene.hit(hit);
+            scene.say(&format!("{} a late commit arrives: {hit:?}", self.id));
+            return Ok(true);
+        }
+        Ok(false)
     }
 }

@@ -10,10 +10,7 @@ use super::batch::{is_fenced, shown};
 use super::{Asked, Held, Open, Seat};
 
 /// What a woken owner tried, and who waits for it.
-type Tried<S> = (
-    Result<Option<Committed<<S as Stage>::Answer>>, Stop>,
-    Asked<<S as Stage>::Fact>,
-);
+type Tried<S> = (Result<Option<Committed<<S as Stage>::Answer>>, Stop>, Asked<<S as Stage>::Fact>);
 
 impl<S: Stage> Seat<S> {
     pub(super) fn wake_one(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
@@ -49,11 +46,7 @@ impl<S: Stage> Seat<S> {
             Err(stop) if is_fenced(&stop) => {
                 ensure!(superseded, Fence, "{} woke and was fenced by nobody", self.id);
                 ensure!(unchanged, Fence, "{} was fenced and wrote something", self.id);
-                scene.hit(if was_in_doubt {
-                    Hit::ZombieFencedInDoubt
-                } else {
-                    Hit::ZombieFenced
-                });
+                scene.hit(if was_in_doubt { Hit::ZombieFencedInDoubt } else { Hit::ZombieFenced });
                 scene.say(&format!("{} wakes and is fenced", self.id));
                 self.stays_fenced(held, scene)?;
             }
@@ -97,12 +90,7 @@ impl<S: Stage> Seat<S> {
             Err(stop) => is_fenced(stop) || stop.is_passing(),
         };
         ensure!(fenced, Fence, "{} was fenced and then stopped otherwise", self.id);
-        ensure!(
-            self.newest()? == before,
-            Fence,
-            "{} was fenced and claimed again",
-            self.id
-        );
+        ensure!(self.newest()? == before, Fence, "{} was fenced and claimed again", self.id);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use crate::simulation::violation::Checked;
 /// Messages that a broker loses from the end of a stream at most.
 const TAIL_MAX: usize = 8;
 /// The same over a whole run: what the memory substrate reads again on each attach.
-const LOST_MAX: usize = 64;
+const LOST_MAX: usize = 16;
 
 impl World<'_> {
     pub(super) fn fault(&mut self) -> Checked {
@@ -36,8 +36,10 @@ impl World<'_> {
                 let publisher = self.scene.random.below(self.publishers.len());
                 self.publishers[publisher].replay(&mut self.scene).map(|_| ())
             }
-            10 if self.scene.random.chance(weather.owners) => {
-                self.crash_of_all();
+            10 if self.scene.random.chance(weather.owners * 2) => {
+                let service = self.chair(at).0.store().meta().service;
+                let all = self.scene.random.chance(400);
+                self.crash_of((!all).then_some(service));
                 Ok(())
             }
             11 if self.scene.random.chance(weather.publications) => {
@@ -72,15 +74,18 @@ impl World<'_> {
         Ok(())
     }
 
-    fn crash_of_all(&mut self) {
-        self.scene.hit(Hit::CrashOfAll);
-        self.scene.say("all die");
+    /// All owners of a service die with its process, or all there are.
+    fn crash_of(&mut self, service: Option<&str>) {
+        self.scene.hit(if service.is_some() { Hit::CrashOfService } else { Hit::CrashOfAll });
+        self.scene.say(&format!("{} dies", service.unwrap_or("everything")));
         for at in 0..self.chairs().count() {
             let (chair, scene) = self.chair(at);
-            chair.crash(scene);
+            if service.is_none_or(|service| chair.store().meta().service == service) {
+                chair.crash(scene);
+                let id = chair.id().clone();
+                self.stop_publishing(&id);
+            }
         }
-        let Self { scene, publishers, .. } = self;
-        publishers.iter_mut().for_each(|publisher| publisher.detach(scene));
     }
 
     /// The broker loses a stream or its end; or somebody deletes one, which its publishers do not see
@@ -96,10 +101,12 @@ impl World<'_> {
             2 | 3 => ("is deleted", Hit::StreamDeleted),
             _ => ("loses its end", Hit::TailLost),
         };
-        let lost = self.lost.entry(target.clone()).or_default();
-        *lost += TAIL_MAX;
-        if hit == Hit::TailLost && *lost > LOST_MAX {
-            return Ok(());
+        if hit == Hit::TailLost {
+            let lost = self.lost.entry(target.clone()).or_default();
+            *lost += TAIL_MAX;
+            if *lost > LOST_MAX {
+                return Ok(());
+            }
         }
         self.scene.say(&format!("the stream {target} {what}"));
         self.scene.hit(hit);
@@ -119,10 +126,7 @@ impl World<'_> {
     /// All who write or read a stream have to attach again.
     fn connections_break(&mut self, target: &stage::Target) {
         let Self { scene, publishers, .. } = self;
-        publishers
-            .iter_mut()
-            .filter(|p| p.target == *target)
-            .for_each(|p| p.detach(scene));
+        publishers.iter_mut().filter(|p| p.target == *target).for_each(|p| p.detach(scene));
         for at in 0..self.chairs().count() {
             let (chair, _) = self.chair(at);
             if chair.reads().contains(target) {
@@ -134,16 +138,9 @@ impl World<'_> {
     /// What an operator does about a stream that holds a damaged copy.
     pub(super) fn republish_damaged(&mut self) {
         let Self { scene, publishers, .. } = self;
-        let damaged: Vec<_> = publishers
-            .iter()
-            .filter(|p| p.is_damaged)
-            .map(|p| p.target.clone())
-            .collect();
+        let damaged: Vec<_> = publishers.iter().filter(|p| p.is_damaged).map(|p| p.target.clone()).collect();
         for target in damaged {
-            publishers
-                .iter_mut()
-                .filter(|p| p.target == target && p.is_damaged)
-                .for_each(|p| p.detach(scene));
+            publishers.iter_mut().filter(|p| p.target == target && p.is_damaged).for_each(|p| p.detach(scene));
             attach_all(publishers, &target, &scene.broker.clone(), scene);
         }
     }

@@ -20,10 +20,7 @@ impl World<'_> {
                 return Ok(());
             }
         }
-        Err(Violation {
-            invariant: Invariant::Stuck,
-            what: self.diagnosis()?,
-        })
+        Err(Violation { invariant: Invariant::Stuck, what: self.diagnosis()? })
     }
 
     /// Everybody does something. `false`: nobody had anything to do.
@@ -63,9 +60,7 @@ impl World<'_> {
     }
 
     fn reads(&self) -> Vec<(stage::Producer, Vec<stage::Target>)> {
-        self.chairs()
-            .map(|chair| (chair.id().clone(), chair.reads().to_vec()))
-            .collect()
+        self.chairs().map(|chair| (chair.id().clone(), chair.reads().to_vec())).collect()
     }
 
     fn diagnosis(&self) -> Checked<String> {

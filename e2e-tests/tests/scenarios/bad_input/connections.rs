@@ -10,9 +10,7 @@ use super::{Shop, nothing_was_done, shop};
 const CLIENTS: usize = 100;
 
 async fn connect(base: &str) -> TcpStream {
-    TcpStream::connect(base.strip_prefix("http://").unwrap().trim_end_matches('/'))
-        .await
-        .unwrap()
+    TcpStream::connect(base.strip_prefix("http://").unwrap().trim_end_matches('/')).await.unwrap()
 }
 
 fn head(key: &str, order: &Value, announced: usize) -> String {
@@ -59,22 +57,13 @@ async fn clients_that_do_not_wait_for_the_answer_get_it_when_they_ask_again() {
 #[tokio::test]
 async fn what_is_no_http_is_answered_with_an_error_or_closed() {
     let Shop { system, corner, .. } = shop().await;
-    for base in [
-        &system.client.at.exchange_rate,
-        &system.client.at.purchase,
-        &system.client.at.ledger,
-    ] {
+    for base in [&system.client.at.exchange_rate, &system.client.at.purchase, &system.client.at.ledger] {
         for nonsense in [
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
             b"GET\r\n\r\n".to_vec(),
             b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n".to_vec(),
             b"GET / HTTP/1.1\r\nbad header\r\n\r\n".to_vec(),
-            [
-                b"GET /".as_slice(),
-                &vec![b'a'; 1 << 20],
-                b" HTTP/1.1\r\nHost: a\r\n\r\n",
-            ]
-            .concat(),
+            [b"GET /".as_slice(), &vec![b'a'; 1 << 20], b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat(),
         ] {
             let mut stream = connect(base).await;
             // It may be closed before all is sent.
@@ -84,11 +73,7 @@ async fn what_is_no_http_is_answered_with_an_error_or_closed() {
             let _reset = stream.read_to_end(&mut answer).await;
             let text = String::from_utf8_lossy(&answer);
             let refused = text.is_empty() || text.starts_with("HTTP/1.1 4");
-            assert!(
-                refused,
-                "{}: {text}",
-                String::from_utf8_lossy(&nonsense[..10.min(nonsense.len())])
-            );
+            assert!(refused, "{}: {text}", String::from_utf8_lossy(&nonsense[..10.min(nonsense.len())]));
         }
     }
     nothing_was_done(&system.client, &corner).await;

@@ -14,10 +14,7 @@ async fn a_purchase_that_is_no_json_is_refused_with_line_and_column() {
         ("cut off", good[..good.len() - 1].into()),
         ("no JSON", "customer=alice".into()),
         ("more after it", format!("{good} {good}").into()),
-        (
-            "a number beyond f64",
-            good.replace("\"quantity\":1", "\"quantity\":1e400").into(),
-        ),
+        ("a number beyond f64", good.replace("\"quantity\":1", "\"quantity\":1e400").into()),
         ("NaN", good.replace("\"quantity\":1", "\"quantity\":NaN").into()),
         ("not UTF-8", [good.as_bytes(), b"\xff"].concat()),
         ("a byte order mark", ["\u{feff}".as_bytes(), good.as_bytes()].concat()),
@@ -34,11 +31,7 @@ async fn a_purchase_that_is_no_json_is_refused_with_line_and_column() {
         good.replace("[{", &"[".repeat(10_000)),
         good.replace("\"customer\":", &format!("\"customer\":{},\"x\":", deep("[", "]"))),
     ] {
-        client
-            .send(client.purchase(&corner.name("key"), &order).body(body))
-            .await
-            .is(400)
-            .problem();
+        client.send(client.purchase(&corner.name("key"), &order).body(body)).await.is(400).problem();
     }
     nothing_was_done(client, &corner).await;
     system.finish().await;
@@ -51,46 +44,21 @@ async fn a_purchase_of_another_shape_or_with_a_refused_value_is_told_which_field
     for (field, value, status, pointer) in refused_values(&order) {
         let mut bad = order.clone();
         let top = matches!(field, "colour" | "customer" | "pay_in" | "lines" | "occurred_at");
-        *(if top {
-            &mut bad[field]
-        } else {
-            &mut bad["lines"][0][field]
-        }) = value;
+        *(if top { &mut bad[field] } else { &mut bad["lines"][0][field] }) = value;
         let what = format!("{field} {}", bad.to_string().chars().take(300).collect::<String>());
-        check(
-            client,
-            client.purchase(&corner.name("key"), &bad),
-            status,
-            Some(pointer),
-            &what,
-        )
-        .await;
+        check(client, client.purchase(&corner.name("key"), &bad), status, Some(pointer), &what).await;
     }
     let by_position = json!([order["customer"], "GBP", order["lines"], null]);
     check(client, client.purchase(&corner.name("key"), &by_position), 400, None, "an array").await;
     for missing in ["customer", "pay_in", "lines"] {
         let mut bad = order.clone();
         bad.as_object_mut().unwrap().remove(missing);
-        check(
-            client,
-            client.purchase(&corner.name("key"), &bad),
-            400,
-            Some(missing),
-            missing,
-        )
-        .await;
+        check(client, client.purchase(&corner.name("key"), &bad), 400, Some(missing), missing).await;
     }
     let twice = order.to_string().replacen('{', "{\"pay_in\":\"EUR\",", 1);
     let request = client.purchase(&corner.name("key"), &order).body(twice);
     check(client, request, 400, Some("pay_in"), "a field twice").await;
-    check(
-        client,
-        client.purchase(&corner.name("key"), &json!(7)),
-        400,
-        None,
-        "a number",
-    )
-    .await;
+    check(client, client.purchase(&corner.name("key"), &json!(7)), 400, None, "a number").await;
     nothing_was_done(client, &corner).await;
     system.finish().await;
 }
@@ -138,11 +106,6 @@ fn refused_values(order: &Value) -> Vec<(&'static str, Value, u16, &'static str)
         ("unit_price", price(json!("0.0000001")), 422, at),
         ("unit_price", price(json!("-0.01")), 422, at),
         ("unit_price", price(json!("1000000000.01")), 422, at),
-        (
-            "unit_price",
-            price(json!("9".repeat(1_000))),
-            422,
-            "lines[0].unit_price.amount",
-        ),
+        ("unit_price", price(json!("9".repeat(1_000))), 422, "lines[0].unit_price.amount"),
     ]
 }

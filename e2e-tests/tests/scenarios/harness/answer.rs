@@ -68,13 +68,7 @@ impl Answer {
 
     /// The problem, as complete as every problem has to be.
     pub fn problem(&self) -> Problem {
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json"),
-            "{}: {}",
-            self.asked,
-            self.body
-        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}: {}", self.asked, self.body);
         let problem: Problem = self.json();
         assert_eq!(problem.status, self.status, "{}", self.asked);
         let complete = !problem.title.is_empty() && !problem.detail.is_empty() && !problem.r#type.is_empty();

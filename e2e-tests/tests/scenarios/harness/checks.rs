@@ -24,10 +24,7 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         if let Some(found) = look().await {
             return found;
         }
-        assert!(
-            started.elapsed() < PATIENCE,
-            "for {PATIENCE:?} it has not been so that {what}"
-        );
+        assert!(started.elapsed() < PATIENCE, "for {PATIENCE:?} it has not been so that {what}");
         tokio::time::sleep(INTERVAL).await;
     }
 }
@@ -54,9 +51,7 @@ pub async fn books_are_quiet(client: &Client) {
     let look = async || {
         let books = client.trial_balance().await;
         books_balance(&books);
-        let quiet = books
-            .values()
-            .all(|line| line.in_transit_debits.is_zero() && line.in_transit_credits.is_zero());
+        let quiet = books.values().all(|line| line.in_transit_debits.is_zero() && line.in_transit_credits.is_zero());
         quiet.then_some(())
     };
     until("nothing is in transit", look).await;
@@ -64,13 +59,7 @@ pub async fn books_are_quiet(client: &Client) {
 
 /// A customer's balances, such as `[("EUR", "-46.88")]`; none when the account was never used.
 pub async fn balances_are(client: &Client, customer: &str, expected: &[(&str, &str)]) {
-    let found = client
-        .account_of(customer)
-        .await
-        .map(|account| account.balances)
-        .unwrap_or_default();
-    let expected = expected
-        .iter()
-        .map(|(currency, sum)| (currency.parse().unwrap(), amount(sum)));
+    let found = client.account_of(customer).await.map(|account| account.balances).unwrap_or_default();
+    let expected = expected.iter().map(|(currency, sum)| (currency.parse().unwrap(), amount(sum)));
     assert_eq!(found, expected.collect::<BTreeMap<_, _>>(), "{customer}");
 }

@@ -30,16 +30,10 @@ impl Addresses {
     /// When it names some only.
     pub fn of_environment() -> Option<Self> {
         let names = ["EXCHANGE_RATE", "PURCHASE", "LEDGER"].map(|name| format!("UNBUNDLED_{name}_URL"));
-        let urls = names
-            .clone()
-            .map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()));
+        let urls = names.clone().map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()));
         match urls {
             [None, None, None] => None,
-            [Some(exchange_rate), Some(purchase), Some(ledger)] => Some(Self {
-                exchange_rate,
-                purchase,
-                ledger,
-            }),
+            [Some(exchange_rate), Some(purchase), Some(ledger)] => Some(Self { exchange_rate, purchase, ledger }),
             _ => panic!("of {names:?} some are set and some are not"),
         }
     }
@@ -48,17 +42,11 @@ impl Addresses {
     pub fn of_banner(banner: &str) -> Self {
         let of = |service: &str| {
             let words = banner.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-            let mut urls = words
-                .filter(|words| words.len() == 2 && words[0] == service)
-                .map(|words| words[1].to_owned());
-            urls.next()
-                .unwrap_or_else(|| panic!("no address of {service} in the banner:\n{banner}"))
+            let mut urls =
+                words.filter(|words| words.len() == 2 && words[0] == service).map(|words| words[1].to_owned());
+            urls.next().unwrap_or_else(|| panic!("no address of {service} in the banner:\n{banner}"))
         };
-        Self {
-            exchange_rate: of("exchange-rate"),
-            purchase: of("purchase"),
-            ledger: of("ledger"),
-        }
+        Self { exchange_rate: of("exchange-rate"), purchase: of("purchase"), ledger: of("ledger") }
     }
 }
 
@@ -73,11 +61,7 @@ pub struct Client {
 impl Client {
     /// Of the services at these addresses.
     pub fn new(at: Addresses) -> Self {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(ANSWER_TIMEOUT)
-            .build()
-            .unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build().unwrap();
         Self { http, at }
     }
 
@@ -93,9 +77,7 @@ impl Client {
 
     /// Sends a request that has to be answered, however.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
-        self.try_send(request)
-            .await
-            .unwrap_or_else(|error| panic!("no answer: {error:?}"))
+        self.try_send(request).await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
     }
 
     /// Sends a request that may get no answer.
@@ -104,12 +86,7 @@ impl Client {
         let asked = format!("{} {}", request.method(), request.url());
         let response = self.http.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer {
-            asked,
-            status,
-            headers,
-            body: response.text().await?,
-        })
+        Ok(Answer { asked, status, headers, body: response.text().await? })
     }
 
     /// `GET`.
@@ -129,8 +106,7 @@ impl Client {
 
     /// `PUT /offers/{sku}` with a price and nothing else.
     pub async fn offer_for(&self, sku: &str, amount: &str, currency: &str) -> Offer {
-        self.offer(sku, &json!({"price": {"amount": amount, "currency": currency}}))
-            .await
+        self.offer(sku, &json!({"price": {"amount": amount, "currency": currency}})).await
     }
 
     /// Where an offer is.
@@ -141,23 +117,17 @@ impl Client {
     /// `PUT /rates/{base}/{quote}`.
     pub async fn set_rate(&self, pair: &str, rate: &str, from: DateTime<Utc>) -> Quote {
         let body = json!({"rate": rate, "valid_from": timestamp(from)});
-        self.put(&format!("{}/rates/{pair}", self.at.exchange_rate), &body)
-            .await
-            .is(200)
-            .json()
+        self.put(&format!("{}/rates/{pair}", self.at.exchange_rate), &body).await.is(200).json()
     }
 
     /// `GET /rates/{base}/{quote}?at=…`.
     pub async fn rate_at(&self, pair: &str, at: DateTime<Utc>) -> Answer {
-        self.get(&format!("{}/rates/{pair}?at={}", self.at.exchange_rate, timestamp(at)))
-            .await
+        self.get(&format!("{}/rates/{pair}?at={}", self.at.exchange_rate, timestamp(at))).await
     }
 
     /// `POST /purchases`, to be sent.
     pub fn purchase(&self, key: &str, order: &Value) -> RequestBuilder {
-        self.ask(Method::POST, &format!("{}/purchases", self.at.purchase))
-            .header("Idempotency-Key", key)
-            .json(order)
+        self.ask(Method::POST, &format!("{}/purchases", self.at.purchase)).header("Idempotency-Key", key).json(order)
     }
 
     /// `POST /purchases` and wait for the outcome.
@@ -167,10 +137,7 @@ impl Client {
 
     /// `GET /purchases/{id}`.
     pub async fn shown(&self, id: impl std::fmt::Display) -> Purchase {
-        self.get(&format!("{}/purchases/{id}", self.at.purchase))
-            .await
-            .is(200)
-            .json()
+        self.get(&format!("{}/purchases/{id}", self.at.purchase)).await.is(200).json()
     }
 }
 
@@ -178,11 +145,7 @@ impl Client {
 pub fn segment(name: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encode = |byte: u8| {
-        if unreserved(byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
+        if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
     };
     name.bytes().map(encode).collect()
 }

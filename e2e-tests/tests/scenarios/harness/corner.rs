@@ -20,10 +20,7 @@ impl Corner {
     /// A new one.
     pub fn new() -> Self {
         let tag = RandomState::new().build_hasher().finish();
-        Self {
-            tag,
-            moment: at_noon(tag % DAYS),
-        }
+        Self { tag, moment: at_noon(tag % DAYS) }
     }
 
     /// `alice-3f…`.

@@ -46,30 +46,15 @@ impl Process {
     pub async fn start(arguments: &[&str], variables: &[(&str, &Path)], log: &Path) -> Self {
         let log_file = std::fs::File::options().create(true).append(true).open(log).unwrap();
         let mut command = unbundled(&["run"]);
-        command
-            .args(arguments)
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(log_file);
+        command.args(arguments).envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(log_file);
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let started = Instant::now();
-        let banner = timeout(START_TIMEOUT, read_banner(&mut stdout))
-            .await
-            .expect("no banner in time");
-        assert!(
-            banner.contains(BANNER_END),
-            "`unbundled run` ended before it was ready:\n{banner}{}",
-            tail(log)
-        );
+        let banner = timeout(START_TIMEOUT, read_banner(&mut stdout)).await.expect("no banner in time");
+        assert!(banner.contains(BANNER_END), "`unbundled run` ended before it was ready:\n{banner}{}", tail(log));
         eprintln!("ready {:?} after the start", started.elapsed());
         let addresses = Addresses::of_banner(&banner);
-        Self {
-            child,
-            stdout,
-            banner,
-            addresses,
-        }
+        Self { child, stdout, banner, addresses }
     }
 
     /// `kill -9`; returns when it is gone.
@@ -84,24 +69,13 @@ impl Process {
     pub async fn terminate(mut self) -> Ended {
         let asked = Instant::now();
         let pid = self.child.id().expect("it has ended by itself").to_string();
-        let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &pid])
-            .status()
-            .await
-            .unwrap();
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status().await.unwrap();
         assert!(sent.success());
-        let status = timeout(STOP_TIMEOUT, self.child.wait())
-            .await
-            .expect("SIGTERM did not end it in time")
-            .unwrap();
+        let status = timeout(STOP_TIMEOUT, self.child.wait()).await.expect("SIGTERM did not end it in time").unwrap();
         let took = asked.elapsed();
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).await.unwrap();
-        Ended {
-            code: status.code(),
-            took,
-            stdout: rest,
-        }
+        Ended { code: status.code(), took, stdout: rest }
     }
 }
 
@@ -116,19 +90,12 @@ async fn read_banner(stdout: &mut BufReader<ChildStdout>) -> String {
 /// # Panics
 /// When it ends before.
 pub async fn run_until_logged(arguments: &[&str], text: &str) {
-    let mut child = unbundled(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = unbundled(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains(text) {
         line.clear();
-        let read = timeout(START_TIMEOUT, log.read_line(&mut line))
-            .await
-            .expect("it logs nothing")
-            .unwrap();
+        let read = timeout(START_TIMEOUT, log.read_line(&mut line)).await.expect("it logs nothing").unwrap();
         assert!(read > 0, "{arguments:?} ended before it logged {text:?}");
     }
     child.kill().await.unwrap();
@@ -140,35 +107,22 @@ pub async fn run_until_logged(arguments: &[&str], text: &str) {
 /// When it does not end.
 pub async fn run_to_end(arguments: &[&str]) -> Output {
     let output = unbundled(arguments).stdin(Stdio::null()).output();
-    timeout(COMMAND_TIMEOUT, output)
-        .await
-        .unwrap_or_else(|_| panic!("{arguments:?} did not end"))
-        .unwrap()
+    timeout(COMMAND_TIMEOUT, output).await.unwrap_or_else(|_| panic!("{arguments:?} did not end")).unwrap()
 }
 
 fn unbundled(arguments: &[&str]) -> Command {
     let folder = std::env::var_os("UNBUNDLED_BIN").map(PathBuf::from);
     let folder = folder.expect("UNBUNDLED_BIN is not set: `make e2e` builds the release and sets it to target/release");
     let binary = folder.join("unbundled");
-    assert!(
-        binary.is_file(),
-        "there is no {}: `make release` builds it",
-        binary.display()
-    );
+    assert!(binary.is_file(), "there is no {}: `make release` builds it", binary.display());
     let mut command = Command::new(binary);
-    command
-        .args(arguments)
-        .env_remove("RUST_LOG")
-        .env_remove("UNBUNDLED_FOLDER")
-        .kill_on_drop(true);
+    command.args(arguments).env_remove("RUST_LOG").env_remove("UNBUNDLED_FOLDER").kill_on_drop(true);
     command
 }
 
 /// The end of a log, for a failure's text.
 pub fn tail(log: &Path) -> String {
-    let text = std::fs::read(log)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default();
+    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(30)..];
     format!("the end of its log:\n{}\n", shown.join("\n"))

@@ -13,21 +13,14 @@ impl Client {
     /// `POST /purchases/batch`; what each line was answered.
     pub async fn batch(&self, lines: &[Value], wait_s: u32) -> Vec<BatchAnswer<Purchase>> {
         let body = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        self.send(self.batch_of(body.into_bytes(), wait_s))
-            .await
-            .is(200)
-            .lines()
+        self.send(self.batch_of(body.into_bytes(), wait_s)).await.is(200).lines()
     }
 
     /// `POST /purchases/batch` with any body, to be sent.
     pub fn batch_of(&self, body: Vec<u8>, wait_s: u32) -> reqwest::RequestBuilder {
         let request = self.ask(Method::POST, &format!("{}/purchases/batch", self.at.purchase));
         let request = request.header("Content-Type", "application/x-ndjson").body(body);
-        if wait_s == 0 {
-            request
-        } else {
-            request.header("Prefer", format!("wait={wait_s}"))
-        }
+        if wait_s == 0 { request } else { request.header("Prefer", format!("wait={wait_s}")) }
     }
 
     /// A purchase once it has its outcome.
@@ -38,14 +31,8 @@ impl Client {
 
     /// `GET /accounts/{id}`, or none when it has never been used.
     pub async fn account(&self, id: &AccountId) -> Option<Account> {
-        let answer = self
-            .get(&format!("{}/accounts/{}", self.at.ledger, segment(id.as_str())))
-            .await;
-        if answer.status == 404 {
-            None
-        } else {
-            Some(answer.is(200).json())
-        }
+        let answer = self.get(&format!("{}/accounts/{}", self.at.ledger, segment(id.as_str()))).await;
+        if answer.status == 404 { None } else { Some(answer.is(200).json()) }
     }
 
     /// The account of a customer.
@@ -55,14 +42,7 @@ impl Client {
 
     /// `GET /accounts/{id}/entries` with a query.
     pub async fn entries_page(&self, id: &AccountId, query: &str) -> Entries {
-        self.get(&format!(
-            "{}/accounts/{}/entries{query}",
-            self.at.ledger,
-            segment(id.as_str())
-        ))
-        .await
-        .is(200)
-        .json()
+        self.get(&format!("{}/accounts/{}/entries{query}", self.at.ledger, segment(id.as_str()))).await.is(200).json()
     }
 
     /// All entries of an account.
@@ -84,11 +64,7 @@ impl Client {
     /// The postings of one transfer to an account, as `debit 15.30 GBP`, once there are so many.
     pub async fn postings(&self, account: &AccountId, transfer: &str, count: usize) -> Vec<String> {
         let look = async || {
-            let entries = self
-                .entries(account)
-                .await
-                .into_iter()
-                .filter(|entry| entry.transfer.0 == transfer);
+            let entries = self.entries(account).await.into_iter().filter(|entry| entry.transfer.0 == transfer);
             let postings: Vec<_> = entries.map(|entry| posting(entry.side, &entry)).collect();
             Some(postings).filter(|postings| postings.len() >= count)
         };
@@ -97,10 +73,7 @@ impl Client {
 
     /// `GET /trial-balance`.
     pub async fn trial_balance(&self) -> TrialBalance {
-        self.get(&format!("{}/trial-balance", self.at.ledger))
-            .await
-            .is(200)
-            .json()
+        self.get(&format!("{}/trial-balance", self.at.ledger)).await.is(200).json()
     }
 
     /// Returns once the purchase service's copy has this rate. What is free moves no money, and shows its rate.

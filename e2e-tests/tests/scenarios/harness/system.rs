@@ -26,10 +26,7 @@ impl System {
             return Self { client, own: None };
         }
         let own = Local::start().await;
-        Self {
-            client: own.client.clone(),
-            own: Some(own),
-        }
+        Self { client: own.client.clone(), own: Some(own) }
     }
 
     /// The checks at the end of every scenario.
@@ -65,11 +62,7 @@ impl Local {
         }
         arguments.extend(more);
         let process = Process::start(&arguments, &[], &log).await;
-        Self {
-            client: Client::new(process.addresses.clone()),
-            process: Some(process),
-            folder,
-        }
+        Self { client: Client::new(process.addresses.clone()), process: Some(process), folder }
     }
 
     /// The data folder.
@@ -95,12 +88,7 @@ impl Local {
     /// SIGTERM, which has to end it well.
     pub async fn stop(&mut self) {
         let ended = self.terminate().await;
-        assert_eq!(
-            (ended.code, ended.stdout.trim()),
-            (Some(0), "stopped"),
-            "{ended:?} {}",
-            self.log()
-        );
+        assert_eq!((ended.code, ended.stdout.trim()), (Some(0), "stopped"), "{ended:?} {}", self.log());
     }
 
     /// Starts it again on the same folder, with more arguments.
@@ -125,15 +113,8 @@ impl Local {
         checks::books_are_quiet(&self.client).await;
         self.stop().await;
         let audit = self.audit().await;
-        let (stdout, stderr) = (
-            String::from_utf8_lossy(&audit.stdout),
-            String::from_utf8_lossy(&audit.stderr),
-        );
-        assert_eq!(
-            audit.status.code(),
-            Some(0),
-            "the audit found something: {stdout}{stderr}"
-        );
+        let (stdout, stderr) = (String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
+        assert_eq!(audit.status.code(), Some(0), "the audit found something: {stdout}{stderr}");
     }
 }
 

@@ -24,16 +24,8 @@ async fn stopped() -> Local {
     assert_eq!(load.send(client).end().await.len(), load.len());
     load.each_had_one_effect(client).await;
     let sku = corner.name("lantern");
-    client
-        .offer(
-            &sku,
-            &json!({"price": {"amount": "1.00", "currency": "GBP"}, "open_price": true}),
-        )
-        .await;
-    client
-        .buy(&corner.name("rejected"), &corner.order("alice", "BTN", &[&sku]))
-        .await
-        .is(201);
+    client.offer(&sku, &json!({"price": {"amount": "1.00", "currency": "GBP"}, "open_price": true})).await;
+    client.buy(&corner.name("rejected"), &corner.order("alice", "BTN", &[&sku])).await.is(201);
     local.stop().await;
     local
 }
@@ -55,9 +47,7 @@ async fn check(service: &'static str, ways: &[Damage]) {
                 if let Some(done) = done {
                     damages += 1;
                     missed.extend(
-                        verdict(&local.audit().await, service, &table.name)
-                            .err()
-                            .map(|why| format!("{done}: {why}")),
+                        verdict(&local.audit().await, service, &table.name).err().map(|why| format!("{done}: {why}")),
                     );
                     restore(&path, &whole);
                 }
@@ -65,23 +55,14 @@ async fn check(service: &'static str, ways: &[Damage]) {
         }
     }
     eprintln!("{damages} damages of {service} with seed {SEED:#x}");
-    assert!(
-        missed.is_empty(),
-        "of {damages} the audit missed or misnamed {}:\n{}",
-        missed.len(),
-        missed.join("\n")
-    );
+    assert!(missed.is_empty(), "of {damages} the audit missed or misnamed {}:\n{}", missed.len(), missed.join("\n"));
     let clean = local.audit().await;
     assert_eq!(clean.status.code(), Some(0), "{clean:?}");
 }
 
 /// The audit says so by its exit code, and names the service and the record.
 fn verdict(audit: &Output, service: &str, table: &str) -> Result<(), String> {
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&audit.stdout),
-        String::from_utf8_lossy(&audit.stderr)
-    );
+    let said = format!("{}{}", String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
     if audit.status.code() != Some(1) {
         return Err(format!("{:?}: {said}", audit.status));
     }
@@ -94,11 +75,7 @@ fn verdict(audit: &Output, service: &str, table: &str) -> Result<(), String> {
         _ => &[table_place.as_str()],
     };
     let named = |line: &str| line.contains(service) && places.iter().any(|place| line.contains(place));
-    if said.lines().any(named) && !said.contains("panicked") {
-        Ok(())
-    } else {
-        Err(said)
-    }
+    if said.lines().any(named) && !said.contains("panicked") { Ok(()) } else { Err(said) }
 }
 
 fn restore(path: &Path, whole: &[u8]) {
@@ -127,13 +104,7 @@ async fn a_flipped_bit_in_any_column_of_the_ledger_is_found_and_named() {
     check("ledger", &[Damage::Bit]).await;
 }
 
-const ROWS: [Damage; 5] = [
-    Damage::Delete,
-    Damage::DeleteLast,
-    Damage::Insert,
-    Damage::Swap,
-    Damage::Empty,
-];
+const ROWS: [Damage; 5] = [Damage::Delete, Damage::DeleteLast, Damage::Insert, Damage::Swap, Damage::Empty];
 
 #[tokio::test]
 async fn a_deleted_added_or_swapped_row_of_exchange_rate_is_found_and_named() {
@@ -156,26 +127,15 @@ async fn a_file_that_is_gone_or_no_database_is_named() {
     for service in ["exchange-rate", "purchase", "ledger"] {
         let path = local.data().join(format!("{service}.sqlite"));
         let whole = fs::read(&path).unwrap();
-        for damaged in [
-            None,
-            Some(b"no database here".repeat(300)),
-            Some(whole[..whole.len() / 2].to_vec()),
-        ] {
+        for damaged in [None, Some(b"no database here".repeat(300)), Some(whole[..whole.len() / 2].to_vec())] {
             match &damaged {
                 Some(bytes) => fs::write(&path, bytes).unwrap(),
                 None => fs::remove_file(&path).unwrap(),
             }
             let audit = local.audit().await;
-            let said = format!(
-                "{}{}",
-                String::from_utf8_lossy(&audit.stdout),
-                String::from_utf8_lossy(&audit.stderr)
-            );
+            let said = format!("{}{}", String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
             assert!(audit.status.code().is_some_and(|code| code != 0), "{service}: {said}");
-            assert!(
-                said.contains(service) && !said.contains("panicked"),
-                "{service}: {said}"
-            );
+            assert!(said.contains(service) && !said.contains("panicked"), "{service}: {said}");
             restore(&path, &whole);
         }
     }

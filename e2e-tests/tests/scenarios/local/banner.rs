@@ -32,31 +32,19 @@ fn run<T: serde::de::DeserializeOwned>(command: &str) -> T {
 #[tokio::test]
 async fn the_three_things_to_try_work_as_printed() {
     let local = Local::start().await;
-    assert!(
-        local.banner().contains(local.data().to_str().unwrap()),
-        "{}",
-        local.banner()
-    );
+    assert!(local.banner().contains(local.data().to_str().unwrap()), "{}", local.banner());
     let commands = commands(local.banner());
-    let [offer, purchase, books] = commands.as_slice() else {
-        panic!("{commands:?}")
-    };
+    let [offer, purchase, books] = commands.as_slice() else { panic!("{commands:?}") };
 
     assert_eq!(run::<Offer>(offer).terms.price.to_string(), "15.30 GBP");
     let bought: Purchase = run(purchase);
-    assert_eq!(
-        (bought.status, bought.total),
-        (Status::Settled, Some(money("45.90 GBP")))
-    );
+    assert_eq!((bought.status, bought.total), (Status::Settled, Some(money("45.90 GBP"))));
     let charged = bought.charged.unwrap();
     assert_eq!(charged.currency().to_string(), "EUR");
     assert_eq!(run::<Purchase>(purchase), bought, "sent again it stays one purchase");
     let expected = format!("-{}", charged.amount());
     balances_are(&local.client, bought.customer.as_str(), &[("EUR", &expected)]).await;
     let books: TrialBalance = run(books);
-    assert_eq!(
-        books.keys().map(ToString::to_string).collect::<Vec<_>>(),
-        ["EUR", "GBP"]
-    );
+    assert_eq!(books.keys().map(ToString::to_string).collect::<Vec<_>>(), ["EUR", "GBP"]);
     local.finish().await;
 }

@@ -22,10 +22,7 @@ async fn killed_five_times_under_load_it_goes_on_and_nothing_is_lost_or_done_twi
         sending.answered(batches).await;
         local.kill().await;
         load.note(sending.end().await);
-        eprintln!(
-            "kill {kill} of seed {SEED:#x} after {batches} batches: {} answered",
-            load.answered()
-        );
+        eprintln!("kill {kill} of seed {SEED:#x} after {batches} batches: {} answered", load.answered());
 
         local.start_again(&[]).await;
         load.nothing_answered_is_lost(&local.client).await;
@@ -43,17 +40,9 @@ async fn killed_while_the_built_in_history_is_imported_it_imports_it_again() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     // The first service listens: the import begins now.
-    run_until_logged(
-        &["run", "--base-port", "0", "--data", data.to_str().unwrap()],
-        "listening",
-    )
-    .await;
+    run_until_logged(&["run", "--base-port", "0", "--data", data.to_str().unwrap()], "listening").await;
     let local = Local::start_on(folder, &[]).await;
-    let quote = local
-        .client
-        .rate_at("EUR/GBP", "2010-12-01T12:00:00Z".parse().unwrap())
-        .await
-        .is(200);
+    let quote = local.client.rate_at("EUR/GBP", "2010-12-01T12:00:00Z".parse().unwrap()).await.is(200);
     assert_eq!(quote.json::<contracts::Quote>().rate, "0.8393");
     local.finish().await;
 }

@@ -48,11 +48,7 @@ impl Load {
         };
         let all: Vec<_> = (0..batches * LINES).map(line).collect();
         let batches = all.chunks(LINES).map(<[Value]>::to_vec).collect();
-        Self {
-            corner,
-            batches: Arc::new(batches),
-            answered: BTreeMap::new(),
-        }
+        Self { corner, batches: Arc::new(batches), answered: BTreeMap::new() }
     }
 
     /// Sends all batches from several connections, until all are answered or nobody answers any more.
@@ -83,10 +79,7 @@ impl Load {
                 told
             })
         };
-        Sending {
-            senders: (0..SENDERS).map(sender).collect(),
-            answers,
-        }
+        Sending { senders: (0..SENDERS).map(sender).collect(), answers }
     }
 
     /// Notes what was told; it never contradicts what was told before.
@@ -136,10 +129,7 @@ impl Load {
 impl Sending {
     /// Returns once so many batches are answered.
     pub async fn answered(&mut self, batches: usize) {
-        self.answers
-            .wait_for(|count| *count >= batches)
-            .await
-            .expect("the load ended before");
+        self.answers.wait_for(|count| *count >= batches).await.expect("the load ended before");
     }
 
     /// Everything that was told, once nobody sends any more.
@@ -160,11 +150,7 @@ async fn send(client: &Client, batch: &[Value], wait_s: u32) -> Option<Vec<Purch
         return None;
     }
     let answers = answer.is(200).lines().into_iter();
-    Some(
-        answers
-            .map(|line| line.purchase.unwrap_or_else(|| panic!("{:?}", line.problem)))
-            .collect(),
-    )
+    Some(answers.map(|line| line.purchase.unwrap_or_else(|| panic!("{:?}", line.problem))).collect())
 }
 
 /// A later answer may only know more steps.
@@ -172,10 +158,6 @@ fn agrees(before: &Purchase, now: &Purchase) {
     let common = before.history.len().min(now.history.len());
     assert_eq!(before.history[..common], now.history[..common], "an answer has changed");
     assert!(!before.status.is_outcome() || before.status == now.status || now.status == Status::Confirmed);
-    let without = |purchase: &Purchase| Purchase {
-        status: Status::Confirmed,
-        history: Vec::new(),
-        ..purchase.clone()
-    };
+    let without = |purchase: &Purchase| Purchase { status: Status::Confirmed, history: Vec::new(), ..purchase.clone() };
     assert_eq!(without(before), without(now), "an answer has changed");
 }

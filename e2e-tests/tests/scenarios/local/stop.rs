@@ -40,11 +40,7 @@ async fn started_again_it_goes_on_where_it_was_on_the_same_ports() {
         // The second time on the ports of the first, some of whose connections are still being closed.
         for _ in 0..2 {
             local.start_again(&["--base-port", &port.to_string()]).await;
-            assert_eq!(
-                local.client.at.ledger,
-                format!("http://127.0.0.1:{}", port + 2),
-                "round {round}"
-            );
+            assert_eq!(local.client.at.ledger, format!("http://127.0.0.1:{}", port + 2), "round {round}");
             load.nothing_answered_is_lost(&local.client).await;
             load.each_had_one_effect(&local.client).await;
             local.stop().await;

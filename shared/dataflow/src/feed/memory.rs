@@ -13,7 +13,7 @@ use super::Delivery;
 /// On each attach a reader begins so many messages before its hint: a broker that has lost the end of a
 /// stream gives the same offsets to other messages. No stream loses more than this before all of it is
 /// published again.
-const REREAD_ON_ATTACH: u64 = 64;
+const REREAD_ON_ATTACH: u64 = 16;
 
 /// What a stream holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -59,7 +59,11 @@ pub(super) async fn claim(
                 *doubtful = Some(record);
                 last_error = error;
             }
-            Err(error) => return Err(stop(id, error)),
+            Err(error) => {
+                // What was of unknown fate before still is.
+                *doubtful = was_tried.then_some(record);
+                return Err(stop(id, error));
+            }
         }
     }
     Err(stop(id, last_error))

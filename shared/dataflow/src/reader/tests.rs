@@ -1,6 +1,6 @@
 //! The actor around a reader.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -14,7 +14,7 @@ use crate::conformance::fixture::{
 };
 use crate::store::memory::tests::Maps;
 use crate::store::sqlite::tests::Files;
-use crate::{Bells, Broker, CommitFault, Faults, Feed, Hooks, MemoryFeed, Metrics, Owner, Source, Store, Tail};
+use crate::{Bells, Broker, CommitFault, Faults, Feed, Health, Hooks, MemoryFeed, Metrics, Owner, Source, Store, Tail};
 
 /// Longer than anything here takes: a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +25,8 @@ struct Bench {
     collect: Owner<Collect>,
     bells: Bells,
     sums: UnboundedReceiver<u64>,
+    heard: Arc<Mutex<Vec<Health>>>,
+    registry: Registry,
     reader: actix::Addr<Reader<TallyUp>>,
 }
 
@@ -47,15 +49,16 @@ impl Bench {
         let producers = ADDED.known_producers(front.meta().partitions);
         let source = Source { target: ADDED.target(of("a")), producers, journal: front.clone() };
         let (told, sums_told) = unbounded_channel();
-        let bells = Bells::default();
+        let (bells, registry, heard) = (Bells::default(), Registry::new(), Arc::new(Mutex::new(Vec::new())));
+        let noted = heard.clone();
         let hooks = Hooks {
             bells: bells.clone(),
-            metrics: Metrics::register(&Registry::new(), owner.id()).unwrap(),
+            metrics: Metrics::register(&registry, owner.id()).unwrap(),
             on_rows: Arc::new(move |changes| sums(changes).into_iter().for_each(|sum| told.send(sum).unwrap())),
-            on_stop: Arc::new(|why| panic!("{why}")),
+            on_health: Arc::new(move |health| noted.lock().unwrap().push(health)),
         };
         let reader = Reader::start(owner, Feed::Tail(Tail::new(vec![source])), hooks);
-        Self { _files: files, front, collect, bells, sums: sums_told, reader }
+        Self { _files: files, front, collect, bells, sums: sums_told, heard, registry, reader }
     }
 
     /// How many commits it took until the sum is this.
@@ -126,12 +129,37 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
         bells: Bells::default(),
         metrics: Metrics::register(&Registry::new(), owner.id()).unwrap(),
         on_rows: Arc::new(|_| {}),
-        on_stop: Arc::new(move |why| stopped.send(why).unwrap()),
+        on_health: Arc::new(move |health| stopped.send(health).unwrap()),
     };
     let id = owner.id().clone();
     let reader: actix::Addr<Reader<TallyUp>> = Reader::start(owner, feed, hooks);
     let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
-    assert_eq!(why, format!("{id} stops at collect/0>{target}#2: its producer said something else there before"));
+    let expected = format!("{id} stops at collect/0>{target}#2: its producer said something else there before");
+    assert_eq!(why, Health::Stopped(expected));
     let drained = tokio::time::timeout(PATIENCE, reader.send(Drain)).await;
     assert!(drained.is_ok(), "whoever stops the service does not wait for it");
+}
+
+#[actix::test]
+async fn wakes_during_an_outage_do_not_multiply_the_tries_and_its_end_is_told() {
+    let faults = Faults::default();
+    let mut bench = Bench::new(0, faults.clone()).await;
+    (0..4).for_each(|_| faults.push(Some(CommitFault::Refused)));
+    let committed = ask(&mut bench.collect, vec![add("1", "a", 1)]).await.unwrap();
+    let told = tokio::time::timeout(PATIENCE, async {
+        loop {
+            bench.bells.ring(&committed.frames);
+            if let Ok(sum) = tokio::time::timeout(Duration::from_millis(1), bench.sums.recv()).await {
+                return sum;
+            }
+        }
+    });
+    assert_eq!(told.await.unwrap(), Some(1));
+    let families = bench.registry.gather();
+    let retries = families.iter().find(|family| family.name() == "stage_retries_total").unwrap();
+    assert!((retries.get_metric()[0].get_counter().get_value() - 4.0).abs() < 0.5, "{retries:?}");
+    // The turn tells of its rows before it is over.
+    bench.reader.send(Drain).await.unwrap();
+    let heard = bench.heard.lock().unwrap();
+    assert!(matches!(heard.as_slice(), [Health::Failing(_), Health::Well]), "{heard:?}");
 }

@@ -57,6 +57,15 @@ pub enum Access {
     Read,
 }
 
+/// What [`Sqlite::look`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// How many partitions the file was made for.
+    pub partitions: u16,
+    /// Whether anybody ever owned a partition in it.
+    pub is_used: bool,
+}
+
 impl Sqlite {
     /// Opens the file of a service, makes it and its tables if it is not there.
     ///
@@ -66,17 +75,26 @@ impl Sqlite {
     pub async fn open(path: &Path, meta: Meta, tables: &[&'static Table]) -> Result<Self, StoreError> {
         let store = Self::connect(path, meta, Access::Write);
         let mut writer = SqliteConnection::connect_with(&store.options).await.map_err(at(path))?;
-        sqlx::raw_sql(sql::SCHEMA).execute(&mut writer).await.map_err(at(path))?;
-        for table in tables {
-            sqlx::query(&sql::create(table)).execute(&mut writer).await.map_err(at(path))?;
-        }
-        for (key, value) in store.expected_meta() {
-            let statement = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING";
-            sqlx::query(statement).bind(key).bind(value).execute(&mut writer).await.map_err(at(path))?;
+        if is_empty(&mut writer).await.map_err(at(path))? {
+            store.make(&mut writer, tables).await.map_err(at(path))?;
         }
         *store.writer.lock().await = Some(writer);
         store.check_meta(path).await?;
         Ok(store)
+    }
+
+    /// Makes all tables and says what the file is, or leaves it empty.
+    async fn make(&self, writer: &mut SqliteConnection, tables: &[&'static Table]) -> sqlx::Result<()> {
+        let mut transaction = writer.begin().await?;
+        sqlx::raw_sql(sql::SCHEMA).execute(&mut *transaction).await?;
+        for table in tables {
+            sqlx::query(&sql::create(table)).execute(&mut *transaction).await?;
+        }
+        for (key, value) in self.expected_meta() {
+            let statement = sqlx::query("INSERT INTO meta (key, value) VALUES (?, ?)").bind(key).bind(value);
+            statement.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await
     }
 
     /// Opens a file that is there, only to read it. Whether all of it is sound, [`inventory`] says.
@@ -91,21 +109,27 @@ impl Sqlite {
         Ok(store)
     }
 
-    /// How many partitions the file was made for; `None` when there is no such file.
+    /// What a file is, without changing it; `None` when there is no such file, or an empty one.
     ///
     /// # Errors
     /// When the file cannot be read or does not say.
-    pub async fn partitions_of(path: &Path) -> Result<Option<u16>, StoreError> {
+    pub async fn look(path: &Path) -> Result<Option<Seen>, StoreError> {
         if !path.exists() {
             return Ok(None);
         }
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(at(path))?;
-        let statement = "SELECT value FROM meta WHERE key = 'partitions'";
-        let row = sqlx::query(statement).fetch_optional(&mut connection).await.map_err(at(path))?;
-        let value: Option<String> = row.map(|row| row.try_get(0)).transpose().map_err(at(path))?;
-        let count = value.as_deref().and_then(|value| value.parse().ok());
-        count.map(Some).ok_or_else(|| StoreError::Damaged(format!("{}: meta.partitions is {value:?}", path.display())))
+        if is_empty(&mut connection).await.map_err(at(path))? {
+            return Ok(None);
+        }
+        let statement = "SELECT (SELECT value FROM meta WHERE key = 'partitions'), EXISTS (SELECT 1 FROM owners)";
+        let row = sqlx::query(statement).fetch_one(&mut connection).await.map_err(at(path))?;
+        let value: Option<String> = row.try_get(0).map_err(at(path))?;
+        let is_used = row.try_get(1).map_err(at(path))?;
+        let partitions = value.as_deref().and_then(|value| value.parse().ok());
+        let partitions = partitions
+            .ok_or_else(|| StoreError::Damaged(format!("{}: meta.partitions is {value:?}", path.display())))?;
+        Ok(Some(Seen { partitions, is_used }))
     }
 
     fn connect(path: &Path, meta: Meta, access: Access) -> Self {
@@ -313,6 +337,12 @@ fn integer(number: u64) -> i64 {
 
 fn unavailable(error: sqlx::Error) -> CommitError {
     CommitError::Unavailable(Box::new(error))
+}
+
+/// Whether nothing was ever made in the file: as it is after a crash at its very beginning.
+async fn is_empty(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    let tables = sqlx::query("SELECT count(*) FROM sqlite_master").fetch_one(connection).await?;
+    Ok(tables.try_get::<i64, _>(0)? == 0)
 }
 
 #[cfg(test)]

@@ -13,14 +13,14 @@ use super::{Ask, Drain, Refused, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX, WayIn}
 use crate::conformance::Substrate as _;
 use crate::conformance::fixture::{Answer, Collect, FRONT, add, claim, meta, said};
 use crate::store::sqlite::tests::Files;
-use crate::{Bells, CommitFault, Faults, Hooks, Metrics, Store};
+use crate::{Bells, CommitFault, Faults, Health, Hooks, Metrics, Store};
 
 struct Bench {
     files: Files,
     front: Store,
     way_in: actix::Addr<WayIn<Collect>>,
     registry: Registry,
-    stops: Arc<Mutex<Vec<String>>>,
+    heard: Arc<Mutex<Vec<Health>>>,
 }
 
 impl Bench {
@@ -28,15 +28,15 @@ impl Bench {
         let files = Files::new();
         let front = files.open(meta("front").unwrap(), FRONT).await.unwrap();
         let owner = claim(&front.clone().with_faults(faults), Collect::default()).await.unwrap();
-        let (registry, stops) = (Registry::new(), Arc::new(Mutex::new(Vec::new())));
-        let noted = stops.clone();
+        let (registry, heard) = (Registry::new(), Arc::new(Mutex::new(Vec::new())));
+        let noted = heard.clone();
         let hooks = Hooks {
             bells: Bells::default(),
             metrics: Metrics::register(&registry, owner.id()).unwrap(),
             on_rows: Arc::new(|_| {}),
-            on_stop: Arc::new(move |why| noted.lock().unwrap().push(why)),
+            on_health: Arc::new(move |health| noted.lock().unwrap().push(health)),
         };
-        Self { files, front, way_in: WayIn::start(owner, hooks), registry, stops }
+        Self { files, front, way_in: WayIn::start(owner, hooks), registry, heard }
     }
 
     async fn ask(&self, id: &str) -> Result<Vec<Answer>, Refused> {
@@ -125,7 +125,7 @@ async fn while_the_doubt_stays_the_client_is_told_to_try_again() {
     assert_eq!(bench.ask("1").await, Err(Refused::Unavailable));
     assert_eq!(bench.ask("1").await, Ok(vec![Answer::Known]), "it was done, once");
     assert_eq!(said(&bench.front, "a").await.unwrap().len(), 1);
-    assert_eq!(*bench.stops.lock().unwrap(), [""; 0]);
+    assert_eq!(*bench.heard.lock().unwrap(), []);
 }
 
 #[actix::test]
@@ -133,7 +133,7 @@ async fn who_was_replaced_stops_and_says_so() {
     let bench = Bench::new(Faults::default()).await;
     let _new = claim(&bench.front, Collect::default()).await.unwrap();
     assert_eq!(bench.ask("1").await, Err(Refused::Stopped));
-    assert_eq!(*bench.stops.lock().unwrap(), ["collect/0 has another owner now"]);
+    assert_eq!(*bench.heard.lock().unwrap(), [Health::Stopped("collect/0 has another owner now".to_owned())]);
 }
 
 #[actix::test]
@@ -147,4 +147,17 @@ async fn it_finishes_what_was_begun_and_takes_nothing_more() {
     assert_eq!(said(&bench.front, "a").await.unwrap().iter().map(|d| d.frame.facts).sum::<usize>(), answered);
     let late = bench.way_in.send(Ask { requests: vec![add("late", "a", 1)], bytes: 1 }).await;
     assert!(!matches!(late, Ok(Ok(_))), "{late:?}");
+}
+
+#[actix::test]
+async fn a_doubt_that_stays_does_not_keep_it_from_ending() {
+    let faults = Faults::default();
+    let bench = Bench::new(faults.clone()).await;
+    faults.push(Some(CommitFault::LostAfter));
+    (0..1_000).for_each(|_| faults.push(Some(CommitFault::LostBefore)));
+    assert_eq!(bench.ask("1").await, Err(Refused::Unavailable));
+    let drained = tokio::time::timeout(Duration::from_secs(20), bench.way_in.send(Drain)).await;
+    drained.unwrap().unwrap();
+    let _next = claim(&bench.front, Collect::default()).await.unwrap();
+    assert_eq!(said(&bench.front, "a").await.unwrap().len(), 1, "the next owner finds what was done");
 }

@@ -41,11 +41,7 @@ pub enum Damage {
 impl File {
     /// Opens it.
     pub async fn open(path: &Path) -> Self {
-        Self(
-            SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path))
-                .await
-                .unwrap(),
-        )
+        Self(SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await.unwrap())
     }
 
     /// Closes it, so that all is in the file.
@@ -61,17 +57,10 @@ impl File {
             let name: String = row.get(0);
             let columns = format!("SELECT name, pk FROM pragma_table_info('{name}')");
             let columns = sqlx::query(&columns).fetch_all(&mut self.0).await.unwrap();
-            let columns = columns
-                .iter()
-                .map(|column| (column.get(0), column.get::<i64, _>(1) > 0))
-                .collect();
+            let columns = columns.iter().map(|column| (column.get(0), column.get::<i64, _>(1) > 0)).collect();
             let count = format!("SELECT count(*) FROM {name}");
             let rows: i64 = sqlx::query(&count).fetch_one(&mut self.0).await.unwrap().get(0);
-            tables.push(Table {
-                name,
-                columns,
-                rows: u64::try_from(rows).unwrap(),
-            });
+            tables.push(Table { name, columns, rows: u64::try_from(rows).unwrap() });
         }
         assert!(tables.iter().all(|table| table.rows > 0), "a table is empty");
         self.close().await;
@@ -80,8 +69,7 @@ impl File {
 
     async fn run(&mut self, statement: &str) -> u64 {
         let done = sqlx::query(statement).execute(&mut self.0).await;
-        done.unwrap_or_else(|error| panic!("{statement}: {error}"))
-            .rows_affected()
+        done.unwrap_or_else(|error| panic!("{statement}: {error}")).rows_affected()
     }
 }
 
@@ -91,11 +79,7 @@ impl Table {
     }
 
     fn names(&self, key: bool) -> Vec<String> {
-        self.columns
-            .iter()
-            .filter(|(_, is_key)| *is_key == key)
-            .map(|(name, _)| format!("\"{name}\""))
-            .collect()
+        self.columns.iter().filter(|(_, is_key)| *is_key == key).map(|(name, _)| format!("\"{name}\"")).collect()
     }
 
     /// The condition for the row at a place in the order of keys.
@@ -118,14 +102,8 @@ impl Damage {
         let (name, place) = (&table.name, dice.below(table.rows));
         let changed = match self {
             Damage::Bit => flip(file, table, column, dice).await,
-            Damage::Delete => {
-                file.run(&format!("DELETE FROM {name} WHERE {}", table.row(place)))
-                    .await
-            }
-            Damage::DeleteLast => {
-                file.run(&format!("DELETE FROM {name} WHERE {}", table.row(table.rows - 1)))
-                    .await
-            }
+            Damage::Delete => file.run(&format!("DELETE FROM {name} WHERE {}", table.row(place))).await,
+            Damage::DeleteLast => file.run(&format!("DELETE FROM {name} WHERE {}", table.row(table.rows - 1))).await,
             Damage::Insert => insert(file, table, place).await,
             Damage::Swap => swap(file, table, place).await,
             Damage::Empty => file.run(&format!("DELETE FROM {name}")).await,
@@ -138,10 +116,7 @@ impl Damage {
 async fn flip(file: &mut File, table: &Table, column: &str, dice: &mut Dice) -> u64 {
     for _ in 0..DRAWS {
         let row = table.row(dice.below(table.rows));
-        let select = format!(
-            "SELECT typeof(\"{column}\"), CAST(\"{column}\" AS BLOB) FROM {} WHERE {row}",
-            table.name
-        );
+        let select = format!("SELECT typeof(\"{column}\"), CAST(\"{column}\" AS BLOB) FROM {} WHERE {row}", table.name);
         let found = sqlx::query(&select).fetch_one(&mut file.0).await.unwrap();
         let mut bytes: Vec<u8> = found.get::<Option<_>, _>(1).unwrap_or_default();
         let value = match found.get::<&str, _>(0) {
@@ -178,11 +153,7 @@ async fn insert(file: &mut File, table: &Table, place: u64) -> u64 {
     };
     let values: Vec<_> = table.columns.iter().enumerate().map(value).collect();
     let (name, row) = (&table.name, table.row(place));
-    file.run(&format!(
-        "INSERT INTO {name} SELECT {} FROM {name} WHERE {row}",
-        values.join(", ")
-    ))
-    .await
+    file.run(&format!("INSERT INTO {name} SELECT {} FROM {name} WHERE {row}", values.join(", "))).await
 }
 
 /// Two rows whose values differ get each other's.
@@ -198,14 +169,8 @@ async fn swap(file: &mut File, table: &Table, place: u64) -> u64 {
     file.run(&format!(
         "UPDATE {name} SET ({values}) = (SELECT {values} FROM temp.pair AS other WHERE ({}) IS NOT ({}))
            WHERE ({key}) IN (SELECT {key} FROM temp.pair) AND (SELECT count(*) FROM temp.pair) = 2",
-        key.split(", ")
-            .map(|column| format!("other.{column}"))
-            .collect::<Vec<_>>()
-            .join(", "),
-        key.split(", ")
-            .map(|column| format!("{name}.{column}"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        key.split(", ").map(|column| format!("other.{column}")).collect::<Vec<_>>().join(", "),
+        key.split(", ").map(|column| format!("{name}.{column}")).collect::<Vec<_>>().join(", "),
     ))
     .await
 }

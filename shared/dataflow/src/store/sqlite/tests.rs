@@ -64,7 +64,7 @@ async fn a_file_is_only_opened_as_what_it_is() {
     let meta = fixture::meta("front").unwrap();
     files.open(meta.clone(), fixture::FRONT).await.unwrap().close().await;
     let path = files.path("front");
-    assert_eq!(Sqlite::partitions_of(&path).await.unwrap(), Some(2));
+    assert_eq!(Sqlite::look(&path).await.unwrap().map(|seen| seen.partitions), Some(2));
     let others = [
         Meta { service: "back", ..meta.clone() },
         Meta { partitions: PartitionCount::new(3).unwrap(), ..meta.clone() },

@@ -18,7 +18,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, commit: &Commit) ->
         changes = rest;
     }
     for frame in &commit.frames {
-        insert_frame(connection, frame).await.map_err(unavailable)?;
+        insert_frame(connection, frame).await.map_err(conflict_in("journal"))?;
     }
     Ok(())
 }
@@ -54,12 +54,7 @@ async fn write_rows(connection: &mut SqliteConnection, like: &Change, mut rows: 
             Write::Update => sql::update(like.table, size),
         };
         let query = now.iter().flat_map(|change| &change.cells).fold(sqlx::query(&text), bind);
-        query.execute(&mut *connection).await.map_err(|error| match error {
-            sqlx::Error::Database(error) if error.is_unique_violation() => {
-                CommitError::Conflict(like.table.name.to_owned())
-            }
-            error => unavailable(error),
-        })?;
+        query.execute(&mut *connection).await.map_err(conflict_in(like.table.name))?;
         rows = later;
     }
     Ok(())
@@ -75,4 +70,12 @@ async fn insert_frame(connection: &mut SqliteConnection, frame: &Frame) -> sqlx:
         .bind(frame.hash.to_string())
         .bind(&frame.body);
     insert.execute(connection).await.map(drop)
+}
+
+/// A key that was to be new and is there is no passing failure.
+fn conflict_in(table: &'static str) -> impl Fn(sqlx::Error) -> CommitError {
+    move |error| match error {
+        sqlx::Error::Database(error) if error.is_unique_violation() => CommitError::Conflict(table.to_owned()),
+        error => unavailable(error),
+    }
 }

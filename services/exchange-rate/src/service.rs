@@ -3,13 +3,12 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use ::web::{Problem, Readiness, Running, Shell, StartError};
+use ::web::{Problem, Running, StartError};
 use actix::Addr;
 use chrono::Utc;
 use contracts::Imported;
-use dataflow::{Ask, Carrier, Node, Store, WayIn};
+use dataflow::{Ask, Carrier, Store, WayIn};
 use money::Source;
-use prometheus::Registry;
 use stage::{Cause, Event, EventId, Key, RequestId, Stage as _, Table, Traceparent};
 
 use crate::ecb;
@@ -36,11 +35,8 @@ pub async fn start(
     listener: TcpListener,
     workers: usize,
 ) -> Result<Running, StartError> {
-    let (registry, readiness) = (Registry::new(), Readiness::default());
-    let shell = Shell::new(SERVICE, registry.clone(), readiness.clone());
-    let shell = shell.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
-    let history = readiness.require("history", "the history of rates is being imported");
-    let mut node = Node::new(store.clone(), carrier, registry, ::web::watch_owners(&readiness));
+    let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier)?;
+    let history = shell.readiness.require("history", "the history of rates is being imported");
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     let way_in = node.way_in(RecordRates, Arc::new(|_| {})).await.map_err(stopped)?;
     let newest = store.get::<NewestRow>(&NewestRow::key()).await;

@@ -3,10 +3,9 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use dataflow::{Carrier, Node, Store};
-use prometheus::Registry;
+use dataflow::{Carrier, Store};
 use stage::{Stage as _, Table};
-use web::{Readiness, Running, Shell, StartError};
+use web::{Running, StartError};
 
 use crate::http;
 use crate::post::Post;
@@ -29,10 +28,7 @@ pub async fn start(
     listener: TcpListener,
     workers: usize,
 ) -> Result<Running, StartError> {
-    let (registry, readiness) = (Registry::new(), Readiness::default());
-    let shell = Shell::new(SERVICE, registry.clone(), readiness.clone());
-    let shell = shell.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
-    let mut node = Node::new(store.clone(), carrier, registry, web::watch_owners(&readiness));
+    let (shell, mut node) = web::prepare(SERVICE, store.clone(), carrier)?;
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     node.readers(Post::new, Arc::new(|_| {})).await.map_err(stopped)?;
     Running::start(node, shell, listener, workers, move |config| http::routes(config, &store))

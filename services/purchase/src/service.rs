@@ -4,9 +4,9 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ::web::{Condition, Readiness, Running, Shell, StartError};
+use ::web::{Condition, Running, StartError};
 use contracts::{RateRow, Status};
-use dataflow::{Carrier, Node, Store, StoreError, Waiters};
+use dataflow::{Carrier, Store, StoreError, Waiters};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use stage::{Cell, Change, Row, Stage as _, Table};
 
@@ -35,12 +35,10 @@ pub async fn start(
     listener: TcpListener,
     workers: usize,
 ) -> Result<Running, StartError> {
-    let (registry, readiness) = (Registry::new(), Readiness::default());
-    let measured = |source| StartError::Metrics { service: SERVICE, source };
-    let shell = Shell::new(SERVICE, registry.clone(), readiness.clone()).map_err(measured)?;
-    let figures = Figures::register(&registry).map_err(measured)?;
-    let copy = CopyState::new(readiness.require("rates", "the local copy of the rates is not complete yet"));
-    let mut node = Node::new(store.clone(), carrier, registry, ::web::watch_owners(&readiness));
+    let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier)?;
+    let figures = Figures::register(&shell.registry);
+    let figures = figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
+    let copy = CopyState::new(shell.readiness.require("rates", "the local copy of the rates is not complete yet"));
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     let waiters = Waiters::default();
 

@@ -35,6 +35,6 @@ pub use idempotency::IdempotencyKey;
 pub use json::{parse, query};
 pub use prefer::{MAX_WAIT, Prefer};
 pub use problem::{Kind, Problem};
-pub use running::{Running, StartError};
+pub use running::{Running, StartError, prepare};
 pub use server::{BindError, Shell, app, bind, serve};
 pub use traceparent::Traceparent;

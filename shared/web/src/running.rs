@@ -4,10 +4,11 @@ use std::net::{SocketAddr, TcpListener};
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::ServiceConfig;
-use dataflow::Node;
+use dataflow::{Carrier, Node, Store};
+use prometheus::Registry;
 use tokio::task::JoinHandle;
 
-use crate::{Readiness, Shell, serve};
+use crate::{Readiness, Shell, serve, watch_owners};
 
 /// Why a service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,17 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// What every service begins with: its shell, and its owners-to-be, watched by the shell's readiness.
+///
+/// # Errors
+/// [`StartError::Metrics`].
+pub fn prepare(service: &'static str, store: Store, carrier: Carrier) -> Result<(Shell, Node), StartError> {
+    let shell = Shell::new(service, Registry::new(), Readiness::default());
+    let shell = shell.map_err(|source| StartError::Metrics { service, source })?;
+    let node = Node::new(store, carrier, shell.registry.clone(), watch_owners(&shell.readiness));
+    Ok((shell, node))
 }
 
 /// A service that runs until it is stopped.

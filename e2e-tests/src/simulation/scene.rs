@@ -196,16 +196,6 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Whether the database fails to answer soon.
-    pub fn read_fails(&mut self) -> bool {
-        self.random.chance(self.weather.commits / 2)
-    }
-
-    /// How many reads work before one fails.
-    pub fn reads_before_fault(&mut self) -> u32 {
-        u32::try_from(self.random.below(6)).unwrap_or_default()
-    }
-
     /// What goes wrong with the next commit, if anything.
     pub fn commit_fault(&mut self) -> Option<CommitFault> {
         let faults = [CommitFault::Refused, CommitFault::LostBefore, CommitFault::LostAfter, CommitFault::Late];

@@ -41,6 +41,8 @@ hits! {
     CommitLateWritten,
     /// The same, but its number was taken by then.
     CommitLateFenced,
+    /// The database did not answer a question.
+    ReadFailed,
     /// A claim failed or its fate was unknown.
     ClaimFailed,
     /// A doubtful commit turned out to be there.

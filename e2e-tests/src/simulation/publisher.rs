@@ -205,9 +205,7 @@ impl Publisher {
 
     /// The last frame of its journal.
     pub fn last(&self) -> Checked<Seq> {
-        let said = now(self.journal.said()).map_err(|error| stopped(&error))?;
-        let last = said.iter().find(|(producer, target, _)| *producer == self.producer && *target == self.target);
-        Ok(last.map_or(Seq(0), |(_, _, seq)| *seq))
+        now(self.journal.last_said(&self.producer, &self.target)).map_err(|error| stopped(&error))
     }
 
     /// Whether everything it has to say is confirmed.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dataflow::{Broker, CommitFault};
-use stage::{BatchNumber, Epoch, Target};
+use stage::{BatchNumber, Epoch, Producer, Target};
 
 use super::coverage::{Coverage, Hit};
 use super::random::Random;
@@ -130,8 +130,8 @@ pub struct Scene<'a> {
     pub blocked_until: u64,
     /// The newest version of the rates in the purchase service's copy.
     pub copied: usize,
-    /// That version when a batch of `accept` was prepared.
-    pub copied_when: BTreeMap<(Epoch, BatchNumber), usize>,
+    /// That version when a batch of a way in was prepared.
+    pub copied_when: BTreeMap<(Producer, Epoch, BatchNumber), usize>,
     /// Streams that something was published to in this step.
     pub published: BTreeSet<Target>,
     markers: u64,
@@ -194,6 +194,16 @@ impl<'a> Scene<'a> {
             self.now += if self.random.chance(500) { hour } else { -hour };
             self.hit(Hit::ClockJumped);
         }
+    }
+
+    /// Whether the database fails to answer soon.
+    pub fn read_fails(&mut self) -> bool {
+        self.random.chance(self.weather.commits / 2)
+    }
+
+    /// How many reads work before one fails.
+    pub fn reads_before_fault(&mut self) -> u32 {
+        u32::try_from(self.random.below(6)).unwrap_or_default()
     }
 
     /// What goes wrong with the next commit, if anything.

@@ -29,6 +29,8 @@ struct Open<S: Stage> {
 
 /// A process that owns the partition, or believes so.
 struct Held<S: Stage> {
+    /// Which process of all there were.
+    serial: u64,
     owner: Owner<S>,
     feed: Option<Feed>,
     inbox: VecDeque<Delivery>,
@@ -37,6 +39,8 @@ struct Held<S: Stage> {
     /// What goes wrong with its next commit.
     fault: Option<CommitFault>,
     epoch: Epoch,
+    /// Its epoch when its last doubt began.
+    doubt_epoch: Epoch,
     /// Prepared when it froze.
     open: Option<Open<S>>,
     /// Who waits for the batch that it is in doubt about.
@@ -56,8 +60,9 @@ pub struct Seat<S: Stage> {
     reads: Vec<Target>,
     held: Option<Held<S>>,
     zombies: Vec<Held<S>>,
-    /// Stores with commits that are still on their way.
-    late: Vec<Store>,
+    /// Stores with commits that are still on their way, and whose they are.
+    late: Vec<(u64, Store)>,
+    serials: u64,
     /// What clients have asked for and nobody has answered; way in only.
     pending: Asked<S::Fact>,
     tickets: u64,
@@ -114,6 +119,7 @@ impl<S: Stage> Seat<S> {
             held: None,
             zombies: Vec::new(),
             late: Vec::new(),
+            serials: 0,
             pending: Vec::new(),
             tickets: 0,
             answered: Vec::new(),
@@ -142,12 +148,17 @@ impl<S: Stage> Seat<S> {
             faults.push(Some(fault));
         }
         let stage = (self.make)(self.id.partition);
-        self.late.push(store.clone());
+        self.serials += 1;
+        self.late.push((self.serials, store.clone()));
+        if scene.read_fails() {
+            faults.fail_read(scene.reads_before_fault());
+        }
         match now(Owner::claim(stage, self.id.clone(), store.clone(), scene.now)) {
             Ok(owner) => {
                 let (feed, epoch) = (self.feed(owner.checkpoint()), self.epoch()?);
                 scene.say(&format!("{} claimed, epoch {epoch}", self.id));
                 self.held = Some(Held {
+                    serial: self.serials,
                     owner,
                     feed,
                     inbox: VecDeque::new(),
@@ -155,6 +166,7 @@ impl<S: Stage> Seat<S> {
                     faults,
                     fault: None,
                     epoch,
+                    doubt_epoch: epoch,
                     open: None,
                     in_doubt: Vec::new(),
                     cut: false,

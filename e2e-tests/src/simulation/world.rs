@@ -3,7 +3,7 @@
 mod faults;
 mod quiet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use contracts::{CREDITS, OUTCOMES, PURCHASES, RATES};
 use dataflow::{Memory, Meta, Store};
@@ -37,8 +37,6 @@ pub(super) struct World<'a> {
     publishers: Vec<Publisher>,
     clients: Clients,
     checks: Checks,
-    /// How many messages streams may have lost from their ends.
-    lost: BTreeMap<Target, usize>,
 }
 
 impl<'a> World<'a> {
@@ -62,9 +60,7 @@ impl<'a> World<'a> {
         let publishers = publishers(&stores, partitions);
         let checks = Checks::new(&stores, Vec::new());
         let clients = Clients::default();
-        let lost = BTreeMap::new();
-        let mut world =
-            Self { scene, record_rates, copy_rates, accept, post, settle, publishers, clients, checks, lost };
+        let mut world = Self { scene, record_rates, copy_rates, accept, post, settle, publishers, clients, checks };
         let owners = world.chairs().map(|chair| (chair.id().clone(), chair.store().clone())).collect();
         world.checks = Checks::new(&stores, owners);
         world

@@ -104,12 +104,28 @@ pub struct Faults(Arc<Mutex<Troubles>>);
 struct Troubles {
     to_come: VecDeque<Option<CommitFault>>,
     late: VecDeque<Commit>,
+    reads_left: Option<u32>,
 }
 
 impl Faults {
     /// The next commit not yet spoken for goes wrong like this, or goes well.
     pub fn push(&self, fault: Option<CommitFault>) {
         self.troubles().to_come.push_back(fault);
+    }
+
+    /// After so many reads the next fails, once.
+    pub fn fail_read(&self, after: u32) {
+        self.troubles().reads_left = Some(after);
+    }
+
+    fn read(&self) -> Result<(), StoreError> {
+        let left = &mut self.troubles().reads_left;
+        *left = match *left {
+            None => return Ok(()),
+            Some(0) => None,
+            Some(left) => Some(left - 1),
+        };
+        if left.is_some() { Ok(()) } else { Err(StoreError::Unavailable("refused on purpose".into())) }
     }
 
     fn troubles(&self) -> MutexGuard<'_, Troubles> {
@@ -207,6 +223,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
+        self.faults.read()?;
         engine!(self.newest(owner))
     }
 
@@ -215,6 +232,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.faults.read()?;
         engine!(self.records(owner, from, limit))
     }
 
@@ -223,6 +241,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+        self.faults.read()?;
         engine!(self.noted_newest())
     }
 
@@ -233,6 +252,7 @@ impl Store {
     pub async fn load(&self, keys: &Keys) -> Result<Vec<Found>, StoreError> {
         let mut found = Vec::new();
         for (table, wanted) in keys.iter() {
+            self.faults.read()?;
             let rows = engine!(self.load(table, wanted))?;
             found.push(Found { table, wanted: wanted.clone(), rows });
         }
@@ -251,6 +271,7 @@ impl Store {
         after: Option<&[Cell]>,
         limit: usize,
     ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        self.faults.read()?;
         engine!(self.scan(table, prefix, after, limit))
     }
 
@@ -267,6 +288,7 @@ impl Store {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<Frame>, StoreError> {
+        self.faults.read()?;
         engine!(self.journal(producer, target, from, limit, max_bytes))
     }
 

@@ -19,7 +19,7 @@ use crate::simulation::violation::{Checked, ensure, stopped};
 impl Checks {
     /// Judges what a batch of `accept` recorded.
     pub(super) fn accepted(&mut self, record: &Record, scene: &mut Scene<'_>) -> Checked {
-        let pinned = scene.copied_when.get(&(record.epoch, record.number)).copied();
+        let pinned = scene.copied_when.get(&(record.owner.clone(), record.epoch, record.number)).copied();
         for event in records::requests(record)? {
             let (id, data) = (model::text(&event["requestid"])?, &event["data"]);
             if event["type"] == "OfferAsked" {

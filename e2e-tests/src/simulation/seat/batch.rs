@@ -8,6 +8,9 @@ use super::super::scene::{Mutant, Scene, now};
 use super::super::violation::{Checked, ensure, stopped};
 use super::{Held, Open, Seat, Turn};
 
+/// A batch, if there is something to do and it could be prepared.
+pub(super) type MaybeOpen<S> = Result<Option<Open<S>>, Stop>;
+
 /// Requests taken together at most.
 const REQUESTS_MAX: usize = 12;
 
@@ -31,13 +34,20 @@ impl<S: Stage> Seat<S> {
         let boundary = if scene.random.chance(scene.weather.owners) { one } else { Boundary::None };
         let whole = scene.mutant.is_none() && scene.random.chance(500);
         let fault = scene.commit_fault();
+        if scene.read_fails() {
+            held.faults.fail_read(scene.reads_before_fault());
+        }
         if boundary == Boundary::None && whole && held.feed.is_some() {
             held.goes_wrong(fault);
             return self.take_whole(held, scene);
         }
-        let Some(open) = self.prepare(&mut held, scene)? else {
-            self.held = Some(held);
-            return Ok(Turn::Idle);
+        let open = match self.prepare(&mut held, scene)? {
+            Ok(Some(open)) => open,
+            Ok(None) => {
+                self.held = Some(held);
+                return Ok(Turn::Idle);
+            }
+            Err(stop) => return self.failed(held, &stop, Vec::new(), scene),
         };
         if scene.mutant == Some(Mutant::PublishBeforeCommit) {
             for frame in open.prepared.frames() {
@@ -98,7 +108,7 @@ impl<S: Stage> Seat<S> {
         }
     }
 
-    pub(super) fn prepare(&mut self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<Option<Open<S>>> {
+    pub(super) fn prepare(&mut self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<MaybeOpen<S>> {
         let (input, asked, frames) = if held.feed.is_some() {
             let (admitted, frames) = self.admit(held, scene)?;
             (Input::Frames(admitted), Vec::new(), frames)
@@ -106,16 +116,16 @@ impl<S: Stage> Seat<S> {
             let asked = self.choose(scene);
             let next = self.newest()?.map(|newest| newest.number.next());
             if let Some(number) = next {
-                scene.copied_when.insert((held.epoch, number), scene.copied);
+                scene.copied_when.insert((self.id.clone(), held.epoch, number), scene.copied);
             }
             let requests = asked.iter().map(|(_, request)| request.clone()).collect();
             (Input::Requests(requests), asked, 0)
         };
         if frames == 0 && asked.is_empty() {
-            return Ok(None);
+            return Ok(Ok(None));
         }
-        let prepared = now(held.owner.prepare(input, scene.now)).map_err(|stop| stopped(&stop))?;
-        Ok(Some(Open { prepared, asked, frames }))
+        let prepared = now(held.owner.prepare(input, scene.now));
+        Ok(prepared.map(|prepared| Some(Open { prepared, asked, frames })))
     }
 
     /// Some of the requests that wait, as a client sends them again: at another time.
@@ -233,7 +243,6 @@ fn disturb(all: &mut Vec<Delivery>, scene: &mut Scene<'_>) {
         _ => {
             let frame = &mut all[at].frame;
             super::super::publisher::damage(frame, &mut scene.random);
-            all.truncate(at + 1);
         }
     }
 }

@@ -9,6 +9,9 @@ use super::super::violation::{Checked, ensure, stopped};
 use super::batch::{is_fenced, shown};
 use super::{Asked, Chair as _, Held, Seat, Turn};
 
+/// What an owner in doubt finds.
+pub(super) type Resolved<S> = Result<Option<Committed<<S as Stage>::Answer>>, Stop>;
+
 impl<S: Stage> Seat<S> {
     /// What an owner believes after a commit is what is stored, and counts up.
     pub(super) fn check_committed(
@@ -65,7 +68,8 @@ impl<S: Stage> Seat<S> {
         scene.say(&format!("{} cannot commit: {}", self.id, super::super::violation::stopped(stop).what));
         match stop {
             Stop::Unavailable { .. } => {
-                scene.hit(Hit::CommitRefused);
+                let refused = held.fault.take() == Some(CommitFault::Refused);
+                scene.hit(if refused { Hit::CommitRefused } else { Hit::ReadFailed });
                 held.owner.forget();
                 held.cut = true;
                 self.held = Some(held);
@@ -77,8 +81,7 @@ impl<S: Stage> Seat<S> {
                     Some(CommitFault::LostAfter) => scene.hit(Hit::CommitLostAfter),
                     Some(CommitFault::Refused | CommitFault::Late) | None => {}
                 }
-                held.in_doubt = asked;
-                self.late.push(held.store.clone());
+                self.doubts(&mut held, asked);
                 self.held = Some(held);
                 Ok(Turn::Worked)
             }
@@ -97,8 +100,14 @@ impl<S: Stage> Seat<S> {
             let died = scene.random.chance(500) && self.crash(scene);
             return Ok(if died || !self.freeze(scene) { Turn::Died } else { Turn::Worked });
         }
-        held.faults.push(scene.commit_fault());
-        let resolved = now(held.owner.resolve(scene.now));
+        // It tries to claim more than once.
+        if let Some(fault) = scene.commit_fault() {
+            (0..3).for_each(|_| held.faults.push(Some(fault)));
+        }
+        if scene.read_fails() {
+            held.faults.fail_read(scene.reads_before_fault());
+        }
+        let resolved = self.try_to_resolve(&mut held, scene)?;
         match resolved {
             Ok(found) => {
                 scene.hit(if found.is_some() { Hit::ResolvedWritten } else { Hit::ResolvedLost });
@@ -121,8 +130,8 @@ impl<S: Stage> Seat<S> {
                 Ok(Turn::Died)
             }
             Err(stop) if stop.is_passing() => {
-                self.late.push(held.store.clone());
-                scene.hit(Hit::StillInDoubt);
+                self.late.push((held.serial, held.store.clone()));
+                scene.hit(if matches!(stop, Stop::Unavailable { .. }) { Hit::ReadFailed } else { Hit::StillInDoubt });
                 scene.say(&format!("{} is still in doubt", self.id));
                 self.held = Some(held);
                 Ok(Turn::Worked)
@@ -133,11 +142,27 @@ impl<S: Stage> Seat<S> {
 
     /// It has claimed once more, and reads from the checkpoint again.
     pub(super) fn after_doubt(&self, held: &mut Held<S>) -> Checked {
-        let epoch = self.epoch()?;
-        ensure!(epoch > held.epoch, Fence, "{} resolved a doubt without claiming", self.id);
-        held.epoch = epoch;
+        ensure!(self.epoch()? > held.doubt_epoch, Fence, "{} resolved a doubt without claiming", self.id);
         held.cut = true;
         Ok(())
+    }
+
+    /// It does not know what became of its commit, which may be on its way.
+    pub(super) fn doubts(&mut self, held: &mut Held<S>, asked: Asked<S::Fact>) {
+        held.in_doubt = asked;
+        held.doubt_epoch = held.epoch;
+        self.late.push((held.serial, held.store.clone()));
+    }
+
+    /// Any claim that is there afterwards and was not before is its own.
+    pub(super) fn try_to_resolve(&self, held: &mut Held<S>, scene: &Scene<'_>) -> Checked<Resolved<S>> {
+        let before = self.epoch()?;
+        let resolved = now(held.owner.resolve(scene.now));
+        let after = self.epoch()?;
+        if after != before {
+            held.epoch = after;
+        }
+        Ok(resolved)
     }
 
     /// A commit that was on its way arrives: it is written if its number is still free.
@@ -145,7 +170,8 @@ impl<S: Stage> Seat<S> {
         while !self.late.is_empty() {
             let at = scene.random.below(self.late.len());
             let before = self.newest()?.map_or(0, |newest| newest.number.0);
-            let Some(landed) = now(self.late[at].land()) else {
+            let (serial, epoch) = (self.late[at].0, self.epoch()?);
+            let Some(landed) = now(self.late[at].1.land()) else {
                 self.late.swap_remove(at);
                 continue;
             };
@@ -157,6 +183,11 @@ impl<S: Stage> Seat<S> {
             };
             let written = after == before + u64::from(hit == Hit::CommitLateWritten);
             ensure!(written, Fence, "a late commit of {} took a number that was taken", self.id);
+            let claimed = self.epoch()?;
+            let all = self.held.iter_mut().chain(&mut self.zombies);
+            for held in all.filter(|held| held.serial == serial && claimed != epoch) {
+                held.epoch = claimed;
+            }
             scene.hit(hit);
             scene.say(&format!("{} a late commit arrives: {hit:?}", self.id));
             return Ok(true);

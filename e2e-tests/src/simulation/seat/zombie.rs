@@ -52,9 +52,10 @@ impl<S: Stage> Seat<S> {
             }
             Err(stop) if stop.is_passing() => {
                 scene.say(&format!("{} wakes: {stop}", self.id));
-                if held.owner.is_in_doubt() {
-                    held.in_doubt = asked;
-                    self.late.push(held.store.clone());
+                if was_in_doubt {
+                    self.late.push((held.serial, held.store.clone()));
+                } else if held.owner.is_in_doubt() {
+                    self.doubts(&mut held, asked);
                 } else {
                     held.owner.forget();
                     held.cut = true;
@@ -68,15 +69,17 @@ impl<S: Stage> Seat<S> {
 
     fn go_on(&mut self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<Tried<S>> {
         if held.owner.is_in_doubt() {
-            let resolved = now(held.owner.resolve(scene.now));
-            return Ok((resolved, std::mem::take(&mut held.in_doubt)));
+            let resolved = self.try_to_resolve(held, scene)?;
+            return Ok((resolved, held.in_doubt.clone()));
         }
         let open = match held.open.take() {
-            Some(open) => Some(open),
+            Some(open) => Ok(Some(open)),
             None => self.prepare(held, scene)?,
         };
-        let Some(Open { prepared, asked, .. }) = open else {
-            return Ok((Ok(None), Vec::new()));
+        let Open { prepared, asked, .. } = match open {
+            Ok(Some(open)) => open,
+            Ok(None) => return Ok((Ok(None), Vec::new())),
+            Err(stop) => return Ok((Err(stop), Vec::new())),
         };
         Ok((now(held.owner.commit(prepared)).map(Some), asked))
     }

@@ -7,8 +7,6 @@ use crate::simulation::violation::Checked;
 
 /// Messages that a broker loses from the end of a stream at most.
 const TAIL_MAX: usize = 8;
-/// The same over a whole run: what the memory substrate reads again on each attach.
-const LOST_MAX: usize = 16;
 
 impl World<'_> {
     pub(super) fn fault(&mut self) -> Checked {
@@ -101,13 +99,6 @@ impl World<'_> {
             2 | 3 => ("is deleted", Hit::StreamDeleted),
             _ => ("loses its end", Hit::TailLost),
         };
-        if hit == Hit::TailLost {
-            let lost = self.lost.entry(target.clone()).or_default();
-            *lost += TAIL_MAX;
-            if *lost > LOST_MAX {
-                return Ok(());
-            }
-        }
         self.scene.say(&format!("the stream {target} {what}"));
         self.scene.hit(hit);
         if hit == Hit::TailLost {

@@ -10,11 +10,6 @@ use stage::{Checkpoint, Frame, Hint, Target};
 
 use super::Delivery;
 
-/// On each attach a reader begins so many messages before its hint: a broker that has lost the end of a
-/// stream gives the same offsets to other messages. No stream loses more than this before all of it is
-/// published again.
-const REREAD_ON_ATTACH: u64 = 16;
-
 /// What a stream holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -29,10 +24,26 @@ pub enum Message {
 
 /// Streams in memory. Clones are the same broker.
 #[derive(Clone, Debug, Default)]
-pub struct Broker(Arc<Mutex<BTreeMap<Target, Vec<Message>>>>);
+pub struct Broker(Arc<Mutex<BTreeMap<Target, Log>>>);
+
+#[derive(Debug, Default)]
+struct Log {
+    messages: Vec<Message>,
+    /// How many it has lost from its end in this life.
+    lost: usize,
+}
+
+impl Log {
+    fn incarnation(&self) -> Option<String> {
+        match self.messages.first()? {
+            Message::Marker { incarnation } => Some(incarnation.clone()),
+            Message::Frame(_) => None,
+        }
+    }
+}
 
 impl Broker {
-    fn streams(&self) -> MutexGuard<'_, BTreeMap<Target, Vec<Message>>> {
+    fn streams(&self) -> MutexGuard<'_, BTreeMap<Target, Log>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -41,10 +52,10 @@ impl Broker {
     pub fn attach(&self, target: &Target, marker: &str) -> String {
         let mut streams = self.streams();
         let log = streams.entry(target.clone()).or_default();
-        if log.is_empty() {
-            log.push(Message::Marker { incarnation: marker.to_owned() });
+        if log.messages.is_empty() {
+            log.messages.push(Message::Marker { incarnation: marker.to_owned() });
         }
-        incarnation_of(log).unwrap_or_default()
+        log.incarnation().unwrap_or_default()
     }
 
     /// Appends a frame. `false` when there is no such stream: nothing was kept.
@@ -53,13 +64,13 @@ impl Broker {
         let Some(log) = streams.get_mut(&frame.target) else {
             return false;
         };
-        log.push(Message::Frame(Box::new(frame.clone())));
+        log.messages.push(Message::Frame(Box::new(frame.clone())));
         true
     }
 
     /// Which life of the stream this is; `None` when it does not exist.
     pub fn incarnation(&self, target: &Target) -> Option<String> {
-        self.streams().get(target).and_then(|log| incarnation_of(log))
+        self.streams().get(target).and_then(Log::incarnation)
     }
 
     /// Loses a stream with all it held.
@@ -70,23 +81,23 @@ impl Broker {
     /// Loses the newest messages of a stream, as after a crash before they were synced.
     pub fn lose_tail(&self, target: &Target, messages: usize) {
         if let Some(log) = self.streams().get_mut(target) {
-            log.truncate(log.len().saturating_sub(messages).max(1));
+            let left = log.messages.len().saturating_sub(messages).max(1);
+            log.lost += log.messages.len() - left;
+            log.messages.truncate(left);
         }
+    }
+
+    /// How many messages a stream has lost from its end: what comes later has their offsets.
+    fn lost(&self, target: &Target) -> u64 {
+        self.streams().get(target).map_or(0, |log| log.lost as u64)
     }
 
     fn read(&self, target: &Target, from: u64, limit: usize) -> Vec<(u64, Message)> {
         let streams = self.streams();
-        let log = streams.get(target).map(Vec::as_slice).unwrap_or_default();
+        let log = streams.get(target).map(|log| log.messages.as_slice()).unwrap_or_default();
         let skipped = usize::try_from(from).unwrap_or(usize::MAX).min(log.len());
         let messages = (from..).zip(&log[skipped..]).take(limit);
         messages.map(|(offset, message)| (offset, message.clone())).collect()
-    }
-}
-
-fn incarnation_of(log: &[Message]) -> Option<String> {
-    match log.first()? {
-        Message::Marker { incarnation } => Some(incarnation.clone()),
-        Message::Frame(_) => None,
     }
 }
 
@@ -107,11 +118,14 @@ impl MemoryFeed {
         feed
     }
 
+    /// Begins again at the hints, and as much earlier as the stream may have lost from its end since. A
+    /// broker that does not say how much that is has to be given a bound; here no more is read again, so
+    /// that no wrong hint is hidden.
     pub(super) fn rewind(&mut self, checkpoint: &Checkpoint) {
         for (target, cursor) in &mut self.cursors {
             let hint = checkpoint.hints.get(target).cloned();
             *cursor = hint.unwrap_or(Hint { incarnation: String::new(), offset: 0 });
-            cursor.offset = cursor.offset.saturating_sub(REREAD_ON_ATTACH);
+            cursor.offset = cursor.offset.saturating_sub(self.broker.lost(target));
         }
     }
 

@@ -10,9 +10,6 @@
 //!
 //! Every scenario ends with [`harness::System::finish`]: nothing in transit, difference 0, a clean end, a clean audit.
 
-// In helpers of tests, too, a broken expectation is a failed test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 mod bad_input;
 mod batches;
 mod books;

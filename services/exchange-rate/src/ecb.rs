@@ -260,7 +260,6 @@ fn shortened(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::error::Error;
     use std::io::{Cursor, Write};

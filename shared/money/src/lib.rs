@@ -9,8 +9,6 @@
 //! (`"15.30"`), are checked once, where they are read, and every limit is chosen so that arithmetic within the limits
 //! can neither overflow nor round.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
-
 mod amount;
 mod conversion;
 mod currency;

@@ -1,7 +1,5 @@
 //! What a process says about itself: its log, its errors in one line, its memory.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 mod chain;
 mod log;
 mod memory;

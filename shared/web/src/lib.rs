@@ -8,8 +8,6 @@
 //! What a client sends never comes back to it or into the log, except what has been checked to be
 //! short and plain: an idempotency key, the name of a field.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 mod answer;
 mod asking;
 mod body;

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Installs RabbitMQ and Postgres from the distribution's packages, if they are missing. It starts no service of the
+# system's and makes no cluster: rabbitmq.sh and postgres.sh run their own.
+# shellcheck source=infra/local/lib.sh
+source "${BASH_SOURCE[0]%/*}/lib.sh"
+
+RABBITMQ_AT_LEAST=3.10
+POSTGRES_AT_LEAST=15
+POLICY=/usr/sbin/policy-rc.d
+CLUSTERS=/etc/postgresql-common/createcluster.conf
+
+rabbitmq_version() {
+  printf '%s\n' /usr/lib/rabbitmq/lib/rabbitmq_server-* | sed -n 's/.*-\([0-9.]*\)$/\1/p' | sort -V | tail -n 1
+}
+postgres_version() { postgres_program postgres | cut -d / -f 5; }
+
+at_least() { [[ -n $1 && $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$2" ]]; }
+
+missing() {
+  [[ -n $(rabbitmq_version) ]] || printf 'rabbitmq-server '
+  [[ -n $(postgres_version) ]] || printf 'postgresql '
+}
+
+check_versions() {
+  at_least "$(rabbitmq_version)" "$RABBITMQ_AT_LEAST" ||
+    fail "RabbitMQ $RABBITMQ_AT_LEAST or newer is needed; installed is $(rabbitmq_version)."
+  at_least "$(postgres_version)" "$POSTGRES_AT_LEAST" ||
+    fail "Postgres $POSTGRES_AT_LEAST or newer is needed; installed is $(postgres_version)."
+}
+
+# Puts back what install changed for its own duration.
+restore() {
+  if [[ -n ${policy_is_ours:-} ]]; then "${ROOT_BY[@]}" rm -f "$POLICY"; fi
+  if [[ -n ${clusters_saved:-} ]]; then "${ROOT_BY[@]}" mv -f "$CLUSTERS.unbundled" "$CLUSTERS"; fi
+}
+
+# Package scripts ask this program before they start a service.
+forbid_services() {
+  if [[ ! -e $POLICY ]]; then
+    policy_is_ours=yes
+    printf '#!/bin/sh\nexit 101\n' | "${ROOT_BY[@]}" tee "$POLICY" >/dev/null
+    "${ROOT_BY[@]}" chmod +x "$POLICY"
+  fi
+}
+
+# The package postgresql makes and registers a cluster, unless this setting (of postgresql-common) says no.
+forbid_cluster() {
+  apt_install postgresql-common
+  "${ROOT_BY[@]}" cp -p "$CLUSTERS" "$CLUSTERS.unbundled"
+  clusters_saved=yes
+  "${ROOT_BY[@]}" sed -i 's/^#*\s*create_main_cluster.*/create_main_cluster = false/' "$CLUSTERS"
+}
+
+apt_install() {
+  local said
+  said=$("${ROOT_BY[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" 2>&1) ||
+    fail "apt-get install $* failed: $said"
+}
+
+# Enabled by their packages, the system's broker and epmd would start at the next boot.
+disable_units() {
+  local unit
+  for unit in rabbitmq-server epmd; do
+    "${ROOT_BY[@]}" systemctl disable --quiet "$unit" 2>/dev/null || true
+  done
+}
+
+install_packages() {
+  local packages
+  read -ra packages <<<"$1"
+  trap restore EXIT
+  forbid_services
+  "${ROOT_BY[@]}" apt-get update -qq || fail 'apt-get update failed: is there a network?'
+  case $1 in *postgresql*) forbid_cluster ;; esac
+  apt_install "${packages[@]}"
+  case $1 in *rabbitmq*) disable_units ;; esac
+}
+
+needed=$(missing)
+if [[ -n $needed ]]; then
+  command -v apt-get >/dev/null ||
+    fail "RabbitMQ $RABBITMQ_AT_LEAST and Postgres $POSTGRES_AT_LEAST or newer are needed, where Debian's packages put them."
+  if ((EUID == 0)); then
+    ROOT_BY=()
+  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    ROOT_BY=(sudo -n)
+  else
+    fail "Missing: ${needed% }. Run: sudo infra/local/install.sh"
+  fi
+  echo "Installing ${needed% }; no service is started."
+  install_packages "$needed"
+fi
+check_versions

@@ -4,12 +4,14 @@ SHELL := /bin/bash
 
 CARGO  ?= cargo
 BIN    := target/release
-# Tests that start the release binary, and those that need the year of sales.
-SLOW   := scenarios:: full_year_
+# Tests that start the release binary, that need a broker or a database, and those that need the year of sales.
+SLOW   := scenarios:: cluster:: full_year_
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+# What make up runs, and where.
+LOCAL  := infra/local
 export UNBUNDLED_DATA
 
-.PHONY: help run release check fmt-check clippy unit doc test e2e full-year clean-data
+.PHONY: help run up status down clean-local release check fmt-check clippy unit doc test e2e e2e-cluster full-year clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -17,8 +19,22 @@ help: ## this list
 run: release ## all services in one process on ./.unbundled; Ctrl-C stops it
 	@exec $(BIN)/unbundled run $(ARGS)
 
-release: ## build the release binary
-	@$(CARGO) build --release --locked -p unbundled
+up: release ## the services as processes of their own, on a private RabbitMQ and Postgres; README: On RabbitMQ and Postgres
+	@$(LOCAL)/install.sh
+	@$(LOCAL)/postgres.sh start
+	@$(LOCAL)/rabbitmq.sh start
+	@UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/services.sh start
+
+status: ## what of make up is running, where, and where its logs are
+	@$(LOCAL)/services.sh status
+
+down: ## stop all that make up has started; the data stays
+	@$(LOCAL)/services.sh stop
+	@$(LOCAL)/rabbitmq.sh stop
+	@$(LOCAL)/postgres.sh stop
+
+release: ## build the release binaries
+	@$(CARGO) build --release --locked -p unbundled -p exchange-rate -p purchase -p ledger
 
 check: fmt-check clippy unit doc ## formatting, lints, unit tests, simulation, documentation (needs nothing running)
 
@@ -38,20 +54,36 @@ endif
 doc:
 	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
 
-test: check e2e full-year ## everything: check, then the scenarios and the year of sales on the release binary
+test: check e2e e2e-cluster full-year ## everything: check, then the scenarios and the year of sales on the release binaries
 
 e2e: release ## the scenarios over HTTP on the release binary
 	@$(call slow_tests,scenarios::)
 
+e2e-cluster: release ## the same scenarios, and real faults, on a RabbitMQ and a Postgres that nobody else uses
+	@$(LOCAL)/install.sh
+	@$(call on_a_cluster)
+
 full-year: release ## the real year of sales, if UNBUNDLED_DATA names a folder that has it
 	@if [ -n "$$UNBUNDLED_DATA" ]; then \
-	   $(call slow_tests,full_year_); \
+	   $(LOCAL)/install.sh && $(call slow_tests,full_year_); \
 	 else \
 	   echo "The full-year tests are not selected: UNBUNDLED_DATA is not set (README: The real year)."; \
 	 fi
 
+clean-local: ## delete the data and the logs of make up, when it is down
+	@$(LOCAL)/clean.sh
+
 clean-data: ## delete the data folder of make run
 	@rm -rf .unbundled
+
+# Black boxes use the services that run beside them; faults have clusters of their own.
+ifeq ($(NEXTEST),yes)
+on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) nextest run --locked -p e2e-tests \
+	-E 'test(/cluster::/) + (test(/scenarios::/) - test(/scenarios::local::/))'
+else
+on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) test --locked -p e2e-tests -- \
+	cluster:: scenarios:: --skip scenarios::local::
+endif
 
 ifeq ($(NEXTEST),yes)
 slow_tests = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(CARGO) nextest run --locked -p e2e-tests -p unbundled -E 'test(/$(1)/)'

@@ -123,7 +123,8 @@ fn the_rule_knows_no_runtime_and_the_runtime_no_business() {
         check(pure, &runtime);
     }
     check("dataflow", &["money", "contracts", "actix-web", "web"]);
-    check("web", &["money", "contracts", "sqlx"]);
+    check("web", &["money", "contracts", "sqlx", "lapin"]);
+    check("cluster", &["money", "contracts", "sqlx", "lapin", "actix"]);
     for service in SERVICES {
         check(service, &["sqlx", "lapin"]);
     }
@@ -165,6 +166,11 @@ fn domain_files_know_no_runtime_and_no_clock() {
 fn sql_is_in_the_stores_only() {
     let words = ["SELECT ", "INSERT INTO", "UPDATE SET", "CREATE TABLE", "DELETE FROM", "sqlx::"];
     none(&mentions(|name| !name.starts_with("shared/dataflow/src/store"), &words));
+}
+
+#[test]
+fn one_file_speaks_to_the_broker() {
+    none(&mentions(|name| name != "shared/dataflow/src/rabbitmq.rs", &["lapin::"]));
 }
 
 #[test]

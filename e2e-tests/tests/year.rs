@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::cluster::harness::Cluster;
 use crate::scenarios::harness::{Client, Local, run_to_end, until};
 
 /// Purchases after which it is killed: about a quarter of the year.
@@ -66,6 +67,24 @@ async fn full_year_killed_in_the_middle_comes_to_the_same_sums() {
     local.start_again(&[]).await;
     is_the_year(&replay(&local.client).await);
     local.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_year_on_the_cluster_with_each_service_killed_in_turn() {
+    let mut cluster = Cluster::start().await;
+    let client = cluster.client.clone();
+    let sending = tokio::spawn(async move { replay(&client).await });
+    let client = cluster.client.clone();
+    // The purchase service comes last: what it counts begins again with its process.
+    for (part, service) in (1..).zip(["exchange-rate", "ledger", "purchase"]) {
+        let taken = async || (purchases_taken(&client).await >= part * KILLED_AFTER).then_some(());
+        until(&format!("{part} quarters of the year are taken"), taken).await;
+        cluster.kill_and_start_again(service).await;
+    }
+    let sent = sending.await.unwrap();
+    is_the_year(&sent);
+    assert_eq!(replay(&cluster.client).await, sent);
+    cluster.finish().await;
 }
 
 async fn purchases_taken(client: &Client) -> u64 {

@@ -17,6 +17,7 @@ pub mod harness;
 mod health;
 mod idempotency;
 mod imports;
+mod load;
 mod local;
 mod offers;
 mod purchases;

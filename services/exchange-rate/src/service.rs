@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::web::{Problem, Running, StartError};
 use actix::Addr;
@@ -19,6 +20,8 @@ use crate::record_rates::{Moment, NewestRow, RatesAsked, RecordRates, Request};
 pub const SERVICE: &str = "exchange-rate";
 /// Who sets the rates of a file of the ECB.
 const ECB: &str = "ecb";
+/// How long to wait before an import that was refused is tried again.
+const IMPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The tables of the service's store.
 pub fn tables() -> Vec<&'static Table> {
@@ -38,7 +41,7 @@ pub async fn start(
     let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier)?;
     let history = shell.readiness.require("history", "the history of rates is being imported");
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
-    let way_in = node.way_in(RecordRates, Arc::new(|_| {})).await.map_err(stopped)?;
+    let way_in = node.way_in(|| RecordRates, Arc::new(|_| {})).await.map_err(stopped)?;
     let newest = store.get::<NewestRow>(&NewestRow::key()).await;
     let newest = newest.map_err(|source| StartError::Store { service: SERVICE, source })?;
     if newest.is_some_and(|newest| newest.complete) {
@@ -46,15 +49,18 @@ pub async fn start(
     } else {
         let way_in = way_in.clone();
         actix::spawn(async move {
-            match import_built_in(&way_in).await {
-                Ok(imported) => {
-                    tracing::info!(rates = imported.new, "imported the built-in history of the ECB");
-                    history.met();
+            while way_in.connected() {
+                match import_built_in(&way_in).await {
+                    Ok(imported) => {
+                        tracing::info!(rates = imported.new, "imported the built-in history of the ECB");
+                        return history.met();
+                    }
+                    Err(problem) => {
+                        tracing::warn!(%problem, "the built-in history was not imported, and is tried again");
+                        history.unmet(problem.to_string());
+                    }
                 }
-                Err(problem) => {
-                    tracing::error!(%problem, "the built-in history was not imported");
-                    history.unmet(problem.to_string());
-                }
+                actix::clock::sleep(IMPORT_INTERVAL).await;
             }
         });
     }

@@ -54,7 +54,7 @@ pub async fn start(
     });
     node.readers(|_| Settle, on_outcomes).await.map_err(stopped)?;
     let on_purchases = Arc::new(move |changes: &[Change]| figures.taken(changes));
-    let accept = node.way_in(Accept::default(), on_purchases).await.map_err(stopped)?;
+    let accept = node.way_in(Accept::default, on_purchases).await.map_err(stopped)?;
     let purchases = Purchases { store, accept, waiters, copy };
     Running::start(node, shell, listener, workers, move |config| http::routes(config, &purchases))
 }

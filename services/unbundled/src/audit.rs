@@ -1,14 +1,16 @@
-//! `unbundled audit`: everything is derived again from what was recorded and compared with what is stored;
+//! `unbundled audit`: everything is derived again from what was recorded and compared with what is stored, in a
+//! data folder or in the three databases;
 //! then what must hold of the whole: money is conserved, every purchase has its outcome.
 
 mod business;
+mod databases;
 mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use contracts::{CREDITS, OUTCOMES, PURCHASES, RATES};
+use contracts::STREAMS;
 use dataflow::audit::{Audit, Finding, Report};
 use dataflow::{Meta, Sqlite, Store, StoreError};
 use exchange_rate::record_rates::RecordRates;
@@ -16,14 +18,13 @@ use ledger::post::Post;
 use purchase::accept::Accept;
 use purchase::copy_rates::CopyRates;
 use purchase::settle::Settle;
-use stage::{PartitionCount, Stream};
+use stage::PartitionCount;
 
+use self::databases::NotAudited;
 use crate::data::{DataFolder, services};
 
 pub use business::Counted;
 
-/// All streams.
-const STREAMS: [&Stream; 4] = [&RATES, &PURCHASES, &CREDITS, &OUTCOMES];
 /// The exit code when something is wrong with the data.
 const FOUND: u8 = 1;
 /// The exit code when the data could not be looked at.
@@ -35,6 +36,8 @@ pub struct AuditArguments {
     /// The data folder of a stopped system.
     #[arg(long, value_name = "DIR", default_value = ".unbundled", env = "UNBUNDLED_FOLDER")]
     data: PathBuf,
+    #[command(flatten)]
+    databases: databases::Databases,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -49,9 +52,13 @@ pub struct Audited {
     pub counted: Counted,
 }
 
-/// Audits a data folder. 0: clean, 1: something is wrong, 2: it could not be audited.
+/// Audits a data folder, or three databases. 0: clean, 1: something is wrong, 2: it could not be audited.
 pub async fn audit(arguments: AuditArguments) -> ExitCode {
-    match of_folder(&arguments).await {
+    let audited = match arguments.databases.urls() {
+        Some(urls) => of_databases(&urls).await,
+        None => of_folder(&arguments).await,
+    };
+    match audited {
         Ok(audited) => {
             let text = if arguments.json { report::json(&audited) } else { report::text(&audited) };
             print!("{text}");
@@ -79,6 +86,22 @@ pub async fn everything(stores: Vec<Store>) -> Result<Audited, StoreError> {
     let mut audited = Audited { report: audit.finish().await?, counted: Counted::default() };
     for store in &stores {
         audited.counted.service(store, &mut audited.report).await?;
+    }
+    Ok(audited)
+}
+
+async fn of_databases(urls: &[(&'static str, &str); 3]) -> anyhow::Result<Audited> {
+    let stores = match databases::at_one_moment(urls).await {
+        Err(NotAudited::Store { service, source: StoreError::Damaged(what) }) => {
+            let mut audited = Audited::default();
+            audited.report.find(Finding { service, place: "database".to_owned(), what });
+            return Ok(audited);
+        }
+        stores => stores?,
+    };
+    let audited = everything(stores.clone()).await?;
+    for store in stores {
+        store.close().await;
     }
     Ok(audited)
 }

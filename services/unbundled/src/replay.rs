@@ -23,7 +23,6 @@ mod offers;
 mod row;
 mod scaled;
 mod sending;
-mod service;
 mod settling;
 mod summary;
 mod survey;
@@ -46,9 +45,13 @@ use batch::{Batch, Invoices};
 use expected::Rates;
 use file::{FileError, Lines};
 use sending::{Answer, Taken};
-use service::Service;
-use summary::{Milliseconds, Outcomes, Summary, by_currency, per_second};
+use summary::{Milliseconds, Outcomes, Summary, by_currency};
 use survey::Survey;
+
+use crate::addresses::Addresses;
+use crate::trial_balance;
+
+pub use summary::per_second;
 
 /// Requests on their way at once, apart from batches: enough to keep a service on a few cores busy.
 const IN_FLIGHT: usize = 16;
@@ -65,29 +68,14 @@ pub enum Replay {
 pub struct Retail {
     /// The clean form as CSV, plain or compressed with Zstandard
     file: PathBuf,
-    /// The port of exchange-rate on this machine; purchase and ledger have the next two
-    #[arg(long, value_name = "PORT", default_value_t = 8081, value_parser = clap::value_parser!(u16).range(1..=65_533))]
-    base_port: u16,
-    /// Base URL of purchase, if it is elsewhere
-    #[arg(long, value_name = "URL", value_parser = base_url)]
-    purchase: Option<String>,
-    /// Base URL of ledger, if it is elsewhere
-    #[arg(long, value_name = "URL", value_parser = base_url)]
-    ledger: Option<String>,
+    #[command(flatten)]
+    addresses: Addresses,
     /// The currency all pay in, instead of that of their country
     #[arg(long, value_name = "CURRENCY")]
     pay_in: Option<Currency>,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
-}
-
-fn base_url(text: &str) -> Result<String, String> {
-    let url = reqwest::Url::parse(text).map_err(|error| error.to_string())?;
-    if url.scheme() != "http" || url.query().is_some() || url.fragment().is_some() {
-        return Err("expected is a base URL such as http://127.0.0.1:8082".to_owned());
-    }
-    Ok(text.to_owned())
 }
 
 /// Replays, prints the summary, and says whether all is as it must be: 0, or 1 when something could not be taken or differs.
@@ -103,11 +91,7 @@ pub async fn run(replay: Replay) -> anyhow::Result<ExitCode> {
 }
 
 async fn replayed(retail: &Retail) -> anyhow::Result<Summary> {
-    let url = |given: &Option<String>, place: u16| {
-        given.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}", retail.base_port + place))
-    };
-    let purchase = Service::new("purchase", &url(&retail.purchase, 1))?;
-    let ledger = Service::new("ledger", &url(&retail.ledger, 2))?;
+    let (purchase, ledger) = (retail.addresses.purchase()?, retail.addresses.ledger()?);
     let mut took = Milliseconds::default();
     let mut clock = Clock(Instant::now());
 
@@ -126,7 +110,7 @@ async fn replayed(retail: &Retail) -> anyhow::Result<Summary> {
     took.settling = clock.lap();
     eprintln!("all have their outcome; comparing with the ledger");
     let stopped = "all is settled, but the ledger could not be read to its end; run it again to compare";
-    let books = settling::quiet_books(&ledger).await.context(stopped)?;
+    let books = trial_balance::at_rest(&ledger).await.context(stopped)?;
     let postings = books::postings(&ledger, &taken).await.context(stopped)?;
     let differences = comparing::differences(&taken, &postings, &books);
     took.checking = clock.lap();

@@ -21,5 +21,5 @@ pub use purchases::{
     ShownRate, Status,
 };
 pub use rates::{AsOf, Imported, Quote, RatePut, RateRow, RatesByPair};
-pub use streams::{CREDITS, OUTCOMES, PURCHASES, RATES, RATES_KEY};
+pub use streams::{CREDITS, OUTCOMES, PURCHASES, RATES, RATES_KEY, STREAMS};
 pub use words::UnknownWord;

@@ -18,3 +18,6 @@ pub const CREDITS: Stream = Stream { name: "credits", service: "ledger", produce
 
 /// What became of payments, by payer.
 pub const OUTCOMES: Stream = Stream { name: "outcomes", service: "ledger", producers: &[("post", Spread::Every)] };
+
+/// All of them.
+pub const STREAMS: [&Stream; 4] = [&RATES, &PURCHASES, &CREDITS, &OUTCOMES];

@@ -24,8 +24,13 @@ impl Bells {
 
     /// Wakes everybody who reads where these frames went.
     pub fn ring(&self, frames: &[Frame]) {
+        frames.iter().for_each(|frame| self.wake(&frame.target));
+    }
+
+    /// Wakes everybody who reads this stream partition.
+    pub fn wake(&self, target: &Target) {
         let readers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for reader in frames.iter().filter_map(|frame| readers.get(&frame.target)).flatten() {
+        for reader in readers.get(target).into_iter().flatten() {
             // A full mailbox holds a wake that has not been looked at: it stands for this one too.
             let _full_or_gone = reader.try_send(Wake);
         }

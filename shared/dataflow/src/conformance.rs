@@ -6,19 +6,21 @@
 
 mod at_rest;
 mod batches;
+mod broker;
 mod doubt;
-pub(crate) mod fixture;
+pub mod fixture;
 mod reading;
 mod streams;
 
 use std::future::Future;
 
-use stage::{Checkpoint, Frame, Mark, Producer, Table, Target};
+use stage::{Checkpoint, Frame, Hint, Mark, Producer, Table, Target};
 
 use crate::{Feed, Meta, Store, StoreError};
 
 pub use at_rest::{changed_frame, changed_record, deleted_frame, deleted_record};
 pub use batches::{conflict, duplicate, fence, fork, gap, refused, resume};
+pub use broker::{publish, subscribe};
 pub use doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_after, lost_before};
 pub use reading::{follow, journal_limits, load_many, scan_order, scan_pages};
 pub use streams::{lost_stream, lost_tail, published_twice, stream_with_a_hole};
@@ -71,6 +73,9 @@ pub trait Streams: Substrate {
 
     /// Subscribes a reader that begins where the checkpoint says.
     fn feed(&self, targets: &[Target], checkpoint: &Checkpoint) -> impl Future<Output = Result<Feed, Failure>>;
+
+    /// Which life of a stream it is, and where it goes on after the last frame in it.
+    fn end(&self, target: &Target) -> impl Future<Output = Result<Hint, Failure>>;
 
     /// Deletes a stream with all it holds.
     fn lose(&self, target: &Target) -> impl Future<Output = Outcome>;

@@ -5,12 +5,15 @@
 //! reader's positions take care of both.
 
 mod memory;
+mod subscription;
 
 use stage::{Checkpoint, Frame, Hint, Position, Positions, Producer, Target};
 
 use crate::{Store, StoreError};
 
 pub use memory::{Broker, MemoryFeed, Message};
+pub use subscription::Subscription;
+pub(crate) use subscription::{Places, Wanted};
 
 /// Facts taken together at most: the rows they need are in memory for one commit.
 const READ_FACTS_MAX: usize = 2_000;
@@ -44,6 +47,8 @@ pub struct Source {
 pub enum Feed {
     /// Straight from the journals of services in the same process.
     Tail(Tail),
+    /// From a broker.
+    Broker(Subscription),
     /// From a broker in memory.
     Memory(MemoryFeed),
 }
@@ -56,7 +61,16 @@ impl Feed {
     pub async fn ready(&mut self, positions: &Positions) -> Result<Vec<Delivery>, StoreError> {
         match self {
             Feed::Tail(tail) => tail.ready(positions).await,
+            Feed::Broker(subscription) => subscription.ready().await,
             Feed::Memory(memory) => Ok(memory.ready()),
+        }
+    }
+
+    /// Whether there is more than was just given: nobody rings for it again.
+    pub fn has_more(&self) -> bool {
+        match self {
+            Feed::Tail(_) | Feed::Memory(_) => false,
+            Feed::Broker(subscription) => subscription.has_more(),
         }
     }
 
@@ -64,6 +78,7 @@ impl Feed {
     pub fn rewind(&mut self, checkpoint: &Checkpoint) {
         match self {
             Feed::Tail(_) => {}
+            Feed::Broker(subscription) => subscription.rewind(),
             Feed::Memory(memory) => memory.rewind(checkpoint),
         }
     }
@@ -107,19 +122,4 @@ impl Tail {
         }
         Ok(ready)
     }
-}
-
-/// How many frames of its sources a reader has not applied yet.
-///
-/// # Errors
-/// When a journal cannot be read.
-pub async fn lag(sources: &[Source], positions: &Positions) -> Result<u64, StoreError> {
-    let mut frames = 0;
-    for source in sources {
-        for producer in &source.producers {
-            let last = source.journal.last_said(producer, &source.target).await?;
-            frames += (last.0 + 1).saturating_sub(positions.of(&source.target, producer).next.0);
-        }
-    }
-    Ok(frames)
 }

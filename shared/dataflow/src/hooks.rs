@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Bells, Committed, Metrics, OnRows, Stop};
+use crate::{Backlog, Bells, Committed, Metrics, OnRows, Stop};
 
 /// The first wait after a failure; it doubles from there.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -20,6 +20,8 @@ pub enum Health {
     Well,
     /// It cannot commit just now, and goes on trying. Why.
     Failing(String),
+    /// Another owner has taken over, in this process or another.
+    Fenced,
     /// It has stopped for good. Why.
     Stopped(String),
 }
@@ -27,8 +29,10 @@ pub enum Health {
 /// What others learn from an owner, and how.
 #[derive(Clone)]
 pub struct Hooks {
-    /// Who reads what it says.
+    /// Who is woken when there is something to read.
     pub bells: Bells,
+    /// What waits to be published, where a broker carries what is said.
+    pub backlog: Option<Backlog>,
     /// What it counts.
     pub metrics: Metrics,
     /// Sees every row that has become durable.
@@ -40,10 +44,13 @@ pub struct Hooks {
 impl Hooks {
     /// Tells what has become durable.
     pub(crate) fn committed<A>(&self, committed: &Committed<A>, took: Duration) {
-        self.metrics.batch(committed.facts, took);
+        self.metrics.batch(committed.facts, &committed.frames, took);
         let (facts, frames, took_us) = (committed.facts, committed.frames.len(), took.as_micros());
         tracing::debug!(facts, frames, took_us, "committed");
-        self.bells.ring(&committed.frames);
+        match &self.backlog {
+            Some(backlog) => backlog.said(&committed.frames),
+            None => self.bells.ring(&committed.frames),
+        }
         (self.on_rows)(&committed.changes);
     }
 
@@ -68,7 +75,7 @@ impl Hooks {
     pub(crate) fn stopped(&self, stop: &Stop) {
         let why = telemetry::chain(stop);
         tracing::error!(why, "a partition has stopped");
-        (self.on_health)(Health::Stopped(why));
+        (self.on_health)(if let Stop::Fenced(_) = stop { Health::Fenced } else { Health::Stopped(why) });
     }
 }
 
@@ -85,7 +92,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(RETRY_MAX);
         self.failures += 1;

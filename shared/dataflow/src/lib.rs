@@ -11,27 +11,40 @@
 
 pub mod audit;
 mod bells;
+mod broker_error;
+mod carrier;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod feed;
 mod hooks;
+mod lag;
+mod links;
+pub mod message;
 mod metrics;
 mod node;
 mod owner;
+mod publisher;
+mod rabbitmq;
 mod reader;
 mod store;
 mod waiters;
 mod way_in;
 
 pub use bells::{Bells, Wake};
-pub use feed::{Broker, Delivery, Feed, MemoryFeed, Message, Source, Tail, lag};
+pub use broker_error::{BadBrokerUrl, BrokerError};
+pub use carrier::{Carrier, Streams};
+pub use feed::{Broker, Delivery, Feed, MemoryFeed, Message, Source, Subscription, Tail};
 pub use hooks::{Health, Hooks};
+pub use links::OnLink;
 pub use metrics::Metrics;
-pub use node::{Carrier, Node, OnHealth, OnRows};
+pub use node::{Node, OnHealth, OnRows};
 pub use owner::{Committed, Owner, Prepared, Stop};
+pub use publisher::Backlog;
+pub use rabbitmq::{Confirm, Publishing, RabbitMq, Reading};
 pub use reader::Reader;
 pub use store::{
-    Commit, CommitError, CommitFault, Faults, Found, Inventory, Memory, Meta, Seen, Sqlite, Store, StoreError,
+    Commit, CommitError, CommitFault, Faults, Found, Inventory, Leased, Memory, Meta, Noted, Postgres, Quarantined,
+    Seen, Sqlite, Store, StoreError,
 };
 pub use waiters::Waiters;
 pub use way_in::{Ask, Drain, Refused, WayIn};

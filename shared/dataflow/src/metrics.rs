@@ -1,12 +1,13 @@
 //! The figures of a stage's partitions, for Prometheus.
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
-use stage::{Admission, Producer};
+use stage::{Admission, Frame, Producer};
 
 /// What one owner counts.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     facts_per_batch: Histogram,
+    facts_per_frame: Histogram,
     commit_seconds: Histogram,
     duplicates: IntCounter,
     gaps: IntCounter,
@@ -43,6 +44,11 @@ impl Metrics {
                 "Facts or requests applied in one commit.",
                 prometheus::exponential_buckets(1.0, 2.0, 13)?,
             )?,
+            facts_per_frame: histogram(
+                "stage_frame_facts",
+                "Facts packed into one frame.",
+                prometheus::exponential_buckets(1.0, 2.0, 11)?,
+            )?,
             commit_seconds: histogram(
                 "stage_batch_seconds",
                 "Time to load, apply and commit one batch.",
@@ -56,9 +62,10 @@ impl Metrics {
         })
     }
 
-    pub(crate) fn batch(&self, facts: usize, took: std::time::Duration) {
-        #[allow(clippy::cast_precision_loss)] // A batch has thousands of facts, not 2^52.
+    #[allow(clippy::cast_precision_loss)] // A batch has thousands of facts, not 2^52.
+    pub(crate) fn batch(&self, facts: usize, frames: &[Frame], took: std::time::Duration) {
         self.facts_per_batch.observe(facts as f64);
+        frames.iter().for_each(|frame| self.facts_per_frame.observe(frame.facts as f64));
         self.commit_seconds.observe(took.as_secs_f64());
     }
 

@@ -1,69 +1,55 @@
 //! One service's owners in one process: started together, watched together, drained together.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::{Addr, Recipient};
 use chrono::Utc;
+use futures_util::future::join_all;
 use prometheus::{IntGauge, Opts, Registry};
-use stage::{Change, Checkpoint, Partition, Producer, Stage};
+use stage::{Change, Partition, Producer, Stage};
+use tokio::sync::Notify;
 
+use crate::carrier::{Carrier, Connected};
+use crate::hooks::Backoff;
+use crate::lag::Behind;
 use crate::way_in::Drain;
-use crate::{Bells, Feed, Health, Hooks, Metrics, Owner, Reader, Source, Stop, Store, StoreError, Tail, WayIn, lag};
+use crate::{Bells, Health, Hooks, Metrics, OnLink, Owner, Reader, Stop, Store, WayIn};
 
 /// Sees every row that has become durable.
 pub type OnRows = Arc<dyn Fn(&[Change]) + Send + Sync>;
 /// Hears how each owner is, when that changes.
 pub type OnHealth = Arc<dyn Fn(&Producer, Health) + Send + Sync>;
 
-/// What carries frames between the services.
-#[derive(Clone)]
-pub enum Carrier {
-    /// All services are in this process: their stores, by name, are the streams, and bells tell when
-    /// there is something new.
-    Journals(BTreeMap<&'static str, Store>, Bells),
-}
-
-impl Carrier {
-    fn bells(&self) -> Bells {
-        let Carrier::Journals(_, bells) = self;
-        bells.clone()
-    }
-
-    /// Who produces what this stage's partition reads, and where it is said.
-    fn sources<S: Stage>(&self, id: &Producer, store: &Store) -> Vec<Source> {
-        let Carrier::Journals(stores, _) = self;
-        let partitions = store.meta().partitions;
-        let source = |stream: &&'static stage::Stream| Source {
-            target: stream.target(id.partition),
-            producers: stream.known_producers(partitions),
-            journal: stores.get(stream.service).unwrap_or(store).clone(),
-        };
-        S::READS.iter().map(source).collect()
-    }
-}
-
 struct Watched {
-    id: Producer,
-    sources: Vec<Source>,
+    behind: Arc<Behind>,
     lag: IntGauge,
 }
 
 /// The owners of one service.
 pub struct Node {
     store: Store,
-    carrier: Carrier,
+    connected: Connected,
+    bells: Bells,
     registry: Registry,
     on_health: OnHealth,
+    fenced: Arc<Notify>,
     ways_in: Vec<Recipient<Drain>>,
     readers: Vec<Recipient<Drain>>,
     watched: Vec<Watched>,
 }
 
 impl Node {
-    /// No owners yet.
-    pub fn new(store: Store, carrier: Carrier, registry: Registry, on_health: OnHealth) -> Self {
-        Self { store, carrier, registry, on_health, ways_in: Vec::new(), readers: Vec::new(), watched: Vec::new() }
+    /// No owners yet. What the journal holds already is published from now on.
+    pub fn new(store: Store, carrier: Carrier, registry: Registry, on_health: OnHealth, on_link: OnLink) -> Self {
+        let (connected, bells) = Connected::new(carrier, &store, on_link);
+        let (ways_in, readers, watched) = (Vec::new(), Vec::new(), Vec::new());
+        Self { store, connected, bells, registry, on_health, fenced: Arc::default(), ways_in, readers, watched }
+    }
+
+    /// Returns when another owner has taken over one of the partitions: this process has not all of them any more.
+    pub async fn fenced(&self) {
+        self.fenced.notified().await;
     }
 
     /// The service's store.
@@ -75,9 +61,9 @@ impl Node {
     ///
     /// # Errors
     /// [`Stop`] when it cannot be claimed.
-    pub async fn way_in<S: Stage>(&mut self, stage: S, on_rows: OnRows) -> Result<Addr<WayIn<S>>, Stop> {
+    pub async fn way_in<S: Stage>(&mut self, stage: impl Fn() -> S, on_rows: OnRows) -> Result<Addr<WayIn<S>>, Stop> {
         let id = Producer::new(S::NAME, Partition(0));
-        let owner = Owner::claim(stage, id.clone(), self.store.clone(), Utc::now()).await?;
+        let owner = self.claim(stage, &id).await?;
         let address = WayIn::start(owner, self.hooks(&id, on_rows)?);
         self.ways_in.push(address.clone().recipient());
         Ok(address)
@@ -90,24 +76,43 @@ impl Node {
     pub async fn readers<S: Stage>(&mut self, stage: impl Fn(Partition) -> S, on_rows: OnRows) -> Result<(), Stop> {
         for partition in S::SPREAD.partitions(self.store.meta().partitions) {
             let id = Producer::new(S::NAME, partition);
-            let owner = Owner::claim(stage(partition), id.clone(), self.store.clone(), Utc::now()).await?;
-            let sources = self.carrier.sources::<S>(&id, &self.store);
-            let feed = Feed::Tail(Tail::new(sources.clone()));
+            let owner = self.claim(|| stage(partition), &id).await?;
+            let (feed, behind) = self.connected.feed(&owner, &self.store, &self.bells);
             let lag = self.lag_gauge(&id)?;
-            self.watched.push(Watched { id: id.clone(), sources, lag });
+            self.watched.push(Watched { behind: Arc::new(behind), lag });
             let address = Reader::start(owner, feed, self.hooks(&id, on_rows.clone())?);
             self.readers.push(address.recipient());
         }
         Ok(())
     }
 
+    /// Takes over a partition; a database that does not answer is asked again for a while.
+    async fn claim<S: Stage>(&self, stage: impl Fn() -> S, id: &Producer) -> Result<Owner<S>, Stop> {
+        let (begun, mut backoff) = (Instant::now(), Backoff::default());
+        loop {
+            match Owner::claim(stage(), id.clone(), self.store.clone(), Utc::now()).await {
+                Err(stop) if stop.is_passing() && begun.elapsed() < CLAIM_PATIENCE => {
+                    tracing::warn!(why = telemetry::chain(&stop), "a partition is not claimed yet");
+                    tokio::time::sleep(backoff.next()).await;
+                }
+                claimed => return claimed,
+            }
+        }
+    }
+
     fn hooks(&self, id: &Producer, on_rows: OnRows) -> Result<Hooks, Stop> {
-        let (on_health, owner) = (self.on_health.clone(), id.clone());
+        let (on_health, owner, fenced) = (self.on_health.clone(), id.clone(), self.fenced.clone());
         Ok(Hooks {
-            bells: self.carrier.bells(),
+            bells: self.bells.clone(),
+            backlog: self.connected.backlog(),
             metrics: Metrics::register(&self.registry, id).map_err(|error| unmeasured(id, &error))?,
             on_rows,
-            on_health: Arc::new(move |health| on_health(&owner, health)),
+            on_health: Arc::new(move |health| {
+                if health == Health::Fenced {
+                    fenced.notify_one();
+                }
+                on_health(&owner, health);
+            }),
         })
     }
 
@@ -123,12 +128,11 @@ impl Node {
 
     /// Keeps the gauges of the lag up to date, until it is dropped.
     pub fn watch_lag(&self) -> impl Future<Output = ()> + 'static {
-        let watched: Vec<_> = self.watched.iter().map(|w| (w.id.clone(), w.sources.clone(), w.lag.clone())).collect();
-        let store = self.store.clone();
+        let watched: Vec<_> = self.watched.iter().map(|w| (w.behind.clone(), w.lag.clone())).collect();
         async move {
             loop {
-                for (id, sources, gauge) in &watched {
-                    if let Ok(frames) = lag_of(&store, id, sources).await {
+                for (behind, gauge) in &watched {
+                    if let Some(frames) = behind.frames().await {
                         gauge.set(i64::try_from(frames).unwrap_or(i64::MAX));
                     }
                 }
@@ -137,27 +141,28 @@ impl Node {
         }
     }
 
-    /// Finishes what was begun: first the ways in, then the readers. What is not read yet stays in the
-    /// journals.
-    pub async fn drain(self) {
-        for owners in [self.ways_in, self.readers] {
-            for owner in owners {
-                // An owner that has stopped already has nothing to finish.
-                let _stopped = owner.send(Drain).await;
-            }
+    /// Finishes what was begun: first the ways in, then the readers, then what they said. What is not read
+    /// yet stays in the journals.
+    pub async fn drain(mut self) {
+        for owners in [&self.ways_in, &self.readers] {
+            // An owner that has stopped already has nothing to finish.
+            let _stopped = join_all(owners.iter().map(|owner| owner.send(Drain))).await;
         }
+        self.connected.drain().await;
     }
 }
 
-/// How often the lag is looked at.
-const LAG_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
-
-async fn lag_of(store: &Store, id: &Producer, sources: &[Source]) -> Result<u64, StoreError> {
-    let newest = store.newest(id).await?;
-    let checkpoint = newest.map_or(Ok(Checkpoint::default()), |record| record.parse_checkpoint());
-    let checkpoint = checkpoint.map_err(|error| StoreError::Damaged(error.to_string()))?;
-    lag(sources, &checkpoint.positions).await
+impl Drop for Node {
+    /// A service that could not be started whole leaves no owner behind.
+    fn drop(&mut self) {
+        self.ways_in.iter().chain(&self.readers).for_each(|owner| owner.do_send(Drain));
+    }
 }
+
+/// How long a start waits for a database that does not answer.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
+/// How often the lag is looked at.
+const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
 fn unmeasured(id: &Producer, error: &prometheus::Error) -> Stop {
     Stop::Broken { owner: id.clone(), source: stage::Broken::Rule(format!("it cannot be measured: {error}")) }

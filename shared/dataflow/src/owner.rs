@@ -83,11 +83,13 @@ pub struct Owner<S: Stage> {
 }
 
 impl<S: Stage> Owner<S> {
-    /// Takes over a partition: whoever owned it before cannot commit any more.
+    /// Takes over a partition: whoever owned it before cannot commit any more. It works on a connection of
+    /// its own.
     ///
     /// # Errors
     /// [`Stop::Fenced`] when another one claims at the same moment.
     pub async fn claim(stage: S, id: Producer, store: Store, now: DateTime<Utc>) -> Result<Self, Stop> {
+        let store = store.dedicated();
         let (last, checkpoint) = claim(&id, &store, None, &mut None, now).await?;
         Ok(Self {
             stage,
@@ -109,7 +111,6 @@ impl<S: Stage> Owner<S> {
     pub fn forget(&mut self) {
         self.ahead = self.checkpoint.positions.clone();
         self.hints = self.checkpoint.hints.clone();
-        self.gaps.clear();
     }
 
     /// Who it is.
@@ -157,8 +158,13 @@ impl<S: Stage> Owner<S> {
                 Some((frame, events))
             }
             Admission::Duplicate => None,
-            Admission::Gap { .. } | Admission::Damaged => {
+            Admission::Gap { .. } => {
                 self.gaps.insert(from.clone());
+                None
+            }
+            // Whose it was is as doubtful as the rest of it.
+            Admission::Damaged => {
+                self.gaps.extend(known.iter().map(|producer| (frame.target.clone(), producer.clone())));
                 None
             }
             Admission::Fork => return Err(self.stop_at(&frame, "its producer said something else there before")),

@@ -121,8 +121,12 @@ impl<S: Stage> Reader<S> {
                 self.hooks.went_well(&mut self.backoff);
                 self.again = true;
             }
-            Ok(Turn::Idle) => self.hooks.went_well(&mut self.backoff),
+            Ok(Turn::Idle) => {
+                self.hooks.went_well(&mut self.backoff);
+                self.again |= work.feed.has_more();
+            }
             Ok(Turn::Missing(admission)) => {
+                self.again |= work.feed.has_more();
                 tracing::warn!(owner = %work.owner.id(), ?admission, "nothing is applied until a missing frame comes");
             }
             Err(stop) if stop.is_passing() => {
@@ -156,6 +160,12 @@ impl<S: Stage> Reader<S> {
 
 impl<S: Stage> Actor for Reader<S> {
     type Context = Context<Self>;
+
+    /// Its thread ends with it.
+    fn stopped(&mut self, _: &mut Self::Context) {
+        // Behind the answers that are on their way.
+        actix::spawn(async { Arbiter::current().stop() });
+    }
 }
 
 impl<S: Stage> Handler<Wake> for Reader<S> {

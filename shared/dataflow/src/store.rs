@@ -5,16 +5,21 @@
 //! fence: whoever finds the number taken is not the owner any more. A commit whose fate is unknown
 //! says so ([`CommitError::Doubtful`]) and is never tried again blindly.
 
+mod failure;
 pub(crate) mod memory;
+mod meta;
+mod postgres;
 pub(crate) mod sqlite;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stage::{BatchNumber, Cell, Change, Frame, Keys, PartitionCount, Producer, Record, Row, Seq, Table, Target};
+use stage::{BatchNumber, Cell, Change, Frame, Keys, Producer, Record, Row, Seq, Table, Target};
 
 pub use memory::Memory;
-pub use sqlite::{Seen, Sqlite};
+pub use meta::{Meta, Seen};
+pub use postgres::{Leased, Noted, Postgres, Quarantined};
+pub use sqlite::Sqlite;
 
 /// Everything one batch writes.
 #[derive(Clone, Debug)]
@@ -74,15 +79,6 @@ pub struct Inventory {
     pub frames: Vec<(String, String, u64)>,
 }
 
-/// What a store remembers about itself, fixed when it is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Meta {
-    /// The service whose store it is.
-    pub service: &'static str,
-    /// How many partitions every stream has.
-    pub partitions: PartitionCount,
-}
-
 /// What goes wrong with a commit on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitFault {
@@ -137,6 +133,7 @@ impl Faults {
 enum Engine {
     Memory(Memory),
     Sqlite(Arc<Sqlite>),
+    Postgres(Arc<Postgres>),
 }
 
 /// A service's store. Cheap to clone; all clones are the same store.
@@ -158,12 +155,19 @@ impl From<Sqlite> for Store {
     }
 }
 
+impl From<Postgres> for Store {
+    fn from(postgres: Postgres) -> Self {
+        Self { engine: Engine::Postgres(Arc::new(postgres)), faults: Faults::default() }
+    }
+}
+
 /// Calls the same method of whatever engine it is.
 macro_rules! engine {
     ($self:ident . $method:ident ( $($argument:expr),* )) => {
         match &$self.engine {
             Engine::Memory(memory) => memory.$method($($argument),*),
             Engine::Sqlite(sqlite) => sqlite.$method($($argument),*).await,
+            Engine::Postgres(postgres) => postgres.$method($($argument),*).await,
         }
     };
 }
@@ -176,11 +180,24 @@ impl Store {
         self
     }
 
+    /// The same store with a connection of its own, for one owner: however many others read, it never
+    /// waits for them.
+    #[must_use]
+    pub fn dedicated(&self) -> Self {
+        let engine = match &self.engine {
+            Engine::Memory(memory) => Engine::Memory(memory.clone()),
+            Engine::Sqlite(sqlite) => Engine::Sqlite(Arc::new(sqlite.dedicated())),
+            Engine::Postgres(postgres) => Engine::Postgres(Arc::new(postgres.dedicated())),
+        };
+        Self { engine, faults: self.faults.clone() }
+    }
+
     /// What it remembers about itself.
     pub fn meta(&self) -> &Meta {
         match &self.engine {
             Engine::Memory(memory) => memory.meta(),
             Engine::Sqlite(sqlite) => sqlite.meta(),
+            Engine::Postgres(postgres) => postgres.meta(),
         }
     }
 
@@ -353,6 +370,7 @@ impl Store {
         match &self.engine {
             Engine::Memory(_) => {}
             Engine::Sqlite(sqlite) => sqlite.close().await,
+            Engine::Postgres(postgres) => postgres.close(),
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use crate::hooks::{Backoff, Hooks};
-use crate::{Committed, Owner, Stop};
+use crate::{Backlog, Committed, Owner, Stop};
 
 /// Requests that share a commit: as many as one HTTP batch may hold, so that it is never cut.
 const BATCH_REQUESTS_MAX: usize = 1_000;
@@ -45,6 +45,9 @@ pub enum Refused {
     /// Too many wait. Nothing was done.
     #[error("too many requests are waiting")]
     Busy,
+    /// Too much of what was said waits for a broker that does not take it. Nothing was done.
+    #[error("too much waits to be published")]
+    Backlog,
     /// The service is stopping, or this partition has stopped. Nothing was done.
     #[error("the service takes no requests any more")]
     Stopped,
@@ -218,6 +221,12 @@ fn refuse<S: Stage>(taken: Vec<(Ask<S>, Reply<S>)>, stop: &Stop) {
 
 impl<S: Stage> Actor for WayIn<S> {
     type Context = Context<Self>;
+
+    /// Its thread ends with it.
+    fn stopped(&mut self, _: &mut Self::Context) {
+        // Behind the answers that are on their way.
+        actix::spawn(async { Arbiter::current().stop() });
+    }
 }
 
 impl<S: Stage> Handler<Ask<S>> for WayIn<S> {
@@ -231,6 +240,9 @@ impl<S: Stage> Handler<Ask<S>> for WayIn<S> {
         let bytes = self.waiting_bytes + ask.bytes;
         if requests > WAITING_REQUESTS_MAX || bytes > WAITING_BYTES_MAX {
             return Box::pin(async { Err(Refused::Busy) });
+        }
+        if self.hooks.backlog.as_ref().is_some_and(Backlog::is_full) {
+            return Box::pin(async { Err(Refused::Backlog) });
         }
         (self.waiting_requests, self.waiting_bytes) = (requests, bytes);
         self.hooks.metrics.waiting(requests);

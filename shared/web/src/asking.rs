@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dataflow::{Health, OnHealth, Refused, StoreError};
+use dataflow::{Health, OnHealth, OnLink, Refused, StoreError};
 
 use crate::{Problem, Readiness};
 
@@ -15,6 +15,9 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Busy => Problem::busy(RETRY_AFTER),
+            Refused::Backlog => {
+                Problem::unavailable("too much waits to be published: the broker takes nothing just now", RETRY_AFTER)
+            }
             Refused::Stopped => Problem::unavailable("this service takes no requests just now", RETRY_AFTER),
             Refused::Unavailable => Problem::unavailable(
                 "the database does not answer: send the same request again, with the same Idempotency-Key",
@@ -51,7 +54,21 @@ pub fn watch_owners(readiness: &Readiness) -> OnHealth {
         match health {
             Health::Well => condition.met(),
             Health::Failing(why) => condition.unmet(format!("it cannot commit and goes on trying: {why}")),
+            Health::Fenced => condition.unmet("another instance has taken over"),
             Health::Stopped(why) => condition.unmet(format!("it has stopped: {why}")),
+        }
+    })
+}
+
+/// Not ready while a way to or from the broker does not work; `/readyz` names each and says why.
+pub fn watch_links(readiness: &Readiness) -> OnLink {
+    let (readiness, links) = (readiness.clone(), Mutex::new(BTreeMap::new()));
+    Arc::new(move |link, health| {
+        let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
+        let condition = links.entry(link.to_owned()).or_insert_with(|| readiness.require(link, ""));
+        match health {
+            Ok(()) => condition.met(),
+            Err(why) => condition.unmet(why),
         }
     })
 }

@@ -26,7 +26,7 @@ mod server;
 mod tests;
 mod traceparent;
 
-pub use asking::watch_owners;
+pub use asking::{watch_links, watch_owners};
 pub use body::{BODY_TIMEOUT, NDJSON, body, json_body, ndjson, ndjson_body};
 pub use health::{Condition, Readiness};
 pub use idempotency::IdempotencyKey;

@@ -4,11 +4,11 @@ use std::net::{SocketAddr, TcpListener};
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::ServiceConfig;
-use dataflow::{Carrier, Node, Store};
+use dataflow::{Carrier, Node, Stop, Store, StoreError};
 use prometheus::Registry;
 use tokio::task::JoinHandle;
 
-use crate::{Readiness, Shell, serve, watch_owners};
+use crate::{Readiness, Shell, serve, watch_links, watch_owners};
 
 /// Why a service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,17 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether trying again later can help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            StartError::Owner { source, .. } => source.is_passing() || matches!(**source, Stop::Fenced(_)),
+            StartError::Store { source, .. } => matches!(source, StoreError::Unavailable(_)),
+            StartError::Metrics { .. } | StartError::Listen { .. } => false,
+        }
+    }
+}
+
 /// What every service begins with: its shell, and its owners-to-be, watched by the shell's readiness.
 ///
 /// # Errors
@@ -58,7 +69,8 @@ pub enum StartError {
 pub fn prepare(service: &'static str, store: Store, carrier: Carrier) -> Result<(Shell, Node), StartError> {
     let shell = Shell::new(service, Registry::new(), Readiness::default());
     let shell = shell.map_err(|source| StartError::Metrics { service, source })?;
-    let node = Node::new(store, carrier, shell.registry.clone(), watch_owners(&shell.readiness));
+    let (on_health, on_link) = (watch_owners(&shell.readiness), watch_links(&shell.readiness));
+    let node = Node::new(store, carrier, shell.registry.clone(), on_health, on_link);
     Ok((shell, node))
 }
 
@@ -69,7 +81,16 @@ pub struct Running {
     readiness: Readiness,
     node: Node,
     server: ServerHandle,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Tasks,
+}
+
+/// Ended with the service, however it ends.
+struct Tasks([JoinHandle<()>; 2]);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
 }
 
 impl Running {
@@ -99,7 +120,7 @@ impl Running {
             }
         });
         let watching = actix_web::rt::spawn(node.watch_lag());
-        Ok(Self { name, address, readiness, node, server: handle, tasks: vec![watching, serving] })
+        Ok(Self { name, address, readiness, node, server: handle, tasks: Tasks([watching, serving]) })
     }
 
     /// The service's name.
@@ -110,6 +131,11 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns when another instance has taken over one of its partitions.
+    pub async fn fenced(&self) {
+        self.node.fenced().await;
     }
 
     /// Whether it can do its work.
@@ -127,7 +153,7 @@ impl Running {
         for Running { name, node, tasks, .. } in services {
             stores.push(node.store().clone());
             node.drain().await;
-            tasks.iter().for_each(JoinHandle::abort);
+            drop(tasks);
             tracing::info!(service = name, "stopped");
         }
         for store in stores {

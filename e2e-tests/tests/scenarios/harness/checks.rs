@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Client;
 
 /// Nothing takes longer on a system without faults; after the last fault neither (I16).
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(10);
 

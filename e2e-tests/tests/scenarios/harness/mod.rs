@@ -4,14 +4,16 @@ mod answer;
 mod checks;
 mod client;
 mod corner;
+mod load;
 mod process;
 mod reading;
 mod system;
 
 pub use answer::Answer;
-pub use checks::{balances_are, books_balance, money, until};
+pub use checks::{PATIENCE, balances_are, books_are_quiet, books_balance, money, until};
 pub use client::{Addresses, Client, segment};
 pub use corner::{Corner, Dice, timestamp};
-pub use process::{Ended, Process, run_to_end, run_until_logged};
+pub use load::{Load, Steady};
+pub use process::{Ended, Process, binary, run_to_end, run_until_logged, tail};
 pub use reading::line;
 pub use system::{Local, System};

@@ -111,13 +111,21 @@ pub async fn run_to_end(arguments: &[&str]) -> Output {
 }
 
 fn unbundled(arguments: &[&str]) -> Command {
-    let folder = std::env::var_os("UNBUNDLED_BIN").map(PathBuf::from);
-    let folder = folder.expect("UNBUNDLED_BIN is not set: `make e2e` builds the release and sets it to target/release");
-    let binary = folder.join("unbundled");
-    assert!(binary.is_file(), "there is no {}: `make release` builds it", binary.display());
-    let mut command = Command::new(binary);
+    let mut command = Command::new(binary("unbundled"));
     command.args(arguments).env_remove("RUST_LOG").env_remove("UNBUNDLED_FOLDER").kill_on_drop(true);
     command
+}
+
+/// A release binary.
+///
+/// # Panics
+/// When it was not built.
+pub fn binary(name: &str) -> PathBuf {
+    let folder = std::env::var_os("UNBUNDLED_BIN").map(PathBuf::from);
+    let folder = folder.expect("UNBUNDLED_BIN is not set: `make e2e` builds the release and sets it to target/release");
+    let binary = folder.join(name);
+    assert!(binary.is_file(), "there is no {}: `make release` builds it", binary.display());
+    binary
 }
 
 /// The end of a log, for a failure's text.

@@ -8,10 +8,9 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::scenarios::harness::{Corner, Dice, Local};
+use crate::scenarios::harness::{Corner, Dice, Load, Local};
 
 use self::damage::{Damage, File};
-use super::load::Load;
 
 /// Which rows and bits are drawn; any seed must do.
 const SEED: u64 = 0xB17_F11B;

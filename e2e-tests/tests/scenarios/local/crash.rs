@@ -1,8 +1,6 @@
 //! `kill -9`: nothing that was answered is lost or changed, and nothing has two effects.
 
-use crate::scenarios::harness::{Dice, Local, run_until_logged};
-
-use super::load::Load;
+use crate::scenarios::harness::{Dice, Load, Local, run_until_logged};
 
 /// Batches of the whole load.
 const BATCHES: usize = 60;

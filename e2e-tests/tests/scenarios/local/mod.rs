@@ -4,6 +4,5 @@
 mod audit;
 mod banner;
 mod crash;
-mod load;
 mod start;
 mod stop;

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scenarios::harness::Local;
-
-use super::load::Load;
+use crate::scenarios::harness::{Load, Local};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_under_load_it_exits_with_0_in_time_and_nothing_answered_is_lost() {

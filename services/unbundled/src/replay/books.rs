@@ -10,7 +10,7 @@ use stage::RequestId;
 
 use super::IN_FLIGHT;
 use super::sending::Taken;
-use super::service::{Service, ServiceError};
+use crate::service::{Service, ServiceError};
 
 /// Entries of a page.
 const PAGE: u32 = 1_000;

@@ -8,7 +8,7 @@ use super::books::{Postings, Sums, sums};
 use super::expected::Verdict;
 use super::findings::Findings;
 use super::sending::Taken;
-use super::settling::is_quiet;
+use crate::trial_balance::is_quiet;
 
 /// Everything that is not as it must be: sums, then single purchases, then the books as a whole.
 pub fn differences(taken: &[Taken], postings: &Postings, books: &TrialBalance) -> Findings {

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use money::UnitPrice;
 
 use super::IN_FLIGHT;
-use super::service::{Service, ServiceError};
+use crate::service::{Service, ServiceError};
 
 /// Makes sure that everything in `wanted` is offered, and says how many offers had to be set. One that serves is left
 /// as it is: running again changes nothing.

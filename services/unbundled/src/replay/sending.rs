@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Receiver;
 use super::batch::{Asked, Batch};
 use super::file::FileError;
 use super::findings::Findings;
-use super::service::{Failed, Service, ServiceError, ShownProblem, is_away};
+use crate::service::{Failed, Service, ServiceError, ShownProblem, is_away};
 
 const PATH: &str = "/purchases/batch";
 
@@ -98,7 +98,7 @@ async fn attempt(purchase: &Service, batch: &Batch) -> Result<Vec<Result<Answer,
     let request = purchase.request(Method::POST, PATH).header(CONTENT_TYPE, web::NDJSON).header("Prefer", PREFER);
     let body = purchase.once(PATH, request.body(batch.body.clone())).await?;
     read(&body, &batch.asked).map_err(|unfit| match unfit {
-        Unfit::Away(why) => Failed::Away { why, retry_after: None },
+        Unfit::Away(why) => Failed::Away { why, retry_after: None, status: None },
         Unfit::Strange(why) => Failed::Ended(purchase.strange(PATH, &why)),
     })
 }

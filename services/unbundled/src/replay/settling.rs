@@ -1,13 +1,13 @@
-//! Waiting until every purchase has its outcome and every posting is in the books.
+//! Waiting until every purchase has its outcome.
 
 use std::time::{Duration, Instant};
 
-use contracts::{PurchaseId, TrialBalance, TrialLine};
+use contracts::PurchaseId;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::IN_FLIGHT;
 use super::sending::{Answer, Taken};
-use super::service::{Service, ServiceError};
+use crate::service::{Service, ServiceError};
 
 /// So long nothing may move before waiting ends.
 const STILL_MAX: Duration = Duration::from_secs(60);
@@ -73,26 +73,4 @@ async fn round(purchase: &Service, waiting: &mut [&mut Taken]) -> Result<usize, 
         .buffer_unordered(IN_FLIGHT)
         .try_fold(0, async |count, settled| Ok(count + settled))
         .await
-}
-
-/// Waits until nothing is in transit in the ledger, and says what the books are then; as they are when they do not add up,
-/// or do not come to rest within a minute after the last outcome.
-///
-/// # Errors
-/// [`ServiceError`].
-pub async fn quiet_books(ledger: &Service) -> Result<TrialBalance, ServiceError> {
-    let began = Instant::now();
-    loop {
-        let books: TrialBalance = ledger.get("/trial-balance").await?.unwrap_or_default();
-        let adds_up = books.values().all(|line| line.difference.is_zero());
-        if !adds_up || books.values().all(is_quiet) || began.elapsed() > STILL_MAX {
-            return Ok(books);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// Whether nothing is in transit.
-pub fn is_quiet(line: &TrialLine) -> bool {
-    line.in_transit_debits.is_zero() && line.in_transit_credits.is_zero()
 }

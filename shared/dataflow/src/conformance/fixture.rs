@@ -18,23 +18,23 @@ use crate::{Committed, Delivery, Feed, Meta, Owner, Source, Stop, Store, StoreEr
 const ALL: &str = "all";
 
 /// From `collect` to `tally`, by name.
-pub(crate) const ADDED: Stream = Stream { name: "added", service: "front", producers: &[("collect", Spread::Lanes)] };
+pub const ADDED: Stream = Stream { name: "added", service: "front", producers: &[("collect", Spread::Lanes)] };
 /// From `tally` to `copy`.
-pub(crate) const TALLIED: Stream = Stream { name: "tallied", service: "back", producers: &[("tally", Spread::Every)] };
+pub const TALLIED: Stream = Stream { name: "tallied", service: "back", producers: &[("tally", Spread::Every)] };
 
 /// Where `collect` and `copy` are.
-pub(crate) const FRONT: &[&Table] = &[Collected::TABLE, Copied::TABLE, Newest::TABLE];
+pub const FRONT: &[&Table] = &[Collected::TABLE, Copied::TABLE, Newest::TABLE];
 /// Where `tally` is.
-pub(crate) const BACK: &[&Table] = &[Tally::TABLE, Tick::TABLE];
+pub const BACK: &[&Table] = &[Tally::TABLE, Tick::TABLE];
 
 /// What a store of one of the two services remembers. Two partitions.
-pub(crate) fn meta(service: &'static str) -> Option<Meta> {
+pub fn meta(service: &'static str) -> Option<Meta> {
     Some(Meta { service, partitions: PartitionCount::new(2)? })
 }
 
 /// To add to a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Added {
+pub struct Added {
     /// The name.
     pub name: String,
     /// How much.
@@ -45,7 +45,7 @@ pub(crate) struct Added {
 
 /// What a name has come to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Tallied {
+pub struct Tallied {
     /// The name.
     pub name: String,
     /// The sum.
@@ -54,7 +54,7 @@ pub(crate) struct Tallied {
 
 stage::payload! {
     /// What the two tell each other.
-    pub(crate) enum Fact {
+    pub enum Fact {
         /// Asked of `collect`, and said by it.
         Added(Added),
         /// Said by `tally`.
@@ -64,38 +64,89 @@ stage::payload! {
 
 stage::row! {
     /// A request.
-    pub(crate) struct Collected: "collected" {
-        key { request_id: RequestId => Text }
-        value { name: String => Text, by: u64 => Integer, known: Option<u64> => Nullable<Integer> }
+    pub struct Collected: "collected" {
+        key {
+            /// Its id.
+            request_id: RequestId => Text,
+        }
+        value {
+            /// The name.
+            name: String => Text,
+            /// How much.
+            by: u64 => Integer,
+            /// The sum of the name that was known then.
+            known: Option<u64> => Nullable<Integer>,
+        }
     }
 }
 
 stage::row! {
     /// A sum.
-    pub(crate) struct Tally: "tallies" { key { name: String => Text } value { sum: u64 => Integer, ticks: u64 => Integer } }
+    pub struct Tally: "tallies" {
+        key {
+            /// Of which name.
+            name: String => Text,
+        }
+        value {
+            /// The sum.
+            sum: u64 => Integer,
+            /// Of how many additions.
+            ticks: u64 => Integer,
+        }
+    }
 }
 
 stage::row! {
     /// One addition.
-    pub(crate) struct Tick: "ticks" {
-        key { name: String => Text, number: u64 => Integer }
-        value { by: u64 => Integer, batch: u64 => Integer }
+    pub struct Tick: "ticks" {
+        key {
+            /// To which name.
+            name: String => Text,
+            /// Which of them.
+            number: u64 => Integer,
+        }
+        value {
+            /// How much.
+            by: u64 => Integer,
+            /// In which batch.
+            batch: u64 => Integer,
+        }
     }
 }
 
 stage::row! {
     /// A sum as it was told.
-    pub(crate) struct Copied: "copied" { key { version: u64 => Integer } value { name: String => Text, sum: u64 => Integer } }
+    pub struct Copied: "copied" {
+        key {
+            /// Its place among all that were told.
+            version: u64 => Integer,
+        }
+        value {
+            /// Of which name.
+            name: String => Text,
+            /// The sum.
+            sum: u64 => Integer,
+        }
+    }
 }
 
 stage::row! {
     /// The newest version.
-    pub(crate) struct Newest: "newest" { key { name: String => Text } value { version: u64 => Integer } }
+    pub struct Newest: "newest" {
+        key {
+            /// Always `all`.
+            name: String => Text,
+        }
+        value {
+            /// The version.
+            version: u64 => Integer,
+        }
+    }
 }
 
 /// What the way in answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// It is new.
     New,
     /// It was there.
@@ -106,7 +157,7 @@ pub(crate) enum Answer {
 
 /// The way in. Keeps what it has learned of the sums: version, name, sum.
 #[derive(Default)]
-pub(crate) struct Collect(Vec<Copied>);
+pub struct Collect(Vec<Copied>);
 
 impl Stage for Collect {
     type Fact = Fact;
@@ -155,7 +206,7 @@ impl Stage for Collect {
 }
 
 /// Adds up.
-pub(crate) struct TallyUp;
+pub struct TallyUp;
 
 impl Stage for TallyUp {
     type Fact = Fact;
@@ -187,7 +238,7 @@ impl Stage for TallyUp {
 }
 
 /// Keeps every sum that was told.
-pub(crate) struct Copy;
+pub struct Copy;
 
 impl Stage for Copy {
     type Fact = Fact;
@@ -214,7 +265,7 @@ impl Stage for Copy {
 }
 
 /// A request to add.
-pub(crate) fn add(request_id: &str, name: &str, by: u64) -> Event<Fact> {
+pub fn add(request_id: &str, name: &str, by: u64) -> Event<Fact> {
     Event {
         id: EventId(format!("request {request_id}")),
         cause: Cause {
@@ -228,46 +279,46 @@ pub(crate) fn add(request_id: &str, name: &str, by: u64) -> Event<Fact> {
 }
 
 /// Always the same moment: nothing may depend on the clock.
-pub(crate) fn now() -> DateTime<Utc> {
+pub fn now() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH
 }
 
 /// The partition of a name.
-pub(crate) fn of(name: &str) -> Partition {
+pub fn of(name: &str) -> Partition {
     PartitionCount::new(2).map_or(Partition(0), |count| stage::partition_of(name, count))
 }
 
 /// Claims the first partition of a stage.
-pub(crate) async fn claim<S: Stage>(store: &Store, stage: S) -> Result<Owner<S>, Stop> {
+pub async fn claim<S: Stage>(store: &Store, stage: S) -> Result<Owner<S>, Stop> {
     Owner::claim(stage, Producer::new(S::NAME, Partition(0)), store.clone(), now()).await
 }
 
 /// Claims the partition of `tally` that a name belongs to.
-pub(crate) async fn claim_tally(store: &Store, name: &str) -> Result<Owner<TallyUp>, Stop> {
+pub async fn claim_tally(store: &Store, name: &str) -> Result<Owner<TallyUp>, Stop> {
     Owner::claim(TallyUp, Producer::new(TallyUp::NAME, of(name)), store.clone(), now()).await
 }
 
 /// Takes requests in with one commit.
-pub(crate) async fn ask(collect: &mut Owner<Collect>, requests: Vec<Event<Fact>>) -> Result<Committed<Answer>, Stop> {
+pub async fn ask(collect: &mut Owner<Collect>, requests: Vec<Event<Fact>>) -> Result<Committed<Answer>, Stop> {
     let prepared = collect.prepare(Input::Requests(requests), now()).await?;
     collect.commit(prepared).await
 }
 
 /// Everything said to `tally` about names of the same partition as this.
-pub(crate) async fn said(front: &Store, name: &str) -> Result<Vec<Delivery>, StoreError> {
+pub async fn said(front: &Store, name: &str) -> Result<Vec<Delivery>, StoreError> {
     let (by, to) = (Producer::new(Collect::NAME, Partition(0)), ADDED.target(of(name)));
     let frames = front.journal(&by, &to, Seq::FIRST, usize::from(u16::MAX), usize::MAX).await?;
     Ok(frames.into_iter().map(|frame| Delivery { frame, hint: None }).collect())
 }
 
 /// Commits what was delivered.
-pub(crate) async fn take<S: Stage>(owner: &mut Owner<S>, deliveries: Vec<Delivery>) -> Result<bool, Stop> {
+pub async fn take<S: Stage>(owner: &mut Owner<S>, deliveries: Vec<Delivery>) -> Result<bool, Stop> {
     let committed = owner.take_frames(deliveries, now(), |_| {}).await?;
     Ok(committed.is_some())
 }
 
 /// Claims a partition of a stage and reads everything there is to read.
-pub(crate) async fn catch_up<S: Stage>(
+pub async fn catch_up<S: Stage>(
     stage: S,
     partition: Partition,
     store: &Store,

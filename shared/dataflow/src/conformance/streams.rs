@@ -1,10 +1,17 @@
 //! Streams that are not the journal: they repeat, have holes, lose their tail, begin a new life.
 
-use stage::{Partition, Producer, Stage as _, Target};
+use std::time::{Duration, Instant};
+
+use stage::{Hint, Partition, Producer, Stage as _, Target};
 
 use super::fixture::{ADDED, Collect, Tally, TallyUp, add, ask, claim, claim_tally, of, said, take};
 use super::{Failure, Outcome, Publisher, Streams, open};
 use crate::{Feed, Owner, Store};
+
+/// What was published comes in this time.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often to look whether something came.
+const INTERVAL: Duration = Duration::from_millis(2);
 
 /// A way in that has said `said`, and a reader.
 struct Bench<'a, S> {
@@ -39,10 +46,27 @@ impl<'a, S: Streams> Bench<'a, S> {
     }
 
     /// A reader and its subscription, from its checkpoint on.
-    async fn reader(&self) -> Result<(Owner<TallyUp>, Feed), Failure> {
+    async fn reader(&self) -> Result<Reader, Failure> {
         let owner = claim_tally(&self.back, "a").await?;
         let feed = self.streams.feed(&[target()], owner.checkpoint()).await?;
-        Ok((owner, feed))
+        let seen = owner.checkpoint().hints.get(&target()).cloned();
+        Ok(Reader { owner, feed, seen })
+    }
+
+    /// Reads everything that is in the stream now.
+    async fn drain(&self, reader: &mut Reader) -> Outcome {
+        let (end, begun) = (self.streams.end(&target()).await?, Instant::now());
+        let is_behind = |seen: &Hint| seen.incarnation != end.incarnation || seen.offset < end.offset;
+        while reader.seen.as_ref().is_none_or(is_behind) {
+            let ready = reader.feed.ready(&reader.owner.checkpoint().positions).await?;
+            match ready.last() {
+                Some(last) => reader.seen.clone_from(&last.hint),
+                None => tokio::time::sleep(INTERVAL).await,
+            }
+            take(&mut reader.owner, ready).await?;
+            assert!(begun.elapsed() < PATIENCE, "the stream goes to {end:?}, and only {:?} came", reader.seen);
+        }
+        Ok(())
     }
 
     async fn sum(&self) -> Result<u64, Failure> {
@@ -54,15 +78,11 @@ fn target() -> Target {
     ADDED.target(of("a"))
 }
 
-/// Reads until nothing comes any more.
-async fn drain((owner, feed): &mut (Owner<TallyUp>, Feed)) -> Outcome {
-    loop {
-        let ready = feed.ready(&owner.checkpoint().positions).await?;
-        if ready.is_empty() {
-            return Ok(());
-        }
-        take(owner, ready).await?;
-    }
+/// Who reads, and where in the stream it is.
+struct Reader {
+    owner: Owner<TallyUp>,
+    feed: Feed,
+    seen: Option<Hint>,
 }
 
 /// A publisher that lost all its confirms says everything again; readers drop it.
@@ -74,14 +94,14 @@ pub async fn published_twice(streams: &impl Streams) -> Outcome {
     bench.say(3).await?;
     bench.publish().await?;
     let mut reader = bench.reader().await?;
-    drain(&mut reader).await?;
+    bench.drain(&mut reader).await?;
     bench.publisher.mark = None;
     bench.say(2).await?;
     bench.publish().await?;
-    drain(&mut reader).await?;
+    bench.drain(&mut reader).await?;
     assert_eq!(bench.sum().await?, 5);
     let mut reader = bench.reader().await?;
-    drain(&mut reader).await?;
+    bench.drain(&mut reader).await?;
     assert_eq!(bench.sum().await?, 5);
     Ok(())
 }
@@ -98,13 +118,13 @@ pub async fn stream_with_a_hole(streams: &impl Streams) -> Outcome {
     streams.publish_alone(&frames[0].frame).await?;
     streams.publish_alone(&frames[2].frame).await?;
     let mut reader = bench.reader().await?;
-    drain(&mut reader).await?;
+    bench.drain(&mut reader).await?;
     assert_eq!(bench.sum().await?, 1);
     bench.publish().await?;
-    drain(&mut reader).await?;
+    bench.drain(&mut reader).await?;
     assert_eq!(bench.sum().await?, 3);
     let mut reader = bench.reader().await?;
-    drain(&mut reader).await?;
+    bench.drain(&mut reader).await?;
     assert_eq!(bench.sum().await?, 3);
     Ok(())
 }
@@ -119,7 +139,7 @@ pub async fn lost_stream(streams: &impl Streams) -> Outcome {
     bench.say(3).await?;
     bench.publish().await?;
     let mut reader = bench.reader().await?;
-    drain(&mut reader).await?;
+    bench.drain(&mut reader).await?;
     let before = bench.publisher.mark.clone();
     bench.say(2).await?;
     streams.lose(&target()).await?;
@@ -127,13 +147,13 @@ pub async fn lost_stream(streams: &impl Streams) -> Outcome {
     let after = bench.publisher.mark.clone();
     assert_ne!(before.map(|mark| mark.incarnation), after.as_ref().map(|mark| mark.incarnation.clone()));
     assert_eq!(after.map(|mark| mark.confirmed.0), Some(5));
-    drain(&mut reader).await?;
+    bench.drain(&mut reader).await?;
     assert_eq!(bench.sum().await?, 5);
     streams.lose(&target()).await?;
     bench.say(1).await?;
     bench.publish().await?;
     let mut fresh = bench.reader().await?;
-    drain(&mut fresh).await?;
+    bench.drain(&mut fresh).await?;
     assert_eq!(bench.sum().await?, 6);
     Ok(())
 }
@@ -152,12 +172,12 @@ pub async fn lost_tail(streams: &impl Streams) -> Outcome {
         bench.publish().await?;
         let mut reader = bench.reader().await?;
         if has_read {
-            drain(&mut reader).await?;
+            bench.drain(&mut reader).await?;
         }
         streams.lose_tail(&target(), 10).await?;
         bench.say(5).await?;
         bench.publish().await?;
-        drain(&mut reader).await?;
+        bench.drain(&mut reader).await?;
         assert_eq!(bench.sum().await?, before + 25);
     }
     Ok(())

@@ -73,6 +73,12 @@ impl Broker {
         self.streams().get(target).and_then(Log::incarnation)
     }
 
+    /// Which life of the stream this is, and where the next message goes.
+    pub fn end(&self, target: &Target) -> Hint {
+        let offset = self.streams().get(target).map_or(0, |log| log.messages.len() as u64);
+        Hint { incarnation: self.incarnation(target).unwrap_or_default(), offset }
+    }
+
     /// Loses a stream with all it held.
     pub fn lose(&self, target: &Target) {
         self.streams().remove(target);

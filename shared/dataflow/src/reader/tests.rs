@@ -53,6 +53,7 @@ impl Bench {
         let noted = heard.clone();
         let hooks = Hooks {
             bells: bells.clone(),
+            backlog: None,
             metrics: Metrics::register(&registry, owner.id()).unwrap(),
             on_rows: Arc::new(move |changes| sums(changes).into_iter().for_each(|sum| told.send(sum).unwrap())),
             on_health: Arc::new(move |health| noted.lock().unwrap().push(health)),
@@ -127,6 +128,7 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
     let (stopped, mut stops) = unbounded_channel();
     let hooks = Hooks {
         bells: Bells::default(),
+        backlog: None,
         metrics: Metrics::register(&Registry::new(), owner.id()).unwrap(),
         on_rows: Arc::new(|_| {}),
         on_health: Arc::new(move |health| stopped.send(health).unwrap()),

@@ -281,6 +281,10 @@ pub(crate) mod tests {
             Ok(Feed::Memory(MemoryFeed::attach(self.broker.clone(), targets, checkpoint)))
         }
 
+        async fn end(&self, target: &Target) -> Result<stage::Hint, Failure> {
+            Ok(self.broker.end(target))
+        }
+
         async fn lose(&self, target: &Target) -> Result<(), Failure> {
             self.broker.lose(target);
             Ok(())

@@ -12,7 +12,7 @@ mod write;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -26,7 +26,7 @@ use tokio::sync::Mutex;
 
 use self::decode::{at, cells, frame, name, number, record};
 use self::write::write;
-use super::{Commit, CommitError, Meta, StoreError};
+use super::{Commit, CommitError, Meta, Seen, StoreError};
 
 /// Readers at a time: enough for every owner of a service and a few requests; each has a page cache.
 const READERS_MAX: u32 = 8;
@@ -44,8 +44,11 @@ const FORMAT: &str = "1";
 pub struct Sqlite {
     meta: Meta,
     options: SqliteConnectOptions,
+    reading: SqliteConnectOptions,
     writer: Arc<Mutex<Option<SqliteConnection>>>,
     readers: SqlitePool,
+    /// Those of owners too: all are closed together.
+    pools: Arc<std::sync::Mutex<Vec<SqlitePool>>>,
 }
 
 /// Whether a file may be made and changed, or only read.
@@ -55,15 +58,6 @@ pub enum Access {
     Write,
     /// For the audit of a stopped system: nothing is made or changed.
     Read,
-}
-
-/// What [`Sqlite::look`] saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// How many partitions the file was made for.
-    pub partitions: u16,
-    /// Whether anybody ever owned a partition in it.
-    pub is_used: bool,
 }
 
 impl Sqlite {
@@ -90,7 +84,7 @@ impl Sqlite {
         for table in tables {
             sqlx::query(&sql::create(table)).execute(&mut *transaction).await?;
         }
-        for (key, value) in self.expected_meta() {
+        for (key, value) in self.meta.rows(FORMAT) {
             let statement = sqlx::query("INSERT INTO meta (key, value) VALUES (?, ?)").bind(key).bind(value);
             statement.execute(&mut *transaction).await?;
         }
@@ -137,25 +131,24 @@ impl Sqlite {
             .filename(path)
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENTS_MAX);
-        let readers = options.clone().read_only(true);
+        let reading = options.clone().read_only(true);
         let options = match access {
-            Access::Read => readers.clone(),
+            Access::Read => reading.clone(),
             Access::Write => options
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full),
         };
-        let pool = SqlitePoolOptions::new().max_connections(READERS_MAX).acquire_timeout(READER_TIMEOUT);
-        Self { meta, options, writer: Arc::default(), readers: pool.connect_lazy_with(readers) }
+        let readers = pool(READERS_MAX, &reading);
+        let pools = Arc::new(vec![readers.clone()].into());
+        Self { meta, options, reading, writer: Arc::default(), readers, pools }
     }
 
-    fn expected_meta(&self) -> [(&'static str, String); 3] {
-        let Meta { service, partitions } = &self.meta;
-        [
-            ("format", FORMAT.to_owned()),
-            ("service", (*service).to_owned()),
-            ("partitions", partitions.get().to_string()),
-        ]
+    /// The same file with a connection of its own to read.
+    pub(super) fn dedicated(&self) -> Self {
+        let readers = pool(1, &self.reading);
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(readers.clone());
+        Self { readers, ..self.clone() }
     }
 
     async fn check_meta(&self, path: &Path) -> Result<(), StoreError> {
@@ -165,18 +158,7 @@ impl Sqlite {
             let pair = row.try_get::<String, _>(0).and_then(|key| Ok((key, row.try_get::<String, _>(1)?)));
             found.push(pair.map_err(|error| StoreError::Damaged(format!("{}: meta: {error}", path.display())))?);
         }
-        for (key, expected) in self.expected_meta() {
-            let value = found.iter().find(|(name, _)| name == key).map(|(_, value)| value);
-            if value != Some(&expected) {
-                let path = path.display();
-                let value = value.map_or("nothing", String::as_str);
-                return Err(StoreError::Damaged(format!("{path}: meta.{key} says {value}, not {expected}")));
-            }
-        }
-        if found.len() == self.expected_meta().len() {
-            return Ok(());
-        }
-        Err(StoreError::Damaged(format!("{}: meta holds keys that nobody wrote", path.display())))
+        self.meta.check(FORMAT, &found).map_err(|what| StoreError::Damaged(format!("{}: {what}", path.display())))
     }
 
     pub(super) fn meta(&self) -> &Meta {
@@ -309,7 +291,10 @@ impl Sqlite {
 
     /// What is still in the log is moved into the file: it is whole then, should somebody copy it alone.
     pub(super) async fn close(&self) {
-        self.readers.close().await;
+        let pools = std::mem::take(&mut *self.pools.lock().unwrap_or_else(PoisonError::into_inner));
+        for pool in pools {
+            pool.close().await;
+        }
         let Some(mut connection) = self.writer.lock().await.take() else {
             return;
         };
@@ -329,6 +314,11 @@ fn bind<'q>(query: Query<'q>, cell: &'q Cell) -> Query<'q> {
         Cell::Integer(number) => query.bind(*number),
         Cell::Text(text) => query.bind(text.as_str()),
     }
+}
+
+fn pool(connections: u32, options: &SqliteConnectOptions) -> SqlitePool {
+    let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(READER_TIMEOUT);
+    pool.connect_lazy_with(options.clone())
 }
 
 fn integer(number: u64) -> i64 {

@@ -7,13 +7,13 @@ use futures_util::future::join_all;
 use prometheus::Registry;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
-use stage::{BatchNumber, Partition, Producer};
+use stage::{BatchNumber, Partition, Producer, Seq};
 
 use super::{Ask, Drain, Refused, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX, WayIn};
 use crate::conformance::Substrate as _;
-use crate::conformance::fixture::{Answer, Collect, FRONT, add, claim, meta, said};
+use crate::conformance::fixture::{ADDED, Answer, Collect, FRONT, add, claim, meta, of, said};
 use crate::store::sqlite::tests::Files;
-use crate::{Bells, CommitFault, Faults, Health, Hooks, Metrics, Store};
+use crate::{Backlog, Bells, CommitFault, Faults, Health, Hooks, Metrics, Store};
 
 struct Bench {
     files: Files,
@@ -25,6 +25,10 @@ struct Bench {
 
 impl Bench {
     async fn new(faults: Faults) -> Self {
+        Self::with(faults, None).await
+    }
+
+    async fn with(faults: Faults, backlog: Option<Backlog>) -> Self {
         let files = Files::new();
         let front = files.open(meta("front").unwrap(), FRONT).await.unwrap();
         let owner = claim(&front.clone().with_faults(faults), Collect::default()).await.unwrap();
@@ -32,6 +36,7 @@ impl Bench {
         let noted = heard.clone();
         let hooks = Hooks {
             bells: Bells::default(),
+            backlog,
             metrics: Metrics::register(&registry, owner.id()).unwrap(),
             on_rows: Arc::new(|_| {}),
             on_health: Arc::new(move |health| noted.lock().unwrap().push(health)),
@@ -133,7 +138,7 @@ async fn who_was_replaced_stops_and_says_so() {
     let bench = Bench::new(Faults::default()).await;
     let _new = claim(&bench.front, Collect::default()).await.unwrap();
     assert_eq!(bench.ask("1").await, Err(Refused::Stopped));
-    assert_eq!(*bench.heard.lock().unwrap(), [Health::Stopped("collect/0 has another owner now".to_owned())]);
+    assert_eq!(*bench.heard.lock().unwrap(), [Health::Fenced]);
 }
 
 #[actix::test]
@@ -160,4 +165,17 @@ async fn a_doubt_that_stays_does_not_keep_it_from_ending() {
     drained.unwrap().unwrap();
     let _next = claim(&bench.front, Collect::default()).await.unwrap();
     assert_eq!(said(&bench.front, "a").await.unwrap().len(), 1, "the next owner finds what was done");
+}
+
+#[actix::test]
+async fn nothing_is_taken_in_while_too_much_waits_for_the_broker() {
+    let target = ADDED.target(of("a"));
+    let backlog = Backlog::new([target.clone()], 1);
+    let bench = Bench::with(Faults::default(), Some(backlog.clone())).await;
+    assert_eq!(bench.ask("1").await, Ok(vec![Answer::New]));
+    assert!(backlog.bytes() > 0);
+    assert_eq!(bench.ask("2").await, Err(Refused::Backlog));
+    assert_eq!(bench.batches().await, 2, "the claim and the first request");
+    backlog.confirmed(&target, &Producer::new("collect", Partition(0)), Seq(1));
+    assert_eq!(bench.ask("2").await, Ok(vec![Answer::New]));
 }

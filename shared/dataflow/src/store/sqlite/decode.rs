@@ -58,21 +58,6 @@ pub(super) fn number(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::Damaged(format!("column {column} holds {number}")))
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::Damaged(error.to_string()),
-            // 1: a table or column of ours is not there; 11: the image is malformed; 26: no database.
-            sqlx::Error::Database(database)
-                if matches!(database.code().as_deref(), Some("1" | "11" | "26" | "267" | "523" | "779")) =>
-            {
-                StoreError::Damaged(database.message().to_owned())
-            }
-            _ => StoreError::Unavailable(Box::new(error)),
-        }
-    }
-}
-
 /// Says which file it was.
 pub(super) fn at(path: &Path) -> impl Fn(sqlx::Error) -> StoreError {
     let path: PathBuf = path.to_owned();

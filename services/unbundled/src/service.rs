@@ -8,6 +8,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use actix_web::web::Bytes;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
@@ -69,6 +70,8 @@ pub enum Failed {
         why: String,
         /// When to ask again, by what the service says.
         retry_after: Option<Duration>,
+        /// The status, if there was an answer.
+        status: Option<StatusCode>,
     },
     /// Never.
     Ended(ServiceError),
@@ -99,6 +102,11 @@ impl Service {
         // Services are asked directly: a proxy of the environment knows nothing of this machine's ports.
         let client = Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build()?;
         Ok(Self { name, base: base.trim_end_matches('/').to_owned(), client, away: AtomicBool::new(false) })
+    }
+
+    /// Its name for people.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// What is at a path; none when there is nothing (404).
@@ -136,7 +144,7 @@ impl Service {
                     return Ok(answer);
                 }
                 Err(Failed::Ended(error)) => return Err(error),
-                Err(Failed::Away { why, retry_after }) => (why, retry_after),
+                Err(Failed::Away { why, retry_after, .. }) => (why, retry_after),
             };
             let Some(pause) = patience.pause(Instant::now(), retry_after) else {
                 return Err(ServiceError::Away { service: self.to_string(), why });
@@ -155,18 +163,26 @@ impl Service {
     ///
     /// # Errors
     /// [`Failed`].
-    pub async fn once(&self, path: &str, request: RequestBuilder) -> Result<Vec<u8>, Failed> {
-        let away = |error: reqwest::Error| Failed::Away { why: innermost(&error), retry_after: None };
+    pub async fn once(&self, path: &str, request: RequestBuilder) -> Result<Bytes, Failed> {
+        self.exchange(path, request).await.map(|(_, body)| body)
+    }
+
+    /// One attempt: the status and the body of an answer of success.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn exchange(&self, path: &str, request: RequestBuilder) -> Result<(StatusCode, Bytes), Failed> {
+        let away = |error: reqwest::Error| Failed::Away { why: innermost(&error), retry_after: None, status: None };
         let response = request.send().await.map_err(away)?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let body = response.bytes().await.map_err(away)?;
         if status.is_success() {
-            return Ok(body.to_vec());
+            return Ok((status, body));
         }
         let problem = serde_json::from_slice::<ShownProblem>(&body);
         let detail = problem.map_or_else(|_| "it does not say why".to_owned(), |problem| problem.detail);
         if is_away(status) {
-            return Err(Failed::Away { why: format!("{status}: {detail}"), retry_after });
+            return Err(Failed::Away { why: format!("{status}: {detail}"), retry_after, status: Some(status) });
         }
         Err(Failed::Ended(ServiceError::Refused { service: self.to_string(), path: path.to_owned(), status, detail }))
     }

@@ -1,0 +1,44 @@
+//! Too much waits for the broker: the way in is closed, before the journal outgrows the disk.
+
+use serde_json::json;
+
+use crate::cluster::harness::Cluster;
+use crate::scenarios::harness::{Client, Corner, Load, until};
+
+/// A few batches' worth.
+const BYTES_MAX: &str = "200000";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_in_is_closed_while_too_much_waits_for_the_broker_and_opened_again() {
+    let mut cluster = Cluster::start_without_engines().await;
+    cluster.engines.start().await;
+    cluster.start_all(&[("BACKLOG_BYTES_MAX", BYTES_MAX)]).await;
+    let client = cluster.client.clone();
+    let mut load = Load::prepare(&client, 200).await;
+    let corner = Corner::new();
+    let sku = corner.name("lamp");
+    client.offer_for(&sku, "1.00", "GBP").await;
+    let order = json!({"customer": corner.name("alice"), "pay_in": "GBP", "lines": [{"sku": sku, "quantity": 1}]});
+
+    cluster.engines.rabbitmq(&["stop"]).await;
+    // The senders end when they are refused.
+    load.note(load.send(&client).end().await);
+    assert!(load.answered() > 0 && load.answered() < load.len(), "{}", load.answered());
+    refused(&client, &corner, &order).await;
+    // What is there can be read all the same.
+    client.get(&client.offer_url(&sku)).await.is(200);
+
+    cluster.engines.rabbitmq(&["start"]).await;
+    let key = corner.name("later");
+    let taken = async || Some(client.send(client.purchase(&key, &order)).await).filter(|answer| answer.status != 503);
+    until("purchases are taken in again", taken).await.purchase();
+    load.all_have_their_outcome(&client).await;
+    load.each_had_one_effect(&client).await;
+    cluster.finish().await;
+}
+
+async fn refused(client: &Client, corner: &Corner, order: &serde_json::Value) {
+    let answer = client.send(client.purchase(&corner.name("now"), order)).await.is(503);
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    assert!(answer.problem().detail.contains("waits to be published"), "{answer:?}");
+}

@@ -1,0 +1,63 @@
+//! Settings: bad ones end the process with one line that says what to set; good ones are shown without passwords.
+
+use std::net::TcpListener;
+
+use crate::cluster::harness::{Cluster, Ports, SERVICES, command};
+
+const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://shop:hidden@127.0.0.1:1/purchase");
+const BROKER: (&str, &str) = ("AMQP_URL", "amqp://shop:hidden@127.0.0.1:1/%2f");
+
+/// Runs a service with these settings: it has to fail, and say why in one line that has all of these.
+async fn refused(service: &str, settings: &[(&str, &str)], says: &[&str]) {
+    let output = command(service).envs(settings.iter().copied()).output().await.unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{service} {settings:?}: {stdout}{stderr}");
+    let told: Vec<_> = stderr.lines().filter(|line| !line.starts_with('{')).collect();
+    let [line] = told.as_slice() else { panic!("{service} {settings:?} said {told:#?}") };
+    for word in says {
+        assert!(line.contains(word), "{service} {settings:?} did not say {word}: {line}");
+    }
+    assert!(line.starts_with("error: ") && !format!("{stdout}{stderr}").contains("hidden"), "{stdout}{stderr}");
+}
+
+#[tokio::test]
+async fn a_bad_setting_is_named_with_what_to_set_and_without_the_password() {
+    let port = Ports::one_more();
+    let free = format!("127.0.0.1:{port}");
+    for service in SERVICES {
+        let bind = ("BIND", free.as_str());
+        refused(service, &[BROKER, bind], &["DATABASE_URL is not set", "postgres://"]).await;
+        refused(service, &[DATABASE, bind], &["AMQP_URL is not set", "amqp://"]).await;
+        let wrong = ("AMQP_URL", "http://shop:hidden@127.0.0.1/");
+        refused(service, &[DATABASE, wrong, bind], &["AMQP_URL cannot be used", "amqp://"]).await;
+        let wrong = ("DATABASE_URL", "shop:hidden@127.0.0.1");
+        refused(service, &[wrong, BROKER, bind], &["DATABASE_URL cannot be used", "postgres://"]).await;
+        refused(service, &[DATABASE, BROKER, ("BIND", "8082")], &["BIND cannot be used"]).await;
+        refused(service, &[DATABASE, BROKER, bind, ("PARTITIONS", "0")], &["PARTITIONS", "1 to 64"]).await;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    refused("purchase", &[DATABASE, BROKER, ("BIND", &taken)], &[&taken, "set BIND", "in use"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_started_first_wait_for_their_engines_and_show_their_settings_without_passwords() {
+    let mut cluster = Cluster::start_without_engines().await;
+    for service in SERVICES {
+        cluster.launch(service, &[]);
+        cluster.instance(service).is_not_ready("the database: ").await;
+    }
+    cluster.engines.postgres(&["start"]).await;
+    cluster.instance("ledger").is_not_ready("broker").await;
+    cluster.engines.rabbitmq(&["start"]).await;
+    cluster.are_ready().await;
+    for service in SERVICES {
+        let printed = cluster.instance(service).printed();
+        for shown in ["DATABASE_URL", "AMQP_URL", "BIND", "postgres://unbundled:***@", "amqp://unbundled:***@"] {
+            assert!(printed.contains(shown), "{printed}");
+        }
+        assert!(!printed.contains("unbundled:unbundled"), "{printed}");
+        assert!(!cluster.instance(service).has_logged("unbundled:unbundled"), "{service}");
+    }
+    cluster.finish().await;
+}

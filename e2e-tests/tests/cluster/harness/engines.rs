@@ -1,0 +1,158 @@
+//! A private RabbitMQ and a private Postgres, run by the scripts in `infra/local`.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use super::Ports;
+use crate::scenarios::harness::tail;
+
+/// No command of the scripts takes longer on a machine that is busy.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(90);
+/// Ends whatever still runs, when the test ends or is killed: then nobody holds the other end of its input.
+/// A process is ours when its environment names the folder.
+const GUARD: &str = r#"
+read -r _
+while read -r pid; do
+  if grep -qzxF "UNBUNDLED_LOCAL=$UNBUNDLED_LOCAL" "/proc/$pid/environ" 2>/dev/null; then kill -KILL "$pid"; fi
+done <"$UNBUNDLED_LOCAL/instances"
+if read -r pid <"$UNBUNDLED_LOCAL/postgres/data/postmaster.pid"; then kill -CONT "$pid" $(pgrep -P "$pid"); fi
+"$1/rabbitmq.sh" kill; "$1/rabbitmq.sh" stop; "$1/postgres.sh" stop; "$1/postgres.sh" wipe
+rm -rf "$UNBUNDLED_LOCAL"
+"#;
+
+/// A broker and a database server. Dropped, they are gone, and their folder too.
+pub struct Engines {
+    folder: TempDir,
+    variables: Vec<(&'static str, String)>,
+    instances: Mutex<File>,
+    guard: Child,
+    held: Option<ChildStdin>,
+}
+
+impl Engines {
+    /// Engines that do not run yet.
+    pub fn new(ports: &Ports) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let instances = Mutex::new(File::create(folder.path().join("instances")).unwrap());
+        let variables = vec![
+            ("UNBUNDLED_LOCAL", folder.path().to_str().unwrap().to_owned()),
+            ("RABBITMQ_PORT", ports.rabbitmq.to_string()),
+            ("RABBITMQ_DIST_PORT", ports.distribution.to_string()),
+            ("EPMD_PORT", ports.epmd.to_string()),
+            ("POSTGRES_PORT", ports.postgres.to_string()),
+        ];
+        let mut guard = Command::new("bash");
+        guard.args(["-c", GUARD, "guard"]).arg(scripts()).envs(variables.iter().cloned()).process_group(0);
+        let quiet = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut guard = quiet.spawn().unwrap();
+        let held = guard.stdin.take();
+        Self { folder, variables, instances, guard, held }
+    }
+
+    /// Where all of it is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Has a process ended when the test ends, however.
+    pub fn watch(&self, pid: u32) {
+        writeln!(self.instances.lock().unwrap(), "{pid}").unwrap();
+    }
+
+    /// Starts both, and waits until they answer.
+    pub async fn start(&self) {
+        tokio::join!(self.rabbitmq(&["start"]), self.postgres(&["start"]));
+    }
+
+    /// A command of `rabbitmq.sh`; what it printed.
+    pub async fn rabbitmq(&self, arguments: &[&str]) -> String {
+        self.script("rabbitmq.sh", arguments).await
+    }
+
+    /// Sends the broker a signal, such as `STOP`.
+    pub async fn signal_broker(&self, signal: &str) {
+        let file = self.folder().join("run/rabbitmq.pid");
+        let send = "read -r pid <\"$1\" && kill -s \"$0\" \"$pid\"";
+        let sent = tokio::process::Command::new("bash").args(["-c", send, signal]).arg(file).status().await.unwrap();
+        assert!(sent.success(), "kill -s {signal}");
+    }
+
+    /// Sends every process of Postgres a signal, such as `STOP`.
+    pub async fn signal_postgres(&self, signal: &str) {
+        let send = "read -r pid <postgres/data/postmaster.pid && kill -s \"$0\" \"$pid\" $(pgrep -P \"$pid\")";
+        let mut shell = tokio::process::Command::new("bash");
+        let sent = shell.args(["-c", send, signal]).current_dir(self.folder()).status().await.unwrap();
+        assert!(sent.success(), "kill -s {signal}");
+    }
+
+    /// Keeps what the stopped broker has on its disk.
+    pub async fn keep_broker(&self) {
+        self.shell("cp -a rabbitmq/data kept").await;
+    }
+
+    /// Gives the stopped broker the disk that was kept.
+    pub async fn restore_broker(&self) {
+        self.shell("rm -r rabbitmq/data && mv kept rabbitmq/data").await;
+    }
+
+    async fn shell(&self, command: &str) {
+        let mut shell = tokio::process::Command::new("sh");
+        let done = shell.args(["-c", command]).current_dir(self.folder()).status().await.unwrap();
+        assert!(done.success(), "{command}");
+    }
+
+    /// A command of `postgres.sh`; what it printed.
+    pub async fn postgres(&self, arguments: &[&str]) -> String {
+        self.script("postgres.sh", arguments).await
+    }
+
+    async fn script(&self, script: &str, arguments: &[&str]) -> String {
+        let mut command = tokio::process::Command::new(scripts().join(script));
+        command.args(arguments).envs(self.variables.iter().cloned()).stdin(Stdio::null());
+        let done = timeout(SCRIPT_TIMEOUT, command.output()).await;
+        let done: Output = done.unwrap_or_else(|_| panic!("{script} {arguments:?} does not end")).unwrap();
+        let (printed, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success(), "{script} {arguments:?}: {printed}{errors}");
+        printed.into_owned()
+    }
+
+    /// The database of a service.
+    pub fn database_url(&self, service: &str) -> String {
+        let (port, name) = (self.variable("POSTGRES_PORT"), service.replace('-', "_"));
+        format!("postgres://unbundled:unbundled@127.0.0.1:{port}/{name}")
+    }
+
+    /// The broker.
+    pub fn broker_url(&self) -> String {
+        format!("amqp://unbundled:unbundled@127.0.0.1:{}/%2f", self.variable("RABBITMQ_PORT"))
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        self.variables.iter().find(|(variable, _)| *variable == name).map_or("", |(_, value)| value)
+    }
+
+    /// The ends of their logs.
+    pub fn logs(&self) -> String {
+        let log = |name: &str| format!("{name}: {}", tail(&self.folder().join("log").join(name)));
+        format!("{}{}", log("rabbitmq.log"), log("postgres.log"))
+    }
+}
+
+impl Drop for Engines {
+    fn drop(&mut self) {
+        drop(self.held.take());
+        let _ended = self.guard.wait();
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/local").canonicalize().unwrap()
+}

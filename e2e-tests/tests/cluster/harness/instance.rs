@@ -1,0 +1,139 @@
+//! One process of a service.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::Engines;
+use crate::scenarios::harness::{Addresses, Answer, Client, binary, tail, until};
+
+/// A stop may take this long, whatever is being done.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A process of a service, which may run or not. Dropped, it is killed.
+pub struct Instance {
+    /// The service's name, or that with a number.
+    pub name: String,
+    service: &'static str,
+    port: u16,
+    folder: PathBuf,
+    child: Option<Child>,
+    client: Client,
+}
+
+impl Instance {
+    /// One that does not run yet.
+    pub fn new(name: &str, service: &'static str, port: u16, engines: &Engines) -> Self {
+        let url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
+        let at = Addresses { exchange_rate: url.clone(), purchase: url.clone(), ledger: url };
+        let (name, folder) = (name.to_owned(), engines.folder().to_owned());
+        Self { name, service, port, folder, child: None, client: Client::new(at) }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        self.client.at.purchase.clone()
+    }
+
+    /// Starts it, with more settings.
+    pub fn launch(&mut self, engines: &Engines, settings: &[(&str, &str)]) {
+        assert!(!self.runs(), "{} runs already", self.name);
+        let append = |path: PathBuf| std::fs::File::options().create(true).append(true).open(path).unwrap();
+        let mut command = command(self.service);
+        command.env("DATABASE_URL", engines.database_url(self.service)).env("AMQP_URL", engines.broker_url());
+        command.env("BIND", format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)).envs(settings.iter().copied());
+        command.env("UNBUNDLED_LOCAL", engines.folder());
+        command.stdout(append(self.path("out"))).stderr(append(self.path("log")));
+        let child = command.spawn().unwrap();
+        engines.watch(child.id().expect("a pid"));
+        self.child = Some(child);
+    }
+
+    fn path(&self, extension: &str) -> PathBuf {
+        self.folder.join(format!("{}.{extension}", self.name))
+    }
+
+    /// Whether it was started, and not ended by us.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// What `/readyz` answers; none when nobody does.
+    pub async fn readyz(&self) -> Option<Answer> {
+        let asked = self.client.ask(reqwest::Method::GET, &format!("{}/readyz", self.url()));
+        self.client.try_send(asked.timeout(Duration::from_secs(2))).await.ok()
+    }
+
+    /// Returns once it says that it is ready.
+    pub async fn is_ready(&self) {
+        let ready = async || self.readyz().await.filter(|answer| answer.status == 200).map(drop);
+        until(&format!("{} is ready", self.name), ready).await;
+    }
+
+    /// Returns once it says that it is not ready, for this reason.
+    pub async fn is_not_ready(&self, why: &str) {
+        let says = |answer: &Answer| answer.status == 503 && answer.problem().detail.contains(why);
+        let not_ready = async || self.readyz().await.filter(says).map(drop);
+        until(&format!("{} is not ready because of: {why}", self.name), not_ready).await;
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub async fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().and_then(Child::id).expect("it has ended by itself").to_string();
+        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &pid]).status().await.unwrap();
+        assert!(sent.success(), "kill -s {signal} {}", self.name);
+    }
+
+    /// `kill -9`; returns when it is gone.
+    pub async fn kill(&mut self) {
+        self.child.take().expect("it runs").kill().await.unwrap();
+    }
+
+    /// SIGTERM, which has to end it well and in time.
+    pub async fn stop(&mut self) {
+        let begun = Instant::now();
+        self.signal("TERM").await;
+        self.has_stopped(begun).await;
+    }
+
+    /// Returns when it has ended, well and in time.
+    pub async fn has_stopped(&mut self, begun: Instant) {
+        let mut child = self.child.take().expect("it runs");
+        let left = STOP_TIMEOUT.saturating_sub(begun.elapsed());
+        let ended = timeout(left, child.wait()).await;
+        let ended = ended.unwrap_or_else(|_| panic!("SIGTERM did not end {} in {STOP_TIMEOUT:?}", self.name));
+        assert_eq!(ended.unwrap().code(), Some(0), "{}", self.name);
+        assert!(self.printed().ends_with("stopped\n"), "{}: {}", self.name, self.printed());
+        eprintln!("{} stopped {:?} after SIGTERM", self.name, begun.elapsed());
+    }
+
+    /// All that it has printed.
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(self.path("out")).unwrap_or_default()
+    }
+
+    /// The end of its log.
+    pub fn log(&self) -> String {
+        format!("{}: {}", self.name, tail(&self.path("log")))
+    }
+
+    /// Whether its log has a text.
+    pub fn has_logged(&self, text: &str) -> bool {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default().contains(text)
+    }
+}
+
+/// The release binary of a service, with nothing of the environment that it could take for a setting.
+pub fn command(service: &str) -> Command {
+    let mut command = Command::new(binary(service));
+    for setting in ["DATABASE_URL", "AMQP_URL", "BIND", "PARTITIONS", "STREAM_PREFIX", "BACKLOG_BYTES_MAX"] {
+        command.env_remove(setting);
+    }
+    // Every request would drown what matters.
+    command.env_remove("HTTP_WORKERS").env("RUST_LOG", "info,web::log=warn").stdin(Stdio::null()).kill_on_drop(true);
+    command
+}

@@ -1,0 +1,193 @@
+//! A cluster of a test's own: RabbitMQ, Postgres and a process for each service, all in one folder.
+
+mod database;
+mod engines;
+mod instance;
+mod ports;
+
+use std::process::Output;
+use std::time::Instant;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::scenarios::harness::{Addresses, Client, books_are_quiet, run_to_end, until};
+
+pub use self::database::Database;
+pub use self::engines::Engines;
+pub use self::instance::{Instance, command};
+pub use self::ports::Ports;
+
+/// The services, in the order of their ports.
+pub const SERVICES: [&str; 3] = ["exchange-rate", "purchase", "ledger"];
+
+/// Two of them would take each other's time, and some tests promise times.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// Three services on their engines. Dropped, all of it is gone.
+pub struct Cluster {
+    /// To talk to the first instance of each service.
+    pub client: Client,
+    /// The first instances come first.
+    instances: Vec<Instance>,
+    /// RabbitMQ and Postgres.
+    pub engines: Engines,
+    /// Messages that were put into streams and are no frames.
+    pub quarantined: i64,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    /// Engines and services, ready.
+    pub async fn start() -> Self {
+        let mut cluster = Self::start_without_engines().await;
+        cluster.engines.start().await;
+        cluster.start_all(&[]).await;
+        cluster
+    }
+
+    /// A cluster in which nothing runs yet.
+    pub async fn start_without_engines() -> Self {
+        let alone = ONE_AT_A_TIME.lock().await;
+        let ports = Ports::free();
+        let engines = Engines::new(&ports);
+        let instance = |(service, port)| Instance::new(service, service, port, &engines);
+        let instances: Vec<_> = SERVICES.into_iter().zip(ports.services).map(instance).collect();
+        let [exchange_rate, purchase, ledger] = [0, 1, 2].map(|at: usize| instances[at].url());
+        let client = Client::new(Addresses { exchange_rate, purchase, ledger });
+        Self { client, instances, engines, quarantined: 0, _alone: alone }
+    }
+
+    /// Starts the first instance of each service, with more settings, and waits until they are ready.
+    pub async fn start_all(&mut self, settings: &[(&str, &str)]) {
+        for service in SERVICES {
+            self.launch(service, settings);
+        }
+        self.are_ready().await;
+    }
+
+    /// Starts an instance; it need not become ready.
+    pub fn launch(&mut self, name: &str, settings: &[(&str, &str)]) {
+        let engines = &self.engines;
+        let instance = self.instances.iter_mut().find(|instance| instance.name == name).expect("an instance");
+        instance.launch(engines, settings);
+    }
+
+    /// Adds a second instance of a service, named `…-2`, which is not started yet.
+    pub fn second(&mut self, service: &'static str) -> String {
+        let name = format!("{service}-2");
+        let instance = Instance::new(&name, service, Ports::one_more(), &self.engines);
+        self.instances.push(instance);
+        name
+    }
+
+    /// An instance by its name; the first one of a service has the service's.
+    pub fn instance(&mut self, name: &str) -> &mut Instance {
+        self.instances.iter_mut().find(|instance| instance.name == name).expect("an instance")
+    }
+
+    /// A client that talks to the second instance of a service, and to the first ones of the others.
+    pub fn client_of_second(&mut self, service: &str) -> Client {
+        let url = self.instance(&format!("{service}-2")).url();
+        let mut at = self.client.at.clone();
+        match service {
+            "exchange-rate" => at.exchange_rate = url,
+            "purchase" => at.purchase = url,
+            _ => at.ledger = url,
+        }
+        Client::new(at)
+    }
+
+    /// Returns once every instance that runs says that it is ready.
+    pub async fn are_ready(&self) {
+        self.are_ready_but(&[]).await;
+    }
+
+    /// The same, but for these.
+    pub async fn are_ready_but(&self, waiting: &[&str]) {
+        let asked = |instance: &&Instance| instance.runs() && !waiting.contains(&instance.name.as_str());
+        for instance in self.instances.iter().filter(asked) {
+            instance.is_ready().await;
+        }
+    }
+
+    /// `kill -9`, and at once the start of another process in its place.
+    pub async fn kill_and_start_again(&mut self, name: &str) {
+        self.instance(name).kill().await;
+        self.launch(name, &[]);
+        self.instance(name).is_ready().await;
+    }
+
+    /// The database of a service.
+    pub async fn database(&self, service: &str) -> Database {
+        Database::connect(&self.engines.database_url(service)).await
+    }
+
+    /// SIGTERM to all at once: each ends well and in time, and gives its lease back.
+    pub async fn stop_all(&mut self) {
+        self.terminate_all().await;
+        let held = "SELECT count(*) FROM leases WHERE until > clock_timestamp()";
+        assert_eq!(self.count_everywhere(held).await, 0, "a lease was not given back");
+    }
+
+    /// SIGTERM to all at once: each ends well and in time.
+    pub async fn terminate_all(&mut self) {
+        let begun = Instant::now();
+        let running: Vec<_> = self.instances.iter_mut().filter(|instance| instance.runs()).collect();
+        for instance in &running {
+            instance.signal("TERM").await;
+        }
+        for instance in running {
+            instance.has_stopped(begun).await;
+        }
+    }
+
+    /// The sum of what a query counts in the databases of all services.
+    async fn count_everywhere(&self, query: &str) -> i64 {
+        let mut sum = 0;
+        for service in SERVICES {
+            sum += self.database(service).await.number(query).await;
+        }
+        sum
+    }
+
+    /// `unbundled audit` of the stopped services.
+    pub async fn audit(&self) -> Output {
+        let urls = SERVICES.map(|service| (format!("--{service}-database"), self.engines.database_url(service)));
+        let mut arguments = vec!["audit"];
+        arguments.extend(urls.iter().flat_map(|(name, url)| [name.as_str(), url.as_str()]));
+        run_to_end(&arguments).await
+    }
+
+    /// The end of every scenario: quiet books, a clean end in time, a clean audit.
+    pub async fn finish(mut self) {
+        books_are_quiet(&self.client).await;
+        self.stop_all().await;
+        assert_eq!(self.count_everywhere("SELECT count(*) FROM quarantine").await, self.quarantined);
+        let audit = self.audit().await;
+        let (stdout, stderr) = (String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
+        assert_eq!(audit.status.code(), Some(0), "the audit found something: {stdout}{stderr}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.instances.iter().for_each(|instance| eprintln!("{}", instance.log()));
+            eprintln!("{}", self.engines.logs());
+        }
+    }
+}
+
+/// Returns once the sum of a metric over all labels that contain a text is at least this.
+pub async fn metric_reaches(client: &Client, url: &str, metric: &str, label: &str, least: u64) {
+    let what = format!("{metric}{{{label}}} of {url} is {least}");
+    let look = async || (metric_of(client, url, metric, label).await >= least).then_some(());
+    until(&what, look).await;
+}
+
+/// The sum of a metric over all labels that contain a text.
+pub async fn metric_of(client: &Client, url: &str, metric: &str, label: &str) -> u64 {
+    let metrics = client.get(&format!("{url}/metrics")).await.is(200);
+    let lines = metrics.body.lines().filter(|line| line.starts_with(&format!("{metric}{{")) && line.contains(label));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}

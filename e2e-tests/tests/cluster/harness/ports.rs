@@ -1,0 +1,38 @@
+//! Ports nobody listens on.
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Below the range from which the system takes ports for connections, and beside those of other tests.
+const FIRST: u16 = 29_000;
+/// Each test process begins to look at a block of its own.
+const BLOCKS: u16 = 230;
+/// Ports of a block.
+const BLOCK: u16 = 16;
+
+/// The ports of a cluster.
+pub struct Ports {
+    pub rabbitmq: u16,
+    pub distribution: u16,
+    pub epmd: u16,
+    pub postgres: u16,
+    pub services: [u16; 3],
+}
+
+impl Ports {
+    /// Ports that are free now.
+    pub fn free() -> Self {
+        let [rabbitmq, distribution, epmd, postgres, first, second, third] = [(); 7].map(|()| Self::one_more());
+        Self { rabbitmq, distribution, epmd, postgres, services: [first, second, third] }
+    }
+
+    /// Another one.
+    pub fn one_more() -> u16 {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let block = u16::try_from(std::process::id() % u32::from(BLOCKS)).unwrap();
+        let range = BLOCKS * BLOCK;
+        let ports = std::iter::repeat_with(|| FIRST + (block * BLOCK + NEXT.fetch_add(1, Ordering::Relaxed)) % range);
+        let mut ports = ports.take(usize::from(range));
+        ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("no port is free")
+    }
+}

@@ -1,0 +1,10 @@
+//! The Postgres store, on a real server.
+
+mod database;
+mod failures;
+mod notes;
+mod opening;
+
+pub use self::database::Databases;
+
+dataflow::conformance!(Databases::new());

@@ -1,0 +1,131 @@
+//! Databases of a test's own, gone at its end.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use dataflow::conformance::{Damage, Failure, Substrate, fixture};
+use dataflow::{Meta, Postgres, Store, StoreError};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Row as _};
+use stage::Table;
+
+/// Where the server is, with the right to create databases.
+fn server() -> String {
+    std::env::var("UNBUNDLED_TEST_POSTGRES")
+        .expect("UNBUNDLED_TEST_POSTGRES names a Postgres server: `make e2e` sets it")
+}
+
+/// A connection to the server that no store knows of.
+pub async fn admin() -> PgConnection {
+    PgConnection::connect(&server()).await.unwrap()
+}
+
+/// The databases of one test: one for each service.
+pub struct Databases {
+    /// How their names begin.
+    pub prefix: String,
+}
+
+impl Databases {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self { prefix: format!("test_{}_{count}", std::process::id()) }
+    }
+
+    fn name(&self, service: &str) -> String {
+        format!("{}_{service}", self.prefix)
+    }
+
+    /// Makes the database of a service if it is not there, and says where it is.
+    pub async fn url(&self, service: &str) -> String {
+        let (name, mut admin) = (self.name(service), admin().await);
+        let made = sqlx::query(&format!("CREATE DATABASE {name}")).execute(&mut admin).await;
+        // 42P04: it is there.
+        let is_there =
+            |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P04"));
+        assert!(made.as_ref().err().is_none_or(is_there), "{made:?}");
+        let server = server();
+        let (server, parameters) = server.split_once('?').unwrap_or((&server, ""));
+        format!("{}/{name}?{parameters}", server.rsplit_once('/').unwrap().0)
+    }
+
+    /// A connection to the database of a service that its store knows nothing of.
+    pub async fn raw(&self, service: &str) -> PgConnection {
+        PgConnection::connect(&self.url(service).await).await.unwrap()
+    }
+
+    /// The store of one of the two services.
+    pub async fn postgres(&self, service: &'static str) -> Postgres {
+        let tables = if service == "front" { fixture::FRONT } else { fixture::BACK };
+        Postgres::open(&self.url(service).await, fixture::meta(service).unwrap(), tables).await.unwrap()
+    }
+}
+
+/// Looks again and again until the sessions of this name are in such a state.
+pub async fn until(watcher: &mut PgConnection, session: &str, state: &str) {
+    let statement = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND {state}"
+    );
+    let looked = async {
+        loop {
+            let row = sqlx::query(&statement).bind(session).fetch_one(&mut *watcher).await.unwrap();
+            if row.get::<i64, _>(0) > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(10), looked).await;
+    assert!(in_time.is_ok(), "no session of {session} came to {state}");
+}
+
+/// Waits for a lock.
+pub const BLOCKED: &str = "wait_event_type = 'Lock'";
+
+impl Drop for Databases {
+    fn drop(&mut self) {
+        let prefix = self.prefix.clone();
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(drop_all(&prefix)).unwrap();
+        });
+        assert!(dropped.join().is_ok() || std::thread::panicking(), "the databases of a test are left behind");
+    }
+}
+
+async fn drop_all(prefix: &str) -> sqlx::Result<()> {
+    let mut admin = admin().await;
+    let names = sqlx::query("SELECT datname::text FROM pg_database WHERE starts_with(datname, $1 || '_')").bind(prefix);
+    for row in names.fetch_all(&mut admin).await? {
+        let name: String = row.try_get(0)?;
+        sqlx::query(&format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut admin).await?;
+    }
+    Ok(())
+}
+
+impl Substrate for Databases {
+    async fn open(&self, meta: Meta, tables: &'static [&'static Table]) -> Result<Store, StoreError> {
+        Ok(Postgres::open(&self.url(meta.service).await, meta, tables).await?.into())
+    }
+
+    async fn damage(&self, service: &'static str, damage: Damage) -> Result<(), Failure> {
+        let newest =
+            |owner| format!("owner = '{owner}' AND number = (SELECT max(number) FROM batches WHERE owner = '{owner}')");
+        let last = |by, to| {
+            let said = format!("producer = '{by}' AND target = '{to}'");
+            format!("{said} AND seq = (SELECT max(seq) FROM journal WHERE {said})")
+        };
+        let statement = match damage {
+            Damage::ChangedRecord(owner) => {
+                format!("UPDATE batches SET committed_at = committed_at || '0' WHERE {}", newest(owner))
+            }
+            Damage::DeletedRecord(owner) => format!("DELETE FROM batches WHERE {}", newest(owner)),
+            Damage::ChangedFrame(by, to) => format!("UPDATE journal SET body = body || ' ' WHERE {}", last(by, to)),
+            Damage::DeletedFrame(by, to) => format!("DELETE FROM journal WHERE {}", last(by, to)),
+        };
+        let done = sqlx::query(&statement).execute(&mut self.raw(service).await).await?;
+        assert_eq!(done.rows_affected(), 1);
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! Clients that stop, sessions that are ended, answers that are lost.
+
+use std::time::{Duration, Instant};
+
+use dataflow::conformance::fixture::{self, Answer, Collect, Collected, Tally, Tick, add, ask, claim};
+use dataflow::{Commit, CommitError, Stop, Store, StoreError};
+use sqlx::PgConnection;
+use stage::{BatchNumber, Change, Checkpoint, Partition, Producer, Read, Record, Row as _, Stage as _, Write};
+
+use super::database::{BLOCKED, Databases, until};
+
+/// The name of an owner's session.
+const OWNER: &str = "front: owner";
+
+async fn execute(connection: &mut PgConnection, statements: &str) {
+    sqlx::raw_sql(statements).execute(connection).await.unwrap();
+}
+
+/// Nobody can write the table until the connection rolls back; everybody can read it.
+async fn blocked(databases: &Databases, table: &str) -> PgConnection {
+    let mut other = databases.raw("front").await;
+    execute(&mut other, &format!("BEGIN; LOCK TABLE {table} IN SHARE MODE")).await;
+    other
+}
+
+/// Starts to ask, and stops where the table is blocked.
+macro_rules! asked_until_blocked {
+    ($owner:ident, $watcher:ident) => {{
+        let mut asked = Box::pin(ask(&mut $owner, vec![add("1", "a", 1)]));
+        tokio::select! {
+            biased;
+            committed = &mut asked => panic!("it was not blocked: {committed:?}"),
+            () = until(&mut $watcher, OWNER, BLOCKED) => {}
+        }
+        asked
+    }};
+}
+
+#[tokio::test]
+async fn a_stopped_client_holds_up_a_claim_for_two_seconds_and_is_out() {
+    let databases = Databases::new();
+    let front = Store::from(databases.postgres("front").await);
+    let mut watcher = databases.raw("front").await;
+    let mut old = claim(&front, Collect::default()).await.unwrap();
+    let mut other = blocked(&databases, "collected").await;
+    let asked = asked_until_blocked!(old, watcher);
+    // Its statement is done now, but nobody polls it any more: as if the process was stopped.
+    execute(&mut other, "ROLLBACK").await;
+    until(&mut watcher, OWNER, "state = 'idle in transaction'").await;
+    // Its own patience ends after three seconds: that it is there at all says that the other's session was ended.
+    let mut new = claim(&front, Collect::default()).await.unwrap();
+    let stop = asked.await;
+    assert!(matches!(stop, Err(Stop::Unavailable { .. })), "{stop:?}");
+    let stop = ask(&mut old, vec![add("1", "a", 1)]).await;
+    assert!(matches!(stop, Err(Stop::Fenced(_))), "{stop:?}");
+    assert_eq!(ask(&mut new, vec![add("1", "a", 1)]).await.unwrap().answers, [Answer::New]);
+}
+
+#[tokio::test]
+async fn a_session_ended_before_commit_wrote_nothing_and_is_replaced() {
+    let databases = Databases::new();
+    let front = Store::from(databases.postgres("front").await);
+    let mut watcher = databases.raw("front").await;
+    let mut collect = claim(&front, Collect::default()).await.unwrap();
+    let mut other = blocked(&databases, "collected").await;
+    let asked = asked_until_blocked!(collect, watcher);
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name LIKE 'front: %'";
+    execute(&mut watcher, end).await;
+    let stop = asked.await;
+    assert!(matches!(stop, Err(Stop::Unavailable { .. })), "{stop:?}");
+    execute(&mut other, "ROLLBACK").await;
+    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().answers, [Answer::New]);
+    // All sessions were ended, as when the server is restarted: the first use finds out, the next works.
+    execute(&mut watcher, end).await;
+    let stop = ask(&mut collect, vec![add("2", "a", 1)]).await;
+    assert!(matches!(stop, Err(Stop::Unavailable { .. })), "{stop:?}");
+    assert_eq!(ask(&mut collect, vec![add("2", "a", 1)]).await.unwrap().answers, [Answer::New]);
+    assert_eq!(front.rows::<Collected>(&[], None, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_commit_abandoned_half_way_wrote_nothing() {
+    let databases = Databases::new();
+    let front = Store::from(databases.postgres("front").await);
+    let mut watcher = databases.raw("front").await;
+    let mut collect = claim(&front, Collect::default()).await.unwrap();
+    let mut other = blocked(&databases, "collected").await;
+    let asked = asked_until_blocked!(collect, watcher);
+    drop(asked);
+    execute(&mut other, "ROLLBACK").await;
+    collect.forget();
+    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().answers, [Answer::New]);
+    let newest = front.newest(collect.id()).await.unwrap().unwrap();
+    assert_eq!(newest.number, BatchNumber(2));
+}
+
+/// What the database does at the end of each transaction that writes a request.
+async fn at_commit(connection: &mut PgConnection, what: &str) {
+    let statements = format!(
+        "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM {what}; RETURN NULL; END'; \
+         CREATE CONSTRAINT TRIGGER late AFTER INSERT ON collected DEFERRABLE INITIALLY DEFERRED \
+         FOR EACH ROW EXECUTE FUNCTION late()"
+    );
+    execute(connection, &statements).await;
+}
+
+#[tokio::test]
+async fn a_session_ended_in_commit_leaves_a_doubt_that_a_claim_resolves() {
+    let databases = Databases::new();
+    let front = Store::from(databases.postgres("front").await);
+    let mut other = databases.raw("front").await;
+    let mut collect = claim(&front, Collect::default()).await.unwrap();
+    at_commit(&mut other, "pg_terminate_backend(pg_backend_pid())").await;
+    let stop = ask(&mut collect, vec![add("1", "a", 1)]).await;
+    assert!(matches!(stop, Err(Stop::Doubtful { .. })), "{stop:?}");
+    assert!(collect.resolve(fixture::now()).await.unwrap().is_none());
+    execute(&mut other, "DROP TRIGGER late ON collected").await;
+    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().answers, [Answer::New]);
+}
+
+#[tokio::test]
+async fn a_commit_that_lands_after_its_owner_gave_up_waiting_is_found() {
+    let databases = Databases::new();
+    let front = Store::from(databases.postgres("front").await);
+    let mut collect = claim(&front, Collect::default()).await.unwrap();
+    at_commit(&mut databases.raw("front").await, "pg_sleep(7)").await;
+    let started = Instant::now();
+    let stop = ask(&mut collect, vec![add("1", "a", 1)]).await;
+    assert!(matches!(stop, Err(Stop::Doubtful { .. })), "{stop:?}");
+    assert!(started.elapsed() < Duration::from_secs(7), "it gave up before the database did");
+    let committed = collect.resolve(fixture::now()).await.unwrap().unwrap();
+    assert_eq!((committed.answers, committed.frames.len()), (vec![Answer::New], 1));
+    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().answers, [Answer::Known]);
+}
+
+#[tokio::test]
+async fn owners_do_not_wait_for_requests_nor_for_each_other() {
+    let databases = Databases::new();
+    let front = Store::from(databases.postgres("front").await);
+    let (one, two) = (front.dedicated(), front.dedicated());
+    let mut other = databases.raw("front").await;
+    execute(&mut other, "BEGIN; LOCK TABLE collected IN ACCESS EXCLUSIVE MODE").await;
+    // More slow requests than there are connections for them.
+    let slow = || async { front.rows::<Collected>(&[], None, 10).await.map(drop) };
+    let requests = futures_util::future::join_all((0..12).map(|_| slow()));
+    let owners = async {
+        until(&mut databases.raw("front").await, "front: requests", BLOCKED).await;
+        for (store, name) in [(&one, "one"), (&two, "two"), (&one, "three")] {
+            let id = Producer { stage: name.into(), partition: Partition(0) };
+            let record = record_after(store, &id).await;
+            store.commit(&Commit { record, changes: Vec::new(), frames: Vec::new() }).await.unwrap();
+            assert_eq!(store.newest(&id).await.unwrap().map(|record| record.number), Some(BatchNumber(1)));
+        }
+        // The requests that hold the connections are as slow as before: nobody waited for them.
+        until(&mut databases.raw("front").await, "front: requests", BLOCKED).await;
+    };
+    let (requests, ()) = tokio::join!(requests, owners);
+    assert!(requests.iter().all(|request| matches!(request, Err(StoreError::Unavailable(_)))), "{requests:?}");
+    execute(&mut other, "ROLLBACK").await;
+    front.rows::<Collected>(&[], None, 10).await.unwrap();
+}
+
+async fn record_after(store: &Store, id: &Producer) -> Record {
+    let last = store.newest(id).await.unwrap();
+    Record::following(last.as_ref(), id, &Read::Frames(Vec::new()), &Checkpoint::default(), fixture::now()).unwrap()
+}
+
+#[tokio::test]
+async fn an_update_that_does_not_meet_all_its_rows_writes_nothing() {
+    let databases = Databases::new();
+    let back = Store::from(databases.postgres("back").await);
+    let id = Producer::new(fixture::TallyUp::NAME, Partition(0));
+    let tally = |name: &str, sum| Tally { name: name.to_owned(), sum, ticks: sum };
+    let change = |write, row: &Tally| Change { table: Tally::TABLE, write, cells: row.to_cells() };
+    let tick = Tick { name: "a".to_owned(), number: 1, by: 1, batch: 1 };
+    let tick = Change { table: Tick::TABLE, write: Write::Insert, cells: tick.to_cells() };
+    let commit = async |changes| {
+        let record = record_after(&back, &id).await;
+        back.commit(&Commit { record, changes, frames: Vec::new() }).await
+    };
+    commit(vec![change(Write::Insert, &tally("b", 1)), change(Write::Insert, &tally("a", 1))]).await.unwrap();
+    let both = vec![tick.clone(), change(Write::Update, &tally("a", 2)), change(Write::Update, &tally("c", 2))];
+    let error = commit(both).await;
+    assert!(matches!(&error, Err(CommitError::Conflict(table)) if table == "tallies"), "{error:?}");
+    assert_eq!(back.rows::<Tally>(&[], None, 10).await.unwrap(), [tally("a", 1), tally("b", 1)]);
+    assert!(back.rows::<Tick>(&[], None, 10).await.unwrap().is_empty());
+    let mixed = [(Write::Update, "b"), (Write::Insert, "c"), (Write::Update, "a"), (Write::Insert, "d")];
+    let mixed = mixed.map(|(write, name)| change(write, &tally(name, 3)));
+    commit(mixed.to_vec()).await.unwrap();
+    assert_eq!(back.rows::<Tally>(&[], None, 10).await.unwrap(), ["a", "b", "c", "d"].map(|name| tally(name, 3)));
+}

@@ -1,0 +1,116 @@
+//! What a service remembers of its broker, and whose turn it is.
+
+use std::time::Duration;
+
+use dataflow::conformance::fixture::{ADDED, Collect, add, ask, claim, of, said};
+use dataflow::{Leased, Noted, Quarantined, Store};
+use sqlx::Row as _;
+use stage::{Mark, Partition, Producer, Seq, Stage as _};
+
+use super::database::{BLOCKED, Databases, until};
+
+fn collect() -> Producer {
+    Producer::new(Collect::NAME, Partition(0))
+}
+
+fn noted(producer: Producer, confirmed: u64, rewinds: u64) -> Noted {
+    Noted { producer, mark: Mark { incarnation: "life".to_owned(), confirmed: Seq(confirmed) }, rewinds }
+}
+
+#[tokio::test]
+async fn a_publisher_at_work_does_not_undo_a_rewind() {
+    let databases = Databases::new();
+    let (postgres, target) = (databases.postgres("front").await, ADDED.target(of("a")));
+    let mut owner = claim(&Store::from(postgres.clone()), Collect::default()).await.unwrap();
+    ask(&mut owner, vec![add("1", "a", 1)]).await.unwrap();
+    assert_eq!(postgres.marks(&target).await.unwrap(), []);
+    assert!(!postgres.note_marks(&target, &[noted(collect(), 1, 1)]).await.unwrap(), "nothing was noted of it yet");
+    assert!(postgres.note_marks(&target, &[noted(collect(), 1, 0)]).await.unwrap());
+    assert!(postgres.note_marks(&target, &[noted(collect(), 2, 0)]).await.unwrap());
+    assert_eq!(postgres.marks(&target).await.unwrap(), [noted(collect(), 2, 0)]);
+
+    let all = vec![(collect(), target.clone())];
+    assert_eq!(postgres.rewind(Some("added"), Some(&collect())).await.unwrap(), all);
+    assert!(postgres.rewind(Some("adde"), None).await.unwrap().is_empty());
+    assert!(postgres.rewind(None, Some(&Producer::new("other", Partition(0)))).await.unwrap().is_empty());
+    assert_eq!(postgres.rewind(None, None).await.unwrap(), all);
+    let stranger = || Producer::new("stranger", Partition(0));
+    let both = [noted(collect(), 3, 0), noted(stranger(), 9, 0)];
+    assert!(!postgres.note_marks(&target, &both).await.unwrap());
+    let mut rewound = noted(collect(), 2, 2);
+    rewound.mark.incarnation.clear();
+    assert_eq!(postgres.marks(&target).await.unwrap(), [rewound, noted(stranger(), 9, 0)]);
+    assert!(postgres.note_marks(&target, &[noted(collect(), 1, 2), noted(stranger(), 9, 0)]).await.unwrap());
+
+    // A rewind that is on its way when the publisher notes: the note waits for it, and then does not fit.
+    let (mut other, mut watcher) = (databases.raw("front").await, databases.raw("front").await);
+    let rewind = "BEGIN; UPDATE marks SET rewinds = rewinds + 1 WHERE producer = 'collect/0'";
+    sqlx::raw_sql(rewind).execute(&mut other).await.unwrap();
+    let late = [noted(collect(), 7, 2)];
+    let (is_noted, ()) = tokio::join!(postgres.note_marks(&target, &late), async {
+        until(&mut watcher, "front: publishing", BLOCKED).await;
+        sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    });
+    assert!(!is_noted.unwrap());
+    assert_eq!(postgres.marks(&target).await.unwrap()[0], noted(collect(), 1, 3));
+}
+
+#[tokio::test]
+async fn what_is_not_published_is_counted() {
+    let databases = Databases::new();
+    let (postgres, target) = (databases.postgres("front").await, ADDED.target(of("a")));
+    let store = Store::from(postgres.clone());
+    let mut owner = claim(&store, Collect::default()).await.unwrap();
+    let unpublished = async |after| postgres.unpublished(&target, &collect(), Seq(after)).await.unwrap();
+    assert_eq!(unpublished(0).await, (Seq(0), 0));
+    for id in ["1", "2", "3"] {
+        ask(&mut owner, vec![add(id, "a", 1)]).await.unwrap();
+    }
+    let bytes: Vec<_> = said(&store, "a").await.unwrap().iter().map(|said| said.frame.body.len() as u64).collect();
+    assert_eq!(unpublished(0).await, (Seq(3), bytes.iter().sum()));
+    assert_eq!(unpublished(2).await, (Seq(3), bytes[2]));
+    assert_eq!(unpublished(3).await, (Seq(3), 0));
+}
+
+#[tokio::test]
+async fn a_message_is_quarantined_once() {
+    let databases = Databases::new();
+    let (postgres, target) = (databases.postgres("front").await, ADDED.target(of("a")));
+    let message = |incarnation: &str, offset| Quarantined {
+        target: target.clone(),
+        incarnation: incarnation.to_owned(),
+        offset,
+        reason: "no\0frame".to_owned(),
+        bytes: vec![0, 255],
+    };
+    assert_eq!(postgres.quarantined().await.unwrap(), 0);
+    postgres.quarantine(&[message("a", 1), message("a", 2), message("a", 1)]).await.unwrap();
+    postgres.quarantine(&[message("a", 2), message("b", 2)]).await.unwrap();
+    postgres.quarantine(&[]).await.unwrap();
+    assert_eq!(postgres.quarantined().await.unwrap(), 3);
+    let kept = sqlx::query("SELECT bytes FROM quarantine LIMIT 1").fetch_one(&mut databases.raw("front").await).await;
+    assert_eq!(kept.unwrap().get::<Vec<u8>, _>(0), [0, 255]);
+}
+
+#[tokio::test]
+async fn a_lease_is_taken_over_when_it_is_over_and_not_before() {
+    let databases = Databases::new();
+    let (one, two) = (databases.postgres("front").await, databases.postgres("front").await);
+    let mut raw = databases.raw("front").await;
+    let lasts = Duration::from_secs(60);
+    let others = |holder: &str| Leased::Others { holder: holder.to_owned() };
+    assert_eq!(one.lease("one", lasts).await.unwrap(), Leased::Mine);
+    assert_eq!(two.lease("two", lasts).await.unwrap(), others("one"));
+    assert_eq!(one.lease("one", lasts).await.unwrap(), Leased::Mine);
+    let left = "SELECT extract(epoch FROM until - clock_timestamp())::float8 FROM leases";
+    let left: f64 = sqlx::query(left).fetch_one(&mut raw).await.unwrap().get(0);
+    assert!((50.0..=60.0).contains(&left), "{left}");
+    let over = "UPDATE leases SET until = clock_timestamp()";
+    sqlx::query(over).execute(&mut raw).await.unwrap();
+    assert_eq!(two.lease("two", lasts).await.unwrap(), Leased::Mine);
+    assert_eq!(one.lease("one", lasts).await.unwrap(), others("two"));
+    one.release("one").await.unwrap();
+    assert_eq!(one.lease("one", lasts).await.unwrap(), others("two"));
+    two.release("two").await.unwrap();
+    assert_eq!(one.lease("one", lasts).await.unwrap(), Leased::Mine);
+}

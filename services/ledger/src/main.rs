@@ -1,0 +1,13 @@
+//! `ledger`: the service as a process of its own, on RabbitMQ and Postgres.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cluster::main(&cluster::Service {
+        name: ledger::SERVICE,
+        port: 8083,
+        tables: ledger::tables(),
+        streams: &contracts::STREAMS,
+        start: |store, carrier, listener, workers| Box::pin(ledger::start(store, carrier, listener, workers)),
+    })
+}

@@ -1,0 +1,13 @@
+//! `purchase`: the service as a process of its own, on RabbitMQ and Postgres.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cluster::main(&cluster::Service {
+        name: purchase::SERVICE,
+        port: 8082,
+        tables: purchase::tables(),
+        streams: &contracts::STREAMS,
+        start: |store, carrier, listener, workers| Box::pin(purchase::start(store, carrier, listener, workers)),
+    })
+}

@@ -1,0 +1,62 @@
+//! Where the services of a running system are.
+
+use clap::Args;
+
+use crate::service::Service;
+
+/// Where to find purchase and ledger.
+#[derive(Debug, Args)]
+pub struct Addresses {
+    /// The port of exchange-rate on this machine; purchase and ledger have the next two
+    #[arg(long, value_name = "PORT", default_value_t = 8081, value_parser = clap::value_parser!(u16).range(1..=65_533))]
+    base_port: u16,
+    /// Base URL of purchase, if it is elsewhere
+    #[arg(long, value_name = "URL", env = "UNBUNDLED_PURCHASE_URL", value_parser = base_url)]
+    purchase: Option<String>,
+    /// Base URL of ledger, if it is elsewhere
+    #[arg(long, value_name = "URL", env = "UNBUNDLED_LEDGER_URL", value_parser = base_url)]
+    ledger: Option<String>,
+}
+
+impl Addresses {
+    /// Of exchange-rate, which may be elsewhere too.
+    ///
+    /// # Errors
+    /// As [`Service::new`], as do the others.
+    pub fn exchange_rate(&self, elsewhere: Option<&str>) -> reqwest::Result<Service> {
+        self.service("exchange-rate", elsewhere, 0)
+    }
+
+    /// Of purchase.
+    ///
+    /// # Errors
+    /// As [`Service::new`].
+    pub fn purchase(&self) -> reqwest::Result<Service> {
+        self.service("purchase", self.purchase.as_deref(), 1)
+    }
+
+    /// Of ledger.
+    ///
+    /// # Errors
+    /// As [`Service::new`].
+    pub fn ledger(&self) -> reqwest::Result<Service> {
+        self.service("ledger", self.ledger.as_deref(), 2)
+    }
+
+    fn service(&self, name: &'static str, elsewhere: Option<&str>, place: u16) -> reqwest::Result<Service> {
+        let here = || format!("http://127.0.0.1:{}", self.base_port + place);
+        Service::new(name, &elsewhere.map_or_else(here, str::to_owned))
+    }
+}
+
+/// Reads a base URL.
+///
+/// # Errors
+/// When it is none.
+pub fn base_url(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).map_err(|error| error.to_string())?;
+    if url.scheme() != "http" || url.query().is_some() || url.fragment().is_some() {
+        return Err("expected is a base URL such as http://127.0.0.1:8082".to_owned());
+    }
+    Ok(text.to_owned())
+}

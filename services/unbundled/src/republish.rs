@@ -1,0 +1,50 @@
+//! `unbundled republish`: lets a service publish its journal to the broker once more.
+//!
+//! It only rewinds marks; the service itself publishes, now if it runs, else with its next start. Readers drop
+//! what they have. It closes gaps that a broker's loss has torn, and costs nothing but time.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use dataflow::{Meta, Postgres};
+use stage::{PartitionCount, Producer};
+
+use crate::data::services;
+
+/// What can be set.
+#[derive(Args)]
+pub struct RepublishArguments {
+    /// The database of the service that produces the streams.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database: String,
+    /// Which service's it is.
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(services().map(|(service, _)| service)))]
+    service: String,
+    /// Only this stream, for example `purchases`.
+    #[arg(long, value_name = "NAME")]
+    stream: Option<String>,
+    /// Only this producer, for example `post/1`.
+    #[arg(long, value_name = "STAGE/PARTITION")]
+    producer: Option<Producer>,
+}
+
+/// Rewinds, and says what will be published again.
+///
+/// # Errors
+/// When the database does not answer, is not that service's, or holds nothing to publish.
+pub async fn republish(arguments: RepublishArguments) -> anyhow::Result<ExitCode> {
+    let RepublishArguments { database: url, service, stream, producer } = arguments;
+    let seen = Postgres::look(&url).await?;
+    let seen = seen.ok_or_else(|| anyhow::anyhow!("the database is empty: no service has ever used it"))?;
+    let partitions = PartitionCount::new(seen.partitions)
+        .ok_or_else(|| anyhow::anyhow!("the database says that it was made for {} partitions", seen.partitions))?;
+    let known = services().into_iter().find(|(name, _)| *name == service);
+    let (service, tables) = known.ok_or_else(|| anyhow::anyhow!("there is no service {service}"))?;
+    let database = Postgres::open(&url, Meta { service, partitions }, &tables).await?;
+    let rewound = database.rewind(stream.as_deref(), producer.as_ref()).await?;
+    anyhow::ensure!(!rewound.is_empty(), "nothing in the journal of {service} matches: there is nothing to publish");
+    for (producer, target) in rewound {
+        println!("{producer} publishes its journal for {target} again from its beginning");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,180 @@
+//! The life of a service's process.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use dataflow::{Carrier, Store, StoreError, Streams};
+use futures_util::future::LocalBoxFuture;
+use stage::{Stream, Table};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
+use web::{Running, StartError};
+
+use crate::configuration::{Configuration, Settings};
+use crate::standby::Standby;
+use crate::tenure::Tenure;
+
+/// How long to wait before a start that failed is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Whoever stops it may kill it after ten seconds, and the lease is to be given back too.
+const STOP_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// A service that can be run as a process.
+pub struct Service {
+    /// Its name, and its database's.
+    pub name: &'static str,
+    /// The port it listens on, unless told otherwise.
+    pub port: u16,
+    /// The tables of its stages.
+    pub tables: Vec<&'static Table>,
+    /// The streams of all services.
+    pub streams: &'static [&'static Stream],
+    /// Starts it.
+    pub start: Start,
+}
+
+/// Starts a service on its store, listener and so many HTTP workers.
+pub type Start = fn(Store, Carrier, TcpListener, usize) -> LocalBoxFuture<'static, Result<Running, StartError>>;
+
+/// One service as a process of its own, on RabbitMQ and Postgres.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Why a process ended that was not asked to.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Setting(#[from] crate::BadSetting),
+    #[error("cannot listen on {address}: set BIND to another address and port, or stop what uses it")]
+    Listen {
+        address: std::net::SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the database cannot be used")]
+    Database(#[from] StoreError),
+    #[error("it cannot start")]
+    Start(#[from] StartError),
+    #[error("signals cannot be received")]
+    Signals(#[from] std::io::Error),
+}
+
+/// Runs a service until SIGTERM or Ctrl-C.
+#[must_use]
+pub fn main(service: &Service) -> ExitCode {
+    let command = Arguments::command().name(service.name);
+    let arguments = command.try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    let settings = match arguments {
+        Ok(arguments) => arguments.settings,
+        Err(error) => error.exit(),
+    };
+    if let Err(error) = telemetry::init(telemetry::LogFormat::Auto) {
+        return failed(&error);
+    }
+    match actix_web::rt::System::new().block_on(run(service, &settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+/// One line that says what is wrong.
+fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("error: {}", telemetry::chain(error));
+    ExitCode::FAILURE
+}
+
+async fn run(service: &Service, settings: &Settings) -> Result<(), Failed> {
+    let configuration = Configuration::check(settings, service.name, service.port)?;
+    print!("{}\n{configuration}", service.name);
+    let address = configuration.bind;
+    let listener = TcpListener::bind(address).map_err(|source| Failed::Listen { address, source })?;
+    let mut asked =
+        Asked { terminated: signal(SignalKind::terminate())?, interrupted: signal(SignalKind::interrupt())? };
+    loop {
+        let standby = Standby::start(service.name, listener.try_clone()?)?;
+        let tenure = tokio::select! {
+            tenure = Tenure::wait(service, &configuration, &standby) => Some(tenure?),
+            () = asked.ends() => None,
+        };
+        standby.stop().await;
+        let Some(mut tenure) = tenure else { break };
+        let ended = serve(service, &configuration, listener.try_clone()?, &mut tenure, &mut asked).await?;
+        tenure.end().await;
+        if ended == Ended::Asked {
+            break;
+        }
+    }
+    println!("stopped");
+    Ok(())
+}
+
+/// Serves until asked to end, or until another instance is active.
+async fn serve(
+    service: &Service,
+    configuration: &Configuration,
+    listener: TcpListener,
+    tenure: &mut Tenure,
+    asked: &mut Asked,
+) -> Result<Ended, Failed> {
+    let carrier = Carrier::Broker(Streams {
+        broker: configuration.broker.clone(),
+        database: Arc::new(tenure.database.clone()),
+        streams: service.streams,
+        backlog_bytes_max: configuration.backlog_bytes_max,
+    });
+    let store = Store::from(tenure.database.clone());
+    let running = tokio::select! {
+        running = (service.start)(store, carrier, listener, configuration.workers) => running,
+        () = tenure.lost() => return Ok(Ended::Replaced),
+        () = asked.ends() => return Ok(Ended::Asked),
+    };
+    let running = match running {
+        Ok(running) => running,
+        Err(error) if error.is_passing() => {
+            tracing::warn!(why = telemetry::chain(&error), "the start is tried again");
+            sleep(RETRY_INTERVAL).await;
+            return Ok(Ended::Replaced);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let database = running.readiness().require("database", "not looked at yet");
+    let ended = tokio::select! {
+        () = tenure.watch(&database) => Ended::Replaced,
+        () = running.fenced() => Ended::Replaced,
+        () = asked.ends() => Ended::Asked,
+    };
+    if timeout(STOP_TIMEOUT, Running::stop(vec![running])).await.is_err() {
+        tracing::warn!("not everything could be finished in time: the next start goes on from what is committed");
+    }
+    Ok(ended)
+}
+
+/// Whoever asks the process to end.
+struct Asked {
+    terminated: Signal,
+    interrupted: Signal,
+}
+
+impl Asked {
+    async fn ends(&mut self) {
+        tokio::select! {
+            _ = self.terminated.recv() => {}
+            _ = self.interrupted.recv() => {}
+        }
+    }
+}
+
+/// Why an instance is not active any more.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Asked,
+    /// Another instance is, or may become it.
+    Replaced,
+}

@@ -1,0 +1,195 @@
+//! What a frame looks like in a broker: the body as it is in the journal, compressed when that pays, and
+//! headers that are simple scalars, so that any tool can show them.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use stage::{Frame, Seq, Target};
+
+/// The type of a stream's first message.
+pub const MARKER: &str = "marker";
+/// The media type of a frame's body.
+pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
+/// How a body is compressed, if it is.
+pub const ZSTD: &str = "zstd";
+
+/// Bodies from this size on are compressed: below it there is little to gain.
+const COMPRESS_FROM_BYTES: usize = 1_024;
+/// The fastest level: bodies shrink to a fifth, for a few microseconds.
+const COMPRESSION_LEVEL: i32 = 1;
+/// No body is longer when unpacked; what says it is, is no frame. A request's limit, with room for what is
+/// added to it.
+const BODY_BYTES_MAX: u64 = 16 << 20;
+
+/// The value of a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(i64),
+}
+
+/// A message, as a broker carries it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Its type; only a marker has one.
+    pub kind: Option<String>,
+    /// How its body is compressed.
+    pub encoding: Option<String>,
+    /// Its headers.
+    pub headers: BTreeMap<String, Scalar>,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// Where in the stream it was found; 0 in one to be published.
+    pub offset: u64,
+}
+
+/// A message that is no frame.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoFrame {
+    /// A header is missing, or none that a frame has.
+    #[error("its header {0} is missing or wrong")]
+    Header(&'static str),
+    /// The body cannot be unpacked.
+    #[error("its body is not {0}")]
+    Body(&'static str),
+}
+
+impl Message {
+    /// A stream's first message.
+    pub fn marker(incarnation: &str) -> Self {
+        let headers = BTreeMap::from([("incarnation".to_owned(), Scalar::Text(incarnation.to_owned()))]);
+        Self { kind: Some(MARKER.to_owned()), headers, ..Self::default() }
+    }
+
+    /// A frame, for a stream in this life.
+    pub fn of_frame(frame: &Frame, incarnation: &str) -> Self {
+        let text = |text: &dyn ToString| Scalar::Text(text.to_string());
+        let number = |number: u64| Scalar::Number(i64::try_from(number).unwrap_or(i64::MAX));
+        let headers = [
+            ("producer", text(&frame.producer)),
+            ("seq", number(frame.seq.0)),
+            ("previous", text(&frame.previous)),
+            ("hash", text(&frame.hash)),
+            ("facts", number(frame.facts as u64)),
+            ("incarnation", text(&incarnation)),
+        ];
+        let plain = frame.body.as_bytes();
+        let packed =
+            if plain.len() < COMPRESS_FROM_BYTES { None } else { zstd::bulk::compress(plain, COMPRESSION_LEVEL).ok() };
+        let encoding = packed.as_ref().map(|_| ZSTD.to_owned());
+        let body = packed.unwrap_or_else(|| plain.to_vec());
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { kind: None, encoding, headers, body, offset: 0 }
+    }
+
+    /// Whether it is only there to say which life of the stream this is.
+    pub fn is_marker(&self) -> bool {
+        self.kind.as_deref() == Some(MARKER)
+    }
+
+    /// The life of the stream it was published in, if it says so.
+    pub fn incarnation(&self) -> Option<&str> {
+        self.text("incarnation").ok()
+    }
+
+    /// The frame it carries. Whether that is intact, its hash says.
+    ///
+    /// # Errors
+    /// [`NoFrame`].
+    pub fn frame(&self, target: &Target) -> Result<Frame, NoFrame> {
+        let header = NoFrame::Header;
+        let plain = match self.encoding.as_deref() {
+            None => self.body.clone(),
+            Some(ZSTD) => unpacked(&self.body)?,
+            Some(_) => return Err(NoFrame::Body("compressed as it should be")),
+        };
+        Ok(Frame {
+            producer: self.text("producer")?.parse().map_err(|_| header("producer"))?,
+            target: target.clone(),
+            seq: Seq(self.number("seq")?),
+            previous: self.text("previous")?.parse().map_err(|_| header("previous"))?,
+            hash: self.text("hash")?.parse().map_err(|_| header("hash"))?,
+            facts: usize::try_from(self.number("facts")?).map_err(|_| header("facts"))?,
+            body: String::from_utf8(plain).map_err(|_| NoFrame::Body("UTF-8"))?,
+        })
+    }
+
+    fn text(&self, name: &'static str) -> Result<&str, NoFrame> {
+        match self.headers.get(name) {
+            Some(Scalar::Text(text)) => Ok(text),
+            Some(Scalar::Number(_)) | None => Err(NoFrame::Header(name)),
+        }
+    }
+
+    fn number(&self, name: &'static str) -> Result<u64, NoFrame> {
+        match self.headers.get(name) {
+            Some(Scalar::Number(number)) => u64::try_from(*number).map_err(|_| NoFrame::Header(name)),
+            Some(Scalar::Text(_)) | None => Err(NoFrame::Header(name)),
+        }
+    }
+}
+
+fn unpacked(packed: &[u8]) -> Result<Vec<u8>, NoFrame> {
+    let broken = |_| NoFrame::Body("zstd");
+    let decoder = zstd::Decoder::new(packed).map_err(broken)?;
+    let mut plain = Vec::new();
+    let read = decoder.take(BODY_BYTES_MAX + 1).read_to_end(&mut plain).map_err(broken)?;
+    if read as u64 > BODY_BYTES_MAX { Err(NoFrame::Body("of a length that a frame can have")) } else { Ok(plain) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stage::{Hash, Partition, Producer};
+
+    fn target() -> Target {
+        Target::new("purchases", Partition(1))
+    }
+
+    fn frame(body: &str) -> Frame {
+        Frame::seal(Producer::new("accept", Partition(0)), target(), Seq(7), Hash([3; 32]), 2, body.to_owned())
+    }
+
+    #[test]
+    fn a_frame_is_read_as_it_was_written_compressed_or_not() {
+        for (body, packed) in [("[]".to_owned(), false), (format!("[{}]", "1,".repeat(2_000)), true)] {
+            let message = Message::of_frame(&frame(&body), "life");
+            assert_eq!((message.encoding.is_some(), message.body.len() < body.len()), (packed, packed));
+            assert_eq!(message.incarnation(), Some("life"));
+            assert_eq!(message.frame(&target()), Ok(frame(&body)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_frame_says_why() {
+        let good = Message::of_frame(&frame("[]"), "life");
+        let with = |name: &str, value| {
+            let mut message = good.clone();
+            message.headers.insert(name.to_owned(), value);
+            message.frame(&target())
+        };
+        let text = |text: &str| Scalar::Text(text.to_owned());
+        assert_eq!(with("producer", text("accept")), Err(NoFrame::Header("producer")));
+        assert_eq!(with("seq", text("7")), Err(NoFrame::Header("seq")));
+        assert_eq!(with("seq", Scalar::Number(-1)), Err(NoFrame::Header("seq")));
+        assert_eq!(with("hash", text("xyz")), Err(NoFrame::Header("hash")));
+        assert_eq!(Message::marker("life").frame(&target()), Err(NoFrame::Header("producer")));
+        let body = |encoding: Option<&str>, body: &[u8]| {
+            let encoding = encoding.map(str::to_owned);
+            Message { encoding, body: body.to_vec(), ..good.clone() }.frame(&target())
+        };
+        assert_eq!(body(None, b"\xff"), Err(NoFrame::Body("UTF-8")));
+        assert_eq!(body(Some(ZSTD), b"random"), Err(NoFrame::Body("zstd")));
+        assert_eq!(body(Some("gzip"), b"[]"), Err(NoFrame::Body("compressed as it should be")));
+    }
+
+    #[test]
+    fn a_body_that_unpacks_without_end_is_refused() {
+        let bomb = zstd::bulk::compress(&vec![b' '; 17 << 20], 1).unwrap();
+        let message =
+            Message { encoding: Some(ZSTD.to_owned()), body: bomb, ..Message::of_frame(&frame("[]"), "life") };
+        assert_eq!(message.frame(&target()), Err(NoFrame::Body("of a length that a frame can have")));
+    }
+}

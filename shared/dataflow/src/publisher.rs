@@ -1,0 +1,135 @@
+//! Carries the journals of a service's producers to the broker: one task for each stream partition.
+//!
+//! ```text
+//! attach    declare, look which life of the stream it is, begin 1,024 frames before the mark
+//! publish   in order, at most a window of frames unconfirmed
+//! look      every now and then: was the mark rewound, is the stream still the same one
+//! ```
+//!
+//! The journal is the truth and the mark a note that may be lost or old. On any doubt the channel is closed and
+//! all of it begins again. It never skips, and never reorders; readers drop what they have.
+
+mod backlog;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stage::{Producer, Target};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::hooks::Backoff;
+use crate::links::Link;
+use crate::rabbitmq::RabbitMq;
+use crate::{BrokerError, Postgres, Store, StoreError};
+
+pub use self::backlog::Backlog;
+pub use self::session::Session;
+
+/// A service that stops lets its publishers finish for so long; what is left goes out with the next start.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why publishing began again.
+#[derive(Debug, thiserror::Error)]
+pub enum Interrupted {
+    /// The broker.
+    #[error("cannot publish to {target}")]
+    Broker {
+        /// To where.
+        target: Target,
+        /// Why.
+        #[source]
+        source: BrokerError,
+    },
+    /// The journal or the marks.
+    #[error("cannot read what is to be published to {target}")]
+    Journal {
+        /// To where.
+        target: Target,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// An operator rewound a mark.
+    #[error("{0} is published again, as asked for")]
+    Rewound(Target),
+    /// The stream was lost and made anew.
+    #[error("{0} began a new life: it is published again from its beginning")]
+    NewLife(Target),
+}
+
+/// One stream partition of a service: who says something there, and with what.
+#[derive(Clone)]
+pub(crate) struct Publication {
+    pub target: Target,
+    pub producers: Vec<Producer>,
+    pub journal: Store,
+    pub marks: Arc<Postgres>,
+    pub broker: RabbitMq,
+    pub backlog: Backlog,
+}
+
+/// The publishers of a service, while they run.
+pub(crate) struct Publishers {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Publishers {
+    /// Starts one for each publication.
+    pub fn start(publications: Vec<(Publication, Link)>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let tasks = publications.into_iter();
+        let tasks = tasks.map(|(publication, link)| tokio::spawn(run(publication, link, stopped.clone()))).collect();
+        Self { stop, tasks }
+    }
+
+    /// Lets them finish, for a while.
+    pub async fn drain(mut self) {
+        self.stop.send_replace(true);
+        let until = Instant::now() + DRAIN_TIMEOUT;
+        for task in &mut self.tasks {
+            // What is left goes out with the next start.
+            let _late = timeout_at(until, task).await;
+        }
+    }
+}
+
+impl Drop for Publishers {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Publishes until it is stopped.
+async fn run(publication: Publication, link: Link, mut stopped: watch::Receiver<bool>) {
+    let bell: Arc<Notify> = publication.backlog.bell(&publication.target);
+    let mut backoff = Backoff::default();
+    loop {
+        let interrupted = match Session::attach(publication.clone(), link.clone()).await {
+            Err(interrupted) => interrupted,
+            Ok(mut session) => {
+                backoff = Backoff::default();
+                let Err(interrupted) = session.run(&bell, &mut stopped).await else { return };
+                session.end().await;
+                interrupted
+            }
+        };
+        match &interrupted {
+            Interrupted::Rewound(_) | Interrupted::NewLife(_) => {
+                tracing::warn!(why = %interrupted, "publishing begins again");
+                continue;
+            }
+            Interrupted::Broker { .. } | Interrupted::Journal { .. } => {}
+        }
+        let (wait, why) = (backoff.next(), telemetry::chain(&interrupted));
+        tracing::warn!(why, wait_ms = wait.as_millis(), "publishing is interrupted and tried again");
+        link.fails(why);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! A store in one Postgres database: one for each service, fsync on every commit.
+//!
+//! Every owner has a connection of its own ([`Postgres::dedicated`]), requests share a few, and so do
+//! publishers; the lease has one that nobody else uses. A connection is taken out for each use and put back
+//! only when it is surely at rest, so a commit that is abandoned half way takes its connection with it and
+//! the server rolls back. What a stopped or unreachable client or server can hold up has a limit on both
+//! sides. A failure before COMMIT is sent is no commit; any failure from there on leaves it in doubt.
+
+mod decode;
+mod inventory;
+mod lease;
+mod notes;
+mod open;
+mod session;
+mod sql;
+mod write;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, Table, Target};
+
+pub use self::lease::Leased;
+pub use self::notes::{Noted, Quarantined};
+
+use self::decode::{cells, frame, name, number, record};
+use self::open::at;
+use self::session::{Purpose, Query, Sessions, within};
+use self::write::{bind_columns, unavailable, write};
+use super::{Commit, CommitError, Meta, Seen, StoreError};
+
+/// For the requests of a service. The limit is what a client would wait for.
+const REQUESTS: Purpose = Purpose { name: "requests", connections: 8, limit: Duration::from_secs(5) };
+/// For one owner: what it reads, and what it writes before COMMIT.
+const OWNER: Purpose = Purpose { name: "owner", connections: 1, limit: Duration::from_secs(10) };
+/// For what a service remembers of its broker.
+const PUBLISHING: Purpose = Purpose { name: "publishing", connections: 2, limit: Duration::from_secs(5) };
+/// For the lease: short, because it has to be renewed before it is over.
+const LEASE: Purpose = Purpose { name: "lease", connections: 1, limit: Duration::from_secs(2) };
+/// To make the tables.
+const SETTING_UP: Purpose = Purpose { name: "setting up", connections: 1, limit: OPEN_MAX };
+/// For the audit of a stopped system: one moment, and statements over whole tables.
+const AUDIT: Purpose = Purpose { name: "audit", connections: 1, limit: Duration::from_secs(600) };
+/// To make tables, with others that do the same.
+const OPEN_MAX: Duration = Duration::from_secs(30);
+/// COMMIT without an answer after this is in doubt.
+const COMMIT_MAX: Duration = Duration::from_secs(5);
+/// The layout of the fixed tables; another one is refused.
+const FORMAT: &str = "1";
+
+/// One database.
+#[derive(Clone)]
+pub struct Postgres {
+    meta: Meta,
+    base: PgConnectOptions,
+    /// Of all requests, or of one owner.
+    sessions: Sessions,
+    publishing: Sessions,
+    lease: Sessions,
+    is_closed: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Postgres {
+    /// Without its address, which holds a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").field("meta", &self.meta).finish_non_exhaustive()
+    }
+}
+
+impl Postgres {
+    /// Opens the database of a service and makes its tables if they are not there. Several instances may.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it does not answer: try again. [`StoreError::Damaged`] when it is
+    /// another service's, or of another layout or number of partitions.
+    pub async fn open(url: &str, meta: Meta, tables: &[&'static Table]) -> Result<Self, StoreError> {
+        let base = parse(url)?;
+        let store = Self::new(base.clone(), meta);
+        store.make(tables).await.map_err(at(&base))?;
+        Ok(store)
+    }
+
+    /// Opens a database that is there, only to read it: everything as it is at this moment, whatever is
+    /// written meanwhile. When the connection is lost, so is that moment. Whether all of it is sound,
+    /// [`inventory`] says.
+    ///
+    /// # Errors
+    /// When it is missing, or another service's.
+    ///
+    /// [`inventory`]: crate::Store::inventory
+    pub async fn open_to_read(url: &str, meta: Meta) -> Result<Self, StoreError> {
+        let base = parse(url)?;
+        let mut store = Self::new(base.clone(), meta);
+        // Between two pages the audit derives for as long as it takes.
+        let options = store.options(AUDIT).options([("idle_in_transaction_session_timeout", "0")]);
+        let snapshot = Sessions::snapshot(&options, AUDIT, &store.is_closed).await;
+        store.sessions = snapshot.map_err(StoreError::from).map_err(at(&base))?;
+        (store.publishing, store.lease) = (store.sessions.clone(), store.sessions.clone());
+        let mut session = store.sessions.take().await?;
+        store.check_meta(&mut session).await.map_err(at(&base))?;
+        session.put_back();
+        Ok(store)
+    }
+
+    /// What a database is, without changing it; `None` when there is no such database, or an empty one.
+    ///
+    /// # Errors
+    /// When it does not answer, or does not say.
+    pub async fn look(url: &str) -> Result<Option<Seen>, StoreError> {
+        let base = parse(url)?;
+        within(SETTING_UP.limit, async { Ok(open::look(&base).await) }).await?.map_err(at(&base))
+    }
+
+    fn new(base: PgConnectOptions, meta: Meta) -> Self {
+        let is_closed = Arc::default();
+        let sessions = |purpose| Sessions::new(session::options(&base, meta.service, purpose), purpose, &is_closed);
+        let (requests, publishing) = (sessions(REQUESTS), sessions(PUBLISHING));
+        // Given back after everything else is closed.
+        let lease = Sessions::new(session::options(&base, meta.service, LEASE), LEASE, &Arc::default());
+        Self { meta, base, sessions: requests, publishing, lease, is_closed }
+    }
+
+    fn options(&self, purpose: Purpose) -> PgConnectOptions {
+        session::options(&self.base, self.meta.service, purpose)
+    }
+
+    /// The same database with a connection of its own, for one owner: it reads and commits there.
+    pub(super) fn dedicated(&self) -> Self {
+        if self.sessions.is_snapshot() {
+            return self.clone();
+        }
+        let sessions = Sessions::new(self.options(OWNER), OWNER, &self.is_closed);
+        Self { sessions, ..self.clone() }
+    }
+
+    pub(super) fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    pub(super) async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
+        if self.sessions.is_snapshot() {
+            return Err(CommitError::Unavailable("the database was opened only to read".into()));
+        }
+        let mut session = self.sessions.take().await.map_err(unavailable)?;
+        let written = within(self.sessions.limit(), async { Ok(write(&mut session, commit).await) }).await;
+        written.map_err(unavailable)??;
+        // From here on the fate of the transaction is the database's; without an answer it is unknown.
+        let ended = within(COMMIT_MAX, sqlx::query("COMMIT").execute(&mut *session)).await;
+        ended.map_err(|error| CommitError::Doubtful(Box::new(error)))?;
+        session.put_back();
+        Ok(())
+    }
+
+    pub(super) async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
+        let statement = "SELECT * FROM batches WHERE owner = $1 ORDER BY number DESC LIMIT 1";
+        let rows = self.sessions.fetch(sqlx::query(statement).bind(owner.to_string())).await?;
+        rows.first().map(record).transpose()
+    }
+
+    pub(super) async fn records(
+        &self,
+        owner: &Producer,
+        from: BatchNumber,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let statement = "SELECT * FROM batches WHERE owner = $1 AND number >= $2 ORDER BY number LIMIT $3";
+        let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(from.0)).bind(integer(limit as u64));
+        self.sessions.fetch(query).await?.iter().map(record).collect()
+    }
+
+    pub(super) async fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+        let rows = self.sessions.fetch(sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner")).await?;
+        let noted = |row: &PgRow| Ok((name(row, "owner")?, BatchNumber(number(row, "number")?), row.try_get("hash")?));
+        rows.iter().map(noted).collect()
+    }
+
+    pub(super) async fn load(
+        &self,
+        table: &'static Table,
+        keys: &BTreeSet<Vec<Cell>>,
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        let text = sql::load(table);
+        let keys: Vec<&[Cell]> = keys.iter().map(Vec::as_slice).collect();
+        let query = bind_columns(sqlx::query(&text), table.key(), &keys);
+        self.sessions.fetch(query).await?.iter().map(|row| cells(table, row)).collect()
+    }
+
+    pub(super) async fn scan(
+        &self,
+        table: &'static Table,
+        prefix: &[Cell],
+        after: Option<&[Cell]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        let after = after.unwrap_or_default();
+        let text = sql::scan(table, prefix.len(), after.len());
+        let query = prefix.iter().chain(after).fold(sqlx::query(&text), bind).bind(integer(limit as u64));
+        self.sessions.fetch(query).await?.iter().map(|row| cells(table, row)).collect()
+    }
+
+    pub(super) async fn journal(
+        &self,
+        producer: &Producer,
+        target: &Target,
+        from: Seq,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Frame>, StoreError> {
+        // The server adds up the lengths: a body that is not wanted does not travel.
+        let statement = "SELECT * FROM (SELECT *, coalesce(sum(octet_length(body)) OVER \
+             (ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before \
+             FROM journal WHERE producer = $1 AND target = $2 AND seq >= $3 ORDER BY seq LIMIT $4) f \
+             WHERE before < $5 ORDER BY seq";
+        let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string()).bind(integer(from.0));
+        let query = query.bind(integer(limit as u64)).bind(integer(max_bytes as u64));
+        self.sessions.fetch(query).await?.iter().map(frame).collect()
+    }
+
+    pub(super) async fn said(&self) -> Result<Vec<(Producer, Target, Seq)>, StoreError> {
+        let statement = "SELECT producer, target, max(seq) AS seq FROM journal GROUP BY producer, target \
+             ORDER BY producer, target";
+        let rows = self.sessions.fetch(sqlx::query(statement)).await?;
+        rows.iter().map(|row| Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?)))).collect()
+    }
+
+    pub(super) async fn last_said(&self, producer: &Producer, target: &Target) -> Result<Seq, StoreError> {
+        let statement = "SELECT seq FROM journal WHERE producer = $1 AND target = $2 ORDER BY seq DESC LIMIT 1";
+        let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
+        let rows = self.sessions.fetch(query).await?;
+        rows.first().map_or(Ok(Seq(0)), |row| Ok(Seq(number(row, "seq")?)))
+    }
+
+    pub(super) async fn committed_at(
+        &self,
+        owner: &Producer,
+        number: BatchNumber,
+    ) -> Result<Option<String>, StoreError> {
+        let statement = "SELECT committed_at FROM batches WHERE owner = $1 AND number = $2";
+        let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(number.0));
+        let rows = self.sessions.fetch(query).await?;
+        Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
+    }
+
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.sessions.clear();
+        self.publishing.clear();
+    }
+}
+
+fn bind<'q>(query: Query<'q>, cell: &'q Cell) -> Query<'q> {
+    match cell {
+        Cell::Null => query.bind(None::<String>),
+        Cell::Integer(number) => query.bind(*number),
+        Cell::Text(text) => query.bind(text.as_str()),
+    }
+}
+
+fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn parse(url: &str) -> Result<PgConnectOptions, StoreError> {
+    url.parse().map_err(|error| StoreError::Damaged(format!("its address cannot be read: {error}")))
+}

@@ -1,0 +1,143 @@
+//! Making a service's tables, and refusing what is not its database.
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx_core::migrate::{Migration, MigrationSource, MigrationType, Migrator};
+use stage::Table;
+
+use super::session::{connect, within};
+use super::{FORMAT, OPEN_MAX, Postgres, SETTING_UP, session, sql};
+use crate::StoreError;
+use crate::store::Seen;
+
+/// The oldest server whose dialect this is.
+const VERSION_MIN: i32 = 150_000;
+
+impl Postgres {
+    /// Makes what is missing. Several instances may do so at once.
+    pub(super) async fn make(&self, tables: &[&'static Table]) -> Result<(), StoreError> {
+        let options = session::options(&self.base, self.meta.service, SETTING_UP);
+        let mut connection = connect(&options).await?;
+        check_server(&mut connection).await?;
+        if let Some(meta) = stored_meta(&mut connection).await? {
+            self.check(&meta)?;
+        }
+        let migrator = Migrator::new(Migrations).await.map_err(unmigrated)?;
+        let migrated = async { Ok(migrator.run_direct(&mut connection).await) };
+        within(OPEN_MAX, migrated).await?.map_err(unmigrated)?;
+        let mut transaction = connection.begin().await?;
+        sqlx::query("LOCK TABLE meta IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
+        if stored_meta(&mut transaction).await?.is_none() {
+            for (key, value) in self.meta.rows(FORMAT) {
+                let insert = sqlx::query("INSERT INTO meta VALUES ($1, $2)").bind(key).bind(value);
+                insert.execute(&mut *transaction).await?;
+            }
+        }
+        self.check(&stored_meta(&mut transaction).await?.unwrap_or_default())?;
+        for table in tables {
+            make_table(&mut transaction, table).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    pub(super) async fn check_meta(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        self.check(&stored_meta(connection).await?.unwrap_or_default())
+    }
+
+    fn check(&self, found: &[(String, String)]) -> Result<(), StoreError> {
+        self.meta.check(FORMAT, found).map_err(StoreError::Damaged)
+    }
+}
+
+/// What a database is, without changing it.
+pub(super) async fn look(options: &PgConnectOptions) -> Result<Option<Seen>, StoreError> {
+    let mut connection = match connect(options).await {
+        // 3D000: there is no such database.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("3D000") => return Ok(None),
+        connection => connection?,
+    };
+    let Some(meta) = stored_meta(&mut connection).await? else {
+        return Ok(None);
+    };
+    let value = meta.iter().find(|(key, _)| key == "partitions").map(|(_, value)| value);
+    let partitions = value.and_then(|value| value.parse().ok());
+    let partitions = partitions.ok_or_else(|| StoreError::Damaged(format!("meta.partitions is {value:?}")))?;
+    let is_used = sqlx::query("SELECT EXISTS (SELECT 1 FROM owners)").fetch_one(&mut connection).await?;
+    Ok(Some(Seen { partitions, is_used: is_used.try_get(0)? }))
+}
+
+/// The rows of `meta`; `None` before there are any, as after a crash at the very beginning.
+async fn stored_meta(connection: &mut PgConnection) -> Result<Option<Vec<(String, String)>>, StoreError> {
+    let there = "SELECT to_regclass('meta') IS NOT NULL AS is_ours, count(*) FROM pg_class \
+         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND relname <> '_sqlx_migrations'";
+    let there = sqlx::query(there).fetch_one(&mut *connection).await?;
+    if !there.try_get::<bool, _>("is_ours")? {
+        let tables: i64 = there.try_get("count")?;
+        let is_empty = tables == 0;
+        return if is_empty {
+            Ok(None)
+        } else {
+            Err(StoreError::Damaged(format!("it holds {tables} tables of others")))
+        };
+    }
+    let rows = sqlx::query("SELECT key, value FROM meta ORDER BY key").fetch_all(connection).await?;
+    let pairs = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    let pairs = pairs.collect::<Result<Vec<_>, StoreError>>()?;
+    Ok((!pairs.is_empty()).then_some(pairs))
+}
+
+async fn check_server(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let server = "SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS text, \
+                  current_setting('server_encoding') AS encoding";
+    let server = sqlx::query(server).fetch_one(connection).await?;
+    let (version, encoding): (i32, String) = (server.try_get("version")?, server.try_get("encoding")?);
+    if version < VERSION_MIN {
+        let text: String = server.try_get("text")?;
+        return Err(StoreError::Damaged(format!("the server is Postgres {text}; at least 15 is needed")));
+    }
+    if encoding != "UTF8" {
+        return Err(StoreError::Damaged(format!("its encoding is {encoding}, not UTF8")));
+    }
+    Ok(())
+}
+
+/// A table that is there must be the one that would be made.
+async fn make_table(connection: &mut PgConnection, table: &Table) -> Result<(), StoreError> {
+    sqlx::query(&sql::create(table)).execute(&mut *connection).await?;
+    let layout = sqlx::query(sql::LAYOUT).bind(table.name).fetch_one(connection).await?;
+    let (found, expected): (String, String) = (layout.try_get(0)?, sql::layout(table));
+    if found == expected {
+        return Ok(());
+    }
+    Err(StoreError::Damaged(format!("the table {} is ({found}), not ({expected})", table.name)))
+}
+
+/// The fixed tables, in the order they came to be. One that was ever run is never changed again.
+#[derive(Debug)]
+struct Migrations;
+
+impl MigrationSource<'static> for Migrations {
+    fn resolve(self) -> futures_util::future::BoxFuture<'static, Result<Vec<Migration>, sqlx::error::BoxDynError>> {
+        let tables = include_str!("migrations/1_tables.sql");
+        let tables = Migration::new(1, "tables".into(), MigrationType::Simple, tables.into(), false);
+        Box::pin(std::future::ready(Ok(vec![tables])))
+    }
+}
+
+fn unmigrated(error: sqlx_core::migrate::MigrateError) -> StoreError {
+    use sqlx_core::migrate::MigrateError;
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        other => StoreError::Damaged(format!("its fixed tables are not of this version: {other}")),
+    }
+}
+
+/// Says which database it was, without its password.
+pub(super) fn at(options: &PgConnectOptions) -> impl Fn(StoreError) -> StoreError {
+    let name = options.get_database().unwrap_or_else(|| options.get_username());
+    let place = format!("database {name} on {}:{}", options.get_host(), options.get_port());
+    move |error| match error {
+        StoreError::Damaged(what) => StoreError::Damaged(format!("{place}: {what}")),
+        StoreError::Unavailable(source) => StoreError::Unavailable(format!("{place}: {source}").into()),
+    }
+}

@@ -1,0 +1,223 @@
+//! Connections for one purpose, so that no purpose starves another.
+//!
+//! Whoever needs one takes it out, and puts it back only when it is surely at rest: a use that failed, took
+//! too long or was abandoned half way takes its connection with it, and the next use makes a new one.
+//! Everything has a limit, also on the server: neither side waits for ever for the other.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Who finds all connections in use waits this long; then a request is answered 503.
+const PLACE_MAX: Duration = Duration::from_secs(1);
+/// To connect, on a machine that is there.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// A client that stopped in a transaction is ended after this: whoever claims its partition waits no longer.
+const IDLE_IN_TRANSACTION_MAX: &str = "2s";
+/// A little more than that, so that a claim gets what a stopped client held.
+const LOCK_MAX: &str = "3s";
+/// Prepared statements kept per connection: every text of every table of a service.
+const STATEMENTS_MAX: usize = 512;
+
+pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
+
+/// What connections are for: how many there are, and how long one statement may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Purpose {
+    pub name: &'static str,
+    pub connections: usize,
+    pub limit: Duration,
+}
+
+/// Connections for one purpose. All clones are the same.
+#[derive(Clone)]
+pub(super) struct Sessions(Arc<Inner>);
+
+struct Inner {
+    /// `None`: what is lost cannot be made again.
+    options: Option<PgConnectOptions>,
+    limit: Duration,
+    places: Arc<Semaphore>,
+    idle: Mutex<Vec<PgConnection>>,
+    is_closed: Arc<AtomicBool>,
+}
+
+/// One connection, taken out.
+pub(super) struct Session {
+    connection: PgConnection,
+    home: Sessions,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Sessions {
+    pub(super) fn new(options: PgConnectOptions, purpose: Purpose, is_closed: &Arc<AtomicBool>) -> Self {
+        Self(Arc::new(Inner {
+            options: Some(options),
+            limit: purpose.limit,
+            places: Arc::new(Semaphore::new(purpose.connections)),
+            idle: Mutex::default(),
+            is_closed: is_closed.clone(),
+        }))
+    }
+
+    /// One connection in one read-only transaction: everything read is of one moment. When it is lost, so is
+    /// that moment.
+    pub(super) async fn snapshot(
+        options: &PgConnectOptions,
+        purpose: Purpose,
+        is_closed: &Arc<AtomicBool>,
+    ) -> sqlx::Result<Self> {
+        let mut connection = connect(options).await?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT count(*) FROM pg_class; SAVEPOINT page";
+        within(purpose.limit, sqlx::raw_sql(begin).execute(&mut connection)).await?;
+        Ok(Self(Arc::new(Inner {
+            options: None,
+            limit: purpose.limit,
+            places: Arc::new(Semaphore::new(1)),
+            idle: Mutex::new(vec![connection]),
+            is_closed: is_closed.clone(),
+        })))
+    }
+
+    /// Takes a connection out; made when none is idle.
+    pub(super) async fn take(&self) -> sqlx::Result<Session> {
+        let place = tokio::time::timeout(PLACE_MAX, self.0.places.clone().acquire_owned()).await;
+        let place = place.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
+        if self.0.is_closed.load(Ordering::Acquire) {
+            return Err(sqlx::Error::PoolClosed);
+        }
+        let idle = self.idle().pop();
+        let connection = match (idle, &self.0.options) {
+            (Some(connection), _) => connection,
+            (None, Some(options)) => connect(options).await?,
+            (None, None) => return Err(sqlx::Error::PoolClosed),
+        };
+        Ok(Session { connection, home: self.clone(), _place: place })
+    }
+
+    /// All rows of one statement.
+    pub(super) async fn fetch(&self, query: Query<'_>) -> sqlx::Result<Vec<PgRow>> {
+        let mut session = self.take().await?;
+        match within(self.limit(), query.fetch_all(&mut *session)).await {
+            Ok(rows) => {
+                session.put_back();
+                Ok(rows)
+            }
+            Err(error) => {
+                session.give_up(&error).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The one row of a statement that has one.
+    pub(super) async fn fetch_one(&self, query: Query<'_>) -> sqlx::Result<PgRow> {
+        self.fetch(query).await?.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+    }
+
+    /// Whether it is one moment, only to read.
+    pub(super) fn is_snapshot(&self) -> bool {
+        self.0.options.is_none()
+    }
+
+    /// How long one statement may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.0.limit
+    }
+
+    /// Ends those that are idle; the others end with their use.
+    pub(super) fn clear(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    /// It is at rest, and of use to the next.
+    pub(super) fn put_back(self) {
+        if !self.home.0.is_closed.load(Ordering::Acquire) {
+            self.home.idle().push(self.connection);
+        }
+    }
+
+    /// It failed. Only the moment of a snapshot is kept, if it can be; and when the connection itself was
+    /// lost, so probably are those that are idle.
+    async fn give_up(mut self, error: &sqlx::Error) {
+        let refused = error.as_database_error().filter(|error| !error.code().is_some_and(|c| c.starts_with("57P")));
+        if refused.is_none() {
+            self.home.clear();
+        } else if self.home.is_snapshot() {
+            let back = sqlx::query("ROLLBACK TO SAVEPOINT page").execute(&mut self.connection);
+            if within(self.home.limit(), back).await.is_ok() {
+                self.put_back();
+            }
+        }
+    }
+}
+
+impl Deref for Session {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// What every connection of a service is told when it begins.
+pub(super) fn options(base: &PgConnectOptions, service: &str, purpose: Purpose) -> PgConnectOptions {
+    let limit = format!("{}ms", purpose.limit.as_millis());
+    let settings = [
+        ("synchronous_commit", "on"),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MAX),
+        ("lock_timeout", LOCK_MAX),
+        ("statement_timeout", limit.as_str()),
+        // A client that is gone without a word is noticed.
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "2"),
+        ("tcp_keepalives_count", "3"),
+        // Everything is found by its primary key. Without this a plan made while a table was small goes on
+        // scanning it when it is big.
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        // What is switched off counts as very expensive, and that would be compiled.
+        ("jit", "off"),
+    ];
+    base.clone()
+        .application_name(&format!("{service}: {}", purpose.name))
+        .statement_cache_capacity(STATEMENTS_MAX)
+        .disable_statement_logging()
+        .options(settings)
+}
+
+/// A connection, in time.
+pub(super) async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    within(CONNECT_MAX, PgConnection::connect_with(options)).await
+}
+
+/// The work, or an error when it takes longer.
+pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => {
+            let what = format!("no answer within {limit:?}");
+            Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what)))
+        }
+    }
+}

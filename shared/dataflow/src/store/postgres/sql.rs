@@ -1,0 +1,168 @@
+//! Statement texts for tables that are data. Rows travel as one array per column, so there is one text per
+//! table and purpose, whatever the number of rows.
+
+use stage::{Column, Kind, Table};
+
+/// The statement that makes a stage's table.
+pub fn create(table: &Table) -> String {
+    let columns: Vec<_> = table.columns.iter().map(declared).collect();
+    format!(
+        "CREATE TABLE IF NOT EXISTS \"{}\" ({}, PRIMARY KEY ({}))",
+        table.name,
+        columns.join(", "),
+        names(table.key())
+    )
+}
+
+/// What [`LAYOUT`] says about a table as it should be.
+pub fn layout(table: &Table) -> String {
+    let columns: Vec<_> = table.columns.iter().map(declared).collect();
+    let key: Vec<_> = table.key().iter().map(|column| column.name).collect();
+    format!("{}, PRIMARY KEY ({})", columns.join(", "), key.join(", "))
+}
+
+/// The columns and the key of the table `$1` as the database has them.
+pub const LAYOUT: &str = "
+SELECT coalesce((
+    SELECT string_agg(
+      format('\"%s\" %s', a.attname, CASE a.atttypid
+          WHEN 'text'::regtype THEN 'TEXT' WHEN 'bigint'::regtype THEN 'BIGINT'
+          ELSE upper(format_type(a.atttypid, a.atttypmod)) END)
+        || CASE WHEN a.attcollation <> 0 THEN format(' COLLATE \"%s\"', c.collname) ELSE '' END
+        || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END,
+      ', ' ORDER BY a.attnum)
+    FROM pg_attribute a LEFT JOIN pg_collation c ON c.oid = a.attcollation
+    WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped), '')
+  || coalesce((
+    SELECT format(', PRIMARY KEY (%s)', string_agg(a.attname, ', ' ORDER BY k.place))
+    FROM pg_index i, UNNEST(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place), pg_attribute a
+    WHERE i.indrelid = t.oid AND i.indisprimary AND a.attrelid = t.oid AND a.attnum = k.attnum), '')
+FROM (SELECT to_regclass(quote_ident($1)) AS oid) t";
+
+/// Rows by key: one array per column of the key.
+pub fn load(table: &Table) -> String {
+    let key = table.key();
+    let on: Vec<_> = key.iter().map(same).collect();
+    format!(
+        "SELECT {} FROM {} AS w({}) JOIN \"{}\" t ON {}",
+        read(table.columns),
+        unnest(key),
+        names(key),
+        table.name,
+        on.join(" AND ")
+    )
+}
+
+/// New rows; a key that exists fails.
+pub fn insert(table: &Table) -> String {
+    let columns = table.columns;
+    format!("INSERT INTO \"{}\" ({}) SELECT * FROM {}", table.name, names(columns), unnest(columns))
+}
+
+/// New contents of rows that exist; it says how many it has met.
+pub fn update(table: &Table) -> String {
+    // A table that is all key has nothing to set; that its rows are there is to be known all the same.
+    let values =
+        if table.columns.len() > table.key_columns { &table.columns[table.key_columns..] } else { table.key() };
+    let set: Vec<_> = values.iter().map(|c| format!("\"{0}\" = w.\"{0}\"", c.name)).collect();
+    let on: Vec<_> = table.key().iter().map(same).collect();
+    format!(
+        "UPDATE \"{}\" t SET {} FROM {} AS w({}) WHERE {}",
+        table.name,
+        set.join(", "),
+        unnest(table.columns),
+        names(table.columns),
+        on.join(" AND ")
+    )
+}
+
+/// Rows in the order of the key: a fixed prefix of it, and of the rest those after a given one.
+pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
+    let key = table.key();
+    let value = |at: usize| format!("${}{}", at + 1, if key[at].kind == Kind::Decimal { "::numeric" } else { "" });
+    let mut conditions: Vec<_> = (0..prefix).map(|at| format!("t.\"{}\" = {}", key[at].name, value(at))).collect();
+    if after > 0 {
+        let rest = prefix..prefix + after;
+        let values: Vec<_> = rest.clone().map(value).collect();
+        conditions.push(format!("({}) > ({})", of_table(&key[rest]), values.join(", ")));
+    }
+    let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    format!(
+        "SELECT {} FROM \"{}\" t {filter} ORDER BY {} LIMIT ${}",
+        read(table.columns),
+        table.name,
+        of_table(key),
+        prefix + after + 1
+    )
+}
+
+fn declared(column: &Column) -> String {
+    let kind = match column.kind {
+        Kind::Integer => "BIGINT",
+        Kind::Text => "TEXT COLLATE \"C\"",
+        Kind::Decimal => "NUMERIC",
+    };
+    let null = if column.nullable { "" } else { " NOT NULL" };
+    format!("\"{}\" {kind}{null}", column.name)
+}
+
+/// One array parameter per column. A decimal travels as text: so no digit is lost.
+fn unnest(columns: &[Column]) -> String {
+    let array = |(number, column): (usize, &Column)| match column.kind {
+        Kind::Integer => format!("${number}::bigint[]"),
+        Kind::Text => format!("${number}::text[]"),
+        Kind::Decimal => format!("${number}::text[]::numeric[]"),
+    };
+    let arrays: Vec<_> = (1..).zip(columns).map(array).collect();
+    format!("UNNEST({})", arrays.join(", "))
+}
+
+fn read(columns: &[Column]) -> String {
+    let column = |column: &Column| match column.kind {
+        Kind::Integer | Kind::Text => format!("t.\"{}\"", column.name),
+        Kind::Decimal => format!("t.\"{0}\"::text AS \"{0}\"", column.name),
+    };
+    columns.iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+fn same(column: &Column) -> String {
+    format!("t.\"{0}\" = w.\"{0}\"", column.name)
+}
+
+fn of_table(columns: &[Column]) -> String {
+    columns.iter().map(|column| format!("t.\"{}\"", column.name)).collect::<Vec<_>>().join(", ")
+}
+
+fn names(columns: &[Column]) -> String {
+    columns.iter().map(|column| format!("\"{}\"", column.name)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    stage::row! {
+        /// A test row.
+        struct Pair: "pairs" { key { a: String => Text, b: u64 => Integer } value { c: Option<String> => Nullable<Decimal> } }
+    }
+    use stage::{Decimal, Integer, Nullable, Row as _, Text};
+
+    #[test]
+    fn texts_follow_from_the_table() {
+        assert_eq!(
+            create(Pair::TABLE),
+            "CREATE TABLE IF NOT EXISTS \"pairs\" (\"a\" TEXT COLLATE \"C\" NOT NULL, \"b\" BIGINT NOT NULL, \"c\" NUMERIC, \
+             PRIMARY KEY (\"a\", \"b\"))"
+        );
+        assert_eq!(
+            update(Pair::TABLE),
+            "UPDATE \"pairs\" t SET \"c\" = w.\"c\" FROM UNNEST($1::text[], $2::bigint[], $3::text[]::numeric[]) \
+             AS w(\"a\", \"b\", \"c\") WHERE t.\"a\" = w.\"a\" AND t.\"b\" = w.\"b\""
+        );
+        assert_eq!(
+            scan(Pair::TABLE, 1, 1),
+            "SELECT t.\"a\", t.\"b\", t.\"c\"::text AS \"c\" FROM \"pairs\" t \
+             WHERE t.\"a\" = $1 AND (t.\"b\") > ($2) ORDER BY t.\"a\", t.\"b\" LIMIT $3"
+        );
+    }
+}

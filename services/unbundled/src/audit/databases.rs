@@ -90,11 +90,14 @@ async fn newest(store: &Store) -> Result<impl PartialEq, NotAudited> {
 
 async fn open(urls: &[(&'static str, &str); 3]) -> Result<Vec<Store>, NotAudited> {
     let mut stores = Vec::new();
+    let mut all = None;
     for (service, url) in *urls {
         let unusable = |source| NotAudited::Store { service, source };
         let seen = Postgres::look(url).await.map_err(unusable)?.ok_or(NotAudited::Empty(service))?;
-        let wrong = format!("it says that it was made for {} partitions: 1 to 64 are possible", seen.partitions);
-        let partitions = PartitionCount::new(seen.partitions).ok_or(StoreError::Damaged(wrong)).map_err(unusable)?;
+        let wrong = || StoreError::Damaged(format!("meta.partitions is {}: 1 to 64 are possible", seen.partitions));
+        let own = PartitionCount::new(seen.partitions).ok_or_else(wrong).map_err(unusable)?;
+        // The first says it for all: another number is a finding.
+        let partitions = *all.get_or_insert(own);
         let store = Postgres::open_to_read(url, Meta { service, partitions }).await.map_err(unusable)?;
         stores.push(Store::from(store));
     }

@@ -95,7 +95,12 @@ impl Node {
                     tracing::warn!(why = telemetry::chain(&stop), "a partition is not claimed yet");
                     tokio::time::sleep(backoff.next()).await;
                 }
-                claimed => return claimed,
+                claimed => {
+                    if let (Ok(owner), Some(backlog)) = (&claimed, self.connected.backlog()) {
+                        backlog.claimed(id, &owner.checkpoint().heads);
+                    }
+                    return claimed;
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stage::{Frame, Producer, Seq, Target};
+use stage::{Frame, Head, Producer, Seq, Target};
 use tokio::sync::Notify;
 
 /// The unconfirmed frames of all of a service's producers. Clones are the same.
@@ -76,6 +76,24 @@ impl Backlog {
         line.has_begun = true;
     }
 
+    /// So far had a producer said when its partition was claimed: also what another instance said in its last
+    /// moment, after the journal was looked at here.
+    pub(crate) fn claimed(&self, producer: &Producer, heads: &BTreeMap<Target, Head>) {
+        let mut lines = self.lines();
+        for (target, head) in heads {
+            let line = lines.entry((target.clone(), producer.clone())).or_default();
+            line.last = line.last.max(head.seq.0);
+        }
+        drop(lines);
+        heads.keys().for_each(|target| self.ring(target));
+    }
+
+    fn ring(&self, target: &Target) {
+        if let Some(bell) = self.0.bells.get(target) {
+            bell.notify_one();
+        }
+    }
+
     /// These frames are in the journal now.
     pub(crate) fn said(&self, frames: &[Frame]) {
         let mut lines = self.lines();
@@ -89,11 +107,7 @@ impl Backlog {
             }
         }
         drop(lines);
-        for frame in frames {
-            if let Some(bell) = self.0.bells.get(&frame.target) {
-                bell.notify_one();
-            }
-        }
+        frames.iter().for_each(|frame| self.ring(&frame.target));
     }
 
     /// The broker has all of a producer's frames up to this one.
@@ -142,6 +156,16 @@ mod tests {
         assert_eq!((backlog.bytes(), backlog.is_full()), (20, false));
         backlog.confirmed(&target(), &producer(), Seq(6));
         assert_eq!(backlog.bytes(), 20);
+    }
+
+    #[test]
+    fn what_another_instance_said_at_last_is_known_with_the_claim() {
+        let backlog = Backlog::new([target()], 100);
+        backlog.begin(&target(), &producer(), Seq(3), 0);
+        backlog.claimed(&producer(), &BTreeMap::from([(target(), Head { seq: Seq(4), hash: Hash::ZERO })]));
+        assert_eq!((backlog.last(&target(), &producer()), backlog.bytes()), (Seq(4), 0));
+        let rung = backlog.bell(&target());
+        assert!(futures_util::FutureExt::now_or_never(rung.notified()).is_some());
     }
 
     #[test]

@@ -78,15 +78,15 @@ clean-data: ## delete the data folder of make run
 
 # Black boxes use the services that run beside them; faults have clusters of their own.
 ifeq ($(NEXTEST),yes)
-on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) nextest run --locked -p e2e-tests \
+on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) nextest run --workspace --locked \
 	-E 'test(/cluster::/) + (test(/scenarios::/) - test(/scenarios::local::/))'
 else
-on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) test --locked -p e2e-tests -- \
+on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) test --workspace --locked -- \
 	cluster:: scenarios:: --skip scenarios::local::
 endif
 
 ifeq ($(NEXTEST),yes)
-slow_tests = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(CARGO) nextest run --locked -p e2e-tests -p unbundled -E 'test(/$(1)/)'
+slow_tests = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(CARGO) nextest run --workspace --locked -E 'test(/$(1)/)'
 else
-slow_tests = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(CARGO) test --locked -p e2e-tests -p unbundled -- $(1)
+slow_tests = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(CARGO) test --workspace --locked -- $(1)
 endif

@@ -49,6 +49,21 @@ impl Broker {
         }
     }
 
+    /// Deletes a stream and makes it anew behind everybody's back, with one message that names a life.
+    async fn make_anew(&self, target: &Target, incarnation: &str, first: BasicProperties) -> Outcome {
+        let (channel, queue) = (self.delete(target).await?, self.broker.queue(target));
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        channel.queue_declare(queue.as_str().into(), durable, arguments).await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let mut headers = FieldTable::default();
+        headers.insert("incarnation".into(), AMQPValue::LongString(incarnation.into()));
+        let (options, first) = (BasicPublishOptions::default(), first.with_headers(headers));
+        channel.basic_publish("".into(), queue.as_str().into(), options, b"[]", first).await?.await?;
+        Ok(())
+    }
+
     async fn delete(&self, target: &Target) -> Result<Channel, Failure> {
         let connection = Connection::connect(&url(), ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
@@ -115,17 +130,7 @@ impl Streams for Broker {
         let (incarnation, mut all) = self.messages(target).await?;
         all.retain(|message| !message.is_marker());
         all.truncate(all.len() - messages);
-        let (channel, queue) = (self.delete(target).await?, self.broker.queue(target));
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
-        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-        channel.queue_declare(queue.as_str().into(), durable, arguments).await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        let mut headers = FieldTable::default();
-        headers.insert("incarnation".into(), AMQPValue::LongString(incarnation.as_str().into()));
-        let marker = BasicProperties::default().with_type("marker".into()).with_headers(headers);
-        let options = BasicPublishOptions::default();
-        channel.basic_publish("".into(), queue.as_str().into(), options, b"", marker).await?.await?;
+        self.make_anew(target, &incarnation, BasicProperties::default().with_type("marker".into())).await?;
         let publishing = self.broker.attach(target).await?;
         assert_eq!(publishing.incarnation, incarnation);
         for message in all {
@@ -184,16 +189,7 @@ async fn a_frame_at_the_beginning_of_a_stream_does_not_say_which_life_it_is() ->
     let broker = Broker::new();
     let target = fixture::ADDED.target(fixture::of("a"));
     let old = broker.broker.attach(&target).await?.incarnation;
-    let (channel, queue) = (broker.delete(&target).await?, broker.broker.queue(&target));
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
-    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-    channel.queue_declare(queue.as_str().into(), durable, arguments).await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    let mut headers = FieldTable::default();
-    headers.insert("incarnation".into(), AMQPValue::LongString(old.as_str().into()));
-    let late = BasicProperties::default().with_headers(headers);
-    channel.basic_publish("".into(), queue.as_str().into(), BasicPublishOptions::default(), b"[]", late).await?.await?;
+    broker.make_anew(&target, &old, BasicProperties::default()).await?;
     let new = broker.broker.attach(&target).await?.incarnation;
     assert_ne!(new, old);
     assert_eq!(broker.broker.incarnation(&target).await?, Some(new));

@@ -5,6 +5,7 @@
 //! fence: whoever finds the number taken is not the owner any more. A commit whose fate is unknown
 //! says so ([`CommitError::Doubtful`]) and is never tried again blindly.
 
+mod decode;
 mod failure;
 pub(crate) mod memory;
 mod meta;

@@ -28,10 +28,11 @@ use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, Table, Target};
 pub use self::lease::Leased;
 pub use self::notes::{Noted, Quarantined};
 
-use self::decode::{cells, frame, name, number, record};
+use self::decode::cells;
 use self::open::at;
 use self::session::{Purpose, Query, Sessions, within};
 use self::write::{bind_columns, unavailable, write};
+use super::decode::{frame, name, number, record};
 use super::{Commit, CommitError, Meta, Seen, StoreError};
 
 /// For the requests of a service. The limit is what a client would wait for.

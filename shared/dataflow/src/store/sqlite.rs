@@ -24,8 +24,9 @@ use sqlx::{Connection as _, Row as _, SqliteConnection};
 use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, Table, Target};
 use tokio::sync::Mutex;
 
-use self::decode::{at, cells, frame, name, number, record};
+use self::decode::{at, cells};
 use self::write::write;
+use super::decode::{frame, name, number, record};
 use super::{Commit, CommitError, Meta, Seen, StoreError};
 
 /// Readers at a time: enough for every owner of a service and a few requests; each has a page cache.

@@ -3,9 +3,9 @@
 use sqlx::Row as _;
 
 use super::Postgres;
-use super::decode::number;
 use crate::StoreError;
 use crate::store::Inventory;
+use crate::store::decode::number;
 
 /// The fixed tables, and the migrator's.
 const OWN_TABLES: [&str; 8] =

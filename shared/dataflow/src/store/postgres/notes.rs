@@ -6,9 +6,9 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use stage::{Mark, Producer, Seq, Target};
 
-use super::decode::{name, number};
 use super::{Postgres, integer};
 use crate::StoreError;
+use crate::store::decode::{name, number};
 
 /// How far a producer's journal for a target was confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::Sqlite;
-use super::decode::number;
 use crate::StoreError;
 use crate::store::Inventory;
+use crate::store::decode::number;
 
 /// The tables of `SCHEMA`.
 const OWN_TABLES: [&str; 4] = ["batches", "journal", "meta", "owners"];

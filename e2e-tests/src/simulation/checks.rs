@@ -2,6 +2,7 @@
 //! themselves: what is new since the last step is looked at, and now and then everything.
 
 mod books;
+mod instructions;
 mod journals;
 mod purchases;
 mod records;
@@ -11,12 +12,14 @@ use std::collections::BTreeMap;
 
 use contracts::RateRow;
 use dataflow::Store;
+use ledger::post::{DecisionRow, Instruction};
 use purchase::accept::PurchaseRow;
 use purchase::settle::OutcomeRow;
 use serde_json::Value;
 use stage::{BatchNumber, Checkpoint, Event, Hash, Producer, Record, Target};
 
 use self::books::Books;
+use self::instructions::Recorded;
 use self::streams::Streams;
 use super::coverage::Hit;
 use super::model::{self, Model};
@@ -61,6 +64,10 @@ pub struct Checks {
     outcomes: BTreeMap<String, OutcomeRow>,
     copied: usize,
     books: Books,
+    instructions: BTreeMap<(&'static str, String), Recorded>,
+    /// The types of the facts of the ledger's way in, by kind and request.
+    instruction_facts: BTreeMap<(&'static str, String), Vec<String>>,
+    decisions: BTreeMap<(Instruction, String), DecisionRow>,
     streams: Streams,
 }
 
@@ -78,6 +85,9 @@ impl Checks {
             outcomes: BTreeMap::new(),
             copied: 0,
             books: Books::default(),
+            instructions: BTreeMap::new(),
+            instruction_facts: BTreeMap::new(),
+            decisions: BTreeMap::new(),
             streams: Streams::default(),
         }
     }
@@ -112,6 +122,7 @@ impl Checks {
         }
         self.journals_unchanged()?;
         self.rows_unchanged()?;
+        self.instructions_unchanged()?;
         self.streams.look_again(scene, &self.journals)
     }
 
@@ -119,6 +130,7 @@ impl Checks {
     pub fn at_the_end(&mut self, scene: &mut Scene<'_>) -> Checked {
         self.everything(scene)?;
         self.all_have_outcomes()?;
+        self.all_are_decided()?;
         self.streams.hold_all(&self.journals)?;
         self.books.at_the_end(&self.stores.ledger, &self.model)?;
         super::derivation::derive_again(&self.stores)
@@ -231,6 +243,7 @@ mod names {
         RecordRates,
         CopyRates,
         Accept,
+        Instruct,
         Post,
         Settle,
     }
@@ -241,6 +254,7 @@ mod names {
             exchange_rate::record_rates::RecordRates::NAME => Name::RecordRates,
             purchase::copy_rates::CopyRates::NAME => Name::CopyRates,
             purchase::accept::Accept::NAME => Name::Accept,
+            ledger::instruct::Instruct::NAME => Name::Instruct,
             ledger::post::Post::NAME => Name::Post,
             purchase::settle::Settle::NAME => Name::Settle,
             other => unreachable!("no stage is called {other}"),

@@ -1,5 +1,7 @@
 //! Clients: what they ask for is random, and they ask again until they are answered.
 
+mod instructions;
+
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
@@ -12,6 +14,8 @@ use purchase::accept::{self, OfferAsked, PurchaseAsked};
 use stage::{Cause, Event, EventId, Key, RequestId, Traceparent};
 
 use super::random::Random;
+
+pub use self::instructions::content;
 
 /// All that is priced and paid in. No rate of the last is ever published.
 const CURRENCIES: [&str; 6] = ["EUR", "GBP", "USD", "JPY", "KWD", "CHF"];
@@ -26,6 +30,7 @@ const CUSTOMERS: usize = 5;
 #[derive(Debug, Default)]
 pub struct Clients {
     sent: Vec<(String, PurchaseRequest)>,
+    instructed: Vec<(String, ledger::instruct::Request)>,
     requests: u64,
 }
 

@@ -135,6 +135,24 @@ hits! {
     SameAgain,
     /// An id was used for something else.
     Conflict,
+    /// An account was opened.
+    AccountOpened,
+    /// A handle was claimed that somebody had.
+    HandleTaken,
+    /// A transfer was posted.
+    TransferPosted,
+    /// A transfer would have gone beyond a limit.
+    Overdrawn,
+    /// A transfer named an account that was not there.
+    UnknownAccount,
+    /// The id of a claim or a transfer was used for something else.
+    InstructionConflict,
+    /// A purchase was paid for.
+    PaymentPosted,
+    /// A purchase would have gone beyond a limit.
+    PaymentRefused,
+    /// A limit was crossed for a fee.
+    FeeCharged,
     /// Several requests shared a commit.
     GroupCommit,
 }

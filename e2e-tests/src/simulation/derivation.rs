@@ -1,9 +1,10 @@
 //! I9: everything derived again from the batch records, as `unbundled audit` does it.
 
-use contracts::{CREDITS, OUTCOMES, PURCHASES, RATES};
+use contracts::STREAMS;
 use dataflow::StoreError;
 use dataflow::audit::{Audit, Report};
 use exchange_rate::record_rates::RecordRates;
+use ledger::instruct::Instruct;
 use ledger::post::Post;
 use purchase::accept::Accept;
 use purchase::copy_rates::CopyRates;
@@ -25,10 +26,11 @@ pub fn derive_again(stores: &Stores) -> Checked {
 async fn audit(stores: &Stores) -> Result<Report, StoreError> {
     let Stores { exchange_rate, purchase, ledger } = stores;
     let all = vec![exchange_rate.clone(), purchase.clone(), ledger.clone()];
-    let mut audit = Audit::begin(&[&RATES, &PURCHASES, &CREDITS, &OUTCOMES], all).await?;
+    let mut audit = Audit::begin(&STREAMS, all).await?;
     audit.stage(exchange_rate.meta().service, |_| RecordRates).await?;
     audit.stage(purchase.meta().service, |_| CopyRates).await?;
     audit.stage(purchase.meta().service, |_| Accept::default()).await?;
+    audit.stage(ledger.meta().service, |_| Instruct).await?;
     audit.stage(ledger.meta().service, Post::new).await?;
     audit.stage(purchase.meta().service, |_| Settle).await?;
     audit.finish().await

@@ -4,22 +4,21 @@
 //! several orders are right; everything else it computes by itself, from JSON, with whole numbers.
 
 mod arithmetic;
+mod ledger;
 mod prices;
 mod rates;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 pub use self::arithmetic::{minor_units, units};
+pub use self::ledger::{Decided, Ledger};
 pub use self::prices::Priced;
 pub use self::rates::{Rates, Used, Way};
 
 use super::violation::{Checked, Violation, ensure};
-
-/// One posting: account, request, side, currency, minor units.
-pub type Posting = (String, String, &'static str, String, i128);
 
 /// A purchase as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +40,8 @@ pub struct Model {
     pub offers: BTreeMap<String, Vec<Value>>,
     /// The purchases by request id.
     pub purchases: BTreeMap<String, Purchase>,
-    /// Postings that are still to come.
-    pub due: BTreeSet<Posting>,
-    /// What each account should hold at the end, in minor units by currency.
-    pub balances: BTreeMap<(String, String), i128>,
+    /// The books.
+    pub ledger: Ledger,
 }
 
 impl Model {
@@ -68,9 +65,6 @@ impl Model {
         let verdict = pinned.and_then(|pinned| prices::price(request, &offers, at, &self.rates, pinned));
         let verdict = verdict.ok_or_else(|| unreadable(asked))?;
         let account = format!("customer:{}", text(&request["customer"])?);
-        if let Ok(priced) = &verdict {
-            self.owe(id, &account, &text(&request["pay_in"])?, &priced.clone());
-        }
         let purchase = Purchase { request: request.clone(), verdict, account };
         let known = self.purchases.insert(id.to_owned(), purchase);
         ensure!(known.is_none(), Repeats, "{id} was recorded twice");
@@ -90,20 +84,6 @@ impl Model {
             terms.push(versions.and_then(|versions| versions.last()));
         }
         Ok(terms)
-    }
-
-    fn owe(&mut self, id: &str, payer: &str, pay_in: &str, priced: &Priced) {
-        let Priced { total, currency, charged, .. } = priced;
-        let mut legs = vec![(payer, "debit", pay_in, *charged), ("merchant", "credit", currency.as_str(), *total)];
-        if pay_in != currency {
-            legs.push(("fx", "credit", pay_in, *charged));
-            legs.push(("fx", "debit", currency, *total));
-        }
-        for (account, side, currency, amount) in legs {
-            self.due.insert((account.to_owned(), id.to_owned(), side, currency.to_owned(), amount));
-            let balance = self.balances.entry((account.to_owned(), currency.to_owned())).or_default();
-            *balance += if side == "credit" { amount } else { -amount };
-        }
     }
 }
 

@@ -5,9 +5,10 @@ mod quiet;
 
 use std::collections::BTreeSet;
 
-use contracts::{CREDITS, OUTCOMES, PURCHASES, RATES};
+use contracts::STREAMS;
 use dataflow::{Memory, Meta, Store};
 use exchange_rate::record_rates::RecordRates;
+use ledger::instruct::Instruct;
 use ledger::post::Post;
 use purchase::accept::Accept;
 use purchase::copy_rates::CopyRates;
@@ -25,6 +26,8 @@ use super::violation::Checked;
 const LOOK_EVERY: u64 = 100;
 /// Requests that wait for an answer at most, before clients ask for more.
 const WAITING_MAX: usize = 30;
+/// Stages that have one partition, whatever the streams have.
+const SINGLE: usize = 4;
 
 /// All services.
 pub(super) struct World<'a> {
@@ -32,6 +35,7 @@ pub(super) struct World<'a> {
     record_rates: Seat<RecordRates>,
     copy_rates: Seat<CopyRates>,
     accept: Seat<Accept>,
+    instruct: Seat<Instruct>,
     post: Vec<Seat<Post>>,
     settle: Vec<Seat<Settle>>,
     publishers: Vec<Publisher>,
@@ -55,12 +59,14 @@ impl<'a> World<'a> {
         let record_rates = Seat::new(lane, &stores.exchange_rate, &broker, |_| RecordRates);
         let copy_rates = Seat::new(of_rates, &stores.purchase, &broker, |_| CopyRates);
         let accept = Seat::new(lane, &stores.purchase, &broker, |_| Accept::default());
+        let instruct = Seat::new(lane, &stores.ledger, &broker, |_| Instruct);
         let post = partitions.all().map(|at| Seat::new(at, &stores.ledger, &broker, Post::new)).collect();
         let settle = partitions.all().map(|at| Seat::new(at, &stores.purchase, &broker, |_| Settle)).collect();
         let publishers = publishers(&stores, partitions);
         let checks = Checks::new(&stores, Vec::new());
         let clients = Clients::default();
-        let mut world = Self { scene, record_rates, copy_rates, accept, post, settle, publishers, clients, checks };
+        let mut world =
+            Self { scene, record_rates, copy_rates, accept, instruct, post, settle, publishers, clients, checks };
         let owners = world.chairs().map(|chair| (chair.id().clone(), chair.store().clone())).collect();
         world.checks = Checks::new(&stores, owners);
         world
@@ -84,6 +90,7 @@ impl<'a> World<'a> {
         }
         self.come_to_rest()?;
         self.checks.only_what_was_sent(&self.clients.sent())?;
+        self.checks.only_what_was_instructed(&self.clients.sent_instructions())?;
         self.checks.at_the_end(&mut self.scene)?;
         Ok(self.checks.longest())
     }
@@ -92,6 +99,9 @@ impl<'a> World<'a> {
         self.checks.after_step(&mut self.scene)?;
         for (request, answer) in std::mem::take(&mut self.accept.answered) {
             self.checks.answered(&request, &answer, &mut self.scene)?;
+        }
+        for (request, answer) in std::mem::take(&mut self.instruct.answered) {
+            self.checks.answered_instruction(&request, &answer, &mut self.scene)?;
         }
         for (request, answer) in std::mem::take(&mut self.record_rates.answered) {
             self.checks.answered_rates(&request, answer)?;
@@ -110,8 +120,13 @@ impl<'a> World<'a> {
 
     /// Clients ask for something.
     fn ask(&mut self) -> Checked {
-        let Self { scene, clients, record_rates, accept, .. } = self;
+        let Self { scene, clients, record_rates, accept, instruct, .. } = self;
         let (random, now) = (&mut scene.random, scene.now);
+        if random.chance(400) && instruct.waiting() <= WAITING_MAX {
+            for _ in 0..random.between(1, 5) {
+                instruct.ask(clients.instruction(random, now));
+            }
+        }
         if random.chance(150) {
             record_rates.ask(clients.put_rates(random, now));
         }
@@ -128,9 +143,10 @@ impl<'a> World<'a> {
     }
 
     fn turn_of_any(&mut self) -> Checked {
-        let some = self.scene.random.below(2 * (3 + self.post.len() + self.settle.len()));
+        let all = SINGLE + self.post.len() + self.settle.len();
+        let some = self.scene.random.below(2 * all);
         // Ways in have more to do than each of the others.
-        let at = if some < 3 + self.post.len() + self.settle.len() { some } else { some % 3 };
+        let at = if some < all { some } else { some % SINGLE };
         self.turn(at).map(|_| ())
     }
 
@@ -183,18 +199,19 @@ impl<'a> World<'a> {
             0 => &mut self.accept,
             1 => &mut self.record_rates,
             2 => &mut self.copy_rates,
-            at if at < 3 + posts => &mut self.post[at - 3],
-            at => &mut self.settle[at - 3 - posts],
+            3 => &mut self.instruct,
+            at if at < SINGLE + posts => &mut self.post[at - SINGLE],
+            at => &mut self.settle[at - SINGLE - posts],
         };
         (chair, &mut self.scene)
     }
 
     fn chairs(&self) -> impl Iterator<Item = &dyn Chair> {
         let (record_rates, copy_rates): (&dyn Chair, &dyn Chair) = (&self.record_rates, &self.copy_rates);
-        let accept: &dyn Chair = &self.accept;
+        let (accept, instruct): (&dyn Chair, &dyn Chair) = (&self.accept, &self.instruct);
         let post = self.post.iter().map(|seat| seat as &dyn Chair);
         let settle = self.settle.iter().map(|seat| seat as &dyn Chair);
-        [record_rates, copy_rates, accept].into_iter().chain(post).chain(settle)
+        [accept, record_rates, copy_rates, instruct].into_iter().chain(post).chain(settle)
     }
 
     fn targets(&self) -> Vec<Target> {
@@ -205,14 +222,12 @@ impl<'a> World<'a> {
 
 /// One for each producer of each partition of each stream.
 fn publishers(stores: &Stores, partitions: PartitionCount) -> Vec<Publisher> {
-    let streams = [
-        (&RATES, &stores.exchange_rate),
-        (&PURCHASES, &stores.purchase),
-        (&CREDITS, &stores.ledger),
-        (&OUTCOMES, &stores.ledger),
-    ];
     let mut publishers = Vec::new();
-    for (stream, store) in streams {
+    for stream in STREAMS {
+        let stores = [&stores.exchange_rate, &stores.purchase, &stores.ledger];
+        let Some(store) = stores.into_iter().find(|store| store.meta().service == stream.service) else {
+            unreachable!("{} has no service", stream.name)
+        };
         for producer in stream.known_producers(partitions) {
             let of = |partition| Publisher::new(producer.clone(), stream.target(partition), store.clone());
             publishers.extend(partitions.all().map(of));

@@ -1,7 +1,7 @@
 //! `record-rates`: the system of record of exchange rates. Every version is kept.
 
 use chrono::{DateTime, Utc};
-use contracts::{Fact, HistoryImported, Imported, RATES, RATES_KEY, RateRow, RatesByPair, RatesPublished};
+use contracts::{HistoryImported, Imported, RATES, RATES_KEY, RateRow, RatesByPair, RatesFact, RatesPublished};
 use money::{RateVersion, Source};
 use serde::{Deserialize, Serialize};
 use stage::{
@@ -83,7 +83,7 @@ pub struct RecordRates;
 
 impl Stage for RecordRates {
     type Fact = Request;
-    type Said = Fact;
+    type Said = RatesFact;
     type Answer = Imported;
     const NAME: &'static str = "record-rates";
     const SPREAD: Spread = Spread::Lanes;
@@ -97,7 +97,7 @@ impl Stage for RecordRates {
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Request>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<Imported, Broken> {
+    fn apply(&self, event: &Event<Request>, rows: &mut Rows, say: &mut Outputs<RatesFact>) -> Result<Imported, Broken> {
         let Request::RatesAsked(asked) = &event.fact;
         let newest = rows.get::<NewestRow>(&NewestRow::key())?;
         let (name,) = NewestRow::key();
@@ -110,7 +110,7 @@ impl Stage for RecordRates {
                 let (valid_from, source) = (moment.valid_from, asked.source.clone());
                 let fact = RatesPublished { version, valid_from, source, rates: changed };
                 rows.insert(&RateRow::from(&fact))?;
-                say.say(&RATES, Key(RATES_KEY.to_owned()), Fact::RatesPublished(fact))?;
+                say.say(&RATES, Key(RATES_KEY.to_owned()), RatesFact::RatesPublished(fact))?;
             }
         }
         if asked.completes_history && !newest.complete {
@@ -118,7 +118,7 @@ impl Stage for RecordRates {
             let version = newest.raise();
             let fact = HistoryImported { version, source: asked.source.clone(), imported_at: event.cause.time };
             rows.insert(&RateRow::from(&fact))?;
-            say.say(&RATES, Key(RATES_KEY.to_owned()), Fact::HistoryImported(fact))?;
+            say.say(&RATES, Key(RATES_KEY.to_owned()), RatesFact::HistoryImported(fact))?;
         }
         if newest.version > 0 {
             rows.put(&newest)?;

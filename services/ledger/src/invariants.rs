@@ -1,16 +1,19 @@
 //! What must hold of the rows of the whole ledger, whoever wrote them.
 //!
-//! Every balance is the sum of its entries, the entries of an account are numbered without holes, the
-//! running totals are the sums of what was posted, and in every currency debits equal credits once what is
-//! in transit is counted.
+//! Every balance is the sum of its entries, the entries of an account are numbered without holes, no account ever
+//! went below its limit, each crossing of one was paid for once, the running totals are the sums of what was
+//! posted, and in every currency debits equal credits once what is in transit is counted. Every claim and every
+//! accepted transfer has at most one decision (exactly one, once everything is read), and there is no decision
+//! without a request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{AccountId, Side};
+use contracts::{AccountId, Purpose, Side};
 use money::{Amount, Currency};
-use stage::{Reading, Violation};
+use stage::{Reading, RequestId, Violation};
 
-use crate::post::{AccountRow, BalanceRow, EntryRow, TotalsRow};
+use crate::instruct::{ClaimRow, TransferRow};
+use crate::post::{AccountRow, Allowance, BalanceRow, DecisionRow, EntryRow, Instruction, TotalsRow, Verdict};
 
 /// Both sides in one currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +35,19 @@ impl Sides {
     }
 }
 
-/// Adds up a ledger: first all entries, in the order of their key, then all other rows.
+/// What is known of an account.
+#[derive(Debug)]
+struct Known {
+    row: AccountRow,
+    entries: u64,
+    /// Fees for crossings that were not charged yet, and the request that crossed.
+    owes: Vec<(RequestId, Amount)>,
+}
+
+/// Adds up a ledger: first all accounts, then all entries in the order of their key, then all other rows.
 #[derive(Debug, Default)]
 pub struct Books {
-    entries: BTreeMap<AccountId, u64>,
+    accounts: BTreeMap<AccountId, Known>,
     balances: BTreeMap<(AccountId, Currency), Amount>,
     posted: BTreeMap<Currency, Sides>,
     totals: BTreeMap<Currency, Sides>,
@@ -44,28 +56,31 @@ pub struct Books {
 }
 
 impl Books {
+    /// Takes in an account.
+    pub fn account(&mut self, row: &AccountRow) {
+        self.accounts.insert(row.account.clone(), Known { row: row.clone(), entries: 0, owes: Vec::new() });
+    }
+
     /// Takes in an entry.
     pub fn entry(&mut self, row: &EntryRow) {
-        let number = self.entries.entry(row.account.clone()).or_default();
-        *number += 1;
-        if *number != row.number {
-            let what = format!("is number {}, and {number} is due", row.number);
-            self.violations.push(Violation { place: format!("entry {} {}", row.account, row.number), what });
-        }
         let balance = self.balances.entry((row.account.clone(), row.currency));
         let balance = balance.or_insert(Amount::zero(row.currency));
+        let before = *balance;
         match row.side {
             Side::Debit => *balance -= row.amount,
             Side::Credit => *balance += row.amount,
         }
+        let after = *balance;
         let posted = self.posted.entry(row.currency).or_insert(Sides::zero(row.currency));
         posted.post(row.side, row.amount);
-    }
-
-    /// Takes in an account.
-    pub fn account(&mut self, row: &AccountRow) {
-        let entries = self.entries.remove(&row.account).unwrap_or_default();
-        self.same(format!("account {}", row.account), "entries", row.entries, entries);
+        let place = format!("entry {} {}", row.account, row.number);
+        let wrong = match self.accounts.get_mut(&row.account) {
+            None => Some("belongs to an account that is not there".to_owned()),
+            Some(account) => account.post(row, before, after),
+        };
+        if let Some(what) = wrong {
+            self.wrong(place, what);
+        }
     }
 
     /// Takes in a balance.
@@ -88,8 +103,11 @@ impl Books {
 
     /// What does not hold of all of it. Once everything is read, nothing is in transit.
     pub fn close(mut self, reading: Reading) -> Vec<Violation> {
-        for account in std::mem::take(&mut self.entries).into_keys() {
-            self.wrong(format!("account {account}"), "has entries and is not there".to_owned());
+        for (account, Known { row, entries, owes }) in std::mem::take(&mut self.accounts) {
+            self.same(format!("account {account}"), "entries", row.entries, entries);
+            for (request, fee) in owes {
+                self.wrong(format!("account {account}"), format!("was not charged {fee} for crossing with {request}"));
+            }
         }
         for (account, currency) in std::mem::take(&mut self.balances).into_keys() {
             self.wrong(format!("balance {account} {currency}"), "has entries and is not there".to_owned());
@@ -123,6 +141,75 @@ impl Books {
     }
 }
 
+impl Known {
+    /// What does not hold of an entry, which takes the balance from `before` to `after`.
+    fn post(&mut self, entry: &EntryRow, before: Amount, after: Amount) -> Option<String> {
+        self.entries += 1;
+        if self.entries != entry.number {
+            return Some(format!("is number {}, and {} is due", entry.number, self.entries));
+        }
+        if entry.purpose == Purpose::OverdraftFee && entry.side == Side::Debit {
+            let due = (entry.request_id.clone(), entry.amount);
+            let at = self.owes.iter().position(|owed| *owed == due);
+            return match at {
+                Some(at) => {
+                    self.owes.remove(at);
+                    None
+                }
+                None => Some(format!("is a fee that is not due: {}", entry.amount)),
+            };
+        }
+        if entry.side == Side::Debit {
+            match Allowance::of(&entry.account, Some(&self.row), entry.currency).judge(before, after) {
+                Verdict::Posted => {}
+                Verdict::PostedFor(fee) => self.owes.push((entry.request_id.clone(), fee.amount())),
+                Verdict::Refused(floor) => return Some(format!("takes the account to {after}, below {floor}")),
+            }
+        }
+        None
+    }
+}
+
+/// Brings what was asked of the ledger together with what was decided: first all claims and transfers, then all
+/// decisions.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    open: BTreeSet<(Instruction, RequestId)>,
+    violations: Vec<Violation>,
+}
+
+impl Decisions {
+    /// Takes in a claim.
+    pub fn claim(&mut self, row: &ClaimRow) {
+        self.open.insert((Instruction::Claim, row.request_id.clone()));
+    }
+
+    /// Takes in a transfer. What the way in has rejected is decided.
+    pub fn transfer(&mut self, row: &TransferRow) {
+        if row.reason_code.is_none() {
+            self.open.insert((Instruction::Transfer, row.request_id.clone()));
+        }
+    }
+
+    /// Takes in a decision.
+    pub fn decision(&mut self, row: &DecisionRow) {
+        if !self.open.remove(&(row.kind, row.request_id.clone())) {
+            let place = format!("decision {} {}", row.kind, row.request_id);
+            self.violations.push(Violation { place, what: "and nothing waits for it".to_owned() });
+        }
+    }
+
+    /// What does not hold of all of it.
+    pub fn close(mut self, reading: Reading) -> Vec<Violation> {
+        if reading == Reading::Done {
+            let what = "was accepted and is not decided, and nothing is on its way";
+            let open = |(kind, id)| Violation { place: format!("{kind} {id}"), what: what.to_owned() };
+            self.violations.extend(self.open.into_iter().map(open));
+        }
+        self.violations
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
@@ -142,7 +229,8 @@ mod tests {
         EntryRow {
             account: account.parse().unwrap(),
             number,
-            transfer: RequestId("t".into()),
+            request_id: RequestId("t".into()),
+            purpose: Purpose::Transfer,
             side,
             currency: eur(),
             amount: amount(text),
@@ -170,13 +258,13 @@ mod tests {
     /// `customer:a` has paid 5.00; whether the merchant has got it, the rest says.
     fn check(rows: &[EntryRow], balances: &[BalanceRow], totals: &TotalsRow, reading: Reading, expected: &[&str]) {
         let mut books = Books::default();
-        rows.iter().for_each(|row| books.entry(row));
         let mut accounts: Vec<_> = rows.iter().map(|row| row.account.clone()).collect();
         accounts.dedup();
         for account in accounts {
             let entries = rows.iter().filter(|row| row.account == account).count() as u64;
-            books.account(&AccountRow { account, entries });
+            books.account(&AccountRow { account, entries, opened_by: None, overdraft: None });
         }
+        rows.iter().for_each(|row| books.entry(row));
         balances.iter().for_each(|row| books.balance(row));
         books.totals(totals);
         let places: Vec<_> = books.close(reading).into_iter().map(|violation| violation.place).collect();
@@ -214,5 +302,65 @@ mod tests {
             Reading::UnderWay,
             &["balance customer:a EUR", "totals EUR debits", "trial balance EUR"],
         );
+    }
+
+    /// The entries of an account with these terms, each `debit|credit amount`, with `!` a fee.
+    fn limited(overdraft: &str, entries: &[&str], expected: &[&str]) {
+        let mut books = Books::default();
+        let (opened_by, overdraft) = (Some(RequestId("c".into())), serde_json::from_str(overdraft).unwrap());
+        let count = entries.len() as u64;
+        books.account(&AccountRow { account: "alice".parse().unwrap(), entries: count, opened_by, overdraft });
+        for (number, text) in (1..).zip(entries) {
+            let (side, text) = text.split_once(' ').unwrap();
+            let mut row = entry("alice", number, side.parse().unwrap(), text.trim_end_matches('!'));
+            if text.ends_with('!') {
+                row.purpose = Purpose::OverdraftFee;
+            }
+            books.entry(&row);
+        }
+        let violations = books.close(Reading::UnderWay).into_iter().map(|violation| violation.place);
+        let of_alice: Vec<_> =
+            violations.filter(|place| place.contains("alice") && !place.contains("balance")).collect();
+        assert_eq!(of_alice, expected, "{entries:?}");
+    }
+
+    #[test]
+    fn nobody_goes_below_a_limit() {
+        let refuse = r#"{"limit":"10.00","currency":"EUR","policy":"refuse"}"#;
+        limited(refuse, &["debit 10.00", "credit 1.00", "debit 1.00"], &[]);
+        limited(refuse, &["debit 10.00", "debit 0.01", "credit 1.00"], &["entry alice 2"]);
+        limited("null", &["credit 1.00", "debit 1.01"], &["entry alice 2"]);
+    }
+
+    #[test]
+    fn each_crossing_is_paid_for_once() {
+        let fee = r#"{"limit":"10.00","currency":"EUR","policy":"fee"}"#;
+        limited(fee, &["debit 11.00", "debit 5.00!", "debit 1.00", "credit 20.00", "debit 20.00", "debit 5.00!"], &[]);
+        limited(fee, &["debit 11.00", "debit 1.00"], &["account alice"]);
+        limited(fee, &["debit 11.00", "debit 5.00!", "debit 5.00!"], &["entry alice 3"]);
+        limited(fee, &["debit 9.00", "debit 5.00!"], &["entry alice 2"]);
+    }
+
+    #[test]
+    fn each_request_is_decided_once() {
+        let check = |decided: &[(Instruction, &str)], reading, expected: &[&str]| {
+            let mut decisions = Decisions::default();
+            let (request_id, account) = (RequestId("r".into()), "alice".parse().unwrap());
+            let content_hash = String::new();
+            decisions.claim(&ClaimRow { request_id, content_hash, account, overdraft: None, batch: 1 });
+            for (kind, id) in decided {
+                let (kind, request_id) = (*kind, RequestId((*id).into()));
+                let (reason_code, reason_detail) = (None, None);
+                let row = DecisionRow { kind, request_id, reason_code, reason_detail, partition: 0, batch: 1 };
+                decisions.decision(&row);
+            }
+            let places: Vec<_> = decisions.close(reading).into_iter().map(|violation| violation.place).collect();
+            assert_eq!(places, expected);
+        };
+        check(&[(Instruction::Claim, "r")], Reading::Done, &[]);
+        check(&[], Reading::UnderWay, &[]);
+        check(&[], Reading::Done, &["claim r"]);
+        check(&[(Instruction::Transfer, "r")], Reading::UnderWay, &["decision transfer r"]);
+        check(&[(Instruction::Claim, "r"), (Instruction::Claim, "r")], Reading::Done, &["decision claim r"]);
     }
 }

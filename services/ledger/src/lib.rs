@@ -1,6 +1,7 @@
 //! The ledger service: double entry in several currencies. It learns of purchases because it listens.
 
 mod http;
+pub mod instruct;
 pub mod invariants;
 pub mod post;
 mod service;

@@ -1,21 +1,22 @@
-//! The service put together: the owners of `post`, the server.
+//! The service put together: the way in, the owners of `post`, the server.
 
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use dataflow::{Carrier, Store};
-use stage::{Stage as _, Table};
+use dataflow::{Carrier, Store, Waiters};
+use stage::{Change, Row as _, Stage as _, Table};
 use web::{Running, StartError};
 
-use crate::http;
-use crate::post::Post;
+use crate::http::{self, Ledger};
+use crate::instruct::Instruct;
+use crate::post::{DecisionRow, Post};
 
 /// The service's name.
 pub const SERVICE: &str = "ledger";
 
 /// The tables of the service's store.
 pub fn tables() -> Vec<&'static Table> {
-    Post::TABLES.to_vec()
+    [Instruct::TABLES, Post::TABLES].concat()
 }
 
 /// Starts the service.
@@ -30,6 +31,20 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let (shell, mut node) = web::prepare(SERVICE, store.clone(), carrier)?;
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
-    node.readers(Post::new, Arc::new(|_| {})).await.map_err(stopped)?;
-    Running::start(node, shell, listener, workers, move |config| http::routes(config, &store))
+    let waiters = Waiters::default();
+    let decided = waiters.clone();
+    let on_rows = Arc::new(move |changes: &[Change]| wake(&decided, changes));
+    node.readers(Post::new, on_rows).await.map_err(stopped)?;
+    let instruct = node.way_in(|| Instruct, Arc::new(|_| {})).await.map_err(stopped)?;
+    let ledger = Ledger { store, instruct, waiters };
+    Running::start(node, shell, listener, workers, move |config| http::routes(config, &ledger))
+}
+
+/// Wakes who waits for what was decided.
+fn wake(waiters: &Waiters, changes: &[Change]) {
+    for decision in changes.iter().filter(|change| change.table.name == DecisionRow::TABLE.name) {
+        if let (Some(kind), Some(request_id)) = (decision.cell("kind"), decision.cell("request_id")) {
+            waiters.wake(&http::waiting_for(kind, request_id));
+        }
+    }
 }

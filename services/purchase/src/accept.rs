@@ -13,8 +13,8 @@ use contracts::{
 use money::{Amount, Conversion, Currency, RateBook, RateVersion};
 use serde::{Deserialize, Serialize};
 use stage::{
-    BatchNumber, Broken, Cell, Decimal, Digest, Event, Integer, Json, Keys, Nullable, Outputs, RequestId, Row as _,
-    Rows, Spread, Stage, Stream, Table, Text, Time,
+    BatchNumber, Broken, Cell, Decimal, Event, Integer, Json, Keys, Nullable, Outputs, RequestId, Row as _, Rows,
+    Spread, Stage, Stream, Table, Text, Time,
 };
 
 use self::judge::{Charge, judge};
@@ -132,15 +132,16 @@ impl PurchaseRow {
         verdict: &Result<Charge, Reason>,
         batch: BatchNumber,
     ) -> Self {
-        let (charge, reason) = (verdict.as_ref().ok(), verdict.as_ref().err());
+        let charge = verdict.as_ref().ok();
+        let (reason_code, reason_detail) = Reason::columns(verdict.as_ref().err());
         Self {
             request_id: request_id.clone(),
             content_hash,
             customer: request.customer.clone(),
             pay_in: request.pay_in,
             occurred_at,
-            reason_code: reason.map(|reason| reason.code),
-            reason_detail: reason.map(|reason| reason.detail.clone()),
+            reason_code,
+            reason_detail,
             total: charge.map(|charge| charge.total.amount()),
             price_currency: charge.map(|charge| charge.total.currency()),
             charged: charge.map(|charge| charge.charged.amount()),
@@ -152,8 +153,7 @@ impl PurchaseRow {
 
     /// Why it was rejected, if it was.
     pub fn reason(&self) -> Option<Reason> {
-        let detail = self.reason_detail.clone().unwrap_or_default();
-        self.reason_code.map(|code| Reason { code, detail })
+        Reason::of_columns(self.reason_code, self.reason_detail.as_deref())
     }
 }
 
@@ -235,7 +235,7 @@ impl Accept {
         say: &mut Outputs<Fact>,
     ) -> Result<Answer, Broken> {
         let request_id = &event.cause.request_id;
-        let content_hash = content_hash(&asked.request)?;
+        let content_hash = stage::content_hash(&asked.request)?;
         if let Some(row) = rows.get::<PurchaseRow>(&(request_id.clone(),))? {
             let same = row.content_hash == content_hash;
             return Ok(if same { Answer::Purchase(Box::new(row)) } else { Answer::Conflict });
@@ -269,10 +269,6 @@ impl Accept {
 
 fn priced(line: &LineSold) -> LineRequest {
     LineRequest { sku: line.sku.clone(), quantity: line.quantity, unit_price: Some(line.unit_price) }
-}
-
-fn content_hash(request: &PurchaseRequest) -> Result<String, Broken> {
-    Ok(Digest::default().part(&serde_json::to_vec(request)?).finish().short::<16>())
 }
 
 fn head(sku: &Sku, rows: &Rows) -> Result<u64, Broken> {

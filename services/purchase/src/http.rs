@@ -4,7 +4,7 @@ mod batch;
 
 use std::time::{Duration, Instant};
 
-use ::web::{IdempotencyKey, Kind, Prefer, Problem};
+use ::web::{IdempotencyKey, Prefer, Problem};
 use actix::Addr;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Json, ServiceConfig};
@@ -26,8 +26,6 @@ const LINE_BYTES: usize = size_of::<LineRequest>() + 64;
 const OFFER_BYTES_MAX: usize = 4 << 10;
 /// When to try again while the copy of the rates is not complete.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-const OTHER_CONTENT: Kind = Kind { code: "idempotency-conflict", title: "The id belongs to another request" };
 
 /// What the routes need. Clones share it.
 #[derive(Clone)]
@@ -129,12 +127,11 @@ impl Purchases {
 
     async fn wait(&self, rows: &[PurchaseRow], until: Instant) -> Result<(), Problem> {
         let open = rows.iter().filter(|row| row.reason_code.is_none()).map(|row| &row.request_id);
-        let waiters: Vec<_> = open.clone().filter_map(|id| Some((id, self.waiters.register(&id.0)?))).collect();
-        let there = shown::outcomes(&self.store, open).await?;
-        for (_, waiter) in waiters.into_iter().filter(|(id, _)| !there.contains_key(*id)) {
-            waiter.wait(until.saturating_duration_since(Instant::now())).await;
-        }
-        Ok(())
+        let there = async || {
+            let outcomes = shown::outcomes(&self.store, open.clone()).await?;
+            Ok(outcomes.into_keys().map(|request| request.0).collect())
+        };
+        self.waiters.all(open.clone().map(|request| request.0.clone()).collect(), until, there).await
     }
 }
 
@@ -153,10 +150,7 @@ fn event(request_id: RequestId, key: Key, trace: &::web::Traceparent, fact: Requ
 fn purchase_of(answer: Answer) -> Result<PurchaseRow, Problem> {
     match answer {
         Answer::Purchase(row) => Ok(*row),
-        Answer::Conflict => {
-            let detail = "another request came in under the same id: a new request needs a new one";
-            Err(Problem::conflict(detail).of(&OTHER_CONTENT))
-        }
+        Answer::Conflict => Err(::web::other_content()),
         Answer::Offer(_) => Err(stopped()),
     }
 }

@@ -78,7 +78,14 @@ mod tests {
         all.purchase(&purchase("refused", Some(ReasonCode::StaleRate)));
         for id in outcomes {
             let purchase = RequestId((*id).into());
-            all.outcome(&OutcomeRow { purchase, status: Status::Settled, partition: 0, batch: 1 });
+            all.outcome(&OutcomeRow {
+                purchase,
+                status: Status::Settled,
+                reason_code: None,
+                reason_detail: None,
+                partition: 0,
+                batch: 1,
+            });
         }
         let places: Vec<_> = all.close(reading).into_iter().map(|violation| violation.place).collect();
         assert_eq!(places, expected);

@@ -1,7 +1,9 @@
 //! `settle`: what finally became of each purchase. Exactly one outcome each, appended, never changed.
 
-use contracts::{Fact, OUTCOMES, Status};
-use stage::{Broken, Event, Integer, Keys, Outputs, RequestId, Row as _, Rows, Spread, Stage, Stream, Table, Text};
+use contracts::{Fact, OUTCOMES, PaymentPosted, PaymentRefused, Reason, ReasonCode, Status};
+use stage::{
+    Broken, Event, Integer, Keys, Nullable, Outputs, RequestId, Row as _, Rows, Spread, Stage, Stream, Table, Text,
+};
 
 stage::row! {
     /// The outcome of a purchase that was charged.
@@ -13,11 +15,22 @@ stage::row! {
         value {
             /// What became of it.
             status: Status => Text,
+            /// Why, if it was rejected.
+            reason_code: Option<ReasonCode> => Nullable<Text>,
+            /// The same for people.
+            reason_detail: Option<String> => Nullable<Text>,
             /// The partition of `settle` that wrote this
             partition: u64 => Integer,
             /// and in which of its batches: the batch record knows when.
             batch: u64 => Integer,
         }
+    }
+}
+
+impl OutcomeRow {
+    /// Why it was rejected, if it was.
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::of_columns(self.reason_code, self.reason_detail.as_deref())
     }
 }
 
@@ -38,19 +51,29 @@ impl Stage for Settle {
     }
 
     fn apply(&self, event: &Event<Fact>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<(), Broken> {
-        match &event.fact {
-            Fact::PaymentPosted(payment) => rows.insert(&OutcomeRow {
-                purchase: payment.purchase.clone(),
-                status: Status::Settled,
-                partition: u64::from(say.partition().0),
-                batch: say.batch().0,
-            }),
+        let (purchase, status, reason) = match &event.fact {
+            Fact::PaymentPosted(PaymentPosted { purchase }) => (purchase, Status::Settled, None),
+            Fact::PaymentRefused(PaymentRefused { purchase, reason }) => (purchase, Status::Rejected, Some(reason)),
+            // Of no purchase, or said elsewhere.
             Fact::PurchaseConfirmed(_)
             | Fact::PurchaseRejected(_)
-            | Fact::LegsSaid(_)
-            | Fact::RatesPublished(_)
-            | Fact::HistoryImported(_) => Ok(()),
-        }
+            | Fact::AccountClaimed(_)
+            | Fact::AccountOpened(_)
+            | Fact::AccountRejected(_)
+            | Fact::TransferAccepted(_)
+            | Fact::TransferPosted(_)
+            | Fact::TransferRejected(_)
+            | Fact::LegsSaid(_) => return Ok(()),
+        };
+        let (reason_code, reason_detail) = Reason::columns(reason);
+        rows.insert(&OutcomeRow {
+            purchase: purchase.clone(),
+            status,
+            reason_code,
+            reason_detail,
+            partition: u64::from(say.partition().0),
+            batch: say.batch().0,
+        })
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use contracts::{Milestone, Purchase, PurchaseId, ShownRate, Status};
-use dataflow::{Store, StoreError};
+use dataflow::{CommitTimes, Store, StoreError};
 use money::Money;
-use stage::{BatchNumber, Keys, Partition, Producer, RequestId, Row as _, Stage as _};
+use stage::{Keys, RequestId, Row as _, Stage as _};
 
 use crate::accept::{Accept, PurchaseRow};
 use crate::settle::{OutcomeRow, Settle};
@@ -17,7 +16,7 @@ use crate::settle::{OutcomeRow, Settle};
 /// [`StoreError`].
 pub async fn show(store: &Store, rows: Vec<PurchaseRow>) -> Result<Vec<Purchase>, StoreError> {
     let outcomes = outcomes(store, rows.iter().map(|row| &row.request_id)).await?;
-    let mut clock = CommitTimes { store, known: BTreeMap::new() };
+    let mut clock = CommitTimes::new(store);
     let mut purchases = Vec::with_capacity(rows.len());
     for row in rows {
         // Not taken out: a batch may ask for the same purchase twice.
@@ -47,24 +46,26 @@ async fn shown(
     outcome: Option<OutcomeRow>,
     clock: &mut CommitTimes<'_>,
 ) -> Result<Purchase, StoreError> {
-    let reason = row.reason();
-    let first = if reason.is_some() { Status::Rejected } else { Status::Confirmed };
-    let at = clock.of(Accept::NAME, Partition(0), row.batch).await?;
-    let mut history = vec![Milestone { status: first, at, reason: reason.clone() }];
-    if let Some(OutcomeRow { status, partition, batch, .. }) = &outcome {
-        let partition = Partition(u16::try_from(*partition).unwrap_or(u16::MAX));
-        let at = clock.of(Settle::NAME, partition, *batch).await?;
-        history.push(Milestone { status: *status, at, reason: None });
+    let mut reason = row.reason();
+    let mut status = if reason.is_some() { Status::Rejected } else { Status::Confirmed };
+    let at = clock.of(Accept::NAME, 0, row.batch).await?;
+    let mut history = vec![Milestone { status, at, reason: reason.clone() }];
+    if let Some(outcome) = outcome {
+        let at = clock.of(Settle::NAME, outcome.partition, outcome.batch).await?;
+        (status, reason) = (outcome.status, outcome.reason());
+        history.push(Milestone { status, at, reason: reason.clone() });
     }
+    // What was refused is not charged, also if its price was fixed before.
+    let charged = row.charged.filter(|_| status != Status::Rejected);
     let money = |amount: Option<_>, currency: Option<_>| {
         let both = amount.zip(currency).map(|(amount, currency)| Money::new(amount, currency));
         both.transpose().map_err(|error| StoreError::Damaged(format!("purchase {}: {error}", row.request_id)))
     };
     Ok(Purchase {
         id: PurchaseId::of(&row.request_id),
-        status: outcome.map_or(first, |outcome| outcome.status),
+        status,
         total: money(row.total, row.price_currency)?,
-        charged: money(row.charged, Some(row.pay_in))?,
+        charged: money(charged, Some(row.pay_in))?,
         rate: row.conversion.as_ref().and_then(ShownRate::of),
         request_id: row.request_id,
         customer: row.customer,
@@ -74,25 +75,4 @@ async fn shown(
         lines: row.lines,
         history,
     })
-}
-
-/// When batches were committed; each is looked up once.
-struct CommitTimes<'a> {
-    store: &'a Store,
-    known: BTreeMap<(&'static str, Partition, u64), DateTime<Utc>>,
-}
-
-impl CommitTimes<'_> {
-    async fn of(&mut self, stage: &'static str, partition: Partition, batch: u64) -> Result<DateTime<Utc>, StoreError> {
-        let place = (stage, partition, batch);
-        if let Some(time) = self.known.get(&place) {
-            return Ok(*time);
-        }
-        let owner = Producer::new(stage, partition);
-        let time = self.store.committed_at(&owner, BatchNumber(batch)).await?;
-        let time = time.and_then(|time| time.parse().ok());
-        let time = time.ok_or_else(|| StoreError::Damaged(format!("no batch record {batch} of {owner}")))?;
-        self.known.insert(place, time);
-        Ok(time)
-    }
 }

@@ -5,23 +5,43 @@ use money::{Conversion, Money, Quantity, RateVersion, Source, UnitPrice};
 use serde::{Deserialize, Serialize};
 use stage::RequestId;
 
-use crate::{AccountId, CustomerId, RatesByPair, Reason, Side, Sku};
+use crate::{AccountId, CustomerId, Overdraft, Purpose, RatesByPair, Reason, Side, Sku};
 
 stage::payload! {
-    /// Every fact that travels between stages.
-    pub enum Fact {
-        /// Said by exchange-rate to `rates`.
+    /// What exchange-rate says to `rates`.
+    pub enum RatesFact {
+        /// New or changed rates.
         RatesPublished(RatesPublished),
-        /// Said by exchange-rate to `rates`, once.
+        /// Once.
         HistoryImported(HistoryImported),
+    }
+}
+
+stage::payload! {
+    /// What travels between purchase and ledger, and within the ledger.
+    pub enum Fact {
         /// Said by purchase to `purchases`, by payer.
         PurchaseConfirmed(PurchaseConfirmed),
         /// Said by purchase to `purchases`, by payer.
         PurchaseRejected(PurchaseRejected),
+        /// Said by the ledger's way in to `instructions`, by handle.
+        AccountClaimed(AccountClaimed),
+        /// Said by the ledger's way in to `instructions`, by payer.
+        TransferAccepted(TransferAccepted),
+        /// Said by the ledger's way in to `instructions`, and by `post` to `outcomes`, by payer.
+        TransferRejected(TransferRejected),
         /// Said by the ledger to `credits`, by payee.
         LegsSaid(LegsSaid),
         /// Said by the ledger to `outcomes`, by payer.
         PaymentPosted(PaymentPosted),
+        /// Said by the ledger to `outcomes`, by payer.
+        PaymentRefused(PaymentRefused),
+        /// Said by the ledger to `outcomes`, by payer.
+        TransferPosted(TransferPosted),
+        /// Said by the ledger to `outcomes`, by handle.
+        AccountOpened(AccountOpened),
+        /// Said by the ledger to `outcomes`, by handle.
+        AccountRejected(AccountRejected),
     }
 }
 
@@ -107,13 +127,82 @@ pub struct Leg {
     pub amount: Money,
 }
 
-/// The payer's leg of a transfer is posted; these are the remaining ones of one payee's partition.
+/// Somebody wants this handle; the order of the claims decides who gets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountClaimed {
+    /// The claim's request.
+    pub claim: RequestId,
+    /// The handle, and the account's id if it is won.
+    pub account: AccountId,
+    /// How far below zero the account may go; none: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdraft: Option<Overdraft>,
+}
+
+/// The claim came first, and the account is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountOpened {
+    /// The claim's request.
+    pub claim: RequestId,
+    /// The account.
+    pub account: AccountId,
+}
+
+/// The claim came too late, and nothing came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountRejected {
+    /// The claim's request.
+    pub claim: RequestId,
+    /// The handle.
+    pub account: AccountId,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Money is to be moved; both accounts are there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferAccepted {
+    /// The transfer's request.
+    pub transfer: RequestId,
+    /// Who pays.
+    pub payer: AccountId,
+    /// Who is paid.
+    pub payee: AccountId,
+    /// How much; above zero.
+    pub amount: Money,
+}
+
+/// The payer's leg of a transfer is posted, and the payee's is on its way, which nothing can stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferPosted {
+    /// The transfer's request.
+    pub transfer: RequestId,
+}
+
+/// A transfer was refused, and moved no money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferRejected {
+    /// The transfer's request.
+    pub transfer: RequestId,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The payer's leg of a payment is posted; these are the remaining ones of one payee's partition.
 /// They cannot be refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LegsSaid {
-    /// The transfer's request.
-    pub transfer: RequestId,
+    /// The request behind the payment.
+    pub request_id: RequestId,
+    /// What it was paid for.
+    pub purpose: Purpose,
     /// What is due.
     pub legs: Vec<Leg>,
 }
@@ -124,4 +213,14 @@ pub struct LegsSaid {
 pub struct PaymentPosted {
     /// The purchase's request.
     pub purchase: RequestId,
+}
+
+/// The customer's account may not pay for a purchase, and no money was moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentRefused {
+    /// The purchase's request.
+    pub purchase: RequestId,
+    /// Why.
+    pub reason: Reason,
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use money::{Amount, Currency, Money};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use stage::RequestId;
 
-use crate::AccountId;
 use crate::words::words;
+use crate::{AccountId, Overdraft, Reason, TransferId};
 
 words!(
     /// The two sides of double entry.
@@ -20,6 +20,36 @@ words!(
     }
 );
 
+words!(
+    /// What was paid for. Requests of different kinds may have the same id.
+    pub enum Purpose {
+        /// A purchase.
+        Purchase = "purchase",
+        /// Nothing but the transfer itself.
+        Transfer = "transfer",
+        /// What it costs to go beyond an overdraft's limit.
+        OverdraftFee = "overdraft_fee",
+    }
+);
+
+/// Body of `POST /accounts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, remote = "Self")]
+pub struct AccountRequest {
+    /// The wanted name, which becomes the account's id.
+    #[serde(deserialize_with = "handle")]
+    pub handle: AccountId,
+    /// How far below zero it may go, in one currency; none: not at all, as in all other currencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdraft: Option<Overdraft>,
+}
+
+money::object!(AccountRequest, "a claim of an account: an object");
+
+fn handle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccountId, D::Error> {
+    AccountId::handle(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
 /// An account as `GET /accounts/{id}` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -27,6 +57,77 @@ pub struct Account {
     pub id: AccountId,
     /// Credits less debits, by currency.
     pub balances: BTreeMap<Currency, Amount>,
+    /// The terms it was opened with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdraft: Option<Overdraft>,
+}
+
+/// Body of `POST /transfers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, remote = "Self")]
+pub struct TransferRequest {
+    /// The account to debit.
+    pub from: AccountId,
+    /// The account to credit; another one.
+    pub to: AccountId,
+    /// How much; above zero.
+    #[serde(deserialize_with = "positive")]
+    pub amount: Money,
+}
+
+money::object!(TransferRequest, "a transfer: an object");
+
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
+    let money = Money::deserialize(deserializer)?;
+    if money.amount().is_positive() {
+        return Ok(money);
+    }
+    Err(serde::de::Error::custom(format!("{money} is not above zero")))
+}
+
+words!(
+    /// What has become of a transfer so far.
+    pub enum TransferStatus {
+        /// Both accounts are there; the payer's owner has not decided yet.
+        Accepted = "accepted",
+        /// Debited from the payer; the payee's credit follows by itself. For good.
+        Posted = "posted",
+        /// Refused. For good.
+        Rejected = "rejected",
+    }
+);
+
+impl TransferStatus {
+    /// Whether it will never change again.
+    pub fn is_outcome(self) -> bool {
+        match self {
+            TransferStatus::Accepted => false,
+            TransferStatus::Posted | TransferStatus::Rejected => true,
+        }
+    }
+}
+
+/// A transfer as `GET /transfers/{id}` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Its id, a function of the request id.
+    pub id: TransferId,
+    /// The client's id of the request.
+    pub request_id: RequestId,
+    /// Who pays.
+    pub from: AccountId,
+    /// Who is paid.
+    pub to: AccountId,
+    /// How much.
+    pub amount: Money,
+    /// What has become of it so far.
+    pub status: TransferStatus,
+    /// Why it was refused.
+    pub reason: Option<Reason>,
+    /// When it was taken in.
+    pub accepted_at: DateTime<Utc>,
+    /// When it got its outcome.
+    pub decided_at: Option<DateTime<Utc>>,
 }
 
 /// One posting to an account.
@@ -35,7 +136,9 @@ pub struct Entry {
     /// Its place among the account's: 1, 2, 3 …
     pub number: u64,
     /// The request it belongs to.
-    pub transfer: RequestId,
+    pub request_id: RequestId,
+    /// What it was paid for.
+    pub purpose: Purpose,
     /// Which side.
     pub side: Side,
     /// How much; never negative.

@@ -5,21 +5,28 @@ mod facts;
 mod ledger;
 mod names;
 mod offers;
+mod overdraft;
 mod purchases;
 mod rates;
 mod streams;
 mod words;
 
 pub use facts::{
-    Fact, HistoryImported, Leg, LegsSaid, LineSold, PaymentPosted, PurchaseConfirmed, PurchaseRejected, RatesPublished,
+    AccountClaimed, AccountOpened, AccountRejected, Fact, HistoryImported, Leg, LegsSaid, LineSold, PaymentPosted,
+    PaymentRefused, PurchaseConfirmed, PurchaseRejected, RatesFact, RatesPublished, TransferAccepted, TransferPosted,
+    TransferRejected,
 };
-pub use ledger::{Account, Entries, Entry, Side, TrialBalance, TrialLine};
-pub use names::{AccountId, CustomerId, InvalidName, PurchaseId, Sku, request_id};
+pub use ledger::{
+    Account, AccountRequest, Entries, Entry, Purpose, Side, Transfer, TransferRequest, TransferStatus, TrialBalance,
+    TrialLine,
+};
+pub use names::{AccountId, CustomerId, InvalidName, PurchaseId, Sku, TransferId, request_id};
 pub use offers::{Constraint, Offer, OfferTerms};
+pub use overdraft::{InvalidOverdraft, Overdraft, OverdraftPolicy};
 pub use purchases::{
     BatchAnswer, LineRequest, Milestone, NumberedPurchaseRequest, Purchase, PurchaseRequest, Reason, ReasonCode,
     ShownRate, Status,
 };
 pub use rates::{AsOf, Imported, Quote, RatePut, RateRow, RatesByPair};
-pub use streams::{CREDITS, OUTCOMES, PURCHASES, RATES, RATES_KEY, STREAMS};
+pub use streams::{CREDITS, INSTRUCTIONS, OUTCOMES, PURCHASES, RATES, RATES_KEY, STREAMS};
 pub use words::UnknownWord;

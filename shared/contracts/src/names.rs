@@ -10,6 +10,10 @@ use stage::{Key, RequestId};
 const NAME_MAX: usize = 64;
 /// What stands before the customer's name in the name of their account.
 const CUSTOMER: &str = "customer:";
+const MERCHANT: &str = "merchant";
+const FX: &str = "fx";
+const FEES: &str = "fees";
+const VOUCHERS: &str = "vouchers";
 
 /// A text that is no name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +27,8 @@ pub enum InvalidName {
     /// Spaces are allowed inside only.
     #[error("begins or ends with a space")]
     Space,
-    /// Not the id of a purchase.
-    #[error("not an id of a purchase")]
+    /// Not an id as it stands in a path.
+    #[error("not an id as it stands in a path")]
     Id,
 }
 
@@ -110,14 +114,42 @@ impl AccountId {
         Self(format!("{CUSTOMER}{customer}"))
     }
 
+    /// The accounts that are there before anything is posted to them: the seller's, where currencies are exchanged,
+    /// what overdrafts cost, what vouchers are worth.
+    const HOUSE: [&str; 4] = [MERCHANT, FX, FEES, VOUCHERS];
+
+    /// Whether it is one of the house's own accounts.
+    pub fn is_house(&self) -> bool {
+        Self::HOUSE.contains(&self.as_str())
+    }
+
+    /// Whether it stands for what a customer's card would pay, and so opens on its first use.
+    pub fn is_customer(&self) -> bool {
+        self.0.starts_with(CUSTOMER)
+    }
+
+    /// Reads a handle that somebody may claim: 1 to 64 characters, after `customer:` if it begins with that.
+    ///
+    /// # Errors
+    /// [`InvalidName`].
+    pub fn handle(text: &str) -> Result<Self, InvalidName> {
+        check(text.strip_prefix(CUSTOMER).unwrap_or(text), b' ', NAME_MAX)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// What overdrafts cost.
+    pub fn fees() -> Self {
+        Self(FEES.to_owned())
+    }
+
     /// The seller's account.
     pub fn merchant() -> Self {
-        Self("merchant".to_owned())
+        Self(MERCHANT.to_owned())
     }
 
     /// Where currencies are exchanged: it takes the one and gives the other.
     pub fn fx() -> Self {
-        Self("fx".to_owned())
+        Self(FX.to_owned())
     }
 
     /// What decides the account's partition.
@@ -126,65 +158,87 @@ impl AccountId {
     }
 }
 
-/// A purchase: its request id, written so that it can stand in a path as it is. Characters other than
-/// letters, digits, `-`, `_` and inner dots become `~` and two hex digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct PurchaseId(String);
+macro_rules! path_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// It is the request's id, written so that it can stand in a path as it is: characters other than letters,
+        /// digits, `-`, `_` and inner dots become `~` and two hex digits.
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $name(String);
 
-impl PurchaseId {
-    /// The purchase that this request asks for.
-    pub fn of(request: &RequestId) -> Self {
-        let dots_only = request.0.bytes().all(|byte| byte == b'.');
-        let escape = |byte: u8| match byte {
-            b'.' if dots_only => "~2E".to_owned(),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-            _ => format!("~{byte:02X}"),
-        };
-        Self(request.0.bytes().map(escape).collect())
-    }
+        impl $name {
+            /// Of what this request asks for.
+            pub fn of(request: &RequestId) -> Self {
+                Self(escape(&request.0))
+            }
 
-    /// The request that asked for it.
-    pub fn request_id(&self) -> RequestId {
-        let mut parts = self.0.split('~');
-        let mut text = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            let (code, rest) = part.split_at_checked(2).unwrap_or((part, ""));
-            text.extend(u8::from_str_radix(code, 16).map(char::from));
-            text.push_str(rest);
+            /// The request that asked for it.
+            pub fn request_id(&self) -> RequestId {
+                RequestId(unescape(&self.0))
+            }
         }
-        RequestId(text)
-    }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                let request = request_id(&unescape(&text)).map_err(|_| InvalidName::Id)?;
+                if escape(&request.0) == text { Ok(Self(text)) } else { Err(InvalidName::Id) }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::try_from(text.to_owned())
+            }
+        }
+    };
 }
 
-impl fmt::Display for PurchaseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+path_id!(
+    /// Names a purchase.
+    PurchaseId
+);
+path_id!(
+    /// Names a transfer.
+    TransferId
+);
+
+fn escape(request: &str) -> String {
+    let dots_only = request.bytes().all(|byte| byte == b'.');
+    let escape = |byte: u8| match byte {
+        b'.' if dots_only => "~2E".to_owned(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        _ => format!("~{byte:02X}"),
+    };
+    request.bytes().map(escape).collect()
 }
 
-impl From<PurchaseId> for String {
-    fn from(id: PurchaseId) -> Self {
-        id.0
+fn unescape(id: &str) -> String {
+    let mut parts = id.split('~');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        text.extend(u8::from_str_radix(code, 16).map(char::from));
+        text.push_str(rest);
     }
-}
-
-impl TryFrom<String> for PurchaseId {
-    type Error = InvalidName;
-
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        let id = Self(text);
-        let request = request_id(&id.request_id().0).map_err(|_| InvalidName::Id)?;
-        if Self::of(&request) == id { Ok(id) } else { Err(InvalidName::Id) }
-    }
-}
-
-impl FromStr for PurchaseId {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        Self::try_from(text.to_owned())
-    }
+    text
 }
 
 /// Reads a client's id of a request: 1 to 64 characters of ASCII 0x21 to 0x7E.
@@ -208,6 +262,18 @@ mod tests {
         assert_eq!("caf\u{e9}".parse::<Sku>(), Err(InvalidName::Character(4)));
         assert_eq!(" a".parse::<Sku>(), Err(InvalidName::Space));
         assert_eq!(request_id("a b"), Err(InvalidName::Character(2)));
+    }
+
+    #[test]
+    fn a_handle_is_a_name_after_customer_or_alone() {
+        let long = "x".repeat(64);
+        for handle in ["alice", "customer:alice", &long, &format!("customer:{long}"), "merchant"] {
+            assert_eq!(AccountId::handle(handle).map(|id| id.to_string()).as_deref(), Ok(handle));
+        }
+        for wrong in ["", "customer:", " alice", "customer: alice", &format!("{long}x"), &format!("customer:{long}x")] {
+            assert!(AccountId::handle(wrong).is_err(), "{wrong}");
+        }
+        assert!(AccountId::fees().is_house() && !AccountId::handle("fee").unwrap().is_house());
     }
 
     #[test]

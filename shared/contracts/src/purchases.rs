@@ -126,7 +126,7 @@ impl Status {
 }
 
 words!(
-    /// Why a purchase was refused.
+    /// Why something was refused.
     pub enum ReasonCode {
         /// Nobody offers that.
         UnknownOffer = "unknown_offer",
@@ -140,6 +140,14 @@ words!(
         NoRate = "no_rate",
         /// The newest rate at that time was too old.
         StaleRate = "stale_rate",
+        /// The customer's account may not pay so much.
+        PaymentRefused = "payment_refused",
+        /// One of a transfer's accounts is not there.
+        UnknownAccount = "unknown_account",
+        /// The payer's account may not go so far below zero.
+        Overdrawn = "overdrawn",
+        /// Somebody else has the handle.
+        HandleTaken = "handle_taken",
     }
 );
 
@@ -151,6 +159,18 @@ pub struct Reason {
     pub code: ReasonCode,
     /// For people.
     pub detail: String,
+}
+
+impl Reason {
+    /// The reason in the two columns of a row, if there is one.
+    pub fn of_columns(code: Option<ReasonCode>, detail: Option<&str>) -> Option<Self> {
+        code.map(|code| Self { code, detail: detail.unwrap_or_default().to_owned() })
+    }
+
+    /// The two columns of a row for it.
+    pub fn columns(reason: Option<&Self>) -> (Option<ReasonCode>, Option<String>) {
+        reason.map(|reason| (reason.code, reason.detail.clone())).unzip()
+    }
 }
 
 /// The rate a purchase was converted at, as it is shown.

@@ -13,11 +13,15 @@ pub const RATES: Stream =
 pub const PURCHASES: Stream =
     Stream { name: "purchases", service: "purchase", producers: &[("accept", Spread::Lanes)] };
 
-/// Legs of transfers that are still to be posted, by payee.
+/// What the ledger itself is asked to do, by the account that decides: the handle claimed, or the payer.
+pub const INSTRUCTIONS: Stream =
+    Stream { name: "instructions", service: "ledger", producers: &[("instruct", Spread::Lanes)] };
+
+/// Legs of payments that are still to be posted, by payee.
 pub const CREDITS: Stream = Stream { name: "credits", service: "ledger", producers: &[("post", Spread::Every)] };
 
-/// What became of payments, by payer.
+/// What became of payments, transfers and claims, by payer or handle.
 pub const OUTCOMES: Stream = Stream { name: "outcomes", service: "ledger", producers: &[("post", Spread::Every)] };
 
 /// All of them.
-pub const STREAMS: [&Stream; 4] = [&RATES, &PURCHASES, &CREDITS, &OUTCOMES];
+pub const STREAMS: [&Stream; 5] = [&RATES, &PURCHASES, &INSTRUCTIONS, &CREDITS, &OUTCOMES];

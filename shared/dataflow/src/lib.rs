@@ -13,6 +13,7 @@ pub mod audit;
 mod bells;
 mod broker_error;
 mod carrier;
+mod commit_times;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod feed;
@@ -33,6 +34,7 @@ mod way_in;
 pub use bells::{Bells, Wake};
 pub use broker_error::{BadBrokerUrl, BrokerError};
 pub use carrier::{Carrier, Streams};
+pub use commit_times::CommitTimes;
 pub use feed::{Broker, Delivery, Feed, MemoryFeed, Message, Source, Subscription, Tail};
 pub use hooks::{Health, Hooks};
 pub use links::OnLink;

@@ -2,9 +2,9 @@
 //!
 //! It costs nothing to those who do not wait, and nothing but memory to those who do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -43,6 +43,25 @@ impl Waiters {
         let (wake, woken) = oneshot::channel();
         waiting.by_key.entry(key.to_owned()).or_default().push(wake);
         Some(Waiter { key: key.to_owned(), list: self.clone(), woken })
+    }
+
+    /// Returns when all these keys are there, or the time is over: registers, then reads which are, then waits for
+    /// the others.
+    ///
+    /// # Errors
+    /// What reading comes to.
+    pub async fn all<E>(
+        &self,
+        keys: Vec<String>,
+        until: Instant,
+        read: impl AsyncFnOnce() -> Result<BTreeSet<String>, E>,
+    ) -> Result<(), E> {
+        let waiters: Vec<_> = keys.into_iter().filter_map(|key| self.register(&key)).collect();
+        let there = read().await?;
+        for waiter in waiters.into_iter().filter(|waiter| !there.contains(&waiter.key)) {
+            waiter.wait(until.saturating_duration_since(Instant::now())).await;
+        }
+        Ok(())
     }
 
     /// Wakes all who wait for the key.
@@ -84,6 +103,20 @@ mod tests {
         let waiter = waiters.register("a").unwrap();
         waiters.wake("a");
         waiter.wait(Duration::from_secs(3600)).await;
+        assert!(waiters.waiting().by_key.is_empty() && waiters.waiting().count == 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_there_already_is_not_waited_for() {
+        let (waiters, keys) = (Waiters::default(), || vec!["a".to_owned(), "b".to_owned()]);
+        let hour = Instant::now() + Duration::from_secs(3600);
+        let both = waiters.all(keys(), hour, async || {
+            // It comes between the reading and the waiting.
+            waiters.wake("b");
+            Ok::<_, ()>(["a".to_owned()].into())
+        });
+        assert_eq!(both.await, Ok(()));
+        assert_eq!(waiters.all(keys(), hour, async || Err("away")).await, Err("away"));
         assert!(waiters.waiting().by_key.is_empty() && waiters.waiting().count == 0);
     }
 

@@ -45,6 +45,14 @@ impl Digest {
     }
 }
 
+/// A short hash of what a client sent, to tell a retry from another request under the same id.
+///
+/// # Errors
+/// When it has no JSON form.
+pub fn content_hash(content: &impl Serialize) -> serde_json::Result<String> {
+    Ok(Digest::default().part(&serde_json::to_vec(content)?).finish().short::<16>())
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         for nibble in [byte >> 4, byte & 15] {

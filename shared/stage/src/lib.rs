@@ -27,7 +27,7 @@ pub mod testing;
 pub use batch::{Derived, Input, Pinning, Place, derive};
 pub use event::{Cause, Event, EventId, Key, Payload, RequestId, Traceparent, UnknownPayload};
 pub use frame::{FRAME_BYTES_MAX, FRAME_FACTS_MAX, Frame, Unreadable, read_events, write_events};
-pub use hash::{Digest, Hash};
+pub use hash::{Digest, Hash, content_hash};
 pub use inbox::{Admission, Position, Positions, admit};
 pub use invariant::{Reading, Violation};
 pub use name::{BatchNumber, Epoch, Partition, PartitionCount, Producer, Seq, Spread, Stream, Target, partition_of};

@@ -57,6 +57,14 @@ impl IdempotencyKey {
     }
 }
 
+const OTHER_CONTENT: Kind = Kind { code: "idempotency-conflict", title: "The id belongs to another request" };
+
+/// 409: the key came with other content before.
+pub fn other_content() -> Problem {
+    let detail = "another request came in under the same id: a new request needs a new one";
+    Problem::conflict(detail).of(&OTHER_CONTENT)
+}
+
 fn refused(why: &str) -> Problem {
     Problem::bad_request(format!("the header {HEADER} {why}")).of(&Kind::IDEMPOTENCY_KEY)
 }

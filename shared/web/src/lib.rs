@@ -29,7 +29,7 @@ mod traceparent;
 pub use asking::{watch_links, watch_owners};
 pub use body::{BODY_TIMEOUT, NDJSON, body, json_body, ndjson, ndjson_body};
 pub use health::{Condition, Readiness};
-pub use idempotency::IdempotencyKey;
+pub use idempotency::{IdempotencyKey, other_content};
 pub use json::{parse, query};
 pub use prefer::{MAX_WAIT, Prefer};
 pub use problem::{Kind, Problem};

@@ -31,6 +31,7 @@ impl RootSpanBuilder for RequestSpan {
                     service,
                     method = request.method().as_str(),
                     route = metrics::route(request),
+                    // Empty without a key: who makes an id for the request records it.
                     request_id = key.as_ref().map(IdempotencyKey::as_str),
                     trace_id = traceparent.trace_id(),
                     status = tracing::field::Empty,

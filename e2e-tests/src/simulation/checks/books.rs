@@ -23,7 +23,7 @@ pub(super) struct Books {
 impl Books {
     /// Takes in what a batch of `post` wrote.
     pub(super) fn posted(&mut self, store: &Store, model: &mut Model) -> Checked {
-        for AccountRow { account, entries } in all::<AccountRow>(store)? {
+        for AccountRow { account, entries, .. } in all::<AccountRow>(store)? {
             let name = account.to_string();
             let known = self.entries.get(&name).copied().unwrap_or_default();
             ensure!(entries >= known, Money, "{name} lost entries");
@@ -52,8 +52,13 @@ impl Books {
             contracts::Side::Debit => "debit",
             contracts::Side::Credit => "credit",
         };
-        let due = (account.clone(), row.transfer.0.clone(), side, currency.clone(), amount);
-        ensure!(model.due.remove(&due), Money, "{due:?} was posted and is not due (any more)");
+        let purpose = match row.purpose {
+            contracts::Purpose::Purchase => "purchase",
+            contracts::Purpose::Transfer => "transfer",
+            contracts::Purpose::OverdraftFee => "overdraft_fee",
+        };
+        let due = (account.clone(), row.request_id.0.clone(), purpose, side, currency.clone(), amount);
+        ensure!(model.ledger.due.remove(&due), Money, "{due:?} was posted and is not due (any more)");
         let balance = self.balances.entry((account.clone(), currency.clone())).or_default();
         let posted = self.posted.entry((u64::from(partition_of(&account, partitions).0), currency)).or_default();
         match row.side {
@@ -95,6 +100,7 @@ impl Books {
 
     /// Nothing is in transit, and every account holds what it should.
     pub(super) fn at_the_end(&self, store: &Store, model: &Model) -> Checked {
+        let model = &model.ledger;
         ensure!(model.due.is_empty(), Money, "these were never posted: {:?}", model.due);
         ensure!(self.balances == model.balances, Money, "accounts hold {:?}, not {:?}", self.balances, model.balances);
         let mut in_transit: BTreeMap<Currency, (i128, i128)> = BTreeMap::new();

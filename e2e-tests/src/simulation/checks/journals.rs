@@ -43,6 +43,16 @@ impl Checks {
                         self.facts.entry(purchase).or_default().push(fact.clone());
                     }
                 }
+                if target.stream == contracts::INSTRUCTIONS.name {
+                    for fact in &facts {
+                        let (kind, id) = if fact["data"]["claim"].is_null() {
+                            ("transfer", text(&fact["data"]["transfer"])?)
+                        } else {
+                            ("claim", text(&fact["data"]["claim"])?)
+                        };
+                        self.instruction_facts.entry((kind, id)).or_default().push(text(&fact["type"])?);
+                    }
+                }
                 known.push(Said { hash: frame.hash, facts });
             }
             let last = Head { seq: Seq(known.len() as u64), hash: known.last().map_or(Hash::ZERO, |last| last.hash) };
@@ -69,7 +79,7 @@ impl Checks {
 /// Whatever belongs to a request names it, and is in its trace.
 fn of_one_request(fact: &Value) -> Checked {
     let (request, data) = (text(&fact["requestid"])?, &fact["data"]);
-    for named in [&data["purchase"], &data["transfer"]] {
+    for named in ["purchase", "transfer", "claim", "request_id"].map(|name| &data[name]) {
         ensure!(named.is_null() || *named == request, Traced, "{fact} belongs to another request than it says");
     }
     let trace = text(&fact["traceparent"])?;

@@ -108,16 +108,11 @@ impl Checks {
 
     /// Takes in the outcomes that a batch of `settle` wrote.
     pub(super) fn settled(&mut self, record: &Record, runs: &[Run]) -> Checked {
-        let mut settled = Vec::new();
-        for run in runs {
-            let said = self.journals.get(&(run.producer.clone(), run.target.clone()));
-            let first = usize::try_from(run.from.0).unwrap_or(1) - 1;
-            let frames = said.into_iter().flatten().skip(first).take(usize::try_from(run.frames).unwrap_or(0));
-            for fact in frames.flat_map(|frame| &frame.facts) {
-                settled.push(model::text(&fact["data"]["purchase"])?);
+        for fact in self.facts_of(runs) {
+            if fact["type"] != "PaymentPosted" && fact["type"] != "PaymentRefused" {
+                continue;
             }
-        }
-        for id in settled {
+            let id = model::text(&fact["data"]["purchase"])?;
             let key = (RequestId(id.clone()),);
             let row = now(self.stores.purchase.get::<OutcomeRow>(&key)).map_err(|error| stopped(&error))?;
             let Some(row) = row else {
@@ -125,7 +120,17 @@ impl Checks {
                 continue;
             };
             let confirmed = self.model.purchases.get(&id).is_some_and(|purchase| purchase.verdict.is_ok());
-            ensure!(confirmed && row.status == Status::Settled, Outcomes, "{id} is {}, which it cannot be", row.status);
+            let decided = self.model.ledger.decided.get(&("purchase", id.clone()));
+            let refused = decided.and_then(|decided| decided.refused);
+            let status = if refused.is_some() { Status::Rejected } else { Status::Settled };
+            ensure!(
+                confirmed && decided.is_some() && row.status == status,
+                Outcomes,
+                "{id} is {}, which it cannot be",
+                row.status
+            );
+            let code = row.reason_code.map(|code| code.to_string());
+            ensure!(code.as_deref() == refused, Outcomes, "{id} should be {refused:?}, and is {code:?}");
             let named = (row.partition, row.batch) == (u64::from(record.owner.partition.0), record.number.0);
             ensure!(named, Outcomes, "{id} names another batch than {} of {}", record.number, record.owner);
             ensure!(self.outcomes.insert(id.clone(), row).is_none(), Outcomes, "{id} has two outcomes");

@@ -35,7 +35,8 @@ impl Checks {
             Name::RecordRates => self.rates_recorded(record, scene),
             Name::CopyRates => self.rates_copied(),
             Name::Accept => self.accepted(record, scene),
-            Name::Post => self.books.posted(&self.stores.ledger, &mut self.model),
+            Name::Instruct => self.instructed(record, scene),
+            Name::Post => self.posted(record, &runs, scene),
             Name::Settle => self.settled(record, &runs),
         }
     }

@@ -148,7 +148,7 @@ impl Load {
             let name = self.recipe.corner.name(customer);
             let look = async || Some(client.entries_of(&name).await).filter(|entries| entries.len() >= count);
             let entries = until(&format!("customer {customer} has paid for all"), look).await;
-            let mut transfers: Vec<_> = entries.iter().map(|entry| &entry.transfer.0).collect();
+            let mut transfers: Vec<_> = entries.iter().map(|entry| &entry.request_id.0).collect();
             transfers.sort();
             transfers.dedup();
             assert_eq!((entries.len(), transfers.len()), (count, count), "customer {customer}");

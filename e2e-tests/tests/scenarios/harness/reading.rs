@@ -64,7 +64,7 @@ impl Client {
     /// The postings of one transfer to an account, as `debit 15.30 GBP`, once there are so many.
     pub async fn postings(&self, account: &AccountId, transfer: &str, count: usize) -> Vec<String> {
         let look = async || {
-            let entries = self.entries(account).await.into_iter().filter(|entry| entry.transfer.0 == transfer);
+            let entries = self.entries(account).await.into_iter().filter(|entry| entry.request_id.0 == transfer);
             let postings: Vec<_> = entries.map(|entry| posting(entry.side, &entry)).collect();
             Some(postings).filter(|postings| postings.len() >= count)
         };

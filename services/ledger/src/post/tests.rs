@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use contracts::{CustomerId, PurchaseRejected, Reason, ReasonCode};
-use money::{Conversion, Money};
+use contracts::{AccountId, PurchaseRejected, Purpose, Side};
+use money::{Amount, Conversion, Currency, Money};
 use proptest::prelude::*;
 use stage::testing::{Bench, cut, event};
-use stage::{Frame, Hash, PartitionCount, Producer, Seq, Target, partition_of, write_events};
+use stage::{Frame, Hash, PartitionCount, Producer, Reading, Seq, Target, Violation, partition_of, write_events};
 
 use super::*;
 
@@ -36,19 +36,45 @@ fn rejected(request_id: &str, customer: &str) -> Event<Fact> {
     told(request_id, Fact::PurchaseRejected(PurchaseRejected { purchase, customer, reason }))
 }
 
-fn payer(fact: &Fact) -> Option<&CustomerId> {
+fn transfer(request_id: &str, payer: &str, payee: &str, amount: &str) -> Event<Fact> {
+    let (transfer, amount) = (RequestId(request_id.to_owned()), money(amount));
+    let (payer, payee) = (payer.parse().unwrap(), payee.parse().unwrap());
+    told(request_id, Fact::TransferAccepted(TransferAccepted { transfer, payer, payee, amount }))
+}
+
+/// `overdraft` in JSON, or `null`.
+fn claimed(request_id: &str, account: &str, overdraft: &str) -> Event<Fact> {
+    let (claim, account) = (RequestId(request_id.to_owned()), account.parse().unwrap());
+    let overdraft = serde_json::from_str(overdraft).unwrap();
+    told(request_id, Fact::AccountClaimed(AccountClaimed { claim, account, overdraft }))
+}
+
+const NONE: &str = "null";
+const REFUSE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"refuse"}"#;
+const FEE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"fee"}"#;
+
+/// The stream that a fact of another stage stands in, with who says it there, and the account that decides.
+fn way_of(fact: &Fact) -> (&'static Stream, &'static str, AccountId) {
     match fact {
-        Fact::PurchaseConfirmed(purchase) => Some(&purchase.customer),
-        Fact::PurchaseRejected(purchase) => Some(&purchase.customer),
-        Fact::LegsSaid(_) | Fact::PaymentPosted(_) | Fact::RatesPublished(_) | Fact::HistoryImported(_) => None,
+        Fact::PurchaseConfirmed(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
+        Fact::PurchaseRejected(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
+        Fact::TransferAccepted(transfer) => (&INSTRUCTIONS, "instruct", transfer.payer.clone()),
+        Fact::AccountClaimed(claim) => (&INSTRUCTIONS, "instruct", claim.account.clone()),
+        Fact::TransferRejected(_) => (&INSTRUCTIONS, "instruct", AccountId::merchant()),
+        Fact::LegsSaid(_)
+        | Fact::PaymentPosted(_)
+        | Fact::PaymentRefused(_)
+        | Fact::TransferPosted(_)
+        | Fact::AccountOpened(_)
+        | Fact::AccountRejected(_) => panic!("{fact:?} is said by post"),
     }
 }
 
-/// All partitions of the ledger, and what `accept` has said to them.
+/// All partitions of the ledger, and what the ways in have said to them.
 struct Ledger {
     partitions: PartitionCount,
     posts: Vec<Bench<Post>>,
-    purchases: Vec<Frame>,
+    said: Vec<Frame>,
 }
 
 /// One currency over all partitions.
@@ -67,40 +93,43 @@ fn units(amount: Amount) -> i128 {
 }
 
 impl Ledger {
-    /// One to whose partitions `accept` has said these purchases, in frames of these sizes.
-    fn new(partitions: u16, purchases: &[Event<Fact>], sizes: &[usize]) -> Self {
+    /// One to whose partitions the ways in have said these facts, in frames of these sizes.
+    fn new(partitions: u16, facts: &[Event<Fact>], sizes: &[usize]) -> Self {
         let partitions = PartitionCount::new(partitions).unwrap();
         let posts = partitions.all().map(|p| Bench::new(Post::new(p), p, partitions)).collect();
-        let mut ledger = Self { partitions, posts, purchases: Vec::new() };
-        for partition in partitions.all() {
-            let here = |event: &&Event<Fact>| {
-                let account = AccountId::of_customer(payer(&event.fact).unwrap());
-                partition_of(&account.key().0, partitions) == partition
-            };
-            ledger.say(partition, purchases.iter().filter(here).cloned().collect(), sizes);
+        let mut ledger = Self { partitions, posts, said: Vec::new() };
+        for (stream, stage) in [(&PURCHASES, "accept"), (&INSTRUCTIONS, "instruct")] {
+            for partition in partitions.all() {
+                let here = |event: &&Event<Fact>| {
+                    let (way, _, account) = way_of(&event.fact);
+                    way == stream && partition_of(&account.key().0, partitions) == partition
+                };
+                let facts = facts.iter().filter(here).cloned().collect();
+                ledger.say(stream.target(partition), Producer::new(stage, Partition(0)), facts, sizes);
+            }
         }
         ledger
     }
 
-    fn say(&mut self, partition: Partition, facts: Vec<Event<Fact>>, sizes: &[usize]) {
-        let (producer, mut previous) = (Producer::new("accept", Partition(0)), Hash::ZERO);
+    fn say(&mut self, target: Target, producer: Producer, facts: Vec<Event<Fact>>, sizes: &[usize]) {
+        let mut previous = Hash::ZERO;
         for (seq, facts) in (1..).zip(cut(facts, sizes)) {
-            let (target, body) = (PURCHASES.target(partition), write_events(&facts, &producer).unwrap());
-            let frame = Frame::seal(producer.clone(), target, Seq(seq), previous, facts.len(), body);
+            let body = write_events(&facts, &producer).unwrap();
+            let frame = Frame::seal(producer.clone(), target.clone(), Seq(seq), previous, facts.len(), body);
             previous = frame.hash;
-            self.purchases.push(frame);
+            self.said.push(frame);
         }
     }
 
     /// All that a partition can read: each producer's frames in order.
     fn streams(&self, partition: Partition) -> Vec<(Target, Producer)> {
-        let all =
-            [&PURCHASES, &CREDITS].map(|stream| (stream.target(partition), stream.known_producers(self.partitions)));
+        let all = Post::READS.iter();
+        let all = all.map(|stream| (stream.target(partition), stream.known_producers(self.partitions)));
         all.into_iter().flat_map(|(target, all)| all.into_iter().map(move |one| (target.clone(), one))).collect()
     }
 
     fn journal(&self, target: &Target, producer: &Producer) -> Vec<&Frame> {
-        let said = self.posts.iter().flat_map(|post| &post.state().frames).chain(&self.purchases);
+        let said = self.posts.iter().flat_map(|post| &post.state().frames).chain(&self.said);
         said.filter(|frame| frame.target == *target && frame.producer == *producer).collect()
     }
 
@@ -163,9 +192,24 @@ impl Ledger {
         }
         let held = self.rows::<BalanceRow>().into_iter().map(|row| ((row.account, row.currency), units(row.amount)));
         assert_eq!(held.collect::<BTreeMap<_, _>>(), sums);
-        let accounts = self.rows::<AccountRow>().into_iter().map(|row| (row.account, row.entries));
-        assert_eq!(accounts.collect::<BTreeMap<_, _>>(), numbers);
+        let used = self.rows::<AccountRow>().into_iter().filter(|row| row.entries > 0);
+        assert_eq!(used.map(|row| (row.account, row.entries)).collect::<BTreeMap<_, _>>(), numbers);
         self.numbers_are_dense();
+        let violations = self.invariants(Reading::UnderWay);
+        assert!(violations.is_empty(), "{violations:?}");
+    }
+
+    fn invariants(&self, reading: Reading) -> Vec<Violation> {
+        let mut books = crate::invariants::Books::default();
+        let sorted = |mut rows: Vec<EntryRow>| {
+            rows.sort_by_key(|row| (row.account.clone(), row.number));
+            rows
+        };
+        self.rows::<AccountRow>().iter().for_each(|row| books.account(row));
+        sorted(self.rows::<EntryRow>()).iter().for_each(|row| books.entry(row));
+        self.rows::<BalanceRow>().iter().for_each(|row| books.balance(row));
+        self.rows::<TotalsRow>().iter().for_each(|row| books.totals(row));
+        books.close(reading)
     }
 
     fn numbers_are_dense(&self) {
@@ -185,6 +229,17 @@ impl Ledger {
         for (post, partition) in self.posts.iter().zip(self.partitions.all()) {
             assert_eq!(post.again(Post::new(partition)).unwrap(), *post.state());
         }
+        let violations = self.invariants(Reading::Done);
+        assert!(violations.is_empty(), "{violations:?}");
+    }
+
+    /// `claim alice c1`, `transfer t1 overdrawn`.
+    fn decisions(&self) -> Vec<String> {
+        let rows = self.rows::<DecisionRow>();
+        let code = |row: &DecisionRow| row.reason_code.map_or(String::new(), |code| format!(" {code}"));
+        let mut shown: Vec<_> = rows.iter().map(|r| format!("{} {}{}", r.kind, r.request_id, code(r))).collect();
+        shown.sort();
+        shown
     }
 
     fn balances(&self) -> Vec<String> {
@@ -196,16 +251,15 @@ impl Ledger {
 
     fn entries(&self, account: &str) -> Vec<String> {
         let rows = self.rows::<EntryRow>().into_iter().filter(|entry| entry.account.as_str() == account);
-        rows.map(|e| format!("{} {} {} {} {}", e.number, e.transfer, e.side, e.amount, e.currency)).collect()
+        rows.map(|e| format!("{} {} {} {} {}", e.number, e.request_id, e.side, e.amount, e.currency)).collect()
     }
 
     fn paid(&self) -> Vec<RequestId> {
         let outcomes = self.posts.iter().flat_map(|post| post.said(&OUTCOMES).unwrap());
         let mut paid: Vec<_> = outcomes
-            .map(|event| match event.fact {
-                Fact::PaymentPosted(payment) => payment.purchase,
-                other => panic!("{other:?} is no outcome"),
-            })
+            .filter_map(
+                |event| if let Fact::PaymentPosted(payment) = event.fact { Some(payment.purchase) } else { None },
+            )
             .collect();
         paid.sort();
         paid
@@ -319,6 +373,107 @@ fn the_largest_amounts_add_up() {
     check(&purchases, &["customer:1 -50000000000000.0000 CLF", "merchant 50000000000000.0000 CLF"]);
 }
 
+/// Expects the decisions and balances of one partition, where the order is as given, whatever the frames; with
+/// more partitions the same, as long as no payment waits for money from another partition.
+fn decided(facts: &[Event<Fact>], decisions: &[&str], balances: &[&str]) {
+    for size in [1, 2, usize::MAX] {
+        let mut ledger = Ledger::new(1, facts, &[size]);
+        ledger.deliver_all();
+        ledger.quiet();
+        assert_eq!(ledger.decisions(), decisions, "frames of {size}");
+        assert_eq!(ledger.balances(), balances, "frames of {size}");
+    }
+}
+
+#[test]
+fn the_first_claim_of_a_handle_wins() {
+    let claims = [claimed("c1", "alice", NONE), claimed("c2", "alice", REFUSE), claimed("c3", "merchant", NONE)];
+    decided(&claims, &["claim c1", "claim c2 handle_taken", "claim c3 handle_taken"], &[]);
+}
+
+#[test]
+fn a_customer_account_can_be_claimed_before_its_first_use_only() {
+    let used = [transfer("t1", "merchant", "customer:1", "1.00 EUR")];
+    let mut ledger = Ledger::new(1, &used, &[1]);
+    ledger.deliver_all();
+    let claims = [claimed("c1", "customer:1", NONE), claimed("c2", "customer:2", REFUSE)];
+    let target = INSTRUCTIONS.target(Partition(0));
+    let producer = Producer::new("instruct", Partition(0));
+    let (seq, previous) = (Seq(2), ledger.said[0].hash);
+    let body = write_events(&claims, &producer).unwrap();
+    ledger.said.push(Frame::seal(producer, target, seq, previous, claims.len(), body));
+    ledger.deliver_all();
+    assert_eq!(ledger.decisions(), ["claim c1 handle_taken", "claim c2", "transfer t1"]);
+}
+
+#[test]
+fn a_transfer_debits_the_payer_and_credits_the_payee_wherever_they_are() {
+    let facts = [transfer("t1", "merchant", "customer:1", "7.00 EUR"), transfer("t2", "fx", "customer:2", "500 JPY")];
+    check(&facts, &["customer:1 7.00 EUR", "customer:2 500 JPY", "fx -500 JPY", "merchant -7.00 EUR"]);
+}
+
+#[test]
+fn a_refused_debit_credits_nobody() {
+    let facts = [
+        claimed("c1", "alice", REFUSE),
+        claimed("c2", "bob", NONE),
+        transfer("t1", "alice", "customer:1", "100.00 EUR"),
+        transfer("t2", "alice", "customer:1", "0.01 EUR"),
+        transfer("t3", "alice", "customer:1", "1.00 GBP"),
+        transfer("t4", "bob", "customer:1", "0.01 EUR"),
+    ];
+    let decisions = [
+        "claim c1",
+        "claim c2",
+        "transfer t1",
+        "transfer t2 overdrawn",
+        "transfer t3 overdrawn",
+        "transfer t4 overdrawn",
+    ];
+    decided(&facts, &decisions, &["alice -100.00 EUR", "customer:1 100.00 EUR"]);
+}
+
+#[test]
+fn a_refused_purchase_moves_nothing_and_says_why() {
+    let facts = [claimed("c1", "customer:1", REFUSE), bought("r1", "1", "80.00 GBP", "100.01 EUR")];
+    let mut ledger = Ledger::new(1, &facts, &[1]);
+    // The claim is read first.
+    ledger.deliver(Partition(0), 1, 1, 0);
+    ledger.deliver_all();
+    ledger.quiet();
+    assert!(ledger.balances().is_empty() && ledger.paid().is_empty());
+    let said = ledger.posts[0].said(&OUTCOMES).unwrap();
+    let refused = said.iter().find_map(|event| match &event.fact {
+        Fact::PaymentRefused(refused) => Some((refused.purchase.0.as_str(), refused.reason.code, event.key.0.as_str())),
+        _ => None,
+    });
+    assert_eq!(refused, Some(("r1", ReasonCode::PaymentRefused, "customer:1")));
+}
+
+#[test]
+fn a_fee_is_charged_once_for_each_crossing_and_never_for_itself() {
+    let facts = [
+        claimed("c1", "alice", FEE),
+        transfer("t1", "alice", "customer:1", "100.00 EUR"),
+        transfer("t2", "alice", "customer:1", "0.01 EUR"),
+        transfer("t3", "alice", "customer:1", "50.00 EUR"),
+    ];
+    let decisions = ["claim c1", "transfer t1", "transfer t2", "transfer t3"];
+    decided(&facts, &decisions, &["alice -155.01 EUR", "customer:1 150.01 EUR", "fees 5.00 EUR"]);
+    let mut ledger = Ledger::new(1, &facts, &[usize::MAX]);
+    ledger.deliver_all();
+    let fees: Vec<_> = ledger.rows::<EntryRow>().into_iter().filter(|e| e.purpose == Purpose::OverdraftFee).collect();
+    let shown: Vec<_> =
+        fees.iter().map(|e| format!("{} {} {} {}", e.account, e.request_id, e.side, e.amount)).collect();
+    assert_eq!(shown, ["alice t2 debit 5.00", "fees t2 credit 5.00"]);
+}
+
+#[test]
+fn a_transfer_to_the_house_of_fees_keeps_its_fee_apart() {
+    let facts = [claimed("c1", "alice", FEE), transfer("t1", "alice", "fees", "101.00 EUR")];
+    decided(&facts, &["claim c1", "transfer t1"], &["alice -106.00 EUR", "fees 106.00 EUR"]);
+}
+
 fn any_purchase() -> impl Strategy<Value = (u8, bool, String, String)> {
     let money = || {
         let (gbp, jpy) = ((0..100_000_u32).prop_map(|n| format!("{}.{:02} GBP", n / 100, n % 100)), 0..100_000_u32);
@@ -364,5 +519,38 @@ proptest! {
         one_by_one.deliver_all();
         prop_assert_eq!(ledger.balances(), one_by_one.balances());
         prop_assert_eq!(ledger.paid(), confirmed(&purchases));
+    }
+
+    /// Whatever order the partitions work in: no limit is passed, each crossing is paid for, each request is decided.
+    #[test]
+    fn limits_hold_at_every_moment_and_each_request_is_decided(
+        moves in prop::collection::vec((0..5_usize, 0..5_usize, 1..12_000_u32, 0..4_u8), 1..40),
+        partitions in 1..9_u16,
+        sizes in prop::collection::vec(1..6_usize, 1..4),
+        deliveries in prop::collection::vec((0..8_u16, 0..32_usize, 1..4_usize, 0..3_usize), 0..80),
+    ) {
+        const ACCOUNTS: [&str; 5] = ["alice", "bob", "carol", "customer:1", "merchant"];
+        let mut facts = vec![claimed("c1", "alice", REFUSE), claimed("c2", "bob", FEE), claimed("c3", "carol", NONE)];
+        facts.push(claimed("c4", "customer:1", FEE));
+        for (number, (from, to, cents, kind)) in moves.iter().enumerate() {
+            let (id, amount) = (format!("r{number:03}"), format!("{}.{:02} EUR", cents / 100, cents % 100));
+            facts.push(match kind {
+                0 => bought(&id, "1", &amount, &amount),
+                1 => claimed(&id, ACCOUNTS[*to], NONE),
+                _ if from == to => continue,
+                _ => transfer(&id, ACCOUNTS[*from], ACCOUNTS[*to], &amount),
+            });
+        }
+        let asked = facts.iter().filter(|event| !matches!(event.fact, Fact::PurchaseConfirmed(_))).count();
+        let bought = facts.len() - asked;
+        let mut ledger = Ledger::new(partitions, &facts, &sizes);
+        for (partition, from, frames, again) in deliveries {
+            ledger.deliver(Partition(partition % partitions), from, frames, again);
+        }
+        ledger.deliver_all();
+        ledger.quiet();
+        prop_assert_eq!(ledger.decisions().len(), asked);
+        let said: Vec<_> = ledger.posts.iter().flat_map(|post| post.said(&OUTCOMES).unwrap()).collect();
+        prop_assert_eq!(said.len(), asked + bought);
     }
 }

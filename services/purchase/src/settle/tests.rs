@@ -1,4 +1,3 @@
-use contracts::PaymentPosted;
 use proptest::prelude::*;
 use stage::testing::{Bench, cut, event};
 use stage::{Partition, PartitionCount};
@@ -8,6 +7,12 @@ use super::*;
 fn posted(purchase: &str) -> Event<Fact> {
     let fact = PaymentPosted { purchase: RequestId(purchase.to_owned()) };
     event(purchase, chrono::DateTime::UNIX_EPOCH, Fact::PaymentPosted(fact))
+}
+
+fn refused(purchase: &str) -> Event<Fact> {
+    let reason = Reason { code: ReasonCode::PaymentRefused, detail: "no further".to_owned() };
+    let fact = PaymentRefused { purchase: RequestId(purchase.to_owned()), reason };
+    event(purchase, chrono::DateTime::UNIX_EPOCH, Fact::PaymentRefused(fact))
 }
 
 fn settle() -> Bench<Settle> {
@@ -37,6 +42,17 @@ fn check(batches: &[&[&str]], expected: Result<&[&str], &str>) {
 fn a_payment_settles_its_purchase() {
     check(&[&["r1"]], Ok(&["r1 settled 1/1"]));
     check(&[&["r2", "r1"], &["r3"]], Ok(&["r1 settled 1/1", "r2 settled 1/1", "r3 settled 1/2"]));
+}
+
+#[test]
+fn a_refused_payment_rejects_its_purchase_and_says_why() {
+    let mut bench = settle();
+    bench.hear(&OUTCOMES, &[posted("r1"), refused("r2")]).unwrap();
+    let rows = bench.rows::<OutcomeRow>().unwrap();
+    let shown: Vec<_> = rows.iter().map(|row| (row.status, row.reason().map(|reason| reason.code))).collect();
+    assert_eq!(shown, [(Status::Settled, None), (Status::Rejected, Some(ReasonCode::PaymentRefused))]);
+    assert!(bench.hear(&OUTCOMES, &[refused("r1")]).is_err());
+    assert_eq!(bench.again(Settle).unwrap(), *bench.state());
 }
 
 #[test]

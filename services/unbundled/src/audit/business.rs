@@ -2,8 +2,9 @@
 
 use dataflow::audit::{Finding, Report};
 use dataflow::{Store, StoreError};
-use ledger::invariants::Books;
-use ledger::post::{AccountRow, BalanceRow, EntryRow, TotalsRow};
+use ledger::instruct::{ClaimRow, TransferRow};
+use ledger::invariants::{Books, Decisions};
+use ledger::post::{AccountRow, BalanceRow, DecisionRow, EntryRow, TotalsRow};
 use purchase::accept::PurchaseRow;
 use purchase::invariants::Outcomes;
 use purchase::settle::OutcomeRow;
@@ -17,6 +18,10 @@ const PAGE: usize = 1_000;
 pub struct Counted {
     /// Entries that were added up.
     pub entries: u64,
+    /// Claims of accounts that were looked at.
+    pub claims: u64,
+    /// Transfers that were looked at.
+    pub transfers: u64,
     /// Purchases that were looked at.
     pub purchases: u64,
     /// Those that are confirmed and have no outcome yet.
@@ -49,12 +54,15 @@ impl Counted {
     }
 
     async fn books(&mut self, store: &Store, reading: Reading) -> Result<Vec<Violation>, StoreError> {
-        let mut books = Books::default();
-        self.entries += each(store, |row: EntryRow| books.entry(&row)).await?;
+        let (mut books, mut decisions) = (Books::default(), Decisions::default());
         each(store, |row: AccountRow| books.account(&row)).await?;
+        self.entries += each(store, |row: EntryRow| books.entry(&row)).await?;
         each(store, |row: BalanceRow| books.balance(&row)).await?;
         each(store, |row: TotalsRow| books.totals(&row)).await?;
-        Ok(books.close(reading))
+        self.claims += each(store, |row: ClaimRow| decisions.claim(&row)).await?;
+        self.transfers += each(store, |row: TransferRow| decisions.transfer(&row)).await?;
+        each(store, |row: DecisionRow| decisions.decision(&row)).await?;
+        Ok([books.close(reading), decisions.close(reading)].concat())
     }
 
     async fn outcomes(&mut self, store: &Store, reading: Reading) -> Result<Vec<Violation>, StoreError> {

@@ -42,8 +42,9 @@ fn figures(text: &mut String, audited: &Audited) {
     let unread: u64 = report.checked.iter().map(|checked| checked.unread).sum();
     let _ = writeln!(
         text,
-        "\n{} entries added up, {} purchases with their outcomes, {} in flight; {unread} frames not read yet\n",
-        counted.entries, counted.purchases, counted.in_flight
+        "\n{} entries added up, {} claims and {} transfers, {} purchases with their outcomes, {} in flight; \
+         {unread} frames not read yet\n",
+        counted.entries, counted.claims, counted.transfers, counted.purchases, counted.in_flight
     );
 }
 
@@ -61,6 +62,8 @@ pub fn json(audited: &Audited) -> String {
         "clean": audited.report.findings.is_empty(),
         "checked": checked.collect::<Vec<_>>(),
         "entries": audited.counted.entries,
+        "claims": audited.counted.claims,
+        "transfers": audited.counted.transfers,
         "purchases": audited.counted.purchases,
         "in_flight": audited.counted.in_flight,
         "findings": findings.collect::<Vec<_>>(),

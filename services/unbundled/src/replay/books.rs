@@ -97,9 +97,9 @@ async fn of_account(
                 return Err(ledger.strange(&path, &format!("entry {} after entry {last}", entry.number)));
             }
             last = entry.number;
-            if ours.contains(&entry.transfer) {
+            if ours.contains(&entry.request_id) {
                 let leg = Leg { account: account.clone(), side: entry.side, amount: entry.amount };
-                found.push((entry.transfer, leg));
+                found.push((entry.request_id, leg));
             }
         }
         match page.next {

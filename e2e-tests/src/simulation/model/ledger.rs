@@ -1,0 +1,177 @@
+//! Who may pay what and who gets which handle, decided once more, in the order in which `post` read it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::super::violation::Checked;
+use super::{minor_units, text, units, unreadable};
+
+/// One posting: account, request, purpose, side, currency, minor units.
+pub type Posting = (String, String, &'static str, &'static str, String, i128);
+
+/// How far a claimed account may go below zero in one currency, in minor units.
+#[derive(Clone, Debug)]
+struct Overdraft {
+    currency: String,
+    limit: i128,
+    fee: Option<i128>,
+}
+
+/// An account that is there.
+#[derive(Clone, Debug)]
+enum Account {
+    /// By its first entry: it has no limit.
+    Used,
+    /// By a claim.
+    Claimed(Option<Overdraft>),
+}
+
+/// What was decided of one fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// `purchase`, `transfer` or `claim`.
+    pub kind: &'static str,
+    /// Its request.
+    pub request: String,
+    /// The code of the refusal; none: it was done.
+    pub refused: Option<&'static str>,
+    /// Whether it crossed a limit for a fee.
+    pub fee: bool,
+}
+
+/// The books as they should be.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    accounts: BTreeMap<String, Account>,
+    /// What each account holds of what was posted so far.
+    held: BTreeMap<(String, String), i128>,
+    /// Postings that are still to come.
+    pub due: BTreeSet<Posting>,
+    /// What each account should hold at the end, in minor units by currency.
+    pub balances: BTreeMap<(String, String), i128>,
+    /// Everything decided, by kind and request.
+    pub decided: BTreeMap<(&'static str, String), Decided>,
+}
+
+const HOUSE: [&str; 4] = ["merchant", "fx", "fees", "vouchers"];
+
+impl Ledger {
+    /// Whether a transfer may name the account.
+    pub fn knows(&self, account: &str) -> bool {
+        HOUSE.contains(&account) || account.starts_with("customer:") || self.accounts.contains_key(account)
+    }
+
+    /// Applies a fact that `post` has read. What it decided, if it is such a fact.
+    pub fn apply(&mut self, fact: &Value) -> Checked<Option<Decided>> {
+        let (data, kind) = (&fact["data"], text(&fact["type"])?);
+        let decided = match kind.as_str() {
+            "PurchaseConfirmed" => self.purchase(data)?,
+            "TransferAccepted" => self.transfer(data)?,
+            "AccountClaimed" => self.claim(data)?,
+            "LegsSaid" => {
+                for leg in data["legs"].as_array().ok_or_else(|| unreadable(data))? {
+                    let (account, (amount, currency)) = (text(&leg["account"])?, money(&leg["amount"])?);
+                    let signed = if leg["side"] == "credit" { amount } else { -amount };
+                    self.hold(&account, &currency, signed);
+                }
+                return Ok(None);
+            }
+            _ => return Ok(None),
+        };
+        let known = self.decided.insert((decided.kind, decided.request.clone()), decided.clone());
+        super::ensure!(known.is_none(), Repeats, "{decided:?} was decided twice");
+        Ok(Some(decided))
+    }
+
+    fn purchase(&mut self, data: &Value) -> Checked<Decided> {
+        let payer = format!("customer:{}", text(&data["customer"])?);
+        let ((charged, pay_in), (total, currency)) = (money(&data["charged"])?, money(&data["total"])?);
+        let mut legs = vec![("merchant", "credit", currency.clone(), total)];
+        if pay_in != currency {
+            legs.extend([("fx", "credit", pay_in.clone(), charged), ("fx", "debit", currency, total)]);
+        }
+        self.pay(("purchase", &text(&data["purchase"])?), &payer, (charged, &pay_in), &legs)
+    }
+
+    fn transfer(&mut self, data: &Value) -> Checked<Decided> {
+        let (payer, payee, (amount, currency)) =
+            (text(&data["payer"])?, text(&data["payee"])?, money(&data["amount"])?);
+        let legs = [(payee.as_str(), "credit", currency.clone(), amount)];
+        self.pay(("transfer", &text(&data["transfer"])?), &payer, (amount, &currency), &legs)
+    }
+
+    fn claim(&mut self, data: &Value) -> Checked<Decided> {
+        let (request, account) = (text(&data["claim"])?, text(&data["account"])?);
+        let is_taken = HOUSE.contains(&account.as_str()) || self.accounts.contains_key(&account);
+        if !is_taken {
+            let overdraft = data.get("overdraft").map(overdraft).transpose()?;
+            self.accounts.insert(account, Account::Claimed(overdraft));
+        }
+        Ok(Decided { kind: "claim", request, refused: is_taken.then_some("handle_taken"), fee: false })
+    }
+
+    fn pay(
+        &mut self,
+        (kind, request): (&'static str, &str),
+        payer: &str,
+        (amount, currency): (i128, &str),
+        legs: &[(&str, &'static str, String, i128)],
+    ) -> Checked<Decided> {
+        let before = self.held.get(&(payer.to_owned(), currency.to_owned())).copied().unwrap_or_default();
+        let after = before - amount;
+        let mut decided = Decided { kind, request: request.to_owned(), refused: None, fee: false };
+        let mut fee = None;
+        if let Some(Account::Claimed(overdraft)) = self.accounts.get(payer) {
+            let here = overdraft.as_ref().filter(|overdraft| overdraft.currency == currency);
+            let floor = here.map_or(0, |overdraft| -overdraft.limit);
+            match here.and_then(|overdraft| overdraft.fee) {
+                None if amount > 0 && after < floor => {
+                    decided.refused = Some(if kind == "purchase" { "payment_refused" } else { "overdrawn" });
+                    return Ok(decided);
+                }
+                Some(cost) if before >= floor && after < floor => fee = Some(cost),
+                _ => {}
+            }
+        }
+        self.owe(request, kind, payer, "debit", (amount, currency));
+        for (account, side, currency, amount) in legs {
+            self.owe(request, kind, account, side, (*amount, currency));
+        }
+        self.hold(payer, currency, -amount);
+        if let Some(cost) = fee {
+            decided.fee = true;
+            self.owe(request, "overdraft_fee", payer, "debit", (cost, currency));
+            self.owe(request, "overdraft_fee", "fees", "credit", (cost, currency));
+            self.hold(payer, currency, -cost);
+        }
+        Ok(decided)
+    }
+
+    fn owe(&mut self, request: &str, purpose: &'static str, account: &str, side: &'static str, sum: (i128, &str)) {
+        let (amount, currency) = (sum.0, sum.1.to_owned());
+        self.due.insert((account.to_owned(), request.to_owned(), purpose, side, currency.clone(), amount));
+        let balance = self.balances.entry((account.to_owned(), currency)).or_default();
+        *balance += if side == "credit" { amount } else { -amount };
+    }
+
+    fn hold(&mut self, account: &str, currency: &str, signed: i128) {
+        self.accounts.entry(account.to_owned()).or_insert(Account::Used);
+        *self.held.entry((account.to_owned(), currency.to_owned())).or_default() += signed;
+    }
+}
+
+/// Minor units, and of which currency.
+fn money(value: &Value) -> Checked<(i128, String)> {
+    let currency = text(&value["currency"])?;
+    let amount = units(&text(&value["amount"])?, minor_units(&currency)).ok_or_else(|| unreadable(value))?;
+    Ok((amount, currency))
+}
+
+fn overdraft(value: &Value) -> Checked<Overdraft> {
+    let currency = text(&value["currency"])?;
+    let amount = |value: &Value| units(value.as_str()?, minor_units(&currency));
+    let limit = amount(&value["limit"]).ok_or_else(|| unreadable(value))?;
+    let fee = if value["policy"] == "fee" { amount(&value["fee"]) } else { None };
+    Ok(Overdraft { limit, fee, currency })
+}

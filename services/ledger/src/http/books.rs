@@ -1,0 +1,103 @@
+//! What the books say: accounts, their entries, the trial balance.
+
+use std::collections::BTreeMap;
+
+use ::web::Problem;
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json};
+use contracts::{Account, AccountId, Entries, Entry, TrialBalance, TrialLine};
+use dataflow::{Store, StoreError};
+use money::{Amount, Currency, Money};
+use serde::Deserialize;
+use stage::Cell;
+
+use super::Ledger;
+use crate::post::{AccountRow, BalanceRow, EntryRow, TotalsRow};
+
+/// Entries of a page, unless the client says otherwise.
+const PAGE_DEFAULT: usize = 100;
+/// Entries of a page at most.
+const PAGE_MAX: usize = 1_000;
+
+/// `GET /accounts/{id}`.
+pub async fn account(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Account>, Problem> {
+    let id = account_id(&request)?;
+    Ok(Json(show(&ledger.store, id).await?.ok_or_else(no_account)?))
+}
+
+/// An account as it is now, if it is there.
+pub async fn show(store: &Store, id: AccountId) -> Result<Option<Account>, StoreError> {
+    let row = store.get::<AccountRow>(&(id.clone(),)).await?;
+    if row.is_none() && !id.is_house() {
+        return Ok(None);
+    }
+    let balances = store.rows::<BalanceRow>(&[Cell::Text(id.to_string())], None, usize::MAX).await?;
+    let balances = balances.into_iter().map(|row| (row.currency, row.amount)).collect();
+    Ok(Some(Account { id, balances, overdraft: row.and_then(|row| row.overdraft) }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// `GET /accounts/{id}/entries`.
+pub async fn entries(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Entries>, Problem> {
+    let (store, id) = (&ledger.store, account_id(&request)?);
+    if !id.is_house() && store.get::<AccountRow>(&(id.clone(),)).await?.is_none() {
+        return Err(no_account());
+    }
+    let Page { after, limit } = ::web::query(&request)?;
+    let limit = limit.unwrap_or(PAGE_DEFAULT);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Problem::unprocessable(format!("limit is 1 to {PAGE_MAX}")).at("limit"));
+    }
+    let after = i64::try_from(after.unwrap_or(0)).unwrap_or(i64::MAX);
+    let rows = store.rows::<EntryRow>(&[Cell::Text(id.to_string())], Some(&[Cell::Integer(after)]), limit + 1).await?;
+    let more = rows.len() > limit;
+    let entries = rows.into_iter().take(limit).map(entry).collect::<Result<Vec<_>, _>>()?;
+    let next = entries.last().map(|entry| entry.number).filter(|_| more);
+    Ok(Json(Entries { entries, next }))
+}
+
+fn entry(row: EntryRow) -> Result<Entry, Problem> {
+    let amount = Money::new(row.amount, row.currency).map_err(|error| Problem::internal(&error))?;
+    let EntryRow { number, request_id, purpose, side, time, .. } = row;
+    Ok(Entry { number, request_id, purpose, side, amount, time })
+}
+
+fn account_id(request: &HttpRequest) -> Result<AccountId, Problem> {
+    ::web::segment::decode(request, "id")?.parse().map_err(|_| no_account())
+}
+
+fn no_account() -> Problem {
+    Problem::not_found("no such account: POST /accounts opens one, a customer's opens with its first entry")
+}
+
+/// `GET /trial-balance`, from one snapshot: one statement reads all partitions' totals.
+pub async fn trial_balance(ledger: Data<Ledger>) -> Result<Json<TrialBalance>, Problem> {
+    let rows = ledger.store.rows::<TotalsRow>(&[], None, usize::MAX).await?;
+    Ok(Json(add_up(&rows)))
+}
+
+fn add_up(rows: &[TotalsRow]) -> TrialBalance {
+    let mut balance: BTreeMap<Currency, TrialLine> = BTreeMap::new();
+    for row in rows {
+        let zero = Amount::zero(row.currency);
+        let line = balance.entry(row.currency).or_insert(TrialLine {
+            debits: zero,
+            credits: zero,
+            in_transit_debits: zero,
+            in_transit_credits: zero,
+            difference: zero,
+        });
+        line.debits += row.debits;
+        line.credits += row.credits;
+        line.in_transit_debits += row.said_debits - row.applied_debits;
+        line.in_transit_credits += row.said_credits - row.applied_credits;
+        line.difference = line.debits + line.in_transit_debits - line.credits - line.in_transit_credits;
+    }
+    balance
+}

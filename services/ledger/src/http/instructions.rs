@@ -1,0 +1,172 @@
+//! What the ledger itself can be asked to do: open accounts, move money.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use ::web::{IdempotencyKey, Kind, Prefer, Problem};
+use actix_web::http::header::LOCATION;
+use actix_web::web::{Data, Json, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{SubsecRound as _, Utc};
+use contracts::{AccountRequest, Reason, Transfer, TransferId, TransferRequest, TransferStatus};
+use dataflow::{Ask, CommitTimes, StoreError};
+use money::Money;
+use stage::{Cause, Event, EventId, Key, RequestId, Stage as _, Traceparent};
+
+use super::{Ledger, books};
+use crate::instruct::{AccountAsked, Answer, ClaimRow, Instruct, Request, TransferAsked, TransferRow};
+use crate::post::{DecisionRow, Instruction, Post};
+
+/// Bytes of a claim or a transfer at most.
+const REQUEST_BYTES_MAX: usize = 4 << 10;
+/// How long a claim is waited for, unless the client says otherwise: it takes some milliseconds.
+const CLAIM_WAIT: Duration = Duration::from_secs(10);
+/// When to look again for a claim that nobody has decided yet.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+const HANDLE_TAKEN: Kind = Kind { code: "handle-taken", title: "The handle is taken" };
+
+/// `POST /accounts`: waits until the claim is decided. Without a key of the client's, each is a claim of its own.
+pub async fn claim(
+    ledger: Data<Ledger>,
+    request: HttpRequest,
+    prefer: Prefer,
+    trace: ::web::Traceparent,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let key = IdempotencyKey::optional(&request)?;
+    let request_id = key.map_or_else(|| uuid::Uuid::new_v4().to_string(), |key| key.as_str().to_owned());
+    tracing::Span::current().record("request_id", &request_id);
+    let request: AccountRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
+    let account = request.handle.clone();
+    let asked = Request::AccountAsked(AccountAsked { request });
+    let claim = match ledger.ask(RequestId(request_id), account.key(), asked, &trace).await? {
+        Answer::Claim(claim) => claim,
+        Answer::Conflict => return Err(::web::other_content()),
+        Answer::Transfer(_) => return Err(Problem::from(dataflow::Refused::Stopped)),
+    };
+    let ClaimRow { request_id, account, .. } = claim;
+    let wait = prefer.wait.unwrap_or(CLAIM_WAIT);
+    let decision = ledger.decision(Instruction::Claim, &request_id, wait).await?;
+    let path = format!("/accounts/{}", ::web::segment::encode(account.as_str()));
+    let undecided = || {
+        let detail = format!("the claim is recorded and not decided yet: GET {path} tells, or the same request again");
+        Problem::unavailable(detail, RETRY_AFTER)
+    };
+    match decision.ok_or_else(undecided)?.reason() {
+        Some(Reason { detail, .. }) => Err(Problem::conflict(detail).of(&HANDLE_TAKEN).at("handle")),
+        None => {
+            let account = books::show(&ledger.store, account).await?.ok_or_else(undecided)?;
+            Ok(HttpResponse::Created().insert_header((LOCATION, path)).json(account))
+        }
+    }
+}
+
+/// `POST /transfers`.
+pub async fn transfer(
+    ledger: Data<Ledger>,
+    request: HttpRequest,
+    key: IdempotencyKey,
+    prefer: Prefer,
+    trace: ::web::Traceparent,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let request: TransferRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
+    if request.from == request.to {
+        return Err(Problem::unprocessable("it is the account that pays").at("to"));
+    }
+    let (request_id, payer) = (RequestId(key.as_str().to_owned()), request.from.key());
+    let asked = Request::TransferAsked(TransferAsked { request, unknown: None });
+    let row = match ledger.ask(request_id, payer, asked, &trace).await? {
+        Answer::Transfer(row) => row,
+        Answer::Conflict => return Err(::web::other_content()),
+        Answer::Claim(_) => return Err(Problem::from(dataflow::Refused::Stopped)),
+    };
+    let decision = match row.reason() {
+        Some(_) => None,
+        None => ledger.decision(Instruction::Transfer, &row.request_id, prefer.wait.unwrap_or_default()).await?,
+    };
+    let transfer = ledger.shown(row, decision).await?;
+    let location = format!("/transfers/{}", transfer.id);
+    let mut response = match transfer.status.is_outcome() {
+        true => HttpResponse::Created(),
+        false => HttpResponse::Accepted(),
+    };
+    Ok(prefer.applied(response.insert_header((LOCATION, location)).json(transfer)))
+}
+
+/// `GET /transfers/{id}`.
+pub async fn get_transfer(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Transfer>, Problem> {
+    let missing = || Problem::not_found("no such transfer");
+    let id: TransferId = ::web::segment::decode(&request, "id")?.parse().map_err(|_| missing())?;
+    let row = ledger.store.get::<TransferRow>(&(id.request_id(),)).await?.ok_or_else(missing)?;
+    let decision = ledger.decided(Instruction::Transfer, &row.request_id).await?;
+    Ok(Json(ledger.shown(row, decision).await?))
+}
+
+impl Ledger {
+    /// Hands a request to the way in; answered after the commit.
+    async fn ask(
+        &self,
+        request_id: RequestId,
+        key: Key,
+        fact: Request,
+        trace: &::web::Traceparent,
+    ) -> Result<Answer, Problem> {
+        let (time, traceparent) = (Utc::now().trunc_subsecs(6), Traceparent(trace.to_string()));
+        let id = EventId(request_id.0.clone());
+        let requests = vec![Event { id, cause: Cause { time, request_id, traceparent }, key, fact }];
+        let answers = self.instruct.send(Ask { requests, bytes: REQUEST_BYTES_MAX }).await??;
+        answers.into_iter().next().ok_or_else(|| Problem::from(dataflow::Refused::Stopped))
+    }
+
+    /// What became of a request, once it is decided or the time is over.
+    async fn decision(
+        &self,
+        kind: Instruction,
+        request_id: &RequestId,
+        wait: Duration,
+    ) -> Result<Option<DecisionRow>, StoreError> {
+        if !wait.is_zero() {
+            let key = waiting_for(kind, request_id);
+            let there = async || {
+                let decided = self.decided(kind, request_id).await?;
+                Ok::<_, StoreError>(decided.map(|_| key.clone()).into_iter().collect::<BTreeSet<_>>())
+            };
+            self.waiters.all(vec![key.clone()], Instant::now() + wait, there).await?;
+        }
+        self.decided(kind, request_id).await
+    }
+
+    async fn decided(&self, kind: Instruction, request_id: &RequestId) -> Result<Option<DecisionRow>, StoreError> {
+        self.store.get::<DecisionRow>(&(kind, request_id.clone())).await
+    }
+
+    async fn shown(&self, row: TransferRow, decision: Option<DecisionRow>) -> Result<Transfer, StoreError> {
+        let mut times = CommitTimes::new(&self.store);
+        let accepted_at = times.of(Instruct::NAME, 0, row.batch).await?;
+        let (mut reason, mut decided_at) = (row.reason(), None);
+        if let Some(decision) = &decision {
+            reason = decision.reason();
+            decided_at = Some(times.of(Post::NAME, decision.partition, decision.batch).await?);
+        } else if reason.is_some() {
+            decided_at = Some(accepted_at);
+        }
+        let status = match (&reason, decided_at) {
+            (Some(_), _) => TransferStatus::Rejected,
+            (None, Some(_)) => TransferStatus::Posted,
+            (None, None) => TransferStatus::Accepted,
+        };
+        let amount = Money::new(row.amount, row.currency);
+        let amount = amount.map_err(|error| StoreError::Damaged(format!("transfer {}: {error}", row.request_id)))?;
+        let TransferRow { request_id, payer: from, payee: to, .. } = row;
+        let id = TransferId::of(&request_id);
+        Ok(Transfer { id, request_id, from, to, amount, status, reason, accepted_at, decided_at })
+    }
+}
+
+/// The key under which a decision is waited for.
+pub fn waiting_for(kind: impl Display, request_id: impl Display) -> String {
+    format!("{kind}:{request_id}")
+}

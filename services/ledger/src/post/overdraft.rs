@@ -1,0 +1,113 @@
+//! How far below zero an account may go, and what a payment does to that.
+
+use contracts::AccountId;
+use money::{Amount, Currency, Money};
+
+use super::AccountRow;
+
+/// How far an account may go in one currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// As far as it is asked to: the house's own, and those that stand for what a customer's card would pay.
+    Unlimited,
+    /// No further than this.
+    DownTo(Amount),
+    /// Further than this too, for a fee each time it is crossed.
+    FeeBelow(Amount, Money),
+}
+
+/// What a debit does to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is posted.
+    Posted,
+    /// It is posted, and crosses the limit.
+    PostedFor(Money),
+    /// It would take the account below this.
+    Refused(Amount),
+}
+
+impl Allowance {
+    /// Of an account that may not be there yet.
+    pub fn of(account: &AccountId, row: Option<&AccountRow>, currency: Currency) -> Self {
+        let Some(row) = row.filter(|row| !account.is_house() && row.opened_by.is_some()) else {
+            return Allowance::Unlimited;
+        };
+        let zero = Amount::zero(currency);
+        match row.overdraft.filter(|overdraft| overdraft.limit().currency() == currency) {
+            None => Allowance::DownTo(zero),
+            Some(overdraft) => {
+                let floor = zero - overdraft.limit().amount();
+                overdraft.fee().map_or(Allowance::DownTo(floor), |fee| Allowance::FeeBelow(floor, fee))
+            }
+        }
+    }
+
+    /// What becomes of a debit that takes the balance from `before` to `after`. The fee itself is none.
+    pub fn judge(self, before: Amount, after: Amount) -> Verdict {
+        match self {
+            Allowance::DownTo(floor) if after < floor && after < before => Verdict::Refused(floor),
+            Allowance::FeeBelow(floor, fee) if after < floor && before >= floor => Verdict::PostedFor(fee),
+            Allowance::Unlimited | Allowance::DownTo(_) | Allowance::FeeBelow(_, _) => Verdict::Posted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stage::RequestId;
+
+    use super::*;
+
+    fn row(account: &str, opened_by: Option<&str>, overdraft: Option<&str>) -> AccountRow {
+        AccountRow {
+            account: account.parse().unwrap(),
+            entries: 0,
+            opened_by: opened_by.map(|id| RequestId(id.to_owned())),
+            overdraft: overdraft.map(|json| serde_json::from_str(json).unwrap()),
+        }
+    }
+
+    const REFUSE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"refuse"}"#;
+    const FEE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"fee","fee":"7.50"}"#;
+
+    fn check(row: &AccountRow, currency: Currency, before: &str, after: &str, expected: Verdict) {
+        let allowance = Allowance::of(&row.account, Some(row), currency);
+        let verdict = allowance.judge(before.parse().unwrap(), after.parse().unwrap());
+        assert_eq!(verdict, expected, "{row:?} {before} {after}");
+    }
+
+    fn down_to(floor: &str) -> Verdict {
+        Verdict::Refused(floor.parse().unwrap())
+    }
+
+    #[test]
+    fn who_was_not_claimed_has_no_limit() {
+        let customer = row("customer:1", None, None);
+        check(&customer, Currency::EUR, "0.00", "-1000000.00", Verdict::Posted);
+        assert_eq!(Allowance::of(&customer.account, None, Currency::EUR), Allowance::Unlimited);
+        check(&row("merchant", None, None), Currency::GBP, "0.00", "-5.00", Verdict::Posted);
+    }
+
+    #[test]
+    fn a_claimed_account_goes_down_to_its_limit_and_to_zero_in_other_currencies() {
+        let (plain, alice) = (row("bob", Some("c1"), None), row("alice", Some("c2"), Some(REFUSE)));
+        check(&plain, Currency::EUR, "5.00", "0.00", Verdict::Posted);
+        check(&plain, Currency::EUR, "5.00", "-0.01", down_to("0.00"));
+        check(&alice, Currency::EUR, "0.00", "-100.00", Verdict::Posted);
+        check(&alice, Currency::EUR, "0.00", "-100.01", down_to("-100.00"));
+        check(&alice, Currency::JPY, "0", "-1", down_to("0"));
+        check(&alice, Currency::EUR, "-100.00", "-100.00", Verdict::Posted);
+    }
+
+    #[test]
+    fn a_fee_is_due_once_for_each_crossing() {
+        let alice = row("alice", Some("c1"), Some(FEE));
+        let fee = Money::parse("7.50", Currency::EUR).unwrap();
+        check(&alice, Currency::EUR, "0.00", "-100.00", Verdict::Posted);
+        check(&alice, Currency::EUR, "-100.00", "-100.01", Verdict::PostedFor(fee));
+        check(&alice, Currency::EUR, "-100.01", "-500.00", Verdict::Posted);
+        check(&alice, Currency::EUR, "20.00", "-300.00", Verdict::PostedFor(fee));
+        check(&alice, Currency::GBP, "0.00", "-0.01", down_to("0.00"));
+    }
+}

@@ -1,0 +1,131 @@
+//! Double entry in one partition: entries, balances, running totals, and what is said to the others.
+
+use contracts::{CREDITS, Fact, Leg, LegsSaid, Purpose, Reason, ReasonCode, Side};
+use money::Amount;
+use stage::{Broken, Event, Keys, Outputs, RequestId, Rows};
+
+use super::overdraft::{Allowance, Verdict};
+use super::payment::Payment;
+use super::{AccountRow, BalanceRow, EntryRow, TotalsRow};
+
+/// A fact that is being posted.
+pub(super) struct Posting<'a> {
+    /// Where.
+    pub partition: u64,
+    /// The fact, with the request behind it.
+    pub event: &'a Event<Fact>,
+    /// The rows loaded for it.
+    pub rows: &'a mut Rows,
+    /// Where to say what follows from it.
+    pub say: &'a mut Outputs<Fact>,
+}
+
+/// The rows that posting a leg here needs.
+pub(super) fn leg_keys(partition: u64, leg: &Leg, keys: &mut Keys) {
+    keys.row::<AccountRow>(&(leg.account.clone(),));
+    keys.row::<BalanceRow>(&(leg.account.clone(), leg.amount.currency()));
+    totals_keys(partition, leg, keys);
+}
+
+/// The rows that paying from an account here needs. A fee is of the payer's currency.
+pub(super) fn payment_keys(partition: u64, payment: &Payment, keys: &mut Keys) {
+    leg_keys(partition, &payment.payer, keys);
+    payment.others.iter().for_each(|leg| totals_keys(partition, leg, keys));
+}
+
+fn totals_keys(partition: u64, leg: &Leg, keys: &mut Keys) {
+    keys.row::<TotalsRow>(&(partition, leg.amount.currency()));
+}
+
+impl Posting<'_> {
+    /// Posts the payer's leg and says the others; or refuses it, and moves nothing.
+    pub fn pay(&mut self, payment: &Payment) -> Result<Result<(), Reason>, Broken> {
+        match self.judge(&payment.payer)? {
+            Verdict::Refused(floor) => return Ok(Err(overdrawn(&payment.payer, floor))),
+            Verdict::Posted => self.post_and_say(payment)?,
+            Verdict::PostedFor(fee) => {
+                self.post_and_say(payment)?;
+                self.post_and_say(&payment.fee(fee))?;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn judge(&self, leg: &Leg) -> Result<Verdict, Broken> {
+        let row = self.rows.get::<AccountRow>(&(leg.account.clone(),))?;
+        let before = self.balance(leg)?;
+        Ok(Allowance::of(&leg.account, row.as_ref(), leg.amount.currency()).judge(before, after(leg, before)))
+    }
+
+    fn post_and_say(&mut self, payment: &Payment) -> Result<(), Broken> {
+        self.post(&payment.request_id, payment.purpose, &payment.payer)?;
+        for leg in &payment.others {
+            self.total(leg, |totals| match leg.side {
+                Side::Debit => &mut totals.said_debits,
+                Side::Credit => &mut totals.said_credits,
+            })?;
+        }
+        for legs in payment.others.chunk_by(|a, b| a.account == b.account) {
+            let (request_id, purpose) = (payment.request_id.clone(), payment.purpose);
+            let said = LegsSaid { request_id, purpose, legs: legs.to_vec() };
+            self.say.say(&CREDITS, legs[0].account.key(), Fact::LegsSaid(said))?;
+        }
+        Ok(())
+    }
+
+    /// Posts legs that were said elsewhere. They cannot be refused.
+    pub fn apply(&mut self, said: &LegsSaid) -> Result<(), Broken> {
+        for leg in &said.legs {
+            self.post(&said.request_id, said.purpose, leg)?;
+            self.total(leg, |totals| match leg.side {
+                Side::Debit => &mut totals.applied_debits,
+                Side::Credit => &mut totals.applied_credits,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the entry, the balance and the posted total.
+    fn post(&mut self, request_id: &RequestId, purpose: Purpose, leg: &Leg) -> Result<(), Broken> {
+        let (account, currency, amount) = (leg.account.clone(), leg.amount.currency(), leg.amount.amount());
+        let row = self.rows.get::<AccountRow>(&(account.clone(),))?;
+        let mut row = row.unwrap_or(AccountRow::on_first_use(account.clone()));
+        row.entries += 1;
+        self.rows.put(&row)?;
+        let balance = after(leg, self.balance(leg)?);
+        self.rows.put(&BalanceRow { account: account.clone(), currency, amount: balance })?;
+        let (number, request_id, time) = (row.entries, request_id.clone(), self.event.cause.time);
+        self.rows.insert(&EntryRow { account, number, request_id, purpose, side: leg.side, currency, amount, time })?;
+        self.total(leg, |totals| match leg.side {
+            Side::Debit => &mut totals.debits,
+            Side::Credit => &mut totals.credits,
+        })
+    }
+
+    fn balance(&self, leg: &Leg) -> Result<Amount, Broken> {
+        let currency = leg.amount.currency();
+        let balance = self.rows.get::<BalanceRow>(&(leg.account.clone(), currency))?;
+        Ok(balance.map_or(Amount::zero(currency), |row| row.amount))
+    }
+
+    fn total(&mut self, leg: &Leg, of: impl Fn(&mut TotalsRow) -> &mut Amount) -> Result<(), Broken> {
+        let currency = leg.amount.currency();
+        let totals = self.rows.get::<TotalsRow>(&(self.partition, currency))?;
+        let mut totals = totals.unwrap_or(TotalsRow::zero(self.partition, currency));
+        *of(&mut totals) += leg.amount.amount();
+        self.rows.put(&totals)
+    }
+}
+
+fn after(leg: &Leg, balance: Amount) -> Amount {
+    match leg.side {
+        Side::Debit => balance - leg.amount.amount(),
+        Side::Credit => balance + leg.amount.amount(),
+    }
+}
+
+fn overdrawn(leg: &Leg, floor: Amount) -> Reason {
+    let Leg { account, amount, .. } = leg;
+    let detail = format!("{account} may not go below {floor} {}, as {amount} would take it", amount.currency());
+    Reason { code: ReasonCode::Overdrawn, detail }
+}

@@ -1,0 +1,178 @@
+//! The tables of `post`.
+
+use chrono::{DateTime, Utc};
+use contracts::{AccountId, Overdraft, Purpose, Reason, ReasonCode, Side};
+use money::{Amount, Currency};
+use stage::{Decimal, Integer, Json, Nullable, RequestId, Text, Time};
+
+stage::row! {
+    /// An account: opened by a claim, or by its first entry.
+    pub struct AccountRow: "accounts" {
+        key {
+            /// Its name.
+            account: AccountId => Text,
+        }
+        value {
+            /// How many entries it has.
+            entries: u64 => Integer,
+            /// The claim that opened it; none: it opened with its first entry, and has no limit.
+            opened_by: Option<RequestId> => Nullable<Text>,
+            /// How far below zero a claimed account may go; none: not at all.
+            overdraft: Option<Overdraft> => Nullable<Json>,
+        }
+    }
+}
+
+stage::row! {
+    /// What an account holds in one currency: credits less debits.
+    pub struct BalanceRow: "balances" {
+        key {
+            /// Whose.
+            account: AccountId => Text,
+            /// Of which currency.
+            currency: Currency => Text,
+        }
+        value {
+            /// How much.
+            amount: Amount => Decimal,
+        }
+    }
+}
+
+stage::row! {
+    /// One posting. Never changed.
+    pub struct EntryRow: "entries" {
+        key {
+            /// To which account.
+            account: AccountId => Text,
+            /// 1, 2, 3 … of the account's.
+            number: u64 => Integer,
+        }
+        value {
+            /// The request it belongs to.
+            request_id: RequestId => Text,
+            /// What it was paid for.
+            purpose: Purpose => Text,
+            /// Which side.
+            side: Side => Text,
+            /// Of which currency.
+            currency: Currency => Text,
+            /// How much; never negative.
+            amount: Amount => Decimal,
+            /// When the request came in.
+            time: DateTime<Utc> => Time,
+        }
+    }
+}
+
+stage::row! {
+    /// Running totals of one partition in one currency: what the trial balance adds up.
+    pub struct TotalsRow: "totals" {
+        key {
+            /// Of which partition.
+            partition: u64 => Integer,
+            /// Of which currency.
+            currency: Currency => Text,
+        }
+        value {
+            /// Posted here.
+            debits: Amount => Decimal,
+            /// Posted here.
+            credits: Amount => Decimal,
+            /// Said from here to other accounts.
+            said_debits: Amount => Decimal,
+            /// Said from here to other accounts.
+            said_credits: Amount => Decimal,
+            /// Of those posted here, such as were said before.
+            applied_debits: Amount => Decimal,
+            /// Of those posted here, such as were said before.
+            applied_credits: Amount => Decimal,
+        }
+    }
+}
+
+stage::row! {
+    /// What became of a claim or a transfer. Exactly one each, never changed.
+    pub struct DecisionRow: "decisions" {
+        key {
+            /// Of which kind the request is: each has its own ids.
+            kind: Instruction => Text,
+            /// The request.
+            request_id: RequestId => Text,
+        }
+        value {
+            /// Why it was refused; none: it was done.
+            reason_code: Option<ReasonCode> => Nullable<Text>,
+            /// The same for people.
+            reason_detail: Option<String> => Nullable<Text>,
+            /// The partition of `post` that wrote this
+            partition: u64 => Integer,
+            /// and in which of its batches: the batch record knows when.
+            batch: u64 => Integer,
+        }
+    }
+}
+
+/// What the ledger itself can be asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Instruction {
+    /// To open an account.
+    Claim,
+    /// To move money.
+    Transfer,
+}
+
+impl std::fmt::Display for Instruction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Instruction::Claim => "claim",
+            Instruction::Transfer => "transfer",
+        })
+    }
+}
+
+/// A text that names no kind of instruction.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoInstruction;
+
+impl std::str::FromStr for Instruction {
+    type Err = NoInstruction;
+
+    fn from_str(text: &str) -> Result<Self, NoInstruction> {
+        [Instruction::Claim, Instruction::Transfer]
+            .into_iter()
+            .find(|kind| kind.to_string() == text)
+            .ok_or(NoInstruction)
+    }
+}
+
+impl DecisionRow {
+    /// Why it was refused, if it was.
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::of_columns(self.reason_code, self.reason_detail.as_deref())
+    }
+}
+
+impl AccountRow {
+    /// One that nobody has claimed.
+    pub(super) fn on_first_use(account: AccountId) -> Self {
+        Self { account, entries: 0, opened_by: None, overdraft: None }
+    }
+}
+
+impl TotalsRow {
+    /// Nothing yet.
+    pub(super) fn zero(partition: u64, currency: Currency) -> Self {
+        let zero = Amount::zero(currency);
+        Self {
+            partition,
+            currency,
+            debits: zero,
+            credits: zero,
+            said_debits: zero,
+            said_credits: zero,
+            applied_debits: zero,
+            applied_credits: zero,
+        }
+    }
+}

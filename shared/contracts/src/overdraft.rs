@@ -1,0 +1,144 @@
+//! How far below zero an account may go.
+
+use money::{Amount, Currency, Invalid, Money};
+use serde::{Deserialize, Serialize};
+
+use crate::words::words;
+
+/// What going beyond the limit costs, unless the terms say otherwise: five of the currency.
+const FEE_DEFAULT: &str = "5";
+
+words!(
+    /// What happens to a payment that would take the account beyond its limit.
+    pub enum OverdraftPolicy {
+        /// It is refused.
+        Refuse = "refuse",
+        /// It is posted, and a fee with it: one for each time the limit is crossed.
+        Fee = "fee",
+    }
+);
+
+/// The terms of an account's overdraft, in one currency. In all others it may not go below zero.
+///
+/// In JSON `{"limit":"100.00","currency":"EUR","policy":"fee","fee":"5.00"}`; the fee is 5 if it is not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Shape", into = "Shape")]
+pub struct Overdraft {
+    // Invariant: neither is below zero, and both are of one currency.
+    limit: Money,
+    /// None: what goes beyond is refused.
+    fee: Option<Money>,
+}
+
+impl Overdraft {
+    /// How far below zero; not negative.
+    pub fn limit(&self) -> Money {
+        self.limit
+    }
+
+    /// What crossing the limit costs; none: it cannot be crossed.
+    pub fn fee(&self) -> Option<Money> {
+        self.fee
+    }
+}
+
+/// Terms that cannot be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOverdraft {
+    /// The limit is no sum of its currency.
+    #[error("limit: {0}")]
+    Limit(Invalid),
+    /// The fee is no sum of the limit's currency.
+    #[error("fee: {0}")]
+    Fee(Invalid),
+    /// Below zero.
+    #[error("{0} is negative")]
+    Negative(&'static str),
+    /// A fee goes with a policy.
+    #[error("fee: it needs \"policy\":\"fee\"")]
+    FeeWithoutPolicy,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, remote = "Self")]
+struct Shape {
+    limit: Amount,
+    currency: Currency,
+    policy: OverdraftPolicy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fee: Option<Amount>,
+}
+
+money::object!(Shape, "the terms of an overdraft: an object");
+
+impl TryFrom<Shape> for Overdraft {
+    type Error = InvalidOverdraft;
+
+    fn try_from(shape: Shape) -> Result<Self, InvalidOverdraft> {
+        let limit = Money::new(shape.limit, shape.currency).map_err(InvalidOverdraft::Limit)?;
+        let of_currency = |fee: Amount| Money::new(fee, shape.currency).map_err(InvalidOverdraft::Fee);
+        let fee = match (shape.policy, shape.fee) {
+            (OverdraftPolicy::Refuse, None) => None,
+            (OverdraftPolicy::Refuse, Some(_)) => return Err(InvalidOverdraft::FeeWithoutPolicy),
+            (OverdraftPolicy::Fee, Some(fee)) => Some(of_currency(fee)?),
+            (OverdraftPolicy::Fee, None) => {
+                Some(Money::parse(FEE_DEFAULT, shape.currency).map_err(InvalidOverdraft::Fee)?)
+            }
+        };
+        if limit.amount().is_negative() {
+            return Err(InvalidOverdraft::Negative("limit"));
+        }
+        if fee.is_some_and(|fee| fee.amount().is_negative()) {
+            return Err(InvalidOverdraft::Negative("fee"));
+        }
+        Ok(Self { limit, fee })
+    }
+}
+
+impl From<Overdraft> for Shape {
+    fn from(Overdraft { limit, fee }: Overdraft) -> Self {
+        let policy = if fee.is_some() { OverdraftPolicy::Fee } else { OverdraftPolicy::Refuse };
+        Self { limit: limit.amount(), currency: limit.currency(), policy, fee: fee.map(Money::amount) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str, expected: Result<&str, &str>) {
+        let read = serde_json::from_str::<Overdraft>(json);
+        let written = read.map(|overdraft| serde_json::to_string(&overdraft).unwrap());
+        match (written, expected) {
+            (Ok(written), Ok(expected)) => assert_eq!(written, expected, "{json}"),
+            (Err(said), Err(why)) => assert!(said.to_string().starts_with(why), "{json}: {said}"),
+            (written, expected) => panic!("{json}: {written:?}, not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn terms_are_written_in_one_form() {
+        let refuse = r#"{"limit":"100.00","currency":"EUR","policy":"refuse"}"#;
+        check(refuse, Ok(refuse));
+        let fee = r#"{"limit":"100.00","currency":"EUR","policy":"fee","fee":"5.00"}"#;
+        check(fee, Ok(fee));
+        check(r#"{"limit":"100","currency":"EUR","policy":"fee"}"#, Ok(fee));
+        check(
+            r#"{"policy":"fee","currency":"JPY","limit":"0"}"#,
+            Ok(r#"{"limit":"0","currency":"JPY","policy":"fee","fee":"5"}"#),
+        );
+    }
+
+    #[test]
+    fn terms_that_cannot_be_are_refused_saying_why() {
+        check(r#"{"limit":"-1","currency":"EUR","policy":"refuse"}"#, Err("limit is negative"));
+        check(r#"{"limit":"1.001","currency":"EUR","policy":"refuse"}"#, Err("limit: "));
+        check(r#"{"limit":"1","currency":"EUR","policy":"refuse","fee":"1"}"#, Err("fee: it needs"));
+        check(r#"{"limit":"1","currency":"JPY","policy":"fee","fee":"0.5"}"#, Err("fee: "));
+        check(r#"{"limit":"1","currency":"EUR","policy":"fee","fee":"-5"}"#, Err("fee is negative"));
+        check(r#"{"limit":"1","currency":"EUR","policy":"forgive"}"#, Err("unknown variant"));
+        check(r#"{"limit":"1","currency":"EUR"}"#, Err("missing field `policy`"));
+        check(r#"{"limit":"1","currency":"EUR","policy":"refuse","more":1}"#, Err("unknown field `more`"));
+        check(r#"["1","EUR","refuse"]"#, Err("invalid type: sequence"));
+    }
+}

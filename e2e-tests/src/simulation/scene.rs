@@ -15,7 +15,7 @@ use super::random::Random;
 const LINES_MAX: usize = 40;
 
 /// Steps of a long run: enough for more frames than any window has.
-const LONG: usize = 20_000;
+const LONG: usize = 24_000;
 
 /// A mistake made on purpose, outside the production code, that the simulation has to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

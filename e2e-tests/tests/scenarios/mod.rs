@@ -10,6 +10,7 @@
 //!
 //! Every scenario ends with [`harness::System::finish`]: nothing in transit, difference 0, a clean end, a clean audit.
 
+mod accounts;
 mod bad_input;
 mod batches;
 mod books;
@@ -23,3 +24,4 @@ mod offers;
 mod purchases;
 mod rates;
 mod refusals;
+mod transfers;

@@ -5,6 +5,7 @@ mod checks;
 mod client;
 mod corner;
 mod load;
+mod paying;
 mod process;
 mod reading;
 mod system;
@@ -14,6 +15,7 @@ pub use checks::{PATIENCE, balances_are, books_are_quiet, books_balance, money, 
 pub use client::{Addresses, Client, segment};
 pub use corner::{Corner, Dice, timestamp};
 pub use load::{Load, Steady};
+pub use paying::overdraft;
 pub use process::{Ended, Process, binary, run_to_end, run_until_logged, tail};
 pub use reading::line;
 pub use system::{Local, System};

@@ -1,7 +1,7 @@
 //! `unbundled replay`: sends a real year through the HTTP API of a running system, as a client that must lose nothing
 //! and double nothing would, and then holds the books against its own arithmetic.
 //!
-//! Shape: read the file to its end (`survey`), set the offers it needs, read it again and send it in batches, in order,
+//! Shape: read the file to its end (`source`, `lines`, `survey`), set the offers it needs, read it again and send it in batches, in order,
 //! one on its way (`batch`, `sending`), ask for each purchase until it has its outcome (`settling`), read the ledger
 //! (`books`) and compare (`comparing`).
 //!
@@ -14,21 +14,29 @@ mod batch;
 mod books;
 mod comparing;
 mod country;
+mod days;
+mod encoding;
 mod expected;
 mod file;
 mod findings;
+mod form;
 mod invoice;
+mod lines;
 mod london;
 mod offers;
+mod progress;
 mod row;
 mod scaled;
 mod sending;
 mod settling;
+mod sheet;
+mod source;
 mod summary;
 mod survey;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,16 +44,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chrono::NaiveDate;
 use clap::{Args, Subcommand};
 use money::{Currency, Money};
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use batch::{Batch, Invoices};
+use days::Days;
 use expected::Rates;
-use file::{FileError, Lines};
+use file::FileError;
+use progress::Progress;
 use sending::{Answer, Taken};
-use summary::{Milliseconds, Outcomes, Summary, by_currency};
+use source::{Shape, Source};
+use summary::{Contents, Milliseconds, Outcomes, Summary, by_currency};
 use survey::Survey;
 
 use crate::addresses::Addresses;
@@ -59,20 +72,29 @@ const IN_FLIGHT: usize = 16;
 /// What to replay.
 #[derive(Debug, Subcommand)]
 pub enum Replay {
-    /// A year of a British online shop (UCI Online Retail, the clean form)
+    /// A year of a British online shop (UCI Online Retail, in its original or its clean form)
     Retail(Retail),
 }
 
 /// `unbundled replay retail`.
 #[derive(Debug, Args)]
 pub struct Retail {
-    /// The clean form as CSV, plain or compressed with Zstandard
+    /// The file, whatever it is called: CSV, plain or packed with gzip or Zstandard, or Excel's workbook (.xlsx)
     file: PathBuf,
+    /// The first day whose invoices are sent (2011-01-31, on London's clocks)
+    #[arg(long, value_name = "DATE")]
+    from: Option<NaiveDate>,
+    /// The last day whose invoices are sent
+    #[arg(long, value_name = "DATE")]
+    to: Option<NaiveDate>,
     #[command(flatten)]
     addresses: Addresses,
     /// The currency all pay in, instead of that of their country
     #[arg(long, value_name = "CURRENCY")]
     pay_in: Option<Currency>,
+    /// Read the file to its end and say what is in it, but send nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -84,26 +106,38 @@ pub struct Retail {
 /// When it could not be brought to its end: the file is broken, or a service is away or refuses.
 pub async fn run(replay: Replay) -> anyhow::Result<ExitCode> {
     let Replay::Retail(retail) = replay;
-    let summary = replayed(&retail).await?;
-    let text = if retail.json { serde_json::to_string_pretty(&summary)? + "\n" } else { summary.to_string() };
-    std::io::stdout().write_all(text.as_bytes()).context("the summary cannot be written")?;
+    let days = Days::new(retail.from, retail.to)?;
+    if retail.dry_run {
+        let (contents, _) = read(&retail.file, days).await?;
+        print(&contents, &retail)?;
+        eprintln!("nothing was sent");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let summary = replayed(&retail, days).await?;
+    print(&summary, &retail)?;
     Ok(if summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn replayed(retail: &Retail) -> anyhow::Result<Summary> {
+fn print(result: &(impl Serialize + Display), retail: &Retail) -> anyhow::Result<()> {
+    let text = if retail.json { serde_json::to_string_pretty(result)? + "\n" } else { result.to_string() };
+    std::io::stdout().write_all(text.as_bytes()).context("the summary cannot be written")
+}
+
+async fn replayed(retail: &Retail, days: Days) -> anyhow::Result<Summary> {
     let (purchase, ledger) = (retail.addresses.purchase()?, retail.addresses.ledger()?);
     let mut took = Milliseconds::default();
     let mut clock = Clock(Instant::now());
 
-    let survey = Arc::new(surveyed(&retail.file).await?);
+    let (contents, survey) = read(&retail.file, days).await?;
     took.reading = clock.lap();
-    eprintln!("{} invoices with {} lines to send", survey.invoices.sent, survey.lines.sent);
+    eprintln!("{}: {} invoices with {} lines to send", contents.shape, contents.invoices.sent, contents.lines.sent);
     let offers_set = offers::set(&purchase, &survey.offers).await;
     let offers_set = offers_set.context("stopped while setting offers, before any purchase; run it again to go on")?;
     took.offers = clock.lap();
     eprintln!("{} offers are set; sending", survey.offers.len());
     let batches = batches(&retail.file, Arc::clone(&survey), retail.pay_in);
-    let (mut taken, problems) = sending::send(&purchase, batches).await?;
+    let progress = Progress::sending(contents.invoices.sent);
+    let (mut taken, problems) = sending::send(&purchase, batches, progress).await?;
     took.sending = clock.lap();
     eprintln!("{} purchases are taken; waiting for outcomes", taken.len());
     settling::outcomes(&purchase, &mut taken).await?;
@@ -117,8 +151,6 @@ async fn replayed(retail: &Retail) -> anyhow::Result<Summary> {
 
     let time = Duration::from_millis(took.sending + took.settling);
     Ok(Summary {
-        file: retail.file.display().to_string(),
-        offers: survey.offers.len() as u64,
         offers_set,
         outcomes: Outcomes::of(&taken),
         charged: by_currency(settled(&taken, |answer| answer.charged)),
@@ -127,17 +159,33 @@ async fn replayed(retail: &Retail) -> anyhow::Result<Summary> {
         problems,
         differences,
         milliseconds: took,
-        purchases_per_second: per_second(survey.invoices.sent, time),
-        lines_per_second: per_second(survey.lines.sent, time),
-        lines: survey.lines.clone(),
-        invoices: survey.invoices.clone(),
+        purchases_per_second: per_second(contents.invoices.sent, time),
+        lines_per_second: per_second(contents.lines.sent, time),
+        contents,
     })
 }
 
-async fn surveyed(path: &Path) -> anyhow::Result<Survey> {
+/// Reads the file to its end.
+async fn read(path: &Path, days: Days) -> anyhow::Result<(Contents, Arc<Survey>)> {
     let file = path.to_owned();
-    let survey = spawn_blocking(move || Survey::of(Lines::open(&file)?)).await?;
-    survey.with_context(|| format!("{} cannot be replayed, and nothing was sent", path.display()))
+    let read = spawn_blocking(move || {
+        let progress = Progress::reading(std::fs::metadata(&file).map_or(0, |file| file.len()));
+        let mut source = Source::open(&file, progress)?;
+        let packing = source.packing();
+        let survey = Survey::of(source.lines()?, days)?;
+        Ok::<_, FileError>((packing, survey))
+    });
+    let (packing, survey) =
+        read.await?.with_context(|| format!("{} cannot be replayed, and nothing was sent", path.display()))?;
+    let contents = Contents {
+        file: path.display().to_string(),
+        shape: Shape { form: survey.form, packing, encoding: survey.encoding },
+        days,
+        lines: survey.lines.clone(),
+        invoices: survey.invoices.clone(),
+        offers: survey.offers.len() as u64,
+    };
+    Ok((contents, Arc::new(survey)))
 }
 
 /// Builds the batches on a thread of their own. One waits in the channel, and one is being built.
@@ -164,7 +212,8 @@ fn build(
         Ok(rates) => rates,
         Err(error) => unreachable!("the built-in history is whole, which a test of its own checks: {error}"),
     };
-    let mut invoices = Invoices::of(Lines::open(path)?, survey, pay_in);
+    let mut source = Source::open(path, Progress::hidden())?;
+    let mut invoices = Invoices::of(source.lines()?, survey, pay_in);
     while let Some(batch) = Batch::next(&mut invoices, &rates)? {
         if !passes_on(batch) {
             break;

@@ -11,8 +11,9 @@ use money::Currency;
 use stage::RequestId;
 
 use super::expected::{Rates, Verdict};
-use super::file::{FileError, Lines};
+use super::file::FileError;
 use super::invoice::Invoice;
+use super::lines::Lines;
 use super::row::{Kind, Row};
 use super::survey::Survey;
 
@@ -26,7 +27,7 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The invoices of a file, in order.
 pub struct Invoices<'a> {
-    lines: Lines,
+    lines: Lines<'a>,
     record: StringRecord,
     survey: &'a Survey,
     pay_in: Option<Currency>,
@@ -36,8 +37,8 @@ pub struct Invoices<'a> {
 }
 
 impl<'a> Invoices<'a> {
-    /// All invoices of which a line is sent; all are paid in `pay_in`, or else each in its country's currency.
-    pub fn of(lines: Lines, survey: &'a Survey, pay_in: Option<Currency>) -> Self {
+    /// All invoices of the surveyed days of which a line is sent; all are paid in `pay_in`, or else each in its country's currency.
+    pub fn of(lines: Lines<'a>, survey: &'a Survey, pay_in: Option<Currency>) -> Self {
         Self { lines, record: StringRecord::new(), survey, pay_in, open: VecDeque::new(), line: 1 }
     }
 
@@ -65,11 +66,12 @@ impl<'a> Invoices<'a> {
     }
 
     fn read_on(&mut self) -> Result<bool, FileError> {
-        let Some(line) = self.lines.next(&mut self.record)? else {
+        let Some(place) = self.lines.next(&mut self.record)? else {
             return Ok(false);
         };
+        let line = place.line;
         self.line = line;
-        let row = Row::read(line, &self.record)?;
+        let row = Row::read(place, &self.record)?;
         if row.kind != Kind::Sale {
             return Ok(true);
         }
@@ -83,7 +85,7 @@ impl<'a> Invoices<'a> {
             Some(invoice) => invoice,
             None => self.open.push_back_mut(Invoice::begin(&row, self.pay_in)?),
         };
-        if let Ok(sold) = sold {
+        if let (Ok(sold), true) = (sold, self.survey.days.contain(invoice.day)) {
             invoice.add(sold);
         }
         Ok(true)

@@ -1,29 +1,9 @@
-//! The file: where it comes from, and what can be wrong with it.
+//! What can be wrong with a file.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::path::Path;
+use std::error::Error;
+use std::io;
 
-use csv::{ErrorKind, StringRecord};
-
-/// The columns of the clean form, as its first line names them.
-pub const COLUMNS: [&str; 10] = [
-    "line",
-    "invoice",
-    "kind",
-    "stock_code",
-    "description",
-    "quantity",
-    "invoiced_at",
-    "unit_price_gbp",
-    "customer_id",
-    "country",
-];
-
-/// What a file of Zstandard frames begins with (RFC 8878, section 3.1.1).
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
-
-/// Why a file cannot be replayed. Lines count from 1, with the header.
+/// Why a file cannot be replayed. Lines count from 1, with the header; those of a workbook are the rows of its sheet.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// Cannot be opened.
@@ -32,12 +12,38 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// No bytes at all.
+    /// No bytes, or no cells, at all.
     #[error("it is empty")]
     Empty,
-    /// Named so, but of another form.
-    #[error("its name ends in .zst, but it is not compressed with Zstandard")]
-    NotZstd,
+    /// Neither form.
+    #[error(
+        "it is {found}; expected is a CSV whose first line is `line,invoice,kind,…` (the clean form) or \
+         `InvoiceNo,StockCode,…` (the original form), plain or packed with gzip or Zstandard, or the original as .xlsx"
+    )]
+    Unknown {
+        /// What it is instead.
+        found: String,
+    },
+    /// A ZIP archive, as a workbook is, but not whole, or none of a workbook.
+    #[error("it is a ZIP archive, but cannot be read as a workbook (.xlsx): damaged, cut off, or something else")]
+    Workbook {
+        /// What its reader says.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A workbook of which a part is not what its checksum says.
+    #[error("the workbook is damaged in {part}")]
+    Damaged {
+        /// The file within it.
+        part: String,
+        /// What its reader says.
+        source: io::Error,
+    },
+    /// A workbook of several sheets.
+    #[error("the workbook has {} sheets where one is expected: {}", found.len(), found.join(", "))]
+    Sheets {
+        /// Their names.
+        found: Vec<String>,
+    },
     /// Cannot be read, or its compressed form is cut off or damaged.
     #[error("it cannot be read, or is damaged or cut off, after line {line}")]
     Read {
@@ -46,29 +52,39 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// Not a text.
-    #[error("line {line} is not UTF-8")]
-    NotUtf8 {
+    /// Cells that do not come from left to right, and from above.
+    #[error("line {line}: the cells of the sheet are not in order")]
+    Disorder {
         /// Where.
         line: u64,
     },
-    /// Another form than the clean one.
+    /// Not a text in an encoding that can be told.
+    #[error("line {line} is not {expected}")]
+    Encoding {
+        /// Where.
+        line: u64,
+        /// What it would have to be.
+        expected: &'static str,
+    },
+    /// Begins as one of the forms does, and goes on otherwise.
     #[error("line 1, column {column}: `{found}` where `{expected}` is expected")]
     Header {
         /// Where.
         column: usize,
         /// What stands there, shortened.
         found: String,
-        /// What the clean form has there.
+        /// What the form has there.
         expected: &'static str,
     },
     /// More or fewer columns than there are.
-    #[error("line {line} has {found} columns where {} are expected", COLUMNS.len())]
+    #[error("line {line} has {found} columns where {expected} are expected")]
     Columns {
         /// Where.
         line: u64,
         /// How many there are.
         found: u64,
+        /// How many the form has.
+        expected: usize,
     },
     /// A value that cannot be.
     #[error("line {line}, {column}: `{found}` {why}")]
@@ -98,6 +114,14 @@ pub enum FileError {
         /// Where.
         line: u64,
     },
+    /// The days that were asked for have no invoice.
+    #[error("no invoice is {asked}: {there}")]
+    NoneInDays {
+        /// The days.
+        asked: String,
+        /// Those that there are.
+        there: String,
+    },
     /// Read for the second time it says something else.
     #[error("line {line}: the file was changed while it was replayed")]
     Changed {
@@ -106,98 +130,10 @@ pub enum FileError {
     },
 }
 
-/// The lines of a file, one after another.
-pub struct Lines {
-    reader: csv::Reader<Tail<Box<dyn Read + Send>>>,
-    line: u64,
-}
-
-impl Lines {
-    /// Opens a file of the clean form, plain or as Zstandard, and reads its header. Its first bytes tell which.
-    ///
-    /// # Errors
-    /// [`FileError`].
-    pub fn open(path: &Path) -> Result<Self, FileError> {
-        let mut file = File::open(path).map_err(|source| FileError::Open { source })?;
-        let mut first = Vec::new();
-        let read = file.by_ref().take(4).read_to_end(&mut first);
-        read.map_err(|source| FileError::Read { line: 0, source })?;
-        let whole = first_again(&first, file);
-        if first == ZSTD_MAGIC {
-            let decoder = zstd::Decoder::new(whole).map_err(|source| FileError::Read { line: 0, source })?;
-            return Self::of(Box::new(decoder));
-        }
-        if path.extension().is_some_and(|extension| extension == "zst") && !first.is_empty() {
-            return Err(FileError::NotZstd);
-        }
-        Self::of(Box::new(whole))
-    }
-
-    /// The same of any text.
-    ///
-    /// # Errors
-    /// [`FileError`].
-    pub fn of(text: Box<dyn Read + Send>) -> Result<Self, FileError> {
-        let tail = Tail { inner: text, last: None };
-        let reader = csv::ReaderBuilder::new().has_headers(false).from_reader(tail);
-        let mut lines = Self { reader, line: 0 };
-        let mut header = StringRecord::new();
-        if lines.next(&mut header)?.is_none() {
-            return Err(FileError::Empty);
-        }
-        for (place, expected) in COLUMNS.into_iter().enumerate() {
-            let found = header.get(place).unwrap_or_default();
-            if found != expected {
-                return Err(FileError::Header { column: place + 1, found: shortened(found), expected });
-            }
-        }
-        if header.len() > COLUMNS.len() {
-            return Err(FileError::Columns { line: 1, found: header.len() as u64 });
-        }
-        Ok(lines)
-    }
-
-    /// Reads the next line into `record` and says its number; none after the last.
-    ///
-    /// # Errors
-    /// [`FileError`].
-    pub fn next(&mut self, record: &mut StringRecord) -> Result<Option<u64>, FileError> {
-        let more = self.reader.read_record(record).map_err(|error| self.explained(error))?;
-        if more {
-            self.line = record.position().map_or(self.line + 1, csv::Position::line);
-        }
-        match self.reader.get_ref().last {
-            Some(last) if last != b'\n' && self.reader.is_done() => Err(FileError::CutOff { line: self.line }),
-            Some(_) | None => Ok(more.then_some(self.line)),
-        }
-    }
-
-    fn explained(&self, error: csv::Error) -> FileError {
-        let line = error.position().map_or(self.line + 1, csv::Position::line);
-        match error.into_kind() {
-            ErrorKind::Io(source) => FileError::Read { line: self.line, source },
-            ErrorKind::Utf8 { .. } => FileError::NotUtf8 { line },
-            ErrorKind::UnequalLengths { len, .. } => FileError::Columns { line, found: len },
-            other => FileError::Read { line: self.line, source: io::Error::other(format!("{other:?}")) },
-        }
-    }
-}
-
-fn first_again(first: &[u8], rest: File) -> BufReader<impl Read + Send + use<>> {
-    BufReader::new(io::Cursor::new(first.to_vec()).chain(rest))
-}
-
-/// Passes bytes on and remembers the last.
-struct Tail<R> {
-    inner: R,
-    last: Option<u8>,
-}
-
-impl<R: Read> Read for Tail<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.last = buffer[..count].last().copied().or(self.last);
-        Ok(count)
+impl FileError {
+    /// Neither form, by its first line.
+    pub fn unknown(first_line: &str) -> Self {
+        Self::Unknown { found: format!("something whose first line is `{}`", shortened(first_line).escape_debug()) }
     }
 }
 

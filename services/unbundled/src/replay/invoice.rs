@@ -1,6 +1,6 @@
 //! One sale invoice is one purchase.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use contracts::{CustomerId, LineRequest, NumberedPurchaseRequest};
 use money::Currency;
 use stage::RequestId;
@@ -11,7 +11,7 @@ use super::london::in_london;
 use super::row::{Row, Sold};
 
 /// A sale invoice of the file, as it is sent.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Invoice {
     /// The file's number of it.
     pub number: String,
@@ -23,6 +23,8 @@ pub struct Invoice {
     pub pay_in: Currency,
     /// When, by its first line.
     pub occurred_at: DateTime<Utc>,
+    /// The day of it on London's clocks.
+    pub day: NaiveDate,
     /// The lines that are sent.
     pub lines: Vec<LineRequest>,
     /// What they come to, in millionths of a pound.
@@ -42,11 +44,11 @@ impl Invoice {
         };
         Ok(Self {
             number: row.invoice.to_owned(),
-            request_id: request_id.map_err(|error| row.wrong("invoice", row.invoice, &error))?,
-            customer: CustomerId::try_from(customer)
-                .map_err(|error| row.wrong("customer_id", row.customer_id, &error))?,
+            request_id: request_id.map_err(|error| row.wrong_invoice(&error))?,
+            customer: CustomerId::try_from(customer).map_err(|error| row.wrong_customer(&error))?,
             pay_in: pay_in.unwrap_or_else(|| currency_of(row.country)),
             occurred_at: in_london(row.invoiced_at),
+            day: row.invoiced_at.date(),
             lines: Vec::new(),
             millionths: 0,
         })

@@ -1,13 +1,18 @@
 //! One line of the file: what it says, and whether it is sent.
 
-use chrono::NaiveDateTime;
+use chrono::{Datelike, NaiveDateTime};
 use contracts::{LineRequest, Sku};
 use csv::StringRecord;
 use money::{Currency, Quantity, UnitPrice};
 use serde::Serialize;
 
-use super::file::{COLUMNS, FileError, shortened};
+use super::file::{FileError, shortened};
+use super::form::{Columns, Form};
+use super::lines::Place;
 use super::scaled::{PRICE_DECIMALS, scaled};
+
+/// What Excel, and with it the original form, knows no time before.
+const FIRST_YEAR: i32 = 1900;
 
 /// What an invoice is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub enum Unsent {
     NoQuantity,
     /// Of a sale, with a quantity, but with a price that is not above zero.
     NoPrice,
+    /// Of an invoice that is not of the days that are asked for.
+    OtherDay,
 }
 
 /// One line of the file.
@@ -39,8 +46,10 @@ pub enum Unsent {
 pub struct Row<'a> {
     /// The line in the file, from 1 with the header.
     pub line: u64,
-    /// The file's own number of the line.
+    /// The file's own number of the line, or else its place among them.
     pub number: u64,
+    /// What the values are called there.
+    columns: &'static Columns,
     /// The invoice it is on.
     pub invoice: &'a str,
     /// What the invoice is.
@@ -77,28 +86,39 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// [`FileError::Value`].
-    pub fn read(line: u64, record: &'a StringRecord) -> Result<Self, FileError> {
-        let column = |place: usize| record.get(place).unwrap_or_default();
-        let wrong = |place: usize, why: &str| wrong(line, COLUMNS[place], column(place), why);
-        let kind = match column(2) {
-            "sale" => Kind::Sale,
-            "cancel" => Kind::Cancellation,
-            "adjust" => Kind::Adjustment,
-            _ => return Err(wrong(2, "is neither sale nor cancel nor adjust")),
-        };
+    pub fn read(place: Place, record: &'a StringRecord) -> Result<Self, FileError> {
+        let (line, form, columns) = (place.line, place.form, place.form.columns());
+        let column = |at: usize| record.get(at).unwrap_or_default();
+        let wrong = |at: usize, why: &str| wrong(line, columns.names[at], column(at), why);
+        let unit_price = column(columns.unit_price);
         Ok(Self {
             line,
-            number: column(0).parse().map_err(|_| wrong(0, "is not a number"))?,
-            invoice: column(1),
-            kind,
-            stock_code: column(3),
-            quantity: column(5).parse().map_err(|_| wrong(5, "is not a whole number"))?,
-            invoiced_at: column(6).parse().map_err(|_| wrong(6, "is not a time such as 2010-12-01T08:26:00"))?,
-            unit_price: column(7),
-            unit_price_millionths: scaled(column(7), PRICE_DECIMALS)
-                .ok_or_else(|| wrong(7, "is not a price with at most 6 decimals"))?,
-            customer_id: column(8),
-            country: column(9),
+            number: match form {
+                Form::Clean => column(0).parse().map_err(|_| wrong(0, "is not a number"))?,
+                Form::Original => place.number,
+            },
+            columns,
+            invoice: column(columns.invoice),
+            kind: match form {
+                Form::Clean => kind(column(2)).ok_or_else(|| wrong(2, "is neither sale nor cancel nor adjust"))?,
+                Form::Original => kind_by_prefix(column(columns.invoice))
+                    .ok_or_else(|| wrong(columns.invoice, "begins with neither a digit nor C nor A"))?,
+            },
+            stock_code: column(columns.stock_code),
+            quantity: column(columns.quantity).parse().map_err(|_| wrong(columns.quantity, "is not a whole number"))?,
+            invoiced_at: match form {
+                Form::Clean => column(columns.invoiced_at)
+                    .parse()
+                    .map_err(|_| wrong(columns.invoiced_at, "is not a time such as 2010-12-01T08:26:00"))?,
+                Form::Original => original_time(column(columns.invoiced_at)).ok_or_else(|| {
+                    wrong(columns.invoiced_at, "is not a time such as 12/1/2010 8:26 (the month first)")
+                })?,
+            },
+            unit_price,
+            unit_price_millionths: scaled(unit_price, PRICE_DECIMALS)
+                .ok_or_else(|| wrong(columns.unit_price, "is not a price with at most 6 decimals"))?,
+            customer_id: customer_id(form, column(columns.customer_id)),
+            country: column(columns.country),
         })
     }
 
@@ -115,22 +135,65 @@ impl<'a> Row<'a> {
             Kind::Adjustment => return Ok(Err(Unsent::Adjustment)),
         }
         let sku = Sku::try_from(self.stock_code.to_owned());
-        let sku = sku.map_err(|error| self.wrong("stock_code", self.stock_code, &error))?;
+        let sku = sku.map_err(|error| self.wrong(self.columns.stock_code, self.stock_code, &error))?;
         let quantity = Quantity::new(self.quantity);
-        let quantity = quantity.map_err(|error| self.wrong("quantity", &self.quantity.to_string(), &error))?;
+        let quantity =
+            quantity.map_err(|error| self.wrong(self.columns.quantity, &self.quantity.to_string(), &error))?;
         let unit_price = UnitPrice::parse(self.unit_price, Currency::GBP);
-        let unit_price = unit_price.map_err(|error| self.wrong("unit_price_gbp", self.unit_price, &error))?;
+        let unit_price = unit_price.map_err(|error| self.wrong(self.columns.unit_price, self.unit_price, &error))?;
         let millionths = i128::from(self.quantity) * self.unit_price_millionths;
         let request = LineRequest { sku, quantity, unit_price: Some(unit_price) };
         Ok(Ok(Sold { request, unit_price, millionths }))
     }
 
-    /// An error about one of the line's values.
-    pub fn wrong(&self, column: &'static str, found: &str, error: &dyn std::error::Error) -> FileError {
-        wrong(self.line, column, found, &format!("is refused: {error}"))
+    /// The invoice's number cannot be sent.
+    pub fn wrong_invoice(&self, error: &dyn std::error::Error) -> FileError {
+        self.wrong(self.columns.invoice, self.invoice, error)
+    }
+
+    /// The customer's number cannot be sent.
+    pub fn wrong_customer(&self, error: &dyn std::error::Error) -> FileError {
+        self.wrong(self.columns.customer_id, self.customer_id, error)
+    }
+
+    fn wrong(&self, at: usize, found: &str, error: &dyn std::error::Error) -> FileError {
+        wrong(self.line, self.columns.names[at], found, &format!("is refused: {error}"))
     }
 }
 
 fn wrong(line: u64, column: &'static str, found: &str, why: &str) -> FileError {
     FileError::Value { line, column, found: shortened(found), why: why.to_owned() }
+}
+
+fn kind(name: &str) -> Option<Kind> {
+    match name {
+        "sale" => Some(Kind::Sale),
+        "cancel" => Some(Kind::Cancellation),
+        "adjust" => Some(Kind::Adjustment),
+        _ => None,
+    }
+}
+
+fn kind_by_prefix(invoice: &str) -> Option<Kind> {
+    match invoice.as_bytes().first()? {
+        b'0'..=b'9' => Some(Kind::Sale),
+        b'C' => Some(Kind::Cancellation),
+        b'A' => Some(Kind::Adjustment),
+        _ => None,
+    }
+}
+
+/// As the CSV has it, or ISO 8601 as a sheet's times come and some copies have.
+fn original_time(text: &str) -> Option<NaiveDateTime> {
+    let forms = ["%m/%d/%Y %H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+    let time = forms.into_iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?;
+    (time.year() >= FIRST_YEAR).then_some(time)
+}
+
+/// The number of a customer in the original form passes for one with decimals here and there, as lines without it do so.
+fn customer_id(form: Form, text: &str) -> &str {
+    match form {
+        Form::Clean => text,
+        Form::Original => text.strip_suffix(".0").unwrap_or(text),
+    }
 }

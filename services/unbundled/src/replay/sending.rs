@@ -12,6 +12,7 @@ use tokio::sync::mpsc::Receiver;
 use super::batch::{Asked, Batch};
 use super::file::FileError;
 use super::findings::Findings;
+use super::progress::Progress;
 use crate::service::{Failed, Service, ServiceError, ShownProblem, is_away};
 
 const PATH: &str = "/purchases/batch";
@@ -66,17 +67,20 @@ pub enum SendError {
 }
 
 /// Sends all batches in order; those that were taken, and those that were refused.
+/// How far it is, is shown as `progress`.
 ///
 /// # Errors
 /// [`SendError`].
 pub async fn send(
     purchase: &Service,
     mut batches: Receiver<Result<Batch, FileError>>,
+    progress: Progress,
 ) -> Result<(Vec<Taken>, Findings), SendError> {
-    let (mut taken, mut problems, mut sent) = (Vec::new(), Findings::default(), 0);
+    let (mut taken, mut problems, mut sent) = (Vec::<Taken>::new(), Findings::default(), 0);
+    let mut settled = 0;
     while let Some(batch) = batches.recv().await {
         let batch = batch.map_err(|source| SendError::File { sent, source })?;
-        let answers = purchase.persist(async || attempt(purchase, &batch).await).await;
+        let answers = purchase.persist(async || attempt(purchase, &batch, &progress).await).await;
         let answers = answers.map_err(|source| {
             let next = batch.asked.first().map(|asked| asked.request_id.to_string());
             SendError::Service { next: next.unwrap_or_default(), sent, source }
@@ -84,23 +88,35 @@ pub async fn send(
         sent += batch.asked.len();
         for (asked, answer) in batch.asked.into_iter().zip(answers) {
             match answer {
-                Ok(answer) => taken.push(Taken { asked, answer }),
+                Ok(answer) => {
+                    settled += u64::from(answer.status.is_outcome());
+                    taken.push(Taken { asked, answer });
+                }
                 Err(problem) => problems.add(format!("{}: {problem}", asked.request_id)),
             }
         }
+        progress.sent(sent as u64, settled);
     }
     Ok((taken, problems))
 }
 
 /// Sends a batch once. If even one of its purchases could not be taken now, the whole is to be sent again: it is the
 /// same requests, and the order of the file is kept.
-async fn attempt(purchase: &Service, batch: &Batch) -> Result<Vec<Result<Answer, String>>, Failed> {
+async fn attempt(
+    purchase: &Service,
+    batch: &Batch,
+    progress: &Progress,
+) -> Result<Vec<Result<Answer, String>>, Failed> {
     let request = purchase.request(Method::POST, PATH).header(CONTENT_TYPE, web::NDJSON).header("Prefer", PREFER);
-    let body = purchase.once(PATH, request.body(batch.body.clone())).await?;
-    read(&body, &batch.asked).map_err(|unfit| match unfit {
-        Unfit::Away(why) => Failed::Away { why, retry_after: None, status: None },
-        Unfit::Strange(why) => Failed::Ended(purchase.strange(PATH, &why)),
-    })
+    let body = purchase.once(PATH, request.body(batch.body.clone())).await;
+    let answers = body.and_then(|body| {
+        read(&body, &batch.asked).map_err(|unfit| match unfit {
+            Unfit::Away(why) => Failed::Away { why, retry_after: None, status: None },
+            Unfit::Strange(why) => Failed::Ended(purchase.strange(PATH, &why)),
+        })
+    });
+    // The service is about to say that it is away.
+    answers.inspect_err(|_| progress.step_aside())
 }
 
 /// Why an answer to a batch cannot be used.

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use contracts::PurchaseId;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::{Method, StatusCode};
 
 use super::IN_FLIGHT;
+use super::progress::Progress;
 use super::sending::{Answer, Taken};
 use crate::service::{Service, ServiceError};
 
@@ -42,14 +44,17 @@ pub enum SettleError {
 /// # Errors
 /// [`SettleError`].
 pub async fn outcomes(purchase: &Service, all: &mut [Taken]) -> Result<(), SettleError> {
-    let mut still_since = Instant::now();
+    let mut progress = None;
+    let (mut still_since, mut done) = (Instant::now(), 0);
     loop {
         let mut waiting: Vec<_> = all.iter_mut().filter(|taken| !taken.answer.status.is_outcome()).collect();
         let Some(first) = waiting.first().map(|taken| taken.asked.request_id.to_string()) else {
             return Ok(());
         };
         let count = waiting.len();
-        let settled = round(purchase, &mut waiting).await?;
+        let progress = progress.get_or_insert_with(|| Progress::settling(count as u64));
+        let settled = round(purchase, &mut waiting, progress, done).await?;
+        done += settled as u64;
         if settled > 0 {
             still_since = Instant::now();
         } else if still_since.elapsed() > STILL_MAX {
@@ -61,16 +66,38 @@ pub async fn outcomes(purchase: &Service, all: &mut [Taken]) -> Result<(), Settl
     }
 }
 
-/// Asks for each once, and says how many have an outcome now.
-async fn round(purchase: &Service, waiting: &mut [&mut Taken]) -> Result<usize, SettleError> {
+/// Asks for each once, and says how many have an outcome now. Before, `done` had.
+async fn round(
+    purchase: &Service,
+    waiting: &mut [&mut Taken],
+    progress: &Progress,
+    done: u64,
+) -> Result<usize, SettleError> {
     stream::iter(waiting)
         .map(|taken| async move {
             let path = format!("/purchases/{}", PurchaseId::of(&taken.asked.request_id));
             let lost = || SettleError::Lost { request_id: taken.asked.request_id.to_string() };
-            taken.answer = purchase.get::<Answer>(&path).await?.ok_or_else(lost)?;
+            taken.answer = ask(purchase, &path, progress).await?.ok_or_else(lost)?;
             Ok(usize::from(taken.answer.status.is_outcome()))
         })
         .buffer_unordered(IN_FLIGHT)
-        .try_fold(0, async |count, settled| Ok(count + settled))
+        .try_fold(0, async |count, settled| {
+            let count = count + settled;
+            progress.settled(done + count as u64);
+            Ok(count)
+        })
         .await
+}
+
+/// As [`Service::get`] does, but with room for the service to say that it is away.
+async fn ask(purchase: &Service, path: &str, progress: &Progress) -> Result<Option<Answer>, ServiceError> {
+    let attempt = async || {
+        let body = purchase.once(path, purchase.request(Method::GET, path)).await;
+        body.inspect_err(|_| progress.step_aside())
+    };
+    match purchase.persist(attempt).await {
+        Ok(body) => purchase.read(path, &body).map(Some),
+        Err(ServiceError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -9,9 +9,11 @@ use money::{Amount, Currency, Money};
 use serde::Serialize;
 
 use super::books::Sums;
+use super::days::Days;
 use super::findings::Findings;
 use super::row::Unsent;
 use super::sending::Taken;
+use super::source::Shape;
 use super::survey::{Counts, UnsentInvoice};
 
 /// What the purchases came to, as the services answered.
@@ -40,17 +42,30 @@ pub struct Milliseconds {
     pub checking: u64,
 }
 
-/// What a replay came to. Of a second run of the same file all but `offers_set`, the times and the speed are the same.
+/// What is in a file, and what is sent of it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub struct Contents {
     /// The file.
     pub file: String,
+    /// What it turned out to be.
+    #[serde(flatten)]
+    pub shape: Shape,
+    /// The days that are sent.
+    pub days: Days,
     /// Its lines.
     pub lines: Counts<Unsent>,
     /// Its invoices; one that is sent is a purchase.
     pub invoices: Counts<UnsentInvoice>,
     /// What is offered for them.
     pub offers: u64,
+}
+
+/// What a replay came to. Of a second run of the same file all but `offers_set`, the times and the speed are the same.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// What was sent.
+    #[serde(flatten)]
+    pub contents: Contents,
     /// Offers that had to be set.
     pub offers_set: u64,
     /// What became of the purchases.
@@ -111,12 +126,22 @@ impl Summary {
     }
 }
 
-impl Display for Summary {
+impl Display for Contents {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.file)?;
+        writeln!(f, "{} ({})", self.file, self.shape)?;
+        if !self.days.are_all() {
+            writeln!(f, "  invoices {} only", self.days)?;
+        }
         counts(f, "lines", &self.lines)?;
         counts(f, "invoices", &self.invoices)?;
-        writeln!(f, "  {:<10}{:>9} needed, {} set", "offers", self.offers, self.offers_set)?;
+        writeln!(f, "  {:<10}{:>9} needed", "offers", self.offers)
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.contents)?;
+        writeln!(f, "  {:<10}{:>9} set", "", self.offers_set)?;
         write!(f, "  {:<10}{:>9} settled", "purchases", self.outcomes.settled)?;
         for (reason, count) in &self.outcomes.rejected {
             write!(f, ", {count} rejected: {}", name(reason))?;

@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::NaiveDate;
 use contracts::Sku;
 use csv::StringRecord;
 use money::{Currency, UnitPrice};
 use serde::Serialize;
 
-use super::file::{FileError, Lines};
+use super::days::Days;
+use super::encoding::Encoding;
+use super::file::FileError;
+use super::form::Form;
 use super::invoice::Invoice;
+use super::lines::Lines;
 use super::row::{Kind, Row, Unsent};
 
 /// The lines of a purchase at most, as the service takes them.
@@ -28,6 +33,8 @@ pub enum UnsentInvoice {
     Adjustment,
     /// It is a sale of which no line is sent.
     NoLineLeft,
+    /// It is not of the days that are asked for.
+    OtherDay,
 }
 
 /// What is read, and what is not sent of it.
@@ -44,6 +51,12 @@ pub struct Counts<R: Ord> {
 /// What is in the file.
 #[derive(Debug)]
 pub struct Survey {
+    /// How its lines are written.
+    pub form: Form,
+    /// How its characters are.
+    pub encoding: Encoding,
+    /// The days that are sent.
+    pub days: Days,
     /// Its lines.
     pub lines: Counts<Unsent>,
     /// Its invoices.
@@ -57,6 +70,7 @@ pub struct Survey {
 /// An invoice as far as it has been read.
 struct Seen {
     kind: Kind,
+    day: NaiveDate,
     customer_id: String,
     country: String,
     first_line: u64,
@@ -65,24 +79,25 @@ struct Seen {
 }
 
 impl Survey {
-    /// Reads all lines.
+    /// Reads all lines; those of these days are sent.
     ///
     /// # Errors
-    /// [`FileError`], of the first line that something is wrong with.
-    pub fn of(mut lines: Lines) -> Result<Self, FileError> {
+    /// [`FileError`], of the first line that something is wrong with, or when there is no invoice of these days.
+    pub fn of(mut lines: Lines<'_>, days: Days) -> Result<Self, FileError> {
         let mut invoices = HashMap::<String, Seen>::new();
         let mut offers = BTreeMap::new();
         let mut counts = Counts { read: 0, sent: 0, skipped: BTreeMap::new() };
         let (mut record, mut newest) = (StringRecord::new(), 0);
-        while let Some(line) = lines.next(&mut record)? {
-            let row = Row::read(line, &record)?;
+        while let Some(place) = lines.next(&mut record)? {
+            let row = Row::read(place, &record)?;
             newest = in_order(&row, newest)?;
             let seen = match invoices.get_mut(row.invoice) {
                 Some(seen) => goes_on(seen, &row)?,
                 None => invoices.entry(row.invoice.to_owned()).or_insert(begins(&row)?),
             };
             counts.read += 1;
-            match row.sold()? {
+            let sold = row.sold()?;
+            match if days.contain(seen.day) { sold } else { Err(Unsent::OtherDay) } {
                 Err(reason) => *counts.skipped.entry(reason).or_default() += 1,
                 Ok(sold) => {
                     counts.sent += 1;
@@ -91,10 +106,14 @@ impl Survey {
                 }
             }
         }
+        some_in(days, &invoices)?;
         let last_line = |(number, seen): (String, Seen)| (seen.kind == Kind::Sale).then_some((number, seen.last_line));
         Ok(Self {
+            form: lines.form(),
+            encoding: lines.encoding(),
+            days,
             lines: counts,
-            invoices: invoice_counts(&invoices),
+            invoices: invoice_counts(&invoices, days),
             offers,
             last_line: invoices.into_iter().filter_map(last_line).collect(),
         })
@@ -109,6 +128,18 @@ fn in_order(row: &Row<'_>, newest: u64) -> Result<u64, FileError> {
     Err(FileError::Value { line: row.line, column: "line", found: row.number.to_string(), why })
 }
 
+fn some_in(days: Days, invoices: &HashMap<String, Seen>) -> Result<(), FileError> {
+    if days.are_all() || invoices.values().any(|seen| days.contain(seen.day)) {
+        return Ok(());
+    }
+    let all = || invoices.values().map(|seen| seen.day);
+    let there = match (all().min(), all().max()) {
+        (Some(first), Some(last)) => format!("those of the file are from {first} to {last}"),
+        (None, _) | (_, None) => "the file has none at all".to_owned(),
+    };
+    Err(FileError::NoneInDays { asked: days.to_string(), there })
+}
+
 fn begins(row: &Row<'_>) -> Result<Seen, FileError> {
     if row.kind == Kind::Sale {
         // For what it refuses: in the second pass nothing may be wrong any more.
@@ -116,6 +147,7 @@ fn begins(row: &Row<'_>) -> Result<Seen, FileError> {
     }
     Ok(Seen {
         kind: row.kind,
+        day: row.invoiced_at.date(),
         customer_id: row.customer_id.to_owned(),
         country: row.country.to_owned(),
         first_line: row.line,
@@ -151,11 +183,12 @@ fn torn(row: &Row<'_>, why: String) -> FileError {
     FileError::Invoice { line: row.line, invoice: row.invoice.to_owned(), why }
 }
 
-fn invoice_counts(invoices: &HashMap<String, Seen>) -> Counts<UnsentInvoice> {
+fn invoice_counts(invoices: &HashMap<String, Seen>, days: Days) -> Counts<UnsentInvoice> {
     let mut counts = Counts { read: 0, sent: 0, skipped: BTreeMap::new() };
     for seen in invoices.values() {
         counts.read += 1;
         let reason = match seen.kind {
+            _ if !days.contain(seen.day) => UnsentInvoice::OtherDay,
             Kind::Sale if seen.sent > 0 => {
                 counts.sent += 1;
                 continue;

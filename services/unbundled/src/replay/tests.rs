@@ -1,28 +1,36 @@
-use std::fs;
-use std::io::Write;
+mod forms;
+
 use std::path::Path;
 
 use money::Currency;
 
 use super::batch::Invoices;
-use super::file::{COLUMNS, FileError, Lines};
+use super::days::Days;
+use super::file::FileError;
+use super::form::Form;
+use super::progress::Progress;
+use super::source::Source;
 use super::survey::Survey;
 
 const HEADER: &str =
     "line,invoice,kind,stock_code,description,quantity,invoiced_at,unit_price_gbp,customer_id,country\n";
 
-fn lines(text: &str) -> Result<Lines, FileError> {
-    Lines::of(Box::new(std::io::Cursor::new(text.as_bytes().to_vec())))
+fn survey(text: &str) -> Result<Survey, FileError> {
+    survey_of(text, Days::default())
 }
 
-fn survey(text: &str) -> Result<Survey, FileError> {
-    Survey::of(lines(text)?)
+fn survey_of(text: &str, days: Days) -> Result<Survey, FileError> {
+    Survey::of(Source::of_text(text.as_bytes()).lines()?, days)
 }
 
 /// The invoices of a file, each in one line.
 fn invoices(text: &str, surveyed: &str, pay_in: Option<Currency>) -> Result<Vec<String>, FileError> {
-    let survey = survey(surveyed)?;
-    let mut invoices = Invoices::of(lines(text)?, &survey, pay_in);
+    invoices_of(text, &survey(surveyed)?, pay_in)
+}
+
+fn invoices_of(text: &str, survey: &Survey, pay_in: Option<Currency>) -> Result<Vec<String>, FileError> {
+    let mut source = Source::of_text(text.as_bytes());
+    let mut invoices = Invoices::of(source.lines()?, survey, pay_in);
     let mut found = Vec::new();
     while let Some(invoice) = invoices.next()? {
         let lines = invoice.lines.iter().map(|line| format!("{}x{}", line.quantity, line.sku));
@@ -133,7 +141,7 @@ fn a_broken_line_is_named() {
 fn what_is_no_file_of_the_clean_form_is_refused() {
     let check = |text: &str, why: &str| assert_eq!(survey(text).map(drop).unwrap_err().to_string(), why);
     check("", "it is empty");
-    check("InvoiceNo,StockCode\n", "line 1, column 1: `InvoiceNo` where `line` is expected");
+    check("line,invoice,what\n", "line 1, column 3: `what` where `kind` is expected");
     check(&(HEADER.trim_end().to_owned() + ",more\n"), "line 1 has 11 columns where 10 are expected");
     assert_eq!(survey(HEADER).unwrap().lines.read, 0);
 }
@@ -168,33 +176,50 @@ fn a_file_that_changes_in_between_is_refused() {
 }
 
 #[test]
-fn a_compressed_file_is_known_by_its_content_and_must_be_whole() {
-    let folder = tempfile::tempdir().unwrap();
-    let text = format!("{HEADER}{ONE}\n");
-    let zst = zstd::encode_all(text.as_bytes(), 0).unwrap();
-    let read = |name: &str, content: &[u8]| {
-        let path = folder.path().join(name);
-        fs::File::create(&path).unwrap().write_all(content).unwrap();
-        Lines::open(&path).and_then(Survey::of).map(|survey| survey.lines.read)
-    };
-    assert_eq!(read("a.csv", text.as_bytes()).unwrap(), 1);
-    assert_eq!(read("a.zst", &zst).unwrap(), 1);
-    assert_eq!(read("b.csv", &zst).unwrap(), 1);
-    assert!(matches!(read("c.zst", text.as_bytes()), Err(FileError::NotZstd)));
-    assert!(matches!(read("d.zst", b""), Err(FileError::Empty)));
-    for end in 4..zst.len() {
-        assert!(matches!(read("e.zst", &zst[..end]), Err(FileError::Read { .. })), "cut after {end} bytes");
-    }
-    assert!(matches!(Lines::open(&folder.path().join("none")), Err(FileError::Open { .. })));
+fn only_invoices_of_the_days_that_are_asked_for_are_sent() {
+    let rows = [
+        "1,1,sale,a,,1,2011-01-30T23:59:00,1,7,Germany",
+        "2,2,sale,b,,1,2011-01-31T00:00:00,2,7,Germany",
+        "3,3,sale,c,,1,2011-01-31T23:59:00,3,7,Germany",
+        "4,3,sale,d,,1,2011-02-01T00:00:00,4,7,Germany",
+        "5,C4,cancel,a,,-1,2011-02-01T00:01:00,1,7,Germany",
+        "6,5,sale,e,,1,2011-02-01T00:02:00,5,7,Germany",
+    ];
+    let text = HEADER.to_owned() + &rows.join("\n") + "\n";
+    let day = |text: &str| Some(text.parse().unwrap());
+    let survey = survey_of(&text, Days::new(day("2011-01-31"), day("2011-01-31")).unwrap()).unwrap();
+    assert_eq!(
+        invoices_of(&text, &survey, None).unwrap(),
+        ["retail-2 7 EUR 2011-01-31 00:00 1xb = 2000000", "retail-3 7 EUR 2011-01-31 23:59 1xc 1xd = 7000000"]
+    );
+    assert_eq!(
+        serde_json::to_string(&(&survey.lines, &survey.invoices)).unwrap(),
+        r#"[{"read":6,"sent":3,"skipped":{"other_day":3}},{"read":5,"sent":2,"skipped":{"other_day":3}}]"#
+    );
+    let offers: Vec<_> = survey.offers.keys().map(ToString::to_string).collect();
+    assert_eq!(offers, ["b", "c", "d"]);
+    let none = |text: &str, days: Days| survey_of(text, days).map(drop).unwrap_err().to_string();
+    assert_eq!(
+        none(&text, Days::new(day("2011-02-02"), None).unwrap()),
+        "no invoice is from 2011-02-02 on: those of the file are from 2011-01-30 to 2011-02-01"
+    );
+    assert_eq!(
+        none(HEADER, Days::new(None, day("2011-02-02")).unwrap()),
+        "no invoice is up to 2011-02-02: the file has none at all"
+    );
+}
+
+fn of_the_year(name: &str) -> Option<Source> {
+    let data = std::env::var_os("UNBUNDLED_DATA")?;
+    Some(Source::open(&Path::new(&data).join("retail").join(name), Progress::hidden()).unwrap())
 }
 
 #[test]
-fn full_year_has_these_counts() {
-    let Some(data) = std::env::var_os("UNBUNDLED_DATA") else {
-        return;
-    };
-    let path = Path::new(&data).join("retail/online_retail_clean.csv.zst");
-    let survey = Survey::of(Lines::open(&path).unwrap()).unwrap();
+fn full_year_has_the_same_counts_and_the_same_invoices_in_both_forms() {
+    let names = ["online_retail_clean.csv.zst", "online-retail-dataset.csv.zst"];
+    let [Some(mut clean), Some(mut original)] = names.map(of_the_year) else { return };
+    let survey = |mut source: Source| Survey::of(source.lines().unwrap(), Days::default()).unwrap();
+    let [survey, same] = names.map(|name| survey(of_the_year(name).unwrap()));
     assert_eq!(
         serde_json::to_string(&(&survey.lines, &survey.invoices)).unwrap(),
         r#"[{"read":541909,"sent":530103,"skipped":{"cancellation":9288,"adjustment":3,"no_quantity":1336,"#.to_owned()
@@ -202,16 +227,22 @@ fn full_year_has_these_counts() {
             + r#""no_line_left":2102}}]"#
     );
     assert_eq!((survey.last_line.len(), survey.offers.len()), (22_061, 3_921));
-    let mut invoices = Invoices::of(Lines::open(&path).unwrap(), &survey, None);
+    assert_eq!((&same.lines, &same.invoices, &same.offers), (&survey.lines, &survey.invoices, &survey.offers));
+    assert_eq!(same.last_line, survey.last_line);
+
+    let mut clean = Invoices::of(clean.lines().unwrap(), &survey, None);
+    let mut original = Invoices::of(original.lines().unwrap(), &survey, None);
     let (mut count, mut lines) = (0, 0);
-    while let Some(invoice) = invoices.next().unwrap() {
+    while let Some(invoice) = clean.next().unwrap() {
+        assert_eq!(original.next().unwrap().as_ref(), Some(&invoice));
         count += 1;
         lines += invoice.lines.len();
     }
+    assert!(original.next().unwrap().is_none());
     assert_eq!((count, lines), (19_959, 530_103));
 }
 
 #[test]
 fn the_header_of_these_tests_is_that_of_the_clean_form() {
-    assert_eq!(HEADER.trim_end(), COLUMNS.join(","));
+    assert_eq!(HEADER.trim_end(), Form::Clean.columns().names.join(","));
 }

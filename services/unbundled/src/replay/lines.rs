@@ -1,0 +1,180 @@
+//! The lines of a file, one after another, whatever they are packed in.
+
+use std::io::{self, Read};
+use std::mem;
+
+use csv::{ByteRecord, ErrorKind, StringRecord};
+
+use super::encoding::{Decoder, Encoding};
+use super::file::FileError;
+use super::form::Form;
+use super::progress::Progress;
+use super::sheet::Sheet;
+
+/// The lines of a file.
+pub struct Lines<'a> {
+    rows: Rows<'a>,
+    form: Form,
+    progress: &'a Progress,
+    place: Place,
+}
+
+/// Where a line stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The line of the text, or the row of the sheet, from 1 with the header.
+    pub line: u64,
+    /// The same without the header, however many lines of the text each took.
+    pub number: u64,
+    /// How it is written.
+    pub form: Form,
+}
+
+enum Rows<'a> {
+    Text(Text<'a>),
+    Sheet(Sheet<'a>),
+}
+
+impl<'a> Lines<'a> {
+    /// Those of a CSV.
+    ///
+    /// # Errors
+    /// [`FileError`], when its header is that of no form, as of a sheet.
+    pub fn of_text(text: &'a mut (dyn Read + Send), progress: &'a Progress) -> Result<Self, FileError> {
+        Self::begin(Rows::Text(Text::new(text)), progress)
+    }
+
+    /// Those of a sheet.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn of_sheet(sheet: Sheet<'a>, progress: &'a Progress) -> Result<Self, FileError> {
+        Self::begin(Rows::Sheet(sheet), progress)
+    }
+
+    fn begin(mut rows: Rows<'a>, progress: &'a Progress) -> Result<Self, FileError> {
+        let mut header = StringRecord::new();
+        let there = match &mut rows {
+            Rows::Text(text) => text.header(&mut header)?,
+            Rows::Sheet(sheet) => sheet.next(&mut header)?.is_some(),
+        };
+        if !there {
+            return Err(FileError::Empty);
+        }
+        let form = Form::of(&header)?;
+        match &mut rows {
+            Rows::Text(text) => text.decoder = Decoder::of(form),
+            Rows::Sheet(sheet) => sheet.columns = Some(form.columns()),
+        }
+        Ok(Self { rows, form, progress, place: Place { line: 1, number: 0, form } })
+    }
+
+    /// How the lines are written.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The encoding of what has been read so far.
+    pub fn encoding(&self) -> Encoding {
+        match &self.rows {
+            Rows::Text(text) => text.decoder.encoding(),
+            Rows::Sheet(_) => Encoding::Utf8,
+        }
+    }
+
+    /// Reads the next line into `record` and says where it stands; none after the last.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn next(&mut self, record: &mut StringRecord) -> Result<Option<Place>, FileError> {
+        let line = match &mut self.rows {
+            Rows::Text(text) => text.next(record)?,
+            Rows::Sheet(sheet) => sheet.next(record)?,
+        };
+        let Some(line) = line else { return Ok(None) };
+        self.place = Place { line, number: self.place.number + 1, ..self.place };
+        self.progress.lines(self.place.number);
+        Ok(Some(self.place))
+    }
+}
+
+/// The lines of a CSV.
+struct Text<'a> {
+    reader: csv::Reader<Tail<&'a mut (dyn Read + Send)>>,
+    decoder: Decoder,
+    line: u64,
+    // So many lines the reader counts too few: where a line ends in CR and LF, its LF begins the next record.
+    uncounted: u64,
+}
+
+impl<'a> Text<'a> {
+    fn new(inner: &'a mut (dyn Read + Send)) -> Self {
+        let tail = Tail { inner, last: None };
+        let reader = csv::ReaderBuilder::new().has_headers(false).from_reader(tail);
+        Self { reader, decoder: Decoder::default(), line: 0, uncounted: 0 }
+    }
+
+    /// The first line, which may be anything.
+    fn header(&mut self, header: &mut StringRecord) -> Result<bool, FileError> {
+        let mut bytes = ByteRecord::new();
+        let more = self.reader.read_byte_record(&mut bytes).map_err(|error| self.explained(error))?;
+        if !more {
+            return Ok(false);
+        }
+        self.line = 1;
+        self.uncounted = 2_u64.saturating_sub(self.reader.position().line());
+        *header = StringRecord::from_byte_record_lossy(bytes);
+        Form::of(header)?;
+        self.whole().map(|()| true)
+    }
+
+    fn next(&mut self, record: &mut StringRecord) -> Result<Option<u64>, FileError> {
+        // Taken and given back, so that its memory is used again.
+        let mut bytes = mem::take(record).into_byte_record();
+        let more = self.reader.read_byte_record(&mut bytes).map_err(|error| self.explained(error))?;
+        if more {
+            self.line = self.line_at(bytes.position());
+        }
+        *record = self.decoder.decoded(bytes, self.line)?;
+        self.whole()?;
+        Ok(more.then_some(self.line))
+    }
+
+    /// Whether what was read last has a line end.
+    fn whole(&self) -> Result<(), FileError> {
+        match self.reader.get_ref().last {
+            Some(last) if last != b'\n' && self.reader.is_done() => Err(FileError::CutOff { line: self.line }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn line_at(&self, position: Option<&csv::Position>) -> u64 {
+        position.map_or(self.line + 1, |position| position.line() + self.uncounted)
+    }
+
+    fn explained(&self, error: csv::Error) -> FileError {
+        let line = self.line_at(error.position());
+        match error.into_kind() {
+            ErrorKind::Io(source) => FileError::Read { line: self.line, source },
+            ErrorKind::UnequalLengths { len, expected_len, .. } => {
+                let expected = usize::try_from(expected_len).unwrap_or(usize::MAX);
+                FileError::Columns { line, found: len, expected }
+            }
+            other => FileError::Read { line: self.line, source: io::Error::other(format!("{other:?}")) },
+        }
+    }
+}
+
+/// Passes bytes on and remembers the last.
+struct Tail<R> {
+    inner: R,
+    last: Option<u8>,
+}
+
+impl<R: Read> Read for Tail<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.last = buffer[..count].last().copied().or(self.last);
+        Ok(count)
+    }
+}

@@ -10,17 +10,21 @@ use crate::scenarios::harness::{Client, Local, run_to_end, until};
 /// Purchases after which it is killed: about a quarter of the year.
 const KILLED_AFTER: u64 = 5_000;
 
-fn file() -> String {
+/// The two forms of the year.
+const CLEAN: &str = "online_retail_clean.csv.zst";
+const ORIGINAL: &str = "online-retail-dataset.csv.zst";
+
+fn file(name: &str) -> String {
     let folder = std::env::var_os("UNBUNDLED_DATA").map(PathBuf::from);
     let folder = folder.expect("UNBUNDLED_DATA is not set: it names the folder with retail/");
-    let file = folder.join("retail/online_retail_clean.csv.zst");
+    let file = folder.join("retail").join(name);
     assert!(file.is_file(), "there is no {}", file.display());
     file.to_str().unwrap().to_owned()
 }
 
 /// `unbundled replay retail` to its end; its summary without what depends on the machine.
 async fn replay(client: &Client) -> Value {
-    let (file, addresses) = (file(), client.at.clone());
+    let (file, addresses) = (file(CLEAN), client.at.clone());
     let (purchase, ledger) = (addresses.purchase.as_str(), addresses.ledger.as_str());
     let output = run_to_end(&["replay", "retail", &file, "--purchase", purchase, "--ledger", ledger, "--json"]).await;
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -43,6 +47,26 @@ fn is_the_year(summary: &Value) {
         assert_eq!(charged[currency], json!(amount), "{currency}");
     }
     assert_eq!(charged.as_object().unwrap().len(), 18);
+}
+
+/// What is in a file, without its name and how it is written. Nothing runs that anything could be sent to.
+async fn read(name: &str, more: &[&str]) -> Value {
+    let output = run_to_end(&[&["replay", "retail", &file(name), "--dry-run", "--json"], more].concat()).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*errors), (Some(0), "nothing was sent\n"));
+    let contents: Value = serde_json::from_slice(&output.stdout).unwrap();
+    ["days", "lines", "invoices", "offers"].into_iter().map(|name| (name, contents[name].clone())).collect()
+}
+
+#[tokio::test]
+async fn full_year_is_the_same_in_its_original_and_its_clean_form() {
+    let whole = read(CLEAN, &[]).await;
+    assert_eq!((&whole["lines"]["sent"], &whole["invoices"]["sent"]), (&json!(530_103), &json!(19_959)));
+    assert_eq!(read(ORIGINAL, &[]).await, whole);
+    let days = ["--from", "2011-12-01", "--to", "2011-12-09"];
+    let december = read(CLEAN, &days).await;
+    assert_eq!(december["days"], json!({"from": "2011-12-01", "to": "2011-12-09"}));
+    assert_eq!(read(ORIGINAL, &days).await, december);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

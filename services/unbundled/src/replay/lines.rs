@@ -32,7 +32,7 @@ pub struct Place {
 
 enum Rows<'a> {
     Text(Text<'a>),
-    Sheet(Sheet<'a>),
+    Sheet(Box<Sheet<'a>>),
 }
 
 impl<'a> Lines<'a> {
@@ -49,7 +49,7 @@ impl<'a> Lines<'a> {
     /// # Errors
     /// [`FileError`].
     pub fn of_sheet(sheet: Sheet<'a>, progress: &'a Progress) -> Result<Self, FileError> {
-        Self::begin(Rows::Sheet(sheet), progress)
+        Self::begin(Rows::Sheet(Box::new(sheet)), progress)
     }
 
     fn begin(mut rows: Rows<'a>, progress: &'a Progress) -> Result<Self, FileError> {

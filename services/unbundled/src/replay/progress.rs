@@ -32,7 +32,9 @@ impl Progress {
 
     /// Of reading a file of so many bytes.
     pub fn reading(bytes: u64) -> Self {
-        Self::on(terminal(), bytes, READING)
+        let progress = Self::on(terminal(), bytes, READING);
+        progress.lines(0);
+        progress
     }
 
     /// Of sending so many purchases.
@@ -81,8 +83,8 @@ impl Progress {
     fn purchases(&self, count: u64, also: &str) {
         if !self.bar.is_hidden() {
             let speed = HumanCount(per_second(count, self.bar.elapsed()));
-            self.bar.set_message(format!("{also}{speed}/s"));
             self.bar.set_position(count);
+            self.bar.set_message(format!("{also}{speed}/s"));
         }
     }
 
@@ -99,5 +101,115 @@ fn terminal() -> ProgressDrawTarget {
     match std::env::var_os("NO_COLOR") {
         Some(wish) if !wish.is_empty() => ProgressDrawTarget::hidden(),
         Some(_) | None => ProgressDrawTarget::stderr(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Cursor};
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::TermLike;
+
+    use super::*;
+
+    /// Lines, and the one that the cursor is in.
+    #[derive(Clone, Debug, Default)]
+    struct Screen(Arc<Mutex<(Vec<String>, usize)>>);
+
+    impl Screen {
+        fn change(&self, change: impl FnOnce(&mut Vec<String>, &mut usize)) -> io::Result<()> {
+            let mut screen = self.0.lock().unwrap();
+            let (lines, at) = &mut *screen;
+            change(lines, at);
+            let count = lines.len().max(*at + 1);
+            lines.resize(count, String::new());
+            Ok(())
+        }
+
+        fn check(&self, expected: &[&str]) {
+            let lines = &self.0.lock().unwrap().0;
+            assert_eq!(lines.len(), expected.len(), "{lines:?}");
+            for (line, begin) in lines.iter().zip(expected) {
+                assert!(line.starts_with(begin) && line.is_empty() == begin.is_empty(), "{lines:?}");
+            }
+        }
+    }
+
+    impl TermLike for Screen {
+        fn width(&self) -> u16 {
+            120
+        }
+
+        fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+            self.change(|_, at| *at -= n)
+        }
+
+        fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+            self.change(|_, at| *at += n)
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)?;
+            self.change(|_, at| *at += 1)
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.change(|lines, at| {
+                lines.resize(lines.len().max(*at + 1), String::new());
+                lines[*at].push_str(text);
+            })
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            self.change(|lines, at| lines.get_mut(*at).into_iter().for_each(String::clear))
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn on(screen: &Screen, length: u64, template: &str) -> Progress {
+        Progress::on(ProgressDrawTarget::term_like(Box::new(screen.clone())), length, template)
+    }
+
+    #[test]
+    fn a_bar_steps_aside_for_what_others_write_and_leaves_nothing_behind() {
+        let screen = Screen::default();
+        let progress = on(&screen, 2_000, SENDING);
+        progress.sent(500, 498);
+        screen.check(&["sending [=====>              ] 500 of 2,000 purchases, 498 settled, "]);
+        progress.step_aside();
+        screen.write_line("purchase is away").unwrap();
+        progress.sent(1_000, 998);
+        let sent = "sending [==========>         ] 1,000 of 2,000 purchases, 998 settled, ";
+        screen.check(&["purchase is away", sent]);
+        drop(progress);
+        screen.check(&["purchase is away", ""]);
+    }
+
+    #[test]
+    fn a_bar_shows_how_far_it_is() {
+        let screen = Screen::default();
+        on(&screen, 100, SETTLING).settled(50);
+        screen.check(&[""]);
+        let progress = on(&screen, 100, SETTLING);
+        progress.settled(50);
+        screen.check(&["settling [==========>         ] 50 of 100 purchases, "]);
+        drop(progress);
+        let progress = on(&screen, 8, READING);
+        let mut watched = progress.watch(Cursor::new([0; 8]));
+        watched.read_exact(&mut [0; 4]).unwrap();
+        progress.lines(LINES_STEP);
+        screen.check(&["reading [==========>         ] 50%, 4,096 lines, "]);
     }
 }

@@ -130,7 +130,7 @@ impl Display for Contents {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} ({})", self.file, self.shape)?;
         if !self.days.are_all() {
-            writeln!(f, "  invoices {} only", self.days)?;
+            writeln!(f, "  only invoices {}", self.days)?;
         }
         counts(f, "lines", &self.lines)?;
         counts(f, "invoices", &self.invoices)?;

@@ -190,7 +190,7 @@ fn original_time(text: &str) -> Option<NaiveDateTime> {
     (time.year() >= FIRST_YEAR).then_some(time)
 }
 
-/// The number of a customer in the original form passes for one with decimals here and there, as lines without it do so.
+/// Since some lines have no customer, tools that make copies of the original take the others for decimals: `17850.0`.
 fn customer_id(form: Form, text: &str) -> &str {
     match form {
         Form::Clean => text,

@@ -62,12 +62,11 @@ fn read(content: &[u8]) -> Result<Found, FileError> {
     let mut lines = source.lines()?;
     let (mut rows, mut record) = (Vec::new(), StringRecord::new());
     while let Some(place) = lines.next(&mut record)? {
-        let Row { line, number, kind, invoice, stock_code, quantity, invoiced_at, unit_price_millionths, .. } =
-            Row::read(place, &record)?;
-        let Row { customer_id, country, .. } = Row::read(place, &record)?;
+        let row = Row::read(place, &record)?;
+        let (at, price, customer) = (row.invoiced_at, row.unit_price_millionths, row.customer_id);
         rows.push(format!(
-            "{line} {number} {kind:?} {invoice} {stock_code} {quantity} {invoiced_at:?} {unit_price_millionths} \
-             `{customer_id}` {country}"
+            "{} {} {:?} {} {} {} {at:?} {price} `{customer}` {}",
+            row.line, row.number, row.kind, row.invoice, row.stock_code, row.quantity, row.country
         ));
     }
     let encoding = lines.encoding();

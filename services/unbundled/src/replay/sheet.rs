@@ -51,7 +51,7 @@ impl<'a> Sheet<'a> {
             }
             self.add(&cell, record)?;
         }
-        self.fill(record)?;
+        self.fill(record);
         Ok(Some(line))
     }
 
@@ -97,12 +97,11 @@ impl<'a> Sheet<'a> {
     }
 
     /// Empty cells at the end of a row need not be there.
-    fn fill(&self, record: &mut StringRecord) -> Result<(), FileError> {
+    fn fill(&self, record: &mut StringRecord) {
         let expected = self.columns.map_or(0, |columns| columns.names.len());
         while record.len() < expected {
             record.push_field("");
         }
-        Ok(())
     }
 
     fn unreadable(&self, error: XlsxError) -> FileError {
@@ -124,7 +123,7 @@ fn text<'a>(value: &'a DataRef<'_>) -> Cow<'a, str> {
     }
 }
 
-/// To the second: a part of a day, as a binary number, is never quite a minute.
+/// To the millisecond: a minute, as a part of a day in binary, is never quite a minute.
 fn iso_8601(time: ExcelDateTime) -> String {
     let (year, month, day, hour, minute, second, milliseconds) = time.to_ymd_hms_milli();
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}")

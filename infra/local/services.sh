@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The three services, one process each, on the private RabbitMQ and Postgres.
-# usage: services.sh start|stop|status
+# usage: services.sh start|stop|status|kill NAME
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
@@ -95,6 +95,16 @@ stop() {
   done
 }
 
+kill_one() {
+  local name=$1 running
+  [[ " ${SERVICES[*]} " == *" $name "* ]] || fail "There is no service $name: ${SERVICES[*]}."
+  running=$(pid_of "$name") || fail "$name is not running."
+  kill -KILL "$running"
+  wait_until 5 gone "$name" || fail "$name is killed and still there."
+}
+
+gone() { ! pid_of "$1" >/dev/null; }
+
 address() { printf 'http://127.0.0.1:%s\n' "$(port_of "$1")"; }
 
 status_one() {
@@ -135,7 +145,8 @@ Three things to try:
        -H 'Idempotency-Key: my-first' -H 'Prefer: wait=5' \\
        -d '{"customer":"alice","pay_in":"EUR","lines":[{"sku":"lantern","quantity":3}],"occurred_at":"2026-10-30T12:00:00Z"}'
 
-  3. Kill any of these processes (kill -9 PID), buy again, and start it again with make up. The books balance.
+  3. Kill any of these (infra/local/services.sh kill exchange-rate), buy again, and start it again with make up.
+     The books balance.
      curl $ledger/trial-balance
 
 make status shows all of them; make down stops them.
@@ -145,5 +156,6 @@ EXAMPLES
 case ${1:-} in
 start | stop) "$1" ;;
 status) table ;;
-*) fail 'usage: services.sh start|stop|status' ;;
+kill) kill_one "${2:?the name of a service}" ;;
+*) fail 'usage: services.sh start|stop|status|kill NAME' ;;
 esac

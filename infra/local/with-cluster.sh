@@ -44,9 +44,7 @@ stop_all() {
 # Nothing moves any more: what is stored must be what is derived.
 audit() {
   "$HERE/services.sh" stop
-  "${UNBUNDLED_BIN:-$ROOT/target/release}/unbundled" audit \
-    --exchange-rate-database "$("$HERE/postgres.sh" url exchange_rate)" \
-    --purchase-database "$("$HERE/postgres.sh" url purchase)" --ledger-database "$("$HERE/postgres.sh" url ledger)"
+  "$HERE/audit.sh"
 }
 
 (($# > 0)) || fail 'usage: with-cluster.sh COMMAND…'

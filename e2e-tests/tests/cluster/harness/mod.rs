@@ -23,6 +23,11 @@ pub const SERVICES: [&str; 3] = ["exchange-rate", "purchase", "ledger"];
 /// Two of them would take each other's time, and some tests promise times.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
+/// A turn, for a test that has a cluster of its own and does not make it with [`Cluster`].
+pub async fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().await
+}
+
 /// Three services on their engines. Dropped, all of it is gone.
 pub struct Cluster {
     /// To talk to the first instance of each service.
@@ -47,7 +52,7 @@ impl Cluster {
 
     /// A cluster in which nothing runs yet.
     pub async fn start_without_engines() -> Self {
-        let alone = ONE_AT_A_TIME.lock().await;
+        let alone = alone().await;
         let ports = Ports::free();
         let engines = Engines::new(&ports);
         let instance = |(service, port)| Instance::new(service, service, port, &engines);

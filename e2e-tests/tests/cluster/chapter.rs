@@ -1,0 +1,108 @@
+//! `docs/chapter.md` says what its commands print. They are run here, in their order, beside a cluster of their own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::harness::alone;
+use crate::scenarios::harness::binary;
+
+/// Runs each script in a folder, keeps what it prints, and goes on.
+const RUN_ALL: &str = r#"
+set -u
+for script in "$1"/*.sh; do
+  sed -i "s#localhost:8081#127.0.0.1:$BASE_PORT#g; s#localhost:8082#127.0.0.1:$((BASE_PORT + 1))#g; \
+    s#localhost:8083#127.0.0.1:$((BASE_PORT + 2))#g; s#target/release/#$UNBUNDLED_BIN/#g" "$script"
+  bash -euo pipefail "$script" >"${script%.sh}.out" 2>"${script%.sh}.err"
+  echo $? >"${script%.sh}.code"
+done
+"#;
+
+/// A claim: its heading, the command, and what it prints.
+struct Claim {
+    heading: String,
+    command: String,
+    printed: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// The claims with commands, in order.
+fn claims(text: &str) -> Vec<Claim> {
+    let from = text.find("## What is claimed, and shown").expect("the section with the claims");
+    let section = text[from..].split("\n## ").next().unwrap_or_default();
+    let parts = section.split("\n### ").skip(1);
+    let block = |part: &str, kind: &str| {
+        let begin = format!("```{kind}\n");
+        let from = part.find(&begin)? + begin.len();
+        Some(part[from..from + part[from..].find("```")?].to_owned())
+    };
+    let claim = |part: &str| {
+        let heading = part.lines().next().unwrap_or_default().to_owned();
+        let Some(command) = block(part, "sh") else {
+            assert!(part.contains("Not yet"), "{heading}: neither a command nor `Not yet`");
+            return None;
+        };
+        let printed = block(part, "text").unwrap_or_else(|| panic!("{heading}: what does it print?"));
+        Some(Claim { heading, command, printed })
+    };
+    parts.filter_map(claim).collect()
+}
+
+/// Whether a text is what a pattern says; `…` stands for anything within a line.
+fn fits(line: &str, pattern: &str) -> bool {
+    let mut parts = pattern.split('…');
+    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
+    let parts: Vec<_> = parts.collect();
+    let Some((last, between)) = parts.split_last() else { return rest.is_empty() };
+    for part in between {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[test]
+fn a_pattern_fits_what_it_says_and_nothing_else() {
+    for (line, pattern, expected) in [
+        ("abc", "abc", true),
+        ("abc", "ab", false),
+        ("abc", "a…c", true),
+        ("abcd", "a…c", false),
+        ("a1b2c", "a…b…c", true),
+        ("a1c", "a…b…c", false),
+        ("xabc", "abc", false),
+    ] {
+        assert_eq!(fits(line, pattern), expected, "{line} {pattern}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_command_of_the_chapter_prints_what_it_says() {
+    let _alone = alone().await;
+    let claims = claims(&fs::read_to_string(root().join("docs/chapter.md")).unwrap());
+    assert!(claims.len() >= 8, "{} claims have commands", claims.len());
+    let folder = tempfile::tempdir().unwrap();
+    let file = |at: usize, extension: &str| folder.path().join(format!("{at}.{extension}"));
+    for (at, claim) in claims.iter().enumerate() {
+        fs::write(file(at, "sh"), &claim.command).unwrap();
+    }
+    let bin = binary("unbundled").parent().unwrap().to_owned();
+    let mut cluster = Command::new(root().join("infra/local/with-cluster.sh"));
+    cluster.args(["bash", "-c", RUN_ALL, "run-all"]).arg(folder.path()).current_dir(root());
+    cluster.env("UNBUNDLED_BIN", bin).env_remove("UNBUNDLED_LOCAL").stdin(Stdio::null());
+    let done = tokio::task::spawn_blocking(move || cluster.output()).await.unwrap().unwrap();
+    for (at, Claim { heading, command, printed }) in claims.iter().enumerate() {
+        let read = |extension| fs::read_to_string(file(at, extension)).unwrap_or_else(|error| error.to_string());
+        let (out, err) = (read("out"), read("err"));
+        let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
+        let (found, expected) = (lines(&out), lines(printed));
+        let same =
+            found.len() == expected.len() && found.iter().zip(&expected).all(|(line, pattern)| fits(line, pattern));
+        assert!(same && read("code").trim() == "0", "{heading}\n{command}\nprinted\n{out}\n{err}\nnot\n{printed}");
+    }
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{}{errors}", String::from_utf8_lossy(&done.stdout));
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Derives everything again that the services of this folder have stored, and compares it, whether they run or not.
+# usage: audit.sh [ARGUMENT…]
+# shellcheck source=infra/local/lib.sh
+source "${BASH_SOURCE[0]%/*}/lib.sh"
+HERE=${BASH_SOURCE[0]%/*}
+
+exec "${UNBUNDLED_BIN:-$ROOT/target/release}/unbundled" audit \
+  --exchange-rate-database "$("$HERE/postgres.sh" url exchange_rate)" \
+  --purchase-database "$("$HERE/postgres.sh" url purchase)" --ledger-database "$("$HERE/postgres.sh" url ledger)" "$@"

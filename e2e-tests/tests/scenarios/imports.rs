@@ -7,6 +7,10 @@ use super::harness::{Answer, Client, Corner, System};
 
 /// The file that is built in, as the ECB published it.
 const HISTORY: &[u8] = include_bytes!("../../../services/exchange-rate/data/eurofxref-hist.zip");
+/// The other forms, as the ECB published them.
+const DAILY_CSV: &[u8] = include_bytes!("../../../services/exchange-rate/data/eurofxref-daily.csv");
+const DAILY_XML: &[u8] = include_bytes!("../../../services/exchange-rate/data/eurofxref-daily.xml");
+const NINETY_DAYS_XML: &[u8] = include_bytes!("../../../services/exchange-rate/data/eurofxref-hist-90d.xml");
 
 async fn import(client: &Client, file: impl Into<Vec<u8>>) -> Answer {
     let url = format!("{}/rates/import", client.at.exchange_rate);
@@ -26,6 +30,44 @@ async fn importing_the_built_in_history_again_changes_nothing() {
         assert_eq!(imported, counts(imported.read, 0, imported.read));
     }
     system.finish().await;
+}
+
+#[tokio::test]
+async fn the_other_forms_of_the_same_days_change_nothing() {
+    let system = System::start().await;
+    for (file, rates) in [(DAILY_CSV, 29), (DAILY_XML, 30), (NINETY_DAYS_XML, 1_830)] {
+        let imported: Imported = import(&system.client, file).await.is(200).json();
+        assert_eq!(imported, counts(rates, 0, rates));
+    }
+    system.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_day_in_every_form_is_new_once() {
+    let (system, corner) = (System::start().await, Corner::new());
+    let (client, date) = (&system.client, corner.moment.date_naive());
+    // The daily forms keep the zeros at the end, the history strips them.
+    let forms = [
+        str::from_utf8(DAILY_CSV).unwrap().replace("30 October 2026", &date.format("%-d %B %Y").to_string()),
+        format!("Date,USD,GBP,JPY,\n{date},1.1172,0.8338,175.68,\n"),
+        xml(&format!("<Cube time='{date}'><Cube currency='GBP' rate='0.83380'/></Cube>")),
+        xml(&format!("<Cube time=\"{date}\">\n<Cube currency=\"GBP\" rate=\"0.8338\"/>\n</Cube>")),
+    ];
+    let expected = [counts(29, 29, 0), counts(3, 0, 3), counts(1, 0, 1), counts(1, 0, 1)];
+    for (form, expected) in forms.into_iter().zip(expected) {
+        assert_eq!(import(client, form).await.is(200).json::<Imported>(), expected);
+    }
+    let quote: Quote = client.rate_at("EUR/GBP", corner.moment).await.is(200).json();
+    assert_eq!((quote.rate.as_str(), quote.source.to_string()), ("0.8338", "ecb".to_owned()));
+    system.finish().await;
+}
+
+/// A file of the ECB around days.
+fn xml(days: &str) -> String {
+    format!(
+        "<gesmes:Envelope xmlns:gesmes='http://www.gesmes.org/xml/2002-08-01' \
+         xmlns='http://www.ecb.int/vocabulary/2002-08-01/eurofxref'><Cube>{days}</Cube></gesmes:Envelope>"
+    )
 }
 
 #[tokio::test]
@@ -50,6 +92,9 @@ async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
     let day = format!("{date},9.99,175.68,");
+    let cube = format!("<Cube time='{date}'><Cube currency='USD' rate='9.99'/>");
+    let whole = xml(&format!("{cube}</Cube>"));
+    let bomb = format!("<!DOCTYPE x [<!ENTITY a '9.99'>]>{}", whole.replace("9.99", "&a;"));
     for (file, says) in [
         (HISTORY[..HISTORY.len() / 2].to_vec(), "the ZIP is damaged or cut off"),
         (HISTORY[..HISTORY.len() - 1].to_vec(), "the ZIP is damaged or cut off"),
@@ -65,7 +110,16 @@ async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
         (format!("Date,USD,JPY,\n{day}\n2000-13-03,1.0,1.0,\n").into(), "line 3, column 1"),
         (format!("Date,USD,XYZ,\n{day}\n").into(), "line 1, column 3"),
         (format!("Date,USD,JPY,\n{day}\n2000-01-03,\0,1.0,\n").into(), "line 3, column 2"),
-        (b"<html>not found</html>\n".to_vec(), "line 1"),
+        (b"<html>not found</html>\n".to_vec(), "line 1: a web page (HTML)"),
+        (whole.as_bytes()[..whole.len() - 1].to_vec(), "line 1, column"),
+        (whole.as_bytes()[..whole.len() / 2].to_vec(), "line 1, column"),
+        (bomb.into(), "line 1, column 1: a document type"),
+        (xml("").into(), "without `<Cube time=…>`"),
+        (xml(&format!("{cube}</Cube>\n{cube}</Cube>")).into(), "line 2, column 1"),
+        (xml(&format!("{cube}\n<Cube currency='USD' rate='1'/></Cube>")).into(), "line 2, column 1: USD"),
+        (xml(&format!("{cube}\n<Cube currency='XYZ' rate='1'/></Cube>")).into(), "line 2, column 1: not a currency"),
+        (xml(&format!("{cube}\n<Cube currency='JPY' rate='0'/></Cube>")).into(), "line 2, column 1: not a rate of JPY"),
+        (format!("Date, USD, JPY, \n{}, 9.99, \n", date.format("%-d %B %Y")).into(), "line 2 has 2 columns"),
         (b"Date,USD,\n\xff\xfe,1,\n".to_vec(), "line 2 is not UTF-8"),
     ] {
         let problem = import(client, file).await.is(422).problem();

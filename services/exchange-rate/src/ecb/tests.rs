@@ -1,0 +1,17 @@
+mod csv;
+mod packed;
+mod same;
+mod xml;
+
+/// A file in one line a day, or its refusal with all its causes.
+fn read(file: &[u8]) -> Result<Vec<String>, String> {
+    let line = |day: &super::Day| {
+        let rates = day.rates.iter().map(|(currency, rate)| format!(" {currency} {rate}"));
+        format!("{}{}", day.date, rates.collect::<String>())
+    };
+    super::parse(file).map(|history| history.days.iter().map(line).collect()).map_err(|error| telemetry::chain(&error))
+}
+
+fn check(file: &[u8], refusal: &str) {
+    assert_eq!(read(file), Err(refusal.to_owned()));
+}

@@ -1,0 +1,291 @@
+//! The XML of one day, of 90 days, or of the whole history: one form, in whatever lines and quotes.
+//!
+//! ```text
+//! <gesmes:Envelope>                             once; what else of gesmes stands in it says nothing about rates
+//!   <Cube>                                      once
+//!     <Cube time='2025-05-09'>                  a day, each once
+//!       <Cube currency='USD' rate='1.1252'/>    units of the currency for one euro, each currency once a day
+//! ```
+//!
+//! It is read as a stream that must be exactly this: an element, an attribute or a text that is not of this form is
+//! refused where it stands. So nothing nests deeper than four elements outside the head, no entity is ever unfolded, and
+//! what is not closed at the end was cut off.
+
+use std::collections::BTreeMap;
+
+use money::{Currency, Rate};
+use quick_xml::XmlVersion;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::{Namespace, ResolveResult};
+use quick_xml::reader::NsReader;
+
+use super::days::{DateForm, Day, Days, History};
+use super::error::{EcbError, Place, shortened};
+
+const GESMES: Namespace<'static> = Namespace("http://www.gesmes.org/xml/2002-08-01");
+const ECB: Namespace<'static> = Namespace("http://www.ecb.int/vocabulary/2002-08-01/eurofxref");
+
+const ENVELOPE: &str = "`<gesmes:Envelope>`";
+const CUBE: &str = "`<Cube>`";
+const DAY: &str = "`<Cube time=…>`";
+const RATE: &str = "`<Cube currency=… rate=…/>`";
+
+/// Whether it is XML, by its first character.
+pub(super) fn is_xml(text: &str) -> bool {
+    text.trim_start().starts_with('<')
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// The [`EcbError`]s about XML.
+pub(super) fn parse(text: &str) -> Result<History, EcbError> {
+    File::new(text).document()
+}
+
+/// The elements of the form, by name and namespace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Envelope,
+    /// Of gesmes like the envelope.
+    Head,
+    Cube,
+    Other,
+}
+
+/// The start of an element, and where it stands.
+struct Tag<'a> {
+    name: Name,
+    start: BytesStart<'a>,
+    place: Place,
+}
+
+/// What counts in the stream; between these stand white space and comments.
+enum Piece<'a> {
+    Start(Tag<'a>),
+    End,
+    Eof,
+}
+
+struct File<'a> {
+    text: &'a str,
+    reader: NsReader<&'a [u8]>,
+    /// Where the piece read last begins, in bytes and for people: counted on as the stream is read.
+    at: usize,
+    here: Place,
+}
+
+impl<'a> File<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut reader = NsReader::from_str(text);
+        let config = reader.config_mut();
+        // `<a/>` is then read as `<a></a>`: one way to write an element is enough to handle.
+        config.expand_empty_elements = true;
+        config.check_comments = true;
+        Self { text, reader, at: 0, here: Place { line: 1, column: 1 } }
+    }
+
+    fn document(&mut self) -> Result<History, EcbError> {
+        let Some(root) = self.root()? else {
+            return Err(EcbError::Missing { place: self.here, element: "the file", missing: ENVELOPE });
+        };
+        if root.name != Name::Envelope {
+            return Err(self.unexpected(&root, ENVELOPE));
+        }
+        let history = self.envelope()?;
+        match self.root()? {
+            None => Ok(history),
+            Some(tag) => Err(self.unexpected(&tag, "the end of the file")),
+        }
+    }
+
+    /// The next element that is within no other.
+    fn root(&mut self) -> Result<Option<Tag<'a>>, EcbError> {
+        match self.next()? {
+            Piece::Start(tag) => Ok(Some(tag)),
+            // The end of what was never begun is refused by the reader.
+            Piece::End | Piece::Eof => Ok(None),
+        }
+    }
+
+    fn envelope(&mut self) -> Result<History, EcbError> {
+        let mut days = None;
+        while let Some(tag) = self.child(ENVELOPE)? {
+            match tag.name {
+                Name::Head => self.pass_over(&tag)?,
+                Name::Cube if days.is_none() => {
+                    self.attributes(&tag, CUBE, [])?;
+                    days = Some(self.days()?);
+                }
+                Name::Cube | Name::Envelope | Name::Other => {
+                    return Err(self.unexpected(&tag, "`</gesmes:Envelope>` or one `<Cube>`"));
+                }
+            }
+        }
+        let missing = || EcbError::Missing { place: self.here, element: ENVELOPE, missing: CUBE };
+        days.map(History::from).ok_or_else(missing)
+    }
+
+    fn days(&mut self) -> Result<Days, EcbError> {
+        let mut days = Days::default();
+        while let Some(tag) = self.cube(CUBE, DAY)? {
+            let place = tag.place;
+            let [time] = self.attributes(&tag, DAY, [("time", "`time`")])?;
+            let date = DateForm::ISO.read(&time, place)?;
+            days.add(Day { date, rates: self.rates()? }, place)?;
+        }
+        let missing = EcbError::Missing { place: self.here, element: CUBE, missing: DAY };
+        if days.is_empty() { Err(missing) } else { Ok(days) }
+    }
+
+    fn rates(&mut self) -> Result<BTreeMap<Currency, Rate>, EcbError> {
+        let mut rates = BTreeMap::new();
+        while let Some(tag) = self.cube(DAY, RATE)? {
+            let place = tag.place;
+            let [currency, rate] = self.attributes(&tag, RATE, [("currency", "`currency`"), ("rate", "`rate`")])?;
+            let currency = currency.parse().map_err(|source| EcbError::UnknownCurrency { place, source })?;
+            let rate = rate.parse().map_err(|source| EcbError::BadRate { place, currency, source })?;
+            if rates.insert(currency, rate).is_some() {
+                return Err(EcbError::RepeatedCurrency { place, currency });
+            }
+            if let Some(tag) = self.child(RATE)? {
+                return Err(self.unexpected(&tag, "the end of this element"));
+            }
+        }
+        let missing = EcbError::Missing { place: self.here, element: DAY, missing: RATE };
+        if rates.is_empty() { Err(missing) } else { Ok(rates) }
+    }
+
+    /// The next cube within an element; none: the element ends.
+    fn cube(&mut self, within: &'static str, expected: &'static str) -> Result<Option<Tag<'a>>, EcbError> {
+        match self.child(within)? {
+            Some(tag) if tag.name != Name::Cube => Err(self.unexpected(&tag, expected)),
+            cube => Ok(cube),
+        }
+    }
+
+    /// The next element within an element; none: that one ends.
+    fn child(&mut self, within: &'static str) -> Result<Option<Tag<'a>>, EcbError> {
+        match self.next()? {
+            Piece::Start(tag) => Ok(Some(tag)),
+            Piece::End => Ok(None),
+            Piece::Eof => Err(EcbError::Unclosed { place: self.here, within }),
+        }
+    }
+
+    /// Reads on to the end of an element, whatever is in it.
+    fn pass_over(&mut self, tag: &Tag<'a>) -> Result<(), EcbError> {
+        let end = self.reader.read_to_end(tag.start.name());
+        end.map(drop).map_err(|source| self.not_xml(source))
+    }
+
+    fn next(&mut self) -> Result<Piece<'a>, EcbError> {
+        loop {
+            self.advance();
+            let (namespace, event) = match self.reader.read_resolved_event() {
+                Ok((namespace, event)) => (known(&namespace), event),
+                Err(source) => return Err(self.not_xml(source)),
+            };
+            match event {
+                Event::Start(start) | Event::Empty(start) => {
+                    let name = name(namespace, start.local_name().as_ref());
+                    return Ok(Piece::Start(Tag { name, start, place: self.here }));
+                }
+                Event::End(_) => return Ok(Piece::End),
+                Event::Eof => return Ok(Piece::Eof),
+                Event::Decl(_) | Event::Comment(_) | Event::PI(_) => {}
+                Event::Text(text) if text.trim_ascii().is_empty() => {}
+                Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) => {
+                    let end = offset(self.reader.buffer_position());
+                    let found = format!("`{}`", shortened(self.text[self.at..end].trim()));
+                    return Err(EcbError::Unexpected { place: self.here, found, expected: "an element" });
+                }
+                Event::DocType(_) => return Err(EcbError::DocumentType { place: self.here }),
+            }
+        }
+    }
+
+    /// The values of exactly these attributes, which are named once more as an error shows them.
+    fn attributes<const N: usize>(
+        &self,
+        tag: &Tag<'a>,
+        element: &'static str,
+        names: [(&'static str, &'static str); N],
+    ) -> Result<[String; N], EcbError> {
+        let place = tag.place;
+        let not_xml = |source| EcbError::NotXml { place, source };
+        let mut values = [const { String::new() }; N];
+        let mut seen = [false; N];
+        for attribute in tag.start.attributes() {
+            let attribute = attribute.map_err(|source| not_xml(source.into()))?;
+            let key = attribute.key.as_ref();
+            let Some(index) = names.iter().position(|(name, _)| *name == key) else {
+                let found = format!("the attribute `{}`", shortened(key));
+                return Err(EcbError::Unexpected { place, found, expected: element });
+            };
+            values[index] = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(not_xml)?.into_owned();
+            seen[index] = true;
+        }
+        match names.iter().zip(seen).find(|(_, seen)| !seen) {
+            Some(((_, missing), _)) => Err(EcbError::Missing { place, element, missing }),
+            None => Ok(values),
+        }
+    }
+
+    fn unexpected(&self, tag: &Tag<'a>, expected: &'static str) -> EcbError {
+        let is_stranger = tag.name == Name::Other && ["Envelope", "Cube"].contains(&tag.start.local_name().as_ref());
+        let whose = if is_stranger { " of another namespace" } else { "" };
+        let found = format!("`<{}>`{whose}", shortened(tag.start.name().as_ref()));
+        EcbError::Unexpected { place: tag.place, found, expected }
+    }
+
+    fn not_xml(&self, source: quick_xml::Error) -> EcbError {
+        let to = offset(self.reader.error_position());
+        let place = after(self.here, self.text.get(self.at..to).unwrap_or_default());
+        EcbError::NotXml { place, source }
+    }
+
+    /// Counts lines and columns up to where the reader is.
+    fn advance(&mut self) {
+        let to = offset(self.reader.buffer_position());
+        self.here = after(self.here, self.text.get(self.at..to).unwrap_or_default());
+        self.at = to;
+    }
+}
+
+/// The place at the end of a text that begins at a place.
+fn after(start: Place, text: &str) -> Place {
+    text.chars().fold(start, |Place { line, column }, next| match next {
+        '\n' => Place { line: line + 1, column: 1 },
+        _ => Place { line, column: column + 1 },
+    })
+}
+
+fn offset(position: u64) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
+}
+
+/// The namespaces of the form.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Vocabulary {
+    Gesmes,
+    Ecb,
+    Other,
+}
+
+fn known(namespace: &ResolveResult<'_>) -> Vocabulary {
+    match namespace {
+        ResolveResult::Bound(GESMES) => Vocabulary::Gesmes,
+        ResolveResult::Bound(ECB) => Vocabulary::Ecb,
+        ResolveResult::Bound(_) | ResolveResult::Unbound | ResolveResult::Unknown(_) => Vocabulary::Other,
+    }
+}
+
+fn name(vocabulary: Vocabulary, local: &str) -> Name {
+    match vocabulary {
+        Vocabulary::Gesmes if local == "Envelope" => Name::Envelope,
+        Vocabulary::Gesmes => Name::Head,
+        Vocabulary::Ecb if local == "Cube" => Name::Cube,
+        Vocabulary::Ecb | Vocabulary::Other => Name::Other,
+    }
+}

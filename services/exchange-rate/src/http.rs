@@ -10,10 +10,10 @@ use chrono::{SubsecRound as _, Utc};
 use contracts::{AsOf, Quote, RatePut, RateRow, ShownRate};
 use dataflow::{Store, StoreError, WayIn};
 use money::{Currency, PublishedRate, RateBook, Source};
-use stage::{Cause, Cell, RequestId, Traceparent};
+use stage::Cell;
 
 use crate::record_rates::{Moment, RatesAsked, RecordRates};
-use crate::service;
+use crate::service::{self, cause};
 
 /// Bytes of a rate in JSON at most.
 const RATE_BYTES_MAX: usize = 4 << 10;
@@ -103,15 +103,6 @@ async fn import(
     let file = ::web::body(&request, payload, FILE_BYTES_MAX).await?;
     let imported = service::import(&rates.way_in, cause(&trace), &file, false).await?;
     Ok(HttpResponse::Ok().json(imported))
-}
-
-/// Setting the same again changes nothing, so the request needs no id of the client's: its trace names it.
-fn cause(trace: &::web::Traceparent) -> Cause {
-    Cause {
-        time: Utc::now().trunc_subsecs(6),
-        request_id: RequestId(trace.trace_id().to_owned()),
-        traceparent: Traceparent(trace.to_string()),
-    }
 }
 
 fn pair(request: &HttpRequest) -> Result<(Currency, Currency), Problem> {

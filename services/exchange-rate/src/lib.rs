@@ -2,8 +2,10 @@
 //! asked for a price: whoever needs rates keeps a copy.
 
 pub mod ecb;
+mod feed;
 mod http;
 pub mod record_rates;
 mod service;
 
+pub use feed::{Feed, FeedSettings, Limits};
 pub use service::{SERVICE, start, tables};

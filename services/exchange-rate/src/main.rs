@@ -2,12 +2,19 @@
 
 use std::process::ExitCode;
 
+use exchange_rate::FeedSettings;
+
 fn main() -> ExitCode {
-    cluster::main(&cluster::Service {
-        name: exchange_rate::SERVICE,
-        port: 8081,
-        tables: exchange_rate::tables(),
-        streams: &contracts::STREAMS,
-        start: |store, carrier, listener, workers| Box::pin(exchange_rate::start(store, carrier, listener, workers)),
+    cluster::main_with(exchange_rate::SERVICE, |settings: FeedSettings| {
+        let feed = settings.check()?;
+        Ok(cluster::Service {
+            name: exchange_rate::SERVICE,
+            port: 8081,
+            tables: exchange_rate::tables(),
+            streams: &contracts::STREAMS,
+            start: Box::new(move |store, carrier, listener, workers| {
+                Box::pin(exchange_rate::start(store, carrier, listener, workers, feed.clone()))
+            }),
+        })
     })
 }

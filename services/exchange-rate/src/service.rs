@@ -4,15 +4,16 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::web::{Problem, Running, StartError};
+use ::web::{Condition, Problem, Running, StartError, Traceparent};
 use actix::Addr;
-use chrono::Utc;
+use chrono::{SubsecRound as _, Utc};
 use contracts::Imported;
 use dataflow::{Ask, Carrier, Store, WayIn};
 use money::Source;
-use stage::{Cause, Event, EventId, Key, RequestId, Stage as _, Table, Traceparent};
+use stage::{Cause, Event, EventId, Key, RequestId, Stage as _, Table};
 
 use crate::ecb;
+use crate::feed::{self, Feed, Figures};
 use crate::http::{self, Rates};
 use crate::record_rates::{Moment, NewestRow, RatesAsked, RecordRates, Request};
 
@@ -28,7 +29,8 @@ pub fn tables() -> Vec<&'static Table> {
     RecordRates::TABLES.to_vec()
 }
 
-/// Starts the service. The built-in history is imported when it is not complete yet.
+/// Starts the service. The built-in history is imported when it is not complete yet; after that the feed is followed,
+/// if there is one.
 ///
 /// # Errors
 /// [`StartError`].
@@ -37,6 +39,7 @@ pub async fn start(
     carrier: Carrier,
     listener: TcpListener,
     workers: usize,
+    feed: Option<Feed>,
 ) -> Result<Running, StartError> {
     let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier)?;
     let history = shell.readiness.require("history", "the history of rates is being imported");
@@ -46,33 +49,47 @@ pub async fn start(
     let newest = newest.map_err(|source| StartError::Store { service: SERVICE, source })?;
     if newest.is_some_and(|newest| newest.complete) {
         history.met();
-    } else {
-        let way_in = way_in.clone();
-        actix::spawn(async move {
-            while way_in.connected() {
-                match import_built_in(&way_in).await {
-                    Ok(imported) => {
-                        tracing::info!(rates = imported.new, "imported the built-in history of the ECB");
-                        return history.met();
-                    }
-                    Err(problem) => {
-                        tracing::warn!(%problem, "the built-in history was not imported, and is tried again");
-                        history.unmet(problem.to_string());
-                    }
-                }
+    }
+    let figures = feed.as_ref().map(|_| Figures::register(&shell.registry)).transpose();
+    let feed = feed.zip(figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?);
+    let rates = Rates::new(store, way_in.clone());
+    let running = Running::start(node, shell, listener, workers, move |config| http::routes(config, &rates))?;
+    Ok(running.with_errand(actix::spawn(keep_up(way_in, history, feed))))
+}
+
+/// Completes the history, and then follows the feed. In this order: what the feed says is newer.
+async fn keep_up(way_in: Addr<WayIn<RecordRates>>, history: Condition, feed: Option<(Feed, Figures)>) {
+    while !history.is_met() {
+        match import_built_in(&way_in).await {
+            Ok(imported) => {
+                tracing::info!(rates = imported.new, "imported the built-in history of the ECB");
+                history.met();
+            }
+            Err(problem) => {
+                tracing::warn!(%problem, "the built-in history was not imported, and is tried again");
+                history.unmet(problem.to_string());
                 actix::clock::sleep(IMPORT_INTERVAL).await;
             }
-        });
+        }
     }
-    let rates = Rates::new(store, way_in);
-    Running::start(node, shell, listener, workers, move |config| http::routes(config, &rates))
+    let Some((feed, figures)) = feed else { return };
+    feed::follow(feed, figures, async |trace, file| import(&way_in, cause(trace), file, false).await).await;
+}
+
+/// What caused a request. Setting the same again changes nothing, so it needs no id of the client's: its trace names it.
+pub(crate) fn cause(trace: &Traceparent) -> Cause {
+    Cause {
+        time: Utc::now().trunc_subsecs(6),
+        request_id: RequestId(trace.trace_id().to_owned()),
+        traceparent: stage::Traceparent(trace.to_string()),
+    }
 }
 
 async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, Problem> {
     let cause = Cause {
         time: Utc::now(),
         request_id: RequestId("built-in-history".to_owned()),
-        traceparent: Traceparent(::web::Traceparent::random().to_string()),
+        traceparent: stage::Traceparent(Traceparent::random().to_string()),
     };
     import(way_in, cause, ecb::BUILT_IN, true).await
 }

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cluster::main(&cluster::Service {
+    cluster::main(cluster::Service {
         name: ledger::SERVICE,
         port: 8083,
         tables: ledger::tables(),
         streams: &contracts::STREAMS,
-        start: |store, carrier, listener, workers| Box::pin(ledger::start(store, carrier, listener, workers)),
+        start: Box::new(|store, carrier, listener, workers| Box::pin(ledger::start(store, carrier, listener, workers))),
     })
 }

@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cluster::main(&cluster::Service {
+    cluster::main(cluster::Service {
         name: purchase::SERVICE,
         port: 8082,
         tables: purchase::tables(),
         streams: &contracts::STREAMS,
-        start: |store, carrier, listener, workers| Box::pin(purchase::start(store, carrier, listener, workers)),
+        start: Box::new(|store, carrier, listener, workers| {
+            Box::pin(purchase::start(store, carrier, listener, workers))
+        }),
     })
 }

@@ -38,6 +38,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    web::use_ring();
     let arguments = Arguments::parse();
     if let Err(error) = telemetry::init(telemetry::LogFormat::Auto) {
         return failed(&error);

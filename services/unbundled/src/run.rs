@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use dataflow::{Bells, Carrier, Store};
+use exchange_rate::{Feed, FeedSettings};
 use tokio::signal::unix::{SignalKind, signal};
 use web::Running;
 
@@ -39,6 +40,8 @@ pub struct RunArguments {
     /// How many partitions the streams of a new data folder get.
     #[arg(long, value_name = "COUNT")]
     partitions: Option<u16>,
+    #[command(flatten)]
+    feed: FeedSettings,
 }
 
 /// Runs until Ctrl-C or SIGTERM.
@@ -47,6 +50,7 @@ pub struct RunArguments {
 /// When it cannot start.
 pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
+    let feed = arguments.feed.check()?;
     let temporary = if arguments.ephemeral { Some(tempfile::tempdir().context("no temporary folder")?) } else { None };
     let path = temporary.as_ref().map_or(arguments.data.as_path(), |folder| folder.path());
     let mut listeners = Vec::new();
@@ -60,7 +64,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let stores = folder.open(partitions).await?;
     let mut services = Vec::new();
     let started_or_stopped = tokio::select! {
-        result = start(listeners, &stores, &mut services) => result.map(|()| true),
+        result = start(listeners, &stores, feed.as_ref(), &mut services) => result.map(|()| true),
         _ = interrupted.recv() => Ok(false),
         _ = terminated.recv() => Ok(false),
     };
@@ -85,13 +89,14 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
 async fn start(
     listeners: Vec<TcpListener>,
     stores: &BTreeMap<&'static str, Store>,
+    feed: Option<&Feed>,
     services: &mut Vec<Running>,
 ) -> anyhow::Result<()> {
     let carrier = Carrier::Journals(stores.clone(), Bells::default());
     for (listener, (name, store)) in listeners.into_iter().zip(in_order(stores)) {
         let (store, carrier) = (store.clone(), carrier.clone());
         services.push(match name {
-            exchange_rate::SERVICE => exchange_rate::start(store, carrier, listener, WORKERS).await?,
+            exchange_rate::SERVICE => exchange_rate::start(store, carrier, listener, WORKERS, feed.cloned()).await?,
             purchase::SERVICE => purchase::start(store, carrier, listener, WORKERS).await?,
             _ => ledger::start(store, carrier, listener, WORKERS).await?,
         });

@@ -16,4 +16,4 @@ mod standby;
 mod tenure;
 
 pub use configuration::{BadSetting, Configuration, Settings};
-pub use process::{Service, main};
+pub use process::{Service, Start, main, main_with};

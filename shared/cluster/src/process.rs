@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use dataflow::{Carrier, Store, StoreError, Streams};
 use futures_util::future::LocalBoxFuture;
 use stage::{Stream, Table};
@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use web::{Running, StartError};
 
-use crate::configuration::{Configuration, Settings};
+use crate::configuration::{BadSetting, Configuration, Settings};
 use crate::standby::Standby;
 use crate::tenure::Tenure;
 
@@ -37,21 +37,28 @@ pub struct Service {
 }
 
 /// Starts a service on its store, listener and so many HTTP workers.
-pub type Start = fn(Store, Carrier, TcpListener, usize) -> LocalBoxFuture<'static, Result<Running, StartError>>;
+pub type Start =
+    Box<dyn Fn(Store, Carrier, TcpListener, usize) -> LocalBoxFuture<'static, Result<Running, StartError>>>;
 
 /// One service as a process of its own, on RabbitMQ and Postgres.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {
+struct Arguments<Own: Args> {
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    own: Own,
 }
+
+/// The settings of a service that has none of its own.
+#[derive(Args)]
+struct NoOwn {}
 
 /// Why a process ended that was not asked to.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
-    Setting(#[from] crate::BadSetting),
+    Setting(#[from] BadSetting),
     #[error("cannot listen on {address}: set BIND to another address and port, or stop what uses it")]
     Listen {
         address: std::net::SocketAddr,
@@ -68,17 +75,28 @@ enum Failed {
 
 /// Runs a service until SIGTERM or Ctrl-C.
 #[must_use]
-pub fn main(service: &Service) -> ExitCode {
-    let command = Arguments::command().name(service.name);
-    let arguments = command.try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
-    let settings = match arguments {
-        Ok(arguments) => arguments.settings,
+pub fn main(service: Service) -> ExitCode {
+    main_with(service.name, |NoOwn {}| Ok(service))
+}
+
+/// Runs a service that has settings of its own, beside those that every service has, until SIGTERM or Ctrl-C.
+#[must_use]
+pub fn main_with<Own: Args>(name: &'static str, service: impl FnOnce(Own) -> Result<Service, BadSetting>) -> ExitCode {
+    web::use_ring();
+    let command = Arguments::<Own>::command().name(name);
+    let arguments = command.try_get_matches().and_then(|matches| Arguments::<Own>::from_arg_matches(&matches));
+    let Arguments { settings, own } = match arguments {
+        Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
     if let Err(error) = telemetry::init(telemetry::LogFormat::Auto) {
         return failed(&error);
     }
-    match actix_web::rt::System::new().block_on(run(service, &settings)) {
+    let service = match service(own) {
+        Ok(service) => service,
+        Err(error) => return failed(&error),
+    };
+    match actix_web::rt::System::new().block_on(run(&service, &settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }

@@ -53,6 +53,11 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// Whether it is met.
+    pub fn is_met(&self) -> bool {
+        !self.readiness.missing().iter().any(|(name, _)| *name == self.name)
+    }
+
     /// It is met from now on.
     pub fn met(&self) {
         self.readiness.set(&self.name, None);

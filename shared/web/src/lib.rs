@@ -24,6 +24,7 @@ pub mod segment;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod traceparent;
 
 pub use asking::{watch_links, watch_owners};
@@ -35,4 +36,5 @@ pub use prefer::{MAX_WAIT, Prefer};
 pub use problem::{Kind, Problem};
 pub use running::{Running, StartError, prepare};
 pub use server::{BindError, Shell, app, bind, serve};
+pub use tls::use_ring;
 pub use traceparent::Traceparent;

@@ -81,11 +81,13 @@ pub struct Running {
     readiness: Readiness,
     node: Node,
     server: ServerHandle,
+    errands: Tasks,
     tasks: Tasks,
 }
 
 /// Ended with the service, however it ends.
-struct Tasks([JoinHandle<()>; 2]);
+#[derive(Default)]
+struct Tasks(Vec<JoinHandle<()>>);
 
 impl Drop for Tasks {
     fn drop(&mut self) {
@@ -120,7 +122,15 @@ impl Running {
             }
         });
         let watching = actix_web::rt::spawn(node.watch_lag());
-        Ok(Self { name, address, readiness, node, server: handle, tasks: Tasks([watching, serving]) })
+        let tasks = Tasks(vec![watching, serving]);
+        Ok(Self { name, address, readiness, node, server: handle, errands: Tasks::default(), tasks })
+    }
+
+    /// Hands over what the service does without being asked. It ends before the service begins to stop.
+    #[must_use]
+    pub fn with_errand(mut self, errand: JoinHandle<()>) -> Self {
+        self.errands.0.push(errand);
+        self
     }
 
     /// The service's name.
@@ -145,7 +155,10 @@ impl Running {
 
     /// Stops services that run in one process: answers what is being asked, finishes what was begun,
     /// and only when nobody reads any more, closes the stores.
-    pub async fn stop(services: Vec<Running>) {
+    pub async fn stop(mut services: Vec<Running>) {
+        for service in &mut services {
+            service.errands = Tasks::default();
+        }
         for service in &services {
             service.server.stop(true).await;
         }

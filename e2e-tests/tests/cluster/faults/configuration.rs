@@ -35,6 +35,13 @@ async fn a_bad_setting_is_named_with_what_to_set_and_without_the_password() {
         refused(service, &[DATABASE, BROKER, ("BIND", "8082")], &["BIND cannot be used"]).await;
         refused(service, &[DATABASE, BROKER, bind, ("PARTITIONS", "0")], &["PARTITIONS", "1 to 64"]).await;
     }
+    for (name, value, says) in [
+        ("ECB_FEED_URL", "ftp://shop:hidden@127.0.0.1/a.xml", "an http or https URL"),
+        ("ECB_FEED_URL", "http://shop:hidden@127.0.0.1/a.xml", "without a password"),
+        ("ECB_FEED_INTERVAL_S", "0", "1 to 86400"),
+    ] {
+        refused("exchange-rate", &[DATABASE, BROKER, ("BIND", &free), (name, value)], &[name, says]).await;
+    }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().to_string();
     refused("purchase", &[DATABASE, BROKER, ("BIND", &taken)], &[&taken, "set BIND", "in use"]).await;

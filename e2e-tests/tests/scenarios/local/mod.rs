@@ -4,5 +4,6 @@
 mod audit;
 mod banner;
 mod crash;
+mod feed;
 mod start;
 mod stop;

@@ -140,6 +140,25 @@ async fn a_path_that_cannot_be_a_folder_is_refused() {
 }
 
 #[tokio::test]
+async fn a_bad_feed_is_refused_with_what_to_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |name: &'static str, value: &'static str| {
+        ["run", "--base-port", "0", "--ecb-feed-url", "http://127.0.0.1/a.xml", name, value, "--data"]
+    };
+    for (arguments, says) in [
+        (with("--ecb-feed-interval-s", "0"), ["ECB_FEED_INTERVAL_S", "1 to 86400"]),
+        (with("--ecb-feed-interval-s", "soon"), ["ECB_FEED_INTERVAL_S", "1 to 86400"]),
+    ] {
+        refused(&[&arguments as &[_], &[text(folder.path())]].concat(), &says).await;
+    }
+    for url in ["ftp://127.0.0.1/a.xml", "a.xml", "https://user:hidden@127.0.0.1/"] {
+        let arguments = ["run", "--base-port", "0", "--ecb-feed-url", url, "--data", text(folder.path())];
+        refused(&arguments, &["ECB_FEED_URL", "an http or https URL"]).await;
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a folder was taken");
+}
+
+#[tokio::test]
 async fn an_ephemeral_run_leaves_nothing() {
     let (place, log) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
     let arguments = ["--ephemeral", "--base-port", "0"];

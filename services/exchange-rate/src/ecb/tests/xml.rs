@@ -58,6 +58,8 @@ fn lines_quotes_comments_and_the_way_to_close_an_element_make_no_difference() {
         SMALL.replace("<Cube time", "<!-- <Cube/> --><Cube time"),
         SMALL.replace("1.1297", "1.12&#57;7"),
         SMALL.replace("Reference rates", "<gesmes:x>Reference &amp; <Cube/> rates</gesmes:x>"),
+        SMALL.replace("Reference rates", "<x xmlns='http://example.org' xmlns:gesmes='http://example.org'><Cube/></x>"),
+        SMALL.replace("<gesmes:subject>Reference rates</gesmes:subject>", "<gesmes:subject/>"),
         SMALL.replace("xmlns=", "xmlns:e=").replace("<Cube", "<e:Cube").replace("</Cube", "</e:Cube"),
     ];
     for variant in variants {

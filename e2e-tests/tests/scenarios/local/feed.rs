@@ -1,0 +1,92 @@
+//! The live feed: what a server of files says is a rate here a moment later, and a price.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::NaiveTime;
+use contracts::Quote;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::scenarios::harness::{Client, Corner, Local, money, until};
+
+/// A server of one file, which says what it was asked. Dropped, it is gone.
+struct Server {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    serving: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(file: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/eurofxref-daily.xml", listener.local_addr().unwrap());
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let noted = asked.clone();
+        let serving = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+                let answer = if head.contains("if-none-match: \"today\"") {
+                    "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n".to_owned()
+                } else {
+                    let headers = "Content-Type: text/xml\r\nETag: \"today\"\r\nConnection: close";
+                    format!("HTTP/1.1 200 OK\r\n{headers}\r\nContent-Length: {}\r\n\r\n{file}", file.len())
+                };
+                noted.lock().unwrap().push(head);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        Self { url, asked, serving }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn fetches(client: &Client, result: &str) -> u64 {
+    let figures = client.get(&format!("{}/metrics", client.at.exchange_rate)).await.is(200).body;
+    let name = format!("ecb_feed_fetches_total{{result=\"{result}\"}} ");
+    figures.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_rate_of_the_feed_prices_a_purchase() {
+    let corner = Corner::new();
+    let date = corner.moment.date_naive();
+    let file = include_str!("../../../../services/exchange-rate/data/eurofxref-daily.xml");
+    let file = file.replace("2025-05-09", &date.to_string()).replace("'0.84770'", "'0.83000'");
+    let server = Server::start(file).await;
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--ecb-feed-url", server.url.as_str(), "--ecb-feed-interval-s", "1"];
+    let local = Local::start_on(folder, &arguments).await;
+    let client = &local.client;
+
+    until("the feed has been read", async || (fetches(client, "new").await == 1).then_some(())).await;
+    let quote: Quote = client.rate_at("EUR/GBP", corner.moment).await.is(200).json();
+    let midnight = date.and_time(NaiveTime::MIN).and_utc();
+    assert_eq!((quote.rate.as_str(), quote.valid_from, quote.source.to_string()), ("0.83", midnight, "ecb".to_owned()));
+
+    let sku = corner.name("lantern");
+    client.offer_for(&sku, "10.00", "EUR").await;
+    client.rate_is_copied(&corner, "EUR/GBP", "0.83", midnight).await;
+    let bought = client.buy(&corner.name("buys"), &corner.order(&corner.name("alice"), "GBP", &[&sku])).await.is(201);
+    assert_eq!(bought.purchase().charged, Some(money("8.30 GBP")));
+
+    until("a 304 has been counted", async || (fetches(client, "unchanged").await >= 1).then_some(())).await;
+    let asked = server.asked.lock().unwrap().clone();
+    assert!(!asked[0].contains("if-none-match") && asked[1].contains("if-none-match: \"today\""), "{asked:?}");
+
+    drop(server);
+    until("the feed is away", async || (fetches(client, "failed").await >= 1).then_some(())).await;
+    client.get(&format!("{}/readyz", client.at.exchange_rate)).await.is(200);
+    assert_eq!(fetches(client, "new").await, 1);
+    local.finish().await;
+}

@@ -14,6 +14,7 @@ mod accounts;
 mod bad_input;
 mod batches;
 mod books;
+mod copies;
 pub mod harness;
 mod health;
 mod idempotency;

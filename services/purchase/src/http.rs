@@ -15,6 +15,7 @@ use dataflow::{Ask, Store, Waiters, WayIn};
 use stage::{Cause, Event, EventId, Key, RequestId, Traceparent};
 
 use crate::accept::{Accept, Answer, OfferAsked, OfferHeadRow, OfferRow, PurchaseAsked, PurchaseRow, Request};
+use crate::copies;
 use crate::service::CopyState;
 use crate::shown;
 
@@ -45,6 +46,7 @@ pub fn routes(config: &mut ServiceConfig, purchases: &Purchases) {
     config
         .app_data(Data::new(purchases.clone()))
         .service(web::resource("/offers/{sku}").route(web::get().to(get_offer)).route(web::put().to(put_offer)))
+        .service(web::resource("/copies").route(web::get().to(copies::get)))
         .service(web::resource("/purchases").route(web::post().to(post)))
         // Guarded, because a purchase may have the id `batch`.
         .service(web::resource("/purchases/batch").guard(guard::Post()).route(web::post().to(batch::post)))

@@ -2,6 +2,7 @@
 //! has to act on that listens.
 
 pub mod accept;
+mod copies;
 pub mod copy_rates;
 mod http;
 pub mod invariants;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::web::{Condition, Running, StartError};
+use chrono::{DateTime, Utc};
 use contracts::{RateRow, Status};
 use dataflow::{Carrier, Store, StoreError, Waiters};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use stage::{Cell, Change, Row, Stage as _, Table};
 
 use crate::accept::{Accept, PurchaseRow};
+use crate::copies::{self, RatesCopy};
 use crate::copy_rates::CopyRates;
 use crate::http::{self, Purchases};
 use crate::settle::{OutcomeRow, Settle};
@@ -43,8 +45,11 @@ pub async fn start(
     let waiters = Waiters::default();
 
     copy.look(&store).await.map_err(|source| StartError::Store { service: SERVICE, source })?;
+    let figures_of_copy = copy.rates.register(&shell.registry);
+    figures_of_copy.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
     let copied = copy.clone();
-    node.readers(|_| CopyRates, Arc::new(move |changes| copied.see(changes))).await.map_err(stopped)?;
+    let on_rates = Arc::new(move |changes: &[Change]| copied.see(changes, Some(Utc::now())));
+    node.readers(|_| CopyRates, on_rates).await.map_err(stopped)?;
     let (settled, counted) = (waiters.clone(), figures.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
         for outcome in rows_of::<OutcomeRow>(changes) {
@@ -99,11 +104,13 @@ fn rows_of<R: Row>(changes: &[Change]) -> impl Iterator<Item = &Change> {
 pub struct CopyState {
     complete: Arc<AtomicBool>,
     condition: Condition,
+    /// How far it is.
+    pub rates: RatesCopy,
 }
 
 impl CopyState {
     fn new(condition: Condition) -> Self {
-        Self { complete: Arc::default(), condition }
+        Self { complete: Arc::default(), condition, rates: RatesCopy::default() }
     }
 
     /// Whether purchases may be taken in.
@@ -111,7 +118,8 @@ impl CopyState {
         self.complete.load(Ordering::Acquire)
     }
 
-    fn see(&self, changes: &[Change]) {
+    fn see(&self, changes: &[Change], applied_at: Option<DateTime<Utc>>) {
+        self.rates.see(changes, applied_at);
         if rows_of::<RateRow>(changes).any(|change| change.cell("complete") == Some(&Cell::Integer(1))) {
             self.complete.store(true, Ordering::Release);
             self.condition.met();
@@ -120,13 +128,14 @@ impl CopyState {
 
     /// Looks for the version that completed the history in what is there already.
     async fn look(&self, store: &Store) -> Result<(), StoreError> {
+        let applied_at = copies::last_applied(store).await?;
         let mut after = None;
         loop {
             let rows = store.scan(RateRow::TABLE, &[], after.as_deref(), VERSIONS_MAX).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last[..RateRow::TABLE.key_columns].to_vec());
             let as_change = |cells| Change { table: RateRow::TABLE, write: stage::Write::Insert, cells };
-            self.see(&rows.into_iter().map(as_change).collect::<Vec<_>>());
+            self.see(&rows.into_iter().map(as_change).collect::<Vec<_>>(), applied_at);
         }
     }
 }

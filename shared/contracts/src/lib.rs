@@ -1,6 +1,7 @@
 //! What crosses a border between services, or between a service and its clients: names, facts,
 //! streams, and the JSON of the HTTP APIs. One struct per message, defined once.
 
+mod copies;
 mod facts;
 mod ledger;
 mod names;
@@ -11,6 +12,7 @@ mod rates;
 mod streams;
 mod words;
 
+pub use copies::LocalCopy;
 pub use facts::{
     AccountClaimed, AccountOpened, AccountRejected, Fact, HistoryImported, Leg, LegsSaid, LineSold, PaymentPosted,
     PaymentRefused, PurchaseConfirmed, PurchaseRejected, RatesFact, RatesPublished, TransferAccepted, TransferPosted,

@@ -3,6 +3,7 @@
 
 mod audit;
 mod banner;
+mod copies;
 mod crash;
 mod feed;
 mod start;

@@ -197,7 +197,7 @@ impl<'a> File<'a> {
                 Event::Text(text) if text.trim_ascii().is_empty() => {}
                 Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) => {
                     let end = offset(self.reader.buffer_position());
-                    let found = format!("`{}`", shortened(self.text[self.at..end].trim()));
+                    let found = format!("`{}`", shortened(self.text.get(self.at..end).unwrap_or_default().trim()));
                     return Err(EcbError::Unexpected { place: self.here, found, expected: "an element" });
                 }
                 Event::DocType(_) => return Err(EcbError::DocumentType { place: self.here }),

@@ -20,7 +20,7 @@ const URL: &str = "an http or https URL of a file of the ECB, without a password
 #[derive(Args, Clone, Debug, Default)]
 pub struct FeedSettings {
     /// Where to fetch new rates from: a file of the ECB in any form, http or https. No feed if it is not given.
-    #[arg(long, value_name = "URL", env = "ECB_FEED_URL")]
+    #[arg(long, value_name = "URL", env = "ECB_FEED_URL", hide_env_values = true)]
     pub ecb_feed_url: Option<String>,
     /// How many seconds from one fetch to the next, 1 to 86400. 3600 if it is not given.
     #[arg(long, value_name = "SECONDS", env = "ECB_FEED_INTERVAL_S")]

@@ -209,6 +209,21 @@ fn an_xml_cut_off_anywhere_before_its_end_is_refused_with_the_place() {
 }
 
 #[test]
+fn a_changed_byte_is_refused_with_a_reason_or_changes_no_other_rate() {
+    let whole = read(SMALL.as_bytes()).unwrap();
+    for at in 0..SMALL.len() {
+        for byte in *b"<>&'\"/!? x0\n\0\xc3" {
+            let mut file = SMALL.as_bytes().to_vec();
+            file[at] = byte;
+            match read(&file) {
+                Err(refusal) => assert!(refusal.starts_with("line "), "byte {at} is {byte}: {refusal}"),
+                Ok(days) => assert_eq!(days.len(), whole.len(), "byte {at} is {byte}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_file_of_many_attributes_or_elements_is_refused_at_the_first_that_does_not_fit() {
     let many = |what: &str, count: usize| what.repeat(count);
     let attributes = (0..500_000).map(|number| format!(" a{number}=''")).collect::<String>();

@@ -63,7 +63,7 @@ fn claim(random: &mut Random) -> Request {
         let Ok(overdraft) = serde_json::from_value::<Overdraft>(terms) else { unreachable!("these are terms") };
         overdraft
     });
-    let handle = parsed(*random.pick(&HANDLES));
+    let handle = parsed(HANDLES[random.below(HANDLES.len())]);
     Request::AccountAsked(AccountAsked { request: AccountRequest { handle, overdraft } })
 }
 

@@ -105,16 +105,16 @@ impl Ledger {
                     way == stream && partition_of(&account.key().0, partitions) == partition
                 };
                 let facts = facts.iter().filter(here).cloned().collect();
-                ledger.say(stream.target(partition), Producer::new(stage, Partition(0)), facts, sizes);
+                ledger.say(&stream.target(partition), &Producer::new(stage, Partition(0)), facts, sizes);
             }
         }
         ledger
     }
 
-    fn say(&mut self, target: Target, producer: Producer, facts: Vec<Event<Fact>>, sizes: &[usize]) {
+    fn say(&mut self, target: &Target, producer: &Producer, facts: Vec<Event<Fact>>, sizes: &[usize]) {
         let mut previous = Hash::ZERO;
         for (seq, facts) in (1..).zip(cut(facts, sizes)) {
-            let body = write_events(&facts, &producer).unwrap();
+            let body = write_events(&facts, producer).unwrap();
             let frame = Frame::seal(producer.clone(), target.clone(), Seq(seq), previous, facts.len(), body);
             previous = frame.hash;
             self.said.push(frame);

@@ -1,9 +1,14 @@
-//! What a process says about itself: its log, its errors in one line, its memory.
+//! What a process says about itself: its log, its errors in one line, its memory, its traces.
 
 mod chain;
 mod log;
 mod memory;
+mod traces;
 
 pub use chain::chain;
 pub use log::{DEFAULT_FILTER, InitError, LogFormat, UnknownFormat, init};
 pub use memory::{Memory, memory, register_memory};
+pub use opentelemetry::trace::{Event as SpanEvent, Link, SpanContext, SpanId, SpanKind, Status, TraceId};
+pub use opentelemetry::{KeyValue, Value};
+pub use opentelemetry_sdk::trace::SpanData;
+pub use traces::{BadTraceSetting, Moments, TraceSettings, Traces, attribute, context, span};

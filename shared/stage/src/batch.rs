@@ -47,8 +47,21 @@ pub struct Derived<A> {
     pub changes: Vec<Change>,
     /// One answer per event, in order.
     pub answers: Vec<A>,
+    /// Where each fact that was said comes from, in the order of the frames.
+    pub origins: Vec<Origin>,
+    /// The places of the requests that had no effect.
+    pub idle: Vec<usize>,
     /// Whether anything is to be committed at all.
     pub has_effect: bool,
+}
+
+/// Where a fact that was said comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The place of its cause among the batch's events.
+    pub cause: usize,
+    /// Its type.
+    pub kind: &'static str,
 }
 
 /// Where a batch is derived.
@@ -76,7 +89,7 @@ pub fn derive<S: Stage>(
 ) -> Result<Derived<S::Answer>, Broken> {
     let mut say = Outputs::new(place.partitions, place.owner.partition, place.number);
     let mut checkpoint = place.before.clone();
-    let mut answers = Vec::new();
+    let (mut answers, mut idle) = (Vec::new(), Vec::new());
     let read = match input {
         Input::Frames(frames) => {
             for (frame, events) in &frames {
@@ -89,13 +102,15 @@ pub fn derive<S: Stage>(
         }
         Input::Requests(requests) => {
             let mut taken = Vec::with_capacity(requests.len());
-            for mut request in requests {
+            for (at, mut request) in requests.into_iter().enumerate() {
                 let before = (rows.writes(), say.count);
                 if pinning == Pinning::Live {
                     stage.pin(&mut request, &rows)?;
                 }
                 answers.push(apply(stage, &request, &mut rows, &mut say)?);
-                if before != (rows.writes(), say.count) {
+                if before == (rows.writes(), say.count) {
+                    idle.push(at);
+                } else {
                     taken.push(write_event(&request, place.owner)?);
                 }
             }
@@ -107,11 +122,12 @@ pub fn derive<S: Stage>(
         Read::Frames(runs) => !runs.is_empty(),
         Read::Requests(taken) => taken.get() != "[]",
     };
-    let mut frames = Vec::new();
+    let (mut frames, mut origins) = (Vec::new(), Vec::new());
     for (target, said) in say.said {
+        origins.extend(said.iter().map(|saying| Origin { cause: saying.place, kind: saying.fact.kind() }));
         pack(place.owner, &target, &said, &mut checkpoint, &mut frames)?;
     }
-    Ok(Derived { read, checkpoint, frames, changes: rows.changes(), answers, has_effect })
+    Ok(Derived { read, checkpoint, frames, changes: rows.changes(), answers, origins, idle, has_effect })
 }
 
 fn apply<S: Stage>(
@@ -254,8 +270,18 @@ mod tests {
         assert_eq!((derived.answers, derived.has_effect, derived.changes.len()), (vec![0], false, 0));
         let derived = run(vec![request("a", 2), request("a", 0), request("a", 1)]);
         assert_eq!((derived.answers, derived.has_effect, derived.changes.len()), (vec![2, 2, 3], true, 1));
+        assert_eq!(derived.idle, [1]);
         let Read::Requests(taken) = derived.read else { panic!("requests were read") };
         assert_eq!(read_events::<Fact>(taken.get()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn every_fact_that_was_said_names_its_cause() {
+        let derived = run(vec![request("a", 2), request("b", 0), request("b", 1)]);
+        assert_eq!(derived.origins, [0, 2].map(|cause| Origin { cause, kind: "Added" }));
+        let said = read_events::<Fact>(&derived.frames[0].body).unwrap();
+        let requests: Vec<_> = said.iter().map(|event| event.cause.request_id.0.as_str()).collect();
+        assert_eq!(requests, ["a+2", "b+1"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Digest, Producer, Seq, Target};
+use crate::{Digest, Hash, Producer, Seq, Target};
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident) => {
@@ -59,7 +59,24 @@ impl Traceparent {
     /// The same trace, one step on: the span is a hash of the event's id.
     #[must_use]
     pub fn step(&self, id: &EventId) -> Self {
-        let span = Digest::default().part(id.0.as_bytes()).finish().short::<8>();
+        self.at(&Digest::default().part(id.0.as_bytes()).finish())
+    }
+
+    /// The step in which an owner applies the event that has this id and came by this step. No fact carries it: whoever
+    /// knows the fact knows it too.
+    #[must_use]
+    pub fn applied(&self, owner: &Producer, id: &EventId) -> Self {
+        let parts = Digest::default().part(owner.to_string().as_bytes()).part(id.0.as_bytes());
+        self.at(&parts.part(self.0.as_bytes()).finish())
+    }
+
+    /// Whether the trace is recorded: the lowest bit of the flags, and nothing else is looked at.
+    pub fn is_sampled(&self) -> bool {
+        matches!(self.0.as_bytes().last(), Some(b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f'))
+    }
+
+    fn at(&self, hash: &Hash) -> Self {
+        let span = hash.short::<8>();
         let mut parts = self.0.splitn(4, '-');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some(version), Some(trace), Some(_), Some(flags)) => Self(format!("{version}-{trace}-{span}-{flags}")),
@@ -167,5 +184,25 @@ mod tests {
         assert_ne!(first, next);
         assert_eq!(next, first.step(&id));
         assert!(next.0.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && next.0.ends_with("-01"));
+    }
+
+    #[test]
+    fn who_applies_an_event_is_a_step_of_its_own() {
+        let came_by = Traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+        let id = EventId("accept/0>purchases/1#1.0".into());
+        let applied = |producer: &str, by: &Traceparent| by.applied(&producer.parse().unwrap(), &id);
+        let step = applied("post/1", &came_by);
+        assert_eq!(step, applied("post/1", &came_by));
+        let others = [applied("post/0", &came_by), applied("post/1", &came_by.step(&id)), came_by.step(&id)];
+        assert!(!others.contains(&step));
+        assert!(step.0.starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
+    }
+
+    #[test]
+    fn only_the_lowest_bit_of_the_flags_says_that_a_trace_is_recorded() {
+        let is_sampled = |flags: &str| Traceparent(format!("00-1-2-{flags}")).is_sampled();
+        assert_eq!(["01", "03", "0b", "ff"].map(is_sampled), [true; 4]);
+        assert_eq!(["00", "02", "10", "0a", "1e"].map(is_sampled), [false; 5]);
+        assert!(!Traceparent(String::new()).is_sampled());
     }
 }

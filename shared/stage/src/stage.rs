@@ -101,6 +101,8 @@ pub enum Broken {
 
 pub(crate) struct Saying<F> {
     pub cause: Cause,
+    /// The place of the cause among all that was applied.
+    pub place: usize,
     pub key: Key,
     pub fact: F,
 }
@@ -111,6 +113,7 @@ pub struct Outputs<F> {
     partition: Partition,
     batch: BatchNumber,
     cause: Option<Cause>,
+    caused: usize,
     pub(crate) said: BTreeMap<Target, Vec<Saying<F>>>,
     pub(crate) count: u64,
 }
@@ -118,12 +121,13 @@ pub struct Outputs<F> {
 impl<F> Outputs<F> {
     /// Nothing said yet by this partition in this batch.
     pub fn new(partitions: PartitionCount, partition: Partition, batch: BatchNumber) -> Self {
-        Self { partitions, partition, batch, cause: None, said: BTreeMap::new(), count: 0 }
+        Self { partitions, partition, batch, cause: None, caused: 0, said: BTreeMap::new(), count: 0 }
     }
 
     /// What is said from now on was caused by this.
     pub fn caused_by(&mut self, cause: &Cause) {
         self.cause = Some(cause.clone());
+        self.caused += 1;
     }
 
     /// Says a fact to the partition of the key. It inherits time, request and trace of its cause.
@@ -133,7 +137,7 @@ impl<F> Outputs<F> {
     pub fn say(&mut self, stream: &Stream, key: Key, fact: F) -> Result<(), Broken> {
         let target = stream.target(partition_of(&key.0, self.partitions));
         let cause = self.cause.clone().ok_or_else(|| Broken::Rule("a fact without a cause".to_owned()))?;
-        self.said.entry(target).or_default().push(Saying { cause, key, fact });
+        self.said.entry(target).or_default().push(Saying { cause, place: self.caused - 1, key, fact });
         self.count += 1;
         Ok(())
     }

@@ -95,6 +95,14 @@ impl Connected {
         }
     }
 
+    /// What carries frames, as `messaging.system` names it.
+    pub fn system(&self) -> &'static str {
+        match self {
+            Connected::Journals(_) => "journal",
+            Connected::Broker { .. } => "rabbitmq",
+        }
+    }
+
     pub fn backlog(&self) -> Option<Backlog> {
         match self {
             Connected::Journals(_) => None,

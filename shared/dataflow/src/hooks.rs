@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Backlog, Bells, Committed, Metrics, OnRows, Stop};
+use crate::{Backlog, Bells, Committed, Metrics, OnRows, Spans, Stop, spans};
 
 /// The first wait after a failure; it doubles from there.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -35,6 +35,8 @@ pub struct Hooks {
     pub backlog: Option<Backlog>,
     /// What it counts.
     pub metrics: Metrics,
+    /// Who shows what it did for requests that are traced.
+    pub spans: Spans,
     /// Sees every row that has become durable.
     pub on_rows: OnRows,
     /// Hears how it is.
@@ -45,6 +47,10 @@ impl Hooks {
     /// Tells what has become durable.
     pub(crate) fn committed<A>(&self, committed: &Committed<A>, took: Duration) {
         self.metrics.batch(committed.facts, &committed.frames, took);
+        if let Some(trail) = &committed.trail {
+            let trace = spans::batch_of(trail).trace_id();
+            tracing::Span::current().record("trace_id", tracing::field::display(trace));
+        }
         let (facts, frames, took_us) = (committed.facts, committed.frames.len(), took.as_micros());
         tracing::debug!(facts, frames, took_us, "committed");
         match &self.backlog {
@@ -52,6 +58,13 @@ impl Hooks {
             None => self.bells.ring(&committed.frames),
         }
         (self.on_rows)(&committed.changes);
+    }
+
+    /// Shows what has become durable. Nobody waits for it: it comes last.
+    pub(crate) fn show<A>(&self, committed: &Committed<A>) {
+        if let Some(trail) = &committed.trail {
+            self.spans.committed(trail);
+        }
     }
 
     pub(crate) fn retry(&self, backoff: &mut Backoff, stop: &Stop) -> Duration {

@@ -27,7 +27,9 @@ mod owner;
 mod publisher;
 mod rabbitmq;
 mod reader;
+mod spans;
 mod store;
+mod trail;
 mod waiters;
 mod way_in;
 
@@ -44,6 +46,7 @@ pub use owner::{Committed, Owner, Prepared, Stop};
 pub use publisher::Backlog;
 pub use rabbitmq::{Confirm, Publishing, RabbitMq, Reading};
 pub use reader::Reader;
+pub use spans::Spans;
 pub use store::{
     Commit, CommitError, CommitFault, Faults, Found, Inventory, Leased, Memory, Meta, Noted, Postgres, Quarantined,
     Seen, Sqlite, Store, StoreError,

@@ -8,13 +8,14 @@ use chrono::Utc;
 use futures_util::future::join_all;
 use prometheus::{IntGauge, Opts, Registry};
 use stage::{Change, Partition, Producer, Stage};
+use telemetry::Traces;
 use tokio::sync::Notify;
 
 use crate::carrier::{Carrier, Connected};
 use crate::hooks::Backoff;
 use crate::lag::Behind;
 use crate::way_in::Drain;
-use crate::{Bells, Health, Hooks, Metrics, OnLink, Owner, Reader, Stop, Store, WayIn};
+use crate::{Bells, Health, Hooks, Metrics, OnLink, Owner, Reader, Spans, Stop, Store, WayIn};
 
 /// Sees every row that has become durable.
 pub type OnRows = Arc<dyn Fn(&[Change]) + Send + Sync>;
@@ -32,6 +33,7 @@ pub struct Node {
     connected: Connected,
     bells: Bells,
     registry: Registry,
+    traces: Traces,
     on_health: OnHealth,
     fenced: Arc<Notify>,
     ways_in: Vec<Recipient<Drain>>,
@@ -41,10 +43,17 @@ pub struct Node {
 
 impl Node {
     /// No owners yet. What the journal holds already is published from now on.
-    pub fn new(store: Store, carrier: Carrier, registry: Registry, on_health: OnHealth, on_link: OnLink) -> Self {
+    pub fn new(
+        store: Store,
+        carrier: Carrier,
+        registry: Registry,
+        traces: Traces,
+        on_health: OnHealth,
+        on_link: OnLink,
+    ) -> Self {
         let (connected, bells) = Connected::new(carrier, &store, on_link);
         let (ways_in, readers, watched) = (Vec::new(), Vec::new(), Vec::new());
-        Self { store, connected, bells, registry, on_health, fenced: Arc::default(), ways_in, readers, watched }
+        Self { store, connected, bells, registry, traces, on_health, fenced: Arc::default(), ways_in, readers, watched }
     }
 
     /// Returns when another owner has taken over one of the partitions: this process has not all of them any more.
@@ -99,7 +108,7 @@ impl Node {
                     if let (Ok(owner), Some(backlog)) = (&claimed, self.connected.backlog()) {
                         backlog.claimed(id, &owner.checkpoint().heads);
                     }
-                    return claimed;
+                    return claimed.map(|owner| if self.traces.is_on() { owner.traced() } else { owner });
                 }
             }
         }
@@ -111,6 +120,7 @@ impl Node {
             bells: self.bells.clone(),
             backlog: self.connected.backlog(),
             metrics: Metrics::register(&self.registry, id).map_err(|error| unmeasured(id, &error))?,
+            spans: Spans::new(self.traces.clone(), self.connected.system()),
             on_rows,
             on_health: Arc::new(move |health| {
                 if health == Health::Fenced {

@@ -25,6 +25,7 @@ use stage::{
 
 use self::claim::claim;
 use self::stop::{stop, unavailable, unloaded};
+use crate::trail::{Applied, Attempts, Trail};
 use crate::{Commit, CommitError, Delivery, Store};
 
 pub(crate) use self::load::{Unloaded, follow, load};
@@ -36,12 +37,14 @@ pub struct Prepared<A> {
     checkpoint: Checkpoint,
     answers: Vec<A>,
     facts: usize,
+    trail: Option<Trail>,
 }
 
 impl<A> Prepared<A> {
-    fn told(self) -> Committed<A> {
+    fn told(self, attempts: Attempts) -> Committed<A> {
         let (changes, frames) = self.commit.map(|commit| (commit.changes, commit.frames)).unwrap_or_default();
-        Committed { frames, changes, answers: self.answers, facts: self.facts }
+        let trail = self.trail.map(|trail| Trail { attempts, ..trail });
+        Committed { frames, changes, answers: self.answers, facts: self.facts, trail }
     }
 
     /// The frames that will leave once it is committed.
@@ -61,6 +64,8 @@ pub struct Committed<A> {
     pub answers: Vec<A>,
     /// How many facts or requests it took.
     pub facts: usize,
+    /// What of it is traced.
+    pub(crate) trail: Option<Trail>,
 }
 
 /// The owner of one partition of one stage.
@@ -80,6 +85,9 @@ pub struct Owner<S: Stage> {
     doubtful: Option<Prepared<S::Answer>>,
     /// A claim whose fate is unknown too.
     doubtful_claim: Option<Record>,
+    /// Whether traces are recorded at all.
+    is_traced: bool,
+    attempts: Attempts,
 }
 
 impl<S: Stage> Owner<S> {
@@ -104,7 +112,15 @@ impl<S: Stage> Owner<S> {
             learned: None,
             doubtful: None,
             doubtful_claim: None,
+            is_traced: false,
+            attempts: Attempts::default(),
         })
+    }
+
+    /// The same, noting what it does for requests that are traced.
+    #[must_use]
+    pub fn traced(self) -> Self {
+        Self { is_traced: true, ..self }
     }
 
     /// Forgets what was admitted and not committed.
@@ -190,6 +206,7 @@ impl<S: Stage> Owner<S> {
         learned.map_err(|error| unloaded(&self.id, error))?;
         let rows = load(&self.stage, &self.store, &input).await.map_err(|error| unloaded(&self.id, error))?;
         let facts = input.events().count();
+        let traced = if self.is_traced { Applied::all(&self.id, &input) } else { Vec::new() };
         let number = self.last.number.next();
         let place = Place { owner: &self.id, number, partitions: self.partitions, before: &self.checkpoint };
         let derived = stage::derive(&self.stage, &place, input, rows, Pinning::Live);
@@ -202,7 +219,9 @@ impl<S: Stage> Owner<S> {
         } else {
             None
         };
-        Ok(Prepared { commit, checkpoint: derived.checkpoint, answers: derived.answers, facts })
+        let trail = commit.as_ref().filter(|_| !traced.is_empty());
+        let trail = trail.and_then(|commit| Trail::of(traced, commit, &derived.origins, &derived.idle, (facts, now)));
+        Ok(Prepared { commit, checkpoint: derived.checkpoint, answers: derived.answers, facts, trail })
     }
 
     /// Makes a batch durable. Only then may anything of it be told.
@@ -211,16 +230,19 @@ impl<S: Stage> Owner<S> {
     /// [`Stop`] says what is known about it. After [`Stop::Doubtful`] only [`Owner::resolve`] helps.
     pub async fn commit(&mut self, prepared: Prepared<S::Answer>) -> Result<Committed<S::Answer>, Stop> {
         let Some(commit) = &prepared.commit else {
-            return Ok(prepared.told());
+            return Ok(prepared.told(Attempts::default()));
         };
         match self.store.commit(commit).await {
             Ok(()) => {
                 self.last = commit.record.clone();
                 self.checkpoint = prepared.checkpoint.clone();
-                Ok(prepared.told())
+                Ok(prepared.told(std::mem::take(&mut self.attempts)))
             }
             Err(error) => {
                 self.forget();
+                if let Some(trail) = &prepared.trail {
+                    self.attempts.note(trail.began, || telemetry::chain(&error));
+                }
                 if let CommitError::Doubtful(_) = error {
                     self.doubtful = Some(prepared);
                 }
@@ -250,7 +272,8 @@ impl<S: Stage> Owner<S> {
             }
         };
         self.forget();
-        Ok(self.doubtful.take().filter(|_| written).map(Prepared::told))
+        let written = self.doubtful.take().filter(|_| written);
+        Ok(written.map(|written| written.told(std::mem::take(&mut self.attempts))))
     }
 
     /// Whether a commit of unknown fate waits for [`Owner::resolve`].

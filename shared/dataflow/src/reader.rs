@@ -101,12 +101,13 @@ impl<S: Stage> Reader<S> {
         };
         self.again = false;
         let hooks = self.hooks.clone();
-        let span = tracing::info_span!("batch", owner = %work.owner.id());
+        let span = tracing::info_span!("batch", owner = %work.owner.id(), trace_id = tracing::field::Empty);
         let turn = async move {
             let started = std::time::Instant::now();
             let turn = work.turn(&hooks).await;
             if let Ok(Turn::Committed(committed)) = &turn {
                 hooks.committed(committed, started.elapsed());
+                hooks.show(committed);
             }
             (work, turn)
         };

@@ -116,7 +116,7 @@ impl<S: Stage> WayIn<S> {
         let Some(mut owner) = self.owner.take() else { return };
         let taken = self.take_queued();
         let hooks = self.hooks.clone();
-        let span = tracing::info_span!("batch", owner = %owner.id());
+        let span = tracing::info_span!("batch", owner = %owner.id(), trace_id = tracing::field::Empty);
         let turn = async move {
             let stop = turn(&mut owner, taken, &hooks).await.err();
             (owner, stop)
@@ -172,7 +172,10 @@ async fn turn<S: Stage>(owner: &mut Owner<S>, taken: Vec<(Ask<S>, Reply<S>)>, ho
     if owner.is_in_doubt() {
         let started = std::time::Instant::now();
         match owner.resolve(Utc::now()).await {
-            Ok(Some(committed)) => hooks.committed(&committed, started.elapsed()),
+            Ok(Some(committed)) => {
+                hooks.committed(&committed, started.elapsed());
+                hooks.show(&committed);
+            }
             Ok(None) => {}
             Err(stop) => {
                 refuse(taken, &stop);
@@ -183,12 +186,13 @@ async fn turn<S: Stage>(owner: &mut Owner<S>, taken: Vec<(Ask<S>, Reply<S>)>, ho
     let requests: Vec<_> = taken.iter().flat_map(|(ask, _)| ask.requests.iter().cloned()).collect();
     let started = std::time::Instant::now();
     match commit(owner, requests).await {
-        Ok(committed) => {
+        Ok(mut committed) => {
             hooks.committed(&committed, started.elapsed());
-            let mut answers = committed.answers.into_iter();
+            let mut answers = std::mem::take(&mut committed.answers).into_iter();
             for (ask, reply) in taken {
                 let _gone = reply.send(Ok(answers.by_ref().take(ask.requests.len()).collect()));
             }
+            hooks.show(&committed);
             Ok(())
         }
         Err(stop) => {

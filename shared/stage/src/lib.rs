@@ -24,7 +24,7 @@ mod stage_trait;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use batch::{Derived, Input, Pinning, Place, derive};
+pub use batch::{Derived, Input, Origin, Pinning, Place, derive};
 pub use event::{Cause, Event, EventId, Key, Payload, RequestId, Traceparent, UnknownPayload};
 pub use frame::{FRAME_BYTES_MAX, FRAME_FACTS_MAX, Frame, Unreadable, read_events, write_events};
 pub use hash::{Digest, Hash, content_hash};

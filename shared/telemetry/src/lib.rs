@@ -11,4 +11,4 @@ pub use memory::{Memory, memory, register_memory};
 pub use opentelemetry::trace::{Event as SpanEvent, Link, SpanContext, SpanId, SpanKind, Status, TraceId};
 pub use opentelemetry::{KeyValue, Value};
 pub use opentelemetry_sdk::trace::SpanData;
-pub use traces::{BadTraceSetting, Moments, TraceSettings, Traces, attribute, context, span};
+pub use traces::{BadTraceSetting, Moments, TraceSettings, Traces, attribute, context, sampled, span};

@@ -26,7 +26,7 @@ use self::exporter::{Counts, Exporter};
 use self::settings::{Sampling, Sending};
 
 pub use self::settings::{BadTraceSetting, TraceSettings};
-pub use self::span::{Moments, attribute, context, span};
+pub use self::span::{Moments, attribute, context, sampled, span};
 
 /// What is left at the end is sent for so long. A process that is asked to stop may be killed after ten seconds, and
 /// finishing its work comes first.

@@ -14,7 +14,9 @@ use crate::conformance::fixture::{
 };
 use crate::store::memory::tests::Maps;
 use crate::store::sqlite::tests::Files;
-use crate::{Bells, Broker, CommitFault, Faults, Feed, Health, Hooks, MemoryFeed, Metrics, Owner, Source, Store, Tail};
+use crate::{
+    Bells, Broker, CommitFault, Faults, Feed, Health, Hooks, MemoryFeed, Metrics, Owner, Source, Spans, Store, Tail,
+};
 
 /// Longer than anything here takes: a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,6 +57,7 @@ impl Bench {
             bells: bells.clone(),
             backlog: None,
             metrics: Metrics::register(&registry, owner.id()).unwrap(),
+            spans: Spans::default(),
             on_rows: Arc::new(move |changes| sums(changes).into_iter().for_each(|sum| told.send(sum).unwrap())),
             on_health: Arc::new(move |health| noted.lock().unwrap().push(health)),
         };
@@ -130,6 +133,7 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
         bells: Bells::default(),
         backlog: None,
         metrics: Metrics::register(&Registry::new(), owner.id()).unwrap(),
+        spans: Spans::default(),
         on_rows: Arc::new(|_| {}),
         on_health: Arc::new(move |health| stopped.send(health).unwrap()),
     };

@@ -13,7 +13,7 @@ use super::{Ask, Drain, Refused, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX, WayIn}
 use crate::conformance::Substrate as _;
 use crate::conformance::fixture::{ADDED, Answer, Collect, FRONT, add, claim, meta, of, said};
 use crate::store::sqlite::tests::Files;
-use crate::{Backlog, Bells, CommitFault, Faults, Health, Hooks, Metrics, Store};
+use crate::{Backlog, Bells, CommitFault, Faults, Health, Hooks, Metrics, Spans, Store};
 
 struct Bench {
     files: Files,
@@ -38,6 +38,7 @@ impl Bench {
             bells: Bells::default(),
             backlog,
             metrics: Metrics::register(&registry, owner.id()).unwrap(),
+            spans: Spans::default(),
             on_rows: Arc::new(|_| {}),
             on_health: Arc::new(move |health| noted.lock().unwrap().push(health)),
         };

@@ -59,6 +59,11 @@ pub fn context(traceparent: &str, is_remote: bool) -> Option<SpanContext> {
     Some(SpanContext::new(trace, span, flags, is_remote, TraceState::NONE)).filter(SpanContext::is_valid)
 }
 
+/// A span of a trace that is recorded and begins in this process.
+pub fn sampled(trace: TraceId, span: SpanId) -> SpanContext {
+    SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::NONE)
+}
+
 /// A span without links, events and status.
 pub fn span(
     name: impl Into<Cow<'static, str>>,

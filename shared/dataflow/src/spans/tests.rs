@@ -1,0 +1,206 @@
+//! The spans of two small services: whose child each is, and what it is linked with.
+
+use std::time::SystemTime;
+
+use stage::{Event, Stage};
+use telemetry::{SpanContext, SpanData, SpanId, SpanKind, Traces, attribute, context};
+
+use super::{LINKS_MAX, Spans};
+use crate::conformance::Substrate as _;
+use crate::conformance::fixture::{
+    BACK, Collect, FRONT, Fact, TallyUp, add, ask, claim, claim_tally, meta, now, said, take,
+};
+use crate::store::memory::tests::Maps;
+use crate::trail::Trail;
+use crate::{CommitFault, Faults, Owner, Stop, Store};
+
+/// The span of [`add`]'s traceparent: what came before.
+const CALLER: &str = "b7ad6b7169203331";
+
+struct Bench {
+    front: Store,
+    collect: Owner<Collect>,
+    tally: Owner<TallyUp>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        Self::with(Faults::default()).await
+    }
+
+    async fn with(faults: Faults) -> Self {
+        let maps = Maps::default();
+        let front = maps.open(meta("front").unwrap(), FRONT).await.unwrap();
+        let back = maps.open(meta("back").unwrap(), BACK).await.unwrap();
+        let collect = claim(&front.clone().with_faults(faults), Collect::default()).await.unwrap().traced();
+        let tally = claim_tally(&back, "a").await.unwrap().traced();
+        Self { front, collect, tally }
+    }
+
+    async fn asked(&mut self, requests: Vec<Event<Fact>>) -> Vec<SpanData> {
+        spans(ask(&mut self.collect, requests).await.unwrap().trail.as_ref())
+    }
+
+    async fn tallied(&mut self) -> Vec<SpanData> {
+        let frames = said(&self.front, "a").await.unwrap();
+        let committed = self.tally.take_frames(frames, now(), |_| {}).await.unwrap();
+        spans(committed.and_then(|committed| committed.trail).as_ref())
+    }
+}
+
+fn spans(trail: Option<&Trail>) -> Vec<SpanData> {
+    let mut all = Vec::new();
+    if let Some(trail) = trail {
+        Spans::new(Traces::off(), "journal").each(trail, SystemTime::now(), |span| all.push(span()));
+    }
+    all
+}
+
+/// `name kind` of each.
+fn names(spans: &[SpanData]) -> Vec<String> {
+    spans.iter().map(|span| format!("{} {:?}", span.name, span.span_kind)).collect()
+}
+
+fn one<'a>(spans: &'a [SpanData], name: &str) -> &'a SpanData {
+    spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name} in {:?}", names(spans)))
+}
+
+fn text(span: &SpanData, name: &str) -> String {
+    let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == name);
+    found.map_or_else(String::new, |attribute| attribute.value.to_string())
+}
+
+fn unsampled(mut request: Event<Fact>) -> Event<Fact> {
+    let parent = &mut request.cause.traceparent.0;
+    parent.replace_range(53.., "00");
+    request
+}
+
+#[actix::test]
+async fn each_step_is_the_child_of_the_one_that_led_to_it() {
+    let mut bench = Bench::new().await;
+    let asked = bench.asked(vec![add("1", "a", 1)]).await;
+    assert_eq!(names(&asked), ["collect Internal", "send added Producer", "batch collect Internal"]);
+    let (collect, sent) = (one(&asked, "collect"), one(&asked, "send added"));
+    assert_eq!(collect.parent_span_id, SpanId::from_hex(CALLER).unwrap());
+    assert_eq!(sent.parent_span_id, collect.span_context.span_id());
+    let told = &said(&bench.front, "a").await.unwrap()[0].frame;
+    let fact = &stage::read_events::<Fact>(&told.body).unwrap()[0];
+    assert_eq!(context(&fact.cause.traceparent.0, false), Some(sent.span_context.clone()), "its id is in the fact");
+
+    let tallied = bench.tallied().await;
+    assert_eq!(names(&tallied), ["process added Consumer", "send tallied Producer", "batch tally Consumer"]);
+    let (process, sent_on) = (one(&tallied, "process added"), one(&tallied, "send tallied"));
+    assert_eq!((process.parent_span_id, process.parent_span_is_remote), (sent.span_context.span_id(), true));
+    assert_eq!(sent_on.parent_span_id, process.span_context.span_id());
+    let in_trace = [collect, sent, process, sent_on].map(|span| span.span_context.trace_id().to_string());
+    assert_eq!(in_trace, ["0af7651916cd43dd8448eb211c80319c"; 4]);
+}
+
+#[actix::test]
+async fn a_batch_and_what_is_in_it_are_linked_both_ways() {
+    let mut bench = Bench::new().await;
+    let asked = bench.asked(vec![add("1", "a", 1), add("2", "a", 1)]).await;
+    let batch = one(&asked, "batch collect");
+    assert_eq!(batch.parent_span_id, SpanId::INVALID);
+    let record = bench.front.records(bench.collect.id(), stage::BatchNumber(2), 1).await.unwrap().remove(0);
+    assert!(record.hash.to_string().starts_with(&batch.span_context.trace_id().to_string()), "found by its record");
+    let applied: Vec<_> = asked.iter().filter(|span| span.name == Collect::NAME).collect();
+    let contexts: Vec<SpanContext> = applied.iter().map(|span| span.span_context.clone()).collect();
+    assert_eq!(batch.links.iter().map(|link| link.span_context.clone()).collect::<Vec<_>>(), contexts);
+    assert!(applied.iter().all(|span| span.links[0].span_context == batch.span_context));
+    let requests: Vec<_> = batch.links.iter().map(|link| link.attributes[0].value.to_string()).collect();
+    assert_eq!(requests, ["1", "2"]);
+
+    let many = bench.asked((3..3 + LINKS_MAX + 2).map(|id| add(&id.to_string(), "a", 1)).collect()).await;
+    let links = &one(&many, "batch collect").links;
+    assert_eq!((links.len(), links.dropped_count), (LINKS_MAX, 2));
+    assert_eq!(text(one(&many, "batch collect"), attribute::MESSAGING_BATCH_MESSAGE_COUNT), "130");
+}
+
+#[actix::test]
+async fn every_span_names_its_request_stage_and_message() {
+    let mut bench = Bench::new().await;
+    bench.asked(vec![add("r-1", "a", 1)]).await;
+    let tallied = bench.tallied().await;
+    let process = one(&tallied, "process added");
+    let partition = bench.tally.id().partition.0.to_string();
+    for (name, expected) in [
+        (attribute::REQUEST_ID, "r-1"),
+        (attribute::STAGE, "tally"),
+        (attribute::PARTITION, partition.as_str()),
+        (attribute::CLOUDEVENTS_EVENT_TYPE, "Added"),
+        (attribute::MESSAGING_SYSTEM, "journal"),
+        (attribute::MESSAGING_DESTINATION_NAME, "added"),
+        (attribute::MESSAGING_DESTINATION_PARTITION_ID, partition.as_str()),
+        (attribute::MESSAGING_OPERATION_TYPE, "process"),
+        (attribute::MESSAGING_OPERATION_NAME, "tally"),
+        (attribute::MESSAGING_MESSAGE_ID, format!("collect/0>added/{partition}#1.0").as_str()),
+    ] {
+        assert_eq!(text(process, name), expected, "{name}");
+    }
+    assert_eq!(text(one(&tallied, "send tallied"), attribute::CLOUDEVENTS_EVENT_TYPE), "Tallied");
+    assert_eq!(text(one(&tallied, "send tallied"), attribute::REQUEST_ID), "r-1");
+}
+
+#[actix::test]
+async fn only_what_is_sampled_and_had_an_effect_is_shown() {
+    let mut bench = Bench::new().await;
+    let requests = vec![unsampled(add("1", "a", 1)), add("2", "a", 0), add("3", "a", 1), unsampled(add("4", "a", 1))];
+    let asked = bench.asked(requests).await;
+    assert_eq!(names(&asked), ["collect Internal", "send added Producer", "batch collect Internal"]);
+    assert!(asked[..2].iter().all(|span| text(span, attribute::REQUEST_ID) == "3"));
+    assert_eq!(bench.asked(vec![unsampled(add("5", "a", 1)), add("3", "a", 1)]).await, []);
+    let tallied = bench.tallied().await;
+    assert_eq!(tallied.iter().filter(|span| span.span_kind == SpanKind::Consumer).count(), 2, "one, and its batch");
+    assert_eq!(bench.tallied().await, [], "what comes again is not shown again");
+}
+
+#[actix::test]
+async fn nothing_of_it_changes_what_is_said() {
+    let mut bodies = Vec::new();
+    for is_traced in [false, true] {
+        let front = Maps::default().open(meta("front").unwrap(), FRONT).await.unwrap();
+        let mut collect = claim(&front, Collect::default()).await.unwrap();
+        if is_traced {
+            collect = collect.traced();
+        }
+        let committed = ask(&mut collect, vec![add("1", "a", 1), add("2", "b", 2)]).await.unwrap();
+        assert_eq!(committed.trail.is_some(), is_traced);
+        let record = front.records(collect.id(), stage::BatchNumber(2), 1).await.unwrap().remove(0);
+        bodies.push((record.hash, committed.frames));
+    }
+    assert_eq!(bodies[0], bodies[1]);
+}
+
+#[actix::test]
+async fn a_batch_tells_which_commits_failed_before_it() {
+    let faults = Faults::default();
+    let mut bench = Bench::with(faults.clone()).await;
+    (0..10).for_each(|_| faults.push(Some(CommitFault::Refused)));
+    for _ in 0..10 {
+        let refused = ask(&mut bench.collect, vec![add("1", "a", 1)]).await;
+        assert!(matches!(refused, Err(Stop::Unavailable { .. })), "{refused:?}");
+    }
+    let asked = bench.asked(vec![add("1", "a", 1)]).await;
+    let events = &one(&asked, "batch collect").events;
+    assert_eq!((events.len(), events.dropped_count), (8, 2));
+    assert!(events.iter().all(|event| event.name == "not committed" && !event.attributes.is_empty()));
+    let asked = bench.asked(vec![add("2", "a", 1)]).await;
+    assert!(one(&asked, "batch collect").events.is_empty(), "told once");
+}
+
+#[actix::test]
+async fn a_commit_in_doubt_is_shown_once_it_is_known_to_be_there() {
+    let faults = Faults::default();
+    let mut bench = Bench::with(faults.clone()).await;
+    faults.push(Some(CommitFault::LostAfter));
+    let doubtful = ask(&mut bench.collect, vec![add("1", "a", 1)]).await;
+    assert!(matches!(doubtful, Err(Stop::Doubtful { .. })), "{doubtful:?}");
+    let committed = bench.collect.resolve(now()).await.unwrap().unwrap();
+    let resolved = spans(committed.trail.as_ref());
+    assert_eq!(names(&resolved), ["collect Internal", "send added Producer", "batch collect Internal"]);
+    assert_eq!(one(&resolved, "batch collect").events.len(), 1);
+    let frames = said(&bench.front, "a").await.unwrap();
+    assert!(take(&mut bench.tally, frames).await.unwrap());
+}

@@ -1,0 +1,149 @@
+//! What a batch did for requests whose traces are recorded: enough to show it once it is durable.
+//!
+//! It holds what is sampled and nothing else, so that a batch without any costs one look at a byte of each fact.
+
+use chrono::{DateTime, Utc};
+use stage::{BatchNumber, Cause, Event, EventId, Frame, Hash, Input, Origin, Payload, Producer, Target, Traceparent};
+
+use crate::Commit;
+
+/// Commits that failed and are kept, so that the one that succeeds can tell of them. Few fail more often.
+const ATTEMPTS_MAX: usize = 8;
+
+/// A batch, and what of it is traced.
+#[derive(Clone, Debug)]
+pub(crate) struct Trail {
+    /// Whose batch.
+    pub owner: Producer,
+    /// Its number.
+    pub number: BatchNumber,
+    /// Its record's hash.
+    pub hash: Hash,
+    /// When its facts were at hand.
+    pub began: DateTime<Utc>,
+    /// All facts or requests it read, traced or not.
+    pub facts: usize,
+    /// All frames it says.
+    pub frames: usize,
+    /// Bytes of their bodies.
+    pub bytes: usize,
+    /// What it applied, in order.
+    pub applied: Vec<Applied>,
+    /// What it said.
+    pub said: Vec<Said>,
+    /// What went wrong before.
+    pub attempts: Attempts,
+}
+
+/// A fact or request that was applied.
+#[derive(Clone, Debug)]
+pub(crate) struct Applied {
+    /// Its place in the batch.
+    place: usize,
+    /// Its id.
+    pub id: EventId,
+    /// Its type.
+    pub kind: &'static str,
+    /// What began it all, and the step that led here.
+    pub cause: Cause,
+    /// The stream it came by; none: it is a request.
+    pub from: Option<Target>,
+    /// The step of applying it.
+    pub step: Traceparent,
+}
+
+/// A fact that was said.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    /// Its id.
+    pub id: EventId,
+    /// Its type.
+    pub kind: &'static str,
+    /// To whom.
+    pub to: Target,
+    /// Which of those that were applied caused it.
+    pub by: usize,
+    /// The step that it carries.
+    pub step: Traceparent,
+}
+
+/// Commits of an owner that failed since the last that did not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempts {
+    /// When each began, and why it failed.
+    pub kept: Vec<(DateTime<Utc>, String)>,
+    /// How many more there were.
+    pub dropped: u32,
+}
+
+impl Attempts {
+    /// One more.
+    pub fn note(&mut self, began: DateTime<Utc>, why: impl FnOnce() -> String) {
+        if self.kept.len() < ATTEMPTS_MAX {
+            self.kept.push((began, why()));
+        } else {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+}
+
+impl Applied {
+    /// The events of a batch that are traced.
+    pub fn all<F: Payload>(owner: &Producer, input: &Input<F>) -> Vec<Self> {
+        let (frames, requests) = match input {
+            Input::Frames(frames) => (frames.as_slice(), [].as_slice()),
+            Input::Requests(requests) => ([].as_slice(), requests.as_slice()),
+        };
+        let read = frames.iter().flat_map(|(frame, events)| events.iter().map(|event| (Some(&frame.target), event)));
+        let all = read.chain(requests.iter().map(|request| (None, request))).enumerate();
+        let traced = all.filter(|(_, (_, event))| event.cause.traceparent.is_sampled());
+        traced.map(|(place, (from, event))| Self::of(owner, place, event, from)).collect()
+    }
+
+    fn of<F: Payload>(owner: &Producer, place: usize, event: &Event<F>, from: Option<&Target>) -> Self {
+        let Event { id, cause, fact, .. } = event;
+        let step = cause.traceparent.applied(owner, id);
+        Self { place, id: id.clone(), kind: fact.kind(), cause: cause.clone(), from: from.cloned(), step }
+    }
+}
+
+impl Trail {
+    /// Of a batch that read so many facts; none when nothing of it is traced.
+    pub fn of(
+        mut applied: Vec<Applied>,
+        commit: &Commit,
+        origins: &[Origin],
+        idle: &[usize],
+        (facts, began): (usize, DateTime<Utc>),
+    ) -> Option<Self> {
+        applied.retain(|applied| idle.binary_search(&applied.place).is_err());
+        if applied.is_empty() {
+            return None;
+        }
+        let record = &commit.record;
+        Some(Self {
+            owner: record.owner.clone(),
+            number: record.number,
+            hash: record.hash,
+            began,
+            facts,
+            frames: commit.frames.len(),
+            bytes: commit.frames.iter().map(|frame| frame.body.len()).sum(),
+            said: said(&applied, &commit.frames, origins),
+            applied,
+            attempts: Attempts::default(),
+        })
+    }
+}
+
+/// The facts in these frames that were caused by what is traced.
+fn said(applied: &[Applied], frames: &[Frame], origins: &[Origin]) -> Vec<Said> {
+    let places = frames.iter().flat_map(|frame| (0..frame.facts).map(move |index| (frame, index)));
+    let of = |((frame, index), origin): ((&Frame, usize), &Origin)| {
+        let by = applied.binary_search_by_key(&origin.cause, |applied| applied.place).ok()?;
+        let id = EventId::of(&frame.producer, &frame.target, frame.seq, index);
+        let step = applied[by].cause.traceparent.step(&id);
+        Some(Said { id, kind: origin.kind, to: frame.target.clone(), by, step })
+    };
+    places.zip(origins).filter_map(of).collect()
+}

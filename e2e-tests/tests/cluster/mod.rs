@@ -5,3 +5,4 @@ mod faults;
 pub mod harness;
 mod postgres;
 mod rabbitmq;
+mod traces;

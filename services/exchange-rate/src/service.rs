@@ -11,6 +11,7 @@ use contracts::Imported;
 use dataflow::{Ask, Carrier, Store, WayIn};
 use money::Source;
 use stage::{Cause, Event, EventId, Key, RequestId, Stage as _, Table};
+use telemetry::Traces;
 
 use crate::ecb;
 use crate::feed::{self, Feed, Figures};
@@ -40,8 +41,9 @@ pub async fn start(
     listener: TcpListener,
     workers: usize,
     feed: Option<Feed>,
+    traces: Traces,
 ) -> Result<Running, StartError> {
-    let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier)?;
+    let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier, traces)?;
     let history = shell.readiness.require("history", "the history of rates is being imported");
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     let way_in = node.way_in(|| RecordRates, Arc::new(|_| {})).await.map_err(stopped)?;
@@ -86,6 +88,7 @@ pub(crate) fn cause(trace: &Traceparent) -> Cause {
 }
 
 async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, Problem> {
+    // Nobody asked for it: it is not traced.
     let cause = Cause {
         time: Utc::now(),
         request_id: RequestId("built-in-history".to_owned()),

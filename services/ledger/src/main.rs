@@ -8,6 +8,8 @@ fn main() -> ExitCode {
         port: 8083,
         tables: ledger::tables(),
         streams: &contracts::STREAMS,
-        start: Box::new(|store, carrier, listener, workers| Box::pin(ledger::start(store, carrier, listener, workers))),
+        start: Box::new(|store, carrier, listener, workers, traces| {
+            Box::pin(ledger::start(store, carrier, listener, workers, traces))
+        }),
     })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dataflow::{Carrier, Store, Waiters};
 use stage::{Change, Row as _, Stage as _, Table};
+use telemetry::Traces;
 use web::{Running, StartError};
 
 use crate::http::{self, Ledger};
@@ -28,8 +29,9 @@ pub async fn start(
     carrier: Carrier,
     listener: TcpListener,
     workers: usize,
+    traces: Traces,
 ) -> Result<Running, StartError> {
-    let (shell, mut node) = web::prepare(SERVICE, store.clone(), carrier)?;
+    let (shell, mut node) = web::prepare(SERVICE, store.clone(), carrier, traces)?;
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     let waiters = Waiters::default();
     let decided = waiters.clone();

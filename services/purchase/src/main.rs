@@ -8,8 +8,8 @@ fn main() -> ExitCode {
         port: 8082,
         tables: purchase::tables(),
         streams: &contracts::STREAMS,
-        start: Box::new(|store, carrier, listener, workers| {
-            Box::pin(purchase::start(store, carrier, listener, workers))
+        start: Box::new(|store, carrier, listener, workers, traces| {
+            Box::pin(purchase::start(store, carrier, listener, workers, traces))
         }),
     })
 }

@@ -10,6 +10,7 @@ use contracts::{RateRow, Status};
 use dataflow::{Carrier, Store, StoreError, Waiters};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use stage::{Cell, Change, Row, Stage as _, Table};
+use telemetry::Traces;
 
 use crate::accept::{Accept, PurchaseRow};
 use crate::copies::{self, RatesCopy};
@@ -36,8 +37,9 @@ pub async fn start(
     carrier: Carrier,
     listener: TcpListener,
     workers: usize,
+    traces: Traces,
 ) -> Result<Running, StartError> {
-    let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier)?;
+    let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier, traces)?;
     let figures = Figures::register(&shell.registry);
     let figures = figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
     let copy = CopyState::new(shell.readiness.require("rates", "the local copy of the rates is not complete yet"));

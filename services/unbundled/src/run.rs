@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use dataflow::{Bells, Carrier, Store};
 use exchange_rate::{Feed, FeedSettings};
+use telemetry::{TraceSettings, Traces};
 use tokio::signal::unix::{SignalKind, signal};
 use web::Running;
 
@@ -51,6 +52,7 @@ pub struct RunArguments {
 pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let feed = arguments.feed.check()?;
+    let settings = TraceSettings::of_environment()?;
     let temporary = if arguments.ephemeral { Some(tempfile::tempdir().context("no temporary folder")?) } else { None };
     let path = temporary.as_ref().map_or(arguments.data.as_path(), |folder| folder.path());
     let mut listeners = Vec::new();
@@ -62,9 +64,12 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let folder = DataFolder::take(path)?;
     let partitions = folder.partitions(arguments.partitions).await?;
     let stores = folder.open(partitions).await?;
-    let mut services = Vec::new();
+    let (mut services, mut traces) = (Vec::new(), BTreeMap::new());
+    for (name, _) in in_order(&stores) {
+        traces.insert(name, Traces::start(name, &settings)?);
+    }
     let started_or_stopped = tokio::select! {
-        result = start(listeners, &stores, feed.as_ref(), &mut services) => result.map(|()| true),
+        result = start(listeners, &stores, feed.as_ref(), &traces, &mut services) => result.map(|()| true),
         _ = interrupted.recv() => Ok(false),
         _ = terminated.recv() => Ok(false),
     };
@@ -77,7 +82,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         }
     }
     tokio::select! {
-        () = Running::stop(services) => {}
+        () = stop(services, traces) => {}
         _ = interrupted.recv() => bail!("stopped at once, as asked for again; nothing that was answered is lost"),
     }
     started_or_stopped?;
@@ -90,18 +95,28 @@ async fn start(
     listeners: Vec<TcpListener>,
     stores: &BTreeMap<&'static str, Store>,
     feed: Option<&Feed>,
+    traces: &BTreeMap<&'static str, Traces>,
     services: &mut Vec<Running>,
 ) -> anyhow::Result<()> {
     let carrier = Carrier::Journals(stores.clone(), Bells::default());
     for (listener, (name, store)) in listeners.into_iter().zip(in_order(stores)) {
         let (store, carrier) = (store.clone(), carrier.clone());
+        let traces = traces.get(name).cloned().unwrap_or_default();
         services.push(match name {
-            exchange_rate::SERVICE => exchange_rate::start(store, carrier, listener, WORKERS, feed.cloned()).await?,
-            purchase::SERVICE => purchase::start(store, carrier, listener, WORKERS).await?,
-            _ => ledger::start(store, carrier, listener, WORKERS).await?,
+            exchange_rate::SERVICE => {
+                exchange_rate::start(store, carrier, listener, WORKERS, feed.cloned(), traces).await?
+            }
+            purchase::SERVICE => purchase::start(store, carrier, listener, WORKERS, traces).await?,
+            _ => ledger::start(store, carrier, listener, WORKERS, traces).await?,
         });
     }
     ready(services).await
+}
+
+/// Stops the services, then sends what is left of their traces.
+async fn stop(services: Vec<Running>, traces: BTreeMap<&'static str, Traces>) {
+    Running::stop(services).await;
+    Traces::stop(traces.into_values().collect()).await;
 }
 
 fn port(base: u16, offset: u16) -> anyhow::Result<u16> {

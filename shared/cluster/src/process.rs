@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use dataflow::{Carrier, Store, StoreError, Streams};
 use futures_util::future::LocalBoxFuture;
 use stage::{Stream, Table};
+use telemetry::{BadTraceSetting, TraceSettings, Traces};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use web::{Running, StartError};
@@ -19,7 +20,7 @@ use crate::tenure::Tenure;
 
 /// How long to wait before a start that failed is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Whoever stops it may kill it after ten seconds, and the lease is to be given back too.
+/// Whoever stops it may kill it after ten seconds, and the lease is to be given back and traces to be sent too.
 const STOP_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// A service that can be run as a process.
@@ -36,9 +37,9 @@ pub struct Service {
     pub start: Start,
 }
 
-/// Starts a service on its store, listener and so many HTTP workers.
+/// Starts a service on its store, listener and so many HTTP workers, with its traces.
 pub type Start =
-    Box<dyn Fn(Store, Carrier, TcpListener, usize) -> LocalBoxFuture<'static, Result<Running, StartError>>>;
+    Box<dyn Fn(Store, Carrier, TcpListener, usize, Traces) -> LocalBoxFuture<'static, Result<Running, StartError>>>;
 
 /// One service as a process of its own, on RabbitMQ and Postgres.
 #[derive(Parser)]
@@ -59,6 +60,8 @@ struct NoOwn {}
 enum Failed {
     #[error(transparent)]
     Setting(#[from] BadSetting),
+    #[error(transparent)]
+    Traces(#[from] BadTraceSetting),
     #[error("cannot listen on {address}: set BIND to another address and port, or stop what uses it")]
     Listen {
         address: std::net::SocketAddr,
@@ -111,6 +114,7 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
 async fn run(service: &Service, settings: &Settings) -> Result<(), Failed> {
     let configuration = Configuration::check(settings, service.name, service.port)?;
     print!("{}\n{configuration}", service.name);
+    let traces = Traces::start(service.name, &TraceSettings::of_environment()?)?;
     let address = configuration.bind;
     let listener = TcpListener::bind(address).map_err(|source| Failed::Listen { address, source })?;
     let mut asked =
@@ -123,12 +127,14 @@ async fn run(service: &Service, settings: &Settings) -> Result<(), Failed> {
         };
         standby.stop().await;
         let Some(mut tenure) = tenure else { break };
-        let ended = serve(service, &configuration, listener.try_clone()?, &mut tenure, &mut asked).await?;
+        let listener = listener.try_clone()?;
+        let ended = serve(service, &configuration, listener, &traces, &mut tenure, &mut asked).await?;
         tenure.end().await;
         if ended == Ended::Asked {
             break;
         }
     }
+    Traces::stop(vec![traces]).await;
     println!("stopped");
     Ok(())
 }
@@ -138,6 +144,7 @@ async fn serve(
     service: &Service,
     configuration: &Configuration,
     listener: TcpListener,
+    traces: &Traces,
     tenure: &mut Tenure,
     asked: &mut Asked,
 ) -> Result<Ended, Failed> {
@@ -149,7 +156,7 @@ async fn serve(
     });
     let store = Store::from(tenure.database.clone());
     let running = tokio::select! {
-        running = (service.start)(store, carrier, listener, configuration.workers) => running,
+        running = (service.start)(store, carrier, listener, configuration.workers, traces.clone()) => running,
         () = tenure.lost() => return Ok(Ended::Replaced),
         () = asked.ends() => return Ok(Ended::Asked),
     };

@@ -1,6 +1,6 @@
 //! The HTTP shell that all services share. It knows no business.
 //!
-//! A request passes, from outside in: a span and a log line ([`Traceparent`]), the metrics, the
+//! A request passes, from outside in: a span and a log line ([`Traceparent`], [`Lines`]), the metrics, the
 //! rule that every error answer is a [`Problem`], and then the service's own handlers, which read
 //! what they need with [`json_body()`], [`ndjson_body()`], [`query()`], [`segment`], [`IdempotencyKey`] and
 //! [`Prefer`].
@@ -14,6 +14,7 @@ mod body;
 mod health;
 mod idempotency;
 mod json;
+mod lines;
 mod log;
 mod metrics;
 mod prefer;
@@ -22,6 +23,7 @@ mod refusal;
 mod running;
 pub mod segment;
 mod server;
+mod span;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -32,6 +34,7 @@ pub use body::{BODY_TIMEOUT, NDJSON, body, json_body, ndjson, ndjson_body};
 pub use health::{Condition, Readiness};
 pub use idempotency::{IdempotencyKey, other_content};
 pub use json::{parse, query};
+pub use lines::Lines;
 pub use prefer::{MAX_WAIT, Prefer};
 pub use problem::{Kind, Problem};
 pub use running::{Running, StartError, prepare};

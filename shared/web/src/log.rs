@@ -8,9 +8,10 @@ use actix_web::{Error, HttpMessage};
 use tracing::{Span, debug, info, warn};
 use tracing_actix_web::RootSpanBuilder;
 
-use crate::{IdempotencyKey, Shell, Traceparent, metrics};
+use crate::span::Open;
+use crate::{IdempotencyKey, Shell, metrics};
 
-/// Asked every few seconds by machines: logged at debug level only.
+/// Asked every few seconds by machines: logged at debug level only, and never traced.
 const QUIET: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 pub(crate) struct RequestSpan;
@@ -20,9 +21,10 @@ struct Received(Instant);
 
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
-        let traceparent = Traceparent::of(request.headers());
         let key = IdempotencyKey::of(request.headers()).ok().flatten();
         let service = request.app_data().map_or("", |shell: &Shell| shell.name);
+        let is_quiet = is_quiet(request.path());
+        let (traceparent, open) = Open::begin(request, key.as_ref(), is_quiet);
         macro_rules! span {
             ($level:ident) => {
                 tracing::span!(
@@ -39,9 +41,10 @@ impl RootSpanBuilder for RequestSpan {
             };
         }
         // At error level the span is there whatever the filter: also a lone warning needs its ids.
-        let span = if is_quiet(request.path()) { span!(DEBUG) } else { span!(ERROR) };
+        let span = if is_quiet { span!(DEBUG) } else { span!(ERROR) };
         request.extensions_mut().insert(Received(Instant::now()));
         request.extensions_mut().insert(traceparent);
+        request.extensions_mut().insert(open);
         span
     }
 
@@ -55,6 +58,8 @@ impl RootSpanBuilder for RequestSpan {
         };
         let (request, status) = (response.request(), response.status());
         span.record("status", status.as_u16());
+        let open = request.extensions_mut().remove::<Open>();
+        open.into_iter().for_each(|open| open.end(status));
         let received = request.extensions().get::<Received>().copied();
         let elapsed_us = received.map(|received| u64::try_from(received.0.elapsed().as_micros()).unwrap_or(u64::MAX));
         if is_quiet(request.path()) {

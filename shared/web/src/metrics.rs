@@ -65,8 +65,11 @@ pub(crate) fn route(request: &ServiceRequest) -> String {
     request.match_pattern().unwrap_or_else(|| "unmatched".to_owned())
 }
 
+/// Every method that is none of the common ones.
+pub(crate) const OTHER: &str = "other";
+
 /// Clients may make up methods; labels may not grow with them.
-fn known(method: &Method) -> &'static str {
+pub(crate) fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -75,7 +78,7 @@ fn known(method: &Method) -> &'static str {
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
-        _ => "other",
+        _ => OTHER,
     }
 }
 

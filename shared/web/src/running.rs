@@ -6,6 +6,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::ServiceConfig;
 use dataflow::{Carrier, Node, Stop, Store, StoreError};
 use prometheus::Registry;
+use telemetry::Traces;
 use tokio::task::JoinHandle;
 
 use crate::{Readiness, Shell, serve, watch_links, watch_owners};
@@ -66,11 +67,17 @@ impl StartError {
 ///
 /// # Errors
 /// [`StartError::Metrics`].
-pub fn prepare(service: &'static str, store: Store, carrier: Carrier) -> Result<(Shell, Node), StartError> {
+pub fn prepare(
+    service: &'static str,
+    store: Store,
+    carrier: Carrier,
+    traces: Traces,
+) -> Result<(Shell, Node), StartError> {
     let shell = Shell::new(service, Registry::new(), Readiness::default());
+    let shell = shell.and_then(|shell| shell.traced(traces.clone()));
     let shell = shell.map_err(|source| StartError::Metrics { service, source })?;
     let (on_health, on_link) = (watch_owners(&shell.readiness), watch_links(&shell.readiness));
-    let node = Node::new(store, carrier, shell.registry.clone(), on_health, on_link);
+    let node = Node::new(store, carrier, shell.registry.clone(), traces, on_health, on_link);
     Ok((shell, node))
 }
 

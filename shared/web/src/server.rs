@@ -14,6 +14,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error, HttpServer};
 use prometheus::Registry;
+use telemetry::Traces;
 use tracing_actix_web::TracingLogger;
 
 use crate::log::RequestSpan;
@@ -41,18 +42,29 @@ pub struct Shell {
     pub registry: Registry,
     /// What `/readyz` tells.
     pub readiness: Readiness,
+    /// Where its requests' spans go.
+    pub traces: Traces,
     pub(crate) http: HttpMetrics,
 }
 
 impl Shell {
-    /// A shell; the registry gets `http_requests_total` and `http_request_duration_seconds`.
+    /// A shell that records no spans; the registry gets `http_requests_total` and `http_request_duration_seconds`.
     ///
     /// # Errors
     /// When the registry already has these: one registry per service.
     pub fn new(name: &'static str, registry: Registry, readiness: Readiness) -> Result<Self, prometheus::Error> {
         let http = HttpMetrics::register(&registry)?;
         telemetry::register_memory(&registry)?;
-        Ok(Self { name, registry, readiness, http })
+        Ok(Self { name, registry, readiness, traces: Traces::off(), http })
+    }
+
+    /// The same, recording spans; the registry gets what becomes of them.
+    ///
+    /// # Errors
+    /// When the registry already has these.
+    pub fn traced(self, traces: Traces) -> Result<Self, prometheus::Error> {
+        traces.register(&self.registry)?;
+        Ok(Self { traces, ..self })
     }
 }
 

@@ -7,11 +7,13 @@ use std::hash::BuildHasher;
 use actix_web::dev::Payload;
 use actix_web::http::header::HeaderMap;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use telemetry::SpanContext;
 
 /// Where a request belongs in a trace: `00-{32 hex}-{16 hex}-{2 hex}` (W3C Trace Context, level 1).
 ///
-/// As a handler's argument it is the caller's header `traceparent`, or, without a valid one, a new
-/// random trace, sampled. It stays the same for the whole request.
+/// As a handler's argument it names the request's own span, a child of what the caller's header `traceparent` names; or
+/// what that names itself, when no span is recorded; or, without a valid header, a new random trace. It stays the same
+/// for the whole request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Traceparent(
     /// Invariant: as above, lower case; neither id is all zeros.
@@ -20,6 +22,15 @@ pub struct Traceparent(
 
 /// `00-` + 32 + `-` + 16 + `-` + 2.
 const LENGTH: usize = 55;
+/// Where the span begins, and where the flags do.
+const SPAN: usize = 36;
+const FLAGS: usize = 53;
+/// The flag of a trace that is recorded.
+const SAMPLED: u8 = 1;
+
+fn random() -> u64 {
+    RandomState::new().hash_one(0_u8).max(1)
+}
 
 impl Traceparent {
     /// The whole header value.
@@ -32,10 +43,35 @@ impl Traceparent {
         &self.0[3..35]
     }
 
-    /// A new trace, sampled. Its ids are unlikely to repeat, which is all that is asked of them.
+    /// A new trace that is not recorded. Its ids are unlikely to repeat, which is all that is asked of them.
     pub fn random() -> Self {
-        let random = || RandomState::new().hash_one(0_u8).max(1);
-        Self(format!("00-{:016x}{:016x}-{:016x}-01", random(), random(), random()))
+        Self(format!("00-{:016x}{:016x}-{:016x}-00", random(), random(), random()))
+    }
+
+    /// Whether the trace is recorded.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.flags() & SAMPLED != 0
+    }
+
+    /// The same, recorded or not.
+    pub(crate) fn sampled(&self, is_sampled: bool) -> Self {
+        let flags = if is_sampled { self.flags() | SAMPLED } else { self.flags() & !SAMPLED };
+        Self(format!("{}{flags:02x}", &self.0[..FLAGS]))
+    }
+
+    /// A new span of the same trace.
+    pub(crate) fn child(&self) -> Self {
+        Self(format!("{}{:016x}{}", &self.0[..SPAN], random(), &self.0[FLAGS - 1..]))
+    }
+
+    /// For spans.
+    pub(crate) fn context(&self, is_remote: bool) -> SpanContext {
+        // Every text that this can hold names one.
+        telemetry::context(&self.0, is_remote).unwrap_or(SpanContext::NONE)
+    }
+
+    fn flags(&self) -> u8 {
+        u8::from_str_radix(&self.0[FLAGS..], 16).unwrap_or_default()
     }
 
     /// Later versions are read as far as version 00 goes, as the standard asks.
@@ -57,13 +93,11 @@ impl Traceparent {
         valid.then(|| Self(format!("00-{trace}-{parent}-{flags}")))
     }
 
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    /// What the caller says; none when he says nothing that is valid.
+    pub(crate) fn of_caller(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all("traceparent");
         let (first, second) = (values.next(), values.next());
-        first
-            .filter(|_| second.is_none())
-            .and_then(|value| Self::parse(value.to_str().ok()?))
-            .unwrap_or_else(Self::random)
+        first.filter(|_| second.is_none()).and_then(|value| Self::parse(value.to_str().ok()?))
     }
 }
 
@@ -80,7 +114,7 @@ impl FromRequest for Traceparent {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let known = request.extensions().get::<Self>().cloned();
         ready(Ok(known.unwrap_or_else(|| {
-            let new = Self::of(request.headers());
+            let new = Self::of_caller(request.headers()).unwrap_or_else(Self::random);
             request.extensions_mut().insert(new.clone());
             new
         })))
@@ -98,12 +132,8 @@ mod tests {
 
     fn check(header: &str, expected: Option<&str>) {
         let request = TestRequest::default().insert_header(("traceparent", header));
-        let found = Traceparent::of(request.to_http_request().headers());
-        match expected {
-            Some(expected) => assert_eq!(found.as_str(), expected, "{header}"),
-            None => assert!(!header.contains(found.trace_id()), "{header}"),
-        }
-        assert_eq!(Traceparent::parse(found.as_str()), Some(found));
+        let found = Traceparent::of_caller(request.to_http_request().headers());
+        assert_eq!(found.as_ref().map(Traceparent::as_str), expected, "{header}");
     }
 
     #[test]
@@ -139,7 +169,7 @@ mod tests {
         let request = TestRequest::default()
             .append_header(("traceparent", format!("00-{TRACE}-{PARENT}-01")))
             .append_header(("traceparent", format!("00-{TRACE}-{PARENT}-01")));
-        assert_ne!(Traceparent::of(request.to_http_request().headers()).trace_id(), TRACE);
+        assert_eq!(Traceparent::of_caller(request.to_http_request().headers()), None);
     }
 
     #[test]
@@ -148,5 +178,20 @@ mod tests {
         let extract = || Traceparent::from_request(&request, &mut Payload::None).into_inner().unwrap();
         assert_eq!(extract(), extract());
         assert_ne!(Traceparent::random(), Traceparent::random());
+    }
+
+    #[test]
+    fn a_child_is_another_span_of_the_same_trace_and_flags_are_kept() {
+        let caller = Traceparent::parse(&format!("00-{TRACE}-{PARENT}-03")).unwrap();
+        let child = caller.child();
+        assert_eq!((child.trace_id(), child.as_str().len()), (TRACE, LENGTH));
+        assert!(child != caller && child.as_str().ends_with("-03"));
+        assert_eq!(child.sampled(false).as_str()[FLAGS..], *"02");
+        let random = Traceparent::random();
+        assert!(!random.is_sampled() && random.sampled(true).is_sampled());
+        for made in [&child, &random, &random.sampled(true), &child.sampled(false)] {
+            assert_eq!(Traceparent::parse(made.as_str()).as_ref(), Some(made));
+            assert!(made.context(false).is_valid());
+        }
     }
 }

@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::Engines;
-use crate::scenarios::harness::{Addresses, Answer, Client, binary, tail, until};
+use crate::scenarios::harness::{Addresses, Answer, Client, binary, tail, until, untraced};
 
 /// A stop may take this long, whatever is being done.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -133,6 +133,7 @@ pub fn command(service: &str) -> Command {
     for setting in ["DATABASE_URL", "AMQP_URL", "BIND", "PARTITIONS", "STREAM_PREFIX", "BACKLOG_BYTES_MAX"] {
         command.env_remove(setting);
     }
+    untraced(&mut command);
     // Every request would drown what matters.
     command.env_remove("HTTP_WORKERS").env("RUST_LOG", "info,web::log=warn").stdin(Stdio::null()).kill_on_drop(true);
     command

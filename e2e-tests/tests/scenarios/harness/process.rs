@@ -106,14 +106,33 @@ pub async fn run_until_logged(arguments: &[&str], text: &str) {
 /// # Panics
 /// When it does not end.
 pub async fn run_to_end(arguments: &[&str]) -> Output {
-    let output = unbundled(arguments).stdin(Stdio::null()).output();
+    run_to_end_with(arguments, &[]).await
+}
+
+/// The same with more variables.
+///
+/// # Panics
+/// When it does not end.
+pub async fn run_to_end_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let output = unbundled(arguments).envs(variables.iter().copied()).stdin(Stdio::null()).output();
     timeout(COMMAND_TIMEOUT, output).await.unwrap_or_else(|_| panic!("{arguments:?} did not end")).unwrap()
 }
 
 fn unbundled(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("unbundled"));
     command.args(arguments).env_remove("RUST_LOG").env_remove("UNBUNDLED_FOLDER").kill_on_drop(true);
+    untraced(&mut command);
     command
+}
+
+/// Leaves out what the environment says about traces: tests say it themselves.
+pub fn untraced(command: &mut Command) {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name.starts_with("OTEL_")).for_each(|name| {
+        command.env_remove(name);
+    });
+    // Receivers of tests are on this machine.
+    command.env("NO_PROXY", "127.0.0.1");
 }
 
 /// A release binary.

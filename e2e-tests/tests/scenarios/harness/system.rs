@@ -1,6 +1,6 @@
 //! A system to test: one of its own, or the one that the environment names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use tempfile::TempDir;
@@ -55,13 +55,23 @@ impl Local {
 
     /// On the folder `data` in a folder, with more arguments.
     pub async fn start_on(folder: TempDir, more: &[&str]) -> Self {
+        Self::start_with(folder, more, &[]).await
+    }
+
+    /// On an empty folder, with these variables.
+    pub async fn start_in(variables: &[(&str, &str)]) -> Self {
+        Self::start_with(tempfile::tempdir().unwrap(), &[], variables).await
+    }
+
+    async fn start_with(folder: TempDir, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let (data, log) = (folder.path().join("data"), folder.path().join("log"));
         let mut arguments = vec!["--data", data.to_str().unwrap()];
         if !more.contains(&"--base-port") {
             arguments.extend(["--base-port", "0"]);
         }
         arguments.extend(more);
-        let process = Process::start(&arguments, &[], &log).await;
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, Path::new(*value))).collect();
+        let process = Process::start(&arguments, &variables, &log).await;
         Self { client: Client::new(process.addresses.clone()), process: Some(process), folder }
     }
 

@@ -8,3 +8,4 @@ mod crash;
 mod feed;
 mod start;
 mod stop;
+mod traces;

@@ -1,6 +1,6 @@
 //! `POST /purchases/batch`: many purchases, one commit. One bad line harms no other.
 
-use ::web::{NDJSON, Prefer, Problem};
+use ::web::{Lines, NDJSON, Prefer, Problem};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::{BatchAnswer, NumberedPurchaseRequest, Purchase};
@@ -26,11 +26,11 @@ pub async fn post(
     purchases: Data<Purchases>,
     request: HttpRequest,
     prefer: Prefer,
-    trace: ::web::Traceparent,
+    mut traces: Lines,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let body = ::web::ndjson_body(&request, payload, BATCH_BYTES_MAX).await?;
-    let lines = read(&body, &trace)?;
+    let lines = read(&body, &mut traces)?;
     let events: Vec<_> = lines.iter().filter_map(|line| line.as_ref().ok()).cloned().collect();
     let mut answers =
         if events.is_empty() { Vec::new().into_iter() } else { purchases.ask(events, body.len()).await?.into_iter() };
@@ -55,7 +55,7 @@ pub async fn post(
     Ok(prefer.applied(HttpResponse::Ok().content_type(NDJSON).body(Bytes::from(answer))))
 }
 
-fn read(body: &[u8], trace: &::web::Traceparent) -> Result<Vec<Result<Event<Request>, Refused>>, Problem> {
+fn read(body: &[u8], traces: &mut Lines) -> Result<Vec<Result<Event<Request>, Refused>>, Problem> {
     let line = |(number, line): (usize, &[u8])| {
         if line.len() > PURCHASE_BYTES_MAX {
             let problem = Problem::too_large(PURCHASE_BYTES_MAX, "bytes").at_line(number);
@@ -65,7 +65,8 @@ fn read(body: &[u8], trace: &::web::Traceparent) -> Result<Vec<Result<Event<Requ
         let parsed = parsed
             .map_err(|problem| Refused { request_id: id_of(line), problem: Box::new(problem.at_line(number)) })?;
         let (request_id, request) = parsed.split();
-        Ok(asked(request_id, request, trace))
+        let trace = traces.trace(number, &request_id.0);
+        Ok(asked(request_id, request, &trace))
     };
     Ok(::web::ndjson(body, REQUESTS_MAX)?.map(line).collect())
 }

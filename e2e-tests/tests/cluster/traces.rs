@@ -1,0 +1,47 @@
+//! One trace across three processes: only facts travel between them.
+
+use crate::cluster::harness::Cluster;
+use crate::scenarios::harness::{Corner, PURCHASE, Receiver, Trace};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_purchase_is_one_tree_across_the_processes() {
+    let receiver = Receiver::start();
+    let mut cluster = Cluster::start_without_engines().await;
+    cluster.engines.start().await;
+    cluster.start_all(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url)]).await;
+    let (client, corner) = (cluster.client.clone(), Corner::new());
+    let (id, sku) = (corner.name("buy"), corner.name("lantern"));
+    client.offer_for(&sku, "39.75", "GBP").await;
+    client.set_rate("EUR/GBP", "0.848", corner.moment).await;
+    client.rate_is_copied(&corner, "EUR/GBP", "0.848", corner.moment).await;
+    let order = corner.order(&corner.name("alice"), "EUR", &[&sku]);
+    let request = client.purchase(&id, &order).header("Prefer", "wait=30");
+    client.send(request.header("traceparent", format!("00-{TRACE}-{CALLER}-01"))).await.is(201);
+    // SIGTERM: what was not sent yet is sent at the end.
+    cluster.finish().await;
+
+    let spans = receiver.spans();
+    let trace = Trace::of(&spans, TRACE);
+    eprintln!("{}", trace.drawn());
+    assert_eq!(trace.drawn(), PURCHASE);
+    assert_eq!(trace.root().parent, CALLER);
+    trace.is_of_request(&id);
+    trace.travels_by("rabbitmq");
+    trace.is_linked_with_its_batches(&spans);
+    // The rate that it needed came from the third process, in a trace of its own.
+    let rates = spans.iter().find(|span| span.name == "process rates").expect("the copy of the rate");
+    let rates = Trace::of(&spans, &rates.trace);
+    let services: Vec<_> = rates.drawn().lines().map(|line| line.trim().to_owned()).collect();
+    assert_eq!(
+        services,
+        [
+            "exchange-rate: PUT /rates/{base}/{quote} (SERVER)",
+            "exchange-rate: record-rates (INTERNAL)",
+            "exchange-rate: send rates (PRODUCER)",
+            "purchase: process rates (CONSUMER)",
+        ]
+    );
+}

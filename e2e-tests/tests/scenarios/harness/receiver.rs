@@ -1,0 +1,152 @@
+//! Takes spans as a collector does: OTLP over HTTP, in protobuf.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::{self, Bytes, Data};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::trace::v1::{self as otlp, span::SpanKind, status::StatusCode};
+use prost::Message as _;
+
+/// What a span says.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// The service whose span it is.
+    pub service: String,
+    pub name: String,
+    /// `Server`, `Internal`, `Producer`, `Consumer`.
+    pub kind: String,
+    /// Hexadecimal, as are all ids.
+    pub trace: String,
+    pub id: String,
+    /// Empty: it is a root.
+    pub parent: String,
+    pub attributes: BTreeMap<String, String>,
+    /// Trace and span of each link.
+    pub links: Vec<(String, String)>,
+    pub is_error: bool,
+    /// Nanoseconds since 1970.
+    pub began: u64,
+    pub ended: u64,
+}
+
+impl Span {
+    /// An attribute's text; empty when there is none.
+    pub fn text(&self, name: &str) -> &str {
+        self.attributes.get(name).map_or("", String::as_str)
+    }
+}
+
+#[derive(Default)]
+struct Taken {
+    spans: Vec<Span>,
+    wrong: Vec<String>,
+}
+
+/// A receiver on a port of its own. Dropped, it is gone.
+pub struct Receiver {
+    /// `http://127.0.0.1:port`.
+    pub url: String,
+    taken: Arc<Mutex<Taken>>,
+    server: ServerHandle,
+}
+
+impl Receiver {
+    /// Takes whatever comes from now on.
+    pub fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let taken = Arc::<Mutex<Taken>>::default();
+        let (tell, told) = channel();
+        let data = Data::from(taken.clone());
+        std::thread::spawn(move || {
+            let app = move || {
+                let traces = web::resource("/v1/traces").app_data(web::PayloadConfig::new(64 << 20));
+                App::new().app_data(data.clone()).service(traces.route(web::post().to(take)))
+            };
+            actix_web::rt::System::new().block_on(async move {
+                let server = HttpServer::new(app).workers(1).disable_signals().listen(listener).unwrap().run();
+                tell.send(server.handle()).unwrap();
+                server.await.unwrap();
+            });
+        });
+        let server = told.recv_timeout(Duration::from_secs(10)).unwrap();
+        Self { url, taken, server }
+    }
+
+    /// All spans that have come.
+    ///
+    /// # Panics
+    /// When something came that is no OTLP.
+    pub fn spans(&self) -> Vec<Span> {
+        let taken = self.taken.lock().unwrap();
+        assert!(taken.wrong.is_empty(), "{:?}", taken.wrong);
+        taken.spans.clone()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        drop(self.server.stop(false));
+    }
+}
+
+async fn take(taken: Data<Mutex<Taken>>, request: HttpRequest, body: Bytes) -> HttpResponse {
+    let mut taken = taken.lock().unwrap();
+    let media_type = request.headers().get("content-type").and_then(|value| value.to_str().ok());
+    let decoded = ExportTraceServiceRequest::decode(body);
+    match decoded {
+        Ok(export) if media_type == Some("application/x-protobuf") => taken.spans.extend(spans(export)),
+        other => taken.wrong.push(format!("{media_type:?}: {other:?}")),
+    }
+    // An empty body is an empty answer in protobuf.
+    HttpResponse::Ok().content_type("application/x-protobuf").finish()
+}
+
+fn spans(export: ExportTraceServiceRequest) -> Vec<Span> {
+    let mut all = Vec::new();
+    for of_resource in export.resource_spans {
+        let resource = texts(of_resource.resource.unwrap_or_default().attributes);
+        let service = resource.get("service.name").cloned().unwrap_or_default();
+        for span in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+            all.push(of(service.clone(), span));
+        }
+    }
+    all
+}
+
+fn of(service: String, span: otlp::Span) -> Span {
+    let kind = SpanKind::try_from(span.kind).map_or("", |kind| kind.as_str_name());
+    Span {
+        service,
+        name: span.name,
+        kind: kind.trim_start_matches("SPAN_KIND_").to_owned(),
+        trace: hex(&span.trace_id),
+        id: hex(&span.span_id),
+        parent: hex(&span.parent_span_id),
+        attributes: texts(span.attributes),
+        links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
+        is_error: span.status.is_some_and(|status| status.code == StatusCode::Error as i32),
+        began: span.start_time_unix_nano,
+        ended: span.end_time_unix_nano,
+    }
+}
+
+fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+    let text = |value| match value {
+        any_value::Value::StringValue(text) => text,
+        any_value::Value::IntValue(number) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    let value = |attribute: &KeyValue| attribute.value.clone()?.value.map(text);
+    attributes.iter().map(|attribute| (attribute.key.clone(), value(attribute).unwrap_or_default())).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

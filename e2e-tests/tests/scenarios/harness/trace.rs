@@ -12,15 +12,12 @@ purchase: POST /purchases (SERVER)
           ledger: process credits (CONSUMER)
         ledger: send credits (PRODUCER)
           ledger: process credits (CONSUMER)
-        ledger: send credits (PRODUCER)
-          ledger: process credits (CONSUMER)
         ledger: send outcomes (PRODUCER)
           purchase: process outcomes (CONSUMER)
 ";
 
 /// The part of [`PURCHASE`] below its root, of a purchase paid in the price's currency.
-pub const WITHOUT_FX: &str = "\
-  purchase: accept (INTERNAL)
+pub const WITHOUT_FX: &str = "  purchase: accept (INTERNAL)
     purchase: send purchases (PRODUCER)
       ledger: process purchases (CONSUMER)
         ledger: send credits (PRODUCER)

@@ -37,13 +37,16 @@ pub struct Prepared<A> {
     checkpoint: Checkpoint,
     answers: Vec<A>,
     facts: usize,
-    trail: Option<Trail>,
+    trail: Option<Box<Trail>>,
 }
 
 impl<A> Prepared<A> {
     fn told(self, attempts: Attempts) -> Committed<A> {
         let (changes, frames) = self.commit.map(|commit| (commit.changes, commit.frames)).unwrap_or_default();
-        let trail = self.trail.map(|trail| Trail { attempts, ..trail });
+        let mut trail = self.trail;
+        if let Some(trail) = &mut trail {
+            trail.attempts = attempts;
+        }
         Committed { frames, changes, answers: self.answers, facts: self.facts, trail }
     }
 
@@ -65,7 +68,7 @@ pub struct Committed<A> {
     /// How many facts or requests it took.
     pub facts: usize,
     /// What of it is traced.
-    pub(crate) trail: Option<Trail>,
+    pub(crate) trail: Option<Box<Trail>>,
 }
 
 /// The owner of one partition of one stage.
@@ -221,7 +224,13 @@ impl<S: Stage> Owner<S> {
         };
         let trail = commit.as_ref().filter(|_| !traced.is_empty());
         let trail = trail.and_then(|commit| Trail::of(traced, commit, &derived.origins, &derived.idle, (facts, now)));
-        Ok(Prepared { commit, checkpoint: derived.checkpoint, answers: derived.answers, facts, trail })
+        Ok(Prepared {
+            commit,
+            checkpoint: derived.checkpoint,
+            answers: derived.answers,
+            facts,
+            trail: trail.map(Box::new),
+        })
     }
 
     /// Makes a batch durable. Only then may anything of it be told.

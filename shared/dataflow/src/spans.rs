@@ -17,11 +17,9 @@ use stage::Target;
 use telemetry::attribute::{
     BATCH, BYTES, CLOUDEVENTS_EVENT_TYPE, FRAMES, MESSAGING_BATCH_MESSAGE_COUNT, MESSAGING_DESTINATION_NAME,
     MESSAGING_DESTINATION_PARTITION_ID, MESSAGING_MESSAGE_ID, MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE,
-    MESSAGING_SYSTEM, PARTITION, REQUEST_ID, STAGE,
+    MESSAGING_SYSTEM, PARTITION, REQUEST_ID, STAGE, WHY,
 };
-use telemetry::{
-    KeyValue, Link, Moments, SpanContext, SpanData, SpanEvent, SpanId, SpanKind, TraceId, Traces, context,
-};
+use telemetry::{KeyValue, Link, Moments, SpanContext, SpanData, SpanEvent, SpanId, SpanKind, TraceId, Traces};
 
 use crate::trail::{Applied, Said, Trail};
 
@@ -58,8 +56,7 @@ impl Spans {
     }
 
     fn applied(&self, trail: &Trail, applied: &Applied, moments: Moments, batch: &SpanContext) -> SpanData {
-        let Applied { id, kind, cause, from, step, .. } = applied;
-        let parent = context(&cause.traceparent.0, from.is_some());
+        let Applied { id, kind, cause, from, parent, span, .. } = applied;
         let mut attributes = of_stage(trail, &cause.request_id.0);
         attributes.push(KeyValue::new(CLOUDEVENTS_EVENT_TYPE, *kind));
         let (name, span_kind, moments) = match from {
@@ -70,19 +67,19 @@ impl Spans {
                 (format!("process {}", target.stream), SpanKind::Consumer, moments)
             }
         };
-        let mut span = telemetry::span(name, span_kind, here(&step.0), parent.as_ref(), moments, attributes);
+        let mut span = telemetry::span(name, span_kind, span.clone(), Some(parent), moments, attributes);
         span.links.links.push(Link::new(batch.clone(), Vec::new(), 0));
         span
     }
 
     fn said(&self, trail: &Trail, said: &Said, moments: Moments) -> SpanData {
-        let Said { id, kind, to, by, step } = said;
+        let Said { id, kind, to, by, span } = said;
         let by = &trail.applied[*by];
         let mut attributes = of_stage(trail, &by.cause.request_id.0);
         attributes.push(KeyValue::new(CLOUDEVENTS_EVENT_TYPE, *kind));
         attributes.extend(self.of_message(to, &id.0, ("send", "send")));
-        let (name, parent) = (format!("send {}", to.stream), here(&by.step.0));
-        telemetry::span(name, SpanKind::Producer, here(&step.0), Some(&parent), moments, attributes)
+        let name = format!("send {}", to.stream);
+        telemetry::span(name, SpanKind::Producer, span.clone(), Some(&by.span), moments, attributes)
     }
 
     fn batch(&self, trail: &Trail, moments: Moments, batch: SpanContext) -> SpanData {
@@ -104,12 +101,12 @@ impl Spans {
         let kind = if is_way_in { SpanKind::Internal } else { SpanKind::Consumer };
         let mut span = telemetry::span(format!("batch {}", trail.owner.stage), kind, batch, None, moments, attributes);
         let link = |applied: &Applied| {
-            Link::new(here(&applied.step.0), vec![KeyValue::new(REQUEST_ID, applied.cause.request_id.0.clone())], 0)
+            Link::new(applied.span.clone(), vec![KeyValue::new(REQUEST_ID, applied.cause.request_id.0.clone())], 0)
         };
         span.links.links = trail.applied.iter().take(LINKS_MAX).map(link).collect();
         span.links.dropped_count = u32::try_from(trail.applied.len().saturating_sub(LINKS_MAX)).unwrap_or(u32::MAX);
         let failed = |(began, why): &(chrono::DateTime<chrono::Utc>, String)| {
-            SpanEvent::new("not committed", (*began).into(), vec![KeyValue::new("unbundled.why", why.clone())], 0)
+            SpanEvent::new("not committed", (*began).into(), vec![KeyValue::new(WHY, why.clone())], 0)
         };
         span.events.events = trail.attempts.kept.iter().map(failed).collect();
         span.events.dropped_count = trail.attempts.dropped;
@@ -142,11 +139,6 @@ pub(crate) fn batch_of(trail: &Trail) -> SpanContext {
     let trace = trace.first_chunk().copied().map_or(TraceId::INVALID, TraceId::from_bytes);
     let span = span.first_chunk().copied().map_or(SpanId::INVALID, SpanId::from_bytes);
     telemetry::sampled(trace, span)
-}
-
-/// The span of a step in this process.
-fn here(traceparent: &str) -> SpanContext {
-    context(traceparent, false).unwrap_or(SpanContext::NONE)
 }
 
 #[cfg(test)]

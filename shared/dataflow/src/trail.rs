@@ -3,7 +3,8 @@
 //! It holds what is sampled and nothing else, so that a batch without any costs one look at a byte of each fact.
 
 use chrono::{DateTime, Utc};
-use stage::{BatchNumber, Cause, Event, EventId, Frame, Hash, Input, Origin, Payload, Producer, Target, Traceparent};
+use stage::{BatchNumber, Cause, Event, EventId, Frame, Hash, Input, Origin, Payload, Producer, Target};
+use telemetry::{SpanContext, context};
 
 use crate::Commit;
 
@@ -44,12 +45,14 @@ pub(crate) struct Applied {
     pub id: EventId,
     /// Its type.
     pub kind: &'static str,
-    /// What began it all, and the step that led here.
+    /// What began it all.
     pub cause: Cause,
     /// The stream it came by; none: it is a request.
     pub from: Option<Target>,
-    /// The step of applying it.
-    pub step: Traceparent,
+    /// What led here.
+    pub parent: SpanContext,
+    /// Applying it.
+    pub span: SpanContext,
 }
 
 /// A fact that was said.
@@ -63,8 +66,8 @@ pub(crate) struct Said {
     pub to: Target,
     /// Which of those that were applied caused it.
     pub by: usize,
-    /// The step that it carries.
-    pub step: Traceparent,
+    /// What it names as its step.
+    pub span: SpanContext,
 }
 
 /// Commits of an owner that failed since the last that did not.
@@ -97,13 +100,15 @@ impl Applied {
         let read = frames.iter().flat_map(|(frame, events)| events.iter().map(|event| (Some(&frame.target), event)));
         let all = read.chain(requests.iter().map(|request| (None, request))).enumerate();
         let traced = all.filter(|(_, (_, event))| event.cause.traceparent.is_sampled());
-        traced.map(|(place, (from, event))| Self::of(owner, place, event, from)).collect()
+        traced.filter_map(|(place, (from, event))| Self::of(owner, place, event, from)).collect()
     }
 
-    fn of<F: Payload>(owner: &Producer, place: usize, event: &Event<F>, from: Option<&Target>) -> Self {
+    /// None when it names no step that can be shown.
+    fn of<F: Payload>(owner: &Producer, place: usize, event: &Event<F>, from: Option<&Target>) -> Option<Self> {
         let Event { id, cause, fact, .. } = event;
-        let step = cause.traceparent.applied(owner, id);
-        Self { place, id: id.clone(), kind: fact.kind(), cause: cause.clone(), from: from.cloned(), step }
+        let parent = context(&cause.traceparent.0, from.is_some())?;
+        let span = context(&cause.traceparent.applied(owner, id).0, false)?;
+        Some(Self { place, id: id.clone(), kind: fact.kind(), cause: cause.clone(), from: from.cloned(), parent, span })
     }
 }
 
@@ -142,8 +147,8 @@ fn said(applied: &[Applied], frames: &[Frame], origins: &[Origin]) -> Vec<Said> 
     let of = |((frame, index), origin): ((&Frame, usize), &Origin)| {
         let by = applied.binary_search_by_key(&origin.cause, |applied| applied.place).ok()?;
         let id = EventId::of(&frame.producer, &frame.target, frame.seq, index);
-        let step = applied[by].cause.traceparent.step(&id);
-        Some(Said { id, kind: origin.kind, to: frame.target.clone(), by, step })
+        let span = context(&applied[by].cause.traceparent.step(&id).0, false)?;
+        Some(Said { id, kind: origin.kind, to: frame.target.clone(), by, span })
     };
     places.zip(origins).filter_map(of).collect()
 }

@@ -38,12 +38,7 @@ impl Open {
 
     /// It is answered.
     pub fn end(mut self, status: StatusCode) {
-        if let Some(span) = &mut self.span {
-            span.attributes.push(KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())));
-            if status.is_server_error() {
-                fail(span, status.as_str().to_owned());
-            }
-        }
+        self.span.iter_mut().for_each(|span| answer(span, status));
         self.close();
     }
 
@@ -60,6 +55,13 @@ impl Drop for Open {
             fail(span, "unanswered".to_owned());
         }
         self.close();
+    }
+}
+
+fn answer(span: &mut SpanData, status: StatusCode) {
+    span.attributes.push(KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())));
+    if status.is_server_error() {
+        fail(span, status.as_str().to_owned());
     }
 }
 
@@ -91,4 +93,56 @@ fn begun(
     attributes.extend(route.map(|route| KeyValue::new(attribute::HTTP_ROUTE, route)));
     let (now, parent) = (SystemTime::now(), parent.map(|parent| parent.context(true)));
     span(name, SpanKind::Server, own.context(false), parent.as_ref(), Moments::new(now, now), attributes)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::Method;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn text(span: &SpanData, name: &str) -> Option<String> {
+        let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == name);
+        found.map(|attribute| attribute.value.to_string())
+    }
+
+    fn asked(method: &str) -> SpanData {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = TestRequest::with_uri("/accounts/secret?after=secret").method(method).to_srv_request();
+        let caller = Traceparent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+        begun(&request, None, &caller.child(), Some(&caller))
+    }
+
+    #[test]
+    fn a_span_is_the_callers_child_and_never_shows_a_path() {
+        let span = asked("GET");
+        assert_eq!((span.name.as_ref(), span.span_kind.clone()), ("GET", SpanKind::Server));
+        assert_eq!((span.parent_span_id.to_string().as_str(), span.parent_span_is_remote), ("00f067aa0ba902b7", true));
+        assert_eq!(text(&span, attribute::REQUEST_ID).unwrap(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(text(&span, attribute::HTTP_ROUTE), None, "nothing is there");
+        assert!(!format!("{span:?}").contains("secret"));
+    }
+
+    #[test]
+    fn clients_cannot_make_up_methods() {
+        let span = asked("STEAL");
+        assert_eq!(
+            (span.name.as_ref(), text(&span, attribute::HTTP_REQUEST_METHOD).unwrap().as_str()),
+            ("HTTP", "_OTHER")
+        );
+        assert!(!format!("{span:?}").contains("STEAL"));
+    }
+
+    #[test]
+    fn only_what_the_service_does_wrong_is_an_error() {
+        let answered = |status: u16| {
+            let mut span = asked("GET");
+            answer(&mut span, StatusCode::from_u16(status).unwrap());
+            assert_eq!(text(&span, attribute::HTTP_RESPONSE_STATUS_CODE), Some(status.to_string()));
+            (span.status == Status::error(""), text(&span, attribute::ERROR_TYPE))
+        };
+        assert_eq!([201, 404, 429].map(answered), [(false, None), (false, None), (false, None)]);
+        assert_eq!(answered(503), (true, Some("503".to_owned())));
+    }
 }

@@ -18,6 +18,8 @@ use prost::Message as _;
 pub struct Span {
     /// The service whose span it is.
     pub service: String,
+    /// What is said of that service.
+    pub resource: BTreeMap<String, String>,
     pub name: String,
     /// `Server`, `Internal`, `Producer`, `Consumer`.
     pub kind: String,
@@ -111,25 +113,25 @@ async fn take(taken: Data<Mutex<Taken>>, request: HttpRequest, body: Bytes) -> H
 fn spans(export: ExportTraceServiceRequest) -> Vec<Span> {
     let mut all = Vec::new();
     for of_resource in export.resource_spans {
-        let resource = texts(of_resource.resource.unwrap_or_default().attributes);
-        let service = resource.get("service.name").cloned().unwrap_or_default();
+        let resource = texts(&of_resource.resource.unwrap_or_default().attributes);
         for span in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-            all.push(of(service.clone(), span));
+            all.push(of(resource.clone(), span));
         }
     }
     all
 }
 
-fn of(service: String, span: otlp::Span) -> Span {
+fn of(resource: BTreeMap<String, String>, span: otlp::Span) -> Span {
     let kind = SpanKind::try_from(span.kind).map_or("", |kind| kind.as_str_name());
     Span {
-        service,
+        service: resource.get("service.name").cloned().unwrap_or_default(),
+        resource,
         name: span.name,
         kind: kind.trim_start_matches("SPAN_KIND_").to_owned(),
         trace: hex(&span.trace_id),
         id: hex(&span.span_id),
         parent: hex(&span.parent_span_id),
-        attributes: texts(span.attributes),
+        attributes: texts(&span.attributes),
         links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
         is_error: span.status.is_some_and(|status| status.code == StatusCode::Error as i32),
         began: span.start_time_unix_nano,
@@ -137,7 +139,7 @@ fn of(service: String, span: otlp::Span) -> Span {
     }
 }
 
-fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     let text = |value| match value {
         any_value::Value::StringValue(text) => text,
         any_value::Value::IntValue(number) => number.to_string(),

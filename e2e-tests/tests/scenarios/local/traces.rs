@@ -81,8 +81,12 @@ async fn one_purchase_is_one_tree_from_its_request_to_its_outcome() {
 #[tokio::test]
 async fn the_caller_decides_and_else_the_ratio_does() {
     let receiver = Receiver::start();
-    let none = [("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0")];
-    let (mut local, corner, sku) = traced(&receiver.url, &none).await;
+    let settings = [
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=cellar"),
+    ];
+    let (mut local, corner, sku) = traced(&receiver.url, &settings).await;
     let [yes, no, undecided] = ["yes", "no", "undecided"].map(|id| corner.name(id));
     buy(&local.client, &corner, &no, "GBP", &sku, Some(&format!("00-{TRACE}-{CALLER}-00"))).await;
     buy(&local.client, &corner, &undecided, "GBP", &sku, None).await;
@@ -95,6 +99,10 @@ async fn the_caller_decides_and_else_the_ratio_does() {
     let trace = Trace::of(&spans, TRACE);
     assert!(trace.drawn().ends_with(WITHOUT_FX), "{}", trace.drawn());
     trace.is_of_request(&yes);
+    for span in &spans {
+        let said = ["deployment.environment.name", "service.version"].map(|name| span.resource.get(name));
+        assert_eq!(said.map(|text| text.map(String::as_str)), [Some("cellar"), Some(env!("CARGO_PKG_VERSION"))]);
+    }
     local.start_again(&[]).await;
     local.finish().await;
 }

@@ -38,13 +38,13 @@ impl Bench {
     }
 
     async fn asked(&mut self, requests: Vec<Event<Fact>>) -> Vec<SpanData> {
-        spans(ask(&mut self.collect, requests).await.unwrap().trail.as_ref())
+        spans(ask(&mut self.collect, requests).await.unwrap().trail.as_deref())
     }
 
     async fn tallied(&mut self) -> Vec<SpanData> {
         let frames = said(&self.front, "a").await.unwrap();
         let committed = self.tally.take_frames(frames, now(), |_| {}).await.unwrap();
-        spans(committed.and_then(|committed| committed.trail).as_ref())
+        spans(committed.and_then(|committed| committed.trail).as_deref())
     }
 }
 
@@ -151,6 +151,9 @@ async fn only_what_is_sampled_and_had_an_effect_is_shown() {
     assert_eq!(names(&asked), ["collect Internal", "send added Producer", "batch collect Internal"]);
     assert!(asked[..2].iter().all(|span| text(span, attribute::REQUEST_ID) == "3"));
     assert_eq!(bench.asked(vec![unsampled(add("5", "a", 1)), add("3", "a", 1)]).await, []);
+    let mut strange = add("6", "b", 1);
+    strange.cause.traceparent = stage::Traceparent("00-1-2-01".to_owned());
+    assert_eq!(bench.asked(vec![strange]).await, []);
     let tallied = bench.tallied().await;
     assert_eq!(tallied.iter().filter(|span| span.span_kind == SpanKind::Consumer).count(), 2, "one, and its batch");
     assert_eq!(bench.tallied().await, [], "what comes again is not shown again");
@@ -198,7 +201,7 @@ async fn a_commit_in_doubt_is_shown_once_it_is_known_to_be_there() {
     let doubtful = ask(&mut bench.collect, vec![add("1", "a", 1)]).await;
     assert!(matches!(doubtful, Err(Stop::Doubtful { .. })), "{doubtful:?}");
     let committed = bench.collect.resolve(now()).await.unwrap().unwrap();
-    let resolved = spans(committed.trail.as_ref());
+    let resolved = spans(committed.trail.as_deref());
     assert_eq!(names(&resolved), ["collect Internal", "send added Producer", "batch collect Internal"]);
     assert_eq!(one(&resolved, "batch collect").events.len(), 1);
     let frames = said(&bench.front, "a").await.unwrap();

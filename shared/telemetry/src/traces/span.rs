@@ -26,6 +26,8 @@ pub mod attribute {
     pub const FRAMES: &str = "unbundled.frames";
     /// Bytes of their bodies.
     pub const BYTES: &str = "unbundled.bytes";
+    /// Why a commit failed.
+    pub const WHY: &str = "unbundled.why";
     /// The line of a request that holds many, counted from 1.
     pub const LINE: &str = "unbundled.line";
 }

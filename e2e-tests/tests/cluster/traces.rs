@@ -1,17 +1,25 @@
 //! One trace across three processes: only facts travel between them.
 
+use std::net::TcpListener;
+
 use crate::cluster::harness::Cluster;
 use crate::scenarios::harness::{Corner, PURCHASE, Receiver, Trace};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
+/// A cluster that sends its spans there.
+async fn traced(url: &str) -> Cluster {
+    let mut cluster = Cluster::start_without_engines().await;
+    cluster.engines.start().await;
+    cluster.start_all(&[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]).await;
+    cluster
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_purchase_is_one_tree_across_the_processes() {
     let receiver = Receiver::start();
-    let mut cluster = Cluster::start_without_engines().await;
-    cluster.engines.start().await;
-    cluster.start_all(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url)]).await;
+    let cluster = traced(&receiver.url).await;
     let (client, corner) = (cluster.client.clone(), Corner::new());
     let (id, sku) = (corner.name("buy"), corner.name("lantern"));
     client.offer_for(&sku, "39.75", "GBP").await;
@@ -44,4 +52,16 @@ async fn one_purchase_is_one_tree_across_the_processes() {
             "purchase: process rates (CONSUMER)",
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_never_answers_does_not_keep_the_processes_from_ending_in_time() {
+    // Connections are made, and nobody reads from them.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let cluster = traced(&format!("http://{}", listener.local_addr().unwrap())).await;
+    let (client, corner) = (cluster.client.clone(), Corner::new());
+    let sku = corner.name("lantern");
+    client.offer_for(&sku, "15.30", "GBP").await;
+    client.buy(&corner.name("buy"), &corner.order(&corner.name("alice"), "GBP", &[&sku])).await.is(201);
+    cluster.finish().await;
 }

@@ -39,5 +39,6 @@ pub use prefer::{MAX_WAIT, Prefer};
 pub use problem::{Kind, Problem};
 pub use running::{Running, StartError, prepare};
 pub use server::{BindError, Shell, app, bind, serve};
+pub use span::name_request;
 pub use tls::use_ring;
 pub use traceparent::Traceparent;

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::StatusCode;
+use actix_web::{HttpMessage as _, HttpRequest};
 use telemetry::{KeyValue, Moments, SpanData, SpanKind, Status, Traces, attribute, span};
 
 use crate::{IdempotencyKey, Shell, Traceparent, metrics};
@@ -42,10 +43,24 @@ impl Open {
         self.close();
     }
 
+    fn named(&mut self, request_id: &str) {
+        let attributes = self.span.iter_mut().flat_map(|span| &mut span.attributes);
+        let known = attributes.into_iter().find(|known| known.key.as_str() == attribute::REQUEST_ID);
+        known.into_iter().for_each(|known| known.value = request_id.to_owned().into());
+    }
+
     fn close(&mut self) {
         if let Some(span) = self.span.take() {
             self.traces.record(|| SpanData { end_time: SystemTime::now().max(span.start_time), ..span });
         }
+    }
+}
+
+/// Gives a request without an idempotency key the id that was made for it, in the log and in its span.
+pub fn name_request(request: &HttpRequest, request_id: &str) {
+    tracing::Span::current().record("request_id", request_id);
+    if let Some(open) = request.extensions_mut().get_mut::<Open>() {
+        open.named(request_id);
     }
 }
 
@@ -79,7 +94,7 @@ fn begun(
 ) -> SpanData {
     let (method, route, at) =
         (metrics::known(request.method()), request.match_pattern(), request.app_config().local_addr());
-    // Without one of the client's, handlers that need an id take the trace's.
+    // Without one of the client's, handlers that need an id take the trace's, or name the request.
     let request_id = key.map_or_else(|| own.trace_id().to_owned(), |key| key.as_str().to_owned());
     let mut attributes = vec![
         KeyValue::new(attribute::HTTP_REQUEST_METHOD, if method == metrics::OTHER { "_OTHER" } else { method }),
@@ -122,6 +137,17 @@ mod tests {
         assert_eq!(text(&span, attribute::REQUEST_ID).unwrap(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(text(&span, attribute::HTTP_ROUTE), None, "nothing is there");
         assert!(!format!("{span:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_request_can_be_named_later() {
+        let request = TestRequest::default().to_http_request();
+        name_request(&request, "nobody traces it");
+        request.extensions_mut().insert(Open { traces: Traces::default(), span: Some(asked("POST")) });
+        name_request(&request, "claim-7");
+        let extensions = request.extensions();
+        let span = extensions.get::<Open>().and_then(|open| open.span.as_ref()).unwrap();
+        assert_eq!(text(span, attribute::REQUEST_ID).unwrap(), "claim-7");
     }
 
     #[test]

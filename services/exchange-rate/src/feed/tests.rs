@@ -10,6 +10,7 @@ use contracts::Quote;
 use dataflow::{Bells, Carrier, Meta, Sqlite, Store};
 use reqwest::StatusCode;
 use stage::PartitionCount;
+use telemetry::Traces;
 use tempfile::TempDir;
 
 use self::server::{Answers, Server};
@@ -43,7 +44,7 @@ impl Subject {
         let carrier = Carrier::Journals([(SERVICE, store.clone())].into(), Bells::default());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let feed = Feed { url: url.parse().unwrap(), interval: INTERVAL, limits: LIMITS };
-        let running = start(store, carrier, listener, 1, Some(feed)).await.unwrap();
+        let running = start(store, carrier, listener, 1, Some(feed), Traces::default()).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let subject = Self { running, client, _folder: folder };
         subject.until("the history is there", async || subject.get("/readyz").await.0 == StatusCode::OK).await;

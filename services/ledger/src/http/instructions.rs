@@ -37,7 +37,7 @@ pub async fn claim(
 ) -> Result<HttpResponse, Problem> {
     let key = IdempotencyKey::optional(&request)?;
     let request_id = key.map_or_else(|| uuid::Uuid::new_v4().to_string(), |key| key.as_str().to_owned());
-    tracing::Span::current().record("request_id", &request_id);
+    ::web::name_request(&request, &request_id);
     let request: AccountRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
     let account = request.handle.clone();
     let asked = Request::AccountAsked(AccountAsked { request });

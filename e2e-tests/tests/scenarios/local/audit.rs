@@ -8,7 +8,7 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::scenarios::harness::{Corner, Dice, Load, Local};
+use crate::scenarios::harness::{Corner, Dice, Load, Local, books_are_quiet, overdraft};
 
 use self::damage::{Damage, File};
 
@@ -25,6 +25,11 @@ async fn stopped() -> Local {
     let sku = corner.name("lantern");
     client.offer(&sku, &json!({"price": {"amount": "1.00", "currency": "GBP"}, "open_price": true})).await;
     client.buy(&corner.name("rejected"), &corner.order("alice", "BTN", &[&sku])).await.is(201);
+    let alice = client.open(&corner, "alice", &overdraft("1.00", "fee")).await;
+    client.open(&corner, "bob", &json!(null)).await;
+    client.pay(&corner.name("t1"), alice.as_str(), "merchant", "2.00").await.is(201);
+    client.pay(&corner.name("t2"), &corner.name("nobody"), "merchant", "2.00").await.is(201);
+    books_are_quiet(client).await;
     local.stop().await;
     local
 }

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ::web::Problem;
+use ::web::{Api, NotFound, Problem, Reading, UnprocessableContent, Writing, endpoints};
 use actix::Addr;
-use actix_web::web::{self, Data, Json, ServiceConfig};
+use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{SubsecRound as _, Utc};
-use contracts::{AsOf, Quote, RatePut, RateRow, ShownRate};
+use contracts::{AsOf, Imported, Quote, RatePut, RateRow, ShownRate};
 use dataflow::{Store, StoreError, WayIn};
 use money::{Currency, PublishedRate, RateBook, Source};
 use stage::Cell;
@@ -53,15 +53,27 @@ impl Rates {
     }
 }
 
-/// Adds the routes.
-pub fn routes(config: &mut ServiceConfig, rates: &Rates) {
-    config
-        .app_data(Data::new(rates.clone()))
-        .service(web::resource("/rates").route(web::get().to(list)))
-        .service(web::resource("/rates/import").route(web::post().to(import)))
-        .service(web::resource("/rates/{base}/{quote}").route(web::get().to(get)).route(web::put().to(put)));
+const DESCRIPTION: &str = "The system of record of exchange rates: every version is kept, and asked for as of a moment. \
+                           It publishes what is new and is never asked for a price: whoever needs rates keeps a copy.";
+
+/// What the service serves; the handlers find [`Rates`].
+pub fn api() -> Api {
+    Api::new(service::SERVICE, DESCRIPTION, endpoints![get, list, put, import])
 }
 
+/// The rate of a pair of currencies.
+///
+/// The newest that is valid: of the pair itself, its inverse, or the cross through EUR, in this order when they are
+/// equally new. A quotient has 12 significant digits.
+#[utoipa::path(
+    get, path = "/rates/{base}/{quote}", tag = "rates", operation_id = "get_rate",
+    params(
+        ("base" = Currency, Path, description = "The currency of which there is one unit."),
+        ("quote" = Currency, Path, description = "The currency that the rate counts; another one."),
+        AsOf
+    ),
+    responses((status = 200, description = "The rate.", body = Quote), NotFound, UnprocessableContent, Reading)
+)]
 async fn get(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Quote>, Problem> {
     let (base, quote) = pair(&request)?;
     let at = ::web::query::<AsOf>(&request)?.at.unwrap_or_else(Utc::now);
@@ -71,11 +83,28 @@ async fn get(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Quote>, Pr
     shown.map(Json).ok_or_else(missing)
 }
 
+/// All rates, as they were published.
+#[utoipa::path(
+    get, path = "/rates", tag = "rates", operation_id = "list_rates", params(AsOf),
+    responses((status = 200, description = "The rates.", body = [PublishedRate]), UnprocessableContent, Reading)
+)]
 async fn list(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Vec<PublishedRate>>, Problem> {
     let at = ::web::query::<AsOf>(&request)?.at.unwrap_or_else(Utc::now);
     Ok(Json(rates.ask(|book| book.all_as_of(at, book.newest_version())).await?))
 }
 
+/// Sets a rate.
+///
+/// Setting the same again changes nothing.
+#[utoipa::path(
+    put, path = "/rates/{base}/{quote}", tag = "rates", operation_id = "put_rate",
+    params(
+        ("base" = Currency, Path, description = "The currency of which there is one unit."),
+        ("quote" = Currency, Path, description = "The currency that the rate counts; another one.")
+    ),
+    request_body = RatePut,
+    responses((status = 200, description = "The rate as it is now held.", body = Quote), UnprocessableContent, Writing)
+)]
 async fn put(
     rates: Data<Rates>,
     request: HttpRequest,
@@ -94,6 +123,14 @@ async fn put(
     Ok(Json(held.as_ref().and_then(ShownRate::of)))
 }
 
+/// Takes in a file of the European Central Bank, whole or not at all.
+///
+/// Its history of reference rates, `eurofxref-hist`, as it is published: a ZIP with a CSV in it, or the CSV.
+#[utoipa::path(
+    post, path = "/rates/import", tag = "rates", operation_id = "import_rates",
+    request_body(description = "At most 16 MiB.", content((Vec<u8> = "application/zip"), (String = "text/csv"))),
+    responses((status = 200, description = "What it came to.", body = Imported), UnprocessableContent, Writing)
+)]
 async fn import(
     rates: Data<Rates>,
     request: HttpRequest,

@@ -8,4 +8,5 @@ pub mod record_rates;
 mod service;
 
 pub use feed::{Feed, FeedSettings, Limits};
+pub use http::api;
 pub use service::{SERVICE, start, tables};

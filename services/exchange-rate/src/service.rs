@@ -55,7 +55,7 @@ pub async fn start(
     let figures = feed.as_ref().map(|_| Figures::register(&shell.registry)).transpose();
     let feed = feed.zip(figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?);
     let rates = Rates::new(store, way_in.clone());
-    let running = Running::start(node, shell, listener, workers, move |config| http::routes(config, &rates))?;
+    let running = Running::start(node, shell, listener, workers, http::api(), rates)?;
     Ok(running.with_errand(actix::spawn(keep_up(way_in, history, feed))))
 }
 

@@ -4,10 +4,11 @@
 mod books;
 mod instructions;
 
+use ::web::{Api, endpoints};
 use actix::Addr;
-use actix_web::web::{self, Data, ServiceConfig};
 use dataflow::{Store, Waiters, WayIn};
 
+use crate::SERVICE;
 use crate::instruct::Instruct;
 
 pub use self::instructions::waiting_for;
@@ -23,14 +24,18 @@ pub struct Ledger {
     pub waiters: Waiters,
 }
 
-/// Adds the routes.
-pub fn routes(config: &mut ServiceConfig, ledger: &Ledger) {
-    config
-        .app_data(Data::new(ledger.clone()))
-        .service(web::resource("/accounts").route(web::post().to(instructions::claim)))
-        .service(web::resource("/accounts/{id}").route(web::get().to(books::account)))
-        .service(web::resource("/accounts/{id}/entries").route(web::get().to(books::entries)))
-        .service(web::resource("/transfers").route(web::post().to(instructions::transfer)))
-        .service(web::resource("/transfers/{id}").route(web::get().to(instructions::get_transfer)))
-        .service(web::resource("/trial-balance").route(web::get().to(books::trial_balance)));
+const DESCRIPTION: &str = "Double entry in several currencies: every debit has its credit, in each currency by itself. \
+                            It learns of purchases because it listens, and says what became of their payment.";
+
+/// What the service serves; the handlers find [`Ledger`].
+pub fn api() -> Api {
+    let endpoints = endpoints![
+        instructions::claim,
+        books::account,
+        books::entries,
+        instructions::transfer,
+        instructions::get_transfer,
+        books::trial_balance
+    ];
+    Api::new(SERVICE, DESCRIPTION, endpoints)
 }

@@ -6,4 +6,5 @@ pub mod invariants;
 pub mod post;
 mod service;
 
+pub use http::api;
 pub use service::{SERVICE, start, tables};

@@ -39,7 +39,7 @@ pub async fn start(
     node.readers(Post::new, on_rows).await.map_err(stopped)?;
     let instruct = node.way_in(|| Instruct, Arc::new(|_| {})).await.map_err(stopped)?;
     let ledger = Ledger { store, instruct, waiters };
-    Running::start(node, shell, listener, workers, move |config| http::routes(config, &ledger))
+    Running::start(node, shell, listener, workers, http::api(), ledger)
 }
 
 /// Wakes who waits for what was decided.

@@ -21,7 +21,13 @@ const EXCHANGE_RATE: &str = "exchange-rate";
 /// Batch records looked through at a time.
 const RECORDS_MAX: u64 = 100;
 
-/// `GET /copies`.
+/// The local copies, and how old they are.
+///
+/// A purchase is priced with the copy of the rates: no other service is asked.
+#[utoipa::path(
+    get, path = "/copies", tag = "copies", operation_id = "list_copies",
+    responses((status = 200, description = "The copies.", body = [LocalCopy]))
+)]
 pub async fn get(purchases: Data<Purchases>) -> Json<Vec<LocalCopy>> {
     Json(vec![purchases.copy.rates.shown(purchases.copy.is_complete(), Utc::now())])
 }

@@ -4,16 +4,19 @@ mod batch;
 
 use std::time::{Duration, Instant};
 
-use ::web::{IdempotencyKey, Prefer, Problem};
+use ::web::{
+    Api, Conflict, IdempotencyKey, NotFound, Prefer, Problem, Reading, UnprocessableContent, Writing, endpoints,
+};
 use actix::Addr;
 use actix_web::http::header::LOCATION;
-use actix_web::web::{self, Data, Json, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, guard};
+use actix_web::web::{self, Data, Json};
+use actix_web::{HttpRequest, HttpResponse};
 use chrono::{SubsecRound as _, Utc};
 use contracts::{AccountId, LineRequest, Offer, OfferTerms, Purchase, PurchaseId, PurchaseRequest, Sku};
 use dataflow::{Ask, Store, Waiters, WayIn};
 use stage::{Cause, Event, EventId, Key, RequestId, Traceparent};
 
+use crate::SERVICE;
 use crate::accept::{Accept, Answer, OfferAsked, OfferHeadRow, OfferRow, PurchaseAsked, PurchaseRow, Request};
 use crate::copies;
 use crate::service::CopyState;
@@ -41,18 +44,41 @@ pub struct Purchases {
     pub copy: CopyState,
 }
 
-/// Adds the routes.
-pub fn routes(config: &mut ServiceConfig, purchases: &Purchases) {
-    config
-        .app_data(Data::new(purchases.clone()))
-        .service(web::resource("/offers/{sku}").route(web::get().to(get_offer)).route(web::put().to(put_offer)))
-        .service(web::resource("/copies").route(web::get().to(copies::get)))
-        .service(web::resource("/purchases").route(web::post().to(post)))
-        // Guarded, because a purchase may have the id `batch`.
-        .service(web::resource("/purchases/batch").guard(guard::Post()).route(web::post().to(batch::post)))
-        .service(web::resource("/purchases/{id}").route(web::get().to(get)));
+const DESCRIPTION: &str = "Sells: it prices with its own copy of the rates, so that the answer to a customer is final about \
+                           the price and no other service was asked. It says what was bought; whoever has to act on that \
+                           listens.";
+
+/// What the service serves; the handlers find [`Purchases`].
+pub fn api() -> Api {
+    Api::new(SERVICE, DESCRIPTION, endpoints![get_offer, put_offer, post, batch::post, get, copies::get])
 }
 
+/// Buys.
+///
+/// The same key with the same content is the same purchase, however often it is sent. That it is refused is an outcome
+/// like others: `status` and `reason` say so. At most 1 MiB.
+#[utoipa::path(
+    post, path = "/purchases", tag = "purchases", operation_id = "post_purchase",
+    params(IdempotencyKey, Prefer),
+    request_body = PurchaseRequest,
+    responses(
+        (
+            status = 201, description = "It has its outcome, which is for good.", body = Purchase,
+            headers(
+                ("Location" = String, description = "Where the purchase is."),
+                ("Preference-Applied" = String, description = "`wait=N`, if that was asked for.")
+            )
+        ),
+        (
+            status = 202, description = "It is taken in, durably; ask again for the outcome.", body = Purchase,
+            headers(
+                ("Location" = String, description = "Where the purchase is."),
+                ("Preference-Applied" = String, description = "`wait=N`, if that was asked for.")
+            )
+        ),
+        Conflict, UnprocessableContent, Writing
+    )
+)]
 async fn post(
     purchases: Data<Purchases>,
     request: HttpRequest,
@@ -75,6 +101,12 @@ async fn post(
     Ok(prefer.applied(response.insert_header((LOCATION, location)).json(purchase)))
 }
 
+/// A purchase, and what has become of it so far.
+#[utoipa::path(
+    get, path = "/purchases/{id}", tag = "purchases", operation_id = "get_purchase",
+    params(("id" = PurchaseId, Path, description = "As the purchase's `id` and `Location` have it.")),
+    responses((status = 200, description = "The purchase.", body = Purchase), NotFound, Reading)
+)]
 async fn get(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Purchase>, Problem> {
     let missing = || Problem::not_found("no such purchase");
     let id: PurchaseId = ::web::segment::decode(&request, "id")?.parse().map_err(|_| missing())?;
@@ -82,6 +114,12 @@ async fn get(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Pu
     Ok(Json(only(shown::show(&purchases.store, vec![row]).await?)?))
 }
 
+/// An offer.
+#[utoipa::path(
+    get, path = "/offers/{sku}", tag = "offers",
+    params(("sku" = Sku, Path, description = "What is offered.")),
+    responses((status = 200, description = "The offer.", body = Offer), NotFound, UnprocessableContent, Reading)
+)]
 async fn get_offer(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Offer>, Problem> {
     let sku = sku(&request)?;
     let missing = || Problem::not_found("nobody offers that");
@@ -90,6 +128,15 @@ async fn get_offer(purchases: Data<Purchases>, request: HttpRequest) -> Result<J
     Ok(Json(shown_offer(offer)))
 }
 
+/// Sets the terms of an offer.
+///
+/// They are a new version, for what is accepted from now on. Setting the same again changes nothing.
+#[utoipa::path(
+    put, path = "/offers/{sku}", tag = "offers",
+    params(("sku" = Sku, Path, description = "What is offered.")),
+    request_body = OfferTerms,
+    responses((status = 200, description = "The offer as it is now.", body = Offer), UnprocessableContent, Writing)
+)]
 async fn put_offer(
     purchases: Data<Purchases>,
     request: HttpRequest,

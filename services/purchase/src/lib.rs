@@ -10,4 +10,5 @@ mod service;
 pub mod settle;
 mod shown;
 
+pub use http::api;
 pub use service::{SERVICE, start, tables};

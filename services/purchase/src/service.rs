@@ -63,7 +63,7 @@ pub async fn start(
     let on_purchases = Arc::new(move |changes: &[Change]| figures.taken(changes));
     let accept = node.way_in(Accept::default, on_purchases).await.map_err(stopped)?;
     let purchases = Purchases { store, accept, waiters, copy };
-    Running::start(node, shell, listener, workers, move |config| http::routes(config, &purchases))
+    Running::start(node, shell, listener, workers, http::api(), purchases)
 }
 
 /// What is counted of the business, since the process started.

@@ -3,13 +3,15 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use ::web::{Condition, Problem, Readiness, Shell, StartError, serve};
+use ::web::{Api, Condition, Problem, Readiness, Shell, StartError, serve};
 use actix_web::dev::ServerHandle;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web;
 use prometheus::Registry;
 
 /// When to try again: the instance that is active is found meanwhile, or this one becomes it.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+const DESCRIPTION: &str = "This instance is not active yet: it waits for its database, or for another instance to end.";
 
 /// A server that says what is being waited for.
 pub struct Standby {
@@ -27,7 +29,8 @@ impl Standby {
         let waits_for = readiness.require("start", "it has just been started");
         let shell = Shell::new(service, Registry::new(), readiness);
         let shell = shell.map_err(|source| StartError::Metrics { service, source })?;
-        let server = serve(shell, listener, 1, routes).map_err(|source| StartError::Listen { service, source })?;
+        let api = Api::new(service, DESCRIPTION, Vec::new()).otherwise(|| web::to(not_active));
+        let server = serve(shell, listener, 1, api, ()).map_err(|source| StartError::Listen { service, source })?;
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             if let Err(error) = server.await {
@@ -48,8 +51,6 @@ impl Standby {
     }
 }
 
-fn routes(config: &mut ServiceConfig) {
-    config.service(web::resource("/{path:.*}").to(async || {
-        Err::<&str, Problem>(Problem::unavailable("this instance is not active: see /readyz", RETRY_AFTER))
-    }));
+async fn not_active() -> Result<&'static str, Problem> {
+    Err(Problem::unavailable("this instance is not active: see /readyz", RETRY_AFTER))
 }

@@ -1,11 +1,15 @@
 //! The JSON of the ledger.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
 use money::{Amount, Currency, Money};
 use serde::{Deserialize, Deserializer, Serialize};
 use stage::RequestId;
+use utoipa::openapi::schema::{ObjectBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::words::words;
 use crate::{AccountId, Overdraft, Reason, TransferId};
@@ -33,11 +37,12 @@ words!(
 );
 
 /// Body of `POST /accounts`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct AccountRequest {
     /// The wanted name, which becomes the account's id.
     #[serde(deserialize_with = "handle")]
+    #[schema(schema_with = crate::names::handle_schema)]
     pub handle: AccountId,
     /// How far below zero it may go, in one currency; none: not at all, as in all other currencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,19 +56,21 @@ fn handle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccountId, D::Er
 }
 
 /// An account as `GET /accounts/{id}` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
     /// Its name.
     pub id: AccountId,
     /// Credits less debits, by currency.
+    #[schema(schema_with = balances)]
     pub balances: BTreeMap<Currency, Amount>,
     /// The terms it was opened with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub overdraft: Option<Overdraft>,
 }
 
 /// Body of `POST /transfers`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct TransferRequest {
     /// The account to debit.
@@ -72,6 +79,7 @@ pub struct TransferRequest {
     pub to: AccountId,
     /// How much; above zero.
     #[serde(deserialize_with = "positive")]
+    #[schema(schema_with = money::above_zero)]
     pub amount: Money,
 }
 
@@ -108,11 +116,12 @@ impl TransferStatus {
 }
 
 /// A transfer as `GET /transfers/{id}` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Transfer {
     /// Its id, a function of the request id.
     pub id: TransferId,
     /// The client's id of the request.
+    #[schema(schema_with = crate::names::request_id_schema)]
     pub request_id: RequestId,
     /// Who pays.
     pub from: AccountId,
@@ -123,19 +132,23 @@ pub struct Transfer {
     /// What has become of it so far.
     pub status: TransferStatus,
     /// Why it was refused.
+    #[schema(required)]
     pub reason: Option<Reason>,
     /// When it was taken in.
     pub accepted_at: DateTime<Utc>,
     /// When it got its outcome.
+    #[schema(required)]
     pub decided_at: Option<DateTime<Utc>>,
 }
 
 /// One posting to an account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entry {
     /// Its place among the account's: 1, 2, 3 …
+    #[schema(minimum = 1)]
     pub number: u64,
     /// The request it belongs to.
+    #[schema(schema_with = crate::names::request_id_schema)]
     pub request_id: RequestId,
     /// What it was paid for.
     pub purpose: Purpose,
@@ -148,16 +161,17 @@ pub struct Entry {
 }
 
 /// A page of an account's entries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entries {
     /// In order.
     pub entries: Vec<Entry>,
     /// What to ask `after` for the next page; none: that was all.
+    #[schema(required)]
     pub next: Option<u64>,
 }
 
 /// The books in one currency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TrialLine {
     /// Posted debits.
     pub debits: Amount,
@@ -172,4 +186,32 @@ pub struct TrialLine {
 }
 
 /// The books, by currency: `GET /trial-balance`.
-pub type TrialBalance = BTreeMap<Currency, TrialLine>;
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TrialBalance(pub BTreeMap<Currency, TrialLine>);
+
+impl Deref for TrialBalance {
+    type Target = BTreeMap<Currency, TrialLine>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl PartialSchema for TrialBalance {
+    fn schema() -> RefOr<Schema> {
+        money::by_currency(Ref::from_schema_name(TrialLine::name()), "The books, by currency.").into()
+    }
+}
+
+impl ToSchema for TrialBalance {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((TrialLine::name().into_owned(), TrialLine::schema()));
+        schemas.push((Currency::name().into_owned(), Currency::schema()));
+        TrialLine::schemas(schemas);
+    }
+}
+
+fn balances() -> ObjectBuilder {
+    money::by_currency(Ref::from_schema_name(Amount::name()), "Credits less debits, by currency.")
+}

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use stage::{Key, RequestId};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Longest name of a sku, customer or account handle, in characters.
 const NAME_MAX: usize = 64;
@@ -47,7 +50,7 @@ fn check(text: &str, first: u8, longest: usize) -> Result<(), InvalidName> {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $longest:expr) => {
+    ($(#[$doc:meta])* $name:ident, $longest:expr, $example:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(into = "String", try_from = "String")]
@@ -89,23 +92,41 @@ macro_rules! name {
                 Self::try_from(text.to_owned())
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let inside = $longest - 2;
+                let description = "Printable ASCII characters, spaces inside allowed. In a path, percent-encoded.";
+                let name = text(&format!("^[!-~]([ -~]{{0,{inside}}}[!-~])?$")).examples([$example]);
+                name.description(Some(description)).into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
+}
+
+fn text(pattern: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))
 }
 
 name!(
     /// What is sold: a stock keeping unit.
     Sku,
-    NAME_MAX
+    NAME_MAX,
+    "lantern"
 );
 name!(
     /// Who buys.
     CustomerId,
-    NAME_MAX
+    NAME_MAX,
+    "alice"
 );
 name!(
     /// An account of the ledger: `customer:{id}`, or one of the house's.
     AccountId,
-    NAME_MAX + CUSTOMER.len()
+    NAME_MAX + CUSTOMER.len(),
+    "customer:alice"
 );
 
 impl AccountId {
@@ -208,6 +229,17 @@ macro_rules! path_id {
                 Self::try_from(text.to_owned())
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let description =
+                    "The id of the request, fit for a path: `~` and two hex digits stand for other characters.";
+                let id = text("^([A-Za-z0-9_.-]|~[0-9A-F]{2}){1,64}$");
+                id.description(Some(description)).examples(["my-first"]).into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 
@@ -239,6 +271,19 @@ fn unescape(id: &str) -> String {
         text.push_str(rest);
     }
     text
+}
+
+/// How a client's id of a request stands in JSON.
+/// How a handle stands in JSON: 1 to 64 characters, behind `customer:` if it begins with that.
+pub(crate) fn handle_schema() -> ObjectBuilder {
+    let inside = NAME_MAX - 2;
+    text(&format!("^({CUSTOMER}[!-~]([ -~]{{0,{inside}}}[!-~])?|(?!{CUSTOMER})[!-~]([ -~]{{0,{inside}}}[!-~])?)$"))
+        .description(Some("The wanted name, which becomes the account's id."))
+        .examples(["alice"])
+}
+
+pub(crate) fn request_id_schema() -> ObjectBuilder {
+    text(&format!("^[!-~]{{1,{NAME_MAX}}}$")).description(Some("The client's id of the request."))
 }
 
 /// Reads a client's id of a request: 1 to 64 characters of ASCII 0x21 to 0x7E.

@@ -2,6 +2,9 @@
 
 use money::{Amount, Currency, Invalid, Money};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::words::words;
 
@@ -59,14 +62,32 @@ pub enum InvalidOverdraft {
     FeeWithoutPolicy,
 }
 
-#[derive(Serialize, Deserialize)]
+/// How far below zero an account may go, in one currency. In all others it may not at all.
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 struct Shape {
+    /// How far; not negative.
+    #[schema(schema_with = money::not_negative)]
     limit: Amount,
+    /// In which currency.
     currency: Currency,
     policy: OverdraftPolicy,
+    /// What crossing the limit costs; 5 unless told. Only where the policy is `fee`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = money::not_negative)]
     fee: Option<Amount>,
+}
+
+impl PartialSchema for Overdraft {
+    fn schema() -> RefOr<Schema> {
+        Shape::schema()
+    }
+}
+
+impl ToSchema for Overdraft {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Shape::schemas(schemas);
+    }
 }
 
 money::object!(Shape, "the terms of an overdraft: an object");

@@ -5,6 +5,8 @@ use money::{Conversion, Currency, Money, Quantity, Source, UnitPrice};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use stage::RequestId;
+use utoipa::ToSchema;
+use utoipa::openapi::Ref;
 
 use crate::words::words;
 use crate::{CustomerId, PurchaseId, Sku};
@@ -13,7 +15,7 @@ use crate::{CustomerId, PurchaseId, Sku};
 const LINES_MAX: usize = 2_000;
 
 /// A wanted line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct LineRequest {
     /// What.
@@ -28,7 +30,7 @@ pub struct LineRequest {
 money::object!(LineRequest, "a line: an object");
 
 /// Body of `POST /purchases`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct PurchaseRequest {
     /// Who buys.
@@ -37,6 +39,7 @@ pub struct PurchaseRequest {
     pub pay_in: Currency,
     /// What is wanted: 1 to 2,000 lines.
     #[serde(deserialize_with = "some_lines")]
+    #[schema(min_items = 1, max_items = 2_000)]
     pub lines: Vec<LineRequest>,
     /// When it happened; none: when it comes in.
     #[serde(default, deserialize_with = "in_microseconds", skip_serializing_if = "Option::is_none")]
@@ -46,11 +49,12 @@ pub struct PurchaseRequest {
 money::object!(PurchaseRequest, "a purchase: an object");
 
 /// A line of `POST /purchases/batch`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct NumberedPurchaseRequest {
     /// The client's id, in the same space as `Idempotency-Key`.
     #[serde(deserialize_with = "valid_request_id")]
+    #[schema(schema_with = crate::names::request_id_schema)]
     pub request_id: RequestId,
     /// Who buys.
     pub customer: CustomerId,
@@ -58,6 +62,7 @@ pub struct NumberedPurchaseRequest {
     pub pay_in: Currency,
     /// What is wanted: 1 to 2,000 lines.
     #[serde(deserialize_with = "some_lines")]
+    #[schema(min_items = 1, max_items = 2_000)]
     pub lines: Vec<LineRequest>,
     /// When it happened; none: when it comes in.
     #[serde(default, deserialize_with = "in_microseconds", skip_serializing_if = "Option::is_none")]
@@ -152,7 +157,7 @@ words!(
 );
 
 /// Why, for programs and for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
     /// For programs.
@@ -174,13 +179,14 @@ impl Reason {
 }
 
 /// The rate a purchase was converted at, as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShownRate {
     /// One unit of this
     pub base: Currency,
     /// is so many of this.
     pub quote: Currency,
     /// As published, or the quotient of published rates with 12 significant digits.
+    #[schema(format = "decimal", pattern = r"^[0-9]+(\.[0-9]+)?$", examples("1.1734"))]
     pub rate: String,
     /// From when on it holds; of two, the older.
     pub valid_from: DateTime<Utc>,
@@ -198,7 +204,7 @@ impl ShownRate {
 }
 
 /// A step of a purchase.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Milestone {
     /// What it became.
     pub status: Status,
@@ -210,27 +216,32 @@ pub struct Milestone {
 }
 
 /// A purchase as `GET /purchases/{id}` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Purchase {
     /// Its id, a function of the request id.
     pub id: PurchaseId,
     /// The client's id of the request.
+    #[schema(schema_with = crate::names::request_id_schema)]
     pub request_id: RequestId,
     /// Who buys.
     pub customer: CustomerId,
     /// What has become of it so far.
     pub status: Status,
     /// Why it was refused.
+    #[schema(required)]
     pub reason: Option<Reason>,
     /// When it happened.
     pub occurred_at: DateTime<Utc>,
     /// The currency to pay in.
     pub pay_in: Currency,
     /// What the seller gets; none when it was refused.
+    #[schema(required)]
     pub total: Option<Money>,
     /// What the customer pays; none when it was refused.
+    #[schema(required)]
     pub charged: Option<Money>,
     /// The rate in between; none without conversion.
+    #[schema(required)]
     pub rate: Option<ShownRate>,
     /// What was wanted, each with its unit price if it has one.
     pub lines: Vec<LineRequest>,
@@ -239,16 +250,29 @@ pub struct Purchase {
 }
 
 /// A line of the answer to `POST /purchases/batch`. Either a purchase or a problem.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct BatchAnswer<P> {
     /// The client's id, if the line could be read.
+    #[schema(required)]
     pub request_id: Option<String>,
     /// What the request alone would have been answered.
+    #[schema(minimum = 201, maximum = 599)]
     pub http_status: u16,
     /// The purchase.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = purchase)]
     pub purchase: Option<P>,
     /// The problem, as RFC 9457 has it.
+    #[schema(schema_with = problem)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Box<RawValue>>,
+}
+
+fn purchase() -> Ref {
+    Ref::from_schema_name(Purchase::name())
+}
+
+/// The problem that all error answers are.
+fn problem() -> Ref {
+    Ref::from_schema_name("Problem")
 }

@@ -56,8 +56,9 @@ impl From<&HistoryImported> for RateRow {
 }
 
 /// The query of `GET /rates` and `GET /rates/{base}/{quote}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct AsOf {
     /// The moment to look at; none: now.
     #[serde(default, deserialize_with = "crate::purchases::in_microseconds")]
@@ -65,7 +66,7 @@ pub struct AsOf {
 }
 
 /// Body of `PUT /rates/{base}/{quote}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct RatePut {
     /// Units of quote for one base.
@@ -85,7 +86,7 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D
 pub type Quote = ShownRate;
 
 /// What an import came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Imported {
     /// Rates in the file.
     pub read: u64,

@@ -21,6 +21,7 @@ mod quantity;
 mod rate;
 mod rate_book;
 mod rounding;
+mod schema;
 mod text;
 mod total;
 mod unit_price;
@@ -34,5 +35,6 @@ pub use published_rate::{PublishedRate, RateVersion, STALE_AFTER_DAYS, Source, a
 pub use quantity::Quantity;
 pub use rate::Rate;
 pub use rate_book::RateBook;
+pub use schema::{above_zero, by_currency, not_negative};
 pub use total::Total;
 pub use unit_price::UnitPrice;

@@ -54,7 +54,7 @@ impl fmt::Display for Source {
 serde_as_text!(Source, "the source of a rate, such as \"ecb\"");
 
 /// A rate as its source published it: one unit of `base` is worth `rate` units of `quote` from `valid_from` on.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishedRate {
     /// The currency of which there is one unit.

@@ -3,9 +3,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{Kind, Problem, Shell};
+use crate::{Kind, Problem, ServiceUnavailable, Shell};
 
 /// Ask again after this long: most conditions are met within seconds of a start.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -69,17 +70,33 @@ impl Condition {
     }
 }
 
-/// `GET /healthz`: the process answers.
-pub(crate) async fn alive() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "alive" }))
+/// How a service is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ServiceHealth {
+    /// In one word.
+    #[schema(examples("alive", "ready"))]
+    status: &'static str,
 }
 
-/// `GET /readyz`: 200, or 503 with all that is missing.
+/// Whether the process answers.
+#[utoipa::path(
+    get, path = "/healthz", tag = "service", operation_id = "get_health",
+    responses((status = 200, description = "It does.", body = ServiceHealth))
+)]
+pub(crate) async fn alive() -> HttpResponse {
+    HttpResponse::Ok().json(ServiceHealth { status: "alive" })
+}
+
+/// Whether the service can take requests. If not, the problem's `detail` lists all that is missing.
+#[utoipa::path(
+    get, path = "/readyz", tag = "service", operation_id = "get_readiness",
+    responses((status = 200, description = "It can.", body = ServiceHealth), ServiceUnavailable)
+)]
 pub(crate) async fn ready(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let missing = request.app_data().map(|shell: &Shell| shell.readiness.missing());
     let missing = missing.unwrap_or_default();
     if missing.is_empty() {
-        return Ok(HttpResponse::Ok().json(json!({ "status": "ready" })));
+        return Ok(HttpResponse::Ok().json(ServiceHealth { status: "ready" }));
     }
     let detail: Vec<_> = missing.iter().map(|(name, why)| format!("{name}: {why}")).collect();
     Err(Problem::unavailable(detail.join("; "), RETRY_AFTER).of(&Kind::NOT_READY))

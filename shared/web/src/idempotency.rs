@@ -4,6 +4,10 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::http::header::HeaderMap;
 use actix_web::{FromRequest, HttpRequest};
+use utoipa::IntoParams;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::{Kind, Problem};
 
@@ -83,6 +87,28 @@ impl FromRequest for IdempotencyKey {
         let key = Self::of(request.headers());
         ready(key.and_then(|key| key.ok_or_else(|| refused("is required"))))
     }
+}
+
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![parameter(Required::True)]
+    }
+}
+
+/// The key in the documents of operations that use [`IdempotencyKey::optional`].
+pub struct OptionalIdempotencyKey;
+
+impl IntoParams for OptionalIdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![parameter(Required::False)]
+    }
+}
+
+fn parameter(required: Required) -> Parameter {
+    let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^[!-~]{{1,{MAX_BYTES}}}$")));
+    let header = ParameterBuilder::new().name(HEADER).parameter_in(ParameterIn::Header).required(required);
+    let what = "The client's own name for this request: sent again with the same content, it is the same request.";
+    header.description(Some(what)).schema(Some(key.examples(["my-first"]))).build()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! short and plain: an idempotency key, the name of a field.
 
 mod answer;
+mod api;
 mod asking;
 mod body;
 mod health;
@@ -29,10 +30,14 @@ mod tests;
 mod tls;
 mod traceparent;
 
+pub use api::{
+    Api, BadRequest, Conflict, Endpoint, Failing, InternalServerError, NotFound, PayloadTooLarge, Reading,
+    RequestTimeout, ServiceUnavailable, TooManyRequests, UnprocessableContent, UnsupportedMediaType, Writing,
+};
 pub use asking::{watch_links, watch_owners};
 pub use body::{BODY_TIMEOUT, NDJSON, body, json_body, ndjson, ndjson_body};
 pub use health::{Condition, Readiness};
-pub use idempotency::{IdempotencyKey, other_content};
+pub use idempotency::{IdempotencyKey, OptionalIdempotencyKey, other_content};
 pub use json::{parse, query};
 pub use lines::Lines;
 pub use prefer::{MAX_WAIT, Prefer};

@@ -7,7 +7,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
 
-use crate::{Problem, Shell};
+use crate::{InternalServerError, Problem, Shell};
 
 /// From what an idle system answers in up to the longest wait for an outcome.
 const BUCKETS_S: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
@@ -82,7 +82,14 @@ pub(crate) fn known(method: &Method) -> &'static str {
     }
 }
 
-/// `GET /metrics`: the Prometheus text format.
+/// Figures, in the text format of Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "service", operation_id = "get_metrics",
+    responses(
+        (status = 200, description = "The figures.", body = String, content_type = "text/plain"),
+        InternalServerError
+    )
+)]
 pub(crate) async fn scrape(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let families = request.app_data().map(|shell: &Shell| shell.registry.gather());
     let text = TextEncoder::new()

@@ -5,6 +5,10 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use utoipa::IntoParams;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 /// A client waits no longer for an outcome; it asks again.
 pub const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -66,6 +70,19 @@ impl FromRequest for Prefer {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self::of(request.headers())))
+    }
+}
+
+impl IntoParams for Prefer {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let what = format!(
+            "`wait=N` holds the answer until the outcome is there, for at most N seconds and {} in any case (RFC 7240). \
+             Anything else is ignored.",
+            MAX_WAIT.as_secs()
+        );
+        let text = ObjectBuilder::new().schema_type(Type::String).examples(["wait=5"]);
+        let header = ParameterBuilder::new().name("Prefer").parameter_in(ParameterIn::Header).required(Required::False);
+        vec![header.description(Some(what)).schema(Some(text)).build()]
     }
 }
 

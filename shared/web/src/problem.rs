@@ -4,6 +4,12 @@ use std::time::Duration;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+/// Of every problem, RFC 9457.
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// What sort of problem it is, where the status alone does not say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +174,33 @@ impl Serialize for Problem {
     }
 }
 
+/// As it is written, member by member.
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        let member = |kind, description: &str| ObjectBuilder::new().schema_type(kind).description(Some(description));
+        let number = |description| member(Type::Integer, description).minimum(Some(1));
+        let uri = SchemaFormat::Custom("uri-reference".to_owned());
+        ObjectBuilder::new()
+            .description(Some("An error answer: RFC 9457."))
+            .property("type", member(Type::String, "Its kind; stable, for programs.").format(Some(uri)))
+            .property("title", member(Type::String, "The kind in words."))
+            .property("status", member(Type::Integer, "As the answer's.").minimum(Some(400)).maximum(Some(599)))
+            .property("detail", member(Type::String, "One sentence about this occurrence, for people."))
+            .property("pointer", member(Type::String, "The field concerned.").examples(["lines[3].quantity"]))
+            .property("line", number("The line concerned, from 1."))
+            .property("column", number("Where in the line, in bytes, from 1."))
+            .property("limit", number("The limit that was exceeded, in the unit that `detail` names."))
+            .required("type")
+            .required("title")
+            .required("status")
+            .required("detail")
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .into()
+    }
+}
+
+impl ToSchema for Problem {}
+
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         self.status
@@ -178,7 +211,7 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
-        response.insert_header((header::CONTENT_TYPE, "application/problem+json")).json(self)
+        response.insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).json(self)
     }
 }
 

@@ -3,13 +3,12 @@
 use std::net::{SocketAddr, TcpListener};
 
 use actix_web::dev::ServerHandle;
-use actix_web::web::ServiceConfig;
 use dataflow::{Carrier, Node, Stop, Store, StoreError};
 use prometheus::Registry;
 use telemetry::Traces;
 use tokio::task::JoinHandle;
 
-use crate::{Readiness, Shell, serve, watch_links, watch_owners};
+use crate::{Api, Readiness, Shell, serve, watch_links, watch_owners};
 
 /// Why a service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -103,25 +102,26 @@ impl Drop for Tasks {
 }
 
 impl Running {
-    /// Starts the server of a service whose owners run already.
+    /// Starts the server of a service whose owners run already. The handlers of `api` find `state`.
     ///
     /// # Errors
     /// When the listener cannot be used.
-    pub fn start<F>(
+    pub fn start<T>(
         node: Node,
         shell: Shell,
         listener: TcpListener,
         workers: usize,
-        configure: F,
+        api: Api,
+        state: T,
     ) -> Result<Self, StartError>
     where
-        F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+        T: Clone + Send + 'static,
     {
         let name = shell.name;
         let unusable = |source| StartError::Listen { service: name, source };
         let address = listener.local_addr().map_err(unusable)?;
         let readiness = shell.readiness.clone();
-        let server = serve(shell, listener, workers, configure).map_err(unusable)?;
+        let server = serve(shell, listener, workers, api, state).map_err(unusable)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(async move {
             if let Err(error) = server.await {

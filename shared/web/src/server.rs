@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::Data;
 use actix_web::{App, Error, HttpServer};
 use prometheus::Registry;
 use telemetry::Traces;
@@ -19,7 +19,7 @@ use tracing_actix_web::TracingLogger;
 
 use crate::log::RequestSpan;
 use crate::metrics::{self, HttpMetrics};
-use crate::{Readiness, answer, health};
+use crate::{Api, Readiness, answer};
 
 /// Per worker. Processes are commonly allowed 1,024 open files, and databases need some too.
 const MAX_CONNECTIONS: usize = 512;
@@ -68,33 +68,26 @@ impl Shell {
     }
 }
 
-/// The whole application: the shell around the routes that `configure` adds. For tests; [`serve`]
-/// does the same on a port.
-///
-/// Routes of one path belong into one `web::resource`: only then another method is answered with
-/// 405 and `Allow`; routes added one by one end in 404.
-pub fn app<F>(
+/// The whole application: the shell around the routes of `api`, whose handlers find `state`. For tests; [`serve`] does
+/// the same on a port.
+pub fn app<T: Clone + 'static>(
     shell: Shell,
-    configure: F,
+    api: &Api,
+    state: T,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
         Config = (),
-        Response = ServiceResponse<impl MessageBody>,
+        Response = ServiceResponse<impl MessageBody + use<T>>,
         Error = Error,
         InitError = (),
-    >,
->
-where
-    F: FnOnce(&mut ServiceConfig),
-{
+    > + use<T>,
+> {
     App::new()
         .app_data(shell)
-        .service(web::resource("/healthz").route(web::get().to(health::alive)))
-        .service(web::resource("/readyz").route(web::get().to(health::ready)))
-        .service(web::resource("/metrics").route(web::get().to(metrics::scrape)))
-        .configure(configure)
-        .default_service(web::to(answer::nothing_here))
+        .app_data(Data::new(state))
+        .configure(|config| api.configure(config))
+        .default_service((api.otherwise)())
         .wrap(from_fn(answer::as_problem))
         .wrap(from_fn(metrics::measure))
         .wrap(TracingLogger::<RequestSpan>::new())
@@ -106,12 +99,12 @@ where
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve<F>(shell: Shell, listener: TcpListener, workers: usize, configure: F) -> io::Result<Server>
+pub fn serve<T>(shell: Shell, listener: TcpListener, workers: usize, api: Api, state: T) -> io::Result<Server>
 where
-    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    T: Clone + Send + 'static,
 {
     let (service, address) = (shell.name, listener.local_addr()?);
-    let server = HttpServer::new(move || app(shell.clone(), configure.clone()))
+    let server = HttpServer::new(move || app(shell.clone(), &api, state.clone()))
         .workers(workers.max(1))
         .max_connections(MAX_CONNECTIONS)
         .keep_alive(KEEP_ALIVE)

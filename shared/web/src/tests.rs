@@ -6,30 +6,31 @@ use std::sync::{Arc, Mutex};
 use actix_web::http::{Method, StatusCode};
 use actix_web::rt::System;
 use actix_web::test::{TestRequest, call_and_read_body, call_service, init_service, read_body};
-use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse, web};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::{IdempotencyKey, Problem, Readiness, Shell, Traceparent, app, segment};
+use crate::{Api, IdempotencyKey, Problem, Readiness, Shell, Traceparent, app, endpoints, segment};
 
+#[utoipa::path(method(get, put), path = "/offers/{sku}")]
 async fn offer(request: HttpRequest, trace: Traceparent) -> Result<HttpResponse, Problem> {
     let sku = segment::decode(&request, "sku")?;
     Ok(HttpResponse::Ok().json(json!({ "sku": sku, "trace": trace.as_str() })))
 }
 
+#[utoipa::path(post, path = "/purchases")]
 async fn buy(key: IdempotencyKey) -> Result<HttpResponse, Problem> {
     Err(Problem::conflict(format!("{key} was something else")))
 }
 
-fn routes(config: &mut ServiceConfig) {
-    config
-        .service(web::resource("/offers/{sku}").route(web::get().to(offer)).route(web::put().to(offer)))
-        .service(web::resource("/purchases").route(web::post().to(buy)))
-        .service(
-            web::resource("/typed/{number}").route(web::get().to(async |number: web::Path<u8>| number.to_string())),
-        );
+#[utoipa::path(get, path = "/typed/{number}")]
+async fn typed(number: web::Path<u8>) -> String {
+    number.to_string()
+}
+
+fn api() -> Api {
+    Api::new("shop", "Sells.", endpoints![offer, buy, typed])
 }
 
 fn shell() -> Shell {
@@ -39,7 +40,7 @@ fn shell() -> Shell {
 /// Status, `Allow` and `Retry-After` as they are there, and the body.
 fn ask(shell: &Shell, request: TestRequest) -> (u16, Vec<String>, Value) {
     System::new().block_on(async {
-        let app = init_service(app(shell.clone(), routes)).await;
+        let app = init_service(app(shell.clone(), &api(), ())).await;
         let response = call_service(&app, request.to_request()).await;
         let status = response.status();
         let header = |name| Some(response.headers().get(name)?.to_str().unwrap().to_owned());
@@ -114,7 +115,7 @@ fn metrics_count_by_route_and_never_by_path() {
         ask(&shell, request);
     }
     let text = System::new().block_on(async {
-        let app = init_service(app(shell.clone(), routes)).await;
+        let app = init_service(app(shell.clone(), &api(), ())).await;
         call_and_read_body(&app, TestRequest::get().uri("/metrics").to_request()).await
     });
     let text = String::from_utf8(text.to_vec()).unwrap();

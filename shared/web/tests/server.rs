@@ -8,36 +8,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ::web::{Problem, Readiness, Shell, bind, body, serve};
+use ::web::{Api, Problem, Readiness, Shell, bind, body, endpoints, serve};
 use actix_web::dev::ServerHandle;
 use actix_web::rt::System;
-use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use prometheus::Registry;
-use web::{get, post, resource};
 
+#[utoipa::path(post, path = "/take")]
 async fn take(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     let bytes = body(&request, payload, 1024).await?;
     Ok(HttpResponse::Ok().body(format!("{} bytes", bytes.len())))
 }
 
+#[utoipa::path(get, path = "/fail")]
 async fn fail() -> HttpResponse {
     panic!("on purpose")
 }
 
 static SLOW_BEGAN: AtomicBool = AtomicBool::new(false);
 
+#[utoipa::path(get, path = "/slow")]
 async fn slow() -> HttpResponse {
     SLOW_BEGAN.store(true, Ordering::SeqCst);
     actix_web::rt::time::sleep(Duration::from_millis(300)).await;
     HttpResponse::Ok().body("done")
-}
-
-fn routes(config: &mut ServiceConfig) {
-    config
-        .service(resource("/take").route(post().to(take)))
-        .service(resource("/fail").route(get().to(fail)))
-        .service(resource("/slow").route(get().to(slow)));
 }
 
 /// A server while the test runs.
@@ -55,7 +50,8 @@ impl Running {
         let thread = thread::spawn(move || {
             System::new().block_on(async {
                 let shell = Shell::new("shop", Registry::new(), Readiness::default()).unwrap();
-                let server = serve(shell, listener, 1, routes).unwrap();
+                let api = Api::new("shop", "Sells.", endpoints![take, fail, slow]);
+                let server = serve(shell, listener, 1, api, ()).unwrap();
                 send.send(server.handle()).unwrap();
                 server.await.unwrap();
             });

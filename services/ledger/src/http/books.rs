@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::web::Problem;
+use ::web::{Failing, NotFound, Problem, Reading, UnprocessableContent};
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json};
 use contracts::{Account, AccountId, Entries, Entry, TrialBalance, TrialLine};
@@ -10,6 +10,7 @@ use dataflow::{Store, StoreError};
 use money::{Amount, Currency, Money};
 use serde::Deserialize;
 use stage::Cell;
+use utoipa::IntoParams;
 
 use super::Ledger;
 use crate::post::{AccountRow, BalanceRow, EntryRow, TotalsRow};
@@ -19,7 +20,12 @@ const PAGE_DEFAULT: usize = 100;
 /// Entries of a page at most.
 const PAGE_MAX: usize = 1_000;
 
-/// `GET /accounts/{id}`.
+/// An account and its balances.
+#[utoipa::path(
+    get, path = "/accounts/{id}", tag = "accounts", operation_id = "get_account",
+    params(("id" = AccountId, Path, description = "Its name, `customer:{id}` for a customer's.")),
+    responses((status = 200, description = "The account.", body = Account), NotFound, Reading)
+)]
 pub async fn account(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Account>, Problem> {
     let id = account_id(&request)?;
     Ok(Json(show(&ledger.store, id).await?.ok_or_else(no_account)?))
@@ -36,14 +42,24 @@ pub async fn show(store: &Store, id: AccountId) -> Result<Option<Account>, Store
     Ok(Some(Account { id, balances, overdraft: row.and_then(|row| row.overdraft) }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Page {
+    /// The number of the last entry of the page before.
+    #[param(format = "uint64", maximum = 18_446_744_073_709_551_615_u64)]
     after: Option<u64>,
+    /// How many entries at most; 100 unless told.
+    #[param(minimum = 1, maximum = 1_000)]
     limit: Option<usize>,
 }
 
-/// `GET /accounts/{id}/entries`.
+/// The entries of an account, in order, page by page.
+#[utoipa::path(
+    get, path = "/accounts/{id}/entries", tag = "accounts", operation_id = "list_entries",
+    params(("id" = AccountId, Path, description = "Its name, `customer:{id}` for a customer's."), Page),
+    responses((status = 200, description = "A page.", body = Entries), NotFound, UnprocessableContent, Reading)
+)]
 pub async fn entries(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Entries>, Problem> {
     let (store, id) = (&ledger.store, account_id(&request)?);
     if !id.is_house() && store.get::<AccountRow>(&(id.clone(),)).await?.is_none() {
@@ -76,8 +92,13 @@ fn no_account() -> Problem {
     Problem::not_found("no such account: POST /accounts opens one, a customer's opens with its first entry")
 }
 
-/// `GET /trial-balance`, from one snapshot: one statement reads all partitions' totals.
+/// The books, by currency: debits, credits, what is in transit, and the difference, which is 0 at every moment.
+#[utoipa::path(
+    get, path = "/trial-balance", tag = "books", operation_id = "get_trial_balance",
+    responses((status = 200, description = "From one snapshot.", body = TrialBalance), Failing)
+)]
 pub async fn trial_balance(ledger: Data<Ledger>) -> Result<Json<TrialBalance>, Problem> {
+    // One statement reads the totals of all partitions.
     let rows = ledger.store.rows::<TotalsRow>(&[], None, usize::MAX).await?;
     Ok(Json(add_up(&rows)))
 }
@@ -99,5 +120,5 @@ fn add_up(rows: &[TotalsRow]) -> TrialBalance {
         line.in_transit_credits += row.said_credits - row.applied_credits;
         line.difference = line.debits + line.in_transit_debits - line.credits - line.in_transit_credits;
     }
-    balance
+    TrialBalance(balance)
 }

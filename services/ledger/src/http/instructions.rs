@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use ::web::{IdempotencyKey, Kind, Prefer, Problem};
+use ::web::{
+    Conflict, IdempotencyKey, Kind, NotFound, OptionalIdempotencyKey, Prefer, Problem, Reading, UnprocessableContent,
+    Writing,
+};
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Json, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{SubsecRound as _, Utc};
-use contracts::{AccountRequest, Reason, Transfer, TransferId, TransferRequest, TransferStatus};
+use contracts::{Account, AccountRequest, Reason, Transfer, TransferId, TransferRequest, TransferStatus};
 use dataflow::{Ask, CommitTimes, StoreError};
 use money::Money;
 use stage::{Cause, Event, EventId, Key, RequestId, Stage as _, Traceparent};
@@ -27,7 +30,21 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const HANDLE_TAKEN: Kind = Kind { code: "handle-taken", title: "The handle is taken" };
 
-/// `POST /accounts`: waits until the claim is decided. Without a key of the client's, each is a claim of its own.
+/// Claims a handle, and opens the account if the claim comes first.
+///
+/// It waits until that is decided, 10 s unless told. Without `Idempotency-Key` each is a claim of its own.
+#[utoipa::path(
+    post, path = "/accounts", tag = "accounts", operation_id = "post_account",
+    params(OptionalIdempotencyKey, Prefer),
+    request_body = AccountRequest,
+    responses(
+        (
+            status = 201, description = "The account is open.", body = Account,
+            headers(("Location" = String, description = "Where the account is."))
+        ),
+        Conflict, UnprocessableContent, Writing
+    )
+)]
 pub async fn claim(
     ledger: Data<Ledger>,
     request: HttpRequest,
@@ -63,7 +80,32 @@ pub async fn claim(
     }
 }
 
-/// `POST /transfers`.
+/// Moves money from one account to another.
+///
+/// The same key with the same content is the same transfer, however often it is sent. That it is refused is an outcome
+/// like others: `status` and `reason` say so.
+#[utoipa::path(
+    post, path = "/transfers", tag = "transfers", operation_id = "post_transfer",
+    params(IdempotencyKey, Prefer),
+    request_body = TransferRequest,
+    responses(
+        (
+            status = 201, description = "It has its outcome, which is for good.", body = Transfer,
+            headers(
+                ("Location" = String, description = "Where the transfer is."),
+                ("Preference-Applied" = String, description = "`wait=N`, if that was asked for.")
+            )
+        ),
+        (
+            status = 202, description = "It is taken in, durably; ask again for the outcome.", body = Transfer,
+            headers(
+                ("Location" = String, description = "Where the transfer is."),
+                ("Preference-Applied" = String, description = "`wait=N`, if that was asked for.")
+            )
+        ),
+        Conflict, UnprocessableContent, Writing
+    )
+)]
 pub async fn transfer(
     ledger: Data<Ledger>,
     request: HttpRequest,
@@ -96,7 +138,12 @@ pub async fn transfer(
     Ok(prefer.applied(response.insert_header((LOCATION, location)).json(transfer)))
 }
 
-/// `GET /transfers/{id}`.
+/// A transfer, and what has become of it.
+#[utoipa::path(
+    get, path = "/transfers/{id}", tag = "transfers", operation_id = "get_transfer",
+    params(("id" = TransferId, Path, description = "As the transfer says, or its `Location`.")),
+    responses((status = 200, description = "The transfer.", body = Transfer), NotFound, Reading)
+)]
 pub async fn get_transfer(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Transfer>, Problem> {
     let missing = || Problem::not_found("no such transfer");
     let id: TransferId = ::web::segment::decode(&request, "id")?.parse().map_err(|_| missing())?;

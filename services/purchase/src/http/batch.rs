@@ -1,6 +1,6 @@
 //! `POST /purchases/batch`: many purchases, one commit. One bad line harms no other.
 
-use ::web::{Lines, NDJSON, Prefer, Problem};
+use ::web::{Lines, NDJSON, Prefer, Problem, Writing};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::{BatchAnswer, NumberedPurchaseRequest, Purchase};
@@ -21,7 +21,26 @@ struct Refused {
     problem: Box<Problem>,
 }
 
-/// Answers each line as the request alone would have been, in the same order.
+/// Buys many times at once.
+///
+/// One request a line, at most 1,000 lines and 8 MiB. Each line is answered as the request alone would have been, in
+/// the same order: one bad line harms no other.
+#[utoipa::path(
+    post, path = "/purchases/batch", tag = "purchases", operation_id = "post_batch",
+    params(Prefer),
+    request_body(
+        description = "JSON objects, one a line: newline-delimited, not an array.",
+        content = [NumberedPurchaseRequest], content_type = NDJSON
+    ),
+    responses(
+        (
+            status = 200, description = "JSON objects, one a line, in the order of the request.",
+            body = [BatchAnswer<Purchase>], content_type = NDJSON,
+            headers(("Preference-Applied" = String, description = "`wait=N`, if that was asked for."))
+        ),
+        Writing
+    )
+)]
 pub async fn post(
     purchases: Data<Purchases>,
     request: HttpRequest,

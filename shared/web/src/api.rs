@@ -1,0 +1,151 @@
+//! What a service serves: its routes, and the OpenAPI document that describes them.
+//!
+//! A handler says in `#[utoipa::path(…)]` where it is served and what it takes and answers. From a list of handlers
+//! [`endpoints!`](crate::endpoints) makes both the document and the routes, and a service has no other way to add one:
+//! what is served is described, and what is described is served.
+
+mod answers;
+mod page;
+
+use std::collections::BTreeMap;
+
+use actix_web::http::Method;
+use actix_web::web::{self, Bytes, Data, ServiceConfig};
+use actix_web::{Route, guard};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{ComponentsBuilder, Info, License, OpenApi, PathItem, Paths, RefOr};
+use utoipa::{PartialSchema as _, ToSchema as _};
+
+pub use answers::{
+    BadRequest, Conflict, Failing, InternalServerError, NotFound, PayloadTooLarge, Reading, RequestTimeout,
+    ServiceUnavailable, TooManyRequests, UnprocessableContent, UnsupportedMediaType, Writing,
+};
+
+use crate::{Problem, answer, health, metrics};
+
+/// The endpoints of handlers that `#[utoipa::path]` describes, for [`Api::new`](crate::Api::new).
+#[macro_export]
+macro_rules! endpoints {
+    ($($name:ident $(:: $rest:ident)*),+ $(,)?) => {
+        vec![$({
+            #[derive(utoipa::OpenApi)]
+            #[openapi(paths($name $(:: $rest)*))]
+            struct One;
+            $crate::Endpoint::new(<One as utoipa::OpenApi>::openapi(), || actix_web::web::to($name $(:: $rest)*))
+        }),+]
+    };
+}
+
+/// A handler, made into a route for each thread that serves.
+type Handler = fn() -> Route;
+
+/// A handler and its description; [`endpoints!`](crate::endpoints) makes it.
+pub struct Endpoint {
+    description: OpenApi,
+    handler: Handler,
+}
+
+impl Endpoint {
+    /// What describes exactly this handler, and how it becomes a route.
+    pub fn new(description: OpenApi, handler: Handler) -> Self {
+        Self { description, handler }
+    }
+}
+
+/// The routes of a service with their document. Clones are made for each thread that serves.
+#[derive(Clone)]
+pub struct Api {
+    document: Bytes,
+    routes: BTreeMap<String, Vec<(Method, Handler)>>,
+    pub(crate) otherwise: Handler,
+}
+
+impl Api {
+    /// The endpoints of a service, and those that every service has.
+    pub fn new(service: &str, description: &str, endpoints: Vec<Endpoint>) -> Self {
+        let mut info = Info::new(service, env!("CARGO_PKG_VERSION"));
+        info.description = Some(description.to_owned());
+        let mut license = License::new(env!("CARGO_PKG_LICENSE"));
+        license.identifier = Some(env!("CARGO_PKG_LICENSE").to_owned());
+        info.license = Some(license);
+        let mut document = OpenApi::new(info, Paths::new());
+        let mut routes: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        let shared = crate::endpoints![health::alive, health::ready, metrics::scrape, page::document];
+        for Endpoint { description, handler } in endpoints.into_iter().chain(shared) {
+            for (path, item) in &description.paths.paths {
+                let methods = operations(item).map(|(method, _)| (method, handler));
+                routes.entry(path.clone()).or_default().extend(methods);
+            }
+            document.merge(description);
+        }
+        add_answers(&mut document);
+        // Without the debug feature of utoipa nothing in a document can fail to be written.
+        let document = document.to_pretty_json().unwrap_or_default() + "\n";
+        Self { document: document.into(), routes, otherwise: || web::to(answer::nothing_here) }
+    }
+
+    /// The same, but this answers what no route takes.
+    pub fn otherwise(self, handler: Handler) -> Self {
+        Self { otherwise: handler, ..self }
+    }
+
+    /// The document, as `/openapi.json` serves it.
+    pub fn document(&self) -> &[u8] {
+        &self.document
+    }
+
+    /// Adds the routes. Those of one path are one resource, so that another method is answered with 405 and `Allow`.
+    pub(crate) fn configure(&self, config: &mut ServiceConfig) {
+        config.app_data(Data::new(page::Document(self.document.clone())));
+        for (path, methods) in &self.routes {
+            let mut resource = web::resource(path.as_str());
+            // `/purchases/batch` takes what it takes, and leaves the rest to `/purchases/{id}`.
+            if self.routes.keys().any(|other| covers(other, path)) {
+                let any = methods.iter().fold(guard::Any(guard::fn_guard(|_| false)), |any, (method, _)| {
+                    any.or(guard::Method(method.clone()))
+                });
+                resource = resource.guard(any);
+            }
+            for (method, handler) in methods {
+                resource = resource.route(handler().method(method.clone()));
+            }
+            config.service(resource);
+        }
+        page::configure(config);
+    }
+}
+
+/// Whether a template also takes what another, more special path does. (That one sorts first: `{` comes after letters.)
+fn covers(template: &str, path: &str) -> bool {
+    let fits = |(part, other): (&str, &str)| part.starts_with('{') || part == other;
+    let same_length = template.split('/').count() == path.split('/').count();
+    template != path && same_length && template.split('/').zip(path.split('/')).all(fits)
+}
+
+fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
+    let all = [
+        (Method::GET, &item.get),
+        (Method::PUT, &item.put),
+        (Method::POST, &item.post),
+        (Method::PATCH, &item.patch),
+        (Method::DELETE, &item.delete),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
+}
+
+/// Adds the answers that the operations name, and what these are made of.
+fn add_answers(document: &mut OpenApi) {
+    let operations = document.paths.paths.values().flat_map(operations);
+    let answers = operations.flat_map(|(_, operation)| operation.responses.responses.values());
+    let named: Vec<_> = answers
+        .filter_map(|answer| match answer {
+            RefOr::Ref(reference) => Some(reference.ref_location.clone()),
+            RefOr::T(_) => None,
+        })
+        .collect();
+    let is_named = |name: &str| named.iter().any(|reference| reference.ends_with(&format!("/{name}")));
+    let components = ComponentsBuilder::from(document.components.take().unwrap_or_default());
+    let components = components.schema(Problem::name(), Problem::schema());
+    let answers = answers::all().into_iter().filter(|(name, _)| is_named(name));
+    document.components = Some(components.responses_from_iter(answers).build());
+}

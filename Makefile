@@ -11,7 +11,7 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 LOCAL  := infra/local
 export UNBUNDLED_DATA
 
-.PHONY: help run up status down clean-local release check fmt-check clippy unit doc test e2e e2e-cluster full-year clean-data
+.PHONY: help openapi run up status down clean-local release check fmt-check clippy unit doc test e2e e2e-cluster full-year clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,6 +69,10 @@ full-year: release ## the real year of sales, if UNBUNDLED_DATA names a folder t
 	 else \
 	   echo "The full-year tests are not selected: UNBUNDLED_DATA is not set (README: The real year)."; \
 	 fi
+
+openapi: ## write docs/openapi anew from what the services serve
+	@UNBUNDLED_WRITE_OPENAPI=1 $(CARGO) test --workspace --locked --quiet --test main -- openapi:: >/dev/null
+	@echo 'Written: docs/openapi. What differs from the last commit is a change of an API: git diff docs/openapi'
 
 clean-local: ## delete the data and the logs of make up, when it is down
 	@$(LOCAL)/clean.sh

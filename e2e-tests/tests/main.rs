@@ -5,6 +5,7 @@
 
 mod architecture;
 mod cluster;
+mod openapi;
 mod scenarios;
 mod simulation;
 mod year;

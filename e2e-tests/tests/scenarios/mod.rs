@@ -15,6 +15,7 @@ mod bad_input;
 mod batches;
 mod books;
 mod copies;
+mod documents;
 pub mod harness;
 mod health;
 mod idempotency;

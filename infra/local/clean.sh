@@ -10,5 +10,5 @@ for file in "$PIDS"/*.pid; do
   ! pid=$(pid_in "$file" "$name") || fail "Of $UNBUNDLED_LOCAL, $name (pid $pid) is running: make down first."
 done
 "${BASH_SOURCE[0]%/*}/postgres.sh" wipe
-rm -rf "$UNBUNDLED_LOCAL"/{rabbitmq,log,run}
+rm -rf "$UNBUNDLED_LOCAL"/{rabbitmq,log,run,schemathesis}
 [[ ! -d $UNBUNDLED_LOCAL ]] || rmdir --ignore-fail-on-non-empty "$UNBUNDLED_LOCAL"

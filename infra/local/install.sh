@@ -51,12 +51,6 @@ forbid_cluster() {
   "${ROOT_BY[@]}" sed -i 's/^#*\s*create_main_cluster.*/create_main_cluster = false/' "$CLUSTERS"
 }
 
-apt_install() {
-  local said
-  said=$("${ROOT_BY[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" 2>&1) ||
-    fail "apt-get install $* failed: $said"
-}
-
 # Enabled by their packages, the system's broker and epmd would start at the next boot.
 disable_units() {
   local unit
@@ -70,7 +64,7 @@ install_packages() {
   read -ra packages <<<"$1"
   trap restore EXIT
   forbid_services
-  "${ROOT_BY[@]}" apt-get update -qq || fail 'apt-get update failed: is there a network?'
+  apt_update
   case $1 in *postgresql*) forbid_cluster ;; esac
   apt_install "${packages[@]}"
   case $1 in *rabbitmq*) disable_units ;; esac
@@ -80,13 +74,7 @@ needed=$(missing)
 if [[ -n $needed ]]; then
   command -v apt-get >/dev/null ||
     fail "RabbitMQ $RABBITMQ_AT_LEAST and Postgres $POSTGRES_AT_LEAST or newer are needed, where Debian's packages put them."
-  if ((EUID == 0)); then
-    ROOT_BY=()
-  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-    ROOT_BY=(sudo -n)
-  else
-    fail "Missing: ${needed% }. Run: sudo infra/local/install.sh"
-  fi
+  become_root "Missing: ${needed% }. Run: sudo infra/local/install.sh"
   echo "Installing ${needed% }; no service is started."
   install_packages "$needed"
 fi

@@ -107,6 +107,27 @@ http_code() {
   printf '%s' "$code"
 }
 
+# Sets ROOT_BY, which goes before commands of the superuser; fails with a text where nobody may become that.
+become_root() {
+  if ((EUID == 0)); then
+    ROOT_BY=()
+  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    ROOT_BY=(sudo -n)
+  else
+    fail "$1"
+  fi
+}
+
+apt_update() {
+  "${ROOT_BY[@]}" apt-get update -qq || fail 'apt-get update failed: is there a network?'
+}
+
+apt_install() {
+  local said
+  said=$("${ROOT_BY[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" 2>&1) ||
+    fail "apt-get install $* failed: $said"
+}
+
 # One line of `make status`.
 row() {
   printf '%-14s %-8s %-24s %-8s %s\n' "$@"

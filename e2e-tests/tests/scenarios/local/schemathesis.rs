@@ -1,0 +1,46 @@
+//! Schemathesis sends what the OpenAPI documents allow, and what they do not, and compares the answers with them.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::scenarios::harness::{Corner, Local};
+
+/// Installing takes seconds where the packages are near; a run of all services about a minute.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// Runs a command that has to succeed, and gives what it printed.
+async fn said(command: &mut Command) -> String {
+    let command = command.current_dir(root()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = timeout(PATIENCE, command.output()).await.expect("it did not end").unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{:?}\n{stdout}{stderr}", command.as_std());
+    stdout.into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_services_do_what_their_documents_say() {
+    let program = said(&mut Command::new("infra/local/schemathesis.sh")).await;
+    let local = Local::start().await;
+    // What the examples of the documents name.
+    let (client, corner) = (&local.client, Corner::new());
+    client.offer_for("lantern", "15.30", "GBP").await;
+    client.buy("my-first", &corner.order("alice", "GBP", &["lantern"])).await.is(201);
+
+    let started = Instant::now();
+    for url in client.everywhere("/openapi.json") {
+        let mut schemathesis = Command::new(program.trim());
+        schemathesis.args(["--config-file", "e2e-tests/schemathesis/schemathesis.toml", "run", "--no-color", &url]);
+        schemathesis.env("PYTHONPATH", "e2e-tests/schemathesis").env("PYTHONDONTWRITEBYTECODE", "1");
+        eprintln!("{}", said(schemathesis.env("NO_PROXY", "127.0.0.1")).await);
+    }
+    eprintln!("tested in {:?}", started.elapsed());
+    local.finish().await;
+}

@@ -56,7 +56,7 @@ impl Rates {
 const DESCRIPTION: &str = "The system of record of exchange rates: every version is kept, and asked for as of a moment. \
                            It publishes what is new and is never asked for a price: whoever needs rates keeps a copy.";
 
-/// What the service serves; the handlers find [`Rates`].
+/// What the service serves; the handlers find `Rates`.
 pub fn api() -> Api {
     Api::new(service::SERVICE, DESCRIPTION, endpoints![get, list, put, import])
 }

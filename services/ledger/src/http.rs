@@ -27,7 +27,7 @@ pub struct Ledger {
 const DESCRIPTION: &str = "Double entry in several currencies: every debit has its credit, in each currency by itself. \
                             It learns of purchases because it listens, and says what became of their payment.";
 
-/// What the service serves; the handlers find [`Ledger`].
+/// What the service serves; the handlers find `Ledger`.
 pub fn api() -> Api {
     let endpoints = endpoints![
         instructions::claim,

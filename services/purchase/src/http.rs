@@ -48,7 +48,7 @@ const DESCRIPTION: &str = "Sells: it prices with its own copy of the rates, so t
                            the price and no other service was asked. It says what was bought; whoever has to act on that \
                            listens.";
 
-/// What the service serves; the handlers find [`Purchases`].
+/// What the service serves; the handlers find `Purchases`.
 pub fn api() -> Api {
     Api::new(SERVICE, DESCRIPTION, endpoints![get_offer, put_offer, post, batch::post, get, copies::get])
 }

@@ -2,8 +2,8 @@
 
 use money::{Amount, Currency, Invalid, Money};
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::words::words;
@@ -62,31 +62,38 @@ pub enum InvalidOverdraft {
     FeeWithoutPolicy,
 }
 
-/// How far below zero an account may go, in one currency. In all others it may not at all.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, remote = "Self")]
 struct Shape {
-    /// How far; not negative.
-    #[schema(schema_with = money::not_negative)]
     limit: Amount,
-    /// In which currency.
     currency: Currency,
     policy: OverdraftPolicy,
-    /// What crossing the limit costs; 5 unless told. Only where the policy is `fee`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = money::not_negative)]
     fee: Option<Amount>,
 }
 
+/// A fee goes with one policy only, so there are two shapes.
 impl PartialSchema for Overdraft {
     fn schema() -> RefOr<Schema> {
-        Shape::schema()
+        let shape = |policy: OverdraftPolicy| {
+            let policy = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([policy.to_string()]));
+            let shape = ObjectBuilder::new().property("limit", money::not_negative());
+            let shape = shape.property("currency", Ref::from_schema_name(Currency::name())).property("policy", policy);
+            let shape = ["limit", "currency", "policy"].into_iter().fold(shape, ObjectBuilder::required);
+            shape.additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        };
+        let refuse = shape(OverdraftPolicy::Refuse).description(Some("What goes beyond the limit is refused."));
+        let fee = shape(OverdraftPolicy::Fee).property("fee", money::not_negative());
+        let fee =
+            fee.description(Some("It is posted, and costs the fee each time the limit is crossed; 5 unless told."));
+        let what = "How far below zero an account may go, in one currency. In all others it may not at all.";
+        OneOfBuilder::new().item(refuse).item(fee).description(Some(what)).into()
     }
 }
 
 impl ToSchema for Overdraft {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        Shape::schemas(schemas);
+        schemas.push((Currency::name().into_owned(), Currency::schema()));
     }
 }
 

@@ -215,6 +215,7 @@ async fn a_transfer_that_makes_no_sense_is_refused_saying_where() {
     check(json!({"from": "merchant", "to": "fx", "amount": euros("-1")}), 422, "amount").await;
     check(json!({"from": "merchant", "to": "fx", "amount": euros("0.001")}), 422, "amount").await;
     check(json!({"from": "", "to": "fx", "amount": euros("1")}), 422, "from").await;
+    check(json!({"from": "merchant", "to": "customer:", "amount": euros("1")}), 422, "to").await;
     check(json!({"from": "merchant", "to": "fx", "amount": euros("1"), "note": "x"}), 400, "note").await;
     let body = json!({"from": "merchant", "to": "fx", "amount": euros("1")});
     let url = format!("{}/transfers", client.at.ledger);

@@ -19,6 +19,7 @@ mod tests;
 use std::time::Duration;
 
 use ::web::{Problem, Traceparent};
+use actix_web::web::Bytes;
 use contracts::Imported;
 use reqwest::Url;
 
@@ -61,7 +62,7 @@ enum Failed {
 pub(crate) async fn follow(
     feed: Feed,
     figures: Figures,
-    import: impl AsyncFn(&Traceparent, &[u8]) -> Result<Imported, Problem>,
+    import: impl AsyncFn(&Traceparent, Bytes) -> Result<Imported, Problem>,
 ) {
     let mut fetcher = Fetcher::new(&feed.url, feed.limits);
     let (mut known, mut pace, mut trouble) = (Validators::default(), Pace::new(feed.interval), None);
@@ -107,12 +108,12 @@ pub(crate) async fn follow(
 async fn attempt(
     fetcher: &mut Fetcher,
     known: &mut Validators,
-    import: &impl AsyncFn(&Traceparent, &[u8]) -> Result<Imported, Problem>,
+    import: &impl AsyncFn(&Traceparent, Bytes) -> Result<Imported, Problem>,
 ) -> Result<News, Failed> {
     match fetcher.fetch(known).await? {
         Answer::NotModified => Ok(News::None),
         Answer::File { body, validators } => {
-            let imported = import(&Traceparent::random(), &body).await.map_err(Failed::Import)?;
+            let imported = import(&Traceparent::random(), body.into()).await.map_err(Failed::Import)?;
             // A file that was not imported is asked for again.
             *known = validators;
             Ok(if imported.unchanged == imported.read { News::None } else { News::Rates(imported) })

@@ -138,7 +138,7 @@ async fn import(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let file = ::web::body(&request, payload, FILE_BYTES_MAX).await?;
-    let imported = service::import(&rates.way_in, cause(&trace), &file, false).await?;
+    let imported = service::import(&rates.way_in, cause(&trace), file, false).await?;
     Ok(HttpResponse::Ok().json(imported))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ::web::{Condition, Problem, Running, StartError, Traceparent};
 use actix::Addr;
+use actix_web::web::Bytes;
 use chrono::{SubsecRound as _, Utc};
 use contracts::Imported;
 use dataflow::{Ask, Carrier, Store, WayIn};
@@ -94,7 +95,7 @@ async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, 
         request_id: RequestId("built-in-history".to_owned()),
         traceparent: stage::Traceparent(Traceparent::random().to_string()),
     };
-    import(way_in, cause, ecb::BUILT_IN, true).await
+    import(way_in, cause, Bytes::from_static(ecb::BUILT_IN), true).await
 }
 
 /// Takes in a file of the ECB, whole or not at all.
@@ -104,17 +105,21 @@ async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, 
 pub(crate) async fn import(
     way_in: &Addr<WayIn<RecordRates>>,
     cause: Cause,
-    file: &[u8],
+    file: Bytes,
     completes_history: bool,
 ) -> Result<Imported, Problem> {
-    let history = ecb::parse(file).map_err(|error| Problem::unprocessable(telemetry::chain(&error)))?;
+    // A large file takes some 100 ms: elsewhere, so that nobody else on this thread waits for it.
+    let bytes = file.len();
+    let history = actix_web::web::block(move || ecb::parse(&file)).await;
+    let history = history.map_err(|error| Problem::internal(&error))?;
+    let history = history.map_err(|error| Problem::unprocessable(telemetry::chain(&error)))?;
     let moment = |day: ecb::Day| Moment {
         valid_from: day.date.and_time(chrono::NaiveTime::MIN).and_utc(),
         rates: [(money::Currency::EUR, day.rates)].into(),
     };
     let source: Source = ECB.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
     let moments = history.days.into_iter().map(moment).collect();
-    record(way_in, cause, RatesAsked { source, moments, completes_history }, file.len()).await
+    record(way_in, cause, RatesAsked { source, moments, completes_history }, bytes).await
 }
 
 /// Takes in rates.

@@ -196,7 +196,7 @@ fn transfer(
     let unknown = unknown.ok_or_else(|| Broken::Rule("a transfer whose accounts nobody has looked for".to_owned()))?;
     let reason = unknown.first().map(|account| Reason {
         code: ReasonCode::UnknownAccount,
-        detail: format!("there is no account {account}: open it with POST /accounts"),
+        detail: format!("there is no account {account}: open it with POST /accounts, then transfer under a new key"),
     });
     let (reason_code, reason_detail) = Reason::columns(reason.as_ref());
     let (transfer, TransferRequest { from: payer, to: payee, amount }) = (request_id.clone(), asked.request.clone());

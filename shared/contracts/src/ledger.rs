@@ -74,8 +74,12 @@ pub struct Account {
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct TransferRequest {
     /// The account to debit.
+    #[serde(deserialize_with = "handle")]
+    #[schema(schema_with = crate::names::handle_schema)]
     pub from: AccountId,
     /// The account to credit; another one.
+    #[serde(deserialize_with = "handle")]
+    #[schema(schema_with = crate::names::handle_schema)]
     pub to: AccountId,
     /// How much; above zero.
     #[serde(deserialize_with = "positive")]

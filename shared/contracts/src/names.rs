@@ -273,7 +273,6 @@ fn unescape(id: &str) -> String {
     text
 }
 
-/// How a client's id of a request stands in JSON.
 /// How a handle stands in JSON: 1 to 64 characters, behind `customer:` if it begins with that.
 pub(crate) fn handle_schema() -> ObjectBuilder {
     let inside = NAME_MAX - 2;
@@ -282,6 +281,7 @@ pub(crate) fn handle_schema() -> ObjectBuilder {
         .examples(["alice"])
 }
 
+/// How a client's id of a request stands in JSON.
 pub(crate) fn request_id_schema() -> ObjectBuilder {
     text(&format!("^[!-~]{{1,{NAME_MAX}}}$")).description(Some("The client's id of the request."))
 }

@@ -234,7 +234,7 @@ pub struct Purchase {
     pub occurred_at: DateTime<Utc>,
     /// The currency to pay in.
     pub pay_in: Currency,
-    /// What the seller gets; none when it was refused.
+    /// What the seller gets; none when it was refused before its price was fixed.
     #[schema(required)]
     pub total: Option<Money>,
     /// What the customer pays; none when it was refused.

@@ -60,7 +60,7 @@ impl Traces {
         };
         let counts = Arc::new(Counts::new(service, queue_max)?);
         let exporter = SpanExporter::builder().with_http().build();
-        let exporter = exporter.map_err(|error| BadTraceSetting::Exporter(error.to_string()))?;
+        let exporter = exporter.map_err(|_| BadTraceSetting::Exporter)?;
         let config = BatchConfigBuilder::default().with_max_queue_size(queue_max).build();
         let mut processor = BatchSpanProcessor::new(Exporter::new(exporter, counts.clone()), config);
         processor.set_resource(&resource(service));

@@ -7,7 +7,11 @@ const WAIT_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// The longest that the feed can ask to be left alone.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3_600);
 
-/// The interval after a success and after the first failure; twice as long with each further one.
+/// The first wait after a failure: most pass by themselves, such as a network that is not there yet.
+const RETRY_FIRST: Duration = Duration::from_secs(60);
+
+/// The interval after a success; after a failure a minute, if the interval is longer, and twice as long with each further
+/// one.
 #[derive(Debug)]
 pub struct Pace {
     interval: Duration,
@@ -17,19 +21,19 @@ pub struct Pace {
 impl Pace {
     /// Nothing has failed yet.
     pub fn new(interval: Duration) -> Self {
-        Self { interval, next: interval }
+        Self { interval, next: interval.min(RETRY_FIRST) }
     }
 
     /// The wait after a success.
     pub fn after_success(&mut self) -> Duration {
-        self.next = self.interval;
+        self.next = self.interval.min(RETRY_FIRST);
         self.interval
     }
 
-    /// The wait after a failure: never shorter than the interval, longer if the feed asks for it.
+    /// The wait after a failure, longer if the feed asks for it.
     pub fn after_failure(&mut self, retry_after: Option<Duration>) -> Duration {
         let wait = self.next;
-        self.next = (wait * 2).min(WAIT_MAX).max(self.interval);
+        self.next = (wait * 2).min(WAIT_MAX);
         wait.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))
     }
 }
@@ -43,9 +47,10 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_from_the_interval_up_to_the_limit() {
+    fn waits_double_from_a_minute_or_the_interval_up_to_the_limit() {
         let mut pace = Pace::new(Duration::from_secs(3_600));
-        assert_eq!(seconds(|| pace.after_failure(None), 5), [3_600, 7_200, 14_400, 21_600, 21_600]);
+        assert_eq!(seconds(|| pace.after_failure(None), 4), [60, 120, 240, 480]);
+        assert_eq!(seconds(|| pace.after_failure(None), 7)[3..], [7_680, 15_360, 21_600, 21_600]);
         let mut pace = Pace::new(Duration::from_secs(1));
         assert_eq!(seconds(|| pace.after_failure(None), 16)[10..], [1_024, 2_048, 4_096, 8_192, 16_384, 21_600]);
     }
@@ -60,9 +65,9 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_beyond_the_limit_stays_the_interval() {
+    fn an_interval_beyond_the_limit_is_kept_after_a_success() {
         let mut pace = Pace::new(Duration::from_secs(86_400));
-        assert_eq!(seconds(|| pace.after_failure(None), 3), [86_400, 86_400, 86_400]);
+        assert_eq!(seconds(|| pace.after_success(), 2), [86_400, 86_400]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use ::web::{
     Conflict, IdempotencyKey, Kind, NotFound, OptionalIdempotencyKey, Prefer, Problem, Reading, UnprocessableContent,
     Writing,
 };
+use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Json, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -53,6 +54,7 @@ pub async fn claim(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let key = IdempotencyKey::optional(&request)?;
+    let can_ask_again = key.is_some();
     let request_id = key.map_or_else(|| uuid::Uuid::new_v4().to_string(), |key| key.as_str().to_owned());
     ::web::name_request(&request, &request_id);
     let request: AccountRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
@@ -67,9 +69,17 @@ pub async fn claim(
     let wait = prefer.wait.unwrap_or(CLAIM_WAIT);
     let decision = ledger.decision(Instruction::Claim, &request_id, wait).await?;
     let path = format!("/accounts/{}", ::web::segment::encode(account.as_str()));
-    let undecided = || {
-        let detail = format!("the claim is recorded and not decided yet: GET {path} tells, or the same request again");
-        Problem::unavailable(detail, RETRY_AFTER)
+    // Without a key the same again would be another claim, which may lose against this one.
+    let undecided = || match can_ask_again {
+        true => {
+            let detail = "the claim is recorded and not decided yet: the same request, with its key, tells later";
+            Problem::unavailable(detail, RETRY_AFTER)
+        }
+        false => {
+            let detail =
+                format!("the claim is recorded and not decided yet: GET {path} tells later who has the handle");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
     };
     match decision.ok_or_else(undecided)?.reason() {
         Some(Reason { detail, .. }) => Err(Problem::conflict(detail).of(&HANDLE_TAKEN).at("handle")),

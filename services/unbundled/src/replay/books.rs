@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{AccountId, Entries, Leg, Side};
+use contracts::{AccountId, Entries, Leg, Purpose, Side};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use money::{Amount, Currency};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::service::{Service, ServiceError};
 /// Entries of a page.
 const PAGE: u32 = 1_000;
 
-/// Postings by the transfer they belong to.
+/// Postings by the purchase they belong to.
 pub type Postings = BTreeMap<RequestId, Vec<Leg>>;
 
 /// Where a purchase posts.
@@ -97,7 +97,8 @@ async fn of_account(
                 return Err(ledger.strange(&path, &format!("entry {} after entry {last}", entry.number)));
             }
             last = entry.number;
-            if ours.contains(&entry.request_id) {
+            // A transfer, or a fee, may have the same id.
+            if entry.purpose == Purpose::Purchase && ours.contains(&entry.request_id) {
                 let leg = Leg { account: account.clone(), side: entry.side, amount: entry.amount };
                 found.push((entry.request_id, leg));
             }

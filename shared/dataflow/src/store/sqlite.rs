@@ -25,6 +25,7 @@ use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, Table, Target};
 use tokio::sync::Mutex;
 
 use self::decode::{at, cells};
+use self::inventory::check_tables;
 use self::write::write;
 use super::decode::{frame, name, number, record};
 use super::{Commit, CommitError, Meta, Seen, StoreError};
@@ -73,6 +74,7 @@ impl Sqlite {
         if is_empty(&mut writer).await.map_err(at(path))? {
             store.make(&mut writer, tables).await.map_err(at(path))?;
         }
+        check_tables(&mut writer, path, tables).await?;
         *store.writer.lock().await = Some(writer);
         store.check_meta(path).await?;
         Ok(store)

@@ -33,6 +33,9 @@ const NO_OTHER_PROTOCOL: &str =
 /// Spans that may wait, unless told otherwise: three times what the ledger makes of one batch of 1,000 purchases. Some
 /// 20 MB when the receiver is away.
 const QUEUE_MAX: usize = 16_384;
+/// Spans that may be asked to wait, and milliseconds: beyond it a queue would not fit into memory.
+const NUMBER_MAX: u64 = 1_000_000;
+const NO_SUCH_NUMBER: &str = "a whole number from 1 to 1000000 is";
 
 /// What the environment says about traces.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,9 +71,9 @@ pub enum BadTraceSetting {
         /// What to set.
         expected: &'static str,
     },
-    /// The exporter refuses.
-    #[error("traces cannot be sent: {0}")]
-    Exporter(String),
+    /// The exporter refuses. What it says is not repeated: it may hold a password.
+    #[error("traces cannot be sent: an address or a header in OTEL_EXPORTER_OTLP_… cannot be used")]
+    Exporter,
     /// They cannot be counted.
     #[error("traces cannot be counted")]
     Counts(#[from] prometheus::Error),
@@ -129,11 +132,15 @@ fn read(get: impl Fn(&str) -> Option<String>) -> Result<(TraceSettings, Said), B
         said.ignored.push("traces are sent uncompressed: OTEL_EXPORTER_OTLP_COMPRESSION is ignored".to_owned());
     }
     for name in NUMBERS {
-        if get(name).is_some_and(|text| text.parse::<u64>().is_err() || (name == QUEUE && text == "0")) {
-            said.ignored.push(format!("{name} is no number that can be used: the default is"));
+        match get(name).map(|text| text.parse::<u64>()) {
+            Some(Err(_)) => said.ignored.push(format!("{name} is no number: the default is used")),
+            Some(Ok(number)) if !(1..=NUMBER_MAX).contains(&number) => {
+                return Err(BadTraceSetting::Wrong { name, expected: NO_SUCH_NUMBER });
+            }
+            Some(Ok(_)) | None => {}
         }
     }
-    let queue_max = get(QUEUE).and_then(|text| text.parse().ok()).filter(|size| *size > 0).unwrap_or(QUEUE_MAX);
+    let queue_max = get(QUEUE).and_then(|text| text.parse().ok()).unwrap_or(QUEUE_MAX);
     let sampling = sampling(&get, &mut said.ignored);
     Ok((TraceSettings { sending: Some(Sending { sampling, queue_max }) }, said))
 }
@@ -244,6 +251,11 @@ mod tests {
             &[(TRACES_ENDPOINT, "https://a:hidden@otel")],
             "TRACES_ENDPOINT cannot be used: https is not supported",
         );
+        for number in ["0", "1000001"] {
+            for name in NUMBERS {
+                refused(&[HERE, (name, number)], name);
+            }
+        }
         refused(&[HERE, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "OTLP_PROTOCOL cannot be used: only http/protobuf");
         let both = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")];
         sent_to(&[[HERE].as_slice(), &both].concat(), "http://localhost:4318/v1/traces");
@@ -261,7 +273,7 @@ mod tests {
         ignored("OTEL_TRACES_EXPORTER", "zipkin");
         ignored("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
         ignored("OTEL_BSP_SCHEDULE_DELAY", "soon");
-        assert_eq!(ignored("OTEL_BSP_MAX_QUEUE_SIZE", "0").queue_max, QUEUE_MAX);
+        assert_eq!(ignored("OTEL_BSP_MAX_QUEUE_SIZE", "many").queue_max, QUEUE_MAX);
         ignored("OTEL_TRACES_SAMPLER", "xray");
         ignored("OTEL_TRACES_SAMPLER_ARG", "0.5");
     }

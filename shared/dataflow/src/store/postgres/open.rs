@@ -109,7 +109,10 @@ async fn make_table(connection: &mut PgConnection, table: &Table) -> Result<(), 
     if found == expected {
         return Ok(());
     }
-    Err(StoreError::Damaged(format!("the table {} is ({found}), not ({expected})", table.name)))
+    Err(StoreError::Damaged(format!(
+        "the table {} is ({found}), not ({expected}): it was made by another version, so choose another database",
+        table.name
+    )))
 }
 
 /// The fixed tables, in the order they came to be. One that was ever run is never changed again.

@@ -1,7 +1,10 @@
 //! What there is in the file, as it says itself.
 
-use sqlx::Row as _;
+use std::path::Path;
+
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+use stage::Table;
 
 use super::Sqlite;
 use crate::StoreError;
@@ -10,6 +13,26 @@ use crate::store::decode::number;
 
 /// The tables of `SCHEMA`.
 const OWN_TABLES: [&str; 4] = ["batches", "journal", "meta", "owners"];
+
+/// Each table must be the one that would be made: another version may have made the file.
+pub(super) async fn check_tables(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    tables: &[&'static Table],
+) -> Result<(), StoreError> {
+    for table in tables {
+        let columns = sqlx::query("SELECT name FROM pragma_table_info(?) ORDER BY cid").bind(table.name);
+        let columns = columns.fetch_all(&mut *connection).await?;
+        let found = columns.iter().map(|column| text(column, 0)).collect::<Result<Vec<_>, _>>()?.join(", ");
+        let expected = table.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
+        if found != expected {
+            let (path, name) = (path.display(), table.name);
+            let what = format!("{path}: the table {name} has the columns ({found}), not ({expected})");
+            return Err(StoreError::Damaged(format!("{what}: it was made by another version")));
+        }
+    }
+    Ok(())
+}
 
 impl Sqlite {
     pub(in crate::store) async fn inventory(&self) -> Result<Inventory, StoreError> {

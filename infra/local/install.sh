@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs RabbitMQ and Postgres from the distribution's packages, if they are missing. It starts no service of the
-# system's and makes no cluster: rabbitmq.sh and postgres.sh run their own.
+# Installs what is named from the distribution's packages, if it is missing. It starts no service of the system's and
+# makes no cluster: rabbitmq.sh and postgres.sh run their own.
+# usage: install.sh [rabbitmq] [postgres] [promtool]; without a name the first two
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
@@ -16,15 +17,18 @@ postgres_version() { postgres_program postgres | cut -d / -f 5; }
 
 at_least() { [[ -n $1 && $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$2" ]]; }
 
+wanted() { [[ " ${WANTED[*]} " == *" $1 "* ]]; }
+
 missing() {
-  [[ -n $(rabbitmq_version) ]] || printf 'rabbitmq-server '
-  [[ -n $(postgres_version) ]] || printf 'postgresql '
+  ! wanted rabbitmq || [[ -n $(rabbitmq_version) ]] || printf 'rabbitmq-server '
+  ! wanted postgres || [[ -n $(postgres_version) ]] || printf 'postgresql '
+  ! wanted promtool || command -v promtool >/dev/null || printf 'prometheus '
 }
 
 check_versions() {
-  at_least "$(rabbitmq_version)" "$RABBITMQ_AT_LEAST" ||
+  ! wanted rabbitmq || at_least "$(rabbitmq_version)" "$RABBITMQ_AT_LEAST" ||
     fail "RabbitMQ $RABBITMQ_AT_LEAST or newer is needed; installed is $(rabbitmq_version)."
-  at_least "$(postgres_version)" "$POSTGRES_AT_LEAST" ||
+  ! wanted postgres || at_least "$(postgres_version)" "$POSTGRES_AT_LEAST" ||
     fail "Postgres $POSTGRES_AT_LEAST or newer is needed; installed is $(postgres_version)."
 }
 
@@ -51,10 +55,10 @@ forbid_cluster() {
   "${ROOT_BY[@]}" sed -i 's/^#*\s*create_main_cluster.*/create_main_cluster = false/' "$CLUSTERS"
 }
 
-# Enabled by their packages, the system's broker and epmd would start at the next boot.
+# Enabled by their packages, these of the system's would start at the next boot.
 disable_units() {
   local unit
-  for unit in rabbitmq-server epmd; do
+  for unit in "$@"; do
     "${ROOT_BY[@]}" systemctl disable --quiet "$unit" 2>/dev/null || true
   done
 }
@@ -67,14 +71,21 @@ install_packages() {
   apt_update
   case $1 in *postgresql*) forbid_cluster ;; esac
   apt_install "${packages[@]}"
-  case $1 in *rabbitmq*) disable_units ;; esac
+  case $1 in *rabbitmq*) disable_units rabbitmq-server epmd ;; esac
+  case $1 in *prometheus*) disable_units prometheus ;; esac
 }
+
+WANTED=("$@")
+((${#WANTED[@]} > 0)) || WANTED=(rabbitmq postgres)
+for name in "${WANTED[@]}"; do
+  [[ " rabbitmq postgres promtool " == *" $name "* ]] || fail "unknown: $name. usage: install.sh [rabbitmq] [postgres] [promtool]"
+done
 
 needed=$(missing)
 if [[ -n $needed ]]; then
   command -v apt-get >/dev/null ||
-    fail "RabbitMQ $RABBITMQ_AT_LEAST and Postgres $POSTGRES_AT_LEAST or newer are needed, where Debian's packages put them."
-  become_root "Missing: ${needed% }. Run: sudo infra/local/install.sh"
+    fail "Missing, and only found where Debian's packages put it: ${needed% } (RabbitMQ $RABBITMQ_AT_LEAST, Postgres $POSTGRES_AT_LEAST or newer)."
+  become_root "Missing: ${needed% }. Run: sudo infra/local/install.sh ${WANTED[*]}"
   echo "Installing ${needed% }; no service is started."
   install_packages "$needed"
 fi

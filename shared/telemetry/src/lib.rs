@@ -1,14 +1,16 @@
-//! What a process says about itself: its log, its errors in one line, its memory, its traces.
+//! What a process says about itself: its log, its errors in one line, its memory and other figures, its traces.
 
 mod chain;
 mod log;
 mod memory;
+mod process;
 mod traces;
 
 pub use chain::chain;
 pub use log::{DEFAULT_FILTER, InitError, LogFormat, UnknownFormat, init};
-pub use memory::{Memory, memory, register_memory};
+pub use memory::{Memory, memory};
 pub use opentelemetry::trace::{Event as SpanEvent, Link, SpanContext, SpanId, SpanKind, Status, TraceId};
 pub use opentelemetry::{KeyValue, Value};
 pub use opentelemetry_sdk::trace::SpanData;
+pub use process::register_process;
 pub use traces::{BadTraceSetting, Moments, TraceSettings, Traces, attribute, context, sampled, span};

@@ -1,7 +1,3 @@
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
-use prometheus::{IntGauge, Registry};
-
 /// How much physical memory this process holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
@@ -14,38 +10,6 @@ pub struct Memory {
 /// This process's memory as Linux tells it (proc(5): `VmRSS`, `VmHWM`); `None` elsewhere.
 pub fn memory() -> Option<Memory> {
     parse(&std::fs::read_to_string("/proc/self/status").ok()?)
-}
-
-/// Adds `process_resident_memory_bytes` and `process_peak_resident_memory_bytes` to a registry;
-/// they are read at each scrape.
-///
-/// # Errors
-/// When the registry already has one of those names.
-pub fn register_memory(registry: &Registry) -> Result<(), prometheus::Error> {
-    registry.register(Box::new(MemoryGauges {
-        resident: IntGauge::new("process_resident_memory_bytes", "Physical memory this process holds.")?,
-        peak: IntGauge::new("process_peak_resident_memory_bytes", "The most physical memory this process ever held.")?,
-    }))
-}
-
-struct MemoryGauges {
-    resident: IntGauge,
-    peak: IntGauge,
-}
-
-impl Collector for MemoryGauges {
-    fn desc(&self) -> Vec<&Desc> {
-        [self.resident.desc(), self.peak.desc()].concat()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let Some(now) = memory() else {
-            return Vec::new();
-        };
-        self.resident.set(now.resident_bytes.try_into().unwrap_or(i64::MAX));
-        self.peak.set(now.peak_bytes.try_into().unwrap_or(i64::MAX));
-        [self.resident.collect(), self.peak.collect()].concat()
-    }
 }
 
 fn parse(status: &str) -> Option<Memory> {
@@ -81,13 +45,8 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_process_has_memory_and_shows_it_at_each_scrape() {
-        let registry = Registry::new();
-        register_memory(&registry).unwrap();
-        let families = registry.gather();
-        let names: Vec<_> = families.iter().map(|family| family.name()).collect();
-        assert_eq!(names, ["process_peak_resident_memory_bytes", "process_resident_memory_bytes"]);
-        assert!(families.iter().all(|family| family.get_metric()[0].get_gauge().get_value() > 0.0));
-        assert!(register_memory(&registry).is_err());
+    fn this_process_has_memory() {
+        let memory = memory().unwrap();
+        assert!(0 < memory.resident_bytes && memory.resident_bytes <= memory.peak_bytes, "{memory:?}");
     }
 }

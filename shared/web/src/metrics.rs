@@ -5,7 +5,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::{InternalServerError, Problem, Shell};
 
@@ -38,6 +38,15 @@ impl HttpMetrics {
         let duration = self.duration.with_label_values(&[method, route]);
         duration.observe(since.elapsed().as_secs_f64());
     }
+}
+
+/// Adds `unbundled_build_info`, which is always 1: its labels say what runs.
+pub(crate) fn register_build(registry: &Registry, service: &str) -> Result<(), prometheus::Error> {
+    let opts = Opts::new("unbundled_build_info", "Which service and version this is; always 1.");
+    let build =
+        IntGauge::with_opts(opts.const_label("service", service).const_label("version", env!("CARGO_PKG_VERSION")))?;
+    build.set(1);
+    registry.register(Box::new(build))
 }
 
 /// Middleware: counts and times what is answered.

@@ -48,13 +48,14 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// A shell that records no spans; the registry gets `http_requests_total` and `http_request_duration_seconds`.
+    /// A shell that records no spans; the registry gets the figures of HTTP, of the process and of the build.
     ///
     /// # Errors
     /// When the registry already has these: one registry per service.
     pub fn new(name: &'static str, registry: Registry, readiness: Readiness) -> Result<Self, prometheus::Error> {
         let http = HttpMetrics::register(&registry)?;
-        telemetry::register_memory(&registry)?;
+        telemetry::register_process(&registry)?;
+        metrics::register_build(&registry, name)?;
         Ok(Self { name, registry, readiness, traces: Traces::off(), http })
     }
 

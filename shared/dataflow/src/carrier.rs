@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use prometheus::Registry;
 use stage::{Producer, Stage, Target};
 
+use crate::broker_metrics::BrokerMetrics;
 use crate::feed::Wanted;
 use crate::lag::Behind;
 use crate::links::Link;
@@ -49,26 +51,41 @@ impl Streams {
 /// How a service's owners are connected to the others.
 pub(crate) enum Connected {
     Journals(BTreeMap<&'static str, Store>),
-    Broker { streams: Streams, backlog: Backlog, publishers: Option<Publishers>, on_link: OnLink },
+    Broker {
+        streams: Streams,
+        backlog: Backlog,
+        metrics: BrokerMetrics,
+        publishers: Option<Publishers>,
+        on_link: OnLink,
+    },
 }
 
 impl Connected {
     /// What is said is published from now on.
-    pub fn new(carrier: Carrier, store: &Store, on_link: OnLink) -> (Self, Bells) {
+    ///
+    /// # Errors
+    /// When its figures are registered already.
+    pub fn new(
+        carrier: Carrier,
+        store: &Store,
+        registry: &Registry,
+        on_link: OnLink,
+    ) -> prometheus::Result<(Self, Bells)> {
         let streams = match carrier {
-            Carrier::Journals(stores, bells) => return (Self::Journals(stores), bells),
+            Carrier::Journals(stores, bells) => return Ok((Self::Journals(stores), bells)),
             Carrier::Broker(streams) => streams,
         };
         let produced = streams.produced(store);
         let targets = produced.iter().map(|(target, _)| target.clone());
         let backlog = Backlog::new(targets, streams.backlog_bytes_max);
+        let metrics = BrokerMetrics::register(registry, &backlog)?;
         let publication = |(target, producers): (Target, Vec<Producer>)| {
             let link = Link::new(format!("to {target}"), on_link.clone());
             let (broker, marks, backlog) = (streams.broker.clone(), streams.database.clone(), backlog.clone());
             (Publication { target, producers, journal: store.dedicated(), marks, broker, backlog }, link)
         };
         let publishers = Some(Publishers::start(produced.into_iter().map(publication).collect()));
-        (Self::Broker { streams, backlog, publishers, on_link }, Bells::default())
+        Ok((Self::Broker { streams, backlog, metrics, publishers, on_link }, Bells::default()))
     }
 
     /// What a stage's partition reads.
@@ -81,14 +98,15 @@ impl Connected {
                 let sources: Vec<_> = S::READS.iter().copied().zip(reads).map(source).collect();
                 (Feed::Tail(Tail::new(sources.clone())), Behind::of_journals(owner.id(), store, sources))
             }
-            Connected::Broker { streams, on_link, .. } => {
+            Connected::Broker { streams, metrics, on_link, .. } => {
                 let wanted = |(target, producers)| {
                     let link = Link::new(format!("{} from {target}", owner.id()), on_link.clone());
                     Wanted { target, producers, link }
                 };
                 let (wanted, quarantine) = (reads.into_iter().map(wanted).collect(), streams.database.clone());
                 let checkpoint = owner.checkpoint();
-                let feed = Subscription::start(&streams.broker, wanted, checkpoint, bells, quarantine);
+                let metrics = metrics.clone();
+                let feed = Subscription::start(&streams.broker, wanted, checkpoint, bells, quarantine, metrics);
                 let behind = Behind::of_broker(&streams.broker, feed.places());
                 (Feed::Broker(feed), behind)
             }
@@ -107,6 +125,14 @@ impl Connected {
         match self {
             Connected::Journals(_) => None,
             Connected::Broker { backlog, .. } => Some(backlog.clone()),
+        }
+    }
+
+    /// Where messages in quarantine are, and where they are counted.
+    pub fn quarantine(&self) -> Option<(Arc<Postgres>, BrokerMetrics)> {
+        match self {
+            Connected::Journals(_) => None,
+            Connected::Broker { streams, metrics, .. } => Some((streams.database.clone(), metrics.clone())),
         }
     }
 

@@ -46,7 +46,6 @@ pub struct Hooks {
 impl Hooks {
     /// Tells what has become durable.
     pub(crate) fn committed<A>(&self, committed: &Committed<A>, took: Duration) {
-        self.metrics.batch(committed.facts, &committed.frames, took);
         if let Some(trail) = &committed.trail {
             let trace = spans::batch_of(trail).trace_id();
             tracing::Span::current().record("trace_id", tracing::field::display(trace));
@@ -60,8 +59,9 @@ impl Hooks {
         (self.on_rows)(&committed.changes);
     }
 
-    /// Shows what has become durable. Nobody waits for it: it comes last.
-    pub(crate) fn show<A>(&self, committed: &Committed<A>) {
+    /// Shows and counts what has become durable. Nobody waits for it: it comes last.
+    pub(crate) fn show<A>(&self, committed: &Committed<A>, took: Duration) {
+        self.metrics.batch(committed, took);
         if let Some(trail) = &committed.trail {
             self.spans.committed(trail);
         }

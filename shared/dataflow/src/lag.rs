@@ -1,15 +1,29 @@
-//! How far a reader is behind.
+//! How far a reader is behind: in frames, and since when.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use stage::{Checkpoint, Position, Producer};
 
 use crate::feed::Places;
 use crate::{RabbitMq, Source, Store, StoreError};
 
+/// Looks that are remembered at most, for one line.
+const SEEN_MAX: u32 = 256;
+
+/// How far one line was said, and how far it was applied: a producer's frames for the reader, or a broker's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Line {
+    said: u64,
+    applied: u64,
+}
+
 /// What a reader has not applied yet.
 pub(crate) enum Behind {
     /// In the journals it reads.
     Journals { id: Producer, store: Store, sources: Vec<Source> },
-    /// In the streams of a broker. What is not published yet is not among it.
+    /// In the streams of a broker. What is not published yet is not among it; what is just being committed, and what
+    /// was dropped because of a gap, counts as applied.
     Broker { broker: RabbitMq, places: Places },
 }
 
@@ -22,8 +36,8 @@ impl Behind {
         Self::Broker { broker: broker.clone(), places }
     }
 
-    /// How many frames; `None` when it cannot be known just now.
-    pub async fn frames(&self) -> Option<u64> {
+    /// Each line, always in the same order; `None` when it cannot be known just now.
+    async fn lines(&self) -> Option<Vec<Line>> {
         match self {
             Behind::Journals { id, store, sources } => of_journals(store, id, sources).await.ok(),
             Behind::Broker { broker, places } => of_broker(broker, places).await,
@@ -31,25 +45,144 @@ impl Behind {
     }
 }
 
-async fn of_journals(store: &Store, id: &Producer, sources: &[Source]) -> Result<u64, StoreError> {
+async fn of_journals(store: &Store, id: &Producer, sources: &[Source]) -> Result<Vec<Line>, StoreError> {
     let newest = store.newest(id).await?;
     let checkpoint = newest.map_or(Ok(Checkpoint::default()), |record| record.parse_checkpoint());
     let checkpoint = checkpoint.map_err(|error| StoreError::Damaged(error.to_string()))?;
-    let mut frames = 0;
+    let mut lines = Vec::new();
     for source in sources {
         for producer in &source.producers {
-            let last = source.journal.last_said(producer, &source.target).await?;
+            let said = source.journal.last_said(producer, &source.target).await?.0;
             let Position { next, .. } = checkpoint.positions.of(&source.target, producer);
-            frames += (last.0 + 1).saturating_sub(next.0);
+            lines.push(Line { said, applied: next.0.saturating_sub(1) });
         }
     }
-    Ok(frames)
+    Ok(lines)
 }
 
-async fn of_broker(broker: &RabbitMq, places: &Places) -> Option<u64> {
-    let mut frames = 0;
-    for (target, place) in places.all() {
-        frames += broker.length(&target).await.ok()?.saturating_sub(place);
+async fn of_broker(broker: &RabbitMq, places: &Places) -> Option<Vec<Line>> {
+    let mut lines = Vec::new();
+    for (target, applied) in places.all() {
+        lines.push(Line { said: broker.length(&target).await.ok()?, applied });
     }
-    Some(frames)
+    Some(lines)
+}
+
+/// A reader's lag, found out by looking now and then.
+pub(crate) struct Lag {
+    behind: Behind,
+    waiting: Vec<Waiting>,
+}
+
+impl Lag {
+    /// Of a reader that has not been looked at yet.
+    pub fn new(behind: Behind) -> Self {
+        Self { behind, waiting: Vec::new() }
+    }
+
+    /// How many frames wait, and for how long the first of them; `None` when it cannot be known just now.
+    pub async fn look(&mut self) -> Option<(u64, Duration)> {
+        let (lines, now) = (self.behind.lines().await?, Instant::now());
+        self.waiting.resize_with(lines.len(), Waiting::default);
+        let frames = lines.iter().map(|line| line.said.saturating_sub(line.applied)).sum();
+        let ages = self.waiting.iter_mut().zip(&lines).map(|(waiting, line)| waiting.look(now, *line));
+        Some((frames, ages.max().unwrap_or_default()))
+    }
+}
+
+/// Since when what is not applied yet waits, in one line.
+///
+/// It knows what was said at each look, and so when a frame had been said at the latest. That is never too long, and
+/// too short by the time between two looks at most; before the first look nothing is known. When there are too many
+/// looks, every second one is forgotten, and from then on only every second one is remembered, until all is applied.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Invariant: moments and what was said by then, both growing, all beyond what is applied.
+    seen: VecDeque<(Instant, u64)>,
+    /// The time between two of them, at least.
+    apart: Duration,
+}
+
+impl Waiting {
+    fn look(&mut self, now: Instant, line: Line) -> Duration {
+        // A stream that was made anew begins at 0.
+        if self.seen.back().is_some_and(|(_, said)| line.said < *said) {
+            self.seen.clear();
+        }
+        while self.seen.pop_front_if(|(_, said)| *said <= line.applied).is_some() {}
+        let is_to_be_remembered = match self.seen.back() {
+            None => line.said > line.applied,
+            Some((last, said)) => line.said > *said && now.saturating_duration_since(*last) >= self.apart,
+        };
+        if is_to_be_remembered {
+            self.remember(now, line.said);
+        }
+        self.age(now)
+    }
+
+    fn remember(&mut self, now: Instant, said: u64) {
+        if self.seen.is_empty() {
+            self.apart = Duration::ZERO;
+        }
+        self.seen.push_back((now, said));
+        if self.seen.len() > SEEN_MAX as usize {
+            let mut every_second = [true, false].into_iter().cycle();
+            self.seen.retain(|_| every_second.next().unwrap_or(true));
+            self.apart = self.age(now) / (SEEN_MAX / 2);
+        }
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        self.seen.front().map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(*since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks once a second: what was said, what applied, and how many seconds that has waited.
+    fn check(looks: impl IntoIterator<Item = (u64, u64, u64)>) -> Waiting {
+        let (mut waiting, begin) = (Waiting::default(), Instant::now());
+        for (second, (said, applied, expected)) in (0..).zip(looks) {
+            let age = waiting.look(begin + Duration::from_secs(second), Line { said, applied });
+            assert_eq!(age.as_secs(), expected, "second {second}: said {said}, applied {applied}: {waiting:?}");
+        }
+        waiting
+    }
+
+    #[test]
+    fn nothing_waits_while_all_is_applied() {
+        check([(0, 0, 0), (7, 7, 0), (9, 9, 0), (9, 9, 0)]);
+    }
+
+    #[test]
+    fn what_waits_has_waited_since_it_was_first_seen() {
+        check([(7, 7, 0), (8, 7, 0), (8, 7, 1), (12, 7, 2), (12, 8, 1), (12, 11, 2), (12, 12, 0), (13, 12, 0)]);
+    }
+
+    #[test]
+    fn a_reader_that_keeps_up_is_never_behind_for_long() {
+        check((0..100).map(|second| (second * 10 + 5, second * 10, 0)));
+    }
+
+    #[test]
+    fn more_may_be_applied_than_was_known_to_be_said() {
+        check([(5, 3, 0), (5, 6, 0), (6, 6, 0), (7, 6, 0), (7, 6, 1)]);
+    }
+
+    #[test]
+    fn a_stream_made_anew_begins_again() {
+        check([(9, 3, 0), (9, 3, 1), (5, 3, 0), (5, 3, 1), (2, 3, 0), (2, 2, 0), (3, 2, 0), (3, 2, 1)]);
+    }
+
+    #[test]
+    fn however_long_it_stands_still_little_is_remembered_and_its_age_stays_right() {
+        let waiting = check((0..10_000).map(|second| (second + 1, 0, second)));
+        assert!(waiting.seen.len() <= SEEN_MAX as usize);
+        let mut catching_up = waiting;
+        let (first, _) = catching_up.seen[0];
+        let age = catching_up.look(first + Duration::from_secs(10_000), Line { said: 10_001, applied: 5_000 });
+        assert!((4_900..=5_000).contains(&age.as_secs()), "{age:?}");
+    }
 }

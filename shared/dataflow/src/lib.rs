@@ -12,6 +12,7 @@
 pub mod audit;
 mod bells;
 mod broker_error;
+mod broker_metrics;
 mod carrier;
 mod commit_times;
 #[cfg(any(test, feature = "conformance"))]

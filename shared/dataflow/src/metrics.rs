@@ -1,18 +1,30 @@
 //! The figures of a stage's partitions, for Prometheus.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
-use stage::{Admission, Frame, Producer};
+use stage::{Admission, Producer};
+
+use crate::Committed;
+
+/// From what an idle system takes to what nobody waits for any more.
+const LATENCY_BUCKETS_S: [f64; 16] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// What one owner counts.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     facts_per_batch: Histogram,
     facts_per_frame: Histogram,
+    batch_seconds: Histogram,
     commit_seconds: Histogram,
+    latency_seconds: Histogram,
     duplicates: IntCounter,
     gaps: IntCounter,
     damaged: IntCounter,
     retries: IntCounter,
+    doubts: Doubts,
     waiting: IntGauge,
 }
 
@@ -49,24 +61,46 @@ impl Metrics {
                 "Facts packed into one frame.",
                 prometheus::exponential_buckets(1.0, 2.0, 11)?,
             )?,
-            commit_seconds: histogram(
+            batch_seconds: histogram(
                 "stage_batch_seconds",
                 "Time to load, apply and commit one batch.",
                 prometheus::exponential_buckets(0.000_25, 2.0, 14)?,
+            )?,
+            commit_seconds: histogram(
+                "stage_commit_seconds",
+                "Time of the commit alone.",
+                prometheus::exponential_buckets(0.000_25, 2.0, 14)?,
+            )?,
+            latency_seconds: histogram(
+                "stage_latency_seconds",
+                "From when a request came in until this stage committed what follows from it.",
+                LATENCY_BUCKETS_S.to_vec(),
             )?,
             duplicates: counter("stage_duplicate_frames_total", "Frames dropped because they had been applied.")?,
             gaps: counter("stage_gap_frames_total", "Frames dropped because one before them was missing.")?,
             damaged: counter("stage_damaged_frames_total", "Frames dropped because their hash did not fit.")?,
             retries: counter("stage_retries_total", "Batches tried again because the database did not answer.")?,
+            doubts: Doubts::register(registry, owner)?,
             waiting,
         })
     }
 
+    /// Counts a batch.
     #[allow(clippy::cast_precision_loss)] // A batch has thousands of facts, not 2^52.
-    pub(crate) fn batch(&self, facts: usize, frames: &[Frame], took: std::time::Duration) {
-        self.facts_per_batch.observe(facts as f64);
-        frames.iter().for_each(|frame| self.facts_per_frame.observe(frame.facts as f64));
-        self.commit_seconds.observe(took.as_secs_f64());
+    pub(crate) fn batch<A>(&self, committed: &Committed<A>, took: Duration) {
+        self.facts_per_batch.observe(committed.facts as f64);
+        committed.frames.iter().for_each(|frame| self.facts_per_frame.observe(frame.facts as f64));
+        self.batch_seconds.observe(took.as_secs_f64());
+        committed.commit_took.iter().for_each(|took| self.commit_seconds.observe(took.as_secs_f64()));
+        // Added up here and handed over once.
+        let (latencies, now) = (self.latency_seconds.local(), Utc::now());
+        committed.since.iter().for_each(|since| latencies.observe(passed(*since, now).as_secs_f64()));
+        latencies.flush();
+    }
+
+    /// A commit whose answer was lost is known now: it was written, or never will be.
+    pub(crate) fn resolved(&self, was_written: bool) {
+        if was_written { &self.doubts.written } else { &self.doubts.lost }.inc();
     }
 
     pub(crate) fn frame(&self, admission: Admission) {
@@ -87,6 +121,69 @@ impl Metrics {
     }
 }
 
-fn labelled(opts: Opts, owner: &Producer) -> Opts {
+/// Commits whose answer was lost.
+#[derive(Clone, Debug)]
+struct Doubts {
+    written: IntCounter,
+    lost: IntCounter,
+}
+
+impl Doubts {
+    fn register(registry: &Registry, owner: &Producer) -> prometheus::Result<Self> {
+        let counter = |fate: &str| {
+            let help = "Commits whose answer was lost, by what had become of them.";
+            let opts = labelled(Opts::new("stage_doubtful_commits_total", help), owner).const_label("fate", fate);
+            let counter = IntCounter::with_opts(opts)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        Ok(Self { written: counter("written")?, lost: counter("lost")? })
+    }
+}
+
+/// The time between; none when the clock was set back meanwhile, or is behind that of who took the request in.
+fn passed(since: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    (now - since).to_std().unwrap_or(Duration::ZERO)
+}
+
+pub(crate) fn labelled(opts: Opts, owner: &Producer) -> Opts {
     opts.const_label("stage", owner.stage.as_ref()).const_label("partition", owner.partition.0.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stage::{Frame, Hash, Partition, Seq, Target};
+
+    fn at(ms: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(ms).unwrap()
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_counts_nothing_and_never_less() {
+        assert_eq!(passed(at(1_000), at(1_250)), Duration::from_millis(250));
+        assert_eq!(passed(at(1_000), at(400)), Duration::ZERO);
+        assert_eq!(passed(DateTime::<Utc>::MAX_UTC, DateTime::<Utc>::MIN_UTC), Duration::ZERO);
+        assert!(passed(DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC) > Duration::ZERO);
+    }
+
+    #[test]
+    fn a_batch_is_counted_with_all_that_follows_from_it() {
+        let (registry, owner) = (Registry::new(), Producer::new("post", Partition(1)));
+        let metrics = Metrics::register(&registry, &owner).unwrap();
+        let frame = Frame::seal(owner, Target::new("outcomes", Partition(0)), Seq(1), Hash::ZERO, 2, "[]".to_owned());
+        let (frames, changes, answers) = (vec![frame], Vec::new(), Vec::<()>::new());
+        // Of three facts one had no effect; one of the others is said to come in after now.
+        let since = vec![Utc::now() - Duration::from_secs(3), Utc::now() + Duration::from_secs(3_600)];
+        let commit_took = Some(Duration::from_millis(2));
+        let committed = Committed { frames, changes, answers, facts: 3, since, commit_took, trail: None };
+        metrics.batch(&committed, Duration::from_millis(5));
+        metrics.batch(&Committed { facts: 1, since: Vec::new(), commit_took: None, ..committed }, Duration::ZERO);
+        let counted = |histogram: &Histogram| (histogram.get_sample_count(), histogram.get_sample_sum());
+        assert_eq!(counted(&metrics.facts_per_batch), (2, 4.0));
+        assert_eq!(counted(&metrics.facts_per_frame), (2, 4.0));
+        assert_eq!((counted(&metrics.batch_seconds).0, counted(&metrics.commit_seconds)), (2, (1, 0.002)));
+        let (count, sum) = counted(&metrics.latency_seconds);
+        assert!(count == 2 && (3.0..4.0).contains(&sum), "{count} {sum}");
+    }
 }

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use actix::{Addr, Recipient};
 use chrono::Utc;
 use futures_util::future::join_all;
-use prometheus::{IntGauge, Opts, Registry};
+use prometheus::{Gauge, IntGauge, Opts, Registry};
 use stage::{Change, Partition, Producer, Stage};
 use telemetry::Traces;
 use tokio::sync::Notify;
 
 use crate::carrier::{Carrier, Connected};
 use crate::hooks::Backoff;
-use crate::lag::Behind;
+use crate::lag::Lag;
+use crate::metrics::labelled;
 use crate::way_in::Drain;
 use crate::{Bells, Health, Hooks, Metrics, OnLink, Owner, Reader, Spans, Stop, Store, WayIn};
 
@@ -23,8 +24,9 @@ pub type OnRows = Arc<dyn Fn(&[Change]) + Send + Sync>;
 pub type OnHealth = Arc<dyn Fn(&Producer, Health) + Send + Sync>;
 
 struct Watched {
-    behind: Arc<Behind>,
-    lag: IntGauge,
+    lag: Lag,
+    frames: IntGauge,
+    seconds: Gauge,
 }
 
 /// The owners of one service.
@@ -43,6 +45,9 @@ pub struct Node {
 
 impl Node {
     /// No owners yet. What the journal holds already is published from now on.
+    ///
+    /// # Errors
+    /// When its figures are registered already.
     pub fn new(
         store: Store,
         carrier: Carrier,
@@ -50,10 +55,21 @@ impl Node {
         traces: Traces,
         on_health: OnHealth,
         on_link: OnLink,
-    ) -> Self {
-        let (connected, bells) = Connected::new(carrier, &store, on_link);
+    ) -> prometheus::Result<Self> {
+        let (connected, bells) = Connected::new(carrier, &store, &registry, on_link)?;
         let (ways_in, readers, watched) = (Vec::new(), Vec::new(), Vec::new());
-        Self { store, connected, bells, registry, traces, on_health, fenced: Arc::default(), ways_in, readers, watched }
+        Ok(Self {
+            store,
+            connected,
+            bells,
+            registry,
+            traces,
+            on_health,
+            fenced: Arc::default(),
+            ways_in,
+            readers,
+            watched,
+        })
     }
 
     /// Returns when another owner has taken over one of the partitions: this process has not all of them any more.
@@ -87,8 +103,8 @@ impl Node {
             let id = Producer::new(S::NAME, partition);
             let owner = self.claim(|| stage(partition), &id).await?;
             let (feed, behind) = self.connected.feed(&owner, &self.store, &self.bells);
-            let lag = self.lag_gauge(&id)?;
-            self.watched.push(Watched { behind: Arc::new(behind), lag });
+            let watched = self.watched(&id, Lag::new(behind)).map_err(|error| unmeasured(&id, &error))?;
+            self.watched.push(watched);
             let address = Reader::start(owner, feed, self.hooks(&id, on_rows.clone())?);
             self.readers.push(address.recipient());
         }
@@ -131,25 +147,33 @@ impl Node {
         })
     }
 
-    fn lag_gauge(&self, id: &Producer) -> Result<IntGauge, Stop> {
-        let opts = Opts::new("stage_lag_frames", "Frames that were said to a stage and that it has not applied.");
-        let opts = opts.const_label("stage", id.stage.as_ref()).const_label("partition", id.partition.0.to_string());
-        let gauge = IntGauge::with_opts(opts).and_then(|gauge| {
-            self.registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        });
-        gauge.map_err(|error| unmeasured(id, &error))
+    fn watched(&self, id: &Producer, lag: Lag) -> prometheus::Result<Watched> {
+        let opts = |name, help| labelled(Opts::new(name, help), id);
+        let help = "Frames that were said to a stage and that it has not applied.";
+        let frames = IntGauge::with_opts(opts("stage_lag_frames", help))?;
+        let help = "For how long the first frame that a stage has not applied has been waiting; 0 when there is none.";
+        let seconds = Gauge::with_opts(opts("stage_lag_seconds", help))?;
+        self.registry.register(Box::new(frames.clone()))?;
+        self.registry.register(Box::new(seconds.clone()))?;
+        Ok(Watched { lag, frames, seconds })
     }
 
-    /// Keeps the gauges of the lag up to date, until it is dropped.
-    pub fn watch_lag(&self) -> impl Future<Output = ()> + 'static {
-        let watched: Vec<_> = self.watched.iter().map(|w| (w.behind.clone(), w.lag.clone())).collect();
+    /// Keeps the gauges of the lag, and of messages in quarantine, up to date, until it is dropped.
+    pub fn watch(&mut self) -> impl Future<Output = ()> + 'static {
+        let (mut watched, quarantine) = (std::mem::take(&mut self.watched), self.connected.quarantine());
         async move {
-            loop {
-                for (behind, gauge) in &watched {
-                    if let Some(frames) = behind.frames().await {
-                        gauge.set(i64::try_from(frames).unwrap_or(i64::MAX));
+            for look in 0_u32.. {
+                for Watched { lag, frames, seconds } in &mut watched {
+                    if let Some((behind, waiting)) = lag.look().await {
+                        frames.set(i64::try_from(behind).unwrap_or(i64::MAX));
+                        seconds.set(waiting.as_secs_f64());
                     }
+                }
+                if let Some((database, metrics)) = &quarantine
+                    && look.is_multiple_of(LOOKS_PER_COUNT)
+                    && let Ok(kept) = database.quarantined().await
+                {
+                    metrics.kept(kept);
                 }
                 tokio::time::sleep(LAG_INTERVAL).await;
             }
@@ -178,6 +202,8 @@ impl Drop for Node {
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the lag is looked at.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
+/// Looks at the lag between two counts of what is in quarantine.
+const LOOKS_PER_COUNT: u32 = 60;
 
 fn unmeasured(id: &Producer, error: &prometheus::Error) -> Stop {
     Stop::Broken { owner: id.clone(), source: stage::Broken::Rule(format!("it cannot be measured: {error}")) }

@@ -16,6 +16,7 @@ mod load;
 mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use stage::{
@@ -37,17 +38,18 @@ pub struct Prepared<A> {
     checkpoint: Checkpoint,
     answers: Vec<A>,
     facts: usize,
+    since: Vec<DateTime<Utc>>,
     trail: Option<Box<Trail>>,
 }
 
 impl<A> Prepared<A> {
-    fn told(self, attempts: Attempts) -> Committed<A> {
-        let (changes, frames) = self.commit.map(|commit| (commit.changes, commit.frames)).unwrap_or_default();
-        let mut trail = self.trail;
+    fn told(self, attempts: Attempts, commit_took: Option<Duration>) -> Committed<A> {
+        let Self { commit, answers, facts, since, mut trail, .. } = self;
+        let (changes, frames) = commit.map(|commit| (commit.changes, commit.frames)).unwrap_or_default();
         if let Some(trail) = &mut trail {
             trail.attempts = attempts;
         }
-        Committed { frames, changes, answers: self.answers, facts: self.facts, trail }
+        Committed { frames, changes, answers, facts, since, commit_took, trail }
     }
 
     /// The frames that will leave once it is committed.
@@ -67,6 +69,10 @@ pub struct Committed<A> {
     pub answers: Vec<A>,
     /// How many facts or requests it took.
     pub facts: usize,
+    /// When the requests behind these came in: one time for each from which something followed.
+    pub since: Vec<DateTime<Utc>>,
+    /// How long the commit took; none when nothing was to be committed, or nobody knows.
+    pub commit_took: Option<Duration>,
     /// What of it is traced.
     pub(crate) trail: Option<Box<Trail>>,
 }
@@ -229,6 +235,7 @@ impl<S: Stage> Owner<S> {
             checkpoint: derived.checkpoint,
             answers: derived.answers,
             facts,
+            since: derived.since,
             trail: trail.map(Box::new),
         })
     }
@@ -239,13 +246,13 @@ impl<S: Stage> Owner<S> {
     /// [`Stop`] says what is known about it. After [`Stop::Doubtful`] only [`Owner::resolve`] helps.
     pub async fn commit(&mut self, prepared: Prepared<S::Answer>) -> Result<Committed<S::Answer>, Stop> {
         let Some(commit) = &prepared.commit else {
-            return Ok(prepared.told(Attempts::default()));
+            return Ok(prepared.told(Attempts::default(), None));
         };
         match self.store.commit(commit).await {
-            Ok(()) => {
+            Ok(took) => {
                 self.last = commit.record.clone();
                 self.checkpoint = prepared.checkpoint.clone();
-                Ok(prepared.told(std::mem::take(&mut self.attempts)))
+                Ok(prepared.told(std::mem::take(&mut self.attempts), Some(took)))
             }
             Err(error) => {
                 self.forget();
@@ -282,7 +289,7 @@ impl<S: Stage> Owner<S> {
         };
         self.forget();
         let written = self.doubtful.take().filter(|_| written);
-        Ok(written.map(|written| written.told(std::mem::take(&mut self.attempts))))
+        Ok(written.map(|written| written.told(std::mem::take(&mut self.attempts), None)))
     }
 
     /// Whether a commit of unknown fate waits for [`Owner::resolve`].

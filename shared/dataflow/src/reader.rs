@@ -33,6 +33,7 @@ impl<S: Stage> Work<S> {
     async fn turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Answer>, Stop> {
         if self.owner.is_in_doubt() {
             let resolved = self.owner.resolve(Utc::now()).await?;
+            hooks.metrics.resolved(resolved.is_some());
             self.feed.rewind(self.owner.checkpoint());
             if let Some(committed) = resolved {
                 return Ok(Turn::Committed(committed));
@@ -106,8 +107,9 @@ impl<S: Stage> Reader<S> {
             let started = std::time::Instant::now();
             let turn = work.turn(&hooks).await;
             if let Ok(Turn::Committed(committed)) = &turn {
-                hooks.committed(committed, started.elapsed());
-                hooks.show(committed);
+                let took = started.elapsed();
+                hooks.committed(committed, took);
+                hooks.show(committed, took);
             }
             (work, turn)
         };

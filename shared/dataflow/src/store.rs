@@ -14,6 +14,7 @@ pub(crate) mod sqlite;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use stage::{BatchNumber, Cell, Change, Frame, Keys, Producer, Record, Row, Seq, Table, Target};
 
@@ -202,14 +203,14 @@ impl Store {
         }
     }
 
-    /// Writes a batch, or nothing.
+    /// Writes a batch, or nothing. How long that took.
     ///
     /// # Errors
     /// [`CommitError`] says what is known about it.
-    pub async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
-        let fault = self.faults.troubles().to_come.pop_front().flatten();
+    pub async fn commit(&self, commit: &Commit) -> Result<Duration, CommitError> {
+        let (fault, started) = (self.faults.troubles().to_come.pop_front().flatten(), Instant::now());
         match fault {
-            None => engine!(self.commit(commit)),
+            None => engine!(self.commit(commit)).map(|()| started.elapsed()),
             Some(CommitFault::Refused) => Err(CommitError::Unavailable("refused on purpose".into())),
             Some(CommitFault::LostBefore) => Err(CommitError::Doubtful("lost on purpose".into())),
             Some(CommitFault::LostAfter) => {

@@ -172,11 +172,14 @@ async fn turn<S: Stage>(owner: &mut Owner<S>, taken: Vec<(Ask<S>, Reply<S>)>, ho
     if owner.is_in_doubt() {
         let started = std::time::Instant::now();
         match owner.resolve(Utc::now()).await {
-            Ok(Some(committed)) => {
-                hooks.committed(&committed, started.elapsed());
-                hooks.show(&committed);
+            Ok(resolved) => {
+                hooks.metrics.resolved(resolved.is_some());
+                if let Some(committed) = resolved {
+                    let took = started.elapsed();
+                    hooks.committed(&committed, took);
+                    hooks.show(&committed, took);
+                }
             }
-            Ok(None) => {}
             Err(stop) => {
                 refuse(taken, &stop);
                 return Err(stop);
@@ -185,14 +188,15 @@ async fn turn<S: Stage>(owner: &mut Owner<S>, taken: Vec<(Ask<S>, Reply<S>)>, ho
     }
     let requests: Vec<_> = taken.iter().flat_map(|(ask, _)| ask.requests.iter().cloned()).collect();
     let started = std::time::Instant::now();
-    match commit(owner, requests).await {
+    match commit(owner, requests, hooks).await {
         Ok(mut committed) => {
-            hooks.committed(&committed, started.elapsed());
+            let took = started.elapsed();
+            hooks.committed(&committed, took);
             let mut answers = std::mem::take(&mut committed.answers).into_iter();
             for (ask, reply) in taken {
                 let _gone = reply.send(Ok(answers.by_ref().take(ask.requests.len()).collect()));
             }
-            hooks.show(&committed);
+            hooks.show(&committed, took);
             Ok(())
         }
         Err(stop) => {
@@ -203,13 +207,19 @@ async fn turn<S: Stage>(owner: &mut Owner<S>, taken: Vec<(Ask<S>, Reply<S>)>, ho
 }
 
 /// One commit; if its fate is unknown, one look at what became of it, and if it is nothing, once more.
-async fn commit<S: Stage>(owner: &mut Owner<S>, requests: Vec<Event<S::Fact>>) -> Result<Committed<S::Answer>, Stop> {
+async fn commit<S: Stage>(
+    owner: &mut Owner<S>,
+    requests: Vec<Event<S::Fact>>,
+    hooks: &Hooks,
+) -> Result<Committed<S::Answer>, Stop> {
     let prepared = owner.prepare(Input::Requests(requests.clone()), Utc::now()).await?;
     match owner.commit(prepared).await {
         Err(Stop::Doubtful { .. }) => {}
         other => return other,
     }
-    if let Some(committed) = owner.resolve(Utc::now()).await? {
+    let resolved = owner.resolve(Utc::now()).await?;
+    hooks.metrics.resolved(resolved.is_some());
+    if let Some(committed) = resolved {
         return Ok(committed);
     }
     let prepared = owner.prepare(Input::Requests(requests), Utc::now()).await?;

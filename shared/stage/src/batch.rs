@@ -1,5 +1,7 @@
 //! One batch: facts in; changed rows, frames and the next checkpoint out.
 
+use chrono::{DateTime, Utc};
+
 use crate::frame::{batch_of, write_event, write_parts};
 use crate::stage_trait::Saying;
 use crate::{
@@ -53,6 +55,8 @@ pub struct Derived<A> {
     pub idle: Vec<usize>,
     /// Whether anything is to be committed at all.
     pub has_effect: bool,
+    /// When the requests behind it came in: one time for each event from which something followed.
+    pub since: Vec<DateTime<Utc>>,
 }
 
 /// Where a fact that was said comes from.
@@ -89,13 +93,17 @@ pub fn derive<S: Stage>(
 ) -> Result<Derived<S::Answer>, Broken> {
     let mut say = Outputs::new(place.partitions, place.owner.partition, place.number);
     let mut checkpoint = place.before.clone();
-    let (mut answers, mut idle) = (Vec::new(), Vec::new());
+    let (mut answers, mut idle, mut since) = (Vec::new(), Vec::new(), Vec::new());
     let read = match input {
         Input::Frames(frames) => {
             for (frame, events) in &frames {
                 checkpoint.positions.advance(frame);
                 for event in events {
+                    let before = (rows.writes(), say.count);
                     answers.push(apply(stage, event, &mut rows, &mut say)?);
+                    if before != (rows.writes(), say.count) {
+                        since.push(event.cause.time);
+                    }
                 }
             }
             Read::Frames(Run::of(frames.iter().map(|(frame, _)| frame)))
@@ -112,6 +120,7 @@ pub fn derive<S: Stage>(
                     idle.push(at);
                 } else {
                     taken.push(write_event(&request, place.owner)?);
+                    since.push(request.cause.time);
                 }
             }
             Read::Requests(serde_json::value::RawValue::from_string(batch_of(&taken))?)
@@ -127,7 +136,7 @@ pub fn derive<S: Stage>(
         origins.extend(said.iter().map(|saying| Origin { cause: saying.place, kind: saying.fact.kind() }));
         pack(place.owner, &target, &said, &mut checkpoint, &mut frames)?;
     }
-    Ok(Derived { read, checkpoint, frames, changes: rows.changes(), answers, origins, idle, has_effect })
+    Ok(Derived { read, checkpoint, frames, changes: rows.changes(), answers, origins, idle, has_effect, since })
 }
 
 fn apply<S: Stage>(
@@ -272,7 +281,7 @@ mod tests {
         assert_eq!((derived.answers, derived.has_effect, derived.changes.len()), (vec![2, 2, 3], true, 1));
         assert_eq!(derived.idle, [1]);
         let Read::Requests(taken) = derived.read else { panic!("requests were read") };
-        assert_eq!(read_events::<Fact>(taken.get()).unwrap().len(), 2);
+        assert_eq!((read_events::<Fact>(taken.get()).unwrap().len(), derived.since.len()), (2, 2));
     }
 
     #[test]

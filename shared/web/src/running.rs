@@ -72,11 +72,12 @@ pub fn prepare(
     carrier: Carrier,
     traces: Traces,
 ) -> Result<(Shell, Node), StartError> {
+    let unmeasured = |source| StartError::Metrics { service, source };
     let shell = Shell::new(service, Registry::new(), Readiness::default());
-    let shell = shell.and_then(|shell| shell.traced(traces.clone()));
-    let shell = shell.map_err(|source| StartError::Metrics { service, source })?;
+    let shell = shell.and_then(|shell| shell.traced(traces.clone())).map_err(unmeasured)?;
     let (on_health, on_link) = (watch_owners(&shell.readiness), watch_links(&shell.readiness));
     let node = Node::new(store, carrier, shell.registry.clone(), traces, on_health, on_link);
+    let node = node.map_err(unmeasured)?;
     Ok((shell, node))
 }
 
@@ -107,7 +108,7 @@ impl Running {
     /// # Errors
     /// When the listener cannot be used.
     pub fn start<T>(
-        node: Node,
+        mut node: Node,
         shell: Shell,
         listener: TcpListener,
         workers: usize,
@@ -128,7 +129,7 @@ impl Running {
                 tracing::error!(service = name, error = &error as &dyn std::error::Error, "the server failed");
             }
         });
-        let watching = actix_web::rt::spawn(node.watch_lag());
+        let watching = actix_web::rt::spawn(node.watch());
         let tasks = Tasks(vec![watching, serving]);
         Ok(Self { name, address, readiness, node, server: handle, errands: Tasks::default(), tasks })
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use stage::{Checkpoint, Producer, Target};
 use tokio::sync::{Notify, watch};
 
-use super::Outcome;
+use super::{Failure, Outcome};
+use crate::broker_metrics::BrokerMetrics;
 use crate::feed::Wanted;
 use crate::links::Link;
 use crate::publisher::{Backlog, Publication, Session};
@@ -39,15 +40,20 @@ pub async fn publish(
 }
 
 /// Reads streams from where a checkpoint says.
+///
+/// # Errors
+/// When it cannot be measured.
 pub fn subscribe(
     broker: &RabbitMq,
     database: &Arc<Postgres>,
     wanted: Vec<(Target, Vec<Producer>)>,
     checkpoint: &Checkpoint,
-) -> Feed {
+) -> Result<Feed, Failure> {
     let wanted = wanted.into_iter();
     let wanted = wanted.map(|(target, producers)| Wanted { link: link(&target), target, producers }).collect();
-    Feed::Broker(Subscription::start(broker, wanted, checkpoint, &Bells::default(), database.clone()))
+    let metrics = BrokerMetrics::new()?;
+    let bells = Bells::default();
+    Ok(Feed::Broker(Subscription::start(broker, wanted, checkpoint, &bells, database.clone(), metrics)))
 }
 
 /// Nobody asks how it is.

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{Delivery, READ_BYTES_MAX, READ_FACTS_MAX};
+use crate::broker_metrics::BrokerMetrics;
 use crate::hooks::Backoff;
 use crate::links::Link;
 use crate::message::Message;
@@ -64,6 +65,7 @@ pub struct Subscription {
     /// No frames, and not yet put away.
     unread: Vec<Quarantined>,
     quarantine: Arc<Postgres>,
+    metrics: BrokerMetrics,
     places: Places,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -83,6 +85,7 @@ impl Subscription {
         checkpoint: &Checkpoint,
         bells: &Bells,
         quarantine: Arc<Postgres>,
+        metrics: BrokerMetrics,
     ) -> Self {
         let (queue, arrivals) = mpsc::channel(QUEUE_MAX * wanted.len().max(1));
         let start = |wanted: Wanted| {
@@ -93,7 +96,8 @@ impl Subscription {
         let places = Places::default();
         places.at().extend(wanted.iter().map(|wanted| (wanted.target.clone(), 0)));
         let tasks = wanted.into_iter().map(start).collect();
-        Self { places, arrivals, given: Vec::new(), again: VecDeque::new(), unread: Vec::new(), quarantine, tasks }
+        let (given, again, unread) = (Vec::new(), VecDeque::new(), Vec::new());
+        Self { arrivals, given, again, unread, quarantine, metrics, places, tasks }
     }
 
     /// What has come, up to the limits. What is no frame is put away first, with where it was found.
@@ -117,7 +121,7 @@ impl Subscription {
 
     async fn put_away(&mut self) -> Result<(), StoreError> {
         if !self.unread.is_empty() {
-            self.quarantine.quarantine(&self.unread).await?;
+            self.metrics.quarantined(self.quarantine.quarantine(&self.unread).await?);
             self.unread.clear();
         }
         Ok(())
@@ -160,6 +164,7 @@ impl Subscription {
     /// Gives the last batch again: it was not committed.
     pub(super) fn rewind(&mut self) {
         for arrival in self.given.drain(..).rev() {
+            self.places.at().insert(arrival.target.clone(), arrival.message.offset);
             self.again.push_front(arrival);
         }
     }

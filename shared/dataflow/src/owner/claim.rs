@@ -51,7 +51,7 @@ pub(super) async fn claim(
         };
         let commit = Commit { record: record.clone(), changes: Vec::new(), frames: Vec::new() };
         match store.commit(&commit).await {
-            Ok(()) => return Ok((record, checkpoint)),
+            Ok(_) => return Ok((record, checkpoint)),
             // Ours of unknown fate, batch or claim, may have landed just now: look again.
             Err(CommitError::Fenced) if was_tried => *doubtful = Some(record),
             Err(CommitError::Fenced) if mine.is_some() => {}

@@ -26,6 +26,8 @@ struct Shared {
 struct Line {
     /// The last `seq` said, 0 before the first.
     last: u64,
+    /// The last `seq` ever confirmed.
+    confirmed: u64,
     has_begun: bool,
     /// Frames by their last `seq`, with their bytes. What was there before this process is one entry.
     unconfirmed: VecDeque<(Seq, u64)>,
@@ -47,9 +49,20 @@ impl Backlog {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
+    /// Frames that wait, of producers whose journals were looked at.
+    pub fn frames(&self) -> u64 {
+        let begun = |line: &&Line| line.has_begun;
+        self.lines().values().filter(begun).map(|line| line.last.saturating_sub(line.confirmed)).sum()
+    }
+
+    /// So many bytes may wait.
+    pub fn bytes_max(&self) -> u64 {
+        self.0.bytes_max
+    }
+
     /// Whether so much waits that no more may be taken in.
     pub fn is_full(&self) -> bool {
-        self.bytes() >= self.0.bytes_max
+        self.bytes() >= self.bytes_max()
     }
 
     /// Is rung when something was said to the target.
@@ -62,8 +75,8 @@ impl Backlog {
         self.lines().get(&(target.clone(), producer.clone())).is_some_and(|line| line.has_begun)
     }
 
-    /// What the journal held, up to `last`, when this process began to publish it.
-    pub(crate) fn begin(&self, target: &Target, producer: &Producer, last: Seq, bytes: u64) {
+    /// What the journal held behind what was `confirmed`, up to `last`, when this process began to publish it.
+    pub(crate) fn begin(&self, target: &Target, producer: &Producer, confirmed: Seq, last: Seq, bytes: u64) {
         let mut lines = self.lines();
         let line = lines.entry((target.clone(), producer.clone())).or_default();
         // Frames said meanwhile are part of it.
@@ -73,6 +86,7 @@ impl Backlog {
         line.unconfirmed.push_front((last, bytes));
         self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
         line.last = line.last.max(last.0);
+        line.confirmed = confirmed.0;
         line.has_begun = true;
     }
 
@@ -114,6 +128,8 @@ impl Backlog {
     pub(crate) fn confirmed(&self, target: &Target, producer: &Producer, up_to: Seq) {
         let mut lines = self.lines();
         let Some(line) = lines.get_mut(&(target.clone(), producer.clone())) else { return };
+        // After a rewind it is less for a while.
+        line.confirmed = line.confirmed.max(up_to.0);
         while let Some((_, bytes)) = line.unconfirmed.pop_front_if(|(seq, _)| *seq <= up_to) {
             self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
@@ -146,24 +162,27 @@ mod tests {
     #[test]
     fn what_is_said_counts_until_it_is_confirmed() {
         let backlog = Backlog::new([target()], 100);
-        backlog.begin(&target(), &producer(), Seq(5), 50);
+        backlog.begin(&target(), &producer(), Seq(2), Seq(5), 50);
         backlog.said(&[frame(5, 10), frame(6, 40), frame(7, 20)]);
         assert_eq!((backlog.bytes(), backlog.is_full()), (110, true));
         assert_eq!(backlog.last(&target(), &producer()), Seq(7));
+        assert_eq!(backlog.frames(), 5);
         backlog.confirmed(&target(), &producer(), Seq(4));
-        assert_eq!(backlog.bytes(), 110);
+        assert_eq!((backlog.bytes(), backlog.frames()), (110, 3));
         backlog.confirmed(&target(), &producer(), Seq(6));
-        assert_eq!((backlog.bytes(), backlog.is_full()), (20, false));
-        backlog.confirmed(&target(), &producer(), Seq(6));
-        assert_eq!(backlog.bytes(), 20);
+        assert_eq!((backlog.bytes(), backlog.frames(), backlog.is_full()), (20, 1, false));
+        for again in [6, 3] {
+            backlog.confirmed(&target(), &producer(), Seq(again));
+            assert_eq!((backlog.bytes(), backlog.frames()), (20, 1));
+        }
     }
 
     #[test]
     fn what_another_instance_said_at_last_is_known_with_the_claim() {
         let backlog = Backlog::new([target()], 100);
-        backlog.begin(&target(), &producer(), Seq(3), 0);
+        backlog.begin(&target(), &producer(), Seq(3), Seq(3), 0);
         backlog.claimed(&producer(), &BTreeMap::from([(target(), Head { seq: Seq(4), hash: Hash::ZERO })]));
-        assert_eq!((backlog.last(&target(), &producer()), backlog.bytes()), (Seq(4), 0));
+        assert_eq!((backlog.last(&target(), &producer()), backlog.bytes(), backlog.frames()), (Seq(4), 0, 1));
         let rung = backlog.bell(&target());
         assert!(futures_util::FutureExt::now_or_never(rung.notified()).is_some());
     }
@@ -172,8 +191,9 @@ mod tests {
     fn what_was_said_before_the_journal_was_looked_at_counts_once() {
         let backlog = Backlog::new([target()], 100);
         backlog.said(&[frame(3, 10), frame(4, 10), frame(5, 7)]);
-        backlog.begin(&target(), &producer(), Seq(4), 45);
-        assert_eq!((backlog.bytes(), backlog.last(&target(), &producer())), (52, Seq(5)));
+        assert_eq!((backlog.bytes(), backlog.frames()), (27, 0));
+        backlog.begin(&target(), &producer(), Seq(0), Seq(4), 45);
+        assert_eq!((backlog.bytes(), backlog.frames(), backlog.last(&target(), &producer())), (52, 5, Seq(5)));
         backlog.confirmed(&target(), &producer(), Seq(4));
         assert_eq!(backlog.bytes(), 7);
     }

@@ -67,9 +67,10 @@ impl Session {
         let noted = publication.marks.marks(target).await.map_err(unreadable)?;
         for producer in publication.producers.iter().filter(|producer| !publication.backlog.knows(target, producer)) {
             let confirmed = noted.iter().find(|noted| noted.producer == *producer).map(|noted| noted.mark.confirmed);
-            let unpublished = publication.marks.unpublished(target, producer, confirmed.unwrap_or(Seq(0))).await;
+            let confirmed = confirmed.unwrap_or(Seq(0));
+            let unpublished = publication.marks.unpublished(target, producer, confirmed).await;
             let (last, bytes) = unpublished.map_err(unreadable)?;
-            publication.backlog.begin(target, producer, last, bytes);
+            publication.backlog.begin(target, producer, confirmed, last, bytes);
         }
         let publishing = publication.broker.attach(target).await;
         let publishing = publishing.map_err(|source| Interrupted::Broker { target: target.clone(), source })?;

@@ -112,22 +112,22 @@ impl Postgres {
         Ok((Seq(number(&row, "last")?), number(&row, "bytes")?))
     }
 
-    /// Keeps messages that are no frames. One that is kept already is left as it is.
+    /// Keeps messages that are no frames, and says how many are new. One that is kept already is left as it is.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn quarantine(&self, messages: &[Quarantined]) -> Result<(), StoreError> {
+    pub async fn quarantine(&self, messages: &[Quarantined]) -> Result<u64, StoreError> {
         let texts = |text: fn(&Quarantined) -> String| messages.iter().map(text).collect::<Vec<_>>();
         let statement = "INSERT INTO quarantine (target, incarnation, place, reason, bytes) \
-             SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[]) ON CONFLICT DO NOTHING";
+             SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[]) \
+             ON CONFLICT DO NOTHING RETURNING place";
         let query = sqlx::query(statement)
             .bind(texts(|message| message.target.to_string()))
             .bind(texts(|message| storable(&message.incarnation)))
             .bind(messages.iter().map(|message| integer(message.offset)).collect::<Vec<_>>())
             .bind(texts(|message| storable(&message.reason)))
             .bind(messages.iter().map(|message| message.bytes.as_slice()).collect::<Vec<_>>());
-        self.publishing.fetch(query).await?;
-        Ok(())
+        Ok(self.publishing.fetch(query).await?.len() as u64)
     }
 
     /// How many messages are kept.

@@ -8,10 +8,11 @@ use ::web::{Condition, Problem, Running, StartError, Traceparent};
 use actix::Addr;
 use actix_web::web::Bytes;
 use chrono::{SubsecRound as _, Utc};
-use contracts::Imported;
+use contracts::{Imported, RateRow};
 use dataflow::{Ask, Carrier, Store, WayIn};
 use money::Source;
-use stage::{Cause, Event, EventId, Key, RequestId, Stage as _, Table};
+use prometheus::{IntCounter, Registry};
+use stage::{Cause, Change, Event, EventId, Key, RequestId, Row as _, Stage as _, Table};
 use telemetry::Traces;
 
 use crate::ecb;
@@ -47,7 +48,11 @@ pub async fn start(
     let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier, traces)?;
     let history = shell.readiness.require("history", "the history of rates is being imported");
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
-    let way_in = node.way_in(|| RecordRates, Arc::new(|_| {})).await.map_err(stopped)?;
+    let versions = versions(&shell.registry).map_err(|source| StartError::Metrics { service: SERVICE, source })?;
+    let on_rows = Arc::new(move |changes: &[Change]| {
+        versions.inc_by(changes.iter().filter(|change| change.table.name == RateRow::TABLE.name).count() as u64);
+    });
+    let way_in = node.way_in(|| RecordRates, on_rows).await.map_err(stopped)?;
     let newest = store.get::<NewestRow>(&NewestRow::key()).await;
     let newest = newest.map_err(|source| StartError::Store { service: SERVICE, source })?;
     if newest.is_some_and(|newest| newest.complete) {
@@ -86,6 +91,14 @@ pub(crate) fn cause(trace: &Traceparent) -> Cause {
         request_id: RequestId(trace.trace_id().to_owned()),
         traceparent: stage::Traceparent(trace.to_string()),
     }
+}
+
+/// What is counted of the business, since the process started.
+fn versions(registry: &Registry) -> prometheus::Result<IntCounter> {
+    let help = "Versions of rates recorded: new or changed rates of one moment each.";
+    let versions = IntCounter::new("rate_versions_total", help)?;
+    registry.register(Box::new(versions.clone()))?;
+    Ok(versions)
 }
 
 async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, Problem> {

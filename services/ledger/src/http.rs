@@ -11,6 +11,7 @@ use dataflow::{Store, Waiters, WayIn};
 use crate::SERVICE;
 use crate::instruct::Instruct;
 
+pub(crate) use self::books::add_up;
 pub use self::instructions::waiting_for;
 
 /// What the routes need. Clones share it.

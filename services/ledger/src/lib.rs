@@ -1,5 +1,6 @@
 //! The ledger service: double entry in several currencies. It learns of purchases because it listens.
 
+mod figures;
 mod http;
 pub mod instruct;
 pub mod invariants;

@@ -8,6 +8,7 @@ use stage::{Change, Row as _, Stage as _, Table};
 use telemetry::Traces;
 use web::{Running, StartError};
 
+use crate::figures::Figures;
 use crate::http::{self, Ledger};
 use crate::instruct::Instruct;
 use crate::post::{DecisionRow, Post};
@@ -33,11 +34,19 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let (shell, mut node) = web::prepare(SERVICE, store.clone(), carrier, traces)?;
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
+    let figures = Figures::register(&shell.registry);
+    let figures = figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
     let waiters = Waiters::default();
-    let decided = waiters.clone();
-    let on_rows = Arc::new(move |changes: &[Change]| wake(&decided, changes));
+    let (decided, posted, taken) = (waiters.clone(), figures.clone(), figures.clone());
+    let on_rows = Arc::new(move |changes: &[Change]| {
+        wake(&decided, changes);
+        posted.posted(changes);
+    });
     node.readers(Post::new, on_rows).await.map_err(stopped)?;
-    let instruct = node.way_in(|| Instruct, Arc::new(|_| {})).await.map_err(stopped)?;
+    // Only now: nobody else can write these rows any more, and what our own owners write is seen.
+    figures.load(&store).await.map_err(|source| StartError::Store { service: SERVICE, source })?;
+    let on_taken = Arc::new(move |changes: &[Change]| taken.taken(changes));
+    let instruct = node.way_in(|| Instruct, on_taken).await.map_err(stopped)?;
     let ledger = Ledger { store, instruct, waiters };
     Running::start(node, shell, listener, workers, http::api(), ledger)
 }

@@ -12,7 +12,7 @@ use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use stage::{Cell, Change, Row, Stage as _, Table};
 use telemetry::Traces;
 
-use crate::accept::{Accept, PurchaseRow};
+use crate::accept::{Accept, OfferRow, PurchaseRow};
 use crate::copies::{self, RatesCopy};
 use crate::copy_rates::CopyRates;
 use crate::http::{self, Purchases};
@@ -55,7 +55,7 @@ pub async fn start(
     let (settled, counted) = (waiters.clone(), figures.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
         for outcome in rows_of::<OutcomeRow>(changes) {
-            counted.outcome(&Status::Settled, "");
+            counted.outcome(text(outcome, "status"), text(outcome, "reason_code"));
             outcome.cell("purchase").iter().for_each(|purchase| settled.wake(&purchase.to_string()));
         }
     });
@@ -70,30 +70,43 @@ pub async fn start(
 #[derive(Clone)]
 struct Figures {
     taken: IntCounter,
+    offers: IntCounter,
     outcomes: IntCounterVec,
 }
 
 impl Figures {
     fn register(registry: &Registry) -> prometheus::Result<Self> {
         let taken = IntCounter::new("purchases_taken_total", "Purchases taken in, rejected ones too; no retries.")?;
+        let offers = IntCounter::new("offers_taken_total", "Versions of offers taken in; no repeats.")?;
         let opts = Opts::new("purchases_total", "Purchases that have their outcome, by outcome and reason.");
         let outcomes = IntCounterVec::new(opts, &["status", "reason"])?;
         registry.register(Box::new(taken.clone()))?;
+        registry.register(Box::new(offers.clone()))?;
         registry.register(Box::new(outcomes.clone()))?;
-        Ok(Self { taken, outcomes })
+        Ok(Self { taken, offers, outcomes })
     }
 
-    fn outcome(&self, status: &Status, reason: &str) {
-        self.outcomes.with_label_values(&[status.to_string().as_str(), reason]).inc();
+    fn outcome(&self, status: &str, reason: &str) {
+        self.outcomes.with_label_values(&[status, reason]).inc();
     }
 
     fn taken(&self, changes: &[Change]) {
         for purchase in rows_of::<PurchaseRow>(changes) {
             self.taken.inc();
-            if let Some(Cell::Text(reason)) = purchase.cell("reason_code") {
-                self.outcome(&Status::Rejected, reason);
+            let reason = text(purchase, "reason_code");
+            if !reason.is_empty() {
+                self.outcome(&Status::Rejected.to_string(), reason);
             }
         }
+        self.offers.inc_by(rows_of::<OfferRow>(changes).count() as u64);
+    }
+}
+
+/// What a row has in a column of text; nothing when that is empty.
+fn text<'a>(row: &'a Change, column: &str) -> &'a str {
+    match row.cell(column) {
+        Some(Cell::Text(text)) => text,
+        Some(Cell::Null | Cell::Integer(_)) | None => "",
     }
 }
 

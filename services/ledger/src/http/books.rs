@@ -103,7 +103,8 @@ pub async fn trial_balance(ledger: Data<Ledger>) -> Result<Json<TrialBalance>, P
     Ok(Json(add_up(&rows)))
 }
 
-fn add_up(rows: &[TotalsRow]) -> TrialBalance {
+/// The trial balance of the running totals of all partitions.
+pub(crate) fn add_up<'a>(rows: impl IntoIterator<Item = &'a TotalsRow>) -> TrialBalance {
     let mut balance: BTreeMap<Currency, TrialLine> = BTreeMap::new();
     for row in rows {
         let zero = Amount::zero(row.currency);

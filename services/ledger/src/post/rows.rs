@@ -162,7 +162,7 @@ impl AccountRow {
 
 impl TotalsRow {
     /// Nothing yet.
-    pub(super) fn zero(partition: u64, currency: Currency) -> Self {
+    pub(crate) fn zero(partition: u64, currency: Currency) -> Self {
         let zero = Amount::zero(currency);
         Self {
             partition,

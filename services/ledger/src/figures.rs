@@ -1,0 +1,89 @@
+//! What is counted of the business, since the process started, and how the books stand.
+
+mod books;
+
+use dataflow::{Store, StoreError};
+use prometheus::{IntCounterVec, Opts, Registry};
+use stage::{Change, Row};
+
+use self::books::Books;
+use crate::instruct::{ClaimRow, TransferRow};
+use crate::post::{DecisionRow, Instruction};
+
+/// Clones count together.
+#[derive(Clone)]
+pub(crate) struct Figures {
+    taken: IntCounterVec,
+    decisions: IntCounterVec,
+    books: Books,
+}
+
+impl Figures {
+    /// # Errors
+    /// When they are registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let help = "Instructions taken in, rejected ones too, by kind; no retries.";
+        let taken = IntCounterVec::new(Opts::new("ledger_instructions_taken_total", help), &["kind"])?;
+        let help = "What became of claims and transfers, by kind, status and reason.";
+        let opts = Opts::new("ledger_decisions_total", help);
+        let decisions = IntCounterVec::new(opts, &["kind", "status", "reason"])?;
+        registry.register(Box::new(taken.clone()))?;
+        registry.register(Box::new(decisions.clone()))?;
+        Ok(Self { taken, decisions, books: Books::register(registry)? })
+    }
+
+    /// Reads how the books stand; what was seen of them since the start is newer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn load(&self, store: &Store) -> Result<(), StoreError> {
+        self.books.load(store).await
+    }
+
+    /// Counts what the way in has taken in. What it rejects itself nobody else decides.
+    pub fn taken(&self, changes: &[Change]) {
+        for _ in rows_of::<ClaimRow>(changes) {
+            self.taken.with_label_values(&[kind(Instruction::Claim)]).inc();
+        }
+        for transfer in rows_of::<TransferRow>(changes) {
+            self.taken.with_label_values(&[kind(Instruction::Transfer)]).inc();
+            if let Some(reason) = transfer.reason_code {
+                self.decided(Instruction::Transfer, Some(reason.to_string().as_str()));
+            }
+        }
+    }
+
+    /// Counts what the owners of the accounts have decided and posted.
+    pub fn posted(&self, changes: &[Change]) {
+        for decision in rows_of::<DecisionRow>(changes) {
+            let reason = decision.reason_code.map(|code| code.to_string());
+            self.decided(decision.kind, reason.as_deref());
+        }
+        self.books.see(rows_of(changes));
+    }
+
+    fn decided(&self, kind_of: Instruction, reason: Option<&str>) {
+        let status = match (kind_of, reason) {
+            (_, Some(_)) => "rejected",
+            (Instruction::Claim, None) => "opened",
+            (Instruction::Transfer, None) => "posted",
+        };
+        self.decisions.with_label_values(&[kind(kind_of), status, reason.unwrap_or_default()]).inc();
+    }
+}
+
+fn kind(kind: Instruction) -> &'static str {
+    match kind {
+        Instruction::Claim => "claim",
+        Instruction::Transfer => "transfer",
+    }
+}
+
+/// The rows of a table among what was written. One that cannot be read is not counted: whoever needs it says so.
+fn rows_of<R: Row>(changes: &[Change]) -> impl Iterator<Item = R> {
+    let of_table = changes.iter().filter(|change| change.table.name == R::TABLE.name);
+    of_table.filter_map(|change| R::from_cells(&change.cells).ok())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! How the books stand, kept up to date from what is committed.
+//!
+//! Each partition's totals balance by themselves, so whichever of them are newer, the difference is 0 or something is
+//! wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use contracts::{Side, TrialLine};
+use dataflow::{Store, StoreError};
+use money::{Amount, Currency};
+use prometheus::{GaugeVec, Opts, Registry};
+
+use crate::http::add_up;
+use crate::post::TotalsRow;
+
+/// Clones are the same.
+#[derive(Clone)]
+pub(super) struct Books {
+    totals: Arc<Mutex<BTreeMap<(Currency, u64), TotalsRow>>>,
+    difference: GaugeVec,
+    posted: GaugeVec,
+    in_transit: GaugeVec,
+}
+
+impl Books {
+    /// # Errors
+    /// When they are registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            let help = format!("{help} For watching: it is a float, GET /trial-balance is exact.");
+            let gauge = GaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        Ok(Self {
+            totals: Arc::default(),
+            difference: gauge(
+                "ledger_trial_balance_difference",
+                "Debits less credits, counting what is in transit; anything but 0 is an error.",
+                &["currency"],
+            )?,
+            posted: gauge("ledger_posted_amount", "What was posted ever.", &["currency", "side"])?,
+            in_transit: gauge(
+                "ledger_in_transit_amount",
+                "What was said to other partitions and is not posted there yet.",
+                &["currency", "side"],
+            )?,
+        })
+    }
+
+    fn totals(&self) -> MutexGuard<'_, BTreeMap<(Currency, u64), TotalsRow>> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in all partitions' totals, except those that were seen already: these are as new, or newer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn load(&self, store: &Store) -> Result<(), StoreError> {
+        let rows = store.rows::<TotalsRow>(&[], None, usize::MAX).await?;
+        let mut totals = self.totals();
+        let currencies: BTreeSet<_> = rows.iter().map(|row| row.currency).collect();
+        for row in rows {
+            totals.entry((row.currency, row.partition)).or_insert(row);
+        }
+        self.show(&totals, currencies);
+        Ok(())
+    }
+
+    /// Takes in totals that have just become durable.
+    pub fn see(&self, rows: impl Iterator<Item = TotalsRow>) {
+        let (mut totals, mut currencies) = (self.totals(), BTreeSet::new());
+        for row in rows {
+            currencies.insert(row.currency);
+            totals.insert((row.currency, row.partition), row);
+        }
+        self.show(&totals, currencies);
+    }
+
+    fn show(&self, totals: &BTreeMap<(Currency, u64), TotalsRow>, currencies: BTreeSet<Currency>) {
+        for currency in currencies {
+            let rows = totals.range((currency, 0)..=(currency, u64::MAX)).map(|(_, row)| row);
+            for (currency, line) in add_up(rows).0 {
+                let TrialLine { debits, credits, in_transit_debits, in_transit_credits, difference } = line;
+                let code = currency.to_string();
+                self.difference.with_label_values(&[&code]).set(float(difference));
+                for (gauge, side, amount) in [
+                    (&self.posted, Side::Debit, debits),
+                    (&self.posted, Side::Credit, credits),
+                    (&self.in_transit, Side::Debit, in_transit_debits),
+                    (&self.in_transit, Side::Credit, in_transit_credits),
+                ] {
+                    gauge.with_label_values(&[&code, &side.to_string()]).set(float(amount));
+                }
+            }
+        }
+    }
+}
+
+/// About as much: what Prometheus can hold.
+fn float(amount: Amount) -> f64 {
+    amount.to_string().parse().unwrap_or(f64::NAN)
+}

@@ -57,10 +57,11 @@ doc:
 test: check e2e e2e-cluster full-year ## everything: check, then the scenarios and the year of sales on the release binaries
 
 e2e: release ## the scenarios over HTTP on the release binary
+	@$(LOCAL)/install.sh promtool
 	@$(call slow_tests,scenarios::)
 
 e2e-cluster: release ## the same scenarios, and real faults, on a RabbitMQ and a Postgres that nobody else uses
-	@$(LOCAL)/install.sh
+	@$(LOCAL)/install.sh rabbitmq postgres promtool
 	@$(call on_a_cluster)
 
 full-year: release ## the real year of sales, if UNBUNDLED_DATA names a folder that has it

@@ -22,6 +22,7 @@ mod idempotency;
 mod imports;
 mod load;
 mod local;
+mod metrics;
 mod offers;
 mod purchases;
 mod rates;

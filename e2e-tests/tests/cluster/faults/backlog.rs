@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cluster::harness::Cluster;
+use crate::cluster::harness::{Cluster, metric_of, metric_reaches};
 use crate::scenarios::harness::{Client, Corner, Load, until};
 
 /// A few batches' worth.
@@ -25,6 +25,10 @@ async fn the_way_in_is_closed_while_too_much_waits_for_the_broker_and_opened_aga
     load.note(load.send(&client).end().await);
     assert!(load.answered() > 0 && load.answered() < load.len(), "{}", load.answered());
     refused(&client, &corner, &order).await;
+    let purchase = client.at.purchase.clone();
+    metric_reaches(&client, &purchase, "journal_unpublished_bytes", "", BYTES_MAX.parse().unwrap()).await;
+    metric_reaches(&client, &purchase, "journal_unpublished_max_bytes", "", BYTES_MAX.parse().unwrap()).await;
+    metric_reaches(&client, &purchase, "journal_unpublished_frames", "", 2).await;
     // What is there can be read all the same.
     client.get(&client.offer_url(&sku)).await.is(200);
 
@@ -34,6 +38,10 @@ async fn the_way_in_is_closed_while_too_much_waits_for_the_broker_and_opened_aga
     until("purchases are taken in again", taken).await.purchase();
     load.all_have_their_outcome(&client).await;
     load.each_had_one_effect(&client).await;
+    for waiting in ["journal_unpublished_bytes", "journal_unpublished_frames"] {
+        let look = async || (metric_of(&client, &purchase, waiting, "").await == 0).then_some(());
+        until(&format!("{waiting} is 0"), look).await;
+    }
     cluster.finish().await;
 }
 

@@ -4,6 +4,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 
 use super::{BATCHES, Scene};
+use crate::cluster::harness::metric_of;
 use crate::scenarios::harness::until;
 
 /// Nothing that anybody could take for a frame; with a zero, which a text in Postgres cannot hold.
@@ -25,6 +26,12 @@ async fn a_message_that_is_no_frame_is_kept_aside_and_the_flow_goes_on() {
         let kept = format!("SELECT encode(bytes, 'hex') FROM quarantine WHERE target = '{target}' AND place > 0");
         let look = async || Some(database.texts(&kept).await).filter(|kept| !kept.is_empty());
         assert_eq!(until(&format!("{target} has something in quarantine"), look).await, [SHOWN]);
+    }
+    let at = cluster.client.at.clone();
+    for (url, messages) in [(&at.ledger, 2), (&at.purchase, 1), (&at.exchange_rate, 0)] {
+        for metric in ["stream_quarantine_messages", "stream_quarantined_messages_total"] {
+            assert_eq!(metric_of(&cluster.client, url, metric, "").await, messages, "{metric} of {url}");
+        }
     }
     cluster.quarantined = 3;
     cluster.finish().await;

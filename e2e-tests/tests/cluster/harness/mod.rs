@@ -193,6 +193,7 @@ pub async fn metric_reaches(client: &Client, url: &str, metric: &str, label: &st
 /// The sum of a metric over all labels that contain a text.
 pub async fn metric_of(client: &Client, url: &str, metric: &str, label: &str) -> u64 {
     let metrics = client.get(&format!("{url}/metrics")).await.is(200);
-    let lines = metrics.body.lines().filter(|line| line.starts_with(&format!("{metric}{{")) && line.contains(label));
+    let is_metric = |line: &str| line.split(['{', ' ']).next() == Some(metric);
+    let lines = metrics.body.lines().filter(|line| is_metric(line) && line.contains(label));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }

@@ -1,0 +1,180 @@
+//! What Prometheus reads, on a system that nobody else uses: every figure moves by exactly as much as was done.
+
+use serde_json::{Value, json};
+
+use crate::scenarios::harness::{Client, Corner, Figures, Local, overdraft, promtool, until};
+
+/// What a figure has to have moved by: of which service, name, labels.
+type Moved<'a> = (usize, &'a str, &'a [(&'a str, &'a str)], u32);
+
+const EXCHANGE_RATE: usize = 0;
+const PURCHASE: usize = 1;
+const LEDGER: usize = 2;
+
+/// What the purchases and claims below come to. A retry is none.
+const EXPECTED: [Moved<'_>; 27] = [
+    (EXCHANGE_RATE, "rate_versions_total", &[], 1),
+    (EXCHANGE_RATE, "stage_latency_seconds_count", &[("stage", "record-rates")], 1),
+    (PURCHASE, "offers_taken_total", &[], 1),
+    (PURCHASE, "purchases_taken_total", &[], 14),
+    (PURCHASE, "purchases_total", &[], 14),
+    (PURCHASE, "purchases_total", &[("status", "settled"), ("reason", "")], 10),
+    (PURCHASE, "purchases_total", &[("status", "rejected"), ("reason", "unknown_offer")], 2),
+    (PURCHASE, "purchases_total", &[("status", "rejected"), ("reason", "stale_rate")], 1),
+    (PURCHASE, "purchases_total", &[("status", "rejected"), ("reason", "payment_refused")], 1),
+    // The offer too; those that were refused at once never get to settle.
+    (PURCHASE, "stage_latency_seconds_count", &[("stage", "accept")], 15),
+    (PURCHASE, "stage_latency_seconds_count", &[("stage", "settle")], 11),
+    (PURCHASE, "stage_latency_seconds_bucket", &[("stage", "settle"), ("le", "+Inf")], 11),
+    (PURCHASE, "stage_latency_seconds_count", &[("stage", "copy-rates")], 1),
+    (PURCHASE, "http_requests_total", &[("method", "POST"), ("route", "/purchases"), ("status", "201")], 12),
+    (PURCHASE, "http_request_duration_seconds_count", &[("method", "POST"), ("route", "/purchases/batch")], 1),
+    (LEDGER, "ledger_instructions_taken_total", &[("kind", "claim")], 3),
+    (LEDGER, "ledger_instructions_taken_total", &[("kind", "transfer")], 5),
+    (LEDGER, "ledger_decisions_total", &[], 8),
+    (LEDGER, "ledger_decisions_total", &[("kind", "claim"), ("status", "opened"), ("reason", "")], 2),
+    (LEDGER, "ledger_decisions_total", &[("kind", "claim"), ("status", "rejected"), ("reason", "handle_taken")], 1),
+    (LEDGER, "ledger_decisions_total", &[("kind", "transfer"), ("status", "posted"), ("reason", "")], 2),
+    (LEDGER, "ledger_decisions_total", &[("kind", "transfer"), ("status", "rejected"), ("reason", "overdrawn")], 1),
+    (LEDGER, "ledger_decisions_total", &[("kind", "transfer"), ("reason", "unknown_account")], 2),
+    (LEDGER, "stage_latency_seconds_count", &[("stage", "instruct")], 8),
+    // 11 purchases, 3 transfers, 3 claims; the merchant's legs of the 10 and of the 2 that were posted.
+    (LEDGER, "stage_latency_seconds_count", &[("stage", "post")], 29),
+    (LEDGER, "stage_duplicate_frames_total", &[], 0),
+    (LEDGER, "stage_retries_total", &[], 0),
+];
+
+#[tokio::test]
+async fn every_figure_moves_by_exactly_what_was_done() {
+    let (mut local, corner) = (Local::start().await, Corner::new());
+    let client = local.client.clone();
+    let before = client.figures().await;
+    rates_and_purchases(&client, &corner).await;
+    claims_and_transfers(&client, &corner).await;
+
+    let differing = async || {
+        let after = client.figures().await;
+        EXPECTED.into_iter().filter_map(|moved| differs(&before, &after, moved)).collect::<Vec<_>>()
+    };
+    until("all is counted, and nothing more", async || differing().await.is_empty().then_some(())).await;
+    nothing_waits(&client).await;
+    assert_eq!(differing().await, Vec::<String>::new());
+    let after = client.figures().await;
+    for figures in &after {
+        latencies_are_times(figures);
+        let commits = figures.sum("stage_commit_seconds_count", &[]);
+        assert!(commits > 0.0 && commits <= figures.sum("stage_batch_seconds_count", &[]), "{}", figures.text);
+        figures.are_documented();
+        figures.pass_promtool().await;
+    }
+    the_books_are_shown(&client).await;
+
+    // Counted is what happened since the start; the books are what they are.
+    local.stop().await;
+    local.start_again(&[]).await;
+    let [_, purchase, ledger] = local.client.figures().await;
+    assert_eq!(purchase.sum("purchases_total", &[]) + ledger.sum("ledger_decisions_total", &[]), 0.0);
+    the_books_are_shown(&local.client).await;
+    local.finish().await;
+}
+
+#[tokio::test]
+async fn the_configuration_and_the_alerts_pass_promtool() {
+    for arguments in
+        [&["check", "config", "infra/prometheus/prometheus.yml"], &["check", "rules", "infra/prometheus/alerts.yml"]]
+    {
+        let said = promtool(arguments, "").await;
+        assert!(said.contains("SUCCESS") && !said.contains("FAILED") && !said.contains("error"), "{said}");
+    }
+}
+
+async fn rates_and_purchases(client: &Client, corner: &Corner) {
+    let sku = corner.name("lantern");
+    for _ in 0..2 {
+        client.offer_for(&sku, "10.00", "EUR").await;
+        client.set_rate("GBP/EUR", "1.5", corner.moment).await;
+    }
+    let buy = async |key: &str, customer: &str, pay_in: &str, sku: &str| {
+        let order = corner.order(&corner.name(customer), pay_in, &[sku]);
+        client.buy(&corner.name(key), &order).await.is(201).purchase()
+    };
+    for key in ["1", "2", "3", "4", "5", "5"] {
+        buy(key, "bob", "EUR", &sku).await;
+    }
+    for key in ["unknown 1", "unknown 2"].map(|key| key.replace(' ', "-")) {
+        buy(&key, "bob", "EUR", &corner.name("none")).await;
+    }
+    buy("stale", "bob", "USD", &sku).await;
+    let alice = format!("customer:{}", corner.name("alice"));
+    client.send(client.claim(&alice, &overdraft("20.00", "refuse"))).await.is(201);
+    for key in ["6", "7", "refused"] {
+        buy(key, "alice", "EUR", &sku).await;
+    }
+    let line = |at: usize| {
+        let mut line = corner.order(&corner.name("bob"), "EUR", &[&sku]);
+        line["request_id"] = json!(corner.name(format!("line-{at}")));
+        line
+    };
+    client.batch(&(0..3).map(line).collect::<Vec<_>>(), 30).await;
+}
+
+async fn claims_and_transfers(client: &Client, corner: &Corner) {
+    let carol = client.open(corner, "carol", &overdraft("100.00", "refuse")).await;
+    client.send(client.claim(carol.as_str(), &Value::Null)).await.is(409);
+    let nobody = corner.name("nobody");
+    for (key, from, to, amount) in [
+        ("t1", carol.as_str(), "merchant", "30.00"),
+        ("t2", carol.as_str(), "merchant", "30.00"),
+        ("t2", carol.as_str(), "merchant", "30.00"),
+        ("t3", carol.as_str(), "merchant", "100.00"),
+        ("t4", &nobody, "merchant", "1.00"),
+        ("t5", "merchant", &nobody, "1.00"),
+    ] {
+        client.pay(&corner.name(key), from, to, amount).await.is(201);
+    }
+}
+
+/// What a figure did move by, if that is something else.
+fn differs(
+    before: &[Figures; 3],
+    after: &[Figures; 3],
+    (service, name, labels, expected): Moved<'_>,
+) -> Option<String> {
+    let moved = after[service].sum(name, labels) - before[service].sum(name, labels);
+    (moved != f64::from(expected)).then(|| format!("{name}{labels:?} moved by {moved}, not {expected}"))
+}
+
+/// Returns once no stage is behind, and the figures say so.
+async fn nothing_waits(client: &Client) {
+    let waiting = async || {
+        let gauges = ["stage_lag_frames", "stage_lag_seconds", "stage_requests_waiting", "ledger_in_transit_amount"];
+        let figures = client.figures().await;
+        figures.iter().flat_map(|figures| gauges.map(|gauge| figures.sum(gauge, &[]))).sum::<f64>()
+    };
+    until("nothing waits anywhere", async || (waiting().await == 0.0).then_some(())).await;
+}
+
+/// Each took more than no time and less than the test.
+fn latencies_are_times(figures: &Figures) {
+    for stage in ["record-rates", "copy-rates", "accept", "settle", "instruct", "post"] {
+        let of_stage = [("stage", stage)];
+        let count = figures.sum("stage_latency_seconds_count", &of_stage);
+        let sum = figures.sum("stage_latency_seconds_sum", &of_stage);
+        assert!(count == 0.0 || (sum > 0.0 && sum / count < 60.0), "{stage}: {sum} s for {count}");
+    }
+}
+
+/// The same as `GET /trial-balance`, and balanced.
+async fn the_books_are_shown(client: &Client) {
+    let (books, [_, _, figures]) = (client.trial_balance().await, client.figures().await);
+    assert_eq!(books.keys().map(ToString::to_string).collect::<Vec<_>>(), ["EUR"]);
+    let shown = |name: &str, side: &str| figures.sum(name, &[("currency", "EUR"), ("side", side)]);
+    for line in books.values() {
+        let number = |amount: money::Amount| amount.to_string().parse::<f64>().unwrap();
+        assert_eq!(shown("ledger_posted_amount", "debit"), number(line.debits));
+        assert_eq!(shown("ledger_posted_amount", "credit"), number(line.credits));
+        // Ten lanterns and two transfers.
+        assert_eq!(number(line.debits), 160.0);
+    }
+    assert!(figures.text.contains("ledger_trial_balance_difference{currency=\"EUR\"} 0\n"), "{}", figures.text);
+}

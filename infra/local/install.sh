@@ -78,13 +78,14 @@ install_packages() {
 WANTED=("$@")
 ((${#WANTED[@]} > 0)) || WANTED=(rabbitmq postgres)
 for name in "${WANTED[@]}"; do
-  [[ " rabbitmq postgres promtool " == *" $name "* ]] || fail "unknown: $name. usage: install.sh [rabbitmq] [postgres] [promtool]"
+  [[ " rabbitmq postgres promtool " == *" $name "* ]] ||
+    fail "unknown: $name. usage: install.sh [rabbitmq] [postgres] [promtool]"
 done
 
 needed=$(missing)
 if [[ -n $needed ]]; then
   command -v apt-get >/dev/null ||
-    fail "Missing, and only found where Debian's packages put it: ${needed% } (RabbitMQ $RABBITMQ_AT_LEAST, Postgres $POSTGRES_AT_LEAST or newer)."
+    fail "Missing: ${needed% }, where Debian's packages of these names put them."
   become_root "Missing: ${needed% }. Run: sudo infra/local/install.sh ${WANTED[*]}"
   echo "Installing ${needed% }; no service is started."
   install_packages "$needed"

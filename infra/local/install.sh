@@ -85,7 +85,7 @@ done
 needed=$(missing)
 if [[ -n $needed ]]; then
   command -v apt-get >/dev/null ||
-    fail "Missing: ${needed% }, where Debian's packages of these names put them."
+    fail "Missing: ${needed% }. There is no apt-get here: install them by hand, to where Debian's packages put them."
   become_root "Missing: ${needed% }. Run: sudo infra/local/install.sh ${WANTED[*]}"
   echo "Installing ${needed% }; no service is started."
   install_packages "$needed"

@@ -4,10 +4,11 @@
 //! too long or was abandoned half way takes its connection with it, and the next use makes a new one.
 //! Everything has a limit, also on the server: neither side waits for ever for the other.
 
+use std::io::ErrorKind;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -15,6 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Who finds all connections in use waits this long; then a request is answered 503.
 const PLACE_MAX: Duration = Duration::from_secs(1);
+/// A connection that was idle for longer is asked first whether it is still there: the server may have gone and come
+/// back. Under load none is, so nothing is asked.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 /// To connect, on a machine that is there.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// A client that stopped in a transaction is ended after this: whoever claims its partition waits no longer.
@@ -43,7 +47,8 @@ struct Inner {
     options: Option<PgConnectOptions>,
     limit: Duration,
     places: Arc<Semaphore>,
-    idle: Mutex<Vec<PgConnection>>,
+    /// With the time since when.
+    idle: Mutex<Vec<(Instant, PgConnection)>>,
     is_closed: Arc<AtomicBool>,
 }
 
@@ -79,7 +84,7 @@ impl Sessions {
             options: None,
             limit: purpose.limit,
             places: Arc::new(Semaphore::new(1)),
-            idle: Mutex::new(vec![connection]),
+            idle: Mutex::new(vec![(Instant::now(), connection)]),
             is_closed: is_closed.clone(),
         })))
     }
@@ -93,11 +98,31 @@ impl Sessions {
         }
         let idle = self.idle().pop();
         let connection = match (idle, &self.0.options) {
-            (Some(connection), _) => connection,
+            (Some((since, connection)), Some(options)) if since.elapsed() > ASK_AFTER => {
+                self.still_there(connection, options).await?
+            }
+            (Some((_, connection)), _) => connection,
             (None, Some(options)) => connect(options).await?,
             (None, None) => return Err(sqlx::Error::PoolClosed),
         };
         Ok(Session { connection, home: self.clone(), _place: place })
+    }
+
+    /// The connection, or a new one if it was lost; then so probably are those that are idle. A server that stands
+    /// still is given no longer than for a statement.
+    async fn still_there(
+        &self,
+        mut connection: PgConnection,
+        options: &PgConnectOptions,
+    ) -> sqlx::Result<PgConnection> {
+        match within(self.limit(), connection.ping()).await {
+            Ok(()) => Ok(connection),
+            Err(sqlx::Error::Io(error)) if error.kind() == ErrorKind::TimedOut => Err(sqlx::Error::Io(error)),
+            Err(_) => {
+                self.clear();
+                connect(options).await
+            }
+        }
     }
 
     /// All rows of one statement.
@@ -135,7 +160,7 @@ impl Sessions {
         self.idle().clear();
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, PgConnection)>> {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -144,7 +169,7 @@ impl Session {
     /// It is at rest, and of use to the next.
     pub(super) fn put_back(self) {
         if !self.home.0.is_closed.load(Ordering::Acquire) {
-            self.home.idle().push(self.connection);
+            self.home.idle().push((Instant::now(), self.connection));
         }
     }
 
@@ -217,7 +242,7 @@ pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::
         Ok(done) => done,
         Err(_) => {
             let what = format!("no answer within {limit:?}");
-            Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what)))
+            Err(sqlx::Error::Io(std::io::Error::new(ErrorKind::TimedOut, what)))
         }
     }
 }

@@ -4,7 +4,7 @@ use contracts::{Account, AccountId};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::harness::{Client, Corner, System, overdraft};
+use super::harness::{Client, Corner, System, overdraft, until};
 
 const TAKEN: &str = "urn:unbundled:problem:handle-taken";
 const CONFLICT: &str = "urn:unbundled:problem:idempotency-conflict";
@@ -70,6 +70,9 @@ async fn the_names_of_the_house_are_taken_and_a_customer_s_only_once_it_was_used
     assert_eq!(client.send(client.claim(&customer, &Value::Null)).await.is(409).problem().r#type, TAKEN);
     let used = format!("customer:{}", corner.name("bob"));
     client.pay(&corner.name("t"), "merchant", &used, "1.00").await.is(201);
+    // The debit shows a moment before the credit, and that is the payee's first use.
+    let id: AccountId = used.parse().unwrap();
+    until("the account is used", async || client.account(&id).await).await;
     client.send(client.claim(&used, &Value::Null)).await.is(409);
     system.finish().await;
 }

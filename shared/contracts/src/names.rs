@@ -49,6 +49,41 @@ fn check(text: &str, first: u8, longest: usize) -> Result<(), InvalidName> {
     Ok(())
 }
 
+/// Reads and writes a type that holds a text which a function accepts.
+macro_rules! checked_text {
+    ($name:ident, $check:expr) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                let check: fn(&str) -> Result<(), InvalidName> = $check;
+                check(&text)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::try_from(text.to_owned())
+            }
+        }
+    };
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $longest:expr, $example:literal) => {
         $(#[$doc])*
@@ -64,34 +99,7 @@ macro_rules! name {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                check(&text, b' ', $longest)?;
-                Ok(Self(text))
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidName;
-
-            fn from_str(text: &str) -> Result<Self, InvalidName> {
-                Self::try_from(text.to_owned())
-            }
-        }
+        checked_text!($name, |text| check(text, b' ', $longest));
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
@@ -201,34 +209,7 @@ macro_rules! path_id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                let request = request_id(&unescape(&text)).map_err(|_| InvalidName::Id)?;
-                if escape(&request.0) == text { Ok(Self(text)) } else { Err(InvalidName::Id) }
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidName;
-
-            fn from_str(text: &str) -> Result<Self, InvalidName> {
-                Self::try_from(text.to_owned())
-            }
-        }
+        checked_text!($name, check_path_id);
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
@@ -251,6 +232,11 @@ path_id!(
     /// Names a transfer.
     TransferId
 );
+
+fn check_path_id(text: &str) -> Result<(), InvalidName> {
+    let request = request_id(&unescape(text)).map_err(|_| InvalidName::Id)?;
+    if escape(&request.0) == text { Ok(()) } else { Err(InvalidName::Id) }
+}
 
 fn escape(request: &str) -> String {
     let dots_only = request.bytes().all(|byte| byte == b'.');

@@ -94,12 +94,18 @@ impl Drop for Databases {
     }
 }
 
+/// `DROP DATABASE` itself ends the workers of autovacuum that happen to be there, and waits for sessions to be gone.
+/// `WITH (FORCE)` would not: ending a process of the superuser's takes more rights than the tests have.
 async fn drop_all(prefix: &str) -> sqlx::Result<()> {
     let mut admin = admin().await;
     let names = sqlx::query("SELECT datname::text FROM pg_database WHERE starts_with(datname, $1 || '_')").bind(prefix);
     for row in names.fetch_all(&mut admin).await? {
         let name: String = row.try_get(0)?;
-        sqlx::query(&format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut admin).await?;
+        sqlx::query(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).execute(&mut admin).await?;
+        let end =
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = current_user";
+        sqlx::query(end).bind(&name).execute(&mut admin).await?;
+        sqlx::query(&format!("DROP DATABASE {name}")).execute(&mut admin).await?;
     }
     Ok(())
 }

@@ -135,6 +135,7 @@ fn domain_files_know_no_runtime_and_no_clock() {
     let domain = [
         "services/purchase/src/accept",
         "services/purchase/src/copy_rates",
+        "services/purchase/src/invariants",
         "services/purchase/src/settle",
         "services/ledger/src/instruct",
         "services/ledger/src/invariants",
@@ -174,6 +175,17 @@ fn sql_is_in_the_stores_only() {
 #[test]
 fn one_file_speaks_to_the_broker() {
     none(&mentions(|name| name != "shared/dataflow/src/rabbitmq.rs", &["lapin::"]));
+}
+
+#[test]
+fn two_files_have_actors() {
+    let actors = ["shared/dataflow/src/reader.rs", "shared/dataflow/src/way_in.rs"];
+    none(&mentions(|name| !actors.contains(&name), &["Actor for"]));
+}
+
+#[test]
+fn routes_are_made_where_they_are_described() {
+    none(&mentions(|name| !name.starts_with("shared/web/src/api"), &["web::resource(", ".route("]));
 }
 
 #[test]

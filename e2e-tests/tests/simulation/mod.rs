@@ -1,4 +1,4 @@
-//! Many seeds, and three mistakes that they must find.
+//! Many seeds, and the mistakes that they must find.
 
 use std::time::Instant;
 

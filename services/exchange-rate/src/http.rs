@@ -125,10 +125,11 @@ async fn put(
 
 /// Takes in a file of the European Central Bank, whole or not at all.
 ///
-/// Its history of reference rates, `eurofxref-hist`, as it is published: a ZIP with a CSV in it, or the CSV.
+/// Its reference rates (`eurofxref`) in any form it publishes them: the history or one day as CSV; one day, 90 days or the
+/// history as XML; any of these in a ZIP. Which it is shows in the content; names and headers say nothing.
 #[utoipa::path(
     post, path = "/rates/import", tag = "rates", operation_id = "import_rates",
-    request_body(description = "At most 16 MiB.", content((Vec<u8> = "application/zip"), (String = "text/csv"))),
+    request_body(description = "At most 16 MiB.", content((Vec<u8> = "application/zip"), (String = "text/csv"), (String = "application/xml"))),
     responses((status = 200, description = "What it came to.", body = Imported), UnprocessableContent, Writing)
 )]
 async fn import(

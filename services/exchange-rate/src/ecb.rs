@@ -25,18 +25,20 @@ pub use days::{Day, History};
 pub use error::{EcbError, Place};
 pub use packed::UNPACKED_LIMIT;
 
+use chrono::NaiveDate;
+
 /// The history that comes with the program, as the ECB published it: see `data/README.md`.
 pub const BUILT_IN: &[u8] = include_bytes!("../data/eurofxref-hist.zip");
 
-/// Reads a file of the ECB, whatever its form.
+/// Reads a file of the ECB, whatever its form. It has no day after the last one.
 ///
 /// # Errors
 /// Any [`EcbError`]; nothing of the file is returned then.
-pub fn parse(file: &[u8]) -> Result<History, EcbError> {
-    if packed::is_packed(file) { parse_unpacked(&packed::unpack(file)?) } else { parse_unpacked(file) }
+pub fn parse(file: &[u8], last: NaiveDate) -> Result<History, EcbError> {
+    if packed::is_packed(file) { parse_unpacked(&packed::unpack(file)?, last) } else { parse_unpacked(file, last) }
 }
 
-fn parse_unpacked(file: &[u8]) -> Result<History, EcbError> {
+fn parse_unpacked(file: &[u8], last: NaiveDate) -> Result<History, EcbError> {
     let text = str::from_utf8(file).map_err(|source| {
         let line = 1 + file[..source.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         EcbError::NotUtf8 { line, source }
@@ -44,11 +46,11 @@ fn parse_unpacked(file: &[u8]) -> Result<History, EcbError> {
     if is_web_page(text) {
         Err(EcbError::WebPage)
     } else if xml::is_xml(text) {
-        xml::parse(text)
+        xml::parse(text, last)
     } else if daily::is_daily(text) {
-        daily::DAILY.parse(text)
+        daily::DAILY.parse(text, last)
     } else {
-        history::HISTORY.parse(text)
+        history::HISTORY.parse(text, last)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::web::{Condition, Problem, Running, StartError, Traceparent};
 use actix::Addr;
 use actix_web::web::Bytes;
-use chrono::{SubsecRound as _, Utc};
+use chrono::{NaiveDate, SubsecRound as _, Utc};
 use contracts::{Imported, RateRow};
 use dataflow::{Ask, Carrier, Store, WayIn};
 use money::Source;
@@ -24,6 +24,8 @@ use crate::record_rates::{Moment, NewestRow, RatesAsked, RecordRates, Request};
 pub const SERVICE: &str = "exchange-rate";
 /// Who sets the rates of a file of the ECB.
 const ECB: &str = "ecb";
+/// What a rate takes in memory while it waits: a file may be packed well.
+const RATE_BYTES: usize = 32;
 /// How long to wait before an import that was refused is tried again.
 const IMPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -122,8 +124,11 @@ pub(crate) async fn import(
     completes_history: bool,
 ) -> Result<Imported, Problem> {
     // A large file takes some 100 ms: elsewhere, so that nobody else on this thread waits for it.
-    let bytes = file.len();
-    let history = actix_web::web::block(move || ecb::parse(&file)).await;
+    let packed = file.len();
+    // What comes with the program is trusted, whatever the clock says; elsewhere it may be tomorrow.
+    let tomorrow = cause.time.date_naive().succ_opt();
+    let last = tomorrow.filter(|_| !completes_history).unwrap_or(NaiveDate::MAX);
+    let history = actix_web::web::block(move || ecb::parse(&file, last)).await;
     let history = history.map_err(|error| Problem::internal(&error))?;
     let history = history.map_err(|error| Problem::unprocessable(telemetry::chain(&error)))?;
     let moment = |day: ecb::Day| Moment {
@@ -131,6 +136,7 @@ pub(crate) async fn import(
         rates: [(money::Currency::EUR, day.rates)].into(),
     };
     let source: Source = ECB.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
+    let bytes = packed.max(history.numbers * RATE_BYTES);
     let moments = history.days.into_iter().map(moment).collect();
     record(way_in, cause, RatesAsked { source, moments, completes_history }, bytes).await
 }

@@ -1,7 +1,8 @@
 use std::fmt;
 
 use rust_decimal::Decimal;
-use serde::de::{Error, Visitor};
+use rust_decimal::prelude::FromPrimitive as _;
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Invalid;
@@ -47,6 +48,9 @@ impl fmt::Display for Quantity {
 
 struct WholeNumber;
 
+/// From here on a JSON number is read as a float, and all floats are whole: 2⁶³, the smaller of the two limits.
+const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
+
 impl Visitor<'_> for WholeNumber {
     type Value = Quantity;
 
@@ -60,6 +64,19 @@ impl Visitor<'_> for WholeNumber {
 
     fn visit_i64<E: Error>(self, pieces: i64) -> Result<Quantity, E> {
         Quantity::new(pieces).map_err(E::custom)
+    }
+
+    /// An integer with too many digits arrives as a float, too: that one is no other type, it is too large.
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Quantity, E> {
+        if number.fract() != 0.0 || number.abs() < BEYOND_INTEGERS {
+            return Err(E::invalid_type(Unexpected::Float(number), &self));
+        }
+        let limit = i128::from(Quantity::LIMIT);
+        Err(E::custom(match Decimal::from_f64(number) {
+            Some(value) if value < Decimal::ZERO => Invalid::NotPositive { value },
+            None if number < 0.0 => Invalid::NotPositive { value: Decimal::MIN },
+            value => Invalid::TooLarge { value: value.unwrap_or(Decimal::MAX), limit },
+        }))
     }
 }
 
@@ -93,11 +110,15 @@ mod tests {
         check("-6", Err("-6 is not greater than zero"));
         check("1000001", Err("1000001 is larger than the limit 1000000"));
         check("18446744073709551615", Err("18446744073709551615 is larger than the limit 1000000"));
+        check("99999999999999999999", Err("100000000000000000000 is larger than the limit 1000000"));
+        check("-99999999999999999999", Err("-100000000000000000000 is not greater than zero"));
+        check("1e300", Err("is larger than the limit 1000000"));
+        check("-1e300", Err("is not greater than zero"));
     }
 
     #[test]
     fn anything_but_a_json_integer_is_refused() {
-        for json in ["1.0", "1.5", "\"6\"", "null", "true", "1e2", "99999999999999999999"] {
+        for json in ["1.0", "1.5", "\"6\"", "null", "true", "1e2", "-0.5"] {
             check(json, Err("expected a whole number from 1 to 1000000"));
         }
     }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-/// Moments are days of 2100 to 2890: long after any rate that somebody needs, so that scenarios set rates of common
+/// Moments are days of 2100 to 2890 (or of 1100 to 1890): long after any rate that somebody needs, so that scenarios set rates of common
 /// currencies without meeting each other's.
 const DAYS: u64 = 288_000;
 
@@ -19,8 +19,19 @@ pub struct Corner {
 impl Corner {
     /// A new one.
     pub fn new() -> Self {
+        Self::in_the_centuries_from(2100)
+    }
+
+    /// A new one for files of the ECB, which have no days to come: long before any rate.
+    pub fn past() -> Self {
+        Self::in_the_centuries_from(1100)
+    }
+
+    fn in_the_centuries_from(year: i32) -> Self {
         let tag = RandomState::new().build_hasher().finish();
-        Self { tag, moment: at_noon(tag % DAYS) }
+        let first = NaiveDate::from_ymd_opt(year, 1, 1).unwrap();
+        let day = first + Days::new(tag % DAYS);
+        Self { tag, moment: day.and_hms_opt(12, 0, 0).unwrap().and_utc() }
     }
 
     /// `alice-3f…`.
@@ -33,12 +44,6 @@ impl Corner {
         let lines: Vec<_> = skus.iter().map(|sku| json!({"sku": sku, "quantity": 1})).collect();
         json!({"customer": customer, "pay_in": pay_in, "lines": lines, "occurred_at": timestamp(self.moment)})
     }
-}
-
-/// Noon, so many days after the first of 2100.
-fn at_noon(day: u64) -> DateTime<Utc> {
-    let first = NaiveDate::from_ymd_opt(2100, 1, 1).unwrap();
-    (first + Days::new(day)).and_hms_opt(12, 0, 0).unwrap().and_utc()
 }
 
 /// As clients write it, and fit for a query.

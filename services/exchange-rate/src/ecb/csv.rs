@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use money::Currency;
 
 use super::days::{DateForm, Day, Days, History};
@@ -20,11 +21,11 @@ pub(super) struct Form {
 }
 
 impl Form {
-    /// Reads a whole file.
+    /// Reads a whole file, which has no day after the last one.
     ///
     /// # Errors
     /// The [`EcbError`]s about CSVs.
-    pub fn parse(&self, text: &str) -> Result<History, EcbError> {
+    pub fn parse(&self, text: &str, last: NaiveDate) -> Result<History, EcbError> {
         let mut lines = (1..).zip(text.lines());
         let Some((_, header)) = lines.next() else {
             return Err(EcbError::Empty);
@@ -33,7 +34,7 @@ impl Form {
             return Err(EcbError::CutOff { line: text.lines().count() });
         }
         let currencies = self.header(header)?;
-        let mut days = Days::default();
+        let mut days = Days::until(last);
         for (line, text) in lines {
             days.add(self.day(line, text, &currencies)?, Place { line, column: 1 })?;
         }

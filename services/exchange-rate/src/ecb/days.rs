@@ -27,17 +27,33 @@ pub struct Day {
     pub rates: BTreeMap<Currency, Rate>,
 }
 
+/// The most days in a file, 78 years of the days that banks work: a small file, packed well, could hold a million.
+const DAYS_MAX: usize = 20_000;
+
 /// The days read so far.
-#[derive(Default)]
-pub(super) struct Days(BTreeMap<NaiveDate, Day>);
+pub(super) struct Days {
+    last: NaiveDate,
+    days: BTreeMap<NaiveDate, Day>,
+}
 
 impl Days {
+    /// None yet; none will be after the last one.
+    pub fn until(last: NaiveDate) -> Self {
+        Self { last, days: BTreeMap::new() }
+    }
+
     /// Adds a day.
     ///
     /// # Errors
-    /// [`EcbError::RepeatedDate`].
+    /// [`EcbError::RepeatedDate`], [`EcbError::NotYet`], [`EcbError::TooManyDays`].
     pub fn add(&mut self, day: Day, place: Place) -> Result<(), EcbError> {
-        match self.0.entry(day.date) {
+        if day.date > self.last {
+            return Err(EcbError::NotYet { place, date: day.date, last: self.last });
+        }
+        if self.days.len() == DAYS_MAX {
+            return Err(EcbError::TooManyDays { line: place.line, limit: DAYS_MAX });
+        }
+        match self.days.entry(day.date) {
             Entry::Vacant(free) => {
                 free.insert(day);
                 Ok(())
@@ -47,13 +63,13 @@ impl Days {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.days.is_empty()
     }
 }
 
 impl From<Days> for History {
-    fn from(Days(days): Days) -> Self {
-        let days: Vec<Day> = days.into_values().collect();
+    fn from(read: Days) -> Self {
+        let days: Vec<Day> = read.days.into_values().collect();
         let numbers = days.iter().map(|day| day.rates.len()).sum();
         Self { days, numbers }
     }

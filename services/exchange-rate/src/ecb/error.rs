@@ -77,6 +77,24 @@ pub enum EcbError {
         /// What stands there, shortened to 40 characters.
         found: String,
     },
+    /// A day to come.
+    #[error("{place}: {date} is a day to come: the ECB's rates go to {last} at most")]
+    NotYet {
+        /// Where.
+        place: Place,
+        /// The day.
+        date: NaiveDate,
+        /// The last that there can be.
+        last: NaiveDate,
+    },
+    /// More days than all of the euro's history has.
+    #[error("line {line}: more than {limit} days")]
+    TooManyDays {
+        /// Where.
+        line: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// A line that does not end as all lines of the ECB do.
     #[error("line {line} does not end in a comma")]
     NoLastComma {

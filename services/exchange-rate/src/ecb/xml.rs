@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use money::{Currency, Rate};
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
@@ -35,12 +36,12 @@ pub(super) fn is_xml(text: &str) -> bool {
     text.trim_start().starts_with('<')
 }
 
-/// Reads a whole file.
+/// Reads a whole file, which has no day after the last one.
 ///
 /// # Errors
 /// The [`EcbError`]s about XML.
-pub(super) fn parse(text: &str) -> Result<History, EcbError> {
-    File::new(text).document()
+pub(super) fn parse(text: &str, last: NaiveDate) -> Result<History, EcbError> {
+    File::new(text, last).document()
 }
 
 /// The elements of the form, by name and namespace.
@@ -69,6 +70,8 @@ enum Piece<'a> {
 
 struct File<'a> {
     text: &'a str,
+    /// There is no day after this one.
+    last: NaiveDate,
     reader: NsReader<&'a [u8]>,
     /// Where the piece read last begins, in bytes and for people: counted on as the stream is read.
     at: usize,
@@ -76,13 +79,13 @@ struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, last: NaiveDate) -> Self {
         let mut reader = NsReader::from_str(text);
         let config = reader.config_mut();
         // `<a/>` is then read as `<a></a>`: one way to write an element is enough to handle.
         config.expand_empty_elements = true;
         config.check_comments = true;
-        Self { text, reader, at: 0, here: Place { line: 1, column: 1 } }
+        Self { text, last, reader, at: 0, here: Place { line: 1, column: 1 } }
     }
 
     fn document(&mut self) -> Result<History, EcbError> {
@@ -127,7 +130,7 @@ impl<'a> File<'a> {
     }
 
     fn days(&mut self) -> Result<Days, EcbError> {
-        let mut days = Days::default();
+        let mut days = Days::until(self.last);
         while let Some(tag) = self.cube(CUBE, DAY)? {
             let place = tag.place;
             let [time] = self.attributes(&tag, DAY, [("time", "`time`")])?;

@@ -64,7 +64,7 @@ impl Rates {
     /// # Errors
     /// [`EcbError`].
     pub fn built_in() -> Result<Self, EcbError> {
-        Ok(Self::of(&ecb::parse(ecb::BUILT_IN)?))
+        Ok(Self::of(&ecb::parse(ecb::BUILT_IN, NaiveDate::MAX)?))
     }
 
     fn of(history: &History) -> Self {

@@ -1,7 +1,7 @@
 use money::Currency;
 
-use super::{check, read};
-use crate::ecb::{BUILT_IN, History, parse};
+use super::{check, parse, read};
+use crate::ecb::{BUILT_IN, History};
 
 pub const SMALL: &str = "Date,USD,JPY,CYP,\n\
                          2026-10-30,1.1172,175.68,N/A,\n\
@@ -57,6 +57,9 @@ fn a_refusal_names_the_line_and_the_column() {
     changed("2026-10-29", "+2026-10-29", "line 3, column 1: `+2026-10-29` is not a date such as 1999-01-04");
     changed("2026-10-29", "12026-10-29", "line 3, column 1: `12026-10-29` is not a date such as 1999-01-04");
     changed("2026-10-29", "29 October 2026", "line 3, column 1: `29 October 2026` is not a date such as 1999-01-04");
+    let to_come = "is a day to come: the ECB's rates go to 2026-10-30 at most";
+    changed("2026-10-30", "2026-10-31", &format!("line 2, column 1: 2026-10-31 {to_come}"));
+    changed("2026-10-29", "9999-12-31", &format!("line 3, column 1: 9999-12-31 {to_come}"));
     changed("10-29", "10-30", "line 3, column 1: 2026-10-30 for the second time");
     changed("175.92", "175,92", "line 3 has 5 columns where 4 are expected");
     changed("1999-01-04,1.1789,", "1999-01-04,", "line 4 has 3 columns where 4 are expected");

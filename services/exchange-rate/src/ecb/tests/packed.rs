@@ -4,8 +4,8 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::csv::SMALL;
-use super::{check, read};
-use crate::ecb::{BUILT_IN, UNPACKED_LIMIT, parse};
+use super::{check, parse, read};
+use crate::ecb::{BUILT_IN, UNPACKED_LIMIT};
 
 pub fn zipped(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use crate::ecb::{BUILT_IN, Day, parse};
+use super::parse;
+use crate::ecb::{BUILT_IN, Day};
 
 fn days(file: &[u8]) -> BTreeMap<NaiveDate, Day> {
     parse(file).unwrap().days.into_iter().map(|day| (day.date, day)).collect()

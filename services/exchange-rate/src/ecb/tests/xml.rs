@@ -1,7 +1,7 @@
 use money::Currency;
 
-use super::{check, read};
-use crate::ecb::{History, parse};
+use super::{check, parse, read};
+use crate::ecb::History;
 
 /// As the ECB published them: one in single quotes with a line a rate, the other in double quotes with a line a day.
 pub const DAILY: &[u8] = include_bytes!("../../../data/eurofxref-daily.xml");

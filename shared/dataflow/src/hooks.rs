@@ -1,7 +1,11 @@
 //! What an actor does besides the rule: tell others, count, log, wait before it tries again.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use stage::Producer;
 
 use crate::{Backlog, Bells, Committed, Metrics, OnRows, Spans, Stop, spans};
 
@@ -90,6 +94,17 @@ impl Hooks {
         tracing::error!(why, "a partition has stopped");
         (self.on_health)(if let Stop::Fenced(_) = stop { Health::Fenced } else { Health::Stopped(why) });
     }
+}
+
+/// Runs a turn to its end. A panic in it is a reason to stop like any other: it ends its owner, never silently, and
+/// nobody else. What the turn held is dropped, so whoever waits for it is answered.
+pub(crate) async fn caught<T>(owner: Producer, turn: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    let panic = match AssertUnwindSafe(turn).catch_unwind().await {
+        Ok(result) => return result,
+        Err(panic) => panic,
+    };
+    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Err(Stop::Panicked { owner, message: said.unwrap_or("without a word").to_owned() })
 }
 
 /// Waits that double up to a limit.

@@ -12,7 +12,7 @@ use stage::{Admission, Stage};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use crate::hooks::{Backoff, Hooks};
+use crate::hooks::{Backoff, Hooks, caught};
 use crate::way_in::Drain;
 use crate::{Committed, Feed, Owner, Stop, Wake};
 
@@ -30,6 +30,18 @@ enum Turn<A> {
 }
 
 impl<S: Stage> Work<S> {
+    /// One turn, and what it committed told.
+    async fn told_turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Answer>, Stop> {
+        let started = std::time::Instant::now();
+        let turn = self.turn(hooks).await?;
+        if let Turn::Committed(committed) = &turn {
+            let took = started.elapsed();
+            hooks.committed(committed, took);
+            hooks.show(committed, took);
+        }
+        Ok(turn)
+    }
+
     async fn turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Answer>, Stop> {
         if self.owner.is_in_doubt() {
             let resolved = self.owner.resolve(Utc::now()).await?;
@@ -101,16 +113,10 @@ impl<S: Stage> Reader<S> {
             return;
         };
         self.again = false;
-        let hooks = self.hooks.clone();
-        let span = tracing::info_span!("batch", owner = %work.owner.id(), trace_id = tracing::field::Empty);
+        let (id, hooks) = (work.owner.id().clone(), self.hooks.clone());
+        let span = tracing::info_span!("batch", owner = %id, trace_id = tracing::field::Empty);
         let turn = async move {
-            let started = std::time::Instant::now();
-            let turn = work.turn(&hooks).await;
-            if let Ok(Turn::Committed(committed)) = &turn {
-                let took = started.elapsed();
-                hooks.committed(committed, took);
-                hooks.show(committed, took);
-            }
+            let turn = caught(id, work.told_turn(&hooks)).await;
             (work, turn)
         };
         ctx.spawn(

@@ -15,7 +15,7 @@ use stage::{Event, Input, Stage};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use crate::hooks::{Backoff, Hooks};
+use crate::hooks::{Backoff, Hooks, caught};
 use crate::{Backlog, Committed, Owner, Stop};
 
 /// Requests that share a commit: as many as one HTTP batch may hold, so that it is never cut.
@@ -48,7 +48,8 @@ pub enum Refused {
     /// Too much of what was said waits for a broker that does not take it. Nothing was done.
     #[error("too much waits to be published")]
     Backlog,
-    /// The service is stopping, or this partition has stopped. Nothing was done.
+    /// The service is stopping, or this partition has stopped. Nothing was done, unless a panic came behind the
+    /// commit: the same request will tell.
     #[error("the service takes no requests any more")]
     Stopped,
     /// The database does not answer. Whether anything was done, the same request will tell.
@@ -115,10 +116,10 @@ impl<S: Stage> WayIn<S> {
         }
         let Some(mut owner) = self.owner.take() else { return };
         let taken = self.take_queued();
-        let hooks = self.hooks.clone();
-        let span = tracing::info_span!("batch", owner = %owner.id(), trace_id = tracing::field::Empty);
+        let (id, hooks) = (owner.id().clone(), self.hooks.clone());
+        let span = tracing::info_span!("batch", owner = %id, trace_id = tracing::field::Empty);
         let turn = async move {
-            let stop = turn(&mut owner, taken, &hooks).await.err();
+            let stop = caught(id, turn(&mut owner, taken, &hooks)).await.err();
             (owner, stop)
         };
         ctx.spawn(

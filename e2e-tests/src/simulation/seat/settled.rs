@@ -89,7 +89,7 @@ impl<S: Stage> Seat<S> {
                 ensure!(self.epoch()? != held.epoch, Fence, "{} was fenced by nobody", self.id);
                 Ok(Turn::Died)
             }
-            Stop::Broken { .. } | Stop::Frame { .. } => Err(stopped(stop)),
+            Stop::Broken { .. } | Stop::Frame { .. } | Stop::Panicked { .. } => Err(stopped(stop)),
         }
     }
 

@@ -264,6 +264,29 @@ impl Stage for Copy {
     }
 }
 
+/// Panics at whatever comes, as a way in or as a reader.
+#[cfg(test)]
+pub struct Panics;
+
+#[cfg(test)]
+impl Stage for Panics {
+    type Fact = Fact;
+    type Said = Fact;
+    type Answer = Answer;
+    const NAME: &'static str = "panics";
+    const SPREAD: Spread = Spread::Every;
+    const READS: &'static [&'static Stream] = &[&ADDED];
+    const TABLES: &'static [&'static Table] = &[];
+
+    fn keys(&self, _: &Event<Fact>, _: &Rows, _: &mut Keys) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    fn apply(&self, event: &Event<Fact>, _: &mut Rows, _: &mut Outputs<Fact>) -> Result<Answer, Broken> {
+        panic!("{} is too much", event.key.0)
+    }
+}
+
 /// A request to add.
 pub fn add(request_id: &str, name: &str, by: u64) -> Event<Fact> {
     Event {

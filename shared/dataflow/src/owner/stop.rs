@@ -34,6 +34,14 @@ pub enum Stop {
         /// What is wrong.
         why: &'static str,
     },
+    /// A rule panicked, or what tells of its batches did. For good.
+    #[error("{owner} panicked: {message}")]
+    Panicked {
+        /// Whose turn it was.
+        owner: Producer,
+        /// What the panic said.
+        message: String,
+    },
     /// Nothing was done; try the same again later.
     #[error("{owner} cannot go on just now")]
     Unavailable {
@@ -59,7 +67,7 @@ impl Stop {
     pub fn is_passing(&self) -> bool {
         match self {
             Stop::Unavailable { .. } | Stop::Doubtful { .. } => true,
-            Stop::Fenced(_) | Stop::Broken { .. } | Stop::Frame { .. } => false,
+            Stop::Fenced(_) | Stop::Broken { .. } | Stop::Frame { .. } | Stop::Panicked { .. } => false,
         }
     }
 }

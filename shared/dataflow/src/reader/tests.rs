@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::{Drain, Reader};
 use crate::conformance::Substrate as _;
 use crate::conformance::fixture::{
-    ADDED, BACK, Collect, FRONT, Tally, TallyUp, add, ask, claim, claim_tally, meta, of,
+    ADDED, BACK, Collect, FRONT, Panics, Tally, TallyUp, add, ask, claim, claim_tally, meta, now, of,
 };
 use crate::store::memory::tests::Maps;
 use crate::store::sqlite::tests::Files;
@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Bench {
     _files: Files,
     front: Store,
+    back: Store,
     collect: Owner<Collect>,
     bells: Bells,
     sums: UnboundedReceiver<u64>,
@@ -37,6 +38,29 @@ fn sums(changes: &[Change]) -> Vec<u64> {
     tallies.map(|change| Tally::from_cells(&change.cells).unwrap().sum).collect()
 }
 
+/// Hooks that tell only how the owner is.
+fn hooks(
+    id: &Producer,
+    bells: &Bells,
+    registry: &Registry,
+    on_health: impl Fn(Health) + Send + Sync + 'static,
+) -> Hooks {
+    Hooks {
+        bells: bells.clone(),
+        backlog: None,
+        metrics: Metrics::register(registry, id).unwrap(),
+        spans: Spans::default(),
+        on_rows: Arc::new(|_| {}),
+        on_health: Arc::new(on_health),
+    }
+}
+
+/// What is said about the partition of `a`.
+fn tail(front: &Store) -> Feed {
+    let producers = ADDED.known_producers(front.meta().partitions);
+    Feed::Tail(Tail::new(vec![Source { target: ADDED.target(of("a")), producers, journal: front.clone() }]))
+}
+
 impl Bench {
     /// A reader that is started when so many frames are waiting.
     async fn new(backlog: u64, faults: Faults) -> Self {
@@ -48,21 +72,15 @@ impl Bench {
             ask(&mut collect, vec![add(&id.to_string(), "a", 1)]).await.unwrap();
         }
         let owner = claim_tally(&back.clone().with_faults(faults), "a").await.unwrap();
-        let producers = ADDED.known_producers(front.meta().partitions);
-        let source = Source { target: ADDED.target(of("a")), producers, journal: front.clone() };
         let (told, sums_told) = unbounded_channel();
         let (bells, registry, heard) = (Bells::default(), Registry::new(), Arc::new(Mutex::new(Vec::new())));
         let noted = heard.clone();
         let hooks = Hooks {
-            bells: bells.clone(),
-            backlog: None,
-            metrics: Metrics::register(&registry, owner.id()).unwrap(),
-            spans: Spans::default(),
             on_rows: Arc::new(move |changes| sums(changes).into_iter().for_each(|sum| told.send(sum).unwrap())),
-            on_health: Arc::new(move |health| noted.lock().unwrap().push(health)),
+            ..hooks(owner.id(), &bells, &registry, move |health| noted.lock().unwrap().push(health))
         };
-        let reader = Reader::start(owner, Feed::Tail(Tail::new(vec![source])), hooks);
-        Self { _files: files, front, collect, bells, sums: sums_told, heard, registry, reader }
+        let reader = Reader::start(owner, tail(&front), hooks);
+        Self { _files: files, front, back, collect, bells, sums: sums_told, heard, registry, reader }
     }
 
     /// How many commits it took until the sum is this.
@@ -129,21 +147,31 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
     let owner = claim_tally(&back, "a").await.unwrap();
     let feed = Feed::Memory(MemoryFeed::attach(broker, std::slice::from_ref(&target), owner.checkpoint()));
     let (stopped, mut stops) = unbounded_channel();
-    let hooks = Hooks {
-        bells: Bells::default(),
-        backlog: None,
-        metrics: Metrics::register(&Registry::new(), owner.id()).unwrap(),
-        spans: Spans::default(),
-        on_rows: Arc::new(|_| {}),
-        on_health: Arc::new(move |health| stopped.send(health).unwrap()),
-    };
     let id = owner.id().clone();
+    let hooks = hooks(&id, &Bells::default(), &Registry::new(), move |health| stopped.send(health).unwrap());
     let reader: actix::Addr<Reader<TallyUp>> = Reader::start(owner, feed, hooks);
     let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
     let expected = format!("{id} stops at collect/0>{target}#2: its producer said something else there before");
     assert_eq!(why, Health::Stopped(expected));
     let drained = tokio::time::timeout(PATIENCE, reader.send(Drain)).await;
     assert!(drained.is_ok(), "whoever stops the service does not wait for it");
+}
+
+#[actix::test]
+async fn a_panic_stops_it_for_good_and_the_others_go_on() {
+    let mut bench = Bench::new(1, Faults::default()).await;
+    let id = Producer::new(Panics::NAME, of("a"));
+    let owner = Owner::claim(Panics, id.clone(), bench.back.clone(), now()).await.unwrap();
+    let (stopped, mut stops) = unbounded_channel();
+    let hooks = hooks(&id, &bench.bells, &Registry::new(), move |health| stopped.send(health).unwrap());
+    let reader = Reader::start(owner, tail(&bench.front), hooks);
+    let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
+    assert_eq!(why, Health::Stopped(format!("{id} panicked: a is too much")));
+    let drained = tokio::time::timeout(PATIENCE, reader.send(Drain)).await;
+    assert!(drained.is_ok(), "whoever stops the service does not wait for it");
+    let committed = ask(&mut bench.collect, vec![add("more", "a", 1)]).await.unwrap();
+    bench.bells.ring(&committed.frames);
+    bench.until(2).await;
 }
 
 #[actix::test]

@@ -7,31 +7,33 @@ use futures_util::future::join_all;
 use prometheus::Registry;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
-use stage::{BatchNumber, Partition, Producer, Seq};
+use stage::{BatchNumber, Partition, Producer, Seq, Stage};
 
 use super::{Ask, Drain, Refused, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX, WayIn};
 use crate::conformance::Substrate as _;
-use crate::conformance::fixture::{ADDED, Answer, Collect, FRONT, add, claim, meta, of, said};
+use crate::conformance::fixture::{ADDED, Answer, Collect, FRONT, Fact, Panics, add, claim, meta, of, said};
 use crate::store::sqlite::tests::Files;
 use crate::{Backlog, Bells, CommitFault, Faults, Health, Hooks, Metrics, Spans, Store};
 
-struct Bench {
+struct Bench<S: Stage = Collect> {
     files: Files,
     front: Store,
-    way_in: actix::Addr<WayIn<Collect>>,
+    way_in: actix::Addr<WayIn<S>>,
     registry: Registry,
     heard: Arc<Mutex<Vec<Health>>>,
 }
 
 impl Bench {
     async fn new(faults: Faults) -> Self {
-        Self::with(faults, None).await
+        Self::with(Collect::default(), faults, None).await
     }
+}
 
-    async fn with(faults: Faults, backlog: Option<Backlog>) -> Self {
+impl<S: Stage<Fact = Fact>> Bench<S> {
+    async fn with(stage: S, faults: Faults, backlog: Option<Backlog>) -> Self {
         let files = Files::new();
         let front = files.open(meta("front").unwrap(), FRONT).await.unwrap();
-        let owner = claim(&front.clone().with_faults(faults), Collect::default()).await.unwrap();
+        let owner = claim(&front.clone().with_faults(faults), stage).await.unwrap();
         let (registry, heard) = (Registry::new(), Arc::new(Mutex::new(Vec::new())));
         let noted = heard.clone();
         let hooks = Hooks {
@@ -45,7 +47,7 @@ impl Bench {
         Self { files, front, way_in: WayIn::start(owner, hooks), registry, heard }
     }
 
-    async fn ask(&self, id: &str) -> Result<Vec<Answer>, Refused> {
+    async fn ask(&self, id: &str) -> Result<Vec<S::Answer>, Refused> {
         self.way_in.send(Ask { requests: vec![add(id, "a", 1)], bytes: 100 }).await.unwrap()
     }
 
@@ -143,6 +145,15 @@ async fn who_was_replaced_stops_and_says_so() {
 }
 
 #[actix::test]
+async fn a_panic_stops_it_for_good_and_whoever_waits_is_answered() {
+    let bench = Bench::with(Panics, Faults::default(), None).await;
+    assert_eq!(bench.ask("1").await, Err(Refused::Stopped));
+    assert_eq!(*bench.heard.lock().unwrap(), [Health::Stopped("panics/0 panicked: a is too much".to_owned())]);
+    let late = bench.way_in.send(Ask { requests: vec![add("late", "a", 1)], bytes: 1 }).await;
+    assert!(late.is_err(), "it is gone");
+}
+
+#[actix::test]
 async fn it_finishes_what_was_begun_and_takes_nothing_more() {
     let bench = Bench::new(Faults::default()).await;
     let asked: Vec<_> =
@@ -172,7 +183,7 @@ async fn a_doubt_that_stays_does_not_keep_it_from_ending() {
 async fn nothing_is_taken_in_while_too_much_waits_for_the_broker() {
     let target = ADDED.target(of("a"));
     let backlog = Backlog::new([target.clone()], 1);
-    let bench = Bench::with(Faults::default(), Some(backlog.clone())).await;
+    let bench = Bench::with(Collect::default(), Faults::default(), Some(backlog.clone())).await;
     assert_eq!(bench.ask("1").await, Ok(vec![Answer::New]));
     assert!(backlog.bytes() > 0);
     assert_eq!(bench.ask("2").await, Err(Refused::Backlog));

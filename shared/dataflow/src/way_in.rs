@@ -2,7 +2,7 @@
 //!
 //! Requests that arrive while a commit is running wait together and share the next one. They are
 //! answered after the commit and not before. What waits is bounded by count and bytes; beyond that a
-//! request is refused at once. Nothing else in the system is throttled.
+//! request is refused at once. Nothing behind it is throttled.
 
 use std::collections::VecDeque;
 

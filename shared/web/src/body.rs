@@ -1,11 +1,13 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{Problem, parse};
+use crate::{Problem, Shell, parse};
 
 /// The media type of newline-delimited JSON, here and in answers.
 pub const NDJSON: &str = "application/x-ndjson";
@@ -13,22 +15,71 @@ pub const NDJSON: &str = "application/x-ndjson";
 /// A body takes at most this long to arrive: a client that stalls holds a connection and memory.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads the whole body.
+/// Bytes of all bodies that a service holds at a time: eight batches, four files.
+const BODIES_BYTES_MAX: usize = 64 << 20;
+/// A body up to this size takes nothing of that: one for each connection is not much, and no large body can keep it
+/// away.
+const SMALL_BYTES_MAX: usize = 16 << 10;
+/// When to try again: an honest body arrives within about a second.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The room that a service has for bodies. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct BodyBudget(Arc<Semaphore>);
+
+impl Default for BodyBudget {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BODIES_BYTES_MAX)))
+    }
+}
+
+impl BodyBudget {
+    /// Takes room for a body, at once or not at all.
+    fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+        if bytes <= SMALL_BYTES_MAX {
+            return Ok(None);
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.0.clone().try_acquire_many_owned(bytes).map(Some).map_err(|_| Problem::busy(RETRY_AFTER))
+    }
+}
+
+/// A body, and the room it takes until the last of its bytes is let go.
+struct Held {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads the whole body. Before its first byte it takes room in the service's budget, as much as it announces or may
+/// have; the bytes hold the room as long as they are kept.
 ///
 /// A longer one is answered without reading on; the server then still swallows what the client is
 /// sending for a few seconds, so that it comes to read the answer.
 ///
 /// # Errors
-/// 413 beyond `limit_bytes`, announced or met; 408 after [`BODY_TIMEOUT`]; 400 when it breaks off.
+/// 413 beyond `limit_bytes`, announced or met; 429 while there is no room; 408 after [`BODY_TIMEOUT`]; 400 when it
+/// breaks off.
 pub async fn body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
     let too_large = || Problem::too_large(limit_bytes, "bytes");
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|announced| announced > limit_bytes) {
+    let most = announced.unwrap_or(limit_bytes);
+    if most > limit_bytes {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(limit_bytes)).await {
-        Ok(Ok(Ok(bytes))) => Ok(bytes),
+    // A handler that is tested without a shell has no budget.
+    let room = request.app_data().map(|shell: &Shell| shell.bodies.take(most)).transpose()?.flatten();
+    match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(most)).await {
+        Ok(Ok(Ok(bytes))) => Ok(match room {
+            Some(room) => Bytes::from_owner(Held { bytes, _room: room }),
+            None => bytes,
+        }),
         Ok(Ok(Err(_))) => Err(Problem::bad_request("the body broke off or is damaged")),
         Ok(Err(_)) => Err(too_large()),
         Err(_) => {
@@ -131,6 +182,7 @@ mod tests {
     fn an_announced_length_beyond_the_limit_is_enough() {
         check(post("1").insert_header((header::CONTENT_LENGTH, 9)), 413);
         check(post("1").insert_header((header::CONTENT_LENGTH, 8)), 200);
+        check(post("12").insert_header((header::CONTENT_LENGTH, 1)), 413);
     }
 
     #[test]

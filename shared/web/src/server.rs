@@ -1,6 +1,6 @@
 //! The server around a service's routes.
 //!
-//! Bounded: open connections, the time to send a head ([`HEAD_TIMEOUT`]) and a body
+//! Bounded: open connections, the bytes of bodies (`body.rs`), the time to send a head ([`HEAD_TIMEOUT`]) and a body
 //! ([`crate::BODY_TIMEOUT`]), the time an idle connection and a stopping server stay. It never
 //! handles signals: `main` stops it, `server.handle().stop(true)`, when all services may stop.
 
@@ -17,6 +17,7 @@ use prometheus::Registry;
 use telemetry::Traces;
 use tracing_actix_web::TracingLogger;
 
+use crate::body::BodyBudget;
 use crate::log::RequestSpan;
 use crate::metrics::{self, HttpMetrics};
 use crate::{Api, Readiness, answer};
@@ -45,6 +46,7 @@ pub struct Shell {
     /// Where its requests' spans go.
     pub traces: Traces,
     pub(crate) http: HttpMetrics,
+    pub(crate) bodies: BodyBudget,
 }
 
 impl Shell {
@@ -56,7 +58,7 @@ impl Shell {
         let http = HttpMetrics::register(&registry)?;
         telemetry::register_process(&registry)?;
         metrics::register_build(&registry, name)?;
-        Ok(Self { name, registry, readiness, traces: Traces::off(), http })
+        Ok(Self { name, registry, readiness, traces: Traces::off(), http, bodies: BodyBudget::default() })
     }
 
     /// The same, recording spans; the registry gets what becomes of them.

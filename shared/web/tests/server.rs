@@ -15,9 +15,20 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use prometheus::Registry;
 
+/// A quarter of what a service holds at a time.
+const UPLOAD_BYTES_MAX: usize = 16 << 20;
+/// Longer than anything here takes: a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 #[utoipa::path(post, path = "/take")]
 async fn take(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     let bytes = body(&request, payload, 1024).await?;
+    Ok(HttpResponse::Ok().body(format!("{} bytes", bytes.len())))
+}
+
+#[utoipa::path(post, path = "/upload")]
+async fn upload(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+    let bytes = body(&request, payload, UPLOAD_BYTES_MAX).await?;
     Ok(HttpResponse::Ok().body(format!("{} bytes", bytes.len())))
 }
 
@@ -50,7 +61,7 @@ impl Running {
         let thread = thread::spawn(move || {
             System::new().block_on(async {
                 let shell = Shell::new("shop", Registry::new(), Readiness::default()).unwrap();
-                let api = Api::new("shop", "Sells.", endpoints![take, fail, slow]);
+                let api = Api::new("shop", "Sells.", endpoints![take, upload, fail, slow]);
                 let server = serve(shell, listener, 1, api, ()).unwrap();
                 send.send(server.handle()).unwrap();
                 server.await.unwrap();
@@ -62,7 +73,7 @@ impl Running {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
 
@@ -116,6 +127,48 @@ fn a_client_that_sends_far_too_much_still_reads_why() {
     let answer = exchange(&mut server.connect(), &parts);
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 
+    server.stop();
+}
+
+/// Sends a whole body of this size, announced, until the answer has this status.
+fn upload_until(server: &Running, bytes: usize, status: u16) -> String {
+    let head = format!("POST /upload HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {bytes}\r\n\r\n");
+    let (body, since) = (vec![b' '; bytes], Instant::now());
+    loop {
+        let answer = exchange(&mut server.connect(), &[head.as_bytes(), &body]);
+        if answer.starts_with(&format!("HTTP/1.1 {status} ")) {
+            return answer;
+        }
+        assert!(since.elapsed() < PATIENCE, "{answer}");
+    }
+}
+
+#[test]
+fn bodies_that_do_not_arrive_take_the_room_for_large_ones_and_give_it_back() {
+    let mut server = Running::start();
+    let all = format!("Content-Length: {UPLOAD_BYTES_MAX}");
+    let unfinished: Vec<_> = [all.as_str(), &all, &all, "Transfer-Encoding: chunked"]
+        .into_iter()
+        .map(|length| {
+            let mut stream = server.connect();
+            write!(stream, "POST /upload HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    let answer = upload_until(&server, 17 << 10, 429);
+    assert!(answer.to_ascii_lowercase().contains("\r\nretry-after: 1\r\n"), "{answer}");
+    assert!(answer.contains(r#""type":"urn:unbundled:problem:busy""#), "{answer}");
+    upload_until(&server, 16 << 10, 200);
+
+    drop(unfinished);
+    let answer = upload_until(&server, UPLOAD_BYTES_MAX, 200);
+    assert!(answer.ends_with("16777216 bytes"), "{answer}");
+    // All of it is there again, and again.
+    for _ in 0..8 {
+        let head = format!("POST /upload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{all}\r\n\r\n");
+        let answer = exchange(&mut server.connect(), &[head.as_bytes(), &vec![b' '; UPLOAD_BYTES_MAX]]);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
     server.stop();
 }
 

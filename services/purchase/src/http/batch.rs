@@ -49,10 +49,12 @@ pub async fn post(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let body = ::web::ndjson_body(&request, payload, BATCH_BYTES_MAX).await?;
-    let lines = read(&body, &mut traces)?;
+    let (lines, bytes) = (read(&body, &mut traces)?, body.len());
+    // While this waits for outcomes, others have room for theirs.
+    drop(body);
     let events: Vec<_> = lines.iter().filter_map(|line| line.as_ref().ok()).cloned().collect();
     let mut answers =
-        if events.is_empty() { Vec::new().into_iter() } else { purchases.ask(events, body.len()).await?.into_iter() };
+        if events.is_empty() { Vec::new().into_iter() } else { purchases.ask(events, bytes).await?.into_iter() };
     let mut taken = Vec::new();
     let mut places: Vec<Result<(), Refused>> = Vec::with_capacity(lines.len());
     for line in lines {
@@ -60,7 +62,7 @@ pub async fn post(
         places.push(row.map(|row| taken.push(row)));
     }
     let mut shown = purchases.show(taken, prefer.wait).await?.into_iter();
-    let mut answer = Vec::with_capacity(body.len() * 2);
+    let mut answer = Vec::with_capacity(bytes * 2);
     for place in places {
         let line = match place {
             Ok(()) => shown.next().map(accepted),

@@ -11,8 +11,9 @@ mod posting;
 mod rows;
 
 use contracts::{
-    AccountClaimed, AccountOpened, AccountRejected, CREDITS, Fact, INSTRUCTIONS, OUTCOMES, PURCHASES, PaymentPosted,
-    PaymentRefused, PurchaseConfirmed, Reason, ReasonCode, TransferAccepted, TransferPosted, TransferRejected,
+    AccountClaimed, AccountOpened, AccountRejected, CREDITS, Fact, INSTRUCTIONS, LegsSaid, OUTCOMES, PURCHASES,
+    PaymentPosted, PaymentRefused, PurchaseConfirmed, PurchaseRejected, Reason, ReasonCode, TransferAccepted,
+    TransferPosted, TransferRejected,
 };
 use stage::{Broken, Event, Keys, Outputs, Partition, RequestId, Row as _, Rows, Spread, Stage, Stream, Table};
 
@@ -21,6 +22,24 @@ use self::posting::{Posting, leg_keys, payment_keys};
 
 pub use self::overdraft::{Allowance, Verdict};
 pub use self::rows::{AccountRow, BalanceRow, DecisionRow, EntryRow, Instruction, TotalsRow};
+
+stage::payload! {
+    /// What stands in `purchases`, `instructions` and `credits`.
+    pub enum Heard {
+        /// To be paid, or refused.
+        PurchaseConfirmed(PurchaseConfirmed),
+        /// Moves no money.
+        PurchaseRejected(PurchaseRejected),
+        /// To be decided: the first wins.
+        AccountClaimed(AccountClaimed),
+        /// To be paid, or refused.
+        TransferAccepted(TransferAccepted),
+        /// Moves no money.
+        TransferRejected(TransferRejected),
+        /// To be posted.
+        LegsSaid(LegsSaid),
+    }
+}
 
 /// Posts to the accounts of one partition.
 pub struct Post {
@@ -35,7 +54,7 @@ impl Post {
 }
 
 impl Stage for Post {
-    type Fact = Fact;
+    type Fact = Heard;
     type Said = Fact;
     type Answer = ();
     const NAME: &'static str = "post";
@@ -44,38 +63,25 @@ impl Stage for Post {
     const TABLES: &'static [&'static Table] =
         &[AccountRow::TABLE, BalanceRow::TABLE, EntryRow::TABLE, TotalsRow::TABLE, DecisionRow::TABLE];
 
-    fn keys(&self, event: &Event<Fact>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+    fn keys(&self, event: &Event<Heard>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
         match &event.fact {
-            Fact::PurchaseConfirmed(purchase) => payment_keys(self.partition, &Payment::of_purchase(purchase), keys),
-            Fact::TransferAccepted(transfer) => payment_keys(self.partition, &Payment::of_transfer(transfer), keys),
-            Fact::LegsSaid(said) => said.legs.iter().for_each(|leg| leg_keys(self.partition, leg, keys)),
-            Fact::AccountClaimed(claim) => keys.row::<AccountRow>(&(claim.account.clone(),)),
-            Fact::PurchaseRejected(_)
-            | Fact::TransferRejected(_)
-            | Fact::TransferPosted(_)
-            | Fact::PaymentPosted(_)
-            | Fact::PaymentRefused(_)
-            | Fact::AccountOpened(_)
-            | Fact::AccountRejected(_) => {}
+            Heard::PurchaseConfirmed(purchase) => payment_keys(self.partition, &Payment::of_purchase(purchase), keys),
+            Heard::TransferAccepted(transfer) => payment_keys(self.partition, &Payment::of_transfer(transfer), keys),
+            Heard::LegsSaid(said) => said.legs.iter().for_each(|leg| leg_keys(self.partition, leg, keys)),
+            Heard::AccountClaimed(claim) => keys.row::<AccountRow>(&(claim.account.clone(),)),
+            Heard::PurchaseRejected(_) | Heard::TransferRejected(_) => {}
         }
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Fact>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<(), Broken> {
+    fn apply(&self, event: &Event<Heard>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<(), Broken> {
         let mut posting = Posting { partition: self.partition, event, rows, say };
         match &event.fact {
-            Fact::PurchaseConfirmed(purchase) => posting.purchase(purchase),
-            Fact::TransferAccepted(transfer) => posting.transfer(transfer),
-            Fact::LegsSaid(said) => posting.apply(said),
-            Fact::AccountClaimed(claim) => posting.claim(claim),
-            // What was refused moves no money; the others are said elsewhere.
-            Fact::PurchaseRejected(_)
-            | Fact::TransferRejected(_)
-            | Fact::TransferPosted(_)
-            | Fact::PaymentPosted(_)
-            | Fact::PaymentRefused(_)
-            | Fact::AccountOpened(_)
-            | Fact::AccountRejected(_) => Ok(()),
+            Heard::PurchaseConfirmed(purchase) => posting.purchase(purchase),
+            Heard::TransferAccepted(transfer) => posting.transfer(transfer),
+            Heard::LegsSaid(said) => posting.apply(said),
+            Heard::AccountClaimed(claim) => posting.claim(claim),
+            Heard::PurchaseRejected(_) | Heard::TransferRejected(_) => Ok(()),
         }
     }
 }

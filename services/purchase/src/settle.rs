@@ -1,9 +1,30 @@
 //! `settle`: what finally became of each purchase. Exactly one outcome each, appended, never changed.
 
-use contracts::{Fact, OUTCOMES, PaymentPosted, PaymentRefused, Reason, ReasonCode, Status};
+use contracts::{
+    AccountOpened, AccountRejected, Fact, OUTCOMES, PaymentPosted, PaymentRefused, Reason, ReasonCode, Status,
+    TransferPosted, TransferRejected,
+};
 use stage::{
     Broken, Event, Integer, Keys, Nullable, Outputs, RequestId, Row as _, Rows, Spread, Stage, Stream, Table, Text,
 };
+
+stage::payload! {
+    /// What stands in `outcomes`.
+    pub enum Heard {
+        /// A purchase is paid.
+        PaymentPosted(PaymentPosted),
+        /// A purchase is not paid.
+        PaymentRefused(PaymentRefused),
+        /// Of no purchase.
+        TransferPosted(TransferPosted),
+        /// Of no purchase.
+        TransferRejected(TransferRejected),
+        /// Of no purchase.
+        AccountOpened(AccountOpened),
+        /// Of no purchase.
+        AccountRejected(AccountRejected),
+    }
+}
 
 stage::row! {
     /// The outcome of a purchase that was charged.
@@ -38,7 +59,7 @@ impl OutcomeRow {
 pub struct Settle;
 
 impl Stage for Settle {
-    type Fact = Fact;
+    type Fact = Heard;
     type Said = Fact;
     type Answer = ();
     const NAME: &'static str = "settle";
@@ -46,24 +67,18 @@ impl Stage for Settle {
     const READS: &'static [&'static Stream] = &[&OUTCOMES];
     const TABLES: &'static [&'static Table] = &[OutcomeRow::TABLE];
 
-    fn keys(&self, _: &Event<Fact>, _: &Rows, _: &mut Keys) -> Result<(), Broken> {
+    fn keys(&self, _: &Event<Heard>, _: &Rows, _: &mut Keys) -> Result<(), Broken> {
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Fact>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<(), Broken> {
+    fn apply(&self, event: &Event<Heard>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<(), Broken> {
         let (purchase, status, reason) = match &event.fact {
-            Fact::PaymentPosted(PaymentPosted { purchase }) => (purchase, Status::Settled, None),
-            Fact::PaymentRefused(PaymentRefused { purchase, reason }) => (purchase, Status::Rejected, Some(reason)),
-            // Of no purchase, or said elsewhere.
-            Fact::PurchaseConfirmed(_)
-            | Fact::PurchaseRejected(_)
-            | Fact::AccountClaimed(_)
-            | Fact::AccountOpened(_)
-            | Fact::AccountRejected(_)
-            | Fact::TransferAccepted(_)
-            | Fact::TransferPosted(_)
-            | Fact::TransferRejected(_)
-            | Fact::LegsSaid(_) => return Ok(()),
+            Heard::PaymentPosted(PaymentPosted { purchase }) => (purchase, Status::Settled, None),
+            Heard::PaymentRefused(PaymentRefused { purchase, reason }) => (purchase, Status::Rejected, Some(reason)),
+            Heard::TransferPosted(_)
+            | Heard::TransferRejected(_)
+            | Heard::AccountOpened(_)
+            | Heard::AccountRejected(_) => return Ok(()),
         };
         let (reason_code, reason_detail) = Reason::columns(reason);
         rows.insert(&OutcomeRow {

@@ -18,7 +18,7 @@ stage::payload! {
 }
 
 stage::payload! {
-    /// What travels between purchase and ledger, and within the ledger.
+    /// What purchase and ledger say. Who reads a stream has an enum of its own, of what stands there.
     pub enum Fact {
         /// Said by purchase to `purchases`, by payer.
         PurchaseConfirmed(PurchaseConfirmed),

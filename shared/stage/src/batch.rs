@@ -218,7 +218,8 @@ mod tests {
         struct Counter: "counters" { key { name: String => crate::Text } value { count: u64 => crate::Integer } }
     }
 
-    const ADDED: Stream = Stream { name: "added", service: "test", producers: &[("count", Spread::Lanes)] };
+    const ADDED: Stream =
+        Stream { name: "added", service: "test", producers: &[("count", Spread::Lanes)], facts: &["Added"] };
 
     /// Counts, and repeats every request that adds something.
     struct Count;
@@ -282,6 +283,16 @@ mod tests {
         assert_eq!(derived.idle, [1]);
         let Read::Requests(taken) = derived.read else { panic!("requests were read") };
         assert_eq!((read_events::<Fact>(taken.get()).unwrap().len(), derived.since.len()), (2, 2));
+    }
+
+    #[test]
+    fn a_fact_that_does_not_stand_in_a_stream_is_never_said_there() {
+        let elsewhere = Stream { facts: &["Taken"], ..ADDED };
+        let mut say = Outputs::new(PartitionCount::new(1).unwrap(), Partition(0), BatchNumber(1));
+        let Event { cause, key, fact, .. } = request("a", 1);
+        say.caused_by(&cause);
+        assert!(matches!(say.say(&elsewhere, key.clone(), fact.clone()), Err(Broken::Rule(_))));
+        assert!(say.say(&ADDED, key, fact).is_ok() && say.count == 1);
     }
 
     #[test]

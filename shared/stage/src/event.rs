@@ -128,6 +128,9 @@ pub enum UnknownPayload {
 
 /// What an event can carry: a tagged set of messages with one JSON form each.
 pub trait Payload: Clone + Send + Unpin + 'static {
+    /// The tags of all of them.
+    const KINDS: &'static [&'static str];
+
     /// The tag, written as the `CloudEvents` type.
     fn kind(&self) -> &'static str;
 
@@ -153,6 +156,8 @@ macro_rules! payload {
         $vis enum $name { $($(#[$variant_doc])* $variant($content)),+ }
 
         impl $crate::Payload for $name {
+            const KINDS: &'static [&'static str] = &[$(stringify!($variant)),+];
+
             fn kind(&self) -> &'static str {
                 match self { $($name::$variant(_) => stringify!($variant)),+ }
             }

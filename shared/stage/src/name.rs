@@ -177,7 +177,7 @@ impl Spread {
     }
 }
 
-/// A stream and the only stages that say facts to it.
+/// A stream, the only stages that say facts to it, and the only facts they say.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stream {
     /// Its name, part of every message.
@@ -186,6 +186,8 @@ pub struct Stream {
     pub service: &'static str,
     /// The stages that produce it, and how they are spread.
     pub producers: &'static [(&'static str, Spread)],
+    /// The types of the facts that stand in it. Who reads it knows them all: it would stop at any other.
+    pub facts: &'static [&'static str],
 }
 
 impl Stream {

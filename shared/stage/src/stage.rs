@@ -118,7 +118,7 @@ pub struct Outputs<F> {
     pub(crate) count: u64,
 }
 
-impl<F> Outputs<F> {
+impl<F: Payload> Outputs<F> {
     /// Nothing said yet by this partition in this batch.
     pub fn new(partitions: PartitionCount, partition: Partition, batch: BatchNumber) -> Self {
         Self { partitions, partition, batch, cause: None, caused: 0, said: BTreeMap::new(), count: 0 }
@@ -133,8 +133,11 @@ impl<F> Outputs<F> {
     /// Says a fact to the partition of the key. It inherits time, request and trace of its cause.
     ///
     /// # Errors
-    /// When nothing caused it.
+    /// When nothing caused it, or the stream has no such facts: its readers would stop at it.
     pub fn say(&mut self, stream: &Stream, key: Key, fact: F) -> Result<(), Broken> {
+        if !stream.facts.contains(&fact.kind()) {
+            return Err(Broken::Rule(format!("{} is no fact of {}", fact.kind(), stream.name)));
+        }
         let target = stream.target(partition_of(&key.0, self.partitions));
         let cause = self.cause.clone().ok_or_else(|| Broken::Rule("a fact without a cause".to_owned()))?;
         self.said.entry(target).or_default().push(Saying { cause, place: self.caused - 1, key, fact });

@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     Admission, BatchNumber, Broken, Cause, Cell, Change, Checkpoint, Event, EventId, Frame, Input, Key, Keys,
-    Partition, PartitionCount, Pinning, Place, Position, Producer, Read, Record, RequestId, Row, Rows, Seq, Stage,
-    Stream, Target, Traceparent, Write, admit, derive, read_events, write_events,
+    Partition, PartitionCount, Payload as _, Pinning, Place, Position, Producer, Read, Record, RequestId, Row, Rows,
+    Seq, Stage, Stream, Target, Traceparent, Write, admit, derive, read_events, write_events,
 };
 
 /// As many rounds of loading as an owner makes.
@@ -62,7 +62,13 @@ pub struct Bench<S: Stage> {
 
 impl<S: Stage> Bench<S> {
     /// One that has read nothing yet.
+    ///
+    /// # Panics
+    /// When the stage does not know every fact of the streams it reads: it would stop at the first of them.
     pub fn new(stage: S, partition: Partition, partitions: PartitionCount) -> Self {
+        for (stream, fact) in S::READS.iter().flat_map(|stream| stream.facts.iter().map(|fact| (stream.name, fact))) {
+            assert!(S::Fact::KINDS.contains(fact), "{} reads {stream} and does not know {fact}", S::NAME);
+        }
         let owner = Producer::new(S::NAME, partition);
         let (checkpoint, inbox, state) = (Checkpoint::default(), BTreeMap::new(), State::default());
         Self { stage, owner, partitions, checkpoint, inbox, state }

@@ -6,14 +6,14 @@ use stage::{Broken, Event, Keys, Outputs, RequestId, Rows};
 
 use super::overdraft::{Allowance, Verdict};
 use super::payment::Payment;
-use super::{AccountRow, BalanceRow, EntryRow, TotalsRow};
+use super::{AccountRow, BalanceRow, EntryRow, Heard, TotalsRow};
 
 /// A fact that is being posted.
 pub(super) struct Posting<'a> {
     /// Where.
     pub partition: u64,
     /// The fact, with the request behind it.
-    pub event: &'a Event<Fact>,
+    pub event: &'a Event<Heard>,
     /// The rows loaded for it.
     pub rows: &'a mut Rows,
     /// Where to say what follows from it.

@@ -11,7 +11,7 @@ use self::ledger::{Books, Ledger, units};
 use super::*;
 
 /// Expects the balances `account amount currency` once all is delivered, whatever the partitions and frames.
-fn check(purchases: &[Event<Fact>], expected: &[&str]) {
+fn check(purchases: &[Event<Heard>], expected: &[&str]) {
     for partitions in [1, 2, 3, 8] {
         for size in [1, 2, usize::MAX] {
             let mut ledger = Ledger::new(partitions, purchases, &[size]);
@@ -119,7 +119,7 @@ fn the_largest_amounts_add_up() {
 
 /// Expects the decisions and balances of one partition, where the order is as given, whatever the frames; with
 /// more partitions the same, as long as no payment waits for money from another partition.
-fn decided(facts: &[Event<Fact>], decisions: &[&str], balances: &[&str]) {
+fn decided(facts: &[Event<Heard>], decisions: &[&str], balances: &[&str]) {
     for size in [1, 2, usize::MAX] {
         let mut ledger = Ledger::new(1, facts, &[size]);
         ledger.deliver_all();
@@ -228,7 +228,7 @@ fn any_purchase() -> impl Strategy<Value = (u8, bool, String, String)> {
 }
 
 /// Converted only from one currency into another.
-fn purchase(number: usize, (customer, refused, total, charged): &(u8, bool, String, String)) -> Event<Fact> {
+fn purchase(number: usize, (customer, refused, total, charged): &(u8, bool, String, String)) -> Event<Heard> {
     let (request_id, customer) = (format!("r{number:03}"), customer.to_string());
     let same = total.rsplit(' ').next() == charged.rsplit(' ').next();
     match refused {
@@ -237,8 +237,8 @@ fn purchase(number: usize, (customer, refused, total, charged): &(u8, bool, Stri
     }
 }
 
-fn confirmed(purchases: &[Event<Fact>]) -> Vec<RequestId> {
-    let confirmed = purchases.iter().filter(|event| matches!(event.fact, Fact::PurchaseConfirmed(_)));
+fn confirmed(purchases: &[Event<Heard>]) -> Vec<RequestId> {
+    let confirmed = purchases.iter().filter(|event| matches!(event.fact, Heard::PurchaseConfirmed(_)));
     confirmed.map(|event| event.cause.request_id.clone()).collect()
 }
 
@@ -285,7 +285,7 @@ proptest! {
                 _ => transfer(&id, ACCOUNTS[*from], ACCOUNTS[*to], &amount),
             });
         }
-        let asked = facts.iter().filter(|event| !matches!(event.fact, Fact::PurchaseConfirmed(_))).count();
+        let asked = facts.iter().filter(|event| !matches!(event.fact, Heard::PurchaseConfirmed(_))).count();
         let bought = facts.len() - asked;
         let mut ledger = Ledger::new(partitions, &facts, &sizes);
         for (partition, from, frames, again) in deliveries {

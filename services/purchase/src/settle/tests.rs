@@ -4,15 +4,15 @@ use stage::{Partition, PartitionCount};
 
 use super::*;
 
-fn posted(purchase: &str) -> Event<Fact> {
+fn posted(purchase: &str) -> Event<Heard> {
     let fact = PaymentPosted { purchase: RequestId(purchase.to_owned()) };
-    event(purchase, chrono::DateTime::UNIX_EPOCH, Fact::PaymentPosted(fact))
+    event(purchase, chrono::DateTime::UNIX_EPOCH, Heard::PaymentPosted(fact))
 }
 
-fn refused(purchase: &str) -> Event<Fact> {
+fn refused(purchase: &str) -> Event<Heard> {
     let reason = Reason { code: ReasonCode::PaymentRefused, detail: "no further".to_owned() };
     let fact = PaymentRefused { purchase: RequestId(purchase.to_owned()), reason };
-    event(purchase, chrono::DateTime::UNIX_EPOCH, Fact::PaymentRefused(fact))
+    event(purchase, chrono::DateTime::UNIX_EPOCH, Heard::PaymentRefused(fact))
 }
 
 fn settle() -> Bench<Settle> {
@@ -80,7 +80,7 @@ proptest! {
         let producer = stage::Producer::new("post", Partition(0));
         let (mut said, mut previous) = (Vec::new(), stage::Hash::ZERO);
         let facts = (0..count).map(|number| posted(&format!("r{number:02}"))).collect();
-        for (seq, facts) in (1..).zip(cut::<Event<Fact>>(facts, &frames)) {
+        for (seq, facts) in (1..).zip(cut::<Event<Heard>>(facts, &frames)) {
             let body = stage::write_events(&facts, &producer).unwrap();
             let target = OUTCOMES.target(Partition(1));
             let frame = stage::Frame::seal(producer.clone(), target, stage::Seq(seq), previous, facts.len(), body);

@@ -18,9 +18,11 @@ use crate::{Committed, Delivery, Feed, Meta, Owner, Source, Stop, Store, StoreEr
 const ALL: &str = "all";
 
 /// From `collect` to `tally`, by name.
-pub const ADDED: Stream = Stream { name: "added", service: "front", producers: &[("collect", Spread::Lanes)] };
+pub const ADDED: Stream =
+    Stream { name: "added", service: "front", producers: &[("collect", Spread::Lanes)], facts: &["Added"] };
 /// From `tally` to `copy`.
-pub const TALLIED: Stream = Stream { name: "tallied", service: "back", producers: &[("tally", Spread::Every)] };
+pub const TALLIED: Stream =
+    Stream { name: "tallied", service: "back", producers: &[("tally", Spread::Every)], facts: &["Tallied"] };
 
 /// Where `collect` and `copy` are.
 pub const FRONT: &[&Table] = &[Collected::TABLE, Copied::TABLE, Newest::TABLE];

@@ -34,13 +34,13 @@ pub(super) fn units(amount: Amount) -> i128 {
 
 impl Ledger {
     /// One to whose partitions the ways in have said these facts, in frames of these sizes.
-    pub(super) fn new(partitions: u16, facts: &[Event<Fact>], sizes: &[usize]) -> Self {
+    pub(super) fn new(partitions: u16, facts: &[Event<Heard>], sizes: &[usize]) -> Self {
         let partitions = PartitionCount::new(partitions).unwrap();
         let posts = partitions.all().map(|p| Bench::new(Post::new(p), p, partitions)).collect();
         let mut ledger = Self { partitions, posts, said: Vec::new() };
         for (stream, stage) in [(&PURCHASES, "accept"), (&INSTRUCTIONS, "instruct")] {
             for partition in partitions.all() {
-                let here = |event: &&Event<Fact>| {
+                let here = |event: &&Event<Heard>| {
                     let (way, _, account) = way_of(&event.fact);
                     way == stream && partition_of(&account.key().0, partitions) == partition
                 };
@@ -51,7 +51,7 @@ impl Ledger {
         ledger
     }
 
-    pub(super) fn say(&mut self, target: &Target, producer: &Producer, facts: Vec<Event<Fact>>, sizes: &[usize]) {
+    pub(super) fn say(&mut self, target: &Target, producer: &Producer, facts: Vec<Event<Heard>>, sizes: &[usize]) {
         let mut previous = Hash::ZERO;
         for (seq, facts) in (1..).zip(cut(facts, sizes)) {
             let body = write_events(&facts, producer).unwrap();

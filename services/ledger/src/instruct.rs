@@ -11,8 +11,8 @@ use contracts::{
 use money::{Amount, Currency};
 use serde::{Deserialize, Serialize};
 use stage::{
-    Broken, Decimal, Event, Integer, Json, Keys, Nullable, Outputs, RequestId, Row as _, Rows, Spread, Stage, Stream,
-    Table, Text,
+    BatchNumber, Broken, Decimal, Event, Integer, Json, Keys, Nullable, Outputs, RequestId, Row as _, Rows, Spread,
+    Stage, Stream, Table, Text,
 };
 
 use crate::post::AccountRow;
@@ -59,7 +59,7 @@ stage::row! {
             /// How far below zero it is to be allowed to go.
             overdraft: Option<Overdraft> => Nullable<Json>,
             /// The batch it was written in: the batch record knows when.
-            batch: u64 => Integer,
+            batch: BatchNumber => Integer,
         }
     }
 }
@@ -87,7 +87,7 @@ stage::row! {
             /// The same for people.
             reason_detail: Option<String> => Nullable<Text>,
             /// The batch it was written in: the batch record knows when.
-            batch: u64 => Integer,
+            batch: BatchNumber => Integer,
         }
     }
 }
@@ -174,7 +174,7 @@ fn claim(
         return Ok(if row.content_hash == content_hash { Answer::Claim(row) } else { Answer::Conflict });
     }
     let AccountRequest { handle: account, overdraft } = request.clone();
-    let (request_id, batch) = (request_id.clone(), say.batch().0);
+    let (request_id, batch) = (request_id.clone(), say.batch());
     let row = ClaimRow { request_id: request_id.clone(), content_hash, account: account.clone(), overdraft, batch };
     rows.put(&row)?;
     let fact = AccountClaimed { claim: request_id, account: account.clone(), overdraft };
@@ -209,7 +209,7 @@ fn transfer(
         currency: amount.currency(),
         reason_code,
         reason_detail,
-        batch: say.batch().0,
+        batch: say.batch(),
     };
     rows.put(&row)?;
     let key = payer.key();

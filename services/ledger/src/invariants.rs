@@ -213,7 +213,7 @@ impl Decisions {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use stage::RequestId;
+    use stage::{BatchNumber, Partition, RequestId};
 
     use super::*;
 
@@ -244,7 +244,7 @@ mod tests {
 
     fn totals(debits: &str, credits: &str, said_credits: &str, applied_credits: &str) -> TotalsRow {
         TotalsRow {
-            partition: 0,
+            partition: Partition(0),
             currency: eur(),
             debits: amount(debits),
             credits: amount(credits),
@@ -346,12 +346,12 @@ mod tests {
         let check = |decided: &[(Instruction, &str)], reading, expected: &[&str]| {
             let mut decisions = Decisions::default();
             let (request_id, account) = (RequestId("r".into()), "alice".parse().unwrap());
-            let content_hash = String::new();
-            decisions.claim(&ClaimRow { request_id, content_hash, account, overdraft: None, batch: 1 });
+            let (content_hash, partition, batch) = (String::new(), Partition(0), BatchNumber(1));
+            decisions.claim(&ClaimRow { request_id, content_hash, account, overdraft: None, batch });
             for (kind, id) in decided {
                 let (kind, request_id) = (*kind, RequestId((*id).into()));
                 let (reason_code, reason_detail) = (None, None);
-                let row = DecisionRow { kind, request_id, reason_code, reason_detail, partition: 0, batch: 1 };
+                let row = DecisionRow { kind, request_id, reason_code, reason_detail, partition, batch };
                 decisions.decision(&row);
             }
             let places: Vec<_> = decisions.close(reading).into_iter().map(|violation| violation.place).collect();

@@ -43,13 +43,13 @@ stage::payload! {
 
 /// Posts to the accounts of one partition.
 pub struct Post {
-    partition: u64,
+    partition: Partition,
 }
 
 impl Post {
     /// For the accounts of this partition.
     pub fn new(partition: Partition) -> Self {
-        Self { partition: u64::from(partition.0) }
+        Self { partition }
     }
 }
 
@@ -136,7 +136,7 @@ impl Posting<'_> {
             reason_code,
             reason_detail,
             partition: self.partition,
-            batch: self.say.batch().0,
+            batch: self.say.batch(),
         })
     }
 }

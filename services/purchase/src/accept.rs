@@ -118,7 +118,7 @@ stage::row! {
             /// What was wanted; with the price of each, if it was confirmed.
             lines: Vec<LineRequest> => Json,
             /// The batch it was written in: the batch record knows when.
-            batch: u64 => Integer,
+            batch: BatchNumber => Integer,
         }
     }
 }
@@ -147,7 +147,7 @@ impl PurchaseRow {
             charged: charge.map(|charge| charge.charged.amount()),
             conversion: charge.map(|charge| charge.conversion.clone()),
             lines: charge.map_or_else(|| request.lines.clone(), |charge| charge.lines.iter().map(priced).collect()),
-            batch: batch.0,
+            batch,
         }
     }
 

@@ -51,6 +51,7 @@ impl Outcomes {
 mod tests {
     use chrono::DateTime;
     use contracts::{ReasonCode, Status};
+    use stage::{BatchNumber, Partition};
 
     use super::*;
 
@@ -68,7 +69,7 @@ mod tests {
             charged: None,
             conversion: None,
             lines: Vec::new(),
-            batch: 2,
+            batch: BatchNumber(2),
         }
     }
 
@@ -83,8 +84,8 @@ mod tests {
                 status: Status::Settled,
                 reason_code: None,
                 reason_detail: None,
-                partition: 0,
-                batch: 1,
+                partition: Partition(0),
+                batch: BatchNumber(1),
             });
         }
         let places: Vec<_> = all.close(reading).into_iter().map(|violation| violation.place).collect();

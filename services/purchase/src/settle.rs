@@ -5,7 +5,8 @@ use contracts::{
     TransferPosted, TransferRejected,
 };
 use stage::{
-    Broken, Event, Integer, Keys, Nullable, Outputs, RequestId, Row as _, Rows, Spread, Stage, Stream, Table, Text,
+    BatchNumber, Broken, Event, Integer, Keys, Nullable, Outputs, Partition, RequestId, Row as _, Rows, Spread, Stage,
+    Stream, Table, Text,
 };
 
 stage::payload! {
@@ -41,9 +42,9 @@ stage::row! {
             /// The same for people.
             reason_detail: Option<String> => Nullable<Text>,
             /// The partition of `settle` that wrote this
-            partition: u64 => Integer,
+            partition: Partition => Integer,
             /// and in which of its batches: the batch record knows when.
-            batch: u64 => Integer,
+            batch: BatchNumber => Integer,
         }
     }
 }
@@ -86,8 +87,8 @@ impl Stage for Settle {
             status,
             reason_code,
             reason_detail,
-            partition: u64::from(say.partition().0),
-            batch: say.batch().0,
+            partition: say.partition(),
+            batch: say.batch(),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contracts::{Milestone, Purchase, PurchaseId, ShownRate, Status};
 use dataflow::{CommitTimes, Store, StoreError};
 use money::Money;
-use stage::{Keys, RequestId, Row as _, Stage as _};
+use stage::{Keys, Partition, RequestId, Row as _};
 
 use crate::accept::{Accept, PurchaseRow};
 use crate::settle::{OutcomeRow, Settle};
@@ -48,10 +48,10 @@ async fn shown(
 ) -> Result<Purchase, StoreError> {
     let mut reason = row.reason();
     let mut status = if reason.is_some() { Status::Rejected } else { Status::Confirmed };
-    let at = clock.of(Accept::NAME, 0, row.batch).await?;
+    let at = clock.of::<Accept>(Partition(0), row.batch).await?;
     let mut history = vec![Milestone { status, at, reason: reason.clone() }];
     if let Some(outcome) = outcome {
-        let at = clock.of(Settle::NAME, outcome.partition, outcome.batch).await?;
+        let at = clock.of::<Settle>(outcome.partition, outcome.batch).await?;
         (status, reason) = (outcome.status, outcome.reason());
         history.push(Milestone { status, at, reason: reason.clone() });
     }

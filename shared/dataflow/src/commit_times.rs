@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use stage::{BatchNumber, Partition, Producer};
+use stage::{BatchNumber, Partition, Producer, Stage};
 
 use crate::{Store, StoreError};
 
 /// Looks each batch up once.
 pub struct CommitTimes<'a> {
     store: &'a Store,
-    known: BTreeMap<(&'static str, u64, u64), DateTime<Utc>>,
+    known: BTreeMap<(Producer, BatchNumber), DateTime<Utc>>,
 }
 
 impl<'a> CommitTimes<'a> {
@@ -23,13 +23,17 @@ impl<'a> CommitTimes<'a> {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when there is no such batch.
-    pub async fn of(&mut self, stage: &'static str, partition: u64, batch: u64) -> Result<DateTime<Utc>, StoreError> {
-        let place = (stage, partition, batch);
+    pub async fn of<S: Stage>(
+        &mut self,
+        partition: Partition,
+        batch: BatchNumber,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let place = (Producer::new(S::NAME, partition), batch);
         if let Some(time) = self.known.get(&place) {
             return Ok(*time);
         }
-        let owner = Producer::new(stage, Partition(u16::try_from(partition).unwrap_or(u16::MAX)));
-        let time = self.store.committed_at(&owner, BatchNumber(batch)).await?;
+        let (owner, _) = &place;
+        let time = self.store.committed_at(owner, batch).await?;
         let time = time.and_then(|time| time.parse().ok());
         let time = time.ok_or_else(|| StoreError::Damaged(format!("no batch record {batch} of {owner}")))?;
         self.known.insert(place, time);

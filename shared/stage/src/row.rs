@@ -10,6 +10,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::{BatchNumber, Partition};
+
 /// A value in a database.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cell {
@@ -199,6 +201,33 @@ impl Codec<u64> for Integer {
     fn from_cell(cell: &Cell) -> Option<u64> {
         match cell {
             Cell::Integer(number) => u64::try_from(*number).ok(),
+            Cell::Null | Cell::Text(_) => None,
+        }
+    }
+}
+
+impl Codec<BatchNumber> for Integer {
+    const KIND: Kind = Kind::Integer;
+
+    fn to_cell(value: &BatchNumber) -> Cell {
+        Self::to_cell(&value.0)
+    }
+
+    fn from_cell(cell: &Cell) -> Option<BatchNumber> {
+        Self::from_cell(cell).map(BatchNumber)
+    }
+}
+
+impl Codec<Partition> for Integer {
+    const KIND: Kind = Kind::Integer;
+
+    fn to_cell(value: &Partition) -> Cell {
+        Cell::Integer(value.0.into())
+    }
+
+    fn from_cell(cell: &Cell) -> Option<Partition> {
+        match cell {
+            Cell::Integer(number) => u16::try_from(*number).ok().map(Partition),
             Cell::Null | Cell::Text(_) => None,
         }
     }

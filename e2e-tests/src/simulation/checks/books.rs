@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dataflow::Store;
 use ledger::post::{AccountRow, BalanceRow, EntryRow, TotalsRow};
 use money::{Amount, Currency};
-use stage::{PartitionCount, Row, partition_of};
+use stage::{Partition, PartitionCount, Row, partition_of};
 
 use crate::simulation::model::{Model, minor_units, units};
 use crate::simulation::scene::now;
@@ -17,7 +17,7 @@ pub(super) struct Books {
     entries: BTreeMap<String, u64>,
     balances: BTreeMap<(String, String), i128>,
     /// Posted debits and credits by partition and currency.
-    posted: BTreeMap<(u64, String), (i128, i128)>,
+    posted: BTreeMap<(Partition, String), (i128, i128)>,
 }
 
 impl Books {
@@ -60,7 +60,7 @@ impl Books {
         let due = (account.clone(), row.request_id.0.clone(), purpose, side, currency.clone(), amount);
         ensure!(model.ledger.due.remove(&due), Money, "{due:?} was posted and is not due (any more)");
         let balance = self.balances.entry((account.clone(), currency.clone())).or_default();
-        let posted = self.posted.entry((u64::from(partition_of(&account, partitions).0), currency)).or_default();
+        let posted = self.posted.entry((partition_of(&account, partitions), currency)).or_default();
         match row.side {
             contracts::Side::Debit => (*balance -= amount, posted.0 += amount),
             contracts::Side::Credit => (*balance += amount, posted.1 += amount),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ledger::instruct::{Answer, ClaimRow, Request, TransferRow};
 use ledger::post::{DecisionRow, Instruction};
 use serde_json::Value;
-use stage::{Event, Record, RequestId, Run};
+use stage::{BatchNumber, Event, Record, RequestId, Run};
 
 use super::{Checks, records};
 use crate::simulation::clients::content;
@@ -45,9 +45,9 @@ impl Checks {
             let (batch, reason) = match &answer {
                 Answer::Claim(row) => (row.batch, None),
                 Answer::Transfer(row) => (row.batch, row.reason_code.map(|code| code.to_string())),
-                Answer::Conflict => (0, None),
+                Answer::Conflict => (BatchNumber(0), None),
             };
-            ensure!(batch == record.number.0, Recorded, "{id} names batch {batch}, not {}", record.number);
+            ensure!(batch == record.number, Recorded, "{id} names batch {batch}, not {}", record.number);
             let expected = is_rejected.then_some("unknown_account");
             ensure!(reason.as_deref() == expected, Outcomes, "{id} should be {expected:?}, and is {reason:?}");
             if is_rejected {
@@ -107,7 +107,7 @@ impl Checks {
             };
             let code = row.reason_code.map(|code| code.to_string());
             ensure!(code.as_deref() == refused, Outcomes, "{kind} {request} should be {refused:?}, and is {code:?}");
-            let named = (row.partition, row.batch) == (u64::from(record.owner.partition.0), record.number.0);
+            let named = (row.partition, row.batch) == (record.owner.partition, record.number);
             ensure!(named, Outcomes, "{kind} {request} names another batch than {} of {}", record.number, record.owner);
             self.decisions.insert((kind, request), row);
         }

@@ -8,7 +8,7 @@ use money::{Amount, Conversion, Currency, PublishedRate};
 use purchase::accept::{Answer, OfferHeadRow, OfferRow, PurchaseRow, Request};
 use purchase::settle::OutcomeRow;
 use serde_json::Value;
-use stage::{Event, Record, RequestId, Run};
+use stage::{BatchNumber, Event, Record, RequestId, Run};
 
 use super::{Checks, records};
 use crate::simulation::coverage::Hit;
@@ -60,7 +60,7 @@ impl Checks {
             ensure!(false, Recorded, "{id} was recorded and not stored");
             return Ok(());
         };
-        ensure!(row.batch == record.number.0, Recorded, "{id} names batch {}, not {}", row.batch, record.number);
+        ensure!(row.batch == record.number, Recorded, "{id} names batch {}, not {}", row.batch, record.number);
         let reason = row.reason_code.map(|code| code.to_string());
         match &expected.verdict {
             Err(code) => {
@@ -131,7 +131,7 @@ impl Checks {
             );
             let code = row.reason_code.map(|code| code.to_string());
             ensure!(code.as_deref() == refused, Outcomes, "{id} should be {refused:?}, and is {code:?}");
-            let named = (row.partition, row.batch) == (u64::from(record.owner.partition.0), record.number.0);
+            let named = (row.partition, row.batch) == (record.owner.partition, record.number);
             ensure!(named, Outcomes, "{id} names another batch than {} of {}", record.number, record.owner);
             ensure!(self.outcomes.insert(id.clone(), row).is_none(), Outcomes, "{id} has two outcomes");
         }
@@ -223,9 +223,9 @@ impl Checks {
         Ok(())
     }
 
-    fn newest_accepted(&self) -> Option<u64> {
+    fn newest_accepted(&self) -> Option<BatchNumber> {
         let accept = self.seen.iter().find(|(owner, _)| owner.stage == "accept");
-        accept.map(|(_, seen)| seen.last.number.0)
+        accept.map(|(_, seen)| seen.last.number)
     }
 }
 

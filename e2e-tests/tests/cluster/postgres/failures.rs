@@ -173,7 +173,7 @@ async fn an_update_that_does_not_meet_all_its_rows_writes_nothing() {
     let id = Producer::new(fixture::TallyUp::NAME, Partition(0));
     let tally = |name: &str, sum| Tally { name: name.to_owned(), sum, ticks: sum };
     let change = |write, row: &Tally| Change { table: Tally::TABLE, write, cells: row.to_cells() };
-    let tick = Tick { name: "a".to_owned(), number: 1, by: 1, batch: 1 };
+    let tick = Tick { name: "a".to_owned(), number: 1, by: 1, batch: BatchNumber(1) };
     let tick = Change { table: Tick::TABLE, write: Write::Insert, cells: tick.to_cells() };
     let commit = async |changes| {
         let record = record_after(&back, &id).await;

@@ -10,6 +10,7 @@ use contracts::{Side, TrialLine};
 use dataflow::{Store, StoreError};
 use money::{Amount, Currency};
 use prometheus::{GaugeVec, Opts, Registry};
+use stage::Partition;
 
 use crate::http::add_up;
 use crate::post::TotalsRow;
@@ -17,7 +18,7 @@ use crate::post::TotalsRow;
 /// Clones are the same.
 #[derive(Clone)]
 pub(super) struct Books {
-    totals: Arc<Mutex<BTreeMap<(Currency, u64), TotalsRow>>>,
+    totals: Arc<Mutex<BTreeMap<(Currency, Partition), TotalsRow>>>,
     difference: GaugeVec,
     posted: GaugeVec,
     in_transit: GaugeVec,
@@ -49,7 +50,7 @@ impl Books {
         })
     }
 
-    fn totals(&self) -> MutexGuard<'_, BTreeMap<(Currency, u64), TotalsRow>> {
+    fn totals(&self) -> MutexGuard<'_, BTreeMap<(Currency, Partition), TotalsRow>> {
         self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,9 +79,9 @@ impl Books {
         self.show(&totals, currencies);
     }
 
-    fn show(&self, totals: &BTreeMap<(Currency, u64), TotalsRow>, currencies: BTreeSet<Currency>) {
+    fn show(&self, totals: &BTreeMap<(Currency, Partition), TotalsRow>, currencies: BTreeSet<Currency>) {
         for currency in currencies {
-            let rows = totals.range((currency, 0)..=(currency, u64::MAX)).map(|(_, row)| row);
+            let rows = totals.range((currency, Partition(0))..=(currency, Partition(u16::MAX))).map(|(_, row)| row);
             for (currency, line) in add_up(rows).0 {
                 let TrialLine { debits, credits, in_transit_debits, in_transit_credits, difference } = line;
                 let code = currency.to_string();

@@ -2,7 +2,7 @@
 
 use contracts::ReasonCode;
 use money::Amount;
-use stage::Write;
+use stage::{BatchNumber, Partition, Write};
 
 use super::*;
 use crate::post::TotalsRow;
@@ -24,28 +24,28 @@ fn transfer(id: &str, reason_code: Option<ReasonCode>) -> Change {
         currency: "EUR".parse().unwrap(),
         reason_code,
         reason_detail: None,
-        batch: 2,
+        batch: BatchNumber(2),
     })
 }
 
 fn decision(kind: Instruction, id: &str, reason_code: Option<ReasonCode>) -> Change {
-    let request_id = stage::RequestId(id.to_owned());
-    inserted(&DecisionRow { kind, request_id, reason_code, reason_detail: None, partition: 0, batch: 2 })
+    let (request_id, partition, batch) = (stage::RequestId(id.to_owned()), Partition(0), BatchNumber(2));
+    inserted(&DecisionRow { kind, request_id, reason_code, reason_detail: None, partition, batch })
 }
 
 fn amount(text: &str) -> Amount {
     text.parse().unwrap()
 }
 
-fn totals(partition: u64, debits: &str, credits: &str, said_credits: &str, applied_credits: &str) -> Change {
+fn totals(partition: u16, debits: &str, credits: &str, said_credits: &str, applied_credits: &str) -> Change {
     let (debits, credits) = (amount(debits), amount(credits));
     let (said_credits, applied_credits) = (amount(said_credits), amount(applied_credits));
     let row = TotalsRow { debits, credits, said_credits, applied_credits, ..totals_of(partition) };
     inserted(&row)
 }
 
-fn totals_of(partition: u64) -> TotalsRow {
-    TotalsRow::zero(partition, "EUR".parse().unwrap())
+fn totals_of(partition: u16) -> TotalsRow {
+    TotalsRow::zero(Partition(partition), "EUR".parse().unwrap())
 }
 
 /// All series of a metric, as `a=1,b=2 3`.

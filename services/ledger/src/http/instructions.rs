@@ -16,7 +16,7 @@ use chrono::{SubsecRound as _, Utc};
 use contracts::{Account, AccountRequest, Reason, Transfer, TransferId, TransferRequest, TransferStatus};
 use dataflow::{Ask, CommitTimes, StoreError};
 use money::Money;
-use stage::{Cause, Event, EventId, Key, RequestId, Stage as _, Traceparent};
+use stage::{Cause, Event, EventId, Key, Partition, RequestId, Traceparent};
 
 use super::{Ledger, books};
 use crate::instruct::{AccountAsked, Answer, ClaimRow, Instruct, Request, TransferAsked, TransferRow};
@@ -202,11 +202,11 @@ impl Ledger {
 
     async fn shown(&self, row: TransferRow, decision: Option<DecisionRow>) -> Result<Transfer, StoreError> {
         let mut times = CommitTimes::new(&self.store);
-        let accepted_at = times.of(Instruct::NAME, 0, row.batch).await?;
+        let accepted_at = times.of::<Instruct>(Partition(0), row.batch).await?;
         let (mut reason, mut decided_at) = (row.reason(), None);
         if let Some(decision) = &decision {
             reason = decision.reason();
-            decided_at = Some(times.of(Post::NAME, decision.partition, decision.batch).await?);
+            decided_at = Some(times.of::<Post>(decision.partition, decision.batch).await?);
         } else if reason.is_some() {
             decided_at = Some(accepted_at);
         }

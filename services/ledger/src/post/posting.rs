@@ -2,7 +2,7 @@
 
 use contracts::{CREDITS, Fact, Leg, LegsSaid, Purpose, Reason, ReasonCode, Side};
 use money::Amount;
-use stage::{Broken, Event, Keys, Outputs, RequestId, Rows};
+use stage::{Broken, Event, Keys, Outputs, Partition, RequestId, Rows};
 
 use super::overdraft::{Allowance, Verdict};
 use super::payment::Payment;
@@ -11,7 +11,7 @@ use super::{AccountRow, BalanceRow, EntryRow, Heard, TotalsRow};
 /// A fact that is being posted.
 pub(super) struct Posting<'a> {
     /// Where.
-    pub partition: u64,
+    pub partition: Partition,
     /// The fact, with the request behind it.
     pub event: &'a Event<Heard>,
     /// The rows loaded for it.
@@ -21,19 +21,19 @@ pub(super) struct Posting<'a> {
 }
 
 /// The rows that posting a leg here needs.
-pub(super) fn leg_keys(partition: u64, leg: &Leg, keys: &mut Keys) {
+pub(super) fn leg_keys(partition: Partition, leg: &Leg, keys: &mut Keys) {
     keys.row::<AccountRow>(&(leg.account.clone(),));
     keys.row::<BalanceRow>(&(leg.account.clone(), leg.amount.currency()));
     totals_keys(partition, leg, keys);
 }
 
 /// The rows that paying from an account here needs. A fee is of the payer's currency.
-pub(super) fn payment_keys(partition: u64, payment: &Payment, keys: &mut Keys) {
+pub(super) fn payment_keys(partition: Partition, payment: &Payment, keys: &mut Keys) {
     leg_keys(partition, &payment.payer, keys);
     payment.others.iter().for_each(|leg| totals_keys(partition, leg, keys));
 }
 
-fn totals_keys(partition: u64, leg: &Leg, keys: &mut Keys) {
+fn totals_keys(partition: Partition, leg: &Leg, keys: &mut Keys) {
     keys.row::<TotalsRow>(&(partition, leg.amount.currency()));
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use contracts::{AccountId, Overdraft, Purpose, Reason, ReasonCode, Side};
 use money::{Amount, Currency};
-use stage::{Decimal, Integer, Json, Nullable, RequestId, Text, Time};
+use stage::{BatchNumber, Decimal, Integer, Json, Nullable, Partition, RequestId, Text, Time};
 
 stage::row! {
     /// An account: opened by a claim, or by its first entry.
@@ -70,7 +70,7 @@ stage::row! {
     pub struct TotalsRow: "totals" {
         key {
             /// Of which partition.
-            partition: u64 => Integer,
+            partition: Partition => Integer,
             /// Of which currency.
             currency: Currency => Text,
         }
@@ -106,9 +106,9 @@ stage::row! {
             /// The same for people.
             reason_detail: Option<String> => Nullable<Text>,
             /// The partition of `post` that wrote this
-            partition: u64 => Integer,
+            partition: Partition => Integer,
             /// and in which of its batches: the batch record knows when.
-            batch: u64 => Integer,
+            batch: BatchNumber => Integer,
         }
     }
 }
@@ -162,7 +162,7 @@ impl AccountRow {
 
 impl TotalsRow {
     /// Nothing yet.
-    pub(crate) fn zero(partition: u64, currency: Currency) -> Self {
+    pub(crate) fn zero(partition: Partition, currency: Currency) -> Self {
         let zero = Amount::zero(currency);
         Self {
             partition,

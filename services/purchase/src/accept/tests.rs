@@ -125,7 +125,7 @@ impl Ran {
 
     fn purchases(&self) -> Vec<PurchaseRow> {
         let rows = self.bench.rows::<PurchaseRow>().unwrap();
-        rows.into_iter().map(|row| PurchaseRow { batch: 0, ..row }).collect()
+        rows.into_iter().map(|row| PurchaseRow { batch: BatchNumber(0), ..row }).collect()
     }
 }
 

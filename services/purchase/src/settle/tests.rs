@@ -32,7 +32,7 @@ fn check(batches: &[&[&str]], expected: Result<&[&str], &str>) {
     });
     let rows = bench.rows::<OutcomeRow>().unwrap();
     let shown: Vec<_> =
-        rows.iter().map(|r| format!("{} {} {}/{}", r.purchase, r.status, r.partition, r.batch)).collect();
+        rows.iter().map(|r| format!("{} {} {}/{}", r.purchase, r.status, r.partition.0, r.batch)).collect();
     assert_eq!(refused.map(|()| shown), expected.map(|rows| rows.iter().map(ToString::to_string).collect()));
     assert_eq!(bench.again(Settle).unwrap(), *bench.state());
     assert!(bench.state().frames.is_empty());

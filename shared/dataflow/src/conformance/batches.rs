@@ -166,7 +166,7 @@ pub async fn conflict(substrate: &impl Substrate) -> Outcome {
     let back = open(substrate, "back").await?;
     let owner = claim_tally(&back, "a").await?;
     let last = back.newest(owner.id()).await?;
-    let tick = |number| Tick { name: "a".to_owned(), number, by: 1, batch: 2 };
+    let tick = |number| Tick { name: "a".to_owned(), number, by: 1, batch: BatchNumber(2) };
     let insert = |number| stage::Change { table: Tick::TABLE, write: Write::Insert, cells: tick(number).to_cells() };
     let tally_row = Tally { name: "a".to_owned(), sum: 1, ticks: 1 };
     let update = stage::Change { table: Tally::TABLE, write: Write::Insert, cells: tally_row.to_cells() };

@@ -8,8 +8,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use stage::{
-    Broken, Cause, Cell, Event, EventId, Input, Integer, Key, Keys, Nullable, Outputs, Partition, PartitionCount,
-    Producer, RequestId, Row as _, Rows, Seq, Spread, Stage, Stream, Table, Text, Traceparent,
+    BatchNumber, Broken, Cause, Cell, Event, EventId, Input, Integer, Key, Keys, Nullable, Outputs, Partition,
+    PartitionCount, Producer, RequestId, Row as _, Rows, Seq, Spread, Stage, Stream, Table, Text, Traceparent,
 };
 
 use crate::{Committed, Delivery, Feed, Meta, Owner, Source, Stop, Store, StoreError, Tail};
@@ -111,7 +111,7 @@ stage::row! {
             /// How much.
             by: u64 => Integer,
             /// In which batch.
-            batch: u64 => Integer,
+            batch: BatchNumber => Integer,
         }
     }
 }
@@ -234,7 +234,7 @@ impl Stage for TallyUp {
         let (sum, ticks) = tally.map_or((0, 0), |tally| (tally.sum, tally.ticks));
         let (name, sum, number) = (name.clone(), sum + by, ticks + 1);
         rows.put(&Tally { name: name.clone(), sum, ticks: number })?;
-        rows.insert(&Tick { name: name.clone(), number, by: *by, batch: say.batch().0 })?;
+        rows.insert(&Tick { name: name.clone(), number, by: *by, batch: say.batch() })?;
         say.say(&TALLIED, Key(ALL.to_owned()), Fact::Tallied(Tallied { name, sum }))
     }
 }

@@ -10,9 +10,9 @@ mod streams;
 
 use std::collections::BTreeMap;
 
-use contracts::RateRow;
+use contracts::{Instruction, RateRow};
 use dataflow::Store;
-use ledger::post::{DecisionRow, Instruction};
+use ledger::post::DecisionRow;
 use purchase::accept::PurchaseRow;
 use purchase::settle::OutcomeRow;
 use serde_json::Value;

@@ -2,13 +2,14 @@
 
 mod books;
 
+use contracts::Instruction;
 use dataflow::{Store, StoreError};
 use prometheus::{IntCounterVec, Opts, Registry};
 use stage::{Change, Row};
 
 use self::books::Books;
 use crate::instruct::{ClaimRow, TransferRow};
-use crate::post::{DecisionRow, Instruction};
+use crate::post::DecisionRow;
 
 /// Clones count together.
 #[derive(Clone)]
@@ -43,10 +44,10 @@ impl Figures {
     /// Counts what the way in has taken in. What it rejects itself nobody else decides.
     pub fn taken(&self, changes: &[Change]) {
         for _ in rows_of::<ClaimRow>(changes) {
-            self.taken.with_label_values(&[kind(Instruction::Claim)]).inc();
+            self.taken.with_label_values(&[Instruction::Claim.to_string()]).inc();
         }
         for transfer in rows_of::<TransferRow>(changes) {
-            self.taken.with_label_values(&[kind(Instruction::Transfer)]).inc();
+            self.taken.with_label_values(&[Instruction::Transfer.to_string()]).inc();
             if let Some(reason) = transfer.reason_code {
                 self.decided(Instruction::Transfer, Some(reason.to_string().as_str()));
             }
@@ -62,20 +63,13 @@ impl Figures {
         self.books.see(rows_of(changes));
     }
 
-    fn decided(&self, kind_of: Instruction, reason: Option<&str>) {
-        let status = match (kind_of, reason) {
+    fn decided(&self, kind: Instruction, reason: Option<&str>) {
+        let status = match (kind, reason) {
             (_, Some(_)) => "rejected",
             (Instruction::Claim, None) => "opened",
             (Instruction::Transfer, None) => "posted",
         };
-        self.decisions.with_label_values(&[kind(kind_of), status, reason.unwrap_or_default()]).inc();
-    }
-}
-
-fn kind(kind: Instruction) -> &'static str {
-    match kind {
-        Instruction::Claim => "claim",
-        Instruction::Transfer => "transfer",
+        self.decisions.with_label_values(&[kind.to_string().as_str(), status, reason.unwrap_or_default()]).inc();
     }
 }
 

@@ -8,12 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{AccountId, Purpose, Side};
+use contracts::{AccountId, Instruction, Purpose, Side};
 use money::{Amount, Currency};
 use stage::{Reading, RequestId, Violation};
 
 use crate::instruct::{ClaimRow, TransferRow};
-use crate::post::{AccountRow, Allowance, BalanceRow, DecisionRow, EntryRow, Instruction, TotalsRow, Verdict};
+use crate::post::{AccountRow, Allowance, BalanceRow, DecisionRow, EntryRow, TotalsRow, Verdict};
 
 /// Both sides in one currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

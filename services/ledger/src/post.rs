@@ -11,9 +11,9 @@ mod posting;
 mod rows;
 
 use contracts::{
-    AccountClaimed, AccountOpened, AccountRejected, CREDITS, Fact, INSTRUCTIONS, LegsSaid, OUTCOMES, PURCHASES,
-    PaymentPosted, PaymentRefused, PurchaseConfirmed, PurchaseRejected, Reason, ReasonCode, TransferAccepted,
-    TransferPosted, TransferRejected,
+    AccountClaimed, AccountOpened, AccountRejected, CREDITS, Fact, INSTRUCTIONS, Instruction, LegsSaid, OUTCOMES,
+    PURCHASES, PaymentPosted, PaymentRefused, PurchaseConfirmed, PurchaseRejected, Reason, ReasonCode,
+    TransferAccepted, TransferPosted, TransferRejected,
 };
 use stage::{Broken, Event, Keys, Outputs, Partition, RequestId, Row as _, Rows, Spread, Stage, Stream, Table};
 
@@ -21,7 +21,7 @@ use self::payment::Payment;
 use self::posting::{Posting, leg_keys, payment_keys};
 
 pub use self::overdraft::{Allowance, Verdict};
-pub use self::rows::{AccountRow, BalanceRow, DecisionRow, EntryRow, Instruction, TotalsRow};
+pub use self::rows::{AccountRow, BalanceRow, DecisionRow, EntryRow, TotalsRow};
 
 stage::payload! {
     /// What stands in `purchases`, `instructions` and `credits`.

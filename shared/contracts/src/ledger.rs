@@ -36,6 +36,16 @@ words!(
     }
 );
 
+words!(
+    /// What the ledger itself can be asked to do.
+    pub enum Instruction {
+        /// To open an account.
+        Claim = "claim",
+        /// To move money.
+        Transfer = "transfer",
+    }
+);
+
 /// Body of `POST /accounts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]

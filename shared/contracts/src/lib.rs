@@ -19,8 +19,8 @@ pub use facts::{
     TransferRejected,
 };
 pub use ledger::{
-    Account, AccountRequest, Entries, Entry, Purpose, Side, Transfer, TransferRequest, TransferStatus, TrialBalance,
-    TrialLine,
+    Account, AccountRequest, Entries, Entry, Instruction, Purpose, Side, Transfer, TransferRequest, TransferStatus,
+    TrialBalance, TrialLine,
 };
 pub use names::{AccountId, CustomerId, InvalidName, PurchaseId, Sku, TransferId, request_id};
 pub use offers::{Constraint, Offer, OfferTerms};

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use contracts::Instruction;
 use ledger::instruct::{Answer, ClaimRow, Request, TransferRow};
-use ledger::post::{DecisionRow, Instruction};
+use ledger::post::DecisionRow;
 use serde_json::Value;
 use stage::{BatchNumber, Event, Record, RequestId, Run};
 

@@ -13,14 +13,14 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Json, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{SubsecRound as _, Utc};
-use contracts::{Account, AccountRequest, Reason, Transfer, TransferId, TransferRequest, TransferStatus};
+use contracts::{Account, AccountRequest, Instruction, Reason, Transfer, TransferId, TransferRequest, TransferStatus};
 use dataflow::{Ask, CommitTimes, StoreError};
 use money::Money;
 use stage::{Cause, Event, EventId, Key, Partition, RequestId, Traceparent};
 
 use super::{Ledger, books};
 use crate::instruct::{AccountAsked, Answer, ClaimRow, Instruct, Request, TransferAsked, TransferRow};
-use crate::post::{DecisionRow, Instruction, Post};
+use crate::post::{DecisionRow, Post};
 
 /// Bytes of a claim or a transfer at most.
 const REQUEST_BYTES_MAX: usize = 4 << 10;

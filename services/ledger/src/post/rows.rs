@@ -1,7 +1,7 @@
 //! The tables of `post`.
 
 use chrono::{DateTime, Utc};
-use contracts::{AccountId, Overdraft, Purpose, Reason, ReasonCode, Side};
+use contracts::{AccountId, Instruction, Overdraft, Purpose, Reason, ReasonCode, Side};
 use money::{Amount, Currency};
 use stage::{BatchNumber, Decimal, Integer, Json, Nullable, Partition, RequestId, Text, Time};
 
@@ -110,39 +110,6 @@ stage::row! {
             /// and in which of its batches: the batch record knows when.
             batch: BatchNumber => Integer,
         }
-    }
-}
-
-/// What the ledger itself can be asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Instruction {
-    /// To open an account.
-    Claim,
-    /// To move money.
-    Transfer,
-}
-
-impl std::fmt::Display for Instruction {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Instruction::Claim => "claim",
-            Instruction::Transfer => "transfer",
-        })
-    }
-}
-
-/// A text that names no kind of instruction.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NoInstruction;
-
-impl std::str::FromStr for Instruction {
-    type Err = NoInstruction;
-
-    fn from_str(text: &str) -> Result<Self, NoInstruction> {
-        [Instruction::Claim, Instruction::Transfer]
-            .into_iter()
-            .find(|kind| kind.to_string() == text)
-            .ok_or(NoInstruction)
     }
 }
 

@@ -140,6 +140,7 @@ fn domain_files_know_no_runtime_and_no_clock() {
         "services/ledger/src/instruct",
         "services/ledger/src/invariants",
         "services/ledger/src/post",
+        "services/ledger/src/trial_balance",
         "services/exchange-rate/src/record_rates",
         "services/exchange-rate/src/ecb",
         "services/exchange-rate/src/feed/pace",

@@ -1,13 +1,13 @@
 //! What is counted of the business, since the process started, and how the books stand.
 
-mod books;
+mod totals;
 
 use contracts::Instruction;
 use dataflow::{Store, StoreError};
 use prometheus::{IntCounterVec, Opts, Registry};
 use stage::{Change, Row};
 
-use self::books::Books;
+use self::totals::Totals;
 use crate::instruct::{ClaimRow, TransferRow};
 use crate::post::DecisionRow;
 
@@ -16,7 +16,7 @@ use crate::post::DecisionRow;
 pub(crate) struct Figures {
     taken: IntCounterVec,
     decisions: IntCounterVec,
-    books: Books,
+    totals: Totals,
 }
 
 impl Figures {
@@ -30,7 +30,7 @@ impl Figures {
         let decisions = IntCounterVec::new(opts, &["kind", "status", "reason"])?;
         registry.register(Box::new(taken.clone()))?;
         registry.register(Box::new(decisions.clone()))?;
-        Ok(Self { taken, decisions, books: Books::register(registry)? })
+        Ok(Self { taken, decisions, totals: Totals::register(registry)? })
     }
 
     /// Reads how the books stand; what was seen of them since the start is newer.
@@ -38,7 +38,7 @@ impl Figures {
     /// # Errors
     /// [`StoreError`].
     pub async fn load(&self, store: &Store) -> Result<(), StoreError> {
-        self.books.load(store).await
+        self.totals.load(store).await
     }
 
     /// Counts what the way in has taken in. What it rejects itself nobody else decides.
@@ -60,7 +60,7 @@ impl Figures {
             let reason = decision.reason_code.map(|code| code.to_string());
             self.decided(decision.kind, reason.as_deref());
         }
-        self.books.see(rows_of(changes));
+        self.totals.see(rows_of(changes));
     }
 
     fn decided(&self, kind: Instruction, reason: Option<&str>) {

@@ -11,7 +11,6 @@ use dataflow::{Store, Waiters, WayIn};
 use crate::SERVICE;
 use crate::instruct::Instruct;
 
-pub(crate) use self::books::add_up;
 pub use self::instructions::waiting_for;
 
 /// What the routes need. Clones share it.

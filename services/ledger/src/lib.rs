@@ -6,6 +6,7 @@ pub mod instruct;
 pub mod invariants;
 pub mod post;
 mod service;
+mod trial_balance;
 
 pub use http::api;
 pub use service::{SERVICE, start, tables};

@@ -90,8 +90,8 @@ impl Posting<'_> {
     fn purchase(&mut self, confirmed: &PurchaseConfirmed) -> Result<(), Broken> {
         let (payment, purchase) = (Payment::of_purchase(confirmed), confirmed.purchase.clone());
         let fact = match self.pay(&payment)? {
-            Ok(()) => Fact::PaymentPosted(PaymentPosted { purchase }),
-            Err(Reason { detail, .. }) => {
+            None => Fact::PaymentPosted(PaymentPosted { purchase }),
+            Some(Reason { detail, .. }) => {
                 let reason = Reason { code: ReasonCode::PaymentRefused, detail };
                 Fact::PaymentRefused(PaymentRefused { purchase, reason })
             }
@@ -101,7 +101,7 @@ impl Posting<'_> {
 
     fn transfer(&mut self, accepted: &TransferAccepted) -> Result<(), Broken> {
         let (payment, transfer) = (Payment::of_transfer(accepted), accepted.transfer.clone());
-        let refused = self.pay(&payment)?.err();
+        let refused = self.pay(&payment)?;
         self.decide(Instruction::Transfer, &transfer, refused.as_ref())?;
         let fact = match refused {
             None => Fact::TransferPosted(TransferPosted { transfer }),

@@ -1,19 +1,18 @@
 //! What the books say: accounts, their entries, the trial balance.
 
-use std::collections::BTreeMap;
-
 use ::web::{Failing, NotFound, Problem, Reading, UnprocessableContent};
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json};
-use contracts::{Account, AccountId, Entries, Entry, TrialBalance, TrialLine};
+use contracts::{Account, AccountId, Entries, Entry, TrialBalance};
 use dataflow::{Store, StoreError};
-use money::{Amount, Currency, Money};
+use money::Money;
 use serde::Deserialize;
 use stage::Cell;
 use utoipa::IntoParams;
 
 use super::Ledger;
 use crate::post::{AccountRow, BalanceRow, EntryRow, TotalsRow};
+use crate::trial_balance::add_up;
 
 /// Entries of a page, unless the client says otherwise.
 const PAGE_DEFAULT: usize = 100;
@@ -101,25 +100,4 @@ pub async fn trial_balance(ledger: Data<Ledger>) -> Result<Json<TrialBalance>, P
     // One statement reads the totals of all partitions.
     let rows = ledger.store.rows::<TotalsRow>(&[], None, usize::MAX).await?;
     Ok(Json(add_up(&rows)))
-}
-
-/// The trial balance of the running totals of all partitions.
-pub(crate) fn add_up<'a>(rows: impl IntoIterator<Item = &'a TotalsRow>) -> TrialBalance {
-    let mut balance: BTreeMap<Currency, TrialLine> = BTreeMap::new();
-    for row in rows {
-        let zero = Amount::zero(row.currency);
-        let line = balance.entry(row.currency).or_insert(TrialLine {
-            debits: zero,
-            credits: zero,
-            in_transit_debits: zero,
-            in_transit_credits: zero,
-            difference: zero,
-        });
-        line.debits += row.debits;
-        line.credits += row.credits;
-        line.in_transit_debits += row.said_debits - row.applied_debits;
-        line.in_transit_credits += row.said_credits - row.applied_credits;
-        line.difference = line.debits + line.in_transit_debits - line.credits - line.in_transit_credits;
-    }
-    TrialBalance(balance)
 }

@@ -38,17 +38,17 @@ fn totals_keys(partition: Partition, leg: &Leg, keys: &mut Keys) {
 }
 
 impl Posting<'_> {
-    /// Posts the payer's leg and says the others; or refuses it, and moves nothing.
-    pub fn pay(&mut self, payment: &Payment) -> Result<Result<(), Reason>, Broken> {
+    /// Posts the payer's leg and says the others; or refuses it, moves nothing, and gives the reason.
+    pub fn pay(&mut self, payment: &Payment) -> Result<Option<Reason>, Broken> {
         match self.judge(&payment.payer)? {
-            Verdict::Refused(floor) => return Ok(Err(overdrawn(&payment.payer, floor))),
+            Verdict::Refused(floor) => return Ok(Some(overdrawn(&payment.payer, floor))),
             Verdict::Posted => self.post_and_say(payment)?,
             Verdict::PostedFor(fee) => {
                 self.post_and_say(payment)?;
                 self.post_and_say(&payment.fee(fee))?;
             }
         }
-        Ok(Ok(()))
+        Ok(None)
     }
 
     fn judge(&self, leg: &Leg) -> Result<Verdict, Broken> {

@@ -12,19 +12,19 @@ use money::{Amount, Currency};
 use prometheus::{GaugeVec, Opts, Registry};
 use stage::Partition;
 
-use crate::http::add_up;
 use crate::post::TotalsRow;
+use crate::trial_balance::add_up;
 
 /// Clones are the same.
 #[derive(Clone)]
-pub(super) struct Books {
-    totals: Arc<Mutex<BTreeMap<(Currency, Partition), TotalsRow>>>,
+pub(super) struct Totals {
+    newest: Arc<Mutex<BTreeMap<(Currency, Partition), TotalsRow>>>,
     difference: GaugeVec,
     posted: GaugeVec,
     in_transit: GaugeVec,
 }
 
-impl Books {
+impl Totals {
     /// # Errors
     /// When they are registered already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
@@ -35,7 +35,7 @@ impl Books {
             Ok::<_, prometheus::Error>(gauge)
         };
         Ok(Self {
-            totals: Arc::default(),
+            newest: Arc::default(),
             difference: gauge(
                 "ledger_trial_balance_difference",
                 "Debits less credits, counting what is in transit; anything but 0 is an error.",
@@ -50,8 +50,8 @@ impl Books {
         })
     }
 
-    fn totals(&self) -> MutexGuard<'_, BTreeMap<(Currency, Partition), TotalsRow>> {
-        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    fn newest(&self) -> MutexGuard<'_, BTreeMap<(Currency, Partition), TotalsRow>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in all partitions' totals, except those that were seen already: these are as new, or newer.
@@ -60,28 +60,28 @@ impl Books {
     /// [`StoreError`].
     pub async fn load(&self, store: &Store) -> Result<(), StoreError> {
         let rows = store.rows::<TotalsRow>(&[], None, usize::MAX).await?;
-        let mut totals = self.totals();
+        let mut newest = self.newest();
         let currencies: BTreeSet<_> = rows.iter().map(|row| row.currency).collect();
         for row in rows {
-            totals.entry((row.currency, row.partition)).or_insert(row);
+            newest.entry((row.currency, row.partition)).or_insert(row);
         }
-        self.show(&totals, currencies);
+        self.show(&newest, currencies);
         Ok(())
     }
 
     /// Takes in totals that have just become durable.
     pub fn see(&self, rows: impl Iterator<Item = TotalsRow>) {
-        let (mut totals, mut currencies) = (self.totals(), BTreeSet::new());
+        let (mut newest, mut currencies) = (self.newest(), BTreeSet::new());
         for row in rows {
             currencies.insert(row.currency);
-            totals.insert((row.currency, row.partition), row);
+            newest.insert((row.currency, row.partition), row);
         }
-        self.show(&totals, currencies);
+        self.show(&newest, currencies);
     }
 
-    fn show(&self, totals: &BTreeMap<(Currency, Partition), TotalsRow>, currencies: BTreeSet<Currency>) {
+    fn show(&self, newest: &BTreeMap<(Currency, Partition), TotalsRow>, currencies: BTreeSet<Currency>) {
         for currency in currencies {
-            let rows = totals.range((currency, Partition(0))..=(currency, Partition(u16::MAX))).map(|(_, row)| row);
+            let rows = newest.range((currency, Partition(0))..=(currency, Partition(u16::MAX))).map(|(_, row)| row);
             for (currency, line) in add_up(rows).0 {
                 let TrialLine { debits, credits, in_transit_debits, in_transit_credits, difference } = line;
                 let code = currency.to_string();

@@ -1,0 +1,29 @@
+//! The trial balance: whether debits equal credits in each currency, counting what is in transit.
+
+use std::collections::BTreeMap;
+
+use contracts::{TrialBalance, TrialLine};
+use money::{Amount, Currency};
+
+use crate::post::TotalsRow;
+
+/// The trial balance of the running totals of all partitions.
+pub(crate) fn add_up<'a>(rows: impl IntoIterator<Item = &'a TotalsRow>) -> TrialBalance {
+    let mut balance: BTreeMap<Currency, TrialLine> = BTreeMap::new();
+    for row in rows {
+        let zero = Amount::zero(row.currency);
+        let line = balance.entry(row.currency).or_insert(TrialLine {
+            debits: zero,
+            credits: zero,
+            in_transit_debits: zero,
+            in_transit_credits: zero,
+            difference: zero,
+        });
+        line.debits += row.debits;
+        line.credits += row.credits;
+        line.in_transit_debits += row.said_debits - row.applied_debits;
+        line.in_transit_credits += row.said_credits - row.applied_credits;
+        line.difference = line.debits + line.in_transit_debits - line.credits - line.in_transit_credits;
+    }
+    TrialBalance(balance)
+}

@@ -12,9 +12,7 @@ fn main() -> ExitCode {
             port: 8081,
             tables: exchange_rate::tables(),
             streams: &contracts::STREAMS,
-            start: Box::new(move |store, carrier, listener, workers, traces| {
-                Box::pin(exchange_rate::start(store, carrier, listener, workers, feed.clone(), traces))
-            }),
+            start: Box::new(move |setup| Box::pin(exchange_rate::start(setup, feed.clone()))),
         })
     })
 }

@@ -1,19 +1,17 @@
 //! The service put together: the way in, the server, the built-in history on the first start.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::web::{Condition, Problem, Running, StartError, Traceparent};
+use ::web::{Condition, Problem, Running, Setup, StartError, Traceparent};
 use actix::Addr;
 use actix_web::web::Bytes;
 use chrono::{NaiveDate, SubsecRound as _, Utc};
 use contracts::{Imported, RateRow};
-use dataflow::{Ask, Carrier, Store, WayIn};
+use dataflow::{Ask, WayIn};
 use money::Source;
 use prometheus::{IntCounter, Registry};
 use stage::{Cause, Change, Event, EventId, Key, RequestId, Row as _, Stage as _, Table};
-use telemetry::Traces;
 
 use crate::ecb;
 use crate::feed::{self, Feed, Figures};
@@ -39,31 +37,26 @@ pub fn tables() -> Vec<&'static Table> {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(
-    store: Store,
-    carrier: Carrier,
-    listener: TcpListener,
-    workers: usize,
-    feed: Option<Feed>,
-    traces: Traces,
-) -> Result<Running, StartError> {
-    let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier, traces)?;
-    let history = shell.readiness.require("history", "the history of rates is being imported");
+pub async fn start(setup: Setup, feed: Option<Feed>) -> Result<Running, StartError> {
+    let mut starting = setup.prepare(SERVICE)?;
+    let store = starting.node.store().clone();
+    let history = starting.shell.readiness.require("history", "the history of rates is being imported");
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
-    let versions = versions(&shell.registry).map_err(|source| StartError::Metrics { service: SERVICE, source })?;
+    let versions =
+        versions(&starting.shell.registry).map_err(|source| StartError::Metrics { service: SERVICE, source })?;
     let on_rows = Arc::new(move |changes: &[Change]| {
         versions.inc_by(changes.iter().filter(|change| change.table.name == RateRow::TABLE.name).count() as u64);
     });
-    let way_in = node.way_in(|| RecordRates, on_rows).await.map_err(stopped)?;
+    let way_in = starting.node.way_in(|| RecordRates, on_rows).await.map_err(stopped)?;
     let newest = store.get::<NewestRow>(&NewestRow::key()).await;
     let newest = newest.map_err(|source| StartError::Store { service: SERVICE, source })?;
     if newest.is_some_and(|newest| newest.complete) {
         history.met();
     }
-    let figures = feed.as_ref().map(|_| Figures::register(&shell.registry)).transpose();
+    let figures = feed.as_ref().map(|_| Figures::register(&starting.shell.registry)).transpose();
     let feed = feed.zip(figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?);
     let rates = Rates::new(store, way_in.clone());
-    let running = Running::start(node, shell, listener, workers, http::api(), rates)?;
+    let running = Running::start(starting, http::api(), rates)?;
     Ok(running.with_errand(actix::spawn(keep_up(way_in, history, feed))))
 }
 

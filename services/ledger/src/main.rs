@@ -8,8 +8,6 @@ fn main() -> ExitCode {
         port: 8083,
         tables: ledger::tables(),
         streams: &contracts::STREAMS,
-        start: Box::new(|store, carrier, listener, workers, traces| {
-            Box::pin(ledger::start(store, carrier, listener, workers, traces))
-        }),
+        start: Box::new(|setup| Box::pin(ledger::start(setup))),
     })
 }

@@ -1,12 +1,10 @@
 //! The service put together: the way in, the owners of `post`, the server.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 
-use dataflow::{Carrier, Store, Waiters};
+use dataflow::Waiters;
 use stage::{Change, Row as _, Stage as _, Table};
-use telemetry::Traces;
-use web::{Running, StartError};
+use web::{Running, Setup, StartError};
 
 use crate::figures::Figures;
 use crate::http::{self, Ledger};
@@ -25,16 +23,11 @@ pub fn tables() -> Vec<&'static Table> {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(
-    store: Store,
-    carrier: Carrier,
-    listener: TcpListener,
-    workers: usize,
-    traces: Traces,
-) -> Result<Running, StartError> {
-    let (shell, mut node) = web::prepare(SERVICE, store.clone(), carrier, traces)?;
+pub async fn start(setup: Setup) -> Result<Running, StartError> {
+    let mut starting = setup.prepare(SERVICE)?;
+    let store = starting.node.store().clone();
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
-    let figures = Figures::register(&shell.registry);
+    let figures = Figures::register(&starting.shell.registry);
     let figures = figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
     let waiters = Waiters::default();
     let (decided, posted, taken) = (waiters.clone(), figures.clone(), figures.clone());
@@ -42,13 +35,13 @@ pub async fn start(
         wake(&decided, changes);
         posted.posted(changes);
     });
-    node.readers(Post::new, on_rows).await.map_err(stopped)?;
+    starting.node.readers(Post::new, on_rows).await.map_err(stopped)?;
     // Only now: nobody else can write these rows any more, and what our own owners write is seen.
     figures.load(&store).await.map_err(|source| StartError::Store { service: SERVICE, source })?;
     let on_taken = Arc::new(move |changes: &[Change]| taken.taken(changes));
-    let instruct = node.way_in(|| Instruct, on_taken).await.map_err(stopped)?;
+    let instruct = starting.node.way_in(|| Instruct, on_taken).await.map_err(stopped)?;
     let ledger = Ledger { store, instruct, waiters };
-    Running::start(node, shell, listener, workers, http::api(), ledger)
+    Running::start(starting, http::api(), ledger)
 }
 
 /// Wakes who waits for what was decided.

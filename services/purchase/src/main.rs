@@ -8,8 +8,6 @@ fn main() -> ExitCode {
         port: 8082,
         tables: purchase::tables(),
         streams: &contracts::STREAMS,
-        start: Box::new(|store, carrier, listener, workers, traces| {
-            Box::pin(purchase::start(store, carrier, listener, workers, traces))
-        }),
+        start: Box::new(|setup| Box::pin(purchase::start(setup))),
     })
 }

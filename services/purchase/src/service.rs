@@ -1,16 +1,14 @@
 //! The service put together: the way in, the copy of the rates, the outcomes, the server.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ::web::{Condition, Running, StartError};
+use ::web::{Condition, Running, Setup, StartError};
 use chrono::{DateTime, Utc};
 use contracts::{RateRow, Status};
-use dataflow::{Carrier, Store, StoreError, Waiters};
+use dataflow::{Store, StoreError, Waiters};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use stage::{Cell, Change, Row, Stage as _, Table};
-use telemetry::Traces;
 
 use crate::accept::{Accept, OfferRow, PurchaseRow};
 use crate::copies::{self, RatesCopy};
@@ -32,26 +30,22 @@ pub fn tables() -> Vec<&'static Table> {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(
-    store: Store,
-    carrier: Carrier,
-    listener: TcpListener,
-    workers: usize,
-    traces: Traces,
-) -> Result<Running, StartError> {
-    let (shell, mut node) = ::web::prepare(SERVICE, store.clone(), carrier, traces)?;
-    let figures = Figures::register(&shell.registry);
+pub async fn start(setup: Setup) -> Result<Running, StartError> {
+    let mut starting = setup.prepare(SERVICE)?;
+    let store = starting.node.store().clone();
+    let figures = Figures::register(&starting.shell.registry);
     let figures = figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
-    let copy = CopyState::new(shell.readiness.require("rates", "the local copy of the rates is not complete yet"));
+    let copy =
+        CopyState::new(starting.shell.readiness.require("rates", "the local copy of the rates is not complete yet"));
     let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     let waiters = Waiters::default();
 
     copy.look(&store).await.map_err(|source| StartError::Store { service: SERVICE, source })?;
-    let figures_of_copy = copy.rates.register(&shell.registry);
+    let figures_of_copy = copy.rates.register(&starting.shell.registry);
     figures_of_copy.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
     let copied = copy.clone();
     let on_rates = Arc::new(move |changes: &[Change]| copied.see(changes, Some(Utc::now())));
-    node.readers(|_| CopyRates, on_rates).await.map_err(stopped)?;
+    starting.node.readers(|_| CopyRates, on_rates).await.map_err(stopped)?;
     let (settled, counted) = (waiters.clone(), figures.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
         for outcome in rows_of::<OutcomeRow>(changes) {
@@ -59,11 +53,11 @@ pub async fn start(
             outcome.cell("purchase").iter().for_each(|purchase| settled.wake(&purchase.to_string()));
         }
     });
-    node.readers(|_| Settle, on_outcomes).await.map_err(stopped)?;
+    starting.node.readers(|_| Settle, on_outcomes).await.map_err(stopped)?;
     let on_purchases = Arc::new(move |changes: &[Change]| figures.taken(changes));
-    let accept = node.way_in(Accept::default, on_purchases).await.map_err(stopped)?;
+    let accept = starting.node.way_in(Accept::default, on_purchases).await.map_err(stopped)?;
     let purchases = Purchases { store, accept, waiters, copy };
-    Running::start(node, shell, listener, workers, http::api(), purchases)
+    Running::start(starting, http::api(), purchases)
 }
 
 /// What is counted of the business, since the process started.

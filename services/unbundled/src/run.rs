@@ -12,7 +12,7 @@ use dataflow::{Bells, Carrier, Store};
 use exchange_rate::{Feed, FeedSettings};
 use telemetry::{TraceSettings, Traces};
 use tokio::signal::unix::{SignalKind, signal};
-use web::Running;
+use web::{Running, Setup};
 
 use crate::data::DataFolder;
 
@@ -102,12 +102,12 @@ async fn start(
     for (listener, (name, store)) in listeners.into_iter().zip(in_order(stores)) {
         let (store, carrier) = (store.clone(), carrier.clone());
         let traces = traces.get(name).cloned().unwrap_or_default();
+        let setup = Setup { store, carrier, listener, workers: WORKERS, traces };
         services.push(match name {
-            exchange_rate::SERVICE => {
-                exchange_rate::start(store, carrier, listener, WORKERS, feed.cloned(), traces).await?
-            }
-            purchase::SERVICE => purchase::start(store, carrier, listener, WORKERS, traces).await?,
-            _ => ledger::start(store, carrier, listener, WORKERS, traces).await?,
+            exchange_rate::SERVICE => exchange_rate::start(setup, feed.cloned()).await?,
+            purchase::SERVICE => purchase::start(setup).await?,
+            ledger::SERVICE => ledger::start(setup).await?,
+            _ => bail!("nothing starts {name}"),
         });
     }
     ready(services).await

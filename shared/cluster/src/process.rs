@@ -12,7 +12,7 @@ use stage::{Stream, Table};
 use telemetry::{BadTraceSetting, TraceSettings, Traces};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
-use web::{Running, StartError};
+use web::{Running, Setup, StartError};
 
 use crate::configuration::{BadSetting, Configuration, Settings};
 use crate::standby::Standby;
@@ -37,9 +37,8 @@ pub struct Service {
     pub start: Start,
 }
 
-/// Starts a service on its store, listener and so many HTTP workers, with its traces.
-pub type Start =
-    Box<dyn Fn(Store, Carrier, TcpListener, usize, Traces) -> LocalBoxFuture<'static, Result<Running, StartError>>>;
+/// Starts a service.
+pub type Start = Box<dyn Fn(Setup) -> LocalBoxFuture<'static, Result<Running, StartError>>>;
 
 /// One service as a process of its own, on RabbitMQ and Postgres.
 #[derive(Parser)]
@@ -154,9 +153,9 @@ async fn serve(
         streams: service.streams,
         backlog_bytes_max: configuration.backlog_bytes_max,
     });
-    let store = Store::from(tenure.database.clone());
+    let (store, workers, traces) = (Store::from(tenure.database.clone()), configuration.workers, traces.clone());
     let running = tokio::select! {
-        running = (service.start)(store, carrier, listener, configuration.workers, traces.clone()) => running,
+        running = (service.start)(Setup { store, carrier, listener, workers, traces }) => running,
         () = tenure.lost() => return Ok(Ended::Replaced),
         () = asked.ends() => return Ok(Ended::Asked),
     };

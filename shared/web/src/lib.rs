@@ -25,6 +25,7 @@ mod running;
 pub mod segment;
 mod server;
 mod span;
+mod starting;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -42,8 +43,9 @@ pub use json::{parse, query};
 pub use lines::Lines;
 pub use prefer::{MAX_WAIT, Prefer};
 pub use problem::{Kind, Problem};
-pub use running::{Running, StartError, prepare};
+pub use running::Running;
 pub use server::{BindError, Shell, app, bind, serve};
 pub use span::name_request;
+pub use starting::{Setup, StartError, Starting};
 pub use tls::use_ring;
 pub use traceparent::Traceparent;

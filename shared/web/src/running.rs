@@ -1,85 +1,12 @@
 //! A service that runs: its owners and its server.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use actix_web::dev::ServerHandle;
-use dataflow::{Carrier, Node, Stop, Store, StoreError};
-use prometheus::Registry;
-use telemetry::Traces;
+use dataflow::Node;
 use tokio::task::JoinHandle;
 
-use crate::{Api, Readiness, Shell, serve, watch_links, watch_owners};
-
-/// Why a service did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An owner could not take over its partition.
-    #[error("{service} cannot start")]
-    Owner {
-        /// Which service.
-        service: &'static str,
-        /// Why.
-        #[source]
-        source: Box<dataflow::Stop>,
-    },
-    /// What it is to read cannot be read.
-    #[error("{service} cannot start")]
-    Store {
-        /// Which service.
-        service: &'static str,
-        /// Why.
-        #[source]
-        source: dataflow::StoreError,
-    },
-    /// Its figures cannot be registered.
-    #[error("{service} cannot be measured")]
-    Metrics {
-        /// Which service.
-        service: &'static str,
-        /// Why.
-        #[source]
-        source: prometheus::Error,
-    },
-    /// Its listener cannot be used.
-    #[error("{service} cannot listen")]
-    Listen {
-        /// Which service.
-        service: &'static str,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-}
-
-impl StartError {
-    /// Whether trying again later can help.
-    pub fn is_passing(&self) -> bool {
-        match self {
-            StartError::Owner { source, .. } => source.is_passing() || matches!(**source, Stop::Fenced(_)),
-            StartError::Store { source, .. } => matches!(source, StoreError::Unavailable(_)),
-            StartError::Metrics { .. } | StartError::Listen { .. } => false,
-        }
-    }
-}
-
-/// What every service begins with: its shell, and its owners-to-be, watched by the shell's readiness.
-///
-/// # Errors
-/// [`StartError::Metrics`].
-pub fn prepare(
-    service: &'static str,
-    store: Store,
-    carrier: Carrier,
-    traces: Traces,
-) -> Result<(Shell, Node), StartError> {
-    let unmeasured = |source| StartError::Metrics { service, source };
-    let shell = Shell::new(service, Registry::new(), Readiness::default());
-    let shell = shell.and_then(|shell| shell.traced(traces.clone())).map_err(unmeasured)?;
-    let (on_health, on_link) = (watch_owners(&shell.readiness), watch_links(&shell.readiness));
-    let node = Node::new(store, carrier, shell.registry.clone(), traces, on_health, on_link);
-    let node = node.map_err(unmeasured)?;
-    Ok((shell, node))
-}
+use crate::{Api, Readiness, StartError, Starting, serve};
 
 /// A service that runs until it is stopped.
 pub struct Running {
@@ -107,17 +34,11 @@ impl Running {
     ///
     /// # Errors
     /// When the listener cannot be used.
-    pub fn start<T>(
-        mut node: Node,
-        shell: Shell,
-        listener: TcpListener,
-        workers: usize,
-        api: Api,
-        state: T,
-    ) -> Result<Self, StartError>
+    pub fn start<T>(starting: Starting, api: Api, state: T) -> Result<Self, StartError>
     where
         T: Clone + Send + 'static,
     {
+        let Starting { mut node, shell, listener, workers } = starting;
         let name = shell.name;
         let unusable = |source| StartError::Listen { service: name, source };
         let address = listener.local_addr().map_err(unusable)?;

@@ -5,7 +5,7 @@ mod server;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use ::web::Running;
+use ::web::{Running, Setup};
 use contracts::Quote;
 use dataflow::{Bells, Carrier, Meta, Sqlite, Store};
 use reqwest::StatusCode;
@@ -44,7 +44,8 @@ impl Subject {
         let carrier = Carrier::Journals([(SERVICE, store.clone())].into(), Bells::default());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let feed = Feed { url: url.parse().unwrap(), interval: INTERVAL, limits: LIMITS };
-        let running = start(store, carrier, listener, 1, Some(feed), Traces::default()).await.unwrap();
+        let setup = Setup { store, carrier, listener, workers: 1, traces: Traces::default() };
+        let running = start(setup, Some(feed)).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let subject = Self { running, client, _folder: folder };
         subject.until("the history is there", async || subject.get("/readyz").await.0 == StatusCode::OK).await;

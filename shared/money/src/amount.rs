@@ -20,8 +20,11 @@ pub struct Amount(
 );
 
 impl Amount {
-    /// The largest magnitude, 10^20. With four decimals that is 25 digits of the 28 that are exact.
-    pub const LIMIT: i128 = 100_000_000_000_000_000_000;
+    /// The largest magnitude, 10^23. With four decimals that is 28 digits, as many as are exact.
+    pub const LIMIT: i128 = 100_000_000_000_000_000_000_000;
+
+    /// What a running total may come to, 10^20: a thousand of them, added up, are still within [`Amount::LIMIT`].
+    pub const TOTAL_LIMIT: i128 = 100_000_000_000_000_000_000;
 
     /// The most decimals, those of the finest currencies of ISO 4217 (CLF, UYW).
     pub const MAX_SCALE: u32 = 4;
@@ -61,6 +64,12 @@ impl Amount {
         self.0 > Decimal::ZERO
     }
 
+    /// Not further from zero than [`Amount::TOTAL_LIMIT`].
+    #[must_use]
+    pub fn is_fit_for_a_total(self) -> bool {
+        self.0.mantissa().abs() <= Self::TOTAL_LIMIT * 10_i128.pow(self.0.scale())
+    }
+
     pub(crate) fn new(value: Decimal) -> Result<Self, Invalid> {
         if value.scale() > Self::MAX_SCALE {
             return Err(Invalid::TooManyDecimals { value, limit: Self::MAX_SCALE });
@@ -87,7 +96,7 @@ impl Add for Amount {
     type Output = Self;
 
     /// # Panics
-    /// When the sum is beyond [`Amount::LIMIT`]: 10^8 of the largest sums of money.
+    /// When the sum is beyond [`Amount::LIMIT`]: 10^11 of the largest sums of money.
     fn add(self, other: Self) -> Self {
         Self::exact(self.0 + other.0, self.0.scale().max(other.0.scale()))
     }
@@ -200,11 +209,11 @@ mod tests {
 
     #[test]
     fn the_limits_are_reached_and_not_passed() {
-        check(amount("-100000000000000000000.0000"), "-100000000000000000000.0000");
+        check(amount("-100000000000000000000000.0000"), "-100000000000000000000000.0000");
         let refused = |text: &str| text.parse::<Amount>().unwrap_err().to_string();
         assert_eq!(
-            refused("100000000000000000000.0001"),
-            "100000000000000000000.0001 is larger than the limit 100000000000000000000"
+            refused("100000000000000000000000.0001"),
+            "100000000000000000000000.0001 is larger than the limit 100000000000000000000000"
         );
         assert_eq!(refused("0.00001"), "0.00001 has more than 4 decimals");
         assert_eq!(refused("1e3"), "`1e3` is not a plain decimal number such as 15.30");
@@ -213,7 +222,16 @@ mod tests {
     #[test]
     #[should_panic(expected = "an amount left its limits")]
     fn a_sum_beyond_the_limit_stops_rather_than_rounds() {
-        let _ = amount("100000000000000000000") + amount("0.0001");
+        let _ = amount("100000000000000000000000") + amount("0.0001");
+    }
+
+    #[test]
+    fn totals_have_a_limit_of_their_own_so_that_they_can_be_added_up() {
+        let most = amount("100000000000000000000");
+        assert!(most.is_fit_for_a_total() && (-most).is_fit_for_a_total());
+        assert!(!(most + amount("0.0001")).is_fit_for_a_total());
+        let all = (0..1000).fold(amount("0.0000"), |all, _| all + most);
+        assert_eq!(all.to_string(), "100000000000000000000000.0000");
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! Whatever answers with an error, the client gets a problem: also where actix itself answers.
+//! Whatever answers with an error, the client gets a problem: also where actix itself answers. Only what is no HTTP
+//! (a head that cannot be parsed, or is too large) never comes here: it is refused with an empty 400 or 431, and not counted.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};

@@ -33,7 +33,7 @@ const HANDLE_TAKEN: Kind = Kind { code: "handle-taken", title: "The handle is ta
 
 /// Claims a handle, and opens the account if the claim comes first.
 ///
-/// It waits until that is decided, 10 s unless told. Without `Idempotency-Key` each is a claim of its own.
+/// It waits until that is decided, 10 s or longer if `Prefer` says so, never shorter. Without `Idempotency-Key` each is a claim of its own.
 #[utoipa::path(
     post, path = "/accounts", tag = "accounts", operation_id = "post_account",
     params(OptionalIdempotencyKey, Prefer),
@@ -66,7 +66,8 @@ pub async fn claim(
         Answer::Transfer(_) => return Err(Problem::from(dataflow::Refused::Stopped)),
     };
     let ClaimRow { request_id, account, .. } = claim;
-    let wait = prefer.wait.unwrap_or(CLAIM_WAIT);
+    // Until it is decided there is nothing to say: 201 and 409 are all that this can come to.
+    let wait = prefer.wait.unwrap_or_default().max(CLAIM_WAIT);
     let decision = ledger.decision(Instruction::Claim, &request_id, wait).await?;
     let path = format!("/accounts/{}", ::web::segment::encode(account.as_str()));
     // Without a key the same again would be another claim, which may lose against this one.
@@ -76,8 +77,10 @@ pub async fn claim(
             Problem::unavailable(detail, RETRY_AFTER)
         }
         false => {
-            let detail =
-                format!("the claim is recorded and not decided yet: GET {path} tells later who has the handle");
+            let detail = format!(
+                "the claim is recorded and not decided yet: GET {path} tells later whether the account is open, and only \
+                 a claim with an Idempotency-Key whose it is"
+            );
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }
     };

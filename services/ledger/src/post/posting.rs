@@ -112,7 +112,11 @@ impl Posting<'_> {
         let currency = leg.amount.currency();
         let totals = self.rows.get::<TotalsRow>(&(self.partition, currency))?;
         let mut totals = totals.unwrap_or(TotalsRow::zero(self.partition, currency));
-        *of(&mut totals) += leg.amount.amount();
+        let total = of(&mut totals);
+        *total += leg.amount.amount();
+        if !total.is_fit_for_a_total() {
+            return Err(Broken::Rule(format!("the totals of {currency} have outgrown their limit: {total}")));
+        }
         self.rows.put(&totals)
     }
 }

@@ -4,7 +4,7 @@ mod ledger;
 use contracts::Purpose;
 use money::Currency;
 use proptest::prelude::*;
-use stage::{Frame, Producer, Seq, write_events};
+use stage::{BatchNumber, Frame, PartitionCount, Producer, Seq, write_events};
 
 use self::facts::{FEE, NONE, REFUSE, bought, claimed, rejected, transfer};
 use self::ledger::{Books, Ledger, units};
@@ -127,6 +127,24 @@ fn decided(facts: &[Event<Heard>], decisions: &[&str], balances: &[&str]) {
         assert_eq!(ledger.decisions(), decisions, "frames of {size}");
         assert_eq!(ledger.balances(), balances, "frames of {size}");
     }
+}
+
+#[test]
+fn totals_that_outgrow_their_limit_stop_the_partition() {
+    let here = Partition(0);
+    let (post, event) = (Post::new(here), bought("r1", "1", "5.01 GBP", "5.01 GBP"));
+    let (mut rows, mut keys) = (Rows::default(), Keys::default());
+    post.keys(&event, &rows, &mut keys).unwrap();
+    let almost = "99999999999999999995.00".parse().unwrap();
+    let totals = TotalsRow { debits: almost, ..TotalsRow::zero(here, Currency::GBP) };
+    for (table, keys) in rows.missing(keys).iter() {
+        let found = if table.name == TotalsRow::TABLE.name { vec![totals.to_cells()] } else { Vec::new() };
+        rows.fill(table, keys, found);
+    }
+    let mut say = Outputs::new(PartitionCount::new(1).unwrap(), here, BatchNumber(1));
+    say.caused_by(&event.cause);
+    let stop = post.apply(&event, &mut rows, &mut say).unwrap_err();
+    assert_eq!(stop.to_string(), "the totals of GBP have outgrown their limit: 100000000000000000000.01");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use stage::{Stream, Table};
 use telemetry::{BadTraceSetting, TraceSettings, Traces};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use web::{Running, Setup, StartError};
 
 use crate::configuration::{BadSetting, Configuration, Settings};
@@ -20,8 +20,6 @@ use crate::tenure::Tenure;
 
 /// How long to wait before a start that failed is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Whoever stops it may kill it after ten seconds, and the lease is to be given back and traces to be sent too.
-const STOP_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// A service that can be run as a process.
 pub struct Service {
@@ -174,9 +172,7 @@ async fn serve(
         () = running.fenced() => Ended::Replaced,
         () = asked.ends() => Ended::Asked,
     };
-    if timeout(STOP_TIMEOUT, Running::stop(vec![running])).await.is_err() {
-        tracing::warn!("not everything could be finished in time: the next start goes on from what is committed");
-    }
+    Running::stop(vec![running]).await;
     Ok(ended)
 }
 

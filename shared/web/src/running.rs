@@ -1,12 +1,18 @@
 //! A service that runs: its owners and its server.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use dataflow::Node;
+use futures_util::future::join_all;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::{Api, Readiness, StartError, Starting, serve};
+
+/// Whoever stops a process may kill it after ten seconds, and a lease is to be given back and traces to be sent too.
+const STOP_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// A service that runs until it is stopped.
 pub struct Running {
@@ -83,14 +89,19 @@ impl Running {
     }
 
     /// Stops services that run in one process: answers what is being asked, finishes what was begun,
-    /// and only when nobody reads any more, closes the stores.
-    pub async fn stop(mut services: Vec<Running>) {
+    /// and only when nobody reads any more, closes the stores. After 7 s it leaves what is left: the next start goes on
+    /// from what is committed.
+    pub async fn stop(services: Vec<Running>) {
+        if timeout(STOP_TIMEOUT, Self::finish(services)).await.is_err() {
+            tracing::warn!("not everything could be finished in time: the next start goes on from what is committed");
+        }
+    }
+
+    async fn finish(mut services: Vec<Running>) {
         for service in &mut services {
             service.errands = Tasks::default();
         }
-        for service in &services {
-            service.server.stop(true).await;
-        }
+        join_all(services.iter().map(|service| service.server.stop(true))).await;
         let mut stores = Vec::new();
         for Running { name, node, tasks, .. } in services {
             stores.push(node.store().clone());

@@ -2,16 +2,12 @@
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::{Shop, nothing_was_done, shop};
+use crate::scenarios::harness::connect;
 
 /// More than the pools of connections to a database have.
 const CLIENTS: usize = 100;
-
-async fn connect(base: &str) -> TcpStream {
-    TcpStream::connect(base.strip_prefix("http://").unwrap().trim_end_matches('/')).await.unwrap()
-}
 
 fn head(key: &str, order: &Value, announced: usize) -> String {
     format!(

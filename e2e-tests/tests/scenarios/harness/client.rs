@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use contracts::{Offer, Purchase, Quote};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use super::{Answer, timestamp};
 
@@ -149,4 +150,9 @@ pub fn segment(name: &str) -> String {
         if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
     };
     name.bytes().map(encode).collect()
+}
+
+/// A bare connection to a service, for what no client of HTTP would send.
+pub async fn connect(base: &str) -> TcpStream {
+    TcpStream::connect(base.strip_prefix("http://").unwrap().trim_end_matches('/')).await.unwrap()
 }

@@ -15,7 +15,7 @@ mod trace;
 
 pub use answer::Answer;
 pub use checks::{PATIENCE, balances_are, books_are_quiet, books_balance, money, until};
-pub use client::{Addresses, Client, segment};
+pub use client::{Addresses, Client, connect, segment};
 pub use corner::{Corner, Dice, timestamp};
 pub use figures::{Figures, promtool};
 pub use load::{Load, Steady};

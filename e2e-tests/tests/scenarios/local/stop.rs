@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::scenarios::harness::{Load, Local};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::scenarios::harness::{Load, Local, connect};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_under_load_it_exits_with_0_in_time_and_nothing_answered_is_lost() {
@@ -23,6 +25,34 @@ async fn stopped_under_load_it_exits_with_0_in_time_and_nothing_answered_is_lost
     assert_eq!(told.len(), load.len());
     load.note(told);
     load.each_had_one_effect(&local.client).await;
+    local.finish().await;
+}
+
+#[tokio::test]
+async fn uploads_that_never_end_do_not_keep_it_from_ending_in_time() {
+    let mut local = Local::start().await;
+    let at = local.client.at.clone();
+    let mut open = Vec::new();
+    for (base, path, bytes) in [
+        (&at.exchange_rate, "/rates/import", 16 << 20),
+        (&at.purchase, "/purchases/batch", 8 << 20),
+        (&at.ledger, "/transfers", 4 << 10),
+    ] {
+        let mut stream = connect(base).await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: unbundled\r\nIdempotency-Key: upload\r\nExpect: 100-continue\r\n\
+             Content-Length: {bytes}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // From here on it is a request in progress.
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).await.unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        open.push(stream);
+    }
+    local.stop().await;
+    drop(open);
+    local.start_again(&[]).await;
     local.finish().await;
 }
 

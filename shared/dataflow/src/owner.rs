@@ -228,8 +228,8 @@ impl<S: Stage> Owner<S> {
         } else {
             None
         };
-        let trail = commit.as_ref().filter(|_| !traced.is_empty());
-        let trail = trail.and_then(|commit| Trail::of(traced, commit, &derived.origins, &derived.idle, (facts, now)));
+        let trail = commit.as_ref();
+        let trail = trail.and_then(|commit| Trail::of(traced, commit, &derived.origins, &derived.idle, facts, now));
         Ok(Prepared {
             commit,
             checkpoint: derived.checkpoint,

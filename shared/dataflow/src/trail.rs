@@ -113,13 +113,14 @@ impl Applied {
 }
 
 impl Trail {
-    /// Of a batch that read so many facts; none when nothing of it is traced.
+    /// Of a batch that read so many facts, which were at hand when it began; none when nothing of it is traced.
     pub fn of(
         mut applied: Vec<Applied>,
         commit: &Commit,
         origins: &[Origin],
         idle: &[usize],
-        (facts, began): (usize, DateTime<Utc>),
+        facts: usize,
+        began: DateTime<Utc>,
     ) -> Option<Self> {
         applied.retain(|applied| idle.binary_search(&applied.place).is_err());
         if applied.is_empty() {

@@ -94,42 +94,41 @@ pub fn derive<S: Stage>(
     let mut say = Outputs::new(place.partitions, place.owner.partition, place.number);
     let mut checkpoint = place.before.clone();
     let (mut answers, mut idle, mut since) = (Vec::new(), Vec::new(), Vec::new());
-    let read = match input {
+    let (read, has_effect) = match input {
         Input::Frames(frames) => {
             for (frame, events) in &frames {
                 checkpoint.positions.advance(frame);
                 for event in events {
-                    let before = (rows.writes(), say.count);
-                    answers.push(apply(stage, event, &mut rows, &mut say)?);
-                    if before != (rows.writes(), say.count) {
-                        since.push(event.cause.time);
+                    let (answer, effect) = apply(stage, event, &mut rows, &mut say)?;
+                    answers.push(answer);
+                    match effect {
+                        Effect::Lasting => since.push(event.cause.time),
+                        Effect::AnswerOnly => {}
                     }
                 }
             }
-            Read::Frames(Run::of(frames.iter().map(|(frame, _)| frame)))
+            // Having read them is an effect.
+            (Read::Frames(Run::of(frames.iter().map(|(frame, _)| frame))), !frames.is_empty())
         }
         Input::Requests(requests) => {
             let mut taken = Vec::with_capacity(requests.len());
             for (at, mut request) in requests.into_iter().enumerate() {
-                let before = (rows.writes(), say.count);
                 if pinning == Pinning::Live {
                     stage.pin(&mut request, &rows)?;
                 }
-                answers.push(apply(stage, &request, &mut rows, &mut say)?);
-                if before == (rows.writes(), say.count) {
-                    idle.push(at);
-                } else {
-                    taken.push(write_event(&request, place.owner)?);
-                    since.push(request.cause.time);
+                let (answer, effect) = apply(stage, &request, &mut rows, &mut say)?;
+                answers.push(answer);
+                match effect {
+                    Effect::Lasting => {
+                        taken.push(write_event(&request, place.owner)?);
+                        since.push(request.cause.time);
+                    }
+                    Effect::AnswerOnly => idle.push(at),
                 }
             }
-            Read::Requests(serde_json::value::RawValue::from_string(batch_of(&taken))?)
+            let read = Read::Requests(serde_json::value::RawValue::from_string(batch_of(&taken))?);
+            (read, !taken.is_empty())
         }
-    };
-    let has_effect = match &read {
-        Read::Claim => false,
-        Read::Frames(runs) => !runs.is_empty(),
-        Read::Requests(taken) => taken.get() != "[]",
     };
     let (mut frames, mut origins) = (Vec::new(), Vec::new());
     for (target, said) in say.said {
@@ -139,14 +138,25 @@ pub fn derive<S: Stage>(
     Ok(Derived { read, checkpoint, frames, changes: rows.changes(), answers, origins, idle, has_effect, since })
 }
 
+/// What followed from an event.
+enum Effect {
+    /// A row was changed, or a fact was said.
+    Lasting,
+    /// Nothing but the answer.
+    AnswerOnly,
+}
+
 fn apply<S: Stage>(
     stage: &S,
     event: &Event<S::Fact>,
     rows: &mut Rows,
     say: &mut Outputs<S::Said>,
-) -> Result<S::Answer, Broken> {
+) -> Result<(S::Answer, Effect), Broken> {
+    let before = (rows.writes(), say.count);
     say.caused_by(&event.cause);
-    stage.apply(event, rows, say)
+    let answer = stage.apply(event, rows, say)?;
+    let effect = if before == (rows.writes(), say.count) { Effect::AnswerOnly } else { Effect::Lasting };
+    Ok((answer, effect))
 }
 
 /// Packs what was said to one target into as few frames as the limits allow.

@@ -41,20 +41,17 @@ pub async fn start(setup: Setup, feed: Option<Feed>) -> Result<Running, StartErr
     let mut starting = setup.prepare(SERVICE)?;
     let store = starting.node.store().clone();
     let history = starting.shell.readiness.require("history", "the history of rates is being imported");
-    let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
-    let versions =
-        versions(&starting.shell.registry).map_err(|source| StartError::Metrics { service: SERVICE, source })?;
+    let versions = versions(&starting.shell.registry)?;
     let on_rows = Arc::new(move |changes: &[Change]| {
         versions.inc_by(changes.iter().filter(|change| change.table.name == RateRow::TABLE.name).count() as u64);
     });
-    let way_in = starting.node.way_in(|| RecordRates, on_rows).await.map_err(stopped)?;
-    let newest = store.get::<NewestRow>(&NewestRow::key()).await;
-    let newest = newest.map_err(|source| StartError::Store { service: SERVICE, source })?;
+    let way_in = starting.node.way_in(|| RecordRates, on_rows).await?;
+    let newest = store.get::<NewestRow>(&NewestRow::key()).await?;
     if newest.is_some_and(|newest| newest.complete) {
         history.met();
     }
-    let figures = feed.as_ref().map(|_| Figures::register(&starting.shell.registry)).transpose();
-    let feed = feed.zip(figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?);
+    let figures = feed.as_ref().map(|_| Figures::register(&starting.shell.registry)).transpose()?;
+    let feed = feed.zip(figures);
     let rates = Rates::new(store, way_in.clone());
     let running = Running::start(starting, http::api(), rates)?;
     Ok(running.with_errand(actix::spawn(keep_up(way_in, history, feed))))

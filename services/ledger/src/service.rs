@@ -26,20 +26,18 @@ pub fn tables() -> Vec<&'static Table> {
 pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let mut starting = setup.prepare(SERVICE)?;
     let store = starting.node.store().clone();
-    let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
-    let figures = Figures::register(&starting.shell.registry);
-    let figures = figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
+    let figures = Figures::register(&starting.shell.registry)?;
     let waiters = Waiters::default();
     let (decided, posted, taken) = (waiters.clone(), figures.clone(), figures.clone());
     let on_rows = Arc::new(move |changes: &[Change]| {
         wake(&decided, changes);
         posted.posted(changes);
     });
-    starting.node.readers(Post::new, on_rows).await.map_err(stopped)?;
+    starting.node.readers(Post::new, on_rows).await?;
     // Only now: nobody else can write these rows any more, and what our own owners write is seen.
-    figures.load(&store).await.map_err(|source| StartError::Store { service: SERVICE, source })?;
+    figures.load(&store).await?;
     let on_taken = Arc::new(move |changes: &[Change]| taken.taken(changes));
-    let instruct = starting.node.way_in(|| Instruct, on_taken).await.map_err(stopped)?;
+    let instruct = starting.node.way_in(|| Instruct, on_taken).await?;
     let ledger = Ledger { store, instruct, waiters };
     Running::start(starting, http::api(), ledger)
 }

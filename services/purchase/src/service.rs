@@ -33,19 +33,16 @@ pub fn tables() -> Vec<&'static Table> {
 pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let mut starting = setup.prepare(SERVICE)?;
     let store = starting.node.store().clone();
-    let figures = Figures::register(&starting.shell.registry);
-    let figures = figures.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
+    let figures = Figures::register(&starting.shell.registry)?;
     let copy =
         CopyState::new(starting.shell.readiness.require("rates", "the local copy of the rates is not complete yet"));
-    let stopped = |source| StartError::Owner { service: SERVICE, source: Box::new(source) };
     let waiters = Waiters::default();
 
-    copy.look(&store).await.map_err(|source| StartError::Store { service: SERVICE, source })?;
-    let figures_of_copy = copy.rates.register(&starting.shell.registry);
-    figures_of_copy.map_err(|source| StartError::Metrics { service: SERVICE, source })?;
+    copy.look(&store).await?;
+    copy.rates.register(&starting.shell.registry)?;
     let copied = copy.clone();
     let on_rates = Arc::new(move |changes: &[Change]| copied.see(changes, Some(Utc::now())));
-    starting.node.readers(|_| CopyRates, on_rates).await.map_err(stopped)?;
+    starting.node.readers(|_| CopyRates, on_rates).await?;
     let (settled, counted) = (waiters.clone(), figures.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
         for outcome in rows_of::<OutcomeRow>(changes) {
@@ -53,9 +50,9 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             outcome.cell("purchase").iter().for_each(|purchase| settled.wake(&purchase.to_string()));
         }
     });
-    starting.node.readers(|_| Settle, on_outcomes).await.map_err(stopped)?;
+    starting.node.readers(|_| Settle, on_outcomes).await?;
     let on_purchases = Arc::new(move |changes: &[Change]| figures.taken(changes));
-    let accept = starting.node.way_in(Accept::default, on_purchases).await.map_err(stopped)?;
+    let accept = starting.node.way_in(Accept::default, on_purchases).await?;
     let purchases = Purchases { store, accept, waiters, copy };
     Running::start(starting, http::api(), purchases)
 }

@@ -103,12 +103,13 @@ async fn start(
         let (store, carrier) = (store.clone(), carrier.clone());
         let traces = traces.get(name).cloned().unwrap_or_default();
         let setup = Setup { store, carrier, listener, workers: WORKERS, traces };
-        services.push(match name {
-            exchange_rate::SERVICE => exchange_rate::start(setup, feed.cloned()).await?,
-            purchase::SERVICE => purchase::start(setup).await?,
-            ledger::SERVICE => ledger::start(setup).await?,
+        let running = match name {
+            exchange_rate::SERVICE => exchange_rate::start(setup, feed.cloned()).await,
+            purchase::SERVICE => purchase::start(setup).await,
+            ledger::SERVICE => ledger::start(setup).await,
             _ => bail!("nothing starts {name}"),
-        });
+        };
+        services.push(running.with_context(|| format!("{name} cannot start"))?);
     }
     ready(services).await
 }

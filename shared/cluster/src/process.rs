@@ -67,8 +67,12 @@ enum Failed {
     },
     #[error("the database cannot be used")]
     Database(#[from] StoreError),
-    #[error("it cannot start")]
-    Start(#[from] StartError),
+    #[error("{service} cannot start")]
+    Start {
+        service: &'static str,
+        #[source]
+        source: StartError,
+    },
     #[error("signals cannot be received")]
     Signals(#[from] std::io::Error),
 }
@@ -117,7 +121,8 @@ async fn run(service: &Service, settings: &Settings) -> Result<(), Failed> {
     let mut asked =
         Asked { terminated: signal(SignalKind::terminate())?, interrupted: signal(SignalKind::interrupt())? };
     loop {
-        let standby = Standby::start(service.name, listener.try_clone()?)?;
+        let standby = Standby::start(service.name, listener.try_clone()?);
+        let standby = standby.map_err(|source| Failed::Start { service: service.name, source })?;
         let tenure = tokio::select! {
             tenure = Tenure::wait(service, &configuration, &standby) => Some(tenure?),
             () = asked.ends() => None,
@@ -164,7 +169,7 @@ async fn serve(
             sleep(RETRY_INTERVAL).await;
             return Ok(Ended::Replaced);
         }
-        Err(error) => return Err(error.into()),
+        Err(source) => return Err(Failed::Start { service: service.name, source }),
     };
     let database = running.readiness().require("database", "not looked at yet");
     let ended = tokio::select! {

@@ -23,14 +23,13 @@ impl Standby {
     /// Answers on this listener until it is stopped.
     ///
     /// # Errors
-    /// [`StartError`] when the listener cannot be used.
+    /// [`StartError::Listen`], mostly.
     pub fn start(service: &'static str, listener: TcpListener) -> Result<Self, StartError> {
         let readiness = Readiness::default();
         let waits_for = readiness.require("start", "it has just been started");
-        let shell = Shell::new(service, Registry::new(), readiness);
-        let shell = shell.map_err(|source| StartError::Metrics { service, source })?;
+        let shell = Shell::new(service, Registry::new(), readiness)?;
         let api = Api::new(service, DESCRIPTION, Vec::new()).otherwise(|| web::to(not_active));
-        let server = serve(shell, listener, 1, api, ()).map_err(|source| StartError::Listen { service, source })?;
+        let server = serve(shell, listener, 1, api, ())?;
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             if let Err(error) = server.await {

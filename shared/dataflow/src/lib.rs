@@ -42,7 +42,7 @@ pub use feed::{Broker, Delivery, Feed, MemoryFeed, Message, Source, Subscription
 pub use hooks::{Health, Hooks};
 pub use links::OnLink;
 pub use metrics::Metrics;
-pub use node::{Node, OnHealth, OnRows};
+pub use node::{Node, NodeError, OnHealth, OnRows};
 pub use owner::{Committed, Owner, Prepared, Stop};
 pub use publisher::Backlog;
 pub use rabbitmq::{Confirm, Publishing, RabbitMq, Reading};

@@ -23,6 +23,23 @@ pub type OnRows = Arc<dyn Fn(&[Change]) + Send + Sync>;
 /// Hears how each owner is, when that changes.
 pub type OnHealth = Arc<dyn Fn(&Producer, Health) + Send + Sync>;
 
+/// Why owners were not started.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A partition could not be claimed.
+    #[error(transparent)]
+    Owner(Box<Stop>),
+    /// Its figures are registered already.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl From<Stop> for NodeError {
+    fn from(stop: Stop) -> Self {
+        NodeError::Owner(Box::new(stop))
+    }
+}
+
 struct Watched {
     lag: Lag,
     frames: IntGauge,
@@ -85,8 +102,12 @@ impl Node {
     /// Claims lane 0 of a way in and starts it.
     ///
     /// # Errors
-    /// [`Stop`] when it cannot be claimed.
-    pub async fn way_in<S: Stage>(&mut self, stage: impl Fn() -> S, on_rows: OnRows) -> Result<Addr<WayIn<S>>, Stop> {
+    /// [`NodeError`].
+    pub async fn way_in<S: Stage>(
+        &mut self,
+        stage: impl Fn() -> S,
+        on_rows: OnRows,
+    ) -> Result<Addr<WayIn<S>>, NodeError> {
         let id = Producer::new(S::NAME, Partition(0));
         let owner = self.claim(stage, &id).await?;
         let address = WayIn::start(owner, self.hooks(&id, on_rows)?);
@@ -97,13 +118,17 @@ impl Node {
     /// Claims every partition of a stage that reads streams and starts it.
     ///
     /// # Errors
-    /// [`Stop`] when one cannot be claimed.
-    pub async fn readers<S: Stage>(&mut self, stage: impl Fn(Partition) -> S, on_rows: OnRows) -> Result<(), Stop> {
+    /// [`NodeError`].
+    pub async fn readers<S: Stage>(
+        &mut self,
+        stage: impl Fn(Partition) -> S,
+        on_rows: OnRows,
+    ) -> Result<(), NodeError> {
         for partition in S::SPREAD.partitions(self.store.meta().partitions) {
             let id = Producer::new(S::NAME, partition);
             let owner = self.claim(|| stage(partition), &id).await?;
             let (feed, behind) = self.connected.feed(&owner, &self.store, &self.bells);
-            let watched = self.watched(&id, Lag::new(behind)).map_err(|error| unmeasured(&id, &error))?;
+            let watched = self.watched(&id, Lag::new(behind))?;
             self.watched.push(watched);
             let address = Reader::start(owner, feed, self.hooks(&id, on_rows.clone())?);
             self.readers.push(address.recipient());
@@ -130,12 +155,12 @@ impl Node {
         }
     }
 
-    fn hooks(&self, id: &Producer, on_rows: OnRows) -> Result<Hooks, Stop> {
+    fn hooks(&self, id: &Producer, on_rows: OnRows) -> prometheus::Result<Hooks> {
         let (on_health, owner, fenced) = (self.on_health.clone(), id.clone(), self.fenced.clone());
         Ok(Hooks {
             bells: self.bells.clone(),
             backlog: self.connected.backlog(),
-            metrics: Metrics::register(&self.registry, id).map_err(|error| unmeasured(id, &error))?,
+            metrics: Metrics::register(&self.registry, id)?,
             spans: Spans::new(self.traces.clone(), self.connected.system()),
             on_rows,
             on_health: Arc::new(move |health| {
@@ -204,7 +229,3 @@ const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 /// Looks at the lag between two counts of what is in quarantine.
 const LOOKS_PER_COUNT: u32 = 60;
-
-fn unmeasured(id: &Producer, error: &prometheus::Error) -> Stop {
-    Stop::Broken { owner: id.clone(), source: stage::Broken::Rule(format!("it cannot be measured: {error}")) }
-}

@@ -39,17 +39,16 @@ impl Running {
     /// Starts the server of a service whose owners run already. The handlers of `api` find `state`.
     ///
     /// # Errors
-    /// When the listener cannot be used.
+    /// [`StartError::Listen`].
     pub fn start<T>(starting: Starting, api: Api, state: T) -> Result<Self, StartError>
     where
         T: Clone + Send + 'static,
     {
         let Starting { mut node, shell, listener, workers } = starting;
         let name = shell.name;
-        let unusable = |source| StartError::Listen { service: name, source };
-        let address = listener.local_addr().map_err(unusable)?;
+        let address = listener.local_addr()?;
         let readiness = shell.readiness.clone();
-        let server = serve(shell, listener, workers, api, state).map_err(unusable)?;
+        let server = serve(shell, listener, workers, api, state)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(async move {
             if let Err(error) = server.await {

@@ -1,8 +1,9 @@
 //! A service that is being started: what it gets, what it begins with, and why it may not come to run.
 
+use std::io;
 use std::net::TcpListener;
 
-use dataflow::{Carrier, Node, Stop, Store, StoreError};
+use dataflow::{Carrier, Node, NodeError, Stop, Store, StoreError};
 use prometheus::Registry;
 use telemetry::Traces;
 
@@ -39,64 +40,46 @@ impl Setup {
     /// [`StartError::Metrics`].
     pub fn prepare(self, service: &'static str) -> Result<Starting, StartError> {
         let Self { store, carrier, listener, workers, traces } = self;
-        let unmeasured = |source| StartError::Metrics { service, source };
-        let shell = Shell::new(service, Registry::new(), Readiness::default());
-        let shell = shell.and_then(|shell| shell.traced(traces.clone())).map_err(unmeasured)?;
+        let shell = Shell::new(service, Registry::new(), Readiness::default())?.traced(traces.clone())?;
         let (on_health, on_link) = (watch_owners(&shell.readiness), watch_links(&shell.readiness));
-        let node = Node::new(store, carrier, shell.registry.clone(), traces, on_health, on_link);
-        let node = node.map_err(unmeasured)?;
+        let node = Node::new(store, carrier, shell.registry.clone(), traces, on_health, on_link)?;
         Ok(Starting { node, shell, listener, workers })
     }
 }
 
-/// Why a service did not start.
+/// Why a service did not start. Which one it is, whoever starts it says.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An owner could not take over its partition.
-    #[error("{service} cannot start")]
-    Owner {
-        /// Which service.
-        service: &'static str,
-        /// Why.
-        #[source]
-        source: Box<dataflow::Stop>,
-    },
+    #[error(transparent)]
+    Owner(Box<Stop>),
     /// What it is to read cannot be read.
-    #[error("{service} cannot start")]
-    Store {
-        /// Which service.
-        service: &'static str,
-        /// Why.
-        #[source]
-        source: dataflow::StoreError,
-    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Its figures cannot be registered.
-    #[error("{service} cannot be measured")]
-    Metrics {
-        /// Which service.
-        service: &'static str,
-        /// Why.
-        #[source]
-        source: prometheus::Error,
-    },
+    #[error("it cannot be measured")]
+    Metrics(#[from] prometheus::Error),
     /// Its listener cannot be used.
-    #[error("{service} cannot listen")]
-    Listen {
-        /// Which service.
-        service: &'static str,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("it cannot listen")]
+    Listen(#[from] io::Error),
 }
 
 impl StartError {
     /// Whether trying again later can help.
     pub fn is_passing(&self) -> bool {
         match self {
-            StartError::Owner { source, .. } => source.is_passing() || matches!(**source, Stop::Fenced(_)),
-            StartError::Store { source, .. } => matches!(source, StoreError::Unavailable(_)),
-            StartError::Metrics { .. } | StartError::Listen { .. } => false,
+            StartError::Owner(stop) => stop.is_passing() || matches!(**stop, Stop::Fenced(_)),
+            StartError::Store(error) => matches!(error, StoreError::Unavailable(_)),
+            StartError::Metrics(_) | StartError::Listen(_) => false,
+        }
+    }
+}
+
+impl From<NodeError> for StartError {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Owner(stop) => StartError::Owner(stop),
+            NodeError::Metrics(error) => StartError::Metrics(error),
         }
     }
 }

@@ -4,6 +4,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
+
 use crate::scenarios::harness::{Client, Local, Process, run_to_end};
 
 /// Below the range from which the system takes ports for connections.
@@ -96,6 +99,19 @@ async fn a_damaged_file_is_named_and_nothing_is_changed() {
         local.start_again(&[]).await;
         local.finish().await;
     }
+}
+
+#[tokio::test]
+async fn a_service_that_somebody_changed_is_named_with_what_to_do() {
+    let mut local = Local::start().await;
+    local.stop().await;
+    let ledger = SqliteConnectOptions::new().filename(local.data().join("ledger.sqlite"));
+    let mut ledger = SqliteConnection::connect_with(&ledger).await.unwrap();
+    sqlx::query("UPDATE owners SET number = number + 1").execute(&mut ledger).await.unwrap();
+    ledger.close().await.unwrap();
+    let data = local.data();
+    let arguments = ["run", "--base-port", "0", "--data", text(&data)];
+    refused(&arguments, &["ledger cannot start: ", "is not the one noted", "run `unbundled audit`"]).await;
 }
 
 #[tokio::test]

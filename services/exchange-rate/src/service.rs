@@ -6,12 +6,12 @@ use std::time::Duration;
 use ::web::{Condition, Problem, Running, Setup, StartError, Traceparent};
 use actix::Addr;
 use actix_web::web::Bytes;
-use chrono::{NaiveDate, SubsecRound as _, Utc};
+use chrono::NaiveDate;
 use contracts::{Imported, RateRow};
-use dataflow::{Ask, WayIn};
+use dataflow::WayIn;
 use money::Source;
 use prometheus::{IntCounter, Registry};
-use stage::{Cause, Change, Event, EventId, Key, RequestId, Row as _, Stage as _, Table};
+use stage::{Cause, Change, Key, RequestId, Row as _, Stage as _, Table};
 
 use crate::ecb;
 use crate::feed::{self, Feed, Figures};
@@ -78,11 +78,7 @@ async fn keep_up(way_in: Addr<WayIn<RecordRates>>, history: Condition, feed: Opt
 
 /// What caused a request. Setting the same again changes nothing, so it needs no id of the client's: its trace names it.
 pub(crate) fn cause(trace: &Traceparent) -> Cause {
-    Cause {
-        time: Utc::now().trunc_subsecs(6),
-        request_id: RequestId(trace.trace_id().to_owned()),
-        traceparent: stage::Traceparent(trace.to_string()),
-    }
+    ::web::cause(RequestId(trace.trace_id().to_owned()), trace)
 }
 
 /// What is counted of the business, since the process started.
@@ -95,11 +91,7 @@ fn versions(registry: &Registry) -> prometheus::Result<IntCounter> {
 
 async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, Problem> {
     // Nobody asked for it: it is not traced.
-    let cause = Cause {
-        time: Utc::now(),
-        request_id: RequestId("built-in-history".to_owned()),
-        traceparent: stage::Traceparent(Traceparent::random().to_string()),
-    };
+    let cause = ::web::cause(RequestId("built-in-history".to_owned()), &Traceparent::random());
     import(way_in, cause, Bytes::from_static(ecb::BUILT_IN), true).await
 }
 
@@ -141,10 +133,6 @@ pub(crate) async fn record(
     asked: RatesAsked,
     bytes: usize,
 ) -> Result<Imported, Problem> {
-    let id = EventId(cause.request_id.0.clone());
-    let key = Key(contracts::RATES_KEY.to_owned());
-    let requests = vec![Event { id, cause, key, fact: Request::RatesAsked(asked) }];
-    let answers = way_in.send(Ask { requests, bytes }).await??;
-    let only = answers.into_iter().next();
-    only.ok_or_else(|| Problem::from(dataflow::Refused::Stopped))
+    let event = ::web::event(cause, Key(contracts::RATES_KEY.to_owned()), Request::RatesAsked(asked));
+    ::web::ask(way_in, event, bytes).await
 }

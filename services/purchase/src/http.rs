@@ -11,10 +11,9 @@ use actix::Addr;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
-use chrono::{SubsecRound as _, Utc};
 use contracts::{AccountId, LineRequest, Offer, OfferTerms, Purchase, PurchaseId, PurchaseRequest, Sku};
-use dataflow::{Ask, Store, Waiters, WayIn};
-use stage::{Cause, Event, EventId, Key, RequestId, Traceparent};
+use dataflow::{Store, Waiters, WayIn};
+use stage::{Event, Key, RequestId};
 
 use crate::SERVICE;
 use crate::accept::{Accept, Answer, OfferAsked, OfferHeadRow, OfferRow, PurchaseAsked, PurchaseRow, Request};
@@ -90,8 +89,7 @@ async fn post(
     let body: PurchaseRequest = ::web::json_body(&request, payload, PURCHASE_BYTES_MAX).await?;
     let bytes = size_of::<PurchaseRequest>() + body.lines.len() * LINE_BYTES;
     let event = asked(RequestId(key.as_str().to_owned()), body, &trace);
-    let answers = purchases.ask(vec![event], bytes).await?;
-    let row = answers.into_iter().next().map_or_else(|| Err(stopped()), purchase_of)?;
+    let row = purchase_of(::web::ask(purchases.way_in()?, event, bytes).await?)?;
     let purchase = only(purchases.show(vec![row], prefer.wait).await?)?;
     let location = format!("/purchases/{}", purchase.id);
     let mut response = match purchase.status.is_outcome() {
@@ -149,21 +147,21 @@ async fn put_offer(
         return Err(Problem::unprocessable("capacity has to be null: stock is not allocated yet").at("capacity"));
     }
     // Setting the same again changes nothing, so the request needs no id of the client's.
-    let (request_id, partition) = (RequestId(trace.trace_id().to_owned()), Key(sku.to_string()));
-    let event = event(request_id, partition, &trace, Request::OfferAsked(OfferAsked { sku, terms }));
-    match purchases.ask(vec![event], OFFER_BYTES_MAX).await?.into_iter().next() {
-        Some(Answer::Offer(offer)) => Ok(Json(shown_offer(offer))),
-        Some(Answer::Purchase(_) | Answer::Conflict) | None => Err(stopped()),
+    let cause = ::web::cause(RequestId(trace.trace_id().to_owned()), &trace);
+    let event = ::web::event(cause, Key(sku.to_string()), Request::OfferAsked(OfferAsked { sku, terms }));
+    match ::web::ask(purchases.way_in()?, event, OFFER_BYTES_MAX).await? {
+        Answer::Offer(offer) => Ok(Json(shown_offer(offer))),
+        Answer::Purchase(_) | Answer::Conflict => Err(stopped()),
     }
 }
 
 impl Purchases {
-    /// Hands requests to the way in; answered in order, after the commit.
-    async fn ask(&self, requests: Vec<Event<Request>>, bytes: usize) -> Result<Vec<Answer>, Problem> {
+    /// Where requests go in, once anything may.
+    fn way_in(&self) -> Result<&Addr<WayIn<Accept>>, Problem> {
         if !self.copy.is_complete() {
             return Err(Problem::unavailable("the local copy of the rates is not complete yet", RETRY_AFTER));
         }
-        Ok(self.accept.send(Ask { requests, bytes }).await??)
+        Ok(&self.accept)
     }
 
     /// Shows purchases, if wanted once they have their outcome: register, then read, then wait.
@@ -187,13 +185,8 @@ impl Purchases {
 /// A purchase on its way in.
 fn asked(request_id: RequestId, request: PurchaseRequest, trace: &::web::Traceparent) -> Event<Request> {
     let key = AccountId::of_customer(&request.customer).key();
-    event(request_id, key, trace, Request::PurchaseAsked(PurchaseAsked { request, judged_by: None }))
-}
-
-fn event(request_id: RequestId, key: Key, trace: &::web::Traceparent, fact: Request) -> Event<Request> {
-    let time = Utc::now().trunc_subsecs(6);
-    let traceparent = Traceparent(trace.to_string());
-    Event { id: EventId(request_id.0.clone()), cause: Cause { time, request_id, traceparent }, key, fact }
+    let asked = Request::PurchaseAsked(PurchaseAsked { request, judged_by: None });
+    ::web::event(::web::cause(request_id, trace), key, asked)
 }
 
 fn purchase_of(answer: Answer) -> Result<PurchaseRow, Problem> {

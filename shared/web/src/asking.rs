@@ -1,15 +1,51 @@
-//! A service's dataflow as HTTP shows it: what it refuses, and how its owners are.
+//! A service's dataflow as HTTP shows it: how it is asked, what it refuses, and how its owners are.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dataflow::{Health, OnHealth, OnLink, Refused, StoreError};
+use actix::Addr;
+use chrono::{SubsecRound as _, Utc};
+use dataflow::{Ask, Health, OnHealth, OnLink, Refused, StoreError, WayIn};
+use stage::{Cause, Event, EventId, Key, RequestId, Stage};
 
-use crate::{Problem, Readiness};
+use crate::{Problem, Readiness, Traceparent};
 
 /// When to try again: a queue of requests is worked off within about a second.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What a request causes from now on: what follows carries this time, its id and its trace.
+pub fn cause(request_id: RequestId, trace: &Traceparent) -> Cause {
+    // To the microsecond, as every time that a client sends is taken in: a purchase that names no time of its own has
+    // this one, and when it is shown and sent again it has to be the same.
+    Cause { time: Utc::now().trunc_subsecs(6), request_id, traceparent: stage::Traceparent(trace.to_string()) }
+}
+
+/// The request as an event. Its id is the request's: sent again, it is the same.
+pub fn event<F>(cause: Cause, key: Key, fact: F) -> Event<F> {
+    Event { id: EventId(cause.request_id.0.clone()), cause, key, fact }
+}
+
+/// Hands a request of about so many bytes to a way in; answered after the commit.
+///
+/// # Errors
+/// 429 or 503.
+pub async fn ask<S: Stage>(way_in: &Addr<WayIn<S>>, event: Event<S::Fact>, bytes: usize) -> Result<S::Answer, Problem> {
+    let answers = ask_all(way_in, vec![event], bytes).await?;
+    answers.into_iter().next().ok_or_else(|| Problem::from(Refused::Stopped))
+}
+
+/// The same of requests that share a commit; answered in their order.
+///
+/// # Errors
+/// 429 or 503.
+pub async fn ask_all<S: Stage>(
+    way_in: &Addr<WayIn<S>>,
+    requests: Vec<Event<S::Fact>>,
+    bytes: usize,
+) -> Result<Vec<S::Answer>, Problem> {
+    Ok(way_in.send(Ask { requests, bytes }).await??)
+}
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
@@ -71,4 +107,19 @@ pub fn watch_links(readiness: &Readiness) -> OnLink {
             Err(why) => condition.unmet(why),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_an_event_of_its_own_id_and_trace_at_a_whole_microsecond() {
+        let trace = Traceparent::random();
+        let cause = cause(RequestId("r1".to_owned()), &trace);
+        assert_eq!(cause.time, cause.time.trunc_subsecs(6));
+        assert_eq!(cause.traceparent.0, trace.as_str());
+        let event = event(cause.clone(), Key("alice".to_owned()), ());
+        assert_eq!((event.id, event.cause), (EventId("r1".to_owned()), cause));
+    }
 }

@@ -12,11 +12,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Json, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use chrono::{SubsecRound as _, Utc};
 use contracts::{Account, AccountRequest, Instruction, Reason, Transfer, TransferId, TransferRequest, TransferStatus};
-use dataflow::{Ask, CommitTimes, StoreError};
+use dataflow::{CommitTimes, StoreError};
 use money::Money;
-use stage::{Cause, Event, EventId, Key, Partition, RequestId, Traceparent};
+use stage::{Partition, RequestId, Stage as _};
 
 use super::{Ledger, books};
 use crate::instruct::{AccountAsked, Answer, ClaimRow, Instruct, Request, TransferAsked, TransferRow};
@@ -60,7 +59,8 @@ pub async fn claim(
     let request: AccountRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
     let account = request.handle.clone();
     let asked = Request::AccountAsked(AccountAsked { request });
-    let claim = match ledger.ask(RequestId(request_id), account.key(), asked, &trace).await? {
+    let event = ::web::event(::web::cause(RequestId(request_id), &trace), account.key(), asked);
+    let claim = match ::web::ask(&ledger.instruct, event, REQUEST_BYTES_MAX).await? {
         Answer::Claim(claim) => claim,
         Answer::Conflict => return Err(::web::other_content()),
         Answer::Transfer(_) => return Err(Problem::from(dataflow::Refused::Stopped)),
@@ -133,7 +133,8 @@ pub async fn transfer(
     }
     let (request_id, payer) = (RequestId(key.as_str().to_owned()), request.from.key());
     let asked = Request::TransferAsked(TransferAsked { request, unknown: None });
-    let row = match ledger.ask(request_id, payer, asked, &trace).await? {
+    let event = ::web::event(::web::cause(request_id, &trace), payer, asked);
+    let row = match ::web::ask(&ledger.instruct, event, REQUEST_BYTES_MAX).await? {
         Answer::Transfer(row) => row,
         Answer::Conflict => return Err(::web::other_content()),
         Answer::Claim(_) => return Err(Problem::from(dataflow::Refused::Stopped)),
@@ -166,21 +167,6 @@ pub async fn get_transfer(ledger: Data<Ledger>, request: HttpRequest) -> Result<
 }
 
 impl Ledger {
-    /// Hands a request to the way in; answered after the commit.
-    async fn ask(
-        &self,
-        request_id: RequestId,
-        key: Key,
-        fact: Request,
-        trace: &::web::Traceparent,
-    ) -> Result<Answer, Problem> {
-        let (time, traceparent) = (Utc::now().trunc_subsecs(6), Traceparent(trace.to_string()));
-        let id = EventId(request_id.0.clone());
-        let requests = vec![Event { id, cause: Cause { time, request_id, traceparent }, key, fact }];
-        let answers = self.instruct.send(Ask { requests, bytes: REQUEST_BYTES_MAX }).await??;
-        answers.into_iter().next().ok_or_else(|| Problem::from(dataflow::Refused::Stopped))
-    }
-
     /// What became of a request, once it is decided or the time is over.
     async fn decision(
         &self,

@@ -53,8 +53,11 @@ pub async fn post(
     // While this waits for outcomes, others have room for theirs.
     drop(body);
     let events: Vec<_> = lines.iter().filter_map(|line| line.as_ref().ok()).cloned().collect();
-    let mut answers =
-        if events.is_empty() { Vec::new().into_iter() } else { purchases.ask(events, bytes).await?.into_iter() };
+    let answers = match events.is_empty() {
+        true => Vec::new(),
+        false => ::web::ask_all(purchases.way_in()?, events, bytes).await?,
+    };
+    let mut answers = answers.into_iter();
     let mut taken = Vec::new();
     let mut places: Vec<Result<(), Refused>> = Vec::with_capacity(lines.len());
     for line in lines {

@@ -51,6 +51,9 @@ async fn a_claim_under_a_key_is_answered_the_same_again_and_without_one_each_is_
     assert_eq!(client.send(with_key(&terms)).await.is(201).body, first.body);
     assert_eq!(client.send(with_key(&Value::Null)).await.is(409).problem().r#type, CONFLICT);
     assert_eq!(client.send(client.claim(&handle, &overdraft("100", "fee"))).await.is(409).problem().r#type, TAKEN);
+    // Who does not want to wait waits all the same: there is nothing else to say.
+    let impatient = client.claim(&corner.name("bob"), &Value::Null).header("Prefer", "wait=0");
+    client.send(impatient).await.is(201);
     // Who came too late is told the same again.
     let late = |key: &str| client.claim(&handle, &Value::Null).header("Idempotency-Key", corner.name(key));
     let told = client.send(late("late")).await.is(409);

@@ -15,7 +15,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use contracts::{Account, AccountRequest, Instruction, Reason, Transfer, TransferId, TransferRequest, TransferStatus};
 use dataflow::{CommitTimes, StoreError};
 use money::Money;
-use stage::{Partition, RequestId, Stage as _};
+use stage::{Partition, RequestId};
 
 use super::{Ledger, books};
 use crate::instruct::{AccountAsked, Answer, ClaimRow, Instruct, Request, TransferAsked, TransferRow};

@@ -110,7 +110,7 @@ impl Stage for RecordRates {
                 let (valid_from, source) = (moment.valid_from, asked.source.clone());
                 let fact = RatesPublished { version, valid_from, source, rates: changed };
                 rows.insert(&RateRow::from(&fact))?;
-                say.say(&RATES, Key(RATES_KEY.to_owned()), RatesFact::RatesPublished(fact))?;
+                say.to(&RATES, Key(RATES_KEY.to_owned()), RatesFact::RatesPublished(fact))?;
             }
         }
         if asked.completes_history && !newest.complete {
@@ -118,7 +118,7 @@ impl Stage for RecordRates {
             let version = newest.raise();
             let fact = HistoryImported { version, source: asked.source.clone(), imported_at: event.cause.time };
             rows.insert(&RateRow::from(&fact))?;
-            say.say(&RATES, Key(RATES_KEY.to_owned()), RatesFact::HistoryImported(fact))?;
+            say.to(&RATES, Key(RATES_KEY.to_owned()), RatesFact::HistoryImported(fact))?;
         }
         if newest.version > 0 {
             rows.put(&newest)?;

@@ -178,7 +178,7 @@ fn claim(
     let row = ClaimRow { request_id: request_id.clone(), content_hash, account: account.clone(), overdraft, batch };
     rows.put(&row)?;
     let fact = AccountClaimed { claim: request_id, account: account.clone(), overdraft };
-    say.say(&INSTRUCTIONS, account.key(), Fact::AccountClaimed(fact))?;
+    say.to(&INSTRUCTIONS, account.key(), Fact::AccountClaimed(fact))?;
     Ok(Answer::Claim(row))
 }
 
@@ -217,7 +217,7 @@ fn transfer(
         Some(reason) => Fact::TransferRejected(TransferRejected { transfer, reason }),
         None => Fact::TransferAccepted(TransferAccepted { transfer, payer, payee, amount }),
     };
-    say.say(&INSTRUCTIONS, key, fact)?;
+    say.to(&INSTRUCTIONS, key, fact)?;
     Ok(Answer::Transfer(row))
 }
 

@@ -96,7 +96,7 @@ impl Posting<'_> {
                 Fact::PaymentRefused(PaymentRefused { purchase, reason })
             }
         };
-        self.say.say(&OUTCOMES, payment.payer.account.key(), fact)
+        self.say.to(&OUTCOMES, payment.payer.account.key(), fact)
     }
 
     fn transfer(&mut self, accepted: &TransferAccepted) -> Result<(), Broken> {
@@ -107,7 +107,7 @@ impl Posting<'_> {
             None => Fact::TransferPosted(TransferPosted { transfer }),
             Some(reason) => Fact::TransferRejected(TransferRejected { transfer, reason }),
         };
-        self.say.say(&OUTCOMES, payment.payer.account.key(), fact)
+        self.say.to(&OUTCOMES, payment.payer.account.key(), fact)
     }
 
     /// The first claim of a handle wins; the house's own are taken.
@@ -125,7 +125,7 @@ impl Posting<'_> {
                 Fact::AccountOpened(AccountOpened { claim, account })
             }
         };
-        self.say.say(&OUTCOMES, key, fact)
+        self.say.to(&OUTCOMES, key, fact)
     }
 
     fn decide(&mut self, kind: Instruction, request: &RequestId, refused: Option<&Reason>) -> Result<(), Broken> {

@@ -262,7 +262,7 @@ impl Accept {
                 lines,
             }),
         };
-        say.say(&PURCHASES, account, fact)?;
+        say.to(&PURCHASES, account, fact)?;
         Ok(Answer::Purchase(Box::new(row)))
     }
 }

@@ -1,7 +1,7 @@
 //! `copy-rates`: the purchase service's own copy of the rates, so that it never has to ask.
 
 use contracts::{RATES, RATES_KEY, RateRow, RatesFact};
-use stage::{Broken, Event, Keys, Outputs, Row as _, Rows, Spread, Stage, Stream, Table};
+use stage::{Broken, Event, Outputs, Row as _, Rows, Spread, Stage, Stream, Table};
 
 /// Keeps every version of the rates, as published.
 pub struct CopyRates;
@@ -14,10 +14,6 @@ impl Stage for CopyRates {
     const SPREAD: Spread = Spread::OfKey(RATES_KEY);
     const READS: &'static [&'static Stream] = &[&RATES];
     const TABLES: &'static [&'static Table] = &[RateRow::TABLE];
-
-    fn keys(&self, _: &Event<RatesFact>, _: &Rows, _: &mut Keys) -> Result<(), Broken> {
-        Ok(())
-    }
 
     fn apply(&self, event: &Event<RatesFact>, rows: &mut Rows, _: &mut Outputs<RatesFact>) -> Result<(), Broken> {
         match &event.fact {

@@ -5,7 +5,7 @@ use contracts::{
     TransferPosted, TransferRejected,
 };
 use stage::{
-    BatchNumber, Broken, Event, Integer, Keys, Nullable, Outputs, Partition, RequestId, Row as _, Rows, Spread, Stage,
+    BatchNumber, Broken, Event, Integer, Nullable, Outputs, Partition, RequestId, Row as _, Rows, Spread, Stage,
     Stream, Table, Text,
 };
 
@@ -67,10 +67,6 @@ impl Stage for Settle {
     const SPREAD: Spread = Spread::Every;
     const READS: &'static [&'static Stream] = &[&OUTCOMES];
     const TABLES: &'static [&'static Table] = &[OutcomeRow::TABLE];
-
-    fn keys(&self, _: &Event<Heard>, _: &Rows, _: &mut Keys) -> Result<(), Broken> {
-        Ok(())
-    }
 
     fn apply(&self, event: &Event<Heard>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<(), Broken> {
         let (purchase, status, reason) = match &event.fact {

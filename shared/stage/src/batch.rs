@@ -254,7 +254,7 @@ mod tests {
             let count = rows.get::<Counter>(&(added.name.clone(),))?.map_or(0, |counter| counter.count) + added.by;
             if added.by > 0 {
                 rows.put(&Counter { name: added.name.clone(), count })?;
-                say.say(&ADDED, Key(added.name.clone()), event.fact.clone())?;
+                say.to(&ADDED, Key(added.name.clone()), event.fact.clone())?;
             }
             Ok(count)
         }
@@ -301,8 +301,8 @@ mod tests {
         let mut say = Outputs::new(PartitionCount::new(1).unwrap(), Partition(0), BatchNumber(1));
         let Event { cause, key, fact, .. } = request("a", 1);
         say.caused_by(&cause);
-        assert!(matches!(say.say(&elsewhere, key.clone(), fact.clone()), Err(Broken::Rule(_))));
-        assert!(say.say(&ADDED, key, fact).is_ok() && say.count == 1);
+        assert!(matches!(say.to(&elsewhere, key.clone(), fact.clone()), Err(Broken::Rule(_))));
+        assert!(say.to(&ADDED, key, fact).is_ok() && say.count == 1);
     }
 
     #[test]

@@ -35,4 +35,4 @@ pub use outbox::{Mark, Outbox, PUBLISH_WINDOW, REPUBLISH_ON_ATTACH};
 pub use record::{Checkpoint, Head, Hint, Read, Record, Run};
 pub use row::{BadCell, Cell, Codec, Column, Decimal, Flag, Integer, Json, Kind, Nullable, Row, Table, Text, Time};
 pub use rows::{Change, Keys, Rows, Write};
-pub use stage_trait::{Broken, Outputs, Stage};
+pub use stage_trait::{Broken, LOAD_ROUNDS_MAX, Outputs, Stage};

@@ -7,6 +7,10 @@ use crate::{
     Table, Target, Unreadable, partition_of,
 };
 
+/// How often [`Stage::keys`] is called for a batch at most: a row may name a row that names a row. A
+/// stage that still asks for more then is broken.
+pub const LOAD_ROUNDS_MAX: usize = 4;
+
 /// A pure function from facts to changed rows and new facts.
 ///
 /// Synchronous and total: no clock, no randomness, no I/O, no logging. Time, ids, rates and terms
@@ -31,11 +35,14 @@ pub trait Stage: Send + Unpin + 'static {
     const FOLLOWS: Option<&'static Table> = None;
 
     /// Names the rows that `apply` will need. Called again after each load until it asks for nothing
-    /// new, so that a row may name the next.
+    /// new, [`LOAD_ROUNDS_MAX`] times at most, so that a row may name the next. Unless told, there is
+    /// nothing to load: `apply` only inserts.
     ///
     /// # Errors
     /// When a row it reads is broken.
-    fn keys(&self, event: &Event<Self::Fact>, rows: &Rows, keys: &mut Keys) -> Result<(), Broken>;
+    fn keys(&self, _event: &Event<Self::Fact>, _rows: &Rows, _keys: &mut Keys) -> Result<(), Broken> {
+        Ok(())
+    }
 
     /// Writes into a live request which versions it is judged by, just before `apply`. Deriving it
     /// again finds them there.
@@ -134,7 +141,7 @@ impl<F: Payload> Outputs<F> {
     ///
     /// # Errors
     /// When nothing caused it, or the stream has no such facts: its readers would stop at it.
-    pub fn say(&mut self, stream: &Stream, key: Key, fact: F) -> Result<(), Broken> {
+    pub fn to(&mut self, stream: &Stream, key: Key, fact: F) -> Result<(), Broken> {
         if !stream.facts.contains(&fact.kind()) {
             return Err(Broken::Rule(format!("{} is no fact of {}", fact.kind(), stream.name)));
         }

@@ -10,12 +10,9 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     Admission, BatchNumber, Broken, Cause, Cell, Change, Checkpoint, Event, EventId, Frame, Input, Key, Keys,
-    Partition, PartitionCount, Payload as _, Pinning, Place, Position, Producer, Read, Record, RequestId, Row, Rows,
-    Seq, Stage, Stream, Target, Traceparent, Write, admit, derive, read_events, write_events,
+    LOAD_ROUNDS_MAX, Partition, PartitionCount, Payload as _, Pinning, Place, Position, Producer, Read, Record,
+    RequestId, Row, Rows, Seq, Stage, Stream, Target, Traceparent, Write, admit, derive, read_events, write_events,
 };
-
-/// As many rounds of loading as an owner makes.
-const LOAD_ROUNDS_MAX: usize = 4;
 
 /// All that is durable of one partition. Deriving again must give an equal one.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -68,7 +68,7 @@ impl Posting<'_> {
         for legs in payment.others.chunk_by(|a, b| a.account == b.account) {
             let (request_id, purpose) = (payment.request_id.clone(), payment.purpose);
             let said = LegsSaid { request_id, purpose, legs: legs.to_vec() };
-            self.say.say(&CREDITS, legs[0].account.key(), Fact::LegsSaid(said))?;
+            self.say.to(&CREDITS, legs[0].account.key(), Fact::LegsSaid(said))?;
         }
         Ok(())
     }

@@ -197,7 +197,7 @@ impl Stage for Collect {
         let seen = self.0.iter().rev().find(|copied| Some(copied.version) <= *version && copied.name == *name);
         let known = seen.map(|copied| copied.sum);
         rows.put(&Collected { request_id, name: name.clone(), by: *by, known })?;
-        say.say(&ADDED, Key(name.clone()), event.fact.clone())?;
+        say.to(&ADDED, Key(name.clone()), event.fact.clone())?;
         Ok(Answer::New)
     }
 
@@ -235,7 +235,7 @@ impl Stage for TallyUp {
         let (name, sum, number) = (name.clone(), sum + by, ticks + 1);
         rows.put(&Tally { name: name.clone(), sum, ticks: number })?;
         rows.insert(&Tick { name: name.clone(), number, by: *by, batch: say.batch() })?;
-        say.say(&TALLIED, Key(ALL.to_owned()), Fact::Tallied(Tallied { name, sum }))
+        say.to(&TALLIED, Key(ALL.to_owned()), Fact::Tallied(Tallied { name, sum }))
     }
 }
 

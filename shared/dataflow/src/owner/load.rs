@@ -1,11 +1,9 @@
 //! What a batch needs from the store before it can be applied: by the owner, and when deriving again.
 
-use stage::{Broken, Cell, Input, Keys, Rows, Stage};
+use stage::{Broken, Cell, Input, Keys, LOAD_ROUNDS_MAX, Rows, Stage};
 
 use crate::{Store, StoreError};
 
-/// Rounds of loading before `apply`: a row may name a row that names a row.
-const LOAD_ROUNDS_MAX: usize = 4;
 /// Rows of a followed table taken in at a time.
 const FOLLOW_ROWS_MAX: usize = 1_000;
 

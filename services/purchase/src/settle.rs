@@ -28,7 +28,7 @@ stage::payload! {
 }
 
 stage::row! {
-    /// The outcome of a purchase that was charged.
+    /// The outcome of a purchase that was confirmed: it was paid, or the payment was refused.
     pub struct OutcomeRow: "outcomes" {
         key {
             /// The purchase's request.

@@ -56,6 +56,7 @@ pub struct NumberedPurchaseRequest {
     #[serde(deserialize_with = "valid_request_id")]
     #[schema(schema_with = crate::names::request_id_schema)]
     pub request_id: RequestId,
+    // From here on as in `PurchaseRequest`: serde cannot flatten it into a struct that denies unknown fields.
     /// Who buys.
     pub customer: CustomerId,
     /// The currency to pay in.

@@ -14,7 +14,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait: a database that is back is used again within this time.
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// So many failures in a row are no hiccup: about a third of a second.
+/// So many failures in a row are no hiccup: two waits, 150 ms together, lie between the first and the last.
 const FAILURES_UNTIL_UNREADY: u32 = 3;
 
 /// How an owner is.

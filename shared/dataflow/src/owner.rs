@@ -104,7 +104,9 @@ impl<S: Stage> Owner<S> {
     /// its own.
     ///
     /// # Errors
-    /// [`Stop::Fenced`] when another one claims at the same moment.
+    /// [`Stop::Fenced`] when another one claims at the same moment; [`Stop::Broken`] when what the last owner
+    /// left is damaged or was changed since; [`Stop::Unavailable`] and [`Stop::Doubtful`] when the store does not
+    /// answer: then claim again.
     pub async fn claim(stage: S, id: Producer, store: Store, now: DateTime<Utc>) -> Result<Self, Stop> {
         let store = store.dedicated();
         let (last, checkpoint) = claim(&id, &store, None, &mut None, now).await?;

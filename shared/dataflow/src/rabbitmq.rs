@@ -40,7 +40,7 @@ const EMPTY_TIMEOUT: Duration = Duration::from_millis(500);
 const HEARTBEAT_S: u16 = 10;
 /// What was given out is acknowledged after this, also when nothing more comes.
 const ACKNOWLEDGE_AFTER: Duration = Duration::from_secs(1);
-/// Messages on their way to one reader: enough to keep it busy, few enough to keep in memory at their biggest.
+/// Messages of one stream on their way to a reader: enough to keep it busy, few enough to keep in memory at their biggest.
 const PREFETCH: u16 = 64;
 
 impl From<lapin::Error> for BrokerError {

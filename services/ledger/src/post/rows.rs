@@ -66,7 +66,8 @@ stage::row! {
 }
 
 stage::row! {
-    /// Running totals of one partition in one currency: what the trial balance adds up.
+    /// Running totals of one partition in one currency: what the trial balance adds up. Over all partitions, what
+    /// was said less what of it was applied is in transit.
     pub struct TotalsRow: "totals" {
         key {
             /// Of which partition.
@@ -75,17 +76,17 @@ stage::row! {
             currency: Currency => Text,
         }
         value {
-            /// Posted here.
+            /// Debits posted here.
             debits: Amount => Decimal,
-            /// Posted here.
+            /// Credits posted here.
             credits: Amount => Decimal,
-            /// Said from here to other accounts.
+            /// Debits said from here to other accounts.
             said_debits: Amount => Decimal,
-            /// Said from here to other accounts.
+            /// Credits said from here to other accounts.
             said_credits: Amount => Decimal,
-            /// Of those posted here, such as were said before.
+            /// Of the debits posted here, such as were said before, anywhere.
             applied_debits: Amount => Decimal,
-            /// Of those posted here, such as were said before.
+            /// Of the credits posted here, such as were said before, anywhere.
             applied_credits: Amount => Decimal,
         }
     }

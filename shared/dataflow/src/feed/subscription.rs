@@ -1,6 +1,6 @@
 //! What comes to one reader from the broker's streams.
 //!
-//! A task for each stream reads ahead into a queue of bounded length and rings for the reader. It begins some
+//! A task for each stream reads ahead into the one queue, of bounded length, and rings for the reader. It begins some
 //! messages before the place it is to go on from: a broker that lost its newest messages gives their offsets
 //! to new ones. Broken off, it begins there again, by itself. What the reader has seen already it drops.
 
@@ -20,7 +20,8 @@ use crate::rabbitmq::RabbitMq;
 use crate::store::Quarantined;
 use crate::{Bells, BrokerError, Postgres, StoreError};
 
-/// Messages of one stream in the queue: with those that the client holds, enough for the next batch.
+/// Messages in the queue for each of the streams that share it, and any of which may fill it: with those that the
+/// client holds, enough for the next batch.
 const QUEUE_MAX: usize = 64;
 
 /// A message as it came.

@@ -151,7 +151,7 @@ async fn put_offer(
     let event = ::web::event(cause, Key(sku.to_string()), Request::OfferAsked(OfferAsked { sku, terms }));
     match ::web::ask(purchases.way_in()?, event, OFFER_BYTES_MAX).await? {
         Answer::Offer(offer) => Ok(Json(shown_offer(offer))),
-        Answer::Purchase(_) | Answer::Conflict => Err(stopped()),
+        Answer::Purchase(_) | Answer::Conflict => Err(::web::unexpected()),
     }
 }
 
@@ -193,7 +193,7 @@ fn purchase_of(answer: Answer) -> Result<PurchaseRow, Problem> {
     match answer {
         Answer::Purchase(row) => Ok(*row),
         Answer::Conflict => Err(::web::other_content()),
-        Answer::Offer(_) => Err(stopped()),
+        Answer::Offer(_) => Err(::web::unexpected()),
     }
 }
 
@@ -208,9 +208,5 @@ fn shown_offer(offer: OfferRow) -> Offer {
 }
 
 fn only(purchases: Vec<Purchase>) -> Result<Purchase, Problem> {
-    purchases.into_iter().next().ok_or_else(stopped)
-}
-
-fn stopped() -> Problem {
-    Problem::from(dataflow::Refused::Stopped)
+    purchases.into_iter().next().ok_or_else(::web::unexpected)
 }

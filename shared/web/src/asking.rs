@@ -29,10 +29,10 @@ pub fn event<F>(cause: Cause, key: Key, fact: F) -> Event<F> {
 /// Hands a request of about so many bytes to a way in; answered after the commit.
 ///
 /// # Errors
-/// 429 or 503.
+/// 429 or 503, as [`Refused`] says; [`unexpected`] when the way in has no answer.
 pub async fn ask<S: Stage>(way_in: &Addr<WayIn<S>>, event: Event<S::Fact>, bytes: usize) -> Result<S::Answer, Problem> {
     let answers = ask_all(way_in, vec![event], bytes).await?;
-    answers.into_iter().next().ok_or_else(|| Problem::from(Refused::Stopped))
+    answers.into_iter().next().ok_or_else(unexpected)
 }
 
 /// The same of requests that share a commit; answered in their order.
@@ -45,6 +45,15 @@ pub async fn ask_all<S: Stage>(
     bytes: usize,
 ) -> Result<Vec<S::Answer>, Problem> {
     Ok(way_in.send(Ask { requests, bytes }).await??)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is missing, or is one to another request")]
+struct Unexpected;
+
+/// 500, and a line in the log: an answer that cannot be. Trying again would not help, so it does not say so.
+pub fn unexpected() -> Problem {
+    Problem::internal(&Unexpected)
 }
 
 impl From<Refused> for Problem {

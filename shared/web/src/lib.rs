@@ -35,7 +35,7 @@ pub use api::{
     Api, BadRequest, Conflict, Endpoint, Failing, InternalServerError, NotFound, PayloadTooLarge, Reading,
     RequestTimeout, ServiceUnavailable, TooManyRequests, UnprocessableContent, UnsupportedMediaType, Writing,
 };
-pub use asking::{ask, ask_all, cause, event, watch_links, watch_owners};
+pub use asking::{ask, ask_all, cause, event, unexpected, watch_links, watch_owners};
 pub use body::{BODY_TIMEOUT, NDJSON, body, json_body, ndjson, ndjson_body};
 pub use health::{Condition, Readiness};
 pub use idempotency::{IdempotencyKey, OptionalIdempotencyKey, other_content};

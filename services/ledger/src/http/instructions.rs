@@ -63,7 +63,7 @@ pub async fn claim(
     let claim = match ::web::ask(&ledger.instruct, event, REQUEST_BYTES_MAX).await? {
         Answer::Claim(claim) => claim,
         Answer::Conflict => return Err(::web::other_content()),
-        Answer::Transfer(_) => return Err(Problem::from(dataflow::Refused::Stopped)),
+        Answer::Transfer(_) => return Err(::web::unexpected()),
     };
     let ClaimRow { request_id, account, .. } = claim;
     // Until it is decided there is nothing to say: 201 and 409 are all that this can come to.
@@ -137,7 +137,7 @@ pub async fn transfer(
     let row = match ::web::ask(&ledger.instruct, event, REQUEST_BYTES_MAX).await? {
         Answer::Transfer(row) => row,
         Answer::Conflict => return Err(::web::other_content()),
-        Answer::Claim(_) => return Err(Problem::from(dataflow::Refused::Stopped)),
+        Answer::Claim(_) => return Err(::web::unexpected()),
     };
     let decision = match row.reason() {
         Some(_) => None,

@@ -68,13 +68,11 @@ pub async fn post(
     let mut answer = Vec::with_capacity(bytes * 2);
     for place in places {
         let line = match place {
-            Ok(()) => shown.next().map(accepted),
-            Err(refused) => Some(problem(refused)),
+            Ok(()) => accepted(shown.next().ok_or_else(::web::unexpected)?),
+            Err(refused) => problem(refused),
         };
-        if let Some(line) = line {
-            serde_json::to_writer(&mut answer, &line).map_err(|error| Problem::internal(&error))?;
-            answer.push(b'\n');
-        }
+        serde_json::to_writer(&mut answer, &line).map_err(|error| Problem::internal(&error))?;
+        answer.push(b'\n');
     }
     Ok(prefer.applied(HttpResponse::Ok().content_type(NDJSON).body(Bytes::from(answer))))
 }
@@ -106,7 +104,7 @@ fn id_of(line: &[u8]) -> Option<String> {
 }
 
 fn row(event: Event<Request>, answer: Option<crate::accept::Answer>) -> Result<PurchaseRow, Refused> {
-    let row = answer.map_or_else(|| Err(super::stopped()), purchase_of);
+    let row = answer.map_or_else(|| Err(::web::unexpected()), purchase_of);
     row.map_err(|problem| Refused { request_id: Some(event.cause.request_id.0), problem: Box::new(problem) })
 }
 

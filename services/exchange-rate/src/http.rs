@@ -12,8 +12,9 @@ use dataflow::{Store, StoreError, WayIn};
 use money::{Currency, PublishedRate, RateBook, Source};
 use stage::Cell;
 
+use crate::SERVICE;
+use crate::import::{self, cause};
 use crate::record_rates::{Moment, RatesAsked, RecordRates};
-use crate::service::{self, cause};
 
 /// Bytes of a rate in JSON at most.
 const RATE_BYTES_MAX: usize = 4 << 10;
@@ -58,7 +59,7 @@ const DESCRIPTION: &str = "The system of record of exchange rates: every version
 
 /// What the service serves; the handlers find `Rates`.
 pub fn api() -> Api {
-    Api::new(service::SERVICE, DESCRIPTION, endpoints![get, list, put, import])
+    Api::new(SERVICE, DESCRIPTION, endpoints![get, list, put, import])
 }
 
 /// The rate of a pair of currencies.
@@ -110,17 +111,17 @@ async fn put(
     request: HttpRequest,
     trace: ::web::Traceparent,
     payload: web::Payload,
-) -> Result<Json<Option<Quote>>, Problem> {
+) -> Result<Json<Quote>, Problem> {
     let (base, quote) = pair(&request)?;
     let RatePut { rate, valid_from } = ::web::json_body(&request, payload, RATE_BYTES_MAX).await?;
     let valid_from = valid_from.trunc_subsecs(6);
     let source: Source = MANUAL.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
     let moment = Moment { valid_from, rates: [(base, [(quote, rate)].into())].into() };
     let asked = RatesAsked { source, moments: vec![moment], completes_history: false };
-    service::record(&rates.way_in, cause(&trace), asked, RATE_BYTES_MAX).await?;
+    import::record(&rates.way_in, cause(&trace), asked, RATE_BYTES_MAX).await?;
     // At its own moment the pair itself comes before its inverse and the cross.
     let held = rates.ask(|book| book.as_of(base, quote, valid_from, book.newest_version())).await?;
-    Ok(Json(held.as_ref().and_then(ShownRate::of)))
+    held.as_ref().and_then(ShownRate::of).map(Json).ok_or_else(::web::unexpected)
 }
 
 /// Takes in a file of the European Central Bank, whole or not at all.
@@ -139,7 +140,7 @@ async fn import(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let file = ::web::body(&request, payload, FILE_BYTES_MAX).await?;
-    let imported = service::import(&rates.way_in, cause(&trace), file, false).await?;
+    let imported = import::import(&rates.way_in, cause(&trace), file, false).await?;
     Ok(HttpResponse::Ok().json(imported))
 }
 

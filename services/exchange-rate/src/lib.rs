@@ -3,10 +3,15 @@
 
 pub mod ecb;
 mod feed;
+mod figures;
 mod http;
+mod import;
 pub mod record_rates;
 mod service;
 
 pub use feed::{Feed, FeedSettings, Limits};
 pub use http::api;
-pub use service::{SERVICE, start, tables};
+pub use service::{start, tables};
+
+/// The service's name.
+pub const SERVICE: &str = "exchange-rate";

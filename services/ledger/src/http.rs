@@ -11,7 +11,7 @@ use dataflow::{Store, Waiters, WayIn};
 use crate::SERVICE;
 use crate::instruct::Instruct;
 
-pub use self::instructions::waiting_for;
+pub use self::instructions::wake;
 
 /// What the routes need. Clones share it.
 #[derive(Clone)]

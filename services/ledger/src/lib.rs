@@ -9,4 +9,7 @@ mod service;
 mod trial_balance;
 
 pub use http::api;
-pub use service::{SERVICE, start, tables};
+pub use service::{start, tables};
+
+/// The service's name.
+pub const SERVICE: &str = "ledger";

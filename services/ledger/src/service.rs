@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use dataflow::Waiters;
-use stage::{Change, Row as _, Stage as _, Table};
+use stage::{Change, Stage as _, Table};
 use web::{Running, Setup, StartError};
 
+use crate::SERVICE;
 use crate::figures::Figures;
 use crate::http::{self, Ledger};
 use crate::instruct::Instruct;
-use crate::post::{DecisionRow, Post};
-
-/// The service's name.
-pub const SERVICE: &str = "ledger";
+use crate::post::Post;
 
 /// The tables of the service's store.
 pub fn tables() -> Vec<&'static Table> {
@@ -30,7 +28,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let waiters = Waiters::default();
     let (decided, posted, taken) = (waiters.clone(), figures.clone(), figures.clone());
     let on_rows = Arc::new(move |changes: &[Change]| {
-        wake(&decided, changes);
+        http::wake(&decided, changes);
         posted.posted(changes);
     });
     starting.node.readers(Post::new, on_rows).await?;
@@ -40,13 +38,4 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let instruct = starting.node.way_in(|| Instruct, on_taken).await?;
     let ledger = Ledger { store, instruct, waiters };
     Running::start(starting, http::api(), ledger)
-}
-
-/// Wakes who waits for what was decided.
-fn wake(waiters: &Waiters, changes: &[Change]) {
-    for decision in changes.iter().filter(|change| change.table.name == DecisionRow::TABLE.name) {
-        if let (Some(kind), Some(request_id)) = (decision.cell("kind"), decision.cell("request_id")) {
-            waiters.wake(&http::waiting_for(kind, request_id));
-        }
-    }
 }

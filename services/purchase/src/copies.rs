@@ -1,8 +1,8 @@
-//! `GET /copies`, and the same as figures: how far the local copy of the rates is, and since when.
+//! How far the local copy of the rates is, and since when; for `GET /copies`, and as figures.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use actix_web::web::{Data, Json};
+use ::web::Condition;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use contracts::{LocalCopy, RateRow};
 use dataflow::{Store, StoreError};
@@ -12,39 +12,50 @@ use prometheus::{Gauge, Opts, Registry};
 use stage::{BatchNumber, Change, Codec, Flag, Integer, Partition, Producer, Read, Row as _, Stage as _, Time};
 
 use crate::copy_rates::CopyRates;
-use crate::http::Purchases;
 
 /// The name of the copy, of its table and in its figures.
 const RATES: &str = "rates";
 /// Who publishes them.
 const EXCHANGE_RATE: &str = "exchange-rate";
+/// Versions looked through at a time.
+const VERSIONS_MAX: usize = 1_000;
 /// Batch records looked through at a time.
 const RECORDS_MAX: u64 = 100;
 
-/// The local copies, and how old they are.
-///
-/// A purchase is priced with the copy of the rates: no other service is asked.
-#[utoipa::path(
-    get, path = "/copies", tag = "copies", operation_id = "list_copies",
-    responses((status = 200, description = "The copies.", body = [LocalCopy]))
-)]
-pub async fn get(purchases: Data<Purchases>) -> Json<Vec<LocalCopy>> {
-    Json(vec![purchases.copy.rates.shown(purchases.copy.is_complete(), Utc::now())])
-}
-
 /// How far the copy of the rates is. Every commit of the copy is seen here; clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct RatesCopy(Arc<Mutex<Known>>);
+#[derive(Clone, Debug)]
+pub struct RatesCopy {
+    known: Arc<Mutex<Known>>,
+    complete: Condition,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     /// 0: none.
     version: u64,
+    /// Once it is, it is for ever.
+    is_complete: bool,
     newest_valid_from: Option<DateTime<Utc>>,
     applied_at: Option<DateTime<Utc>>,
 }
 
 impl RatesCopy {
+    /// As it is in the store. The condition is met when the history is complete.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn load(store: &Store, complete: Condition) -> Result<Self, StoreError> {
+        let (copy, applied_at) = (Self { known: Arc::default(), complete }, last_applied(store).await?);
+        let mut after = None;
+        loop {
+            let rows = store.scan(RateRow::TABLE, &[], after.as_deref(), VERSIONS_MAX).await?;
+            let Some(last) = rows.last() else { return Ok(copy) };
+            after = Some(last[..RateRow::TABLE.key_columns].to_vec());
+            let as_change = |cells| Change { table: RateRow::TABLE, write: stage::Write::Insert, cells };
+            copy.see(&rows.into_iter().map(as_change).collect::<Vec<_>>(), applied_at);
+        }
+    }
+
     /// Takes note of versions, and of when they were committed if that is known.
     pub fn see(&self, changes: &[Change], applied_at: Option<DateTime<Utc>>) {
         let mut known = self.known();
@@ -56,19 +67,28 @@ impl RatesCopy {
             known.version = known.version.max(version.unwrap_or_default());
             known.applied_at = known.applied_at.max(applied_at.map(|at| at.trunc_subsecs(6)));
             // The end of the history is a version, but no rates.
-            if is_end == Some(false) {
+            if is_end == Some(true) {
+                known.is_complete = true;
+                self.complete.met();
+            } else {
                 known.newest_valid_from = known.newest_valid_from.max(valid_from);
             }
         }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shown(&self, is_complete: bool, now: DateTime<Utc>) -> LocalCopy {
+    /// Whether it has the whole history, so that purchases may be taken in.
+    pub fn is_complete(&self) -> bool {
+        self.known().is_complete
+    }
+
+    /// As HTTP shows it.
+    pub fn shown(&self, now: DateTime<Utc>) -> LocalCopy {
         let known = *self.known();
-        let Known { version, newest_valid_from, applied_at } = known;
+        let Known { version, is_complete, newest_valid_from, applied_at } = known;
         let (copy, of, age_seconds) = (RATES.to_owned(), EXCHANGE_RATE.to_owned(), known.age_seconds(now));
         LocalCopy { copy, of, version, is_complete, newest_valid_from, applied_at, age_seconds }
     }
@@ -123,10 +143,7 @@ impl Collector for Figures {
 
 /// When the copy was last changed, by its batch records: the newest that is not only a claim. There is a claim for each
 /// start, so that not many are looked at.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn last_applied(store: &Store) -> Result<Option<DateTime<Utc>>, StoreError> {
+async fn last_applied(store: &Store) -> Result<Option<DateTime<Utc>>, StoreError> {
     let mut last = None;
     for partition in CopyRates::SPREAD.partitions(store.meta().partitions) {
         last = last.max(last_of(store, partition).await?);
@@ -158,9 +175,14 @@ async fn last_of(store: &Store, partition: Partition) -> Result<Option<DateTime<
 
 #[cfg(test)]
 mod tests {
+    use ::web::Readiness;
     use stage::Write;
 
     use super::*;
+
+    fn nothing() -> RatesCopy {
+        RatesCopy { known: Arc::default(), complete: Readiness::default().require("rates", "") }
+    }
 
     fn version(version: u64, valid_from: &str, complete: bool) -> Change {
         let (source, rates) = ("ecb".parse().unwrap(), [].into());
@@ -169,14 +191,14 @@ mod tests {
     }
 
     fn check(copy: &RatesCopy, now: &str, expected: &str) {
-        let shown = copy.shown(true, now.parse().unwrap());
+        let shown = copy.shown(now.parse().unwrap());
         assert_eq!(serde_json::to_string(&shown).unwrap(), expected);
     }
 
     #[test]
     fn a_copy_of_nothing_says_so() {
-        let copy = RatesCopy::default();
-        let expected = r#"{"copy":"rates","of":"exchange-rate","version":0,"is_complete":true,"newest_valid_from":null,"applied_at":null,"age_seconds":null}"#;
+        let copy = nothing();
+        let expected = r#"{"copy":"rates","of":"exchange-rate","version":0,"is_complete":false,"newest_valid_from":null,"applied_at":null,"age_seconds":null}"#;
         check(&copy, "2026-10-30T12:00:00Z", expected);
         let registry = Registry::new();
         copy.register(&registry).unwrap();
@@ -185,10 +207,12 @@ mod tests {
 
     #[test]
     fn the_newest_of_all_versions_and_their_age_are_shown() {
-        let copy = RatesCopy::default();
+        let copy = nothing();
         copy.see(&[version(1, "2026-10-30T00:00:00Z", false), version(2, "2026-10-29T00:00:00Z", false)], None);
+        assert!(!copy.is_complete() && !copy.complete.is_met());
         let applied_at = "2026-11-24T12:00:00.123456789Z".parse().unwrap();
         copy.see(&[version(3, "2026-11-24T12:00:00Z", true)], Some(applied_at));
+        assert!(copy.is_complete() && copy.complete.is_met());
         let shown = |age: &str| {
             format!(
                 r#"{{"copy":"rates","of":"exchange-rate","version":3,"is_complete":true,"newest_valid_from":"2026-10-30T00:00:00Z","applied_at":"2026-11-24T12:00:00.123456Z","age_seconds":{age}}}"#
@@ -202,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_figures_are_of_the_moment_in_which_they_are_asked_for() {
-        let (copy, registry) = (RatesCopy::default(), Registry::new());
+        let (copy, registry) = (nothing(), Registry::new());
         copy.register(&registry).unwrap();
         copy.see(&[version(1, "2026-10-30T00:00:00Z", false)], Some(Utc::now() - TimeDelta::hours(1)));
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();

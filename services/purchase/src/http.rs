@@ -1,6 +1,7 @@
-//! `PUT`/`GET /offers/{sku}`, `POST /purchases`, `POST /purchases/batch`, `GET /purchases/{id}`.
+//! `PUT`/`GET /offers/{sku}`, `POST /purchases`, `POST /purchases/batch`, `GET /purchases/{id}`, `GET /copies`.
 
 mod batch;
+mod copies;
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,13 @@ use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::{AccountId, LineRequest, Offer, OfferTerms, Purchase, PurchaseId, PurchaseRequest, Sku};
 use dataflow::{Store, Waiters, WayIn};
-use stage::{Event, Key, RequestId};
+use stage::{Change, Event, Key, RequestId};
 
 use crate::SERVICE;
 use crate::accept::{Accept, Answer, OfferAsked, OfferHeadRow, OfferRow, PurchaseAsked, PurchaseRow, Request};
-use crate::copies;
-use crate::service::CopyState;
+use crate::copies::RatesCopy;
+use crate::figures::rows_of;
+use crate::settle::OutcomeRow;
 use crate::shown;
 
 /// Bytes of one purchase at most.
@@ -40,7 +42,7 @@ pub struct Purchases {
     /// Those who wait for an outcome.
     pub waiters: Waiters,
     /// Whether anything may be taken in yet.
-    pub copy: CopyState,
+    pub copy: RatesCopy,
 }
 
 const DESCRIPTION: &str = "Sells: it prices with its own copy of the rates, so that the answer to a customer is final about \
@@ -179,6 +181,13 @@ impl Purchases {
             Ok(outcomes.into_keys().map(|request| request.0).collect())
         };
         self.waiters.all(open.clone().map(|request| request.0.clone()).collect(), until, there).await
+    }
+}
+
+/// Wakes who waits for the outcomes among what was written.
+pub fn wake(waiters: &Waiters, changes: &[Change]) {
+    for outcome in rows_of::<OutcomeRow>(changes) {
+        outcome.cell("purchase").iter().for_each(|purchase| waiters.wake(&purchase.to_string()));
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod accept;
 mod copies;
 pub mod copy_rates;
+mod figures;
 mod http;
 pub mod invariants;
 mod service;
@@ -11,4 +12,7 @@ pub mod settle;
 mod shown;
 
 pub use http::api;
-pub use service::{SERVICE, start, tables};
+pub use service::{start, tables};
+
+/// The service's name.
+pub const SERVICE: &str = "purchase";

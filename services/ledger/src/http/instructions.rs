@@ -13,9 +13,9 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Json, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::{Account, AccountRequest, Instruction, Reason, Transfer, TransferId, TransferRequest, TransferStatus};
-use dataflow::{CommitTimes, StoreError};
+use dataflow::{CommitTimes, StoreError, Waiters};
 use money::Money;
-use stage::{Partition, RequestId};
+use stage::{Change, Partition, RequestId, Row as _};
 
 use super::{Ledger, books};
 use crate::instruct::{AccountAsked, Answer, ClaimRow, Instruct, Request, TransferAsked, TransferRow};
@@ -212,7 +212,16 @@ impl Ledger {
     }
 }
 
+/// Wakes who waits for the decisions among what was written.
+pub fn wake(waiters: &Waiters, changes: &[Change]) {
+    for decision in changes.iter().filter(|change| change.table.name == DecisionRow::TABLE.name) {
+        if let (Some(kind), Some(request_id)) = (decision.cell("kind"), decision.cell("request_id")) {
+            waiters.wake(&waiting_for(kind, request_id));
+        }
+    }
+}
+
 /// The key under which a decision is waited for.
-pub fn waiting_for(kind: impl Display, request_id: impl Display) -> String {
+fn waiting_for(kind: impl Display, request_id: impl Display) -> String {
     format!("{kind}:{request_id}")
 }

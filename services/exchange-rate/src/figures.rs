@@ -1,0 +1,26 @@
+//! What is counted of the business, since the process started.
+
+use contracts::RateRow;
+use prometheus::{IntCounter, Registry};
+use stage::{Change, Row as _};
+
+pub(crate) struct Figures {
+    versions: IntCounter,
+}
+
+impl Figures {
+    /// # Errors
+    /// When they are registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let help = "Versions of rates recorded: new or changed rates of one moment each.";
+        let versions = IntCounter::new("rate_versions_total", help)?;
+        registry.register(Box::new(versions.clone()))?;
+        Ok(Self { versions })
+    }
+
+    /// Counts what was recorded.
+    pub fn recorded(&self, changes: &[Change]) {
+        let versions = changes.iter().filter(|change| change.table.name == RateRow::TABLE.name);
+        self.versions.inc_by(versions.count() as u64);
+    }
+}

@@ -1,0 +1,95 @@
+//! How rates come in: by files of the ECB (the built-in history, the feed, those that somebody sends) and one by one.
+
+use std::time::Duration;
+
+use ::web::{Condition, Problem, Traceparent};
+use actix::Addr;
+use actix_web::web::Bytes;
+use chrono::NaiveDate;
+use contracts::Imported;
+use dataflow::WayIn;
+use money::Source;
+use stage::{Cause, Key, RequestId};
+
+use crate::ecb;
+use crate::feed::{self, Feed, Figures};
+use crate::record_rates::{Moment, RatesAsked, RecordRates, Request};
+
+/// Who sets the rates of a file of the ECB.
+const ECB: &str = "ecb";
+/// What a rate takes in memory while it waits: a file may be packed well.
+const RATE_BYTES: usize = 32;
+/// How long to wait before an import that was refused is tried again.
+const IMPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Completes the history, and then follows the feed. In this order: what the feed says is newer.
+pub async fn keep_up(way_in: Addr<WayIn<RecordRates>>, history: Condition, feed: Option<(Feed, Figures)>) {
+    while !history.is_met() {
+        match import_built_in(&way_in).await {
+            Ok(imported) => {
+                tracing::info!(rates = imported.new, "imported the built-in history of the ECB");
+                history.met();
+            }
+            Err(problem) => {
+                tracing::warn!(%problem, "the built-in history was not imported, and is tried again");
+                history.unmet(problem.to_string());
+                actix::clock::sleep(IMPORT_INTERVAL).await;
+            }
+        }
+    }
+    let Some((feed, figures)) = feed else { return };
+    feed::follow(feed, figures, async |trace, file| import(&way_in, cause(trace), file, false).await).await;
+}
+
+async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, Problem> {
+    // Nobody asked for it: it is not traced.
+    let cause = ::web::cause(RequestId("built-in-history".to_owned()), &Traceparent::random());
+    import(way_in, cause, Bytes::from_static(ecb::BUILT_IN), true).await
+}
+
+/// Takes in a file of the ECB, whole or not at all.
+///
+/// # Errors
+/// 422 with the place in the file, 429 or 503.
+pub async fn import(
+    way_in: &Addr<WayIn<RecordRates>>,
+    cause: Cause,
+    file: Bytes,
+    completes_history: bool,
+) -> Result<Imported, Problem> {
+    // A large file takes some 100 ms: elsewhere, so that nobody else on this thread waits for it.
+    let packed = file.len();
+    // What comes with the program is trusted, whatever the clock says; elsewhere it may be tomorrow.
+    let tomorrow = cause.time.date_naive().succ_opt();
+    let last = tomorrow.filter(|_| !completes_history).unwrap_or(NaiveDate::MAX);
+    let history = actix_web::web::block(move || ecb::parse(&file, last)).await;
+    let history = history.map_err(|error| Problem::internal(&error))?;
+    let history = history.map_err(|error| Problem::unprocessable(telemetry::chain(&error)))?;
+    let moment = |day: ecb::Day| Moment {
+        valid_from: day.date.and_time(chrono::NaiveTime::MIN).and_utc(),
+        rates: [(money::Currency::EUR, day.rates)].into(),
+    };
+    let source: Source = ECB.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
+    let bytes = packed.max(history.numbers * RATE_BYTES);
+    let moments = history.days.into_iter().map(moment).collect();
+    record(way_in, cause, RatesAsked { source, moments, completes_history }, bytes).await
+}
+
+/// Takes in rates.
+///
+/// # Errors
+/// 429 or 503.
+pub async fn record(
+    way_in: &Addr<WayIn<RecordRates>>,
+    cause: Cause,
+    asked: RatesAsked,
+    bytes: usize,
+) -> Result<Imported, Problem> {
+    let event = ::web::event(cause, Key(contracts::RATES_KEY.to_owned()), Request::RatesAsked(asked));
+    ::web::ask(way_in, event, bytes).await
+}
+
+/// What caused a request. Setting the same again changes nothing, so it needs no id of the client's: its trace names it.
+pub fn cause(trace: &Traceparent) -> Cause {
+    ::web::cause(RequestId(trace.trace_id().to_owned()), trace)
+}

@@ -2,7 +2,7 @@
 
 use contracts::RateRow;
 use prometheus::{IntCounter, Registry};
-use stage::{Change, Row as _};
+use stage::Change;
 
 pub(crate) struct Figures {
     versions: IntCounter,
@@ -20,7 +20,6 @@ impl Figures {
 
     /// Counts what was recorded.
     pub fn recorded(&self, changes: &[Change]) {
-        let versions = changes.iter().filter(|change| change.table.name == RateRow::TABLE.name);
-        self.versions.inc_by(versions.count() as u64);
+        self.versions.inc_by(Change::of::<RateRow>(changes).count() as u64);
     }
 }

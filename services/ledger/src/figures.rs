@@ -5,7 +5,7 @@ mod totals;
 use contracts::Instruction;
 use dataflow::{Store, StoreError};
 use prometheus::{IntCounterVec, Opts, Registry};
-use stage::{Change, Row};
+use stage::Change;
 
 use self::totals::Totals;
 use crate::instruct::{ClaimRow, TransferRow};
@@ -43,10 +43,10 @@ impl Figures {
 
     /// Counts what the way in has taken in. What it rejects itself nobody else decides.
     pub fn taken(&self, changes: &[Change]) {
-        for _ in rows_of::<ClaimRow>(changes) {
+        for _ in Change::of::<ClaimRow>(changes) {
             self.taken.with_label_values(&[Instruction::Claim.to_string()]).inc();
         }
-        for transfer in rows_of::<TransferRow>(changes) {
+        for transfer in Change::rows::<TransferRow>(changes) {
             self.taken.with_label_values(&[Instruction::Transfer.to_string()]).inc();
             if let Some(reason) = transfer.reason_code {
                 self.decided(Instruction::Transfer, Some(reason.to_string().as_str()));
@@ -56,11 +56,11 @@ impl Figures {
 
     /// Counts what the owners of the accounts have decided and posted.
     pub fn posted(&self, changes: &[Change]) {
-        for decision in rows_of::<DecisionRow>(changes) {
+        for decision in Change::rows::<DecisionRow>(changes) {
             let reason = decision.reason_code.map(|code| code.to_string());
             self.decided(decision.kind, reason.as_deref());
         }
-        self.totals.see(rows_of(changes));
+        self.totals.see(Change::rows(changes));
     }
 
     fn decided(&self, kind: Instruction, reason: Option<&str>) {
@@ -71,12 +71,6 @@ impl Figures {
         };
         self.decisions.with_label_values(&[kind.to_string().as_str(), status, reason.unwrap_or_default()]).inc();
     }
-}
-
-/// The rows of a table among what was written. One that cannot be read is not counted: whoever needs it says so.
-fn rows_of<R: Row>(changes: &[Change]) -> impl Iterator<Item = R> {
-    let of_table = changes.iter().filter(|change| change.table.name == R::TABLE.name);
-    of_table.filter_map(|change| R::from_cells(&change.cells).ok())
 }
 
 #[cfg(test)]

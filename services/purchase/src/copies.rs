@@ -9,7 +9,7 @@ use dataflow::{Store, StoreError};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, Opts, Registry};
-use stage::{BatchNumber, Change, Codec, Flag, Integer, Partition, Producer, Read, Row as _, Stage as _, Time};
+use stage::{BatchNumber, Partition, Producer, Read, Row as _, Stage as _};
 
 use crate::copy_rates::CopyRates;
 
@@ -48,30 +48,25 @@ impl RatesCopy {
         let (copy, applied_at) = (Self { known: Arc::default(), complete }, last_applied(store).await?);
         let mut after = None;
         loop {
-            let rows = store.scan(RateRow::TABLE, &[], after.as_deref(), VERSIONS_MAX).await?;
+            let rows = store.rows::<RateRow>(&[], after.as_deref(), VERSIONS_MAX).await?;
             let Some(last) = rows.last() else { return Ok(copy) };
-            after = Some(last[..RateRow::TABLE.key_columns].to_vec());
-            let as_change = |cells| Change { table: RateRow::TABLE, write: stage::Write::Insert, cells };
-            copy.see(&rows.into_iter().map(as_change).collect::<Vec<_>>(), applied_at);
+            after = Some(RateRow::key_cells(&(last.version,)));
+            copy.see(rows, applied_at);
         }
     }
 
     /// Takes note of versions, and of when they were committed if that is known.
-    pub fn see(&self, changes: &[Change], applied_at: Option<DateTime<Utc>>) {
+    pub fn see(&self, versions: impl IntoIterator<Item = RateRow>, applied_at: Option<DateTime<Utc>>) {
         let mut known = self.known();
-        for change in changes.iter().filter(|change| change.table.name == RateRow::TABLE.name) {
-            // Only these columns: at a start there are thousands of rows, and the rates themselves are long.
-            let version = change.cell("version").and_then(<Integer as Codec<u64>>::from_cell);
-            let valid_from = change.cell("valid_from").and_then(<Time as Codec<DateTime<Utc>>>::from_cell);
-            let is_end = change.cell("complete").and_then(<Flag as Codec<bool>>::from_cell);
-            known.version = known.version.max(version.unwrap_or_default());
+        for RateRow { version, valid_from, complete, .. } in versions {
+            known.version = known.version.max(version);
             known.applied_at = known.applied_at.max(applied_at.map(|at| at.trunc_subsecs(6)));
             // The end of the history is a version, but no rates.
-            if is_end == Some(true) {
+            if complete {
                 known.is_complete = true;
                 self.complete.met();
             } else {
-                known.newest_valid_from = known.newest_valid_from.max(valid_from);
+                known.newest_valid_from = known.newest_valid_from.max(Some(valid_from));
             }
         }
     }
@@ -176,7 +171,6 @@ async fn last_of(store: &Store, partition: Partition) -> Result<Option<DateTime<
 #[cfg(test)]
 mod tests {
     use ::web::Readiness;
-    use stage::Write;
 
     use super::*;
 
@@ -184,10 +178,9 @@ mod tests {
         RatesCopy { known: Arc::default(), complete: Readiness::default().require("rates", "") }
     }
 
-    fn version(version: u64, valid_from: &str, complete: bool) -> Change {
+    fn version(version: u64, valid_from: &str, complete: bool) -> RateRow {
         let (source, rates) = ("ecb".parse().unwrap(), [].into());
-        let row = RateRow { version, valid_from: valid_from.parse().unwrap(), source, rates, complete };
-        Change { table: RateRow::TABLE, write: Write::Insert, cells: row.to_cells() }
+        RateRow { version, valid_from: valid_from.parse().unwrap(), source, rates, complete }
     }
 
     fn check(copy: &RatesCopy, now: &str, expected: &str) {
@@ -208,10 +201,10 @@ mod tests {
     #[test]
     fn the_newest_of_all_versions_and_their_age_are_shown() {
         let copy = nothing();
-        copy.see(&[version(1, "2026-10-30T00:00:00Z", false), version(2, "2026-10-29T00:00:00Z", false)], None);
+        copy.see([version(1, "2026-10-30T00:00:00Z", false), version(2, "2026-10-29T00:00:00Z", false)], None);
         assert!(!copy.is_complete() && !copy.complete.is_met());
         let applied_at = "2026-11-24T12:00:00.123456789Z".parse().unwrap();
-        copy.see(&[version(3, "2026-11-24T12:00:00Z", true)], Some(applied_at));
+        copy.see([version(3, "2026-11-24T12:00:00Z", true)], Some(applied_at));
         assert!(copy.is_complete() && copy.complete.is_met());
         let shown = |age: &str| {
             format!(
@@ -220,7 +213,7 @@ mod tests {
         };
         check(&copy, "2026-11-24T12:00:12.423456Z", &shown("12.3"));
         check(&copy, "2026-11-24T11:00:00Z", &shown("0.0"));
-        copy.see(&[], Some(applied_at + TimeDelta::hours(1)));
+        copy.see([], Some(applied_at + TimeDelta::hours(1)));
         check(&copy, "2026-11-24T12:00:12.423456Z", &shown("12.3"));
     }
 
@@ -228,7 +221,7 @@ mod tests {
     fn the_figures_are_of_the_moment_in_which_they_are_asked_for() {
         let (copy, registry) = (nothing(), Registry::new());
         copy.register(&registry).unwrap();
-        copy.see(&[version(1, "2026-10-30T00:00:00Z", false)], Some(Utc::now() - TimeDelta::hours(1)));
+        copy.see([version(1, "2026-10-30T00:00:00Z", false)], Some(Utc::now() - TimeDelta::hours(1)));
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
         assert_eq!(value("local_copy_newest_valid_from_timestamp_seconds{copy=\"rates\"}"), Some(1_793_318_400.0));

@@ -2,7 +2,7 @@
 
 use contracts::Status;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
-use stage::{Cell, Change, Row};
+use stage::{Cell, Change};
 
 use crate::accept::{OfferRow, PurchaseRow};
 use crate::settle::OutcomeRow;
@@ -31,37 +31,24 @@ impl Figures {
 
     /// Counts what the way in has taken in. What it rejects itself has its outcome at once.
     pub fn taken(&self, changes: &[Change]) {
-        for purchase in rows_of::<PurchaseRow>(changes) {
+        for purchase in Change::of::<PurchaseRow>(changes) {
             self.taken.inc();
-            let reason = text(purchase, "reason_code");
-            if !reason.is_empty() {
-                self.outcome(&Status::Rejected.to_string(), reason);
+            // This column alone: there may be a thousand purchases, of many lines each.
+            if let Some(Cell::Text(reason)) = purchase.cell("reason_code") {
+                self.outcome(Status::Rejected, reason);
             }
         }
-        self.offers.inc_by(rows_of::<OfferRow>(changes).count() as u64);
+        self.offers.inc_by(Change::of::<OfferRow>(changes).count() as u64);
     }
 
     /// Counts what has become of purchases.
     pub fn settled(&self, changes: &[Change]) {
-        for outcome in rows_of::<OutcomeRow>(changes) {
-            self.outcome(text(outcome, "status"), text(outcome, "reason_code"));
+        for OutcomeRow { status, reason_code, .. } in Change::rows(changes) {
+            self.outcome(status, &reason_code.map(|code| code.to_string()).unwrap_or_default());
         }
     }
 
-    fn outcome(&self, status: &str, reason: &str) {
-        self.outcomes.with_label_values(&[status, reason]).inc();
+    fn outcome(&self, status: Status, reason: &str) {
+        self.outcomes.with_label_values(&[status.to_string().as_str(), reason]).inc();
     }
-}
-
-/// What a row has in a column of text; nothing when that is empty.
-fn text<'a>(row: &'a Change, column: &str) -> &'a str {
-    match row.cell(column) {
-        Some(Cell::Text(text)) => text,
-        Some(Cell::Null | Cell::Integer(_)) | None => "",
-    }
-}
-
-/// The rows of a table among what was written.
-pub(crate) fn rows_of<R: Row>(changes: &[Change]) -> impl Iterator<Item = &Change> {
-    changes.iter().filter(|change| change.table.name == R::TABLE.name)
 }

@@ -19,7 +19,6 @@ use stage::{Change, Event, Key, RequestId};
 use crate::SERVICE;
 use crate::accept::{Accept, Answer, OfferAsked, OfferHeadRow, OfferRow, PurchaseAsked, PurchaseRow, Request};
 use crate::copies::RatesCopy;
-use crate::figures::rows_of;
 use crate::settle::OutcomeRow;
 use crate::shown;
 
@@ -186,8 +185,8 @@ impl Purchases {
 
 /// Wakes who waits for the outcomes among what was written.
 pub fn wake(waiters: &Waiters, changes: &[Change]) {
-    for outcome in rows_of::<OutcomeRow>(changes) {
-        outcome.cell("purchase").iter().for_each(|purchase| waiters.wake(&purchase.to_string()));
+    for OutcomeRow { purchase, .. } in Change::rows(changes) {
+        waiters.wake(&purchase.0);
     }
 }
 

@@ -32,7 +32,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let copy = RatesCopy::load(&store, complete).await?;
     copy.register(&starting.shell.registry)?;
     let copied = copy.clone();
-    let on_rates = Arc::new(move |changes: &[Change]| copied.see(changes, Some(Utc::now())));
+    let on_rates = Arc::new(move |changes: &[Change]| copied.see(Change::rows(changes), Some(Utc::now())));
     starting.node.readers(|_| CopyRates, on_rates).await?;
     let waiters = Waiters::default();
     let (settled, counted) = (waiters.clone(), figures.clone());

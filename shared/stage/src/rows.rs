@@ -47,6 +47,16 @@ pub struct Change {
 }
 
 impl Change {
+    /// Those of one table.
+    pub fn of<R: Row>(changes: &[Change]) -> impl Iterator<Item = &Change> {
+        changes.iter().filter(|change| change.table.name == R::TABLE.name)
+    }
+
+    /// The rows that are written to one table. One that cannot be read is left out: whoever loads it stops and says so.
+    pub fn rows<R: Row>(changes: &[Change]) -> impl Iterator<Item = R> {
+        Self::of::<R>(changes).filter_map(|change| R::from_cells(&change.cells).ok())
+    }
+
     /// What it writes to a column; `None` when the table has no such column.
     pub fn cell(&self, column: &str) -> Option<&Cell> {
         let at = self.table.columns.iter().position(|c| c.name == column)?;
@@ -181,6 +191,11 @@ mod tests {
         struct Counter: "counters" { key { name: String => crate::Text } value { count: u64 => crate::Integer } }
     }
 
+    crate::row! {
+        /// Another table.
+        struct Other: "others" { key { name: String => crate::Text } value {} }
+    }
+
     fn counter(name: &str, count: u64) -> Counter {
         Counter { name: name.into(), count }
     }
@@ -206,6 +221,17 @@ mod tests {
         let written: Vec<_> = rows.changes().into_iter().map(|c| (c.cells[0].to_string(), c.write)).collect();
         let expected = [("a", Write::Update), ("c", Write::Insert), ("d", Write::Insert)];
         assert_eq!(written, expected.map(|(name, write)| (name.to_owned(), write)));
+    }
+
+    #[test]
+    fn what_is_written_is_found_by_its_table() {
+        let mut rows = loaded(&["a", "b"], &[counter("a", 1)]);
+        rows.put(&counter("b", 2)).unwrap();
+        rows.insert(&Other { name: "a".into() }).unwrap();
+        let changes = rows.changes();
+        assert_eq!(changes.len(), 2);
+        assert_eq!(Change::rows::<Counter>(&changes).collect::<Vec<_>>(), [counter("b", 2)]);
+        assert_eq!(Change::of::<Other>(&changes).collect::<Vec<_>>(), [&changes[1]]);
     }
 
     #[test]

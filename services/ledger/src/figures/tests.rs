@@ -2,7 +2,7 @@
 
 use contracts::ReasonCode;
 use money::Amount;
-use stage::{BatchNumber, Partition, Write};
+use stage::{BatchNumber, Partition, Row, Write};
 
 use super::*;
 use crate::post::TotalsRow;

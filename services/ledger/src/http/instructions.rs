@@ -1,7 +1,6 @@
 //! What the ledger itself can be asked to do: open accounts, move money.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use ::web::{
@@ -15,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use contracts::{Account, AccountRequest, Instruction, Reason, Transfer, TransferId, TransferRequest, TransferStatus};
 use dataflow::{CommitTimes, StoreError, Waiters};
 use money::Money;
-use stage::{Change, Partition, RequestId, Row as _};
+use stage::{Change, Partition, RequestId};
 
 use super::{Ledger, books};
 use crate::instruct::{AccountAsked, Answer, ClaimRow, Instruct, Request, TransferAsked, TransferRow};
@@ -214,14 +213,12 @@ impl Ledger {
 
 /// Wakes who waits for the decisions among what was written.
 pub fn wake(waiters: &Waiters, changes: &[Change]) {
-    for decision in changes.iter().filter(|change| change.table.name == DecisionRow::TABLE.name) {
-        if let (Some(kind), Some(request_id)) = (decision.cell("kind"), decision.cell("request_id")) {
-            waiters.wake(&waiting_for(kind, request_id));
-        }
+    for DecisionRow { kind, request_id, .. } in Change::rows(changes) {
+        waiters.wake(&waiting_for(kind, &request_id));
     }
 }
 
 /// The key under which a decision is waited for.
-fn waiting_for(kind: impl Display, request_id: impl Display) -> String {
+fn waiting_for(kind: Instruction, request_id: &RequestId) -> String {
     format!("{kind}:{request_id}")
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus::Registry;
-use stage::{Change, Frame, Hash, Partition, Producer, Row as _, Seq, Stage as _};
+use stage::{Change, Frame, Hash, Partition, Producer, Seq, Stage as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{Drain, Reader};
@@ -34,8 +34,7 @@ struct Bench {
 }
 
 fn sums(changes: &[Change]) -> Vec<u64> {
-    let tallies = changes.iter().filter(|change| change.table.name == Tally::TABLE.name);
-    tallies.map(|change| Tally::from_cells(&change.cells).unwrap().sum).collect()
+    Change::rows::<Tally>(changes).map(|tally| tally.sum).collect()
 }
 
 /// Hooks that tell only how the owner is.

@@ -33,6 +33,14 @@ histories = strategies.sampled_from(
 schemathesis.openapi.media_type("text/csv", histories)
 schemathesis.openapi.media_type("application/zip", histories.map(zipped))
 
+XML = """<gesmes:Envelope xmlns:gesmes="http://www.gesmes.org/xml/2002-08-01"
+ xmlns="http://www.ecb.int/vocabulary/2002-08-01/eurofxref"><Cube>%s</Cube></gesmes:Envelope>
+"""
+days = strategies.sampled_from(
+    ["<Cube time='2026-11-02'><Cube currency='USD' rate='1.0850'/></Cube>", "<Cube time='2026-11-03'><Cube currency='JPY' rate='163.21'/></Cube>"]
+)
+schemathesis.openapi.media_type("application/xml", days.map(lambda day: (XML % day).encode()))
+
 
 def whole(value):
     """To JSON Schema 6.0 is an integer. Here integers are written without a point, and no schema can say that."""

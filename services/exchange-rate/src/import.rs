@@ -17,8 +17,9 @@ use crate::record_rates::{Moment, RatesAsked, RecordRates, Request};
 
 /// Who sets the rates of a file of the ECB.
 const ECB: &str = "ecb";
-/// What a rate takes in memory while it waits: a file may be packed well.
-const RATE_BYTES: usize = 32;
+/// What a rate takes in memory while it waits, and little more: a file may be packed well. As many as any file can have
+/// must fit in the queue.
+const RATE_BYTES: usize = 16;
 /// How long to wait before an import that was refused is tried again.
 const IMPORT_INTERVAL: Duration = Duration::from_secs(1);
 

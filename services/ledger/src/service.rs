@@ -28,8 +28,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let waiters = Waiters::default();
     let (decided, posted, taken) = (waiters.clone(), figures.clone(), figures.clone());
     let on_rows = Arc::new(move |changes: &[Change]| {
-        http::wake(&decided, changes);
         posted.posted(changes);
+        http::wake(&decided, changes);
     });
     starting.node.readers(Post::new, on_rows).await?;
     // Only now: nobody else can write these rows any more, and what our own owners write is seen.

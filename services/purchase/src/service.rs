@@ -37,8 +37,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let waiters = Waiters::default();
     let (settled, counted) = (waiters.clone(), figures.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
-        http::wake(&settled, changes);
         counted.settled(changes);
+        http::wake(&settled, changes);
     });
     starting.node.readers(|_| Settle, on_outcomes).await?;
     let on_purchases = Arc::new(move |changes: &[Change]| figures.taken(changes));

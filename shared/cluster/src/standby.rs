@@ -23,7 +23,7 @@ impl Standby {
     /// Answers on this listener until it is stopped.
     ///
     /// # Errors
-    /// [`StartError::Listen`], mostly.
+    /// [`StartError::Listen`], [`StartError::Metrics`].
     pub fn start(service: &'static str, listener: TcpListener) -> Result<Self, StartError> {
         let readiness = Readiness::default();
         let waits_for = readiness.require("start", "it has just been started");

@@ -35,8 +35,8 @@ pub trait Stage: Send + Unpin + 'static {
     const FOLLOWS: Option<&'static Table> = None;
 
     /// Names the rows that `apply` will need. Called again after each load until it asks for nothing
-    /// new, [`LOAD_ROUNDS_MAX`] times at most, so that a row may name the next. Unless told, there is
-    /// nothing to load: `apply` only inserts.
+    /// new, [`LOAD_ROUNDS_MAX`] times at most, so that a row may name the next. Unless a stage has
+    /// its own, there is nothing to load: `apply` only inserts.
     ///
     /// # Errors
     /// When a row it reads is broken.

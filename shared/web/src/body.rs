@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{Bytes, Payload};
+use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage, HttpRequest};
+use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -17,9 +18,11 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes of all bodies that a service holds at a time: eight batches, four files.
 const BODIES_BYTES_MAX: usize = 64 << 20;
-/// A body up to this size takes nothing of that: one for each connection is not much, and no large body can keep it
-/// away.
-const SMALL_BYTES_MAX: usize = 16 << 10;
+/// The beginning of a body takes nothing of that: one for each connection is not much, and no large body can keep a
+/// small one away.
+const FREE_BYTES: usize = 16 << 10;
+/// How much is taken at a time as a body arrives.
+const STEP_BYTES: usize = 64 << 10;
 /// When to try again: an honest body arrives within about a second.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -34,13 +37,21 @@ impl Default for BodyBudget {
 }
 
 impl BodyBudget {
-    /// Takes room for a body, at once or not at all.
-    fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Problem> {
-        if bytes <= SMALL_BYTES_MAX {
-            return Ok(None);
+    /// Room for a body that has become so long, with what it has already; at once or not at all.
+    fn grow(&self, room: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Problem> {
+        let wanted = bytes.saturating_sub(FREE_BYTES).next_multiple_of(STEP_BYTES);
+        let more = wanted - room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if more == 0 {
+            return Ok(());
         }
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.0.clone().try_acquire_many_owned(bytes).map(Some).map_err(|_| Problem::busy(RETRY_AFTER))
+        let busy = || Problem::busy(RETRY_AFTER);
+        let more = u32::try_from(more).map_err(|_| busy())?;
+        let more = self.0.clone().try_acquire_many_owned(more).map_err(|_| busy())?;
+        match room {
+            Some(room) => room.merge(more),
+            None => *room = Some(more),
+        }
+        Ok(())
     }
 }
 
@@ -56,8 +67,8 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// Reads the whole body. Before its first byte it takes room in the service's budget, as much as it announces or may
-/// have; the bytes hold the room as long as they are kept.
+/// Reads the whole body. As it arrives it takes room in the service's budget; the bytes hold the room as long as they
+/// are kept. What is announced takes none: a client that only announces much keeps nobody away.
 ///
 /// A longer one is answered without reading on; the server then still swallows what the client is
 /// sending for a few seconds, so that it comes to read the answer.
@@ -66,27 +77,38 @@ impl AsRef<[u8]> for Held {
 /// 413 beyond `limit_bytes`, announced or met; 429 while there is no room; 408 after [`BODY_TIMEOUT`]; 400 when it
 /// breaks off.
 pub async fn body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
-    let too_large = || Problem::too_large(limit_bytes, "bytes");
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let most = announced.unwrap_or(limit_bytes);
-    if most > limit_bytes {
-        return Err(too_large());
+    if announced.is_some_and(|announced| announced > limit_bytes) {
+        return Err(Problem::too_large(limit_bytes, "bytes"));
     }
     // A handler that is tested without a shell has no budget.
-    let room = request.app_data().map(|shell: &Shell| shell.bodies.take(most)).transpose()?.flatten();
-    match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(most)).await {
-        Ok(Ok(Ok(bytes))) => Ok(match room {
-            Some(room) => Bytes::from_owner(Held { bytes, _room: room }),
-            None => bytes,
-        }),
-        Ok(Ok(Err(_))) => Err(Problem::bad_request("the body broke off or is damaged")),
-        Ok(Err(_)) => Err(too_large()),
-        Err(_) => {
-            let detail = format!("the body took longer than {} s", BODY_TIMEOUT.as_secs());
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
+    let budget = request.app_data().map(|shell: &Shell| &shell.bodies);
+    let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, arrived(payload, limit_bytes, budget)).await else {
+        let detail = format!("the body took longer than {} s", BODY_TIMEOUT.as_secs());
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
+    };
+    read
+}
+
+async fn arrived(mut payload: Payload, limit_bytes: usize, budget: Option<&BodyBudget>) -> Result<Bytes, Problem> {
+    let (mut bytes, mut room) = (BytesMut::new(), None);
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Problem::bad_request("the body broke off or is damaged"))?;
+        let length = bytes.len() + chunk.len();
+        if length > limit_bytes {
+            return Err(Problem::too_large(limit_bytes, "bytes"));
         }
+        if let Some(budget) = budget {
+            budget.grow(&mut room, length)?;
+        }
+        bytes.extend_from_slice(&chunk);
     }
+    let bytes = bytes.freeze();
+    Ok(match room {
+        Some(room) => Bytes::from_owner(Held { bytes, _room: room }),
+        None => bytes,
+    })
 }
 
 /// Reads a JSON body: [`body`], then [`parse`].
@@ -182,7 +204,6 @@ mod tests {
     fn an_announced_length_beyond_the_limit_is_enough() {
         check(post("1").insert_header((header::CONTENT_LENGTH, 9)), 413);
         check(post("1").insert_header((header::CONTENT_LENGTH, 8)), 200);
-        check(post("12").insert_header((header::CONTENT_LENGTH, 1)), 413);
     }
 
     #[test]

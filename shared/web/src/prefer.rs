@@ -76,8 +76,8 @@ impl FromRequest for Prefer {
 impl IntoParams for Prefer {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let what = format!(
-            "`wait=N` holds the answer until the outcome is there, for at most N seconds and {} in any case (RFC 7240). \
-             Anything else is ignored.",
+            "`wait=N` holds the answer until the outcome is there, for at most N seconds and {} in any case (RFC 7240), \
+             if the operation does not say otherwise. Anything else is ignored.",
             MAX_WAIT.as_secs()
         );
         let text = ObjectBuilder::new().schema_type(Type::String).examples(["wait=5"]);

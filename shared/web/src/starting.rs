@@ -54,7 +54,7 @@ pub enum StartError {
     #[error(transparent)]
     Owner(Box<Stop>),
     /// What it is to read cannot be read.
-    #[error(transparent)]
+    #[error("its data cannot be read; where they are damaged, `unbundled audit` says")]
     Store(#[from] StoreError),
     /// Its figures cannot be registered.
     #[error("it cannot be measured")]

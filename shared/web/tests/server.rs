@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use ::web::{Api, Problem, Readiness, Shell, bind, body, endpoints, serve};
 use actix_web::dev::ServerHandle;
 use actix_web::rt::System;
-use actix_web::web::Payload;
+use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use prometheus::Registry;
 
@@ -30,6 +31,23 @@ async fn take(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Pr
 async fn upload(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     let bytes = body(&request, payload, UPLOAD_BYTES_MAX).await?;
     Ok(HttpResponse::Ok().body(format!("{} bytes", bytes.len())))
+}
+
+/// Bodies that a handler has not let go.
+static KEPT: Mutex<Vec<Bytes>> = Mutex::new(Vec::new());
+
+#[utoipa::path(post, path = "/keep")]
+async fn keep(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+    let bytes = body(&request, payload, UPLOAD_BYTES_MAX).await?;
+    let answer = format!("{} bytes", bytes.len());
+    KEPT.lock().unwrap().push(bytes);
+    Ok(HttpResponse::Ok().body(answer))
+}
+
+#[utoipa::path(post, path = "/forget")]
+async fn forget() -> HttpResponse {
+    KEPT.lock().unwrap().clear();
+    HttpResponse::Ok().finish()
 }
 
 #[utoipa::path(get, path = "/fail")]
@@ -61,7 +79,7 @@ impl Running {
         let thread = thread::spawn(move || {
             System::new().block_on(async {
                 let shell = Shell::new("shop", Registry::new(), Readiness::default()).unwrap();
-                let api = Api::new("shop", "Sells.", endpoints![take, upload, fail, slow]);
+                let api = Api::new("shop", "Sells.", endpoints![take, upload, keep, forget, fail, slow]);
                 let server = serve(shell, listener, 1, api, ()).unwrap();
                 send.send(server.handle()).unwrap();
                 server.await.unwrap();
@@ -130,45 +148,54 @@ fn a_client_that_sends_far_too_much_still_reads_why() {
     server.stop();
 }
 
-/// Sends a whole body of this size, announced, until the answer has this status.
-fn upload_until(server: &Running, bytes: usize, status: u16) -> String {
-    let head = format!("POST /upload HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {bytes}\r\n\r\n");
-    let (body, since) = (vec![b' '; bytes], Instant::now());
-    loop {
-        let answer = exchange(&mut server.connect(), &[head.as_bytes(), &body]);
-        if answer.starts_with(&format!("HTTP/1.1 {status} ")) {
-            return answer;
-        }
-        assert!(since.elapsed() < PATIENCE, "{answer}");
-    }
+/// Sends a whole body of this size, and gives the answer.
+fn post_of(server: &Running, path: &str, bytes: usize) -> String {
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {bytes}\r\n\r\n");
+    exchange(&mut server.connect(), &[head.as_bytes(), &vec![b' '; bytes]])
 }
 
 #[test]
-fn bodies_that_do_not_arrive_take_the_room_for_large_ones_and_give_it_back() {
+fn bodies_have_so_much_room_together_and_give_it_back() {
     let mut server = Running::start();
-    let all = format!("Content-Length: {UPLOAD_BYTES_MAX}");
-    let unfinished: Vec<_> = [all.as_str(), &all, &all, "Transfer-Encoding: chunked"]
-        .into_iter()
-        .map(|length| {
+    // Who only announces much keeps nobody away.
+    let idle: Vec<_> = (0..8)
+        .map(|_| {
             let mut stream = server.connect();
-            write!(stream, "POST /upload HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n").unwrap();
+            write!(stream, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: {UPLOAD_BYTES_MAX}\r\n\r\n").unwrap();
             stream
         })
         .collect();
-    let answer = upload_until(&server, 17 << 10, 429);
-    assert!(answer.to_ascii_lowercase().contains("\r\nretry-after: 1\r\n"), "{answer}");
-    assert!(answer.contains(r#""type":"urn:unbundled:problem:busy""#), "{answer}");
-    upload_until(&server, 16 << 10, 200);
-
-    drop(unfinished);
-    let answer = upload_until(&server, UPLOAD_BYTES_MAX, 200);
-    assert!(answer.ends_with("16777216 bytes"), "{answer}");
-    // All of it is there again, and again.
-    for _ in 0..8 {
-        let head = format!("POST /upload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{all}\r\n\r\n");
-        let answer = exchange(&mut server.connect(), &[head.as_bytes(), &vec![b' '; UPLOAD_BYTES_MAX]]);
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    for _ in 0..4 {
+        let answer = post_of(&server, "/keep", UPLOAD_BYTES_MAX);
+        assert!(answer.ends_with("16777216 bytes"), "{answer}");
     }
+    let answer = post_of(&server, "/upload", 17 << 10);
+    assert!(
+        answer.starts_with("HTTP/1.1 429 ") && answer.contains(r#""type":"urn:unbundled:problem:busy""#),
+        "{answer}"
+    );
+    assert!(answer.to_ascii_lowercase().contains("\r\nretry-after: 1\r\n"), "{answer}");
+    let answer = post_of(&server, "/upload", 16 << 10);
+    assert!(answer.ends_with("16384 bytes"), "{answer}");
+
+    assert!(post_of(&server, "/forget", 0).starts_with("HTTP/1.1 200 "));
+    drop(idle);
+    // What breaks off gives its room back, a moment later.
+    for _ in 0..8 {
+        let mut stream = server.connect();
+        write!(stream, "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+        write!(stream, "{:x}\r\n", UPLOAD_BYTES_MAX).unwrap();
+        // It may be refused on the way.
+        let _ = stream.write_all(&vec![b' '; UPLOAD_BYTES_MAX - 1]);
+    }
+    let since = Instant::now();
+    let mut kept = 0;
+    while kept < 4 {
+        let answer = post_of(&server, "/keep", UPLOAD_BYTES_MAX);
+        kept += usize::from(answer.ends_with("16777216 bytes"));
+        assert!(since.elapsed() < PATIENCE, "{answer}");
+    }
+    assert!(post_of(&server, "/forget", 0).starts_with("HTTP/1.1 200 "));
     server.stop();
 }
 

@@ -24,7 +24,7 @@ hits! {
     /// An owner died that had published what nobody had confirmed.
     CrashAfterPublish,
     /// An owner died that had dropped duplicates, so that its place in the stream was not committed.
-    CrashBeforeHint,
+    CrashReadOnly,
     /// An owner died not knowing whether its commit was there.
     CrashInDoubt,
     /// All owners of one service died at once.
@@ -85,14 +85,18 @@ hits! {
     ConfirmLate,
     /// A publisher began again at the first unconfirmed frame.
     Doubt,
-    /// A publisher forgot how far it was.
-    MarkLost,
+    /// What a publisher had noted was lost.
+    NoteLost,
     /// The broker did not confirm anything for a while.
     BrokerBlocked,
     /// A publisher found no stream.
     Unroutable,
-    /// A publisher noticed that the stream began a new life.
-    NewIncarnation,
+    /// A publisher found that its stream is another one, or has lost its end.
+    StreamChanged,
+    /// A publisher found more in the stream than it had noted.
+    FoundInStream,
+    /// A reader began again with a stream's first message, because a frame was missing.
+    ReadAgain,
     /// The broker lost a stream, and all connections to it.
     StreamLost,
     /// A stream was deleted under its publishers.

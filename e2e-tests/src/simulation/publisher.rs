@@ -1,10 +1,11 @@
-//! What carries one producer's journal for one target to the broker: the state machine [`Outbox`]
-//! between a store and a broker, either of which may be somewhere else a moment later.
+//! What carries one producer's journal for one target to the broker: [`StreamScan`](stage::StreamScan) and
+//! [`Outbox`] between a store and a broker, either of which may be somewhere else a moment later.
 //!
-//! A publication, a confirm, or the whole channel gets lost; a new owner begins again before its mark.
+//! A publication, a confirm, or the whole channel gets lost; then a new session looks what the stream holds. What
+//! was noted for it may be old, or lost.
 
 use dataflow::{Broker, Store};
-use stage::{Frame, Hash, Mark, Outbox, Producer, Seq, Target};
+use stage::{Frame, Hash, Outbox, Producer, PublishPosition, Seq, Target};
 
 use super::coverage::Hit;
 use super::random::Random;
@@ -20,13 +21,20 @@ pub struct Publisher {
     pub producer: Producer,
     /// Where to.
     pub target: Target,
-    /// It said so to the broker, which has a damaged copy: begin again, as an operator's `republish` does.
+    /// The broker has a damaged copy of a frame, which is what an operator's `republish` is for.
     pub is_damaged: bool,
     journal: Store,
-    mark: Option<Mark>,
-    outbox: Option<Outbox>,
+    noted: PublishPosition,
+    session: Option<Session>,
     /// On this channel; in the broker, or lost on the way there.
     unconfirmed: Vec<(Seq, Sent)>,
+}
+
+/// While it is attached.
+struct Session {
+    name: String,
+    incarnation: String,
+    outbox: Outbox,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,54 +46,66 @@ enum Sent {
 impl Publisher {
     /// Nothing published yet.
     pub fn new(producer: Producer, target: Target, journal: Store) -> Self {
-        let (mark, outbox, unconfirmed) = (None, None, Vec::new());
-        Self { producer, target, is_damaged: false, journal, mark, outbox, unconfirmed }
+        let (noted, session, unconfirmed) = (PublishPosition::default(), None, Vec::new());
+        Self { producer, target, is_damaged: false, journal, noted, session, unconfirmed }
     }
 
-    /// Whether it still has to learn which life of the stream this is.
+    /// Whether it still has to find out what the stream holds.
     pub fn is_detached(&self) -> bool {
-        self.outbox.is_none()
+        self.session.is_none()
     }
 
-    /// Begins on a stream of this life, unless it did.
-    pub fn attach(&mut self, incarnation: &str, scene: &mut Scene<'_>) {
-        let known = self.outbox.as_ref().map(Outbox::mark).or_else(|| self.mark.clone());
-        let is_new = known.as_ref().is_some_and(|known| known.incarnation != incarnation);
-        if self.outbox.is_some() && !is_new {
-            return;
-        }
-        let mut mark = self.mark.clone();
+    /// Begins a session, and publishes from now on what the stream does not hold.
+    pub fn attach(&mut self, scene: &mut Scene<'_>) {
+        let name = scene.session();
+        let incarnation = scene.broker.attach(&self.target, &name);
+        let is_new = self.noted.resume.as_ref().is_some_and(|point| scene.broker.behind(&self.target, point).is_none());
         if is_new {
-            scene.hit(Hit::NewIncarnation);
-            if scene.mutant == Some(Mutant::SameLife) {
-                mark = known.map(|known| Mark { incarnation: incarnation.to_owned(), ..known });
-            }
+            scene.hit(Hit::StreamChanged);
         }
-        let mut outbox = Outbox::attach(mark.as_ref(), incarnation);
-        if let (Some(Mutant::SameLife), true, Some(mark)) = (scene.mutant, is_new, &mark) {
-            (0..mark.confirmed.0).for_each(|_| outbox.sent());
-            (1..=mark.confirmed.0).for_each(|seq| outbox.confirmed(Seq(seq)));
+        let (scan, end) = scene.broker.scan(&self.target, &self.noted);
+        let is_rewound = self.noted.republish.contains(&self.producer);
+        let mut held = if is_rewound { Seq(0) } else { scan.held(&self.producer) };
+        if is_new && scene.mutant == Some(Mutant::NoScan) {
+            held = self.noted.confirmed.get(&self.producer).copied().unwrap_or(Seq(0));
+        }
+        // What was sent and not confirmed may be there, or not.
+        if held > self.noted.confirmed.get(&self.producer).copied().unwrap_or(Seq(0)) {
+            scene.hit(Hit::FoundInStream);
         }
         self.unconfirmed.clear();
-        self.is_damaged = false;
-        self.outbox = Some(outbox);
-        scene.say(&format!("{}>{} attaches to {incarnation}", self.producer, self.target));
+        self.noted = PublishPosition { resume: end, confirmed: [(self.producer.clone(), held)].into(), ..PublishPosition::default() };
+        self.session = Some(Session { name, incarnation, outbox: Outbox::behind(held) });
+        scene.say(&format!("{}>{} attaches, {held} frames are there", self.producer, self.target));
     }
 
-    /// Its process died, or its connection broke. What it remembers of its mark may be old, or nothing.
+    /// Its process died, or its connection broke. What was noted may be old, or lost.
     pub fn detach(&mut self, scene: &mut Scene<'_>) {
-        let Some(outbox) = self.outbox.take() else { return };
+        if self.session.take().is_none() {
+            return;
+        }
         if !self.unconfirmed.is_empty() {
             scene.hit(Hit::CrashAfterPublish);
         }
         self.unconfirmed.clear();
-        match scene.random.below(4) {
-            0 => {
-                self.mark = None;
-                scene.hit(Hit::MarkLost);
-            }
-            1 => {}
-            _ => self.mark = Some(outbox.mark()),
+        if scene.random.chance(250) {
+            self.noted = PublishPosition::default();
+            scene.hit(Hit::NoteLost);
+        }
+    }
+
+    /// What an operator asks for: the next session begins with the journal's first frame.
+    pub fn republish(&mut self) {
+        self.noted.republish.insert(self.producer.clone());
+        self.is_damaged = false;
+    }
+
+    /// Notes how far the stream holds the journal: up to a message that is not before anything confirmed.
+    fn note(&mut self, scene: &Scene<'_>) {
+        let Some(Session { outbox, .. }) = &self.session else { return };
+        if let Some(end) = scene.broker.end(&self.target) {
+            let confirmed = [(self.producer.clone(), outbox.held())].into();
+            self.noted = PublishPosition { resume: Some(end), confirmed, ..PublishPosition::default() };
         }
     }
 
@@ -94,7 +114,7 @@ impl Publisher {
         let some = scene.random.between(1, FRAMES_MAX);
         let mut published = false;
         for _ in 0..some {
-            let Some(seq) = self.outbox.as_ref().and_then(Outbox::wants) else {
+            let Some(seq) = self.session.as_ref().and_then(|session| session.outbox.wants()) else {
                 break;
             };
             let Some(frame) = self.frame(seq)? else { break };
@@ -116,7 +136,7 @@ impl Publisher {
     }
 
     fn look(&mut self, scene: &mut Scene<'_>) -> bool {
-        let known = self.outbox.as_ref().map(|outbox| outbox.mark().incarnation);
+        let known = self.session.as_ref().map(|session| session.incarnation.clone());
         let gone = known.is_some() && scene.broker.incarnation(&self.target) != known;
         if gone {
             self.detach(scene);
@@ -125,7 +145,8 @@ impl Publisher {
     }
 
     fn send(&mut self, frame: &Frame, scene: &mut Scene<'_>) -> bool {
-        let mut sent = Sent::There;
+        let (mut sent, Some(Session { name, .. })) = (Sent::There, &self.session) else { return false };
+        let name = name.clone();
         if scene.random.chance(scene.weather.publications / 2) {
             sent = Sent::Lost;
             scene.hit(Hit::PublicationLost);
@@ -135,10 +156,10 @@ impl Publisher {
             self.is_damaged = true;
             scene.hit(Hit::DamagedInStream);
             scene.say(&format!("{}>{}#{} is damaged in the stream", self.producer, self.target, frame.seq));
-            if !scene.broker.publish(&copy) {
+            if !scene.broker.publish(&copy, &name) {
                 return false;
             }
-        } else if !scene.broker.publish(frame) {
+        } else if !scene.broker.publish(frame, &name) {
             return false;
         }
         scene.say(&format!(
@@ -148,8 +169,8 @@ impl Publisher {
             frame.seq,
             if sent == Sent::Lost { ", lost" } else { "" }
         ));
-        if let Some(outbox) = &mut self.outbox {
-            outbox.sent();
+        if let Some(session) = &mut self.session {
+            session.outbox.sent();
         }
         self.unconfirmed.push((frame.seq, sent));
         true
@@ -157,7 +178,7 @@ impl Publisher {
 
     /// Hears of what the broker has. `false`: nothing was on its way.
     pub fn confirm(&mut self, scene: &mut Scene<'_>) -> bool {
-        let Some(outbox) = &mut self.outbox else { return false };
+        let Some(Session { outbox, .. }) = &mut self.session else { return false };
         if self.unconfirmed.is_empty() || scene.notes.step < scene.blocked_until {
             return false;
         }
@@ -173,14 +194,13 @@ impl Publisher {
                 scene.hit(Hit::Doubt);
                 scene.say(&format!("{}>{}#{seq} is not confirmed", self.producer, self.target));
                 // The channel is closed with it: no confirm of what was sent on it can come any more.
-                outbox.doubt();
-                self.unconfirmed.clear();
+                self.detach(scene);
                 return true;
             }
             outbox.confirmed(seq);
         }
         if scene.random.chance(500) {
-            self.mark = Some(outbox.mark());
+            self.note(scene);
         }
         true
     }
@@ -195,7 +215,8 @@ impl Publisher {
         let Some(frame) = self.frame(seq)? else {
             return Ok(false);
         };
-        if scene.broker.publish(&frame) {
+        let name = scene.session();
+        if scene.broker.publish(&frame, &name) {
             scene.published.insert(self.target.clone());
             scene.hit(Hit::Replayed);
             scene.say(&format!("{}>{}#{seq} comes once more", self.producer, self.target));
@@ -211,21 +232,12 @@ impl Publisher {
     /// Whether everything it has to say is confirmed.
     pub fn is_done(&self) -> Checked<bool> {
         let last = self.last()?;
-        Ok(self.outbox.as_ref().map_or(last.0 == 0, |outbox| outbox.is_done(last)))
+        Ok(self.session.as_ref().map_or(last.0 == 0, |session| session.outbox.held() >= last))
     }
 
     fn frame(&self, seq: Seq) -> Checked<Option<Frame>> {
         let frames = now(self.journal.journal(&self.producer, &self.target, seq, 1, usize::MAX));
         Ok(frames.map_err(|error| stopped(&error))?.into_iter().next())
-    }
-}
-
-/// All publishers of a service attach together: whoever finds a new life tells the others.
-pub fn attach_all(publishers: &mut [Publisher], target: &Target, broker: &Broker, scene: &mut Scene<'_>) {
-    let marker = scene.marker();
-    let incarnation = broker.attach(target, &marker);
-    for publisher in publishers.iter_mut().filter(|publisher| publisher.target == *target) {
-        publisher.attach(&incarnation, scene);
     }
 }
 

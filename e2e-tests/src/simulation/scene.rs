@@ -26,8 +26,8 @@ pub enum Mutant {
     PublishBeforeCommit,
     /// The store lets two owners write the same number.
     NoFence,
-    /// A publisher goes on where it was although the stream began a new life.
-    SameLife,
+    /// A publisher goes on behind what was noted although the stream is another one, or has lost its end.
+    NoScan,
 }
 
 /// What a run is to be.
@@ -134,7 +134,7 @@ pub struct Scene<'a> {
     pub copied_when: BTreeMap<(Producer, Epoch, BatchNumber), usize>,
     /// Streams that something was published to in this step.
     pub published: BTreeSet<Target>,
-    markers: u64,
+    sessions: u64,
 }
 
 impl<'a> Scene<'a> {
@@ -159,7 +159,7 @@ impl<'a> Scene<'a> {
             copied: 0,
             copied_when: BTreeMap::new(),
             published: BTreeSet::new(),
-            markers: 0,
+            sessions: 0,
         }
     }
 
@@ -179,10 +179,10 @@ impl<'a> Scene<'a> {
         self.blocked_until = 0;
     }
 
-    /// A text that no stream has begun with yet.
-    pub fn marker(&mut self) -> String {
-        self.markers += 1;
-        format!("life-{}", self.markers)
+    /// The name of a new session.
+    pub fn session(&mut self) -> String {
+        self.sessions += 1;
+        format!("session-{}", self.sessions)
     }
 
     /// Time goes on, and now and then somebody sets the clock.

@@ -8,9 +8,9 @@ mod batch;
 mod settled;
 mod zombie;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-use dataflow::{Broker, CommitFault, Delivery, Faults, Feed, MemoryFeed, Owner, Prepared, Store};
+use dataflow::{Broker, CommitFault, Delivery, Faults, Feed, MemoryFeed, Missing, Owner, Prepared, Store};
 use stage::{Checkpoint, Epoch, Event, Partition, Producer, Record, Stage, Target};
 
 use super::coverage::Hit;
@@ -49,6 +49,8 @@ struct Held<S: Stage> {
     cut: bool,
     /// It has read what it has not committed, such as duplicates.
     read_only: bool,
+    /// What was missing when it went back to its streams' first messages.
+    looked_for: BTreeSet<Missing>,
 }
 
 /// A partition of a stage.
@@ -171,6 +173,7 @@ impl<S: Stage> Seat<S> {
                     in_doubt: Vec::new(),
                     cut: false,
                     read_only: false,
+                    looked_for: BTreeSet::new(),
                 });
             }
             Err(stop) => {
@@ -192,7 +195,7 @@ impl<S: Stage> Seat<S> {
             scene.hit(Hit::CrashInDoubt);
         }
         if held.read_only {
-            scene.hit(Hit::CrashBeforeHint);
+            scene.hit(Hit::CrashReadOnly);
         }
     }
 }

@@ -17,7 +17,7 @@ use stage::{Partition, PartitionCount, Producer, Stage, Target};
 
 use super::checks::{Checks, Stores};
 use super::clients::Clients;
-use super::publisher::{Publisher, attach_all};
+use super::publisher::Publisher;
 use super::scene::{Mutant, Scene};
 use super::seat::{Chair, Seat, Turn};
 use super::violation::Checked;
@@ -180,8 +180,7 @@ impl<'a> World<'a> {
             if publisher.last()?.0 == 0 {
                 return Ok(false);
             }
-            let target = publisher.target.clone();
-            attach_all(publishers, &target, &scene.broker.clone(), scene);
+            publisher.attach(scene);
             return Ok(true);
         }
         Ok((confirm_first && publisher.confirm(scene)) || publisher.publish(scene)? || publisher.confirm(scene))

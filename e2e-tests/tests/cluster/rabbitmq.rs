@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use dataflow::conformance::{self, Damage, Failure, Outcome, Publisher, Streams, Substrate, fixture};
-use dataflow::message::{Message, Scalar};
+use dataflow::message::Message;
 use dataflow::{Feed, Meta, RabbitMq, Store, StoreError};
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use stage::{Checkpoint, Frame, Hash, Hint, Mark, Partition, Producer, Seq, Stage as _, Table, Target};
+use stage::{Checkpoint, Frame, Hash, Partition, Producer, ResumePoint, Seq, Stage as _, Table, Target};
 
 use super::postgres::Databases;
-use crate::scenarios::harness::until;
 
 fn url() -> String {
     std::env::var("UNBUNDLED_TEST_RABBITMQ").expect("UNBUNDLED_TEST_RABBITMQ names a broker: `make e2e` sets it")
@@ -35,27 +36,42 @@ impl Broker {
     /// Everything in a stream, in order, up to now.
     async fn messages(&self, target: &Target) -> Result<(String, Vec<Message>), Failure> {
         let publishing = self.broker.attach(target).await?;
-        let mut end = Message::marker(&publishing.incarnation);
-        end.headers.insert("end".to_owned(), Scalar::Text(uuid()));
-        publishing.send(end.clone()).await?.confirmed().await?;
         let mut reading = self.broker.read(target, None).await?;
         let mut messages = Vec::new();
         loop {
             let message = reading.next().await?;
-            if message.headers == end.headers {
+            if message.session() == Some(&publishing.session) {
                 return Ok((publishing.incarnation, messages));
             }
             messages.push(message);
         }
     }
 
-    /// Deletes a stream and makes it anew behind everybody's back, with one message that names a life.
-    async fn make_anew(&self, target: &Target, incarnation: &str, first: BasicProperties) -> Outcome {
-        let (channel, queue) = (self.delete(target).await?, self.broker.queue(target));
+    /// Every frame in a stream, in order.
+    async fn all_frames(&self, target: &Target) -> Result<Vec<Message>, Failure> {
+        let (_, mut messages) = self.messages(target).await?;
+        messages.retain(|message| !message.is_marker());
+        Ok(messages)
+    }
+
+    /// Makes a stream that can be published to.
+    async fn declare(&self, target: &Target) -> Result<Channel, Failure> {
+        let connection = Connection::connect(&url(), ConnectionProperties::default()).await?;
+        let (channel, queue) = (connection.create_channel().await?, self.broker.queue(target));
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
         let durable = QueueDeclareOptions { durable: true, ..Default::default() };
         channel.queue_declare(queue.as_str().into(), durable, arguments).await?;
+        let (queue, options) = (ShortString::from(queue.as_str()), QueueBindOptions::default());
+        let exchange = self.databases.prefix.as_str().into();
+        channel.queue_bind(queue.clone(), exchange, queue, options, FieldTable::default()).await?;
+        Ok(channel)
+    }
+
+    /// Deletes a stream and makes it anew behind everybody's back, with one message that names an incarnation.
+    async fn make_anew(&self, target: &Target, incarnation: &str, first: BasicProperties) -> Outcome {
+        self.delete(target).await?;
+        let (channel, queue) = (self.declare(target).await?, self.broker.queue(target));
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let mut headers = FieldTable::default();
         headers.insert("incarnation".into(), AMQPValue::LongString(incarnation.into()));
@@ -72,11 +88,6 @@ impl Broker {
     }
 }
 
-fn uuid() -> String {
-    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-    format!("{:x}", RandomState::new().build_hasher().finish())
-}
-
 impl Substrate for Broker {
     async fn open(&self, meta: Meta, tables: &'static [&'static Table]) -> Result<Store, StoreError> {
         self.databases.open(meta, tables).await
@@ -89,15 +100,20 @@ impl Substrate for Broker {
 
 impl Streams for Broker {
     async fn publish(&self, publisher: &mut Publisher, journal: &Store) -> Outcome {
-        let Publisher { producer, target, mark } = publisher;
+        let Publisher { producer, target, noted } = publisher;
         let database = Arc::new(self.databases.postgres("front").await);
-        if mark.is_none() {
-            // Lost: as if nothing had ever been confirmed.
-            database.rewind(None, None).await?;
+        match noted {
+            None => {
+                let lose = "DELETE FROM publish_positions";
+                sqlx::raw_sql(lose).execute(&mut self.databases.raw("front").await).await?;
+            }
+            Some(noted) if !noted.republish.is_empty() => {
+                database.republish(&[(producer.clone(), target.clone())]).await?;
+            }
+            Some(_) => {}
         }
         conformance::publish(&self.broker, &database, journal, producer, target).await?;
-        let noted = database.marks(target).await?;
-        *mark = noted.into_iter().find(|noted| noted.producer == *producer).map(|noted| noted.mark);
+        *noted = Some(database.publish_position(target).await?);
         Ok(())
     }
 
@@ -108,16 +124,15 @@ impl Streams for Broker {
 
     async fn feed(&self, targets: &[Target], checkpoint: &Checkpoint) -> Result<Feed, Failure> {
         let database = Arc::new(self.databases.postgres("back").await);
-        let partitions = fixture::meta("front").ok_or("partitions")?.partitions;
-        let producers = fixture::ADDED.known_producers(partitions);
-        let wanted = targets.iter().map(|target| (target.clone(), producers.clone())).collect();
-        conformance::subscribe(&self.broker, &database, wanted, checkpoint)
+        conformance::subscribe(&self.broker, &database, targets, checkpoint)
     }
 
-    async fn end(&self, target: &Target) -> Result<Hint, Failure> {
-        let (incarnation, messages) = self.messages(target).await?;
-        let mut frames = messages.iter().filter(|message| !message.is_marker());
-        Ok(Hint { incarnation, offset: frames.next_back().map_or(0, |last| last.offset + 1) })
+    async fn end(&self, target: &Target) -> Result<Option<ResumePoint>, Failure> {
+        Ok(self.all_frames(target).await?.last().and_then(Message::resume_point))
+    }
+
+    async fn frames(&self, target: &Target) -> Result<usize, Failure> {
+        Ok(self.all_frames(target).await?.len())
     }
 
     async fn lose(&self, target: &Target) -> Outcome {
@@ -125,23 +140,24 @@ impl Streams for Broker {
         Ok(())
     }
 
-    /// The stream is made once more, in the same life, with fewer messages.
+    /// The stream is made once more, in the same incarnation, with fewer messages, each at the place where it was.
     async fn lose_tail(&self, target: &Target, messages: usize) -> Outcome {
         let (incarnation, mut all) = self.messages(target).await?;
-        all.retain(|message| !message.is_marker());
-        all.truncate(all.len() - messages);
-        self.make_anew(target, &incarnation, BasicProperties::default().with_type("marker".into())).await?;
+        let lost = all.iter().rev().filter(|message| !message.is_marker()).nth(messages - 1).ok_or("so many frames")?;
+        all.truncate(usize::try_from(lost.offset)?);
         let publishing = self.broker.attach(target).await?;
-        assert_eq!(publishing.incarnation, incarnation);
+        self.delete(target).await?;
+        self.declare(target).await?;
         for message in all {
             publishing.send(message).await?.confirmed().await?;
         }
+        assert_eq!(self.broker.incarnation(target).await?, Some(incarnation));
         Ok(())
     }
 }
 
 #[tokio::test]
-async fn a_mark_says_how_far_the_broker_has_confirmed() -> Outcome {
+async fn what_is_published_is_in_the_stream_as_it_is_in_the_journal() -> Outcome {
     let broker = Broker::new();
     let front = broker.open(fixture::meta("front").ok_or("partitions")?, fixture::FRONT).await?;
     let mut collect = fixture::claim(&front, fixture::Collect::default()).await?;
@@ -149,43 +165,57 @@ async fn a_mark_says_how_far_the_broker_has_confirmed() -> Outcome {
         fixture::ask(&mut collect, vec![fixture::add(id, "a", 1)]).await?;
     }
     let target = fixture::ADDED.target(fixture::of("a"));
-    let mut publisher = Publisher { producer: collect.id().clone(), target: target.clone(), mark: None };
+    let mut publisher = Publisher { producer: collect.id().clone(), target: target.clone(), noted: None };
     broker.publish(&mut publisher, &front).await?;
+    let noted = publisher.noted.ok_or("it is noted")?;
+    assert_eq!(noted.confirmed, [(collect.id().clone(), Seq(3))].into());
     let (incarnation, messages) = broker.messages(&target).await?;
-    assert_eq!(publisher.mark, Some(Mark { incarnation: incarnation.clone(), confirmed: Seq(3) }));
+    assert_eq!(noted.resume, messages.last().and_then(Message::resume_point));
     let frames = messages.iter().filter(|message| !message.is_marker()).map(|message| message.frame(&target));
     let said = fixture::said(&front, "a").await?;
     assert_eq!(frames.collect::<Result<Vec<_>, _>>()?, said.into_iter().map(|said| said.frame).collect::<Vec<_>>());
     assert!(messages.iter().all(|message| message.incarnation() == Some(&incarnation)));
+    assert!(messages.iter().all(|message| message.session() == messages[0].session()));
     Ok(())
 }
 
-/// Where a reading begins, by the offset of its first message, for hints in this life and another one.
+/// By the offset of the first message that is read.
 #[tokio::test]
-async fn a_stream_is_read_from_the_hint_or_from_its_beginning_when_that_is_no_place_in_it() -> Outcome {
+async fn a_stream_is_read_behind_a_message_that_is_at_its_place_and_else_from_its_first() -> Outcome {
     let broker = Broker::new();
     let target = fixture::ADDED.target(fixture::of("a"));
     let publishing = broker.broker.attach(&target).await?;
-    for seq in 1..=9 {
-        let producer = Producer::new(fixture::Collect::NAME, Partition(0));
-        let frame = Frame::seal(producer, target.clone(), Seq(seq), Hash::ZERO, 1, "[]".to_owned());
-        publishing.publish(&frame).await?.confirmed().await?;
+    let producer = || Producer::new(fixture::Collect::NAME, Partition(0));
+    let mut sent = Vec::new();
+    for seq in 1..=200 {
+        let frame = Frame::seal(producer(), target.clone(), Seq(seq), Hash::ZERO, 1, "[]".to_owned());
+        sent.push(publishing.publish(&frame).await?);
     }
-    until("the broker has counted", async || (broker.broker.length(&target).await.ok()? == 10).then_some(())).await;
-    let incarnation = publishing.incarnation.as_str();
-    for (life, offset, expected) in [(incarnation, 4, 4), (incarnation, 9, 9), (incarnation, 11, 0), ("another", 4, 0)]
-    {
-        let from = Hint { incarnation: life.to_owned(), offset };
-        let first = broker.broker.read(&target, Some(&from)).await?.next().await?;
-        assert_eq!(first.offset, expected, "{from:?}");
+    for mut confirm in sent {
+        confirm.confirmed().await?;
     }
+    let point = |offset, seq| {
+        let frame = (seq > 0).then(|| (producer(), Seq(seq)));
+        ResumePoint { offset, session: publishing.session.clone(), frame }
+    };
+    let other = ResumePoint { session: "other".to_owned(), ..point(4, 4) };
+    let cases = [(point(0, 0), 1), (point(4, 4), 5), (point(199, 199), 200), (point(4, 5), 0), (other, 0), (point(201, 201), 0)];
+    for (from, expected) in cases {
+        let mut reading = broker.broker.read(&target, Some(&from)).await?;
+        assert_eq!(reading.is_resumed, expected > 0, "{from:?}");
+        assert_eq!(reading.next().await?.offset, expected, "{from:?}");
+    }
+    let mut reading = broker.broker.read(&target, Some(&point(200, 200))).await?;
+    assert!(reading.is_resumed, "the last one");
+    let marker = broker.broker.attach(&target).await?.session;
+    assert_eq!(reading.next().await?.session(), Some(marker.as_str()));
     assert_eq!(broker.broker.read(&target, None).await?.next().await?.offset, 0);
     Ok(())
 }
 
-/// A frame that was on its way to an earlier life must not give the new one its name.
+/// A frame that was on its way to an earlier incarnation must not give the new one its name.
 #[tokio::test]
-async fn a_frame_at_the_beginning_of_a_stream_does_not_say_which_life_it_is() -> Outcome {
+async fn a_frame_at_the_beginning_of_a_stream_does_not_say_which_incarnation_it_is() -> Outcome {
     let broker = Broker::new();
     let target = fixture::ADDED.target(fixture::of("a"));
     let old = broker.broker.attach(&target).await?.incarnation;

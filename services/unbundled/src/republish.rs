@@ -1,11 +1,12 @@
 //! `unbundled republish`: lets a service publish its journal to the broker once more.
 //!
-//! It only rewinds marks; the service itself publishes, now if it runs, else with its next start. Readers drop
+//! It only notes that; the service itself publishes, now if it runs, else with its next start. Readers drop
 //! what they have. It closes gaps that a broker's loss has torn, and costs nothing but time.
 
 use std::process::ExitCode;
 
 use clap::Args;
+use contracts::STREAMS;
 use dataflow::{Meta, Postgres};
 use stage::{PartitionCount, Producer};
 
@@ -28,7 +29,7 @@ pub struct RepublishArguments {
     producer: Option<Producer>,
 }
 
-/// Rewinds, and says what will be published again.
+/// Asks for it, and says what will be published again.
 ///
 /// # Errors
 /// When the database does not answer, is not that service's, or holds nothing to publish.
@@ -41,7 +42,10 @@ pub async fn republish(arguments: RepublishArguments) -> anyhow::Result<ExitCode
     let known = services().into_iter().find(|(name, _)| *name == service);
     let (service, tables) = known.ok_or_else(|| anyhow::anyhow!("there is no service {service}"))?;
     let database = Postgres::open(&url, Meta { service, partitions }, &tables).await?;
-    let rewound = database.rewind(stream.as_deref(), producer.as_ref()).await?;
+    let own = STREAMS.iter().filter(|own| own.service == service && stream.as_deref().is_none_or(|name| name == own.name));
+    let journals = own.flat_map(|stream| stream.journals(partitions));
+    let journals: Vec<_> = journals.filter(|(known, _)| producer.as_ref().is_none_or(|wanted| wanted == known)).collect();
+    let rewound = database.republish(&journals).await?;
     anyhow::ensure!(!rewound.is_empty(), "nothing in the journal of {service} matches: there is nothing to publish");
     for (producer, target) in rewound {
         println!("{producer} publishes its journal for {target} again from its beginning");

@@ -7,6 +7,8 @@ use crate::Backlog;
 /// What a service counts where a broker carries what is said. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct BrokerMetrics {
+    published: IntCounter,
+    read_back: IntCounter,
     quarantined: IntCounter,
     kept: IntGauge,
 }
@@ -14,10 +16,13 @@ pub(crate) struct BrokerMetrics {
 impl BrokerMetrics {
     /// Of a service that nobody looks at.
     pub fn new() -> prometheus::Result<Self> {
+        let published = IntCounter::new("stream_published_frames_total", "Frames handed to the broker.")?;
+        let help = "Messages read when attaching to publish, to find out what the streams hold already.";
+        let read_back = IntCounter::new("stream_read_back_messages_total", help)?;
         let help = "Messages found in streams that were no frames, and put into quarantine.";
         let quarantined = IntCounter::new("stream_quarantined_messages_total", help)?;
         let kept = IntGauge::new("stream_quarantine_messages", "Messages in quarantine.")?;
-        Ok(Self { quarantined, kept })
+        Ok(Self { published, read_back, quarantined, kept })
     }
 
     /// Registers them, with what waits to be published.
@@ -27,7 +32,9 @@ impl BrokerMetrics {
     #[allow(clippy::cast_precision_loss)] // Prometheus knows floats only.
     pub fn register(registry: &Registry, backlog: &Backlog) -> prometheus::Result<Self> {
         let metrics = Self::new()?;
-        registry.register(Box::new(metrics.quarantined.clone()))?;
+        for counter in [&metrics.published, &metrics.read_back, &metrics.quarantined] {
+            registry.register(Box::new(counter.clone()))?;
+        }
         registry.register(Box::new(metrics.kept.clone()))?;
         let gauge = |name: &str, help: &str, value: fn(&Backlog) -> u64| {
             let backlog = backlog.clone();
@@ -38,6 +45,16 @@ impl BrokerMetrics {
         gauge("journal_unpublished_bytes", "Bytes of frames said that no broker has confirmed yet.", Backlog::bytes)?;
         gauge("journal_unpublished_max_bytes", "So many, and requests are answered 503.", Backlog::bytes_max)?;
         Ok(metrics)
+    }
+
+    /// A frame was handed to the broker.
+    pub fn published(&self) {
+        self.published.inc();
+    }
+
+    /// A message was read to find out what a stream holds.
+    pub fn read_back(&self) {
+        self.read_back.inc();
     }
 
     /// So many messages were put into quarantine just now.

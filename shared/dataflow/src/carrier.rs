@@ -81,8 +81,9 @@ impl Connected {
         let metrics = BrokerMetrics::register(registry, &backlog)?;
         let publication = |(target, producers): (Target, Vec<Producer>)| {
             let link = Link::new(format!("to {target}"), on_link.clone());
-            let (broker, marks, backlog) = (streams.broker.clone(), streams.database.clone(), backlog.clone());
-            (Publication { target, producers, journal: store.dedicated(), marks, broker, backlog }, link)
+            let (broker, marks) = (streams.broker.clone(), streams.database.clone());
+            let (journal, backlog, metrics) = (store.dedicated(), backlog.clone(), metrics.clone());
+            (Publication { target, producers, journal, marks, broker, backlog, metrics }, link)
         };
         let publishers = Some(Publishers::start(produced.into_iter().map(publication).collect()));
         Ok((Self::Broker { streams, backlog, metrics, publishers, on_link }, Bells::default()))
@@ -99,9 +100,9 @@ impl Connected {
                 (Feed::Tail(Tail::new(sources.clone())), Behind::of_journals(owner.id(), store, sources))
             }
             Connected::Broker { streams, metrics, on_link, .. } => {
-                let wanted = |(target, producers)| {
+                let wanted = |(target, _)| {
                     let link = Link::new(format!("{} from {target}", owner.id()), on_link.clone());
-                    Wanted { target, producers, link }
+                    Wanted { target, link }
                 };
                 let (wanted, quarantine) = (reads.into_iter().map(wanted).collect(), streams.database.clone());
                 let checkpoint = owner.checkpoint();

@@ -14,7 +14,7 @@ mod streams;
 
 use std::future::Future;
 
-use stage::{Checkpoint, Frame, Hint, Mark, Producer, Table, Target};
+use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, Table, Target};
 
 use crate::{Feed, Meta, Store, StoreError};
 
@@ -23,7 +23,7 @@ pub use batches::{conflict, duplicate, fence, fork, gap, refused, resume};
 pub use broker::{publish, subscribe};
 pub use doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_after, lost_before};
 pub use reading::{follow, journal_limits, load_many, scan_order, scan_pages};
-pub use streams::{lost_stream, lost_tail, published_twice, stream_with_a_hole};
+pub use streams::{lost_stream, lost_tail, nothing_twice, republished, stream_with_a_hole};
 
 /// Why a check could not be done; what is wrong, it asserts.
 pub type Failure = Box<dyn std::error::Error>;
@@ -52,20 +52,20 @@ pub enum Damage {
     DeletedFrame(Producer, Target),
 }
 
-/// Who publishes a journal, and how far that was confirmed.
+/// Who publishes a journal, and how far the stream is known to hold it.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     /// Whose journal.
     pub producer: Producer,
     /// To where.
     pub target: Target,
-    /// How far.
-    pub mark: Option<Mark>,
+    /// How far; `None` when the note was lost.
+    pub noted: Option<PublishPosition>,
 }
 
 /// A place for stores whose streams are not the journals themselves.
 pub trait Streams: Substrate {
-    /// Attaches once more, publishes as far as the journal goes, notes what was confirmed.
+    /// Attaches once more, publishes as far as the journal goes and what is asked for again, notes what the stream holds.
     fn publish(&self, publisher: &mut Publisher, journal: &Store) -> impl Future<Output = Outcome>;
 
     /// Puts one frame into the stream, whatever is there.
@@ -74,8 +74,11 @@ pub trait Streams: Substrate {
     /// Subscribes a reader that begins where the checkpoint says.
     fn feed(&self, targets: &[Target], checkpoint: &Checkpoint) -> impl Future<Output = Result<Feed, Failure>>;
 
-    /// Which life of a stream it is, and where it goes on after the last frame in it.
-    fn end(&self, target: &Target) -> impl Future<Output = Result<Hint, Failure>>;
+    /// The last frame in a stream.
+    fn end(&self, target: &Target) -> impl Future<Output = Result<Option<ResumePoint>, Failure>>;
+
+    /// How many frames a stream holds, copies too.
+    fn frames(&self, target: &Target) -> impl Future<Output = Result<usize, Failure>>;
 
     /// Deletes a stream with all it holds.
     fn lose(&self, target: &Target) -> impl Future<Output = Outcome>;
@@ -108,7 +111,7 @@ macro_rules! conformance {
 #[macro_export]
 macro_rules! conformance_of_streams {
     ($streams:expr) => {
-        $crate::conformance!(@ $streams; published_twice, stream_with_a_hole, lost_stream, lost_tail);
+        $crate::conformance!(@ $streams; nothing_twice, republished, stream_with_a_hole, lost_stream, lost_tail);
     };
 }
 

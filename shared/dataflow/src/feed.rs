@@ -7,7 +7,9 @@
 mod memory;
 mod subscription;
 
-use stage::{Checkpoint, Frame, Hint, Position, Positions, Producer, Target};
+use std::collections::BTreeSet;
+
+use stage::{Checkpoint, Frame, Position, Positions, Producer, ResumePoint, Target};
 
 use crate::{Store, StoreError};
 
@@ -27,8 +29,8 @@ const READ_FRAMES_MAX: usize = 256;
 pub struct Delivery {
     /// What arrived.
     pub frame: Frame,
-    /// Where a broker's log goes on after it.
-    pub hint: Option<Hint>,
+    /// Where in a broker's stream it was.
+    pub resume_point: Option<ResumePoint>,
 }
 
 /// One stream partition, who produces it, and whose journal it is.
@@ -74,6 +76,24 @@ impl Feed {
         }
     }
 
+    /// What was given is applied, but for the streams in which a frame is missing: from there on nothing is.
+    pub fn applied(&self, missing: &BTreeSet<Target>) {
+        match self {
+            Feed::Tail(_) | Feed::Memory(_) => {}
+            Feed::Broker(subscription) => subscription.applied(missing),
+        }
+    }
+
+    /// Begins again at a stream's first message, because a frame is missing. (A journal is always read from the frame
+    /// that is expected.)
+    pub fn read_again(&mut self, target: &Target) {
+        match self {
+            Feed::Tail(_) => {}
+            Feed::Broker(subscription) => subscription.read_again(target),
+            Feed::Memory(memory) => memory.read_again(target),
+        }
+    }
+
     /// Forgets what was handed out and not committed: begins again where the checkpoint says.
     pub fn rewind(&mut self, checkpoint: &Checkpoint) {
         match self {
@@ -113,7 +133,7 @@ impl Tail {
                 for frame in source.journal.journal(producer, &source.target, next, limit, room).await? {
                     facts += frame.facts;
                     bytes += frame.body.len();
-                    ready.push(Delivery { frame, hint: None });
+                    ready.push(Delivery { frame, resume_point: None });
                     if facts >= READ_FACTS_MAX {
                         break;
                     }

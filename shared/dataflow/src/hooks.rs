@@ -1,5 +1,6 @@
 //! What an actor does besides the rule: tell others, count, log, wait before it tries again.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use stage::Producer;
 
-use crate::{Backlog, Bells, Committed, Metrics, OnRows, Spans, Stop, spans};
+use crate::{Backlog, Bells, Committed, Metrics, Missing, OnRows, Spans, Stop, spans};
 
 /// The first wait after a failure; it doubles from there.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -24,6 +25,8 @@ pub enum Health {
     Well,
     /// It cannot commit just now, and goes on trying. Why.
     Failing(String),
+    /// It waits for frames that did not come, and looks for them. Which.
+    Missing(String),
     /// Another owner has taken over, in this process or another.
     Fenced,
     /// It has stopped for good. Why.
@@ -81,12 +84,27 @@ impl Hooks {
         wait
     }
 
-    /// Ends a row of failures.
-    pub(crate) fn went_well(&self, backoff: &mut Backoff) {
-        if backoff.failures >= FAILURES_UNTIL_UNREADY {
+    /// Ends a row of failures. `true`: others were told of them.
+    pub(crate) fn went_well(&self, backoff: &mut Backoff) -> bool {
+        let has_failed = backoff.failures >= FAILURES_UNTIL_UNREADY;
+        if has_failed {
             (self.on_health)(Health::Well);
         }
         *backoff = Backoff::default();
+        has_failed
+    }
+
+    /// Tells which frames are missing, or that none is any more.
+    pub(crate) fn missing(&self, owner: &Producer, missing: &BTreeSet<Missing>) {
+        self.metrics.missing(missing.len());
+        if missing.is_empty() {
+            tracing::info!(%owner, "no frame is missing any more");
+            return (self.on_health)(Health::Well);
+        }
+        let list: Vec<_> = missing.iter().map(Missing::to_string).collect();
+        let missing = list.join(", ");
+        tracing::warn!(%owner, missing, "nothing more of these producers is applied until a missing frame comes");
+        (self.on_health)(Health::Missing(missing));
     }
 
     pub(crate) fn stopped(&self, stop: &Stop) {

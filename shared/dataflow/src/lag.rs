@@ -22,8 +22,8 @@ struct Line {
 pub(crate) enum Behind {
     /// In the journals it reads.
     Journals { id: Producer, store: Store, sources: Vec<Source> },
-    /// In the streams of a broker. What is not published yet is not among it; what is just being committed, and what
-    /// was dropped because of a gap, counts as applied.
+    /// In the streams of a broker, behind the last message before which nothing is missing. What is not published yet is
+    /// not among it.
     Broker { broker: RabbitMq, places: Places },
 }
 
@@ -62,7 +62,7 @@ async fn of_journals(store: &Store, id: &Producer, sources: &[Source]) -> Result
 
 async fn of_broker(broker: &RabbitMq, places: &Places) -> Option<Vec<Line>> {
     let mut lines = Vec::new();
-    for (target, applied) in places.all() {
+    for (target, applied) in places.applied() {
         lines.push(Line { said: broker.length(&target).await.ok()?, applied });
     }
     Some(lines)

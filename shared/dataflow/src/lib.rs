@@ -43,14 +43,14 @@ pub use hooks::{Health, Hooks};
 pub use links::OnLink;
 pub use metrics::Metrics;
 pub use node::{Node, NodeError, OnHealth, OnRows};
-pub use owner::{Committed, Owner, Prepared, Stop};
+pub use owner::{Committed, Missing, Owner, Prepared, Stop};
 pub use publisher::Backlog;
 pub use rabbitmq::{Confirm, Publishing, RabbitMq, Reading};
 pub use reader::Reader;
 pub use spans::Spans;
 pub use store::{
-    Commit, CommitError, CommitFault, Faults, Found, Inventory, Leased, Memory, Meta, Noted, Postgres, Quarantined,
-    Seen, Sqlite, Store, StoreError,
+    Commit, CommitError, CommitFault, Faults, Found, Inventory, Leased, Memory, Meta, Postgres, Quarantined, Seen,
+    Sqlite, Store, StoreError,
 };
 pub use waiters::Waiters;
 pub use way_in::{Ask, Drain, Refused, WayIn};

@@ -4,14 +4,19 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use stage::{Frame, Seq, Target};
+use stage::{Frame, Producer, ResumePoint, Seq, Target};
 
-/// The type of a stream's first message.
+/// The type of the first message of a stream, and of each session that publishes to it.
 pub const MARKER: &str = "marker";
 /// The media type of a frame's body.
 pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 /// How a body is compressed, if it is.
 pub const ZSTD: &str = "zstd";
+
+/// The header that names the incarnation of a stream: another one after the stream was deleted and made anew.
+const INCARNATION: &str = "incarnation";
+/// The header that names the publishing session: a random text for each attachment of a publisher.
+const SESSION: &str = "session";
 
 /// Bodies from this size on are compressed: below it there is little to gain.
 const COMPRESS_FROM_BYTES: usize = 1_024;
@@ -57,14 +62,15 @@ pub enum NoFrame {
 }
 
 impl Message {
-    /// A stream's first message.
-    pub fn marker(incarnation: &str) -> Self {
-        let headers = BTreeMap::from([("incarnation".to_owned(), Scalar::Text(incarnation.to_owned()))]);
-        Self { kind: Some(MARKER.to_owned()), headers, ..Self::default() }
+    /// The message that a session begins with; in an empty stream it is the first.
+    pub fn marker(incarnation: &str, session: &str) -> Self {
+        let headers = [(INCARNATION, incarnation), (SESSION, session)];
+        let headers = headers.map(|(name, value)| (name.to_owned(), Scalar::Text(value.to_owned())));
+        Self { kind: Some(MARKER.to_owned()), headers: headers.into(), ..Self::default() }
     }
 
-    /// A frame, for a stream in this life.
-    pub fn of_frame(frame: &Frame, incarnation: &str) -> Self {
+    /// A frame, as a session publishes it to a stream of this incarnation.
+    pub fn of_frame(frame: &Frame, incarnation: &str, session: &str) -> Self {
         let text = |text: &dyn ToString| Scalar::Text(text.to_string());
         let number = |number: u64| Scalar::Number(i64::try_from(number).unwrap_or(i64::MAX));
         let headers = [
@@ -73,7 +79,8 @@ impl Message {
             ("previous", text(&frame.previous)),
             ("hash", text(&frame.hash)),
             ("facts", number(frame.facts as u64)),
-            ("incarnation", text(&incarnation)),
+            (INCARNATION, text(&incarnation)),
+            (SESSION, text(&session)),
         ];
         let plain = frame.body.as_bytes();
         let packed =
@@ -84,14 +91,25 @@ impl Message {
         Self { kind: None, encoding, headers, body, offset: 0 }
     }
 
-    /// Whether it is only there to say which life of the stream this is.
+    /// Whether it carries no frame, and only says which incarnation of the stream this is and which session begins.
     pub fn is_marker(&self) -> bool {
         self.kind.as_deref() == Some(MARKER)
     }
 
-    /// The life of the stream it was published in, if it says so.
+    /// The incarnation of the stream it was published to, if it says so.
     pub fn incarnation(&self) -> Option<&str> {
-        self.text("incarnation").ok()
+        self.text(INCARNATION).ok()
+    }
+
+    /// The session that published it, if it says so.
+    pub fn session(&self) -> Option<&str> {
+        self.text(SESSION).ok()
+    }
+
+    /// Where to go on behind this message; `None` when it is neither a frame nor a marker.
+    pub fn resume_point(&self) -> Option<ResumePoint> {
+        let frame = if self.is_marker() { None } else { Some((self.producer().ok()?, self.seq().ok()?)) };
+        Some(ResumePoint { offset: self.offset, session: self.session()?.to_owned(), frame })
     }
 
     /// The frame it carries. Whether that is intact, its hash says.
@@ -106,14 +124,22 @@ impl Message {
             Some(_) => return Err(NoFrame::Body("compressed as it should be")),
         };
         Ok(Frame {
-            producer: self.text("producer")?.parse().map_err(|_| header("producer"))?,
+            producer: self.producer()?,
             target: target.clone(),
-            seq: Seq(self.number("seq")?),
+            seq: self.seq()?,
             previous: self.text("previous")?.parse().map_err(|_| header("previous"))?,
             hash: self.text("hash")?.parse().map_err(|_| header("hash"))?,
             facts: usize::try_from(self.number("facts")?).map_err(|_| header("facts"))?,
             body: String::from_utf8(plain).map_err(|_| NoFrame::Body("UTF-8"))?,
         })
+    }
+
+    fn producer(&self) -> Result<Producer, NoFrame> {
+        self.text("producer")?.parse().map_err(|_| NoFrame::Header("producer"))
+    }
+
+    fn seq(&self) -> Result<Seq, NoFrame> {
+        self.number("seq").map(Seq)
     }
 
     fn text(&self, name: &'static str) -> Result<&str, NoFrame> {
@@ -155,7 +181,7 @@ mod tests {
     #[test]
     fn a_frame_is_read_as_it_was_written_compressed_or_not() {
         for (body, packed) in [("[]".to_owned(), false), (format!("[{}]", "1,".repeat(2_000)), true)] {
-            let message = Message::of_frame(&frame(&body), "life");
+            let message = Message::of_frame(&frame(&body), "life", "one");
             assert_eq!((message.encoding.is_some(), message.body.len() < body.len()), (packed, packed));
             assert_eq!(message.incarnation(), Some("life"));
             assert_eq!(message.frame(&target()), Ok(frame(&body)));
@@ -163,8 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_found_again_by_its_place_its_session_and_its_frame() {
+        let at = |message: Message| Message { offset: 7, ..message }.resume_point();
+        let point = |frame| Some(ResumePoint { offset: 7, session: "one".to_owned(), frame });
+        let producer = Producer::new("accept", Partition(0));
+        assert_eq!(at(Message::of_frame(&frame("[]"), "life", "one")), point(Some((producer, Seq(7)))));
+        assert_eq!(at(Message::marker("life", "one")), point(None));
+        assert_eq!(at(Message::default()), None);
+    }
+
+    #[test]
     fn what_is_no_frame_says_why() {
-        let good = Message::of_frame(&frame("[]"), "life");
+        let good = Message::of_frame(&frame("[]"), "life", "one");
         let with = |name: &str, value| {
             let mut message = good.clone();
             message.headers.insert(name.to_owned(), value);
@@ -175,7 +211,7 @@ mod tests {
         assert_eq!(with("seq", text("7")), Err(NoFrame::Header("seq")));
         assert_eq!(with("seq", Scalar::Number(-1)), Err(NoFrame::Header("seq")));
         assert_eq!(with("hash", text("xyz")), Err(NoFrame::Header("hash")));
-        assert_eq!(Message::marker("life").frame(&target()), Err(NoFrame::Header("producer")));
+        assert_eq!(Message::marker("life", "one").frame(&target()), Err(NoFrame::Header("producer")));
         let body = |encoding: Option<&str>, body: &[u8]| {
             let encoding = encoding.map(str::to_owned);
             Message { encoding, body: body.to_vec(), ..good.clone() }.frame(&target())
@@ -189,7 +225,7 @@ mod tests {
     fn a_body_that_unpacks_without_end_is_refused() {
         let bomb = zstd::bulk::compress(&vec![b' '; 17 << 20], 1).unwrap();
         let message =
-            Message { encoding: Some(ZSTD.to_owned()), body: bomb, ..Message::of_frame(&frame("[]"), "life") };
+            Message { encoding: Some(ZSTD.to_owned()), body: bomb, ..Message::of_frame(&frame("[]"), "life", "one") };
         assert_eq!(message.frame(&target()), Err(NoFrame::Body("of a length that a frame can have")));
     }
 }

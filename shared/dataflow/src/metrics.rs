@@ -26,6 +26,7 @@ pub struct Metrics {
     retries: IntCounter,
     doubts: Doubts,
     waiting: IntGauge,
+    missing: IntGauge,
 }
 
 impl Metrics {
@@ -45,11 +46,11 @@ impl Metrics {
             registry.register(Box::new(histogram.clone()))?;
             Ok::<_, prometheus::Error>(histogram)
         };
-        let waiting = IntGauge::with_opts(labelled(
-            Opts::new("stage_requests_waiting", "Requests taken in and not yet committed."),
-            owner,
-        ))?;
-        registry.register(Box::new(waiting.clone()))?;
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::with_opts(labelled(Opts::new(name, help), owner))?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
         Ok(Self {
             facts_per_batch: histogram(
                 "stage_batch_facts",
@@ -81,7 +82,8 @@ impl Metrics {
             damaged: counter("stage_damaged_frames_total", "Frames dropped because their hash did not fit.")?,
             retries: counter("stage_retries_total", "Batches tried again because the database did not answer.")?,
             doubts: Doubts::register(registry, owner)?,
-            waiting,
+            waiting: gauge("stage_requests_waiting", "Requests taken in and not yet committed.")?,
+            missing: gauge("stage_missing_frames", "Frames without which nothing more of their producers is applied.")?,
         })
     }
 
@@ -110,6 +112,11 @@ impl Metrics {
             Admission::Damaged => self.damaged.inc(),
             Admission::Next | Admission::Fork | Admission::UnknownProducer => {}
         }
+    }
+
+    /// So many frames are missing.
+    pub(crate) fn missing(&self, frames: usize) {
+        self.missing.set(i64::try_from(frames).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn retry(&self) {

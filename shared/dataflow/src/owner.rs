@@ -13,6 +13,7 @@
 
 mod claim;
 mod load;
+mod missing;
 mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,16 +21,18 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use stage::{
-    Admission, Broken, Cell, Change, Checkpoint, Event, Frame, Hint, Input, PartitionCount, Pinning, Place, Positions,
-    Producer, Record, Stage, Target,
+    Admission, Broken, Cell, Change, Checkpoint, Event, Frame, Input, PartitionCount, Pinning, Place, Positions,
+    Producer, Record, ResumePoint, Stage, Target,
 };
 
 use self::claim::claim;
+use self::missing::Holes;
 use self::stop::{stop, unavailable, unloaded};
 use crate::trail::{Applied, Attempts, Trail};
 use crate::{Commit, CommitError, Delivery, Store};
 
 pub(crate) use self::load::{Unloaded, follow, load};
+pub use self::missing::Missing;
 pub use self::stop::Stop;
 
 /// A batch ready to be committed.
@@ -87,8 +90,8 @@ pub struct Owner<S: Stage> {
     checkpoint: Checkpoint,
     /// Admitted, but not committed.
     ahead: Positions,
-    hints: BTreeMap<Target, Hint>,
-    gaps: BTreeSet<(Target, Producer)>,
+    resume_points: BTreeMap<Target, ResumePoint>,
+    holes: Holes,
     learned: Option<Vec<Cell>>,
     /// Whose fate is unknown.
     doubtful: Option<Prepared<S::Answer>>,
@@ -117,9 +120,9 @@ impl<S: Stage> Owner<S> {
             store,
             last,
             ahead: checkpoint.positions.clone(),
-            hints: checkpoint.hints.clone(),
+            resume_points: checkpoint.resume_points.clone(),
             checkpoint,
-            gaps: BTreeSet::new(),
+            holes: Holes::default(),
             learned: None,
             doubtful: None,
             doubtful_claim: None,
@@ -137,7 +140,7 @@ impl<S: Stage> Owner<S> {
     /// Forgets what was admitted and not committed.
     pub fn forget(&mut self) {
         self.ahead = self.checkpoint.positions.clone();
-        self.hints = self.checkpoint.hints.clone();
+        self.resume_points = self.checkpoint.resume_points.clone();
     }
 
     /// Who it is.
@@ -171,27 +174,31 @@ impl<S: Stage> Owner<S> {
     /// # Errors
     /// [`Stop`] for a frame that must not be there or cannot be understood.
     pub fn admit(&mut self, delivery: Delivery) -> Result<(Admission, Option<Admitted<S>>), Stop> {
-        let Delivery { frame, hint } = delivery;
+        let Delivery { frame, resume_point } = delivery;
         let streams = Self::reads(&self.id, self.partitions);
         let known = streams.iter().find(|(target, _)| *target == frame.target);
         let known = known.map(|(_, producers)| producers.as_slice()).unwrap_or_default();
         let admission = stage::admit(&self.ahead, known, &frame);
-        let from = (frame.target.clone(), frame.producer.clone());
+        let (target, place) = (frame.target.clone(), resume_point.as_ref());
         let admitted = match admission {
             Admission::Next => {
                 let events = stage::read_events::<S::Fact>(&frame.body).map_err(|error| self.broken(error.into()))?;
                 self.ahead.advance(&frame);
-                self.gaps.remove(&from);
+                self.holes.closed(&frame, place);
                 Some((frame, events))
             }
-            Admission::Duplicate => None,
-            Admission::Gap { .. } => {
-                self.gaps.insert(from.clone());
+            Admission::Duplicate => {
+                self.holes.intact(&frame, place);
                 None
             }
-            // Whose it was is as doubtful as the rest of it.
+            Admission::Gap { .. } => {
+                self.holes.intact(&frame, place);
+                self.holes.gap(&frame);
+                None
+            }
             Admission::Damaged => {
-                self.gaps.extend(known.iter().map(|producer| (frame.target.clone(), producer.clone())));
+                let expected = self.ahead.of(&target, &frame.producer).next;
+                self.holes.damaged(&frame, place, known.contains(&frame.producer) && frame.seq >= expected);
                 None
             }
             Admission::Fork => return Err(self.stop_at(&frame, "its producer said something else there before")),
@@ -199,13 +206,17 @@ impl<S: Stage> Owner<S> {
                 return Err(self.stop_at(&frame, "unknown producer: upgrade this reader before its producers"));
             }
         };
-        // Where to start reading never moves past a hole.
-        if let Some(hint) = hint
-            && self.gaps.iter().all(|(target, _)| *target != from.0)
+        if let Some(point) = resume_point
+            && !self.holes.are_in(&target)
         {
-            self.hints.insert(from.0, hint);
+            self.resume_points.insert(target, point);
         }
         Ok((admission, admitted))
+    }
+
+    /// The frames without which nothing more of their producers is applied: they did not come, or damaged.
+    pub fn missing(&self) -> BTreeSet<Missing> {
+        self.holes.missing(&self.ahead)
     }
 
     /// Loads what the batch needs and applies it. Nothing is durable yet.
@@ -222,7 +233,7 @@ impl<S: Stage> Owner<S> {
         let place = Place { owner: &self.id, number, partitions: self.partitions, before: &self.checkpoint };
         let derived = stage::derive(&self.stage, &place, input, rows, Pinning::Live);
         let mut derived = derived.map_err(|source| self.broken(source))?;
-        derived.checkpoint.hints.clone_from(&self.hints);
+        derived.checkpoint.resume_points.clone_from(&self.resume_points);
         let commit = if derived.has_effect {
             let record = Record::following(Some(&self.last), &self.id, &derived.read, &derived.checkpoint, now);
             let record = record.map_err(|error| self.broken(error.into()))?;

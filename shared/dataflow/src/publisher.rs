@@ -1,13 +1,14 @@
 //! Carries the journals of a service's producers to the broker: one task for each stream partition.
 //!
 //! ```text
-//! attach    declare, look which life of the stream it is, begin 1,024 frames before the mark
-//! publish   in order, at most a window of frames unconfirmed
-//! look      every now and then: was the mark rewound, is the stream still the same one
+//! attach    declare, write a marker, read the stream from the last noted message up to that marker
+//! publish   in order, behind what the stream holds already; at most a window of frames unconfirmed
+//! look      every now and then: does the stream still end as it should, is anything to be published again
 //! ```
 //!
-//! The journal is the truth and the mark a note that may be lost or old. On any doubt the channel is closed and
-//! all of it begins again. It never skips, and never reorders; readers drop what they have.
+//! The journal is the truth, and a noted position may be lost or old: then more is read. On any doubt the channel is
+//! closed and all of it begins again. It never skips, and never reorders. Nothing that the stream holds is published
+//! twice; what comes twice all the same, readers drop.
 
 mod backlog;
 mod session;
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use crate::broker_metrics::BrokerMetrics;
 use crate::hooks::Backoff;
 use crate::links::Link;
 use crate::rabbitmq::RabbitMq;
@@ -52,12 +54,12 @@ pub enum Interrupted {
         #[source]
         source: StoreError,
     },
-    /// An operator rewound a mark.
+    /// An operator asked for it.
     #[error("{0} is published again, as asked for")]
     Rewound(Target),
-    /// The stream was lost and made anew.
-    #[error("{0} began a new life: it is published again from its beginning")]
-    NewLife(Target),
+    /// The stream is another one, or has lost its end.
+    #[error("{0} does not end with what was published: what is missing is published again")]
+    Lost(Target),
 }
 
 /// One stream partition of a service: who says something there, and with what.
@@ -69,6 +71,7 @@ pub(crate) struct Publication {
     pub marks: Arc<Postgres>,
     pub broker: RabbitMq,
     pub backlog: Backlog,
+    pub metrics: BrokerMetrics,
 }
 
 /// The publishers of a service, while they run.
@@ -118,7 +121,7 @@ async fn run(publication: Publication, link: Link, mut stopped: watch::Receiver<
             }
         };
         match &interrupted {
-            Interrupted::Rewound(_) | Interrupted::NewLife(_) => {
+            Interrupted::Rewound(_) | Interrupted::Lost(_) => {
                 tracing::warn!(why = %interrupted, "publishing begins again");
                 continue;
             }

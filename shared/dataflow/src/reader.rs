@@ -4,14 +4,20 @@
 //! commit it, and only then tell others; again until there is nothing. No timers: under load the
 //! batches grow by themselves. One batch is in flight at a time, in a future that nobody cancels.
 
+mod missing;
+
+use std::time::Instant;
+
 use actix::{
-    Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _,
+    Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, ResponseFuture, SpawnHandle,
+    WrapFuture as _,
 };
 use chrono::Utc;
-use stage::{Admission, Stage};
+use stage::Stage;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
+use self::missing::MissingFrames;
 use crate::hooks::{Backoff, Hooks, caught};
 use crate::way_in::Drain;
 use crate::{Committed, Feed, Owner, Stop, Wake};
@@ -26,13 +32,12 @@ struct Work<S: Stage> {
 enum Turn<A> {
     Committed(Committed<A>),
     Idle,
-    Missing(Admission),
 }
 
 impl<S: Stage> Work<S> {
     /// One turn, and what it committed told.
     async fn told_turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Answer>, Stop> {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let turn = self.turn(hooks).await?;
         if let Turn::Committed(committed) = &turn {
             let took = started.elapsed();
@@ -53,17 +58,8 @@ impl<S: Stage> Work<S> {
         }
         let ready = self.feed.ready(&self.owner.checkpoint().positions).await;
         let ready = ready.map_err(|error| self.owner.cannot_read(error))?;
-        let mut missing = None;
-        let seen = |admission| {
-            hooks.metrics.frame(admission);
-            if matches!(admission, Admission::Gap { .. } | Admission::Damaged) {
-                missing = Some(admission);
-            }
-        };
-        match self.owner.take_frames(ready, Utc::now(), seen).await? {
-            Some(committed) => Ok(Turn::Committed(committed)),
-            None => Ok(missing.map_or(Turn::Idle, Turn::Missing)),
-        }
+        let taken = self.owner.take_frames(ready, Utc::now(), |admission| hooks.metrics.frame(admission)).await?;
+        Ok(taken.map_or(Turn::Idle, Turn::Committed))
     }
 }
 
@@ -72,6 +68,9 @@ pub struct Reader<S: Stage> {
     work: Option<Work<S>>,
     hooks: Hooks,
     backoff: Backoff,
+    missing: MissingFrames,
+    /// When to look for what is missing.
+    look: Option<SpawnHandle>,
     /// A wake came while a turn was running, or while it waits to try again.
     again: bool,
     /// It waits to try again.
@@ -88,6 +87,8 @@ impl<S: Stage> Reader<S> {
             work: Some(Work { owner, feed }),
             hooks,
             backoff: Backoff::default(),
+            missing: MissingFrames::default(),
+            look: None,
             again: false,
             is_waiting: false,
             draining: Vec::new(),
@@ -113,6 +114,10 @@ impl<S: Stage> Reader<S> {
             return;
         };
         self.again = false;
+        for target in self.missing.to_read_again(Instant::now()) {
+            tracing::warn!(owner = %work.owner.id(), %target, "a stream is read from its first message: a frame is missing");
+            work.feed.read_again(&target);
+        }
         let (id, hooks) = (work.owner.id().clone(), self.hooks.clone());
         let span = tracing::info_span!("batch", owner = %id, trace_id = tracing::field::Empty);
         let turn = async move {
@@ -126,17 +131,10 @@ impl<S: Stage> Reader<S> {
 
     fn turned(&mut self, mut work: Work<S>, turn: Result<Turn<S::Answer>, Stop>, ctx: &mut Context<Self>) {
         match turn {
-            Ok(Turn::Committed(_)) => {
-                self.hooks.went_well(&mut self.backoff);
-                self.again = true;
-            }
-            Ok(Turn::Idle) => {
-                self.hooks.went_well(&mut self.backoff);
-                self.again |= work.feed.has_more();
-            }
-            Ok(Turn::Missing(admission)) => {
-                self.again |= work.feed.has_more();
-                tracing::warn!(owner = %work.owner.id(), ?admission, "nothing is applied until a missing frame comes");
+            Ok(turn) => {
+                let is_done = matches!(turn, Turn::Idle);
+                self.again |= !is_done || work.feed.has_more();
+                self.look_at_missing(&mut work, ctx);
             }
             Err(stop) if stop.is_passing() => {
                 work.feed.rewind(work.owner.checkpoint());
@@ -156,6 +154,22 @@ impl<S: Stage> Reader<S> {
         self.work = Some(work);
         if self.again || !self.draining.is_empty() {
             self.pump(ctx);
+        }
+    }
+
+    /// After a turn that went well: says what is missing, and when it is looked for.
+    fn look_at_missing(&mut self, work: &mut Work<S>, ctx: &mut Context<Self>) {
+        let has_failed = self.hooks.went_well(&mut self.backoff);
+        let is_other = self.missing.see(work.owner.missing(), Instant::now());
+        work.feed.applied(&self.missing.targets());
+        if is_other || (has_failed && !self.missing.all().is_empty()) {
+            self.hooks.missing(work.owner.id(), self.missing.all());
+        }
+        if let Some(before) = self.look.take() {
+            ctx.cancel_future(before);
+        }
+        if let Some(due) = self.missing.due() {
+            self.look = Some(ctx.run_later(due.saturating_duration_since(Instant::now()), |reader, ctx| reader.pump(ctx)));
         }
     }
 

@@ -20,7 +20,7 @@ use stage::{BatchNumber, Cell, Change, Frame, Keys, Producer, Record, Row, Seq, 
 
 pub use memory::Memory;
 pub use meta::{Meta, Seen};
-pub use postgres::{Leased, Noted, Postgres, Quarantined};
+pub use postgres::{Leased, Postgres, Quarantined};
 pub use sqlite::Sqlite;
 
 /// Everything one batch writes.

@@ -17,10 +17,12 @@ mod invariant;
 mod name;
 mod outbox;
 mod record;
+mod resume;
 mod row;
 mod rows;
 #[path = "stage.rs"]
 mod stage_trait;
+mod stream_scan;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -31,8 +33,10 @@ pub use hash::{Digest, Hash, content_hash};
 pub use inbox::{Admission, Position, Positions, admit};
 pub use invariant::{Reading, Violation};
 pub use name::{BatchNumber, Epoch, Partition, PartitionCount, Producer, Seq, Spread, Stream, Target, partition_of};
-pub use outbox::{Mark, Outbox, PUBLISH_WINDOW, REPUBLISH_ON_ATTACH};
-pub use record::{Checkpoint, Head, Hint, Read, Record, Run};
+pub use outbox::{Outbox, PUBLISH_WINDOW};
+pub use record::{Checkpoint, Head, Read, Record, Run};
+pub use resume::ResumePoint;
 pub use row::{BadCell, Cell, Codec, Column, Decimal, Flag, Integer, Json, Kind, Nullable, Row, Table, Text, Time};
 pub use rows::{Change, Keys, Rows, Write};
 pub use stage_trait::{Broken, LOAD_ROUNDS_MAX, Outputs, Stage};
+pub use stream_scan::{PublishPosition, StreamScan};

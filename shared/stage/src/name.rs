@@ -204,6 +204,13 @@ impl Stream {
         };
         self.producers.iter().flat_map(of_stage).collect()
     }
+
+    /// Every journal that is published to this stream: who says it, and to which partition.
+    pub fn journals(&self, count: PartitionCount) -> impl Iterator<Item = (Producer, Target)> {
+        let producers = self.known_producers(count);
+        let of = move |target: Target| producers.clone().into_iter().map(move |producer| (producer, target.clone()));
+        count.all().map(|partition| self.target(partition)).flat_map(of)
+    }
 }
 
 #[cfg(test)]

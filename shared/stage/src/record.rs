@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{BatchNumber, Digest, Epoch, Frame, Hash, Positions, Producer, Seq, Target};
+use crate::{BatchNumber, Digest, Epoch, Frame, Hash, Positions, Producer, ResumePoint, Seq, Target};
 
 /// Consecutive frames of one producer, as read in one batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,15 +71,6 @@ pub struct Head {
     pub hash: Hash,
 }
 
-/// Where in a broker's log to start reading. Nothing below it is needed any more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hint {
-    /// Which life of the stream the offset is of.
-    pub incarnation: String,
-    /// The offset.
-    pub offset: u64,
-}
-
 /// Where an owner goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -88,9 +79,10 @@ pub struct Checkpoint {
     /// How far it has said.
     #[serde(with = "as_list")]
     pub heads: BTreeMap<Target, Head>,
-    /// Where to start reading.
+    /// Of each broker's stream the last message that was applied, and nothing was missing before it: where to go
+    /// on reading. Positions alone decide what is applied.
     #[serde(with = "as_list")]
-    pub hints: BTreeMap<Target, Hint>,
+    pub resume_points: BTreeMap<Target, ResumePoint>,
 }
 
 /// A batch record as it is stored. The texts are kept as they are: the hash is over them.

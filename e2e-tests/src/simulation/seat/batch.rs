@@ -51,7 +51,8 @@ impl<S: Stage> Seat<S> {
         };
         if scene.mutant == Some(Mutant::PublishBeforeCommit) {
             for frame in open.prepared.frames() {
-                scene.broker.publish(frame);
+                let session = scene.session();
+                scene.broker.publish(frame, &session);
                 scene.published.insert(frame.target.clone());
             }
         }
@@ -158,6 +159,15 @@ impl<S: Stage> Seat<S> {
             let ready = now(feed.ready(&held.owner.checkpoint().positions)).map_err(|error| stopped(&error))?;
             held.inbox.extend(ready);
         }
+        // Nothing more comes, and something is missing: once for each such hole the stream is read from its beginning.
+        let missing = held.owner.missing();
+        if held.inbox.is_empty() && missing != held.looked_for {
+            missing.iter().for_each(|missing| feed.read_again(&missing.target));
+            scene.hit(Hit::ReadAgain);
+            let ready = now(feed.ready(&held.owner.checkpoint().positions)).map_err(|error| stopped(&error))?;
+            held.inbox.extend(ready);
+            held.looked_for = missing;
+        }
         let mut all: Vec<Delivery> = held.inbox.drain(..).collect();
         if all.is_empty() {
             return Ok(all);
@@ -232,12 +242,12 @@ fn disturb(all: &mut Vec<Delivery>, scene: &mut Scene<'_>) {
         }
         1 => {
             let mut again = all[at].clone();
-            again.hint = None;
+            again.resume_point = None;
             let place = scene.random.below(all.len() + 1);
             all.insert(place, again);
             scene.random.shuffle(all);
             // Whatever reorders frames does not know where in the log they are.
-            all.iter_mut().for_each(|delivery| delivery.hint = None);
+            all.iter_mut().for_each(|delivery| delivery.resume_point = None);
             scene.hit(Hit::Reordered);
         }
         _ => {

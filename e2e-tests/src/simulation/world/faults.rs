@@ -2,7 +2,6 @@
 
 use super::World;
 use crate::simulation::coverage::Hit;
-use crate::simulation::publisher::attach_all;
 use crate::simulation::violation::Checked;
 
 /// Messages that a broker loses from the end of a stream at most.
@@ -129,10 +128,9 @@ impl World<'_> {
     /// What an operator does about a stream that holds a damaged copy.
     pub(super) fn republish_damaged(&mut self) {
         let Self { scene, publishers, .. } = self;
-        let damaged: Vec<_> = publishers.iter().filter(|p| p.is_damaged).map(|p| p.target.clone()).collect();
-        for target in damaged {
-            publishers.iter_mut().filter(|p| p.target == target && p.is_damaged).for_each(|p| p.detach(scene));
-            attach_all(publishers, &target, &scene.broker.clone(), scene);
+        for publisher in publishers.iter_mut().filter(|publisher| publisher.is_damaged) {
+            publisher.detach(scene);
+            publisher.republish();
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use dataflow::conformance::fixture::{ADDED, Collect, add, ask, claim, of, said};
-use dataflow::{Leased, Noted, Quarantined, Store};
+use dataflow::{Leased, Quarantined, Store};
 use sqlx::Row as _;
-use stage::{Mark, Partition, Producer, Seq, Stage as _};
+use stage::{Partition, Producer, PublishPosition, ResumePoint, Seq, Stage as _};
 
 use super::database::{BLOCKED, Databases, until};
 
@@ -13,8 +13,10 @@ fn collect() -> Producer {
     Producer::new(Collect::NAME, Partition(0))
 }
 
-fn noted(producer: Producer, confirmed: u64, rewinds: u64) -> Noted {
-    Noted { producer, mark: Mark { incarnation: "life".to_owned(), confirmed: Seq(confirmed) }, rewinds }
+fn noted(confirmed: u64, rewinds: u64) -> PublishPosition {
+    let (offset, session) = (confirmed + 1, "session".to_owned());
+    let resume = Some(ResumePoint { offset, session, frame: Some((collect(), Seq(confirmed))) });
+    PublishPosition { resume, confirmed: [(collect(), Seq(confirmed))].into(), republish: [].into(), rewinds }
 }
 
 #[tokio::test]
@@ -23,36 +25,37 @@ async fn a_publisher_at_work_does_not_undo_a_rewind() {
     let (postgres, target) = (databases.postgres("front").await, ADDED.target(of("a")));
     let mut owner = claim(&Store::from(postgres.clone()), Collect::default()).await.unwrap();
     ask(&mut owner, vec![add("1", "a", 1)]).await.unwrap();
-    assert_eq!(postgres.marks(&target).await.unwrap(), []);
-    assert!(!postgres.note_marks(&target, &[noted(collect(), 1, 1)]).await.unwrap(), "nothing was noted of it yet");
-    assert!(postgres.note_marks(&target, &[noted(collect(), 1, 0)]).await.unwrap());
-    assert!(postgres.note_marks(&target, &[noted(collect(), 2, 0)]).await.unwrap());
-    assert_eq!(postgres.marks(&target).await.unwrap(), [noted(collect(), 2, 0)]);
+    let note = async |position: &PublishPosition| postgres.note_publish_position(&target, position).await.unwrap();
+    let position = async || postgres.publish_position(&target).await.unwrap();
+    assert_eq!(position().await, PublishPosition::default());
+    assert!(!note(&noted(1, 1)).await, "nothing was noted of it yet");
+    assert!(note(&noted(1, 0)).await);
+    assert!(note(&noted(2, 0)).await);
+    assert_eq!(position().await, noted(2, 0));
 
-    let all = vec![(collect(), target.clone())];
-    assert_eq!(postgres.rewind(Some("added"), Some(&collect())).await.unwrap(), all);
-    assert!(postgres.rewind(Some("adde"), None).await.unwrap().is_empty());
-    assert!(postgres.rewind(None, Some(&Producer::new("other", Partition(0)))).await.unwrap().is_empty());
-    assert_eq!(postgres.rewind(None, None).await.unwrap(), all);
-    let stranger = || Producer::new("stranger", Partition(0));
-    let both = [noted(collect(), 3, 0), noted(stranger(), 9, 0)];
-    assert!(!postgres.note_marks(&target, &both).await.unwrap());
-    let mut rewound = noted(collect(), 2, 2);
-    rewound.mark.incarnation.clear();
-    assert_eq!(postgres.marks(&target).await.unwrap(), [rewound, noted(stranger(), 9, 0)]);
-    assert!(postgres.note_marks(&target, &[noted(collect(), 1, 2), noted(stranger(), 9, 0)]).await.unwrap());
+    let journal = |producer: &Producer| (producer.clone(), target.clone());
+    let silent = Producer::new("silent", Partition(0));
+    assert_eq!(postgres.republish(&[journal(&silent), journal(&collect())]).await.unwrap(), [journal(&collect())]);
+    assert!(postgres.republish(&[journal(&silent)]).await.unwrap().is_empty());
+    assert_eq!(postgres.republish(&[journal(&collect())]).await.unwrap(), [journal(&collect())]);
+    assert!(!note(&noted(3, 0)).await);
+    assert_eq!(position().await, PublishPosition { republish: [collect()].into(), ..noted(2, 2) });
+    let marker = ResumePoint { offset: 7, session: "other".to_owned(), frame: None };
+    let begun = PublishPosition { resume: Some(marker), ..noted(0, 2) };
+    assert!(note(&begun).await);
+    assert_eq!(position().await, begun);
 
     // A rewind that is on its way when the publisher notes: the note waits for it, and then does not fit.
     let (mut other, mut watcher) = (databases.raw("front").await, databases.raw("front").await);
-    let rewind = "BEGIN; UPDATE marks SET rewinds = rewinds + 1 WHERE producer = 'collect/0'";
+    let rewind = "BEGIN; UPDATE publish_positions SET rewinds = rewinds + 1";
     sqlx::raw_sql(rewind).execute(&mut other).await.unwrap();
-    let late = [noted(collect(), 7, 2)];
-    let (is_noted, ()) = tokio::join!(postgres.note_marks(&target, &late), async {
+    let late = noted(7, 2);
+    let (is_noted, ()) = tokio::join!(note(&late), async {
         until(&mut watcher, "front: publishing", BLOCKED).await;
         sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
     });
-    assert!(!is_noted.unwrap());
-    assert_eq!(postgres.marks(&target).await.unwrap()[0], noted(collect(), 1, 3));
+    assert!(!is_noted);
+    assert_eq!(position().await, PublishPosition { rewinds: 3, ..begun });
 }
 
 #[tokio::test]
@@ -62,14 +65,14 @@ async fn what_is_not_published_is_counted() {
     let store = Store::from(postgres.clone());
     let mut owner = claim(&store, Collect::default()).await.unwrap();
     let unpublished = async |after| postgres.unpublished(&target, &collect(), Seq(after)).await.unwrap();
-    assert_eq!(unpublished(0).await, (Seq(0), 0));
+    assert_eq!(unpublished(0).await, []);
     for id in ["1", "2", "3"] {
         ask(&mut owner, vec![add(id, "a", 1)]).await.unwrap();
     }
     let bytes: Vec<_> = said(&store, "a").await.unwrap().iter().map(|said| said.frame.body.len() as u64).collect();
-    assert_eq!(unpublished(0).await, (Seq(3), bytes.iter().sum()));
-    assert_eq!(unpublished(2).await, (Seq(3), bytes[2]));
-    assert_eq!(unpublished(3).await, (Seq(3), 0));
+    assert_eq!(unpublished(0).await, [(Seq(3), bytes.iter().sum())]);
+    assert_eq!(unpublished(2).await, [(Seq(3), bytes[2])]);
+    assert_eq!(unpublished(3).await, []);
 }
 
 #[tokio::test]

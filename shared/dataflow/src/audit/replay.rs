@@ -91,7 +91,7 @@ impl<'a, S: Stage> Replay<'a, S> {
         checked.facts += input.events().count() as u64;
         let came_to = self.derive(derived, input, number).await?;
         let Derived { read, mut checkpoint, frames, changes, answers: _, has_effect: _, .. } = came_to;
-        checkpoint.hints.clone_from(&recorded.hints);
+        checkpoint.resume_points.clone_from(&recorded.resume_points);
         let texts = serde_json::to_string(&read).and_then(|read| Ok((read, serde_json::to_string(&checkpoint)?)));
         let (read, head) = texts.map_err(|error| wrong_here(error.to_string()))?;
         for (name, stored, again) in [("read", &record.read, read), ("checkpoint", &record.checkpoint, head)] {

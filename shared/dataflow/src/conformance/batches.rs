@@ -70,10 +70,10 @@ pub async fn fork(substrate: &impl Substrate) -> Outcome {
     let seal = |stage, seq, previous| {
         let (producer, target) = (Producer::new(stage, Partition(0)), ADDED.target(of("a")));
         let frame = Frame::seal(producer, target, seq, previous, 0, "[]".to_owned());
-        Delivery { frame, hint: None }
+        Delivery { frame, resume_point: None }
     };
     let mut owner = claim_tally(&back, "a").await?;
-    take(&mut owner, vec![Delivery { frame: frames[0].clone(), hint: None }]).await?;
+    take(&mut owner, vec![Delivery { frame: frames[0].clone(), resume_point: None }]).await?;
     let others = [
         seal(Collect::NAME, Seq(1), Hash::ZERO),
         seal(Collect::NAME, Seq(2), Hash::ZERO),
@@ -85,7 +85,7 @@ pub async fn fork(substrate: &impl Substrate) -> Outcome {
         owner.forget();
     }
     let damaged = Frame { body: "[ ]".to_owned(), ..frames[1].clone() };
-    assert!(!take(&mut owner, vec![Delivery { frame: damaged, hint: None }]).await?, "damaged: as if missing");
+    assert!(!take(&mut owner, vec![Delivery { frame: damaged, resume_point: None }]).await?, "damaged: as if missing");
     assert_eq!(tally(&back, "a").await?, Some((1, 1)));
     Ok(())
 }

@@ -30,6 +30,7 @@ pub async fn publish(
         marks: database.clone(),
         broker: broker.clone(),
         backlog: Backlog::new([target.clone()], u64::MAX),
+        metrics: BrokerMetrics::new()?,
     };
     let mut session = Session::attach(publication, link(target)).await?;
     // Asked to stop, it ends when nothing is left to publish.
@@ -46,11 +47,10 @@ pub async fn publish(
 pub fn subscribe(
     broker: &RabbitMq,
     database: &Arc<Postgres>,
-    wanted: Vec<(Target, Vec<Producer>)>,
+    targets: &[Target],
     checkpoint: &Checkpoint,
 ) -> Result<Feed, Failure> {
-    let wanted = wanted.into_iter();
-    let wanted = wanted.map(|(target, producers)| Wanted { link: link(&target), target, producers }).collect();
+    let wanted = targets.iter().map(|target| Wanted { link: link(target), target: target.clone() }).collect();
     let metrics = BrokerMetrics::new()?;
     let bells = Bells::default();
     Ok(Feed::Broker(Subscription::start(broker, wanted, checkpoint, &bells, database.clone(), metrics)))

@@ -333,7 +333,7 @@ pub async fn ask(collect: &mut Owner<Collect>, requests: Vec<Event<Fact>>) -> Re
 pub async fn said(front: &Store, name: &str) -> Result<Vec<Delivery>, StoreError> {
     let (by, to) = (Producer::new(Collect::NAME, Partition(0)), ADDED.target(of(name)));
     let frames = front.journal(&by, &to, Seq::FIRST, usize::from(u16::MAX), usize::MAX).await?;
-    Ok(frames.into_iter().map(|frame| Delivery { frame, hint: None }).collect())
+    Ok(frames.into_iter().map(|frame| Delivery { frame, resume_point: None }).collect())
 }
 
 /// Commits what was delivered.

@@ -1,8 +1,8 @@
-//! Streams that are not the journal: they repeat, have holes, lose their tail, begin a new life.
+//! Streams that are not the journal: they repeat, have holes, lose their tail, are lost and made anew.
 
 use std::time::{Duration, Instant};
 
-use stage::{Hint, Partition, Producer, Stage as _, Target};
+use stage::{Partition, Producer, ResumePoint, Stage as _, Target};
 
 use super::fixture::{ADDED, Collect, Tally, TallyUp, add, ask, claim, claim_tally, of, said, take};
 use super::{Failure, Outcome, Publisher, Streams, open};
@@ -28,7 +28,7 @@ impl<'a, S: Streams> Bench<'a, S> {
         let (front, back) = (open(streams, "front").await?, open(streams, "back").await?);
         let collect = claim(&front, Collect::default()).await?;
         let producer = Producer::new(Collect::NAME, Partition(0));
-        let publisher = Publisher { producer, target: target(), mark: None };
+        let publisher = Publisher { producer, target: target(), noted: None };
         Ok(Self { streams, front, back, collect, publisher, asked: 0 })
     }
 
@@ -49,18 +49,17 @@ impl<'a, S: Streams> Bench<'a, S> {
     async fn reader(&self) -> Result<Reader, Failure> {
         let owner = claim_tally(&self.back, "a").await?;
         let feed = self.streams.feed(&[target()], owner.checkpoint()).await?;
-        let seen = owner.checkpoint().hints.get(&target()).cloned();
+        let seen = owner.checkpoint().resume_points.get(&target()).cloned();
         Ok(Reader { owner, feed, seen })
     }
 
     /// Reads everything that is in the stream now.
     async fn drain(&self, reader: &mut Reader) -> Outcome {
         let (end, begun) = (self.streams.end(&target()).await?, Instant::now());
-        let is_behind = |seen: &Hint| seen.incarnation != end.incarnation || seen.offset < end.offset;
-        while reader.seen.as_ref().is_none_or(is_behind) {
+        while reader.seen != end {
             let ready = reader.feed.ready(&reader.owner.checkpoint().positions).await?;
             match ready.last() {
-                Some(last) => reader.seen.clone_from(&last.hint),
+                Some(last) => reader.seen.clone_from(&last.resume_point),
                 None => tokio::time::sleep(INTERVAL).await,
             }
             take(&mut reader.owner, ready).await?;
@@ -82,22 +81,48 @@ fn target() -> Target {
 struct Reader {
     owner: Owner<TallyUp>,
     feed: Feed,
-    seen: Option<Hint>,
+    seen: Option<ResumePoint>,
 }
 
-/// A publisher that lost all its confirms says everything again; readers drop it.
+/// A publisher that attaches again, with or without its note, publishes nothing that the stream holds.
 ///
 /// # Errors
 /// When the substrate fails.
-pub async fn published_twice(streams: &impl Streams) -> Outcome {
+pub async fn nothing_twice(streams: &impl Streams) -> Outcome {
     let mut bench = Bench::new(streams).await?;
     bench.say(3).await?;
     bench.publish().await?;
     let mut reader = bench.reader().await?;
     bench.drain(&mut reader).await?;
-    bench.publisher.mark = None;
+    for (is_lost, frames) in [(false, 5), (true, 7), (true, 9)] {
+        if is_lost {
+            bench.publisher.noted = None;
+        }
+        bench.say(2).await?;
+        bench.publish().await?;
+        bench.publish().await?;
+        assert_eq!(streams.frames(&target()).await?, frames);
+        bench.drain(&mut reader).await?;
+        assert_eq!(bench.sum().await?, frames as u64);
+    }
+    Ok(())
+}
+
+/// What an operator wants published again comes again, and readers drop it.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn republished(streams: &impl Streams) -> Outcome {
+    let mut bench = Bench::new(streams).await?;
+    bench.say(3).await?;
+    bench.publish().await?;
+    let mut reader = bench.reader().await?;
+    bench.drain(&mut reader).await?;
+    let producer = bench.publisher.producer.clone();
+    bench.publisher.noted.get_or_insert_default().republish.insert(producer);
     bench.say(2).await?;
     bench.publish().await?;
+    assert_eq!(streams.frames(&target()).await?, 8);
     bench.drain(&mut reader).await?;
     assert_eq!(bench.sum().await?, 5);
     let mut reader = bench.reader().await?;
@@ -129,7 +154,7 @@ pub async fn stream_with_a_hole(streams: &impl Streams) -> Outcome {
     Ok(())
 }
 
-/// A stream that was lost begins a new life: its producer says everything again from the journal's start,
+/// A stream that was lost is made anew: its producer publishes everything again from the journal's start,
 /// its readers read from the first message, and nothing is missed or repeated.
 ///
 /// # Errors
@@ -140,13 +165,10 @@ pub async fn lost_stream(streams: &impl Streams) -> Outcome {
     bench.publish().await?;
     let mut reader = bench.reader().await?;
     bench.drain(&mut reader).await?;
-    let before = bench.publisher.mark.clone();
     bench.say(2).await?;
     streams.lose(&target()).await?;
     bench.publish().await?;
-    let after = bench.publisher.mark.clone();
-    assert_ne!(before.map(|mark| mark.incarnation), after.as_ref().map(|mark| mark.incarnation.clone()));
-    assert_eq!(after.map(|mark| mark.confirmed.0), Some(5));
+    assert_eq!(streams.frames(&target()).await?, 5);
     bench.drain(&mut reader).await?;
     assert_eq!(bench.sum().await?, 5);
     streams.lose(&target()).await?;
@@ -174,9 +196,11 @@ pub async fn lost_tail(streams: &impl Streams) -> Outcome {
         if has_read {
             bench.drain(&mut reader).await?;
         }
+        let frames = streams.frames(&target()).await?;
         streams.lose_tail(&target(), 10).await?;
         bench.say(5).await?;
         bench.publish().await?;
+        assert_eq!(streams.frames(&target()).await?, frames + 5, "what was lost is published again, and no more");
         bench.drain(&mut reader).await?;
         assert_eq!(bench.sum().await?, before + 25);
     }

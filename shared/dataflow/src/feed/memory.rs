@@ -1,82 +1,112 @@
 //! A broker in memory that fails like a real one: it repeats, loses its tail, loses everything.
 //!
-//! A stream's first message is a marker with a random incarnation. Whoever attaches reads it first: if
-//! it is another than before, the stream began a new life, and all are to start from the beginning.
+//! Every session that publishes begins with a marker. Whoever reads on looks whether the last message that it
+//! knows is still at its place, and else begins with the stream's first one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stage::{Checkpoint, Frame, Hint, Target};
+use stage::{Checkpoint, Frame, PublishPosition, ResumePoint, StreamScan, Target};
 
 use super::Delivery;
 
 /// What a stream holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// The first message: which life of the stream this is.
+    /// The first of a session.
     Marker {
-        /// A random text.
+        /// Which incarnation of the stream this is: the name of its first session.
         incarnation: String,
+        /// The session.
+        session: String,
     },
     /// A frame.
-    Frame(Box<Frame>),
+    Frame {
+        /// It.
+        frame: Box<Frame>,
+        /// The session that published it.
+        session: String,
+    },
 }
+
+impl Message {
+    fn resume_point(&self, offset: u64) -> ResumePoint {
+        match self {
+            Message::Marker { session, .. } => ResumePoint { offset, session: session.clone(), frame: None },
+            Message::Frame { frame, session } => {
+                let frame = Some((frame.producer.clone(), frame.seq));
+                ResumePoint { offset, session: session.clone(), frame }
+            }
+        }
+    }
+}
+
+type Streams = BTreeMap<Target, Vec<Message>>;
 
 /// Streams in memory. Clones are the same broker.
 #[derive(Clone, Debug, Default)]
-pub struct Broker(Arc<Mutex<BTreeMap<Target, Log>>>);
+pub struct Broker(Arc<Mutex<Streams>>);
 
-#[derive(Debug, Default)]
-struct Log {
-    messages: Vec<Message>,
-    /// How many it has lost from its end in this life.
-    lost: usize,
-}
-
-impl Log {
-    fn incarnation(&self) -> Option<String> {
-        match self.messages.first()? {
-            Message::Marker { incarnation } => Some(incarnation.clone()),
-            Message::Frame(_) => None,
-        }
+fn incarnation_of(stream: &[Message]) -> Option<&str> {
+    match stream.first()? {
+        Message::Marker { incarnation, .. } => Some(incarnation),
+        Message::Frame { .. } => None,
     }
 }
 
 impl Broker {
-    fn streams(&self) -> MutexGuard<'_, BTreeMap<Target, Log>> {
+    fn streams(&self) -> MutexGuard<'_, Streams> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Declares a stream, writes a marker if it is empty, and reads the first message back: of
-    /// several that write one, the first wins.
-    pub fn attach(&self, target: &Target, marker: &str) -> String {
+    /// Declares a stream and begins a session there with a marker. Which incarnation of the stream it is.
+    pub fn attach(&self, target: &Target, session: &str) -> String {
         let mut streams = self.streams();
-        let log = streams.entry(target.clone()).or_default();
-        if log.messages.is_empty() {
-            log.messages.push(Message::Marker { incarnation: marker.to_owned() });
-        }
-        log.incarnation().unwrap_or_default()
+        let stream = streams.entry(target.clone()).or_default();
+        let incarnation = incarnation_of(stream).unwrap_or(session).to_owned();
+        stream.push(Message::Marker { incarnation: incarnation.clone(), session: session.to_owned() });
+        incarnation
     }
 
     /// Appends a frame. `false` when there is no such stream: nothing was kept.
-    pub fn publish(&self, frame: &Frame) -> bool {
+    pub fn publish(&self, frame: &Frame, session: &str) -> bool {
         let mut streams = self.streams();
-        let Some(log) = streams.get_mut(&frame.target) else {
+        let Some(stream) = streams.get_mut(&frame.target) else {
             return false;
         };
-        log.messages.push(Message::Frame(Box::new(frame.clone())));
+        stream.push(Message::Frame { frame: Box::new(frame.clone()), session: session.to_owned() });
         true
     }
 
-    /// Which life of the stream this is; `None` when it does not exist.
-    pub fn incarnation(&self, target: &Target) -> Option<String> {
-        self.streams().get(target).and_then(Log::incarnation)
+    /// What a stream holds, read from the noted message on, and its last message.
+    pub fn scan(&self, target: &Target, noted: &PublishPosition) -> (StreamScan, Option<ResumePoint>) {
+        let behind = noted.resume.as_ref().and_then(|point| self.behind(target, point));
+        let mut scan = if behind.is_some() { StreamScan::behind(noted) } else { StreamScan::from_first() };
+        let messages = self.read(target, behind.unwrap_or(0), usize::MAX);
+        for (offset, message) in &messages {
+            let frame = if let Message::Frame { frame, .. } = message { Some(&**frame) } else { None };
+            scan.see(*offset, frame);
+        }
+        (scan, messages.last().map(|(offset, message)| message.resume_point(*offset)))
     }
 
-    /// Which life of the stream this is, and where the next message goes.
-    pub fn end(&self, target: &Target) -> Hint {
-        let offset = self.streams().get(target).map_or(0, |log| log.messages.len() as u64);
-        Hint { incarnation: self.incarnation(target).unwrap_or_default(), offset }
+    /// Which incarnation of the stream this is; `None` when it does not exist.
+    pub fn incarnation(&self, target: &Target) -> Option<String> {
+        self.streams().get(target).and_then(|stream| incarnation_of(stream).map(str::to_owned))
+    }
+
+    /// The offset behind a message, if that is still at its place.
+    pub fn behind(&self, target: &Target, point: &ResumePoint) -> Option<u64> {
+        let found = self.read(target, point.offset, 1);
+        let is_there = |(offset, message): &(u64, Message)| message.resume_point(*offset) == *point;
+        found.first().is_some_and(is_there).then_some(point.offset + 1)
+    }
+
+    /// The last message of a stream.
+    pub fn end(&self, target: &Target) -> Option<ResumePoint> {
+        let streams = self.streams();
+        let stream = streams.get(target)?;
+        Some(stream.last()?.resume_point(stream.len() as u64 - 1))
     }
 
     /// Loses a stream with all it held.
@@ -86,23 +116,16 @@ impl Broker {
 
     /// Loses the newest messages of a stream, as after a crash before they were synced.
     pub fn lose_tail(&self, target: &Target, messages: usize) {
-        if let Some(log) = self.streams().get_mut(target) {
-            let left = log.messages.len().saturating_sub(messages).max(1);
-            log.lost += log.messages.len() - left;
-            log.messages.truncate(left);
+        if let Some(stream) = self.streams().get_mut(target) {
+            stream.truncate(stream.len().saturating_sub(messages).max(1));
         }
-    }
-
-    /// How many messages a stream has lost from its end: what comes later has their offsets.
-    fn lost(&self, target: &Target) -> u64 {
-        self.streams().get(target).map_or(0, |log| log.lost as u64)
     }
 
     fn read(&self, target: &Target, from: u64, limit: usize) -> Vec<(u64, Message)> {
         let streams = self.streams();
-        let log = streams.get(target).map(|log| log.messages.as_slice()).unwrap_or_default();
-        let skipped = usize::try_from(from).unwrap_or(usize::MAX).min(log.len());
-        let messages = (from..).zip(&log[skipped..]).take(limit);
+        let stream = streams.get(target).map(Vec::as_slice).unwrap_or_default();
+        let skipped = usize::try_from(from).unwrap_or(usize::MAX).min(stream.len());
+        let messages = (from..).zip(&stream[skipped..]).take(limit);
         messages.map(|(offset, message)| (offset, message.clone())).collect()
     }
 }
@@ -111,46 +134,43 @@ impl Broker {
 #[derive(Debug)]
 pub struct MemoryFeed {
     broker: Broker,
-    cursors: BTreeMap<Target, Hint>,
+    /// The last message that was read in each stream.
+    cursors: BTreeMap<Target, Option<ResumePoint>>,
 }
 
 impl MemoryFeed {
-    /// Reads these streams from where the checkpoint's hints say.
+    /// Reads these streams from where the checkpoint says.
     pub fn attach(broker: Broker, targets: &[Target], checkpoint: &Checkpoint) -> Self {
-        let unknown = Hint { incarnation: String::new(), offset: 0 };
-        let cursors = targets.iter().map(|target| (target.clone(), unknown.clone())).collect();
+        let cursors = targets.iter().map(|target| (target.clone(), None)).collect();
         let mut feed = Self { broker, cursors };
         feed.rewind(checkpoint);
         feed
     }
 
-    /// Begins again at the hints, and as much earlier as the stream may have lost from its end since. A
-    /// broker that does not say how much that is has to be given a bound; here no more is read again, so
-    /// that no wrong hint is hidden.
+    /// Begins again where the checkpoint says.
     pub(super) fn rewind(&mut self, checkpoint: &Checkpoint) {
         for (target, cursor) in &mut self.cursors {
-            let hint = checkpoint.hints.get(target).cloned();
-            *cursor = hint.unwrap_or(Hint { incarnation: String::new(), offset: 0 });
-            cursor.offset = cursor.offset.saturating_sub(self.broker.lost(target));
+            *cursor = checkpoint.resume_points.get(target).cloned();
         }
     }
 
-    pub(super) fn ready(&mut self) -> Vec<Delivery> {
+    /// Begins again at a stream's first message.
+    pub(super) fn read_again(&mut self, target: &Target) {
+        if let Some(cursor) = self.cursors.get_mut(target) {
+            *cursor = None;
+        }
+    }
+
+    /// A stream that was lost, or its end, breaks off whoever reads it: then it is attached to again.
+    pub(crate) fn ready(&mut self) -> Vec<Delivery> {
         let mut ready = Vec::new();
         for (target, cursor) in &mut self.cursors {
-            let Some(incarnation) = self.broker.incarnation(target) else {
-                continue;
-            };
-            if incarnation != cursor.incarnation {
-                *cursor = Hint { incarnation, offset: 0 };
-            }
-            for (offset, message) in self.broker.read(target, cursor.offset, super::READ_FRAMES_MAX) {
-                cursor.offset = offset + 1;
-                match message {
-                    Message::Marker { .. } => {}
-                    Message::Frame(frame) => {
-                        ready.push(Delivery { frame: *frame, hint: Some(cursor.clone()) });
-                    }
+            let from = cursor.as_ref().and_then(|point| self.broker.behind(target, point));
+            for (offset, message) in self.broker.read(target, from.unwrap_or(0), super::READ_FRAMES_MAX) {
+                let point = message.resume_point(offset);
+                *cursor = Some(point.clone());
+                if let Message::Frame { frame, .. } = message {
+                    ready.push(Delivery { frame: *frame, resume_point: Some(point) });
                 }
             }
         }

@@ -1,14 +1,15 @@
 //! What comes to one reader from the broker's streams.
 //!
-//! A task for each stream reads ahead into the one queue, of bounded length, and rings for the reader. It begins some
-//! messages before the place it is to go on from: a broker that lost its newest messages gives their offsets
-//! to new ones. Broken off, it begins there again, by itself. What the reader has seen already it drops.
+//! A task for each stream reads ahead into the one queue, of bounded length, and rings for the reader. It begins
+//! behind the last message that is known, if that is still at its place: a broker that lost its newest messages gives
+//! their offsets to new ones. Else, and when a frame is missing, it begins with the stream's first message. Broken off,
+//! it goes on by itself. What the reader has seen already it drops.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stage::{Checkpoint, Hint, Producer, REPUBLISH_ON_ATTACH, Target};
-use tokio::sync::mpsc;
+use stage::{Checkpoint, ResumePoint, Target};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use super::{Delivery, READ_BYTES_MAX, READ_FACTS_MAX};
@@ -31,27 +32,28 @@ struct Arrival {
     message: Message,
 }
 
-impl Arrival {
-    /// Where the stream goes on after it: in the life that the message says, so that a wrong one leads to the
-    /// stream's beginning.
-    fn hint(&self) -> Hint {
-        let incarnation = self.message.incarnation().unwrap_or_default().to_owned();
-        Hint { incarnation, offset: self.message.offset + 1 }
-    }
+/// Where in its streams a reader is: for each, how many messages were given to it, and up to where all are applied.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places(Arc<Mutex<BTreeMap<Target, Place>>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    given: u64,
+    applied: u64,
 }
 
-/// Where in each of its streams a reader is: how many messages are before that.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Places(Arc<Mutex<BTreeMap<Target, u64>>>);
-
 impl Places {
-    fn at(&self) -> MutexGuard<'_, BTreeMap<Target, u64>> {
+    fn at(&self) -> MutexGuard<'_, BTreeMap<Target, Place>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All of them, as they are now.
-    pub fn all(&self) -> BTreeMap<Target, u64> {
-        self.at().clone()
+    /// Up to where each stream is applied, as it is now.
+    pub fn applied(&self) -> BTreeMap<Target, u64> {
+        self.at().iter().map(|(target, place)| (target.clone(), place.applied)).collect()
+    }
+
+    fn given(&self, target: &Target, messages: u64) {
+        self.at().entry(target.clone()).or_default().given = messages;
     }
 }
 
@@ -68,13 +70,14 @@ pub struct Subscription {
     quarantine: Arc<Postgres>,
     metrics: BrokerMetrics,
     places: Places,
+    /// Tell the tasks to begin with their stream's first message.
+    again_from_first: BTreeMap<Target, Arc<Notify>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// One stream to read, who says something there, and how it goes is told to.
+/// One stream to read, and how it goes is told to.
 pub(crate) struct Wanted {
     pub target: Target,
-    pub producers: Vec<Producer>,
     pub link: Link,
 }
 
@@ -89,16 +92,18 @@ impl Subscription {
         metrics: BrokerMetrics,
     ) -> Self {
         let (queue, arrivals) = mpsc::channel(QUEUE_MAX * wanted.len().max(1));
-        let start = |wanted: Wanted| {
-            let place = checkpoint.hints.get(&wanted.target).cloned();
+        let (places, mut again_from_first, mut tasks) = (Places::default(), BTreeMap::new(), Vec::new());
+        for wanted in wanted {
+            let behind = checkpoint.resume_points.get(&wanted.target).cloned();
+            let messages = behind.as_ref().map_or(0, |point| point.offset + 1);
+            places.at().insert(wanted.target.clone(), Place { given: messages, applied: messages });
+            let from_first: Arc<Notify> = Arc::default();
+            again_from_first.insert(wanted.target.clone(), from_first.clone());
             let (broker, bells, queue) = (broker.clone(), bells.clone(), queue.clone());
-            tokio::spawn(Source { broker, wanted, place, queue, bells }.run())
-        };
-        let places = Places::default();
-        places.at().extend(wanted.iter().map(|wanted| (wanted.target.clone(), 0)));
-        let tasks = wanted.into_iter().map(start).collect();
+            tasks.push(tokio::spawn(Source { broker, wanted, behind, queue, bells, from_first }.run()));
+        }
         let (given, again, unread) = (Vec::new(), VecDeque::new(), Vec::new());
-        Self { arrivals, given, again, unread, quarantine, metrics, places, tasks }
+        Self { arrivals, given, again, unread, quarantine, metrics, places, again_from_first, tasks }
     }
 
     /// What has come, up to the limits. What is no frame is put away first, with where it was found.
@@ -108,7 +113,7 @@ impl Subscription {
         let (mut ready, mut facts, mut bytes) = (Vec::new(), 0, 0);
         while facts < READ_FACTS_MAX && bytes < READ_BYTES_MAX {
             let Some(arrival) = self.again.pop_front().or_else(|| self.arrivals.try_recv().ok()) else { break };
-            self.places.at().insert(arrival.target.clone(), arrival.message.offset + 1);
+            self.places.given(&arrival.target, arrival.message.offset + 1);
             bytes += arrival.message.body.len();
             let Some(delivery) = self.delivery(&arrival) else { continue };
             facts += delivery.frame.facts;
@@ -140,18 +145,13 @@ impl Subscription {
             return None;
         }
         match message.frame(target) {
-            Ok(frame) => Some(Delivery { frame, hint: Some(arrival.hint()) }),
+            Ok(frame) => Some(Delivery { frame, resume_point: message.resume_point() }),
             Err(no_frame) => {
                 let (offset, reason) = (message.offset, no_frame.to_string());
                 tracing::error!(%target, offset, reason, "a message that is no frame is put into quarantine");
                 let (target, bytes) = (target.clone(), message.body.clone());
-                self.unread.push(Quarantined {
-                    target,
-                    incarnation: arrival.hint().incarnation,
-                    offset,
-                    reason,
-                    bytes,
-                });
+                let incarnation = message.incarnation().unwrap_or_default().to_owned();
+                self.unread.push(Quarantined { target, incarnation, offset, reason, bytes });
                 None
             }
         }
@@ -162,10 +162,24 @@ impl Subscription {
         !self.again.is_empty() || !self.arrivals.is_empty()
     }
 
+    /// What was given is applied, but for the streams in which a frame is missing.
+    pub(super) fn applied(&self, missing: &BTreeSet<Target>) {
+        for (_, place) in self.places.at().iter_mut().filter(|(target, _)| !missing.contains(target)) {
+            place.applied = place.given;
+        }
+    }
+
+    /// Begins again at a stream's first message.
+    pub(super) fn read_again(&mut self, target: &Target) {
+        if let Some(from_first) = self.again_from_first.get(target) {
+            from_first.notify_one();
+        }
+    }
+
     /// Gives the last batch again: it was not committed.
     pub(super) fn rewind(&mut self) {
         for arrival in self.given.drain(..).rev() {
-            self.places.at().insert(arrival.target.clone(), arrival.message.offset);
+            self.places.given(&arrival.target, arrival.message.offset);
             self.again.push_front(arrival);
         }
     }
@@ -181,10 +195,20 @@ impl Drop for Subscription {
 struct Source {
     broker: RabbitMq,
     wanted: Wanted,
-    /// Where to go on.
-    place: Option<Hint>,
+    /// The last message that was handed on: where to go on.
+    behind: Option<ResumePoint>,
     queue: mpsc::Sender<Arrival>,
     bells: Bells,
+    /// Somebody wants the stream read from its first message.
+    from_first: Arc<Notify>,
+}
+
+/// Why a stream is not read on.
+enum Ended {
+    /// Nobody wants it any more.
+    Unwanted,
+    /// It is to be read from its first message.
+    FromFirst,
 }
 
 impl Source {
@@ -192,7 +216,11 @@ impl Source {
         let mut backoff = Backoff::default();
         loop {
             let error = match self.read(&mut backoff).await {
-                Ok(()) => return,
+                Ok(Ended::Unwanted) => return,
+                Ok(Ended::FromFirst) => {
+                    self.behind = None;
+                    continue;
+                }
                 Err(error) => error,
             };
             let (wait, why) = (backoff.next(), telemetry::chain(&error));
@@ -202,26 +230,31 @@ impl Source {
         }
     }
 
-    /// Reads until it is broken off, or nobody wants it any more.
-    async fn read(&mut self, backoff: &mut Backoff) -> Result<(), BrokerError> {
-        let back = REPUBLISH_ON_ATTACH * self.wanted.producers.len() as u64;
-        let from = self.place.clone().map(|Hint { incarnation, offset }| {
-            let offset = offset.saturating_sub(back);
-            Hint { incarnation, offset }
-        });
+    /// Reads until it is broken off, or nobody wants it any more. It works once a message came, or the last one was
+    /// found at its place.
+    async fn read(&mut self, backoff: &mut Backoff) -> Result<Ended, BrokerError> {
         let target = &self.wanted.target;
-        let mut reading = self.broker.read(target, from.as_ref()).await?;
-        tracing::info!(%target, from = from.map_or(0, |hint| hint.offset), "reading");
-        self.wanted.link.works();
+        let mut reading = self.broker.read(target, self.behind.as_ref()).await?;
+        let behind = self.behind.take_if(|_| reading.is_resumed);
+        tracing::info!(%target, from = behind.as_ref().map_or(0, |point| point.offset + 1), "reading");
+        let mut works = reading.is_resumed;
+        if works {
+            self.wanted.link.works();
+        }
+        self.behind = behind;
         loop {
-            let message = reading.next().await?;
+            let message = tokio::select! {
+                message = reading.next() => message?,
+                () = self.from_first.notified() => return Ok(Ended::FromFirst),
+            };
             *backoff = Backoff::default();
-            let arrival = Arrival { target: target.clone(), message };
-            let place = arrival.hint();
-            if self.queue.send(arrival).await.is_err() {
-                return Ok(());
+            if !std::mem::replace(&mut works, true) {
+                self.wanted.link.works();
             }
-            self.place = Some(place);
+            self.behind = message.resume_point().or(self.behind.take());
+            if self.queue.send(Arrival { target: target.clone(), message }).await.is_err() {
+                return Ok(Ended::Unwanted);
+            }
             self.bells.wake(target);
         }
     }

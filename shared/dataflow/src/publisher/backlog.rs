@@ -29,7 +29,7 @@ struct Line {
     /// The last `seq` ever confirmed.
     confirmed: u64,
     has_begun: bool,
-    /// Frames by their last `seq`, with their bytes. What was there before this process is one entry.
+    /// Runs of frames by their last `seq`, with their bytes. What was there before this process is in runs of many.
     unconfirmed: VecDeque<(Seq, u64)>,
 }
 
@@ -75,16 +75,20 @@ impl Backlog {
         self.lines().get(&(target.clone(), producer.clone())).is_some_and(|line| line.has_begun)
     }
 
-    /// What the journal held behind what was `confirmed`, up to `last`, when this process began to publish it.
-    pub(crate) fn begin(&self, target: &Target, producer: &Producer, confirmed: Seq, last: Seq, bytes: u64) {
+    /// What the journal held behind what was `confirmed` when this process began to publish it: runs of frames, each
+    /// with its last `seq` and the bytes of its bodies.
+    pub(crate) fn begin(&self, target: &Target, producer: &Producer, confirmed: Seq, runs: Vec<(Seq, u64)>) {
         let mut lines = self.lines();
         let line = lines.entry((target.clone(), producer.clone())).or_default();
+        let last = runs.last().map_or(confirmed, |(last, _)| *last);
         // Frames said meanwhile are part of it.
         while let Some((_, counted)) = line.unconfirmed.pop_front_if(|(seq, _)| *seq <= last) {
             self.0.bytes.fetch_sub(counted, Ordering::Relaxed);
         }
-        line.unconfirmed.push_front((last, bytes));
-        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+        for run in runs.into_iter().rev() {
+            self.0.bytes.fetch_add(run.1, Ordering::Relaxed);
+            line.unconfirmed.push_front(run);
+        }
         line.last = line.last.max(last.0);
         line.confirmed = confirmed.0;
         line.has_begun = true;
@@ -162,13 +166,13 @@ mod tests {
     #[test]
     fn what_is_said_counts_until_it_is_confirmed() {
         let backlog = Backlog::new([target()], 100);
-        backlog.begin(&target(), &producer(), Seq(2), Seq(5), 50);
+        backlog.begin(&target(), &producer(), Seq(2), vec![(Seq(3), 30), (Seq(5), 20)]);
         backlog.said(&[frame(5, 10), frame(6, 40), frame(7, 20)]);
         assert_eq!((backlog.bytes(), backlog.is_full()), (110, true));
         assert_eq!(backlog.last(&target(), &producer()), Seq(7));
         assert_eq!(backlog.frames(), 5);
         backlog.confirmed(&target(), &producer(), Seq(4));
-        assert_eq!((backlog.bytes(), backlog.frames()), (110, 3));
+        assert_eq!((backlog.bytes(), backlog.frames()), (80, 3), "what is left is counted, not all or nothing");
         backlog.confirmed(&target(), &producer(), Seq(6));
         assert_eq!((backlog.bytes(), backlog.frames(), backlog.is_full()), (20, 1, false));
         for again in [6, 3] {
@@ -180,7 +184,7 @@ mod tests {
     #[test]
     fn what_another_instance_said_at_last_is_known_with_the_claim() {
         let backlog = Backlog::new([target()], 100);
-        backlog.begin(&target(), &producer(), Seq(3), Seq(3), 0);
+        backlog.begin(&target(), &producer(), Seq(3), Vec::new());
         backlog.claimed(&producer(), &BTreeMap::from([(target(), Head { seq: Seq(4), hash: Hash::ZERO })]));
         assert_eq!((backlog.last(&target(), &producer()), backlog.bytes(), backlog.frames()), (Seq(4), 0, 1));
         let rung = backlog.bell(&target());
@@ -192,7 +196,7 @@ mod tests {
         let backlog = Backlog::new([target()], 100);
         backlog.said(&[frame(3, 10), frame(4, 10), frame(5, 7)]);
         assert_eq!((backlog.bytes(), backlog.frames()), (27, 0));
-        backlog.begin(&target(), &producer(), Seq(0), Seq(4), 45);
+        backlog.begin(&target(), &producer(), Seq(0), vec![(Seq(4), 45)]);
         assert_eq!((backlog.bytes(), backlog.frames(), backlog.last(&target(), &producer())), (52, 5, Seq(5)));
         backlog.confirmed(&target(), &producer(), Seq(4));
         assert_eq!(backlog.bytes(), 7);

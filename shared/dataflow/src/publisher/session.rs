@@ -1,17 +1,19 @@
 //! Publishing over one channel, until something goes wrong with it.
 
+mod attach;
+mod look;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use stage::{Frame, Outbox, PUBLISH_WINDOW, Producer, Seq};
+use stage::{Frame, Outbox, PUBLISH_WINDOW, Producer, PublishPosition, ResumePoint, Seq};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Interrupted, Publication};
 use crate::links::Link;
 use crate::rabbitmq::{Confirm, Publishing};
-use crate::store::Noted;
 use crate::{BrokerError, StoreError};
 
 /// Bytes on their way to the broker at most: what it has not confirmed is in our memory too.
@@ -20,19 +22,14 @@ const IN_FLIGHT_BYTES_MAX: usize = 16 << 20;
 const READ_BYTES_MAX: usize = 4 << 20;
 /// A broker that confirms nothing for so long is blocked, or gone.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often to note what was confirmed, and to look for a rewound mark.
-const MARK_INTERVAL: Duration = Duration::from_secs(1);
-/// Looks at the marks between two looks at the stream's first message.
-const MARKS_PER_LOOK: u32 = 2;
+/// How often to look at the stream's end, to note how far it holds the journals, and to look for a rewind. What
+/// was published since is read once more by the next session.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// One producer's way to the stream.
 struct Line {
     producer: Producer,
     outbox: Outbox,
-    /// How often it had been rewound when this began.
-    rewinds: u64,
-    /// Whether something was confirmed since the last note.
-    is_to_note: bool,
 }
 
 /// A frame that the broker has not confirmed yet.
@@ -53,49 +50,30 @@ pub struct Session {
     first: usize,
     in_flight: VecDeque<InFlight>,
     bytes_in_flight: usize,
+    /// The last message of this session that the broker has confirmed: the marker, or a frame.
+    confirmed: Option<(Producer, Seq)>,
+    /// What the last look found: a message of the stream, and what lies at or before it.
+    noted: PublishPosition,
+    /// Whether that is not in the database yet.
+    is_to_note: bool,
+    /// The first of the messages that were written together at last, if nothing was sent since.
+    end: Option<ResumePoint>,
     link: Link,
     /// Whether the link was told that it works.
     works: bool,
 }
 
 impl Session {
-    /// Attaches to the stream, in whatever life it is. That it works, the link is told later: a broker that is
-    /// short of memory or disk space does all this, and then confirms nothing.
-    pub(crate) async fn attach(publication: Publication, link: Link) -> Result<Self, Interrupted> {
-        let target = &publication.target;
-        let unreadable = |source| Interrupted::Journal { target: target.clone(), source };
-        let noted = publication.marks.marks(target).await.map_err(unreadable)?;
-        for producer in publication.producers.iter().filter(|producer| !publication.backlog.knows(target, producer)) {
-            let confirmed = noted.iter().find(|noted| noted.producer == *producer).map(|noted| noted.mark.confirmed);
-            let confirmed = confirmed.unwrap_or(Seq(0));
-            let unpublished = publication.marks.unpublished(target, producer, confirmed).await;
-            let (last, bytes) = unpublished.map_err(unreadable)?;
-            publication.backlog.begin(target, producer, confirmed, last, bytes);
-        }
-        let publishing = publication.broker.attach(target).await;
-        let publishing = publishing.map_err(|source| Interrupted::Broker { target: target.clone(), source })?;
-        let line = |producer: &Producer| {
-            let noted = noted.iter().find(|noted| noted.producer == *producer);
-            let outbox = Outbox::attach(noted.map(|noted| &noted.mark), &publishing.incarnation);
-            let rewinds = noted.map_or(0, |noted| noted.rewinds);
-            Line { producer: producer.clone(), outbox, rewinds, is_to_note: false }
-        };
-        let lines = publication.producers.iter().map(line).collect();
-        tracing::info!(%target, incarnation = publishing.incarnation, "publishing");
-        let (first, in_flight, bytes_in_flight) = (0, VecDeque::new(), 0);
-        Ok(Self { publication, publishing, lines, first, in_flight, bytes_in_flight, link, works: false })
-    }
-
     /// Publishes until it is stopped and nothing is left.
     pub(crate) async fn run(&mut self, bell: &Notify, stopped: &mut watch::Receiver<bool>) -> Result<(), Interrupted> {
-        let mut ticks = interval(MARK_INTERVAL);
+        let mut ticks = interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looks: u32 = 0;
         loop {
             self.fill().await?;
             if self.in_flight.is_empty() {
                 if *stopped.borrow() {
-                    return self.note_marks().await;
+                    self.look().await?;
+                    return self.note().await;
                 }
                 if !self.publication.broker.is_blocked() {
                     self.works();
@@ -111,11 +89,8 @@ impl Session {
                     } else if self.in_flight.front().is_some_and(|first| first.sent.elapsed() > CONFIRM_TIMEOUT) {
                         return Err(self.broken(BrokerError::Silent(CONFIRM_TIMEOUT)));
                     }
-                    self.try_to_note_marks().await?;
-                    looks += 1;
-                    if looks.is_multiple_of(MARKS_PER_LOOK) {
-                        self.look().await?;
-                    }
+                    self.look().await?;
+                    self.try_to_note().await?;
                 }
             }
         }
@@ -175,7 +150,9 @@ impl Session {
     async fn send(&mut self, line: usize, frame: &Frame) -> Result<(), Interrupted> {
         let confirm = self.publishing.publish(frame).await.map_err(|source| self.broken(source))?;
         let (seq, bytes) = (frame.seq, frame.body.len());
+        self.publication.metrics.published();
         self.lines[line].outbox.sent();
+        self.end = None;
         self.bytes_in_flight += bytes;
         self.in_flight.push_back(InFlight { line, seq, bytes, sent: Instant::now(), confirm });
         Ok(())
@@ -191,61 +168,43 @@ impl Session {
             self.works();
             let line = &mut self.lines[line];
             line.outbox.confirmed(seq);
-            line.is_to_note = true;
-            self.publication.backlog.confirmed(&self.publication.target, &line.producer, line.outbox.mark().confirmed);
+            self.confirmed = Some((line.producer.clone(), seq));
+            self.publication.backlog.confirmed(&self.publication.target, &line.producer, line.outbox.held());
             answer = self.in_flight.front_mut().and_then(|next| next.confirm.confirmed().now_or_never());
         }
         Ok(())
     }
 
-    /// The same, but a database that does not answer is asked the next time: what is published meanwhile is none the
-    /// worse, and may only be published once more.
-    async fn try_to_note_marks(&mut self) -> Result<(), Interrupted> {
-        match self.note_marks().await {
+    /// The same as [`Session::note`], but a database that does not answer is asked the next time: what is published
+    /// meanwhile is none the worse.
+    async fn try_to_note(&mut self) -> Result<(), Interrupted> {
+        match self.note().await {
             Err(error @ Interrupted::Journal { .. }) => {
-                tracing::debug!(why = telemetry::chain(&error), "marks are noted later");
+                tracing::debug!(why = telemetry::chain(&error), "the position is noted later");
                 Ok(())
             }
             noted => noted,
         }
     }
 
-    /// Notes what was confirmed, and learns whether an operator wants it published again.
-    async fn note_marks(&mut self) -> Result<(), Interrupted> {
+    /// Notes what was found out, and learns whether an operator wants it published again.
+    async fn note(&mut self) -> Result<(), Interrupted> {
         let Publication { target, marks, .. } = &self.publication;
-        let note = |line: &Line| {
-            let (producer, mark) = (line.producer.clone(), line.outbox.mark());
-            Noted { producer, mark, rewinds: line.rewinds }
+        let is_rewound = if self.is_to_note {
+            !marks.note_publish_position(target, &self.noted).await.map_err(|source| self.unreadable(source))?
+        } else {
+            let position = marks.publish_position(target).await.map_err(|source| self.unreadable(source))?;
+            position.rewinds != self.noted.rewinds
         };
-        let changed: Vec<_> = self.lines.iter().filter(|line| line.is_to_note).map(note).collect();
-        if !changed.is_empty() {
-            let noted = marks.note_marks(target, &changed).await.map_err(|source| self.unreadable(source))?;
-            if !noted {
-                return Err(Interrupted::Rewound(target.clone()));
-            }
-            self.lines.iter_mut().for_each(|line| line.is_to_note = false);
+        if is_rewound {
+            return Err(Interrupted::Rewound(target.clone()));
         }
-        let noted = marks.marks(target).await.map_err(|source| self.unreadable(source))?;
-        let is_rewound =
-            |line: &Line| noted.iter().any(|noted| noted.producer == line.producer && noted.rewinds != line.rewinds);
-        if self.lines.iter().any(is_rewound) { Err(Interrupted::Rewound(target.clone())) } else { Ok(()) }
+        self.is_to_note = false;
+        Ok(())
     }
 
-    /// Looks whether the stream is still the one that was attached to, also while there is nothing to say.
-    async fn look(&self) -> Result<(), Interrupted> {
-        let Publication { target, broker, .. } = &self.publication;
-        match broker.incarnation(target).await {
-            Ok(Some(incarnation)) if incarnation == self.publishing.incarnation => Ok(()),
-            Ok(_) | Err(BrokerError::NoStream(_)) => Err(Interrupted::NewLife(target.clone())),
-            Err(error) => Err(self.broken(error)),
-        }
-    }
-
-    /// Notes what is sure, and closes the channel, so that nothing sent over it can still be confirmed or kept.
-    pub(crate) async fn end(mut self) {
-        if let Err(error) = self.note_marks().await {
-            tracing::debug!(why = telemetry::chain(&error), "a mark was not noted: more will be published again");
-        }
+    /// Closes the channel, so that nothing sent over it can still be confirmed or kept.
+    pub(crate) async fn end(self) {
         self.publishing.close().await;
     }
 

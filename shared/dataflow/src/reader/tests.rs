@@ -136,13 +136,13 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
     let maps = Maps::default();
     let back = maps.open(meta("back").unwrap(), BACK).await.unwrap();
     let (broker, target) = (Broker::default(), ADDED.target(of("a")));
-    broker.attach(&target, "life 1");
+    broker.attach(&target, "one");
     let frame = |seq, previous| {
         Frame::seal(Producer::new(Collect::NAME, Partition(0)), target.clone(), seq, previous, 0, "[]".to_owned())
     };
     let first = frame(Seq(1), Hash::ZERO);
-    assert!(broker.publish(&first));
-    assert!(broker.publish(&frame(Seq(2), Hash::ZERO)));
+    assert!(broker.publish(&first, "one"));
+    assert!(broker.publish(&frame(Seq(2), Hash::ZERO), "one"));
     let owner = claim_tally(&back, "a").await.unwrap();
     let feed = Feed::Memory(MemoryFeed::attach(broker, std::slice::from_ref(&target), owner.checkpoint()));
     let (stopped, mut stops) = unbounded_channel();

@@ -228,18 +228,32 @@ impl Memory {
 pub(crate) mod tests {
     use std::sync::Mutex;
 
-    use stage::{Checkpoint, Frame, Producer, Seq, Table, Target};
+    use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, Seq, Table, Target};
 
     use super::{BTreeMap, Memory};
     use crate::conformance::{Damage, Failure, Publisher, Streams, Substrate};
-    use crate::{Broker, Feed, MemoryFeed, Meta, Store, StoreError};
+    use crate::{Broker, Delivery, Feed, MemoryFeed, Meta, Store, StoreError};
 
     /// Stores and streams in memory.
     #[derive(Default)]
     pub(crate) struct Maps {
         stores: Mutex<BTreeMap<&'static str, Memory>>,
         broker: Broker,
-        lives: Mutex<u64>,
+        sessions: Mutex<u64>,
+    }
+
+    impl Maps {
+        fn session(&self) -> String {
+            let mut sessions = self.sessions.lock().unwrap();
+            *sessions += 1;
+            format!("session {sessions}")
+        }
+
+        fn all(&self, target: &Target) -> Vec<Delivery> {
+            let targets = [target.clone()];
+            let mut feed = MemoryFeed::attach(self.broker.clone(), &targets, &Checkpoint::default());
+            std::iter::repeat_with(|| feed.ready()).take_while(|ready| !ready.is_empty()).flatten().collect()
+        }
     }
 
     impl Substrate for Maps {
@@ -256,24 +270,29 @@ pub(crate) mod tests {
 
     impl Streams for Maps {
         async fn publish(&self, publisher: &mut Publisher, journal: &Store) -> Result<(), Failure> {
-            *self.lives.lock().unwrap() += 1;
-            let marker = format!("life {}", self.lives.lock().unwrap());
-            let incarnation = self.broker.attach(&publisher.target, &marker);
-            let mut outbox = stage::Outbox::attach(publisher.mark.as_ref(), &incarnation);
+            let session = self.session();
+            self.broker.attach(&publisher.target, &session);
+            let noted = publisher.noted.take().unwrap_or_default();
+            let (scan, resume) = self.broker.scan(&publisher.target, &noted);
+            let is_rewound = noted.republish.contains(&publisher.producer);
+            let held = if is_rewound { Seq(0) } else { scan.held(&publisher.producer) };
+            let mut outbox = stage::Outbox::behind(held);
             while let Some(seq) = outbox.wants() {
                 let frames = journal.journal(&publisher.producer, &publisher.target, seq, 1, usize::MAX).await?;
                 let Some(frame) = frames.first() else { break };
-                assert!(self.broker.publish(frame));
+                assert!(self.broker.publish(frame, &session));
                 outbox.sent();
                 outbox.confirmed(seq);
             }
-            publisher.mark = Some(outbox.mark());
+            let confirmed = [(publisher.producer.clone(), held)].into();
+            publisher.noted = Some(PublishPosition { resume, confirmed, ..PublishPosition::default() });
             Ok(())
         }
 
         async fn publish_alone(&self, frame: &Frame) -> Result<(), Failure> {
-            self.broker.attach(&frame.target, "life 0");
-            assert!(self.broker.publish(frame));
+            let session = self.session();
+            self.broker.attach(&frame.target, &session);
+            assert!(self.broker.publish(frame, &session));
             Ok(())
         }
 
@@ -281,8 +300,12 @@ pub(crate) mod tests {
             Ok(Feed::Memory(MemoryFeed::attach(self.broker.clone(), targets, checkpoint)))
         }
 
-        async fn end(&self, target: &Target) -> Result<stage::Hint, Failure> {
-            Ok(self.broker.end(target))
+        async fn end(&self, target: &Target) -> Result<Option<ResumePoint>, Failure> {
+            Ok(self.all(target).last().and_then(|last| last.resume_point.clone()))
+        }
+
+        async fn frames(&self, target: &Target) -> Result<usize, Failure> {
+            Ok(self.all(target).len())
         }
 
         async fn lose(&self, target: &Target) -> Result<(), Failure> {
@@ -309,6 +332,6 @@ pub(crate) mod tests {
             0,
             "[]".to_owned(),
         );
-        assert!(!Broker::default().publish(&frame));
+        assert!(!Broker::default().publish(&frame, "session"));
     }
 }

@@ -26,7 +26,7 @@ use sqlx::postgres::{PgConnectOptions, PgRow};
 use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, Table, Target};
 
 pub use self::lease::Leased;
-pub use self::notes::{Noted, Quarantined};
+pub use self::notes::Quarantined;
 
 use self::decode::cells;
 use self::open::at;

@@ -9,7 +9,7 @@ use crate::store::decode::number;
 
 /// The fixed tables, and the migrator's.
 const OWN_TABLES: [&str; 8] =
-    ["_sqlx_migrations", "batches", "journal", "leases", "marks", "meta", "owners", "quarantine"];
+    ["_sqlx_migrations", "batches", "journal", "leases", "meta", "owners", "publish_positions", "quarantine"];
 
 /// Tables, views, sequences, indexes that are no primary keys, triggers; those of other schemas with their schema.
 const RELATIONS: &str = "

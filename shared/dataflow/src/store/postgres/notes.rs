@@ -4,22 +4,16 @@ use std::collections::BTreeMap;
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
-use stage::{Mark, Producer, Seq, Target};
+use stage::{Producer, PublishPosition, ResumePoint, Seq, Target};
 
 use super::{Postgres, integer};
 use crate::StoreError;
 use crate::store::decode::{name, number};
 
-/// How far a producer's journal for a target was confirmed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Noted {
-    /// Whose journal.
-    pub producer: Producer,
-    /// How far, in which life of the stream.
-    pub mark: Mark,
-    /// How often somebody asked to publish it again from its start; 0 before anything was noted.
-    pub rewinds: u64,
-}
+/// Frames of a journal that are counted in one statement: far less than its limit in time.
+const PAGE_FRAMES: i64 = 50_000;
+/// Frames whose sizes are added up.
+const RUN_FRAMES: i64 = 1_000;
 
 /// A message in a stream that is no frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,63 +31,73 @@ pub struct Quarantined {
 }
 
 impl Postgres {
-    /// What is noted of all producers of a target.
+    /// How far a stream is known to hold the journals published to it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn marks(&self, target: &Target) -> Result<Vec<Noted>, StoreError> {
-        let statement =
-            "SELECT producer, incarnation, confirmed, rewinds FROM marks WHERE target = $1 ORDER BY producer";
+    pub async fn publish_position(&self, target: &Target) -> Result<PublishPosition, StoreError> {
+        let statement = "SELECT place, session, producer, seq, confirmed::text AS confirmed, \
+             republish::text AS republish, rewinds FROM publish_positions WHERE target = $1";
         let rows = self.publishing.fetch(sqlx::query(statement).bind(target.to_string())).await?;
-        rows.iter().map(noted).collect()
+        rows.first().map_or_else(|| Ok(PublishPosition::default()), publish_position)
     }
 
-    /// Notes each, unless somebody asked for a rewind that it does not know of: a publisher that was still
-    /// at work must not undo it. `false` when one was not noted.
+    /// Notes a position, unless somebody asked for a rewind that it does not know of: a publisher that was still
+    /// at work must not undo it. `false` when it was not noted. What was to be published again is under way now.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn note_marks(&self, target: &Target, noted: &[Noted]) -> Result<bool, StoreError> {
-        // Each producer once, in order: whoever else notes locks them in the same order.
-        let noted: BTreeMap<String, &Noted> = noted.iter().map(|noted| (noted.producer.to_string(), noted)).collect();
-        let (producers, noted): (Vec<_>, Vec<_>) = noted.into_iter().unzip();
-        let statement = "INSERT INTO marks (target, producer, incarnation, confirmed, rewinds) \
-             SELECT $1, w.* FROM UNNEST($2::text[], $3::text[], $4::bigint[], $5::bigint[]) \
-               AS w(producer, incarnation, confirmed, rewinds) \
-             WHERE w.rewinds = 0 OR EXISTS (SELECT 1 FROM marks m WHERE m.target = $1 AND m.producer = w.producer) \
-             ON CONFLICT (target, producer) DO UPDATE SET incarnation = excluded.incarnation, \
-               confirmed = excluded.confirmed WHERE marks.rewinds = excluded.rewinds RETURNING producer";
+    pub async fn note_publish_position(&self, target: &Target, noted: &PublishPosition) -> Result<bool, StoreError> {
+        let statement = "INSERT INTO publish_positions AS p \
+               (target, place, session, producer, seq, confirmed, republish, rewinds) \
+             SELECT $1, $2, $3, $4, $5, $6::jsonb, '[]', $7 \
+             WHERE $7 = 0 OR EXISTS (SELECT 1 FROM publish_positions q WHERE q.target = $1) \
+             ON CONFLICT (target) DO UPDATE SET place = excluded.place, session = excluded.session, \
+               producer = excluded.producer, seq = excluded.seq, confirmed = excluded.confirmed, \
+               republish = excluded.republish WHERE p.rewinds = excluded.rewinds RETURNING rewinds";
+        let frame = noted.resume.as_ref().and_then(|point| point.frame.as_ref());
         let query = sqlx::query(statement)
             .bind(target.to_string())
-            .bind(&producers)
-            .bind(noted.iter().map(|noted| noted.mark.incarnation.as_str()).collect::<Vec<_>>())
-            .bind(noted.iter().map(|noted| integer(noted.mark.confirmed.0)).collect::<Vec<_>>())
-            .bind(noted.iter().map(|noted| integer(noted.rewinds)).collect::<Vec<_>>());
-        Ok(self.publishing.fetch(query).await?.len() == producers.len())
+            .bind(noted.resume.as_ref().map(|point| integer(point.offset)))
+            .bind(noted.resume.as_ref().map(|point| point.session.as_str()))
+            .bind(frame.map(|(producer, _)| producer.to_string()))
+            .bind(frame.map(|(_, seq)| integer(seq.0)))
+            .bind(serde_json::to_string(&noted.confirmed).map_err(|error| StoreError::Damaged(error.to_string()))?)
+            .bind(integer(noted.rewinds));
+        Ok(!self.publishing.fetch(query).await?.is_empty())
     }
 
-    /// Asks for every journal that matches to be published again from its start, and says which do. `None`
-    /// matches all. How far they were confirmed stays known, as of another life of the stream.
+    /// Asks for these journals to be published again from their start, and says which of them hold anything. How far
+    /// they were confirmed stays known.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn rewind(
-        &self,
-        stream: Option<&str>,
-        producer: Option<&Producer>,
-    ) -> Result<Vec<(Producer, Target)>, StoreError> {
-        let statement = "INSERT INTO marks (target, producer, incarnation, confirmed, rewinds) \
-             SELECT target, producer, '', 0, 1 FROM journal \
-             WHERE ($1::text IS NULL OR split_part(target, '/', 1) = $1) AND ($2::text IS NULL OR producer = $2) \
-             GROUP BY target, producer ORDER BY target, producer \
-             ON CONFLICT (target, producer) DO UPDATE SET incarnation = '', rewinds = marks.rewinds + 1 \
-             RETURNING producer, target";
-        let query = sqlx::query(statement).bind(stream).bind(producer.map(Producer::to_string));
-        let rows = self.publishing.fetch(query).await?;
-        rows.iter().map(|row| Ok((name(row, "producer")?, name(row, "target")?))).collect()
+    pub async fn republish(&self, journals: &[(Producer, Target)]) -> Result<Vec<(Producer, Target)>, StoreError> {
+        let statement = "SELECT w.producer, w.target FROM UNNEST($1::text[], $2::text[]) AS w(producer, target) \
+             WHERE EXISTS (SELECT 1 FROM journal j WHERE j.producer = w.producer AND j.target = w.target)";
+        let query = sqlx::query(statement)
+            .bind(journals.iter().map(|(producer, _)| producer.to_string()).collect::<Vec<_>>())
+            .bind(journals.iter().map(|(_, target)| target.to_string()).collect::<Vec<_>>());
+        let mut targets: BTreeMap<Target, Vec<Producer>> = BTreeMap::new();
+        for row in self.publishing.fetch(query).await? {
+            targets.entry(name(&row, "target")?).or_default().push(name(&row, "producer")?);
+        }
+        let lists = targets.values().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
+        let statement = "INSERT INTO publish_positions AS p (target, confirmed, republish, rewinds) \
+             SELECT target, '{}', list::jsonb, 1 FROM UNNEST($1::text[], $2::text[]) AS w(target, list) ORDER BY target \
+             ON CONFLICT (target) DO UPDATE SET republish = p.republish || excluded.republish, rewinds = p.rewinds + 1";
+        let query = sqlx::query(statement)
+            .bind(targets.keys().map(Target::to_string).collect::<Vec<_>>())
+            .bind(lists.map_err(|error| StoreError::Damaged(error.to_string()))?);
+        self.publishing.fetch(query).await?;
+        let pairs = |(target, producers): (Target, Vec<Producer>)| {
+            producers.into_iter().map(move |producer| (producer, target.clone()))
+        };
+        Ok(targets.into_iter().flat_map(pairs).collect())
     }
 
-    /// The last `seq` of a journal, and the bytes of its bodies after one.
+    /// What a journal holds behind a frame: runs of some frames, each with its last `seq` and the bytes of its
+    /// bodies. It is read in pages, so that a journal of any length can be counted.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -102,14 +106,22 @@ impl Postgres {
         target: &Target,
         producer: &Producer,
         after: Seq,
-    ) -> Result<(Seq, u64), StoreError> {
-        let statement = "SELECT \
-             coalesce((SELECT max(seq) FROM journal WHERE producer = $1 AND target = $2), 0) AS last, \
-             (SELECT coalesce(sum(octet_length(body)), 0) FROM journal WHERE producer = $1 AND target = $2 AND seq > $3) \
-             AS bytes";
-        let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string()).bind(integer(after.0));
-        let row = self.publishing.fetch_one(query).await?;
-        Ok((Seq(number(&row, "last")?), number(&row, "bytes")?))
+    ) -> Result<Vec<(Seq, u64)>, StoreError> {
+        let statement = "SELECT max(seq) AS last, sum(bytes)::bigint AS bytes FROM \
+             (SELECT seq, octet_length(body) AS bytes FROM journal \
+              WHERE producer = $1 AND target = $2 AND seq > $3 ORDER BY seq LIMIT $4) page \
+             GROUP BY (seq - 1) / $5 ORDER BY 1";
+        let (mut runs, mut after) = (Vec::new(), after);
+        loop {
+            let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
+            let query = query.bind(integer(after.0)).bind(PAGE_FRAMES).bind(RUN_FRAMES);
+            let rows = self.publishing.fetch(query).await?;
+            let Some(last) = rows.last() else { return Ok(runs) };
+            after = Seq(number(last, "last")?);
+            for row in &rows {
+                runs.push((Seq(number(row, "last")?), number(row, "bytes")?));
+            }
+        }
     }
 
     /// Keeps messages that are no frames, and says how many are new. One that is kept already is left as it is.
@@ -140,9 +152,22 @@ impl Postgres {
     }
 }
 
-fn noted(row: &PgRow) -> Result<Noted, StoreError> {
-    let mark = Mark { incarnation: row.try_get("incarnation")?, confirmed: Seq(number(row, "confirmed")?) };
-    Ok(Noted { producer: name(row, "producer")?, mark, rewinds: number(row, "rewinds")? })
+fn publish_position(row: &PgRow) -> Result<PublishPosition, StoreError> {
+    let damaged = |error: serde_json::Error| StoreError::Damaged(format!("publish_positions: {error}"));
+    let frame = match row.try_get::<Option<&str>, _>("producer")? {
+        Some(_) => Some((name(row, "producer")?, Seq(number(row, "seq")?))),
+        None => None,
+    };
+    let resume = match row.try_get::<Option<String>, _>("session")? {
+        Some(session) => Some(ResumePoint { offset: number(row, "place")?, session, frame }),
+        None => None,
+    };
+    Ok(PublishPosition {
+        resume,
+        confirmed: serde_json::from_str(row.try_get("confirmed")?).map_err(damaged)?,
+        republish: serde_json::from_str(row.try_get("republish")?).map_err(damaged)?,
+        rewinds: number(row, "rewinds")?,
+    })
 }
 
 /// What strangers wrote may hold the one character that Postgres cannot store.

@@ -30,14 +30,18 @@ CREATE TABLE journal (
   PRIMARY KEY (producer, target, seq)
 );
 
--- How far the broker has confirmed a journal. `rewinds` grows whenever somebody asks to publish it again.
-CREATE TABLE marks (
-  target TEXT COLLATE "C" NOT NULL,
-  producer TEXT COLLATE "C" NOT NULL,
-  incarnation TEXT COLLATE "C" NOT NULL,
-  confirmed BIGINT NOT NULL,
-  rewinds BIGINT NOT NULL,
-  PRIMARY KEY (target, producer)
+-- How far each stream is known to hold the journals published to it: a message of it (`place`, `session`, and the frame
+-- `producer`, `seq` in it), and for each producer the last frame at or before it. `rewinds` grows whenever somebody asks
+-- to publish the journals of `republish` again. Losing a row costs time only.
+CREATE TABLE publish_positions (
+  target TEXT COLLATE "C" PRIMARY KEY,
+  place BIGINT,
+  session TEXT COLLATE "C",
+  producer TEXT COLLATE "C",
+  seq BIGINT,
+  confirmed JSONB NOT NULL,
+  republish JSONB NOT NULL,
+  rewinds BIGINT NOT NULL
 );
 
 -- Messages that are no frames.

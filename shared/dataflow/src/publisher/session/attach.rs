@@ -1,0 +1,101 @@
+//! Attaching to a stream: what it holds already is not published again.
+
+use std::collections::VecDeque;
+
+use stage::{Outbox, Producer, PublishPosition, ResumePoint, Seq, StreamScan};
+
+use super::{Line, Session};
+use crate::links::Link;
+use crate::publisher::{Interrupted, Publication};
+use crate::rabbitmq::{ANSWER_TIMEOUT, Publishing};
+use crate::{BrokerError, StoreError};
+
+impl Session {
+    /// Attaches to the stream, of whatever incarnation, and reads what was published since the last note. The marker
+    /// that is written and read back shows that both ways work.
+    pub(crate) async fn attach(publication: Publication, link: Link) -> Result<Self, Interrupted> {
+        let target = &publication.target;
+        let unreadable = |source| Interrupted::Journal { target: target.clone(), source };
+        let broken = |source| Interrupted::Broker { target: target.clone(), source };
+        let mut noted = publication.marks.publish_position(target).await.map_err(unreadable)?;
+        begin_backlog(&publication, &noted).await.map_err(unreadable)?;
+        let publishing = publication.broker.attach(target).await.map_err(broken)?;
+        let (scan, marker) = scan(&publication, &publishing, &noted).await.map_err(broken)?;
+        let mut lines = Vec::new();
+        for producer in &publication.producers {
+            let is_rewound = noted.republish.contains(producer);
+            let held = if is_rewound { Seq(0) } else { scan.held(producer) };
+            check_held(&publication, producer, held).await.map_err(unreadable)?;
+            publication.backlog.confirmed(target, producer, held);
+            lines.push(Line { producer: producer.clone(), outbox: Outbox::behind(held) });
+        }
+        noted.confirmed = lines.iter().map(|line| (line.producer.clone(), line.outbox.held())).collect();
+        noted.republish.clear();
+        noted.resume = Some(marker);
+        tracing::info!(%target, incarnation = publishing.incarnation, "publishing");
+        link.works();
+        Ok(Self {
+            publication,
+            publishing,
+            lines,
+            first: 0,
+            in_flight: VecDeque::new(),
+            bytes_in_flight: 0,
+            confirmed: None,
+            noted,
+            is_to_note: true,
+            end: None,
+            link,
+            works: true,
+        })
+    }
+}
+
+/// What the journals hold that was never confirmed counts from now on, also while the broker is away.
+async fn begin_backlog(publication: &Publication, noted: &PublishPosition) -> Result<(), StoreError> {
+    let Publication { target, producers, marks, backlog, .. } = publication;
+    for producer in producers.iter().filter(|producer| !backlog.knows(target, producer)) {
+        let confirmed = noted.confirmed.get(producer).copied().unwrap_or(Seq(0));
+        let unpublished = marks.unpublished(target, producer, confirmed).await?;
+        backlog.begin(target, producer, confirmed, unpublished);
+    }
+    Ok(())
+}
+
+/// What the stream holds, up to the marker of this session.
+async fn scan(
+    publication: &Publication,
+    publishing: &Publishing,
+    noted: &PublishPosition,
+) -> Result<(StreamScan, ResumePoint), BrokerError> {
+    let Publication { target, broker, metrics, .. } = publication;
+    let mut reading = broker.read(target, noted.resume.as_ref()).await?;
+    let mut scan = if reading.is_resumed { StreamScan::behind(noted) } else { StreamScan::from_first() };
+    loop {
+        let message = reading.next_within(ANSWER_TIMEOUT).await?.ok_or(BrokerError::Silent(ANSWER_TIMEOUT))?;
+        metrics.read_back();
+        let point = message.resume_point();
+        if let Some(marker) = point.filter(|point| point.frame.is_none() && point.session == publishing.session) {
+            return Ok((scan, marker));
+        }
+        scan.see(message.offset, message.frame(target).ok().as_ref());
+    }
+}
+
+/// A journal that ends before what was published of it has lost its end: going on would say something else under
+/// numbers that readers know.
+async fn check_held(publication: &Publication, producer: &Producer, held: Seq) -> Result<(), StoreError> {
+    let Publication { target, journal, backlog, .. } = publication;
+    if held <= backlog.last(target, producer) {
+        return Ok(());
+    }
+    let last = journal.last_said(producer, target).await?;
+    if held <= last {
+        return Ok(());
+    }
+    let what = format!(
+        "the stream {target} holds frame {held} of {producer}, and its journal ends at {last}: the database is older than \
+         what was published from it; restore a newer one"
+    );
+    Err(StoreError::Damaged(what))
+}

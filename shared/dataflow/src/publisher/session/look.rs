@@ -1,0 +1,69 @@
+//! Looking at the end of the stream that is being published to: is it still the one that was attached to, and up
+//! to where is it surely there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use stage::{Producer, ResumePoint, Seq};
+
+use super::Session;
+use crate::BrokerError;
+use crate::publisher::Interrupted;
+use crate::rabbitmq::ANSWER_TIMEOUT;
+
+/// The last messages come together: who waits longer for the next is at the end.
+const TOGETHER: Duration = Duration::from_secs(1);
+/// Messages asked for at a time, when those are looked through that were written since the last look.
+const MANY: u16 = 64;
+
+impl Session {
+    /// Finds a message at the end of the stream that is not before anything confirmed. Where nothing was sent since the
+    /// last look, it is enough that the stream still ends the same way.
+    pub(super) async fn look(&mut self) -> Result<(), Interrupted> {
+        match self.find_end().await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(BrokerError::NoStream(_)) => Err(Interrupted::Lost(self.publication.target.clone())),
+            Err(error) => Err(self.broken(error)),
+        }
+    }
+
+    async fn find_end(&mut self) -> Result<bool, BrokerError> {
+        let (target, broker) = (self.publication.target.clone(), self.publication.broker.clone());
+        let mut reading = broker.read_last(&target, if self.end.is_some() { 1 } else { MANY }).await?;
+        let confirmed = self.lines.iter().map(|line| (line.producer.clone(), line.outbox.held()));
+        let confirmed: BTreeMap<_, _> = confirmed.collect();
+        let first = reading.next_within(ANSWER_TIMEOUT).await?;
+        let first_point = first.as_ref().and_then(|first| first.resume_point());
+        if self.end.is_some() && self.end == first_point {
+            return Ok(true);
+        }
+        let mut next = first;
+        while let Some(message) = next {
+            if let Some(point) = message.resume_point().filter(|point| self.is_behind_confirmed(point, &confirmed)) {
+                self.end = first_point.filter(|_| self.in_flight.is_empty());
+                (self.noted.resume, self.noted.confirmed, self.is_to_note) = (Some(point), confirmed, true);
+                return Ok(true);
+            }
+            next = reading.next_within(TOGETHER).await?;
+        }
+        // Strangers may have written all of the last ones.
+        match &self.noted.resume {
+            Some(point) => Ok(broker.find(&target, point).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether everything that was confirmed lies at or before a message: it is the last confirmed one, or one that is
+    /// on its way.
+    fn is_behind_confirmed(&self, point: &ResumePoint, confirmed: &BTreeMap<Producer, Seq>) -> bool {
+        let is_ours = point.session == self.publishing.session;
+        is_ours
+            && match (&self.confirmed, &point.frame) {
+                (None, _) => true,
+                (Some(_), None) => false,
+                (Some(last), Some(frame)) => {
+                    last == frame || confirmed.get(&frame.0).is_some_and(|confirmed| frame.1 > *confirmed)
+                }
+            }
+    }
+}

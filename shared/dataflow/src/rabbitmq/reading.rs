@@ -1,0 +1,167 @@
+//! Reading one stream, from a message on that was seen there before.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Consumer};
+use stage::{ResumePoint, Target};
+use tokio::time::timeout;
+
+use super::{ANSWER_TIMEOUT, RabbitMq, answered, missing, table};
+use crate::broker_error::BrokerError;
+use crate::message::{Message, Scalar};
+
+/// What was given out is acknowledged after this, also when nothing more comes.
+const ACKNOWLEDGE_AFTER: Duration = Duration::from_secs(1);
+/// Messages of one stream on their way to a reader: enough to keep it busy, few enough to keep in memory at their biggest.
+const PREFETCH: u16 = 64;
+/// Messages that were written together are given together: who waits longer for the next is at the end.
+const TOGETHER: Duration = Duration::from_secs(2);
+
+impl RabbitMq {
+    /// Reads a stream behind a message that is still at its place, or else from its first message. The first
+    /// message that comes, or that this message is there, proves that reading works.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn read(&self, target: &Target, behind: Option<&ResumePoint>) -> Result<Reading, BrokerError> {
+        if let Some(point) = behind
+            && let Some(reading) = self.find(target, point).await?
+        {
+            return Ok(reading);
+        }
+        self.consume(target, first(), PREFETCH).await
+    }
+
+    /// Reads a stream behind a message; `None` when that is not at its place any more.
+    ///
+    /// A place past the stream's end gives nothing, silently, until the stream has grown past it. So the stream's
+    /// last messages are looked at first: they say whether the place exists.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn find(&self, target: &Target, point: &ResumePoint) -> Result<Option<Reading>, BrokerError> {
+        let mut reading = self.consume(target, last(), PREFETCH).await?;
+        let mut next = reading.next_within(ANSWER_TIMEOUT).await?;
+        if next.as_ref().is_some_and(|first| first.offset > point.offset) {
+            let offset = AMQPValue::LongLongInt(i64::try_from(point.offset).unwrap_or(i64::MAX));
+            reading = self.consume(target, offset, PREFETCH).await?;
+            next = Some(reading.next_within(ANSWER_TIMEOUT).await?.ok_or(BrokerError::Silent(ANSWER_TIMEOUT))?);
+        }
+        while let Some(message) = next {
+            if message.offset >= point.offset {
+                let is_there = message.resume_point().as_ref() == Some(point);
+                reading.is_resumed = true;
+                return Ok(is_there.then_some(reading));
+            }
+            next = reading.next_within(TOGETHER).await?;
+        }
+        Ok(None)
+    }
+
+    /// Reads a stream from the last messages on that were written together; at most `prefetch` on their way at a time.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn read_last(&self, target: &Target, prefetch: u16) -> Result<Reading, BrokerError> {
+        self.consume(target, last(), prefetch).await
+    }
+
+    pub(super) async fn consume(&self, target: &Target, offset: AMQPValue, prefetch: u16) -> Result<Reading, BrokerError> {
+        let (queue, channel) = (self.queue(target), self.0.consuming.channel(&self.0.uri).await?);
+        answered(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+        let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
+        let arguments = table([("x-stream-offset", offset)]);
+        let consumer = answered(channel.basic_consume(queue.as_str().into(), tag, options, arguments)).await;
+        let consumer = consumer.map_err(|error| missing(error, &queue))?;
+        Ok(Reading { channel, consumer, queue, prefetch, unacknowledged: 0, last: 0, is_resumed: false })
+    }
+}
+
+/// The stream's first message that is there.
+pub(super) fn first() -> AMQPValue {
+    AMQPValue::LongString("first".into())
+}
+
+/// The first of the messages that were written together at last.
+fn last() -> AMQPValue {
+    AMQPValue::LongString("last".into())
+}
+
+/// A stream being read.
+pub struct Reading {
+    channel: Channel,
+    consumer: Consumer,
+    queue: String,
+    prefetch: u16,
+    unacknowledged: u16,
+    /// The tag of the last message given out.
+    last: u64,
+    /// Whether it began behind the message that was asked for, and not with the stream's first.
+    pub is_resumed: bool,
+}
+
+impl Reading {
+    /// The next message, whenever it comes.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when none can come any more.
+    pub async fn next(&mut self) -> Result<Message, BrokerError> {
+        let delivery = loop {
+            match timeout(ACKNOWLEDGE_AFTER, self.consumer.next()).await {
+                Ok(delivery) => break delivery.ok_or_else(|| BrokerError::Ended(self.queue.clone()))??,
+                Err(_) => self.acknowledge().await?,
+            }
+        };
+        self.unacknowledged += 1;
+        self.last = delivery.delivery_tag;
+        if self.unacknowledged > self.prefetch / 2 {
+            self.acknowledge().await?;
+        }
+        received(&delivery.properties, delivery.data)
+    }
+
+    /// The next message, if one comes in time.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when none can come any more.
+    pub async fn next_within(&mut self, limit: Duration) -> Result<Option<Message>, BrokerError> {
+        timeout(limit, self.next()).await.ok().transpose()
+    }
+
+    /// A stream's acknowledgement only asks for more; what was read is remembered elsewhere. Without any for a long
+    /// time the broker would take us for dead.
+    async fn acknowledge(&mut self) -> Result<(), BrokerError> {
+        if std::mem::take(&mut self.unacknowledged) == 0 {
+            return Ok(());
+        }
+        let all_so_far = BasicAckOptions { multiple: true };
+        answered(self.channel.basic_ack(self.last, all_so_far)).await
+    }
+}
+
+/// A message as it came. Headers of other kinds than ours play no part.
+fn received(properties: &BasicProperties, body: Vec<u8>) -> Result<Message, BrokerError> {
+    let scalar = |value: &AMQPValue| match value {
+        AMQPValue::LongString(text) => Some(Scalar::Text(String::from_utf8_lossy(text.as_bytes()).into_owned())),
+        AMQPValue::ShortString(text) => Some(Scalar::Text(text.to_string())),
+        AMQPValue::LongLongInt(number) => Some(Scalar::Number(*number)),
+        AMQPValue::LongInt(number) => Some(Scalar::Number(i64::from(*number))),
+        _ => None,
+    };
+    let table = properties.headers().as_ref().map(FieldTable::inner);
+    let entries = table.into_iter().flatten();
+    let mut headers: BTreeMap<_, _> =
+        entries.filter_map(|(name, value)| Some((name.to_string(), scalar(value)?))).collect();
+    let offset = match headers.remove("x-stream-offset") {
+        Some(Scalar::Number(offset)) => u64::try_from(offset).ok(),
+        Some(Scalar::Text(_)) | None => None,
+    };
+    let offset = offset.ok_or(BrokerError::NoOffset)?;
+    let kind = properties.kind().as_ref().map(ToString::to_string);
+    let encoding = properties.content_encoding().as_ref().map(ToString::to_string);
+    Ok(Message { kind, encoding, headers, body, offset })
+}

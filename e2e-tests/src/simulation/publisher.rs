@@ -4,7 +4,7 @@
 //! A publication, a confirm, or the whole channel gets lost; then a new session looks what the stream holds. What
 //! was noted for it may be old, or lost.
 
-use dataflow::{Broker, Store};
+use dataflow::Store;
 use stage::{Frame, Hash, Outbox, Producer, PublishPosition, Seq, Target};
 
 use super::coverage::Hit;

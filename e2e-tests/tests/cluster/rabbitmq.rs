@@ -4,14 +4,10 @@ use std::sync::Arc;
 
 use dataflow::conformance::{self, Damage, Failure, Outcome, Publisher, Streams, Substrate, fixture};
 use dataflow::message::Message;
-use dataflow::{Feed, Meta, RabbitMq, Store, StoreError};
-use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
-};
-use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use dataflow::{Feed, Meta, Store, StoreError};
 use stage::{Checkpoint, Frame, Hash, Partition, Producer, ResumePoint, Seq, Stage as _, Table, Target};
 
+use super::harness::RawStreams;
 use super::postgres::Databases;
 
 fn url() -> String {
@@ -21,7 +17,7 @@ fn url() -> String {
 /// Streams under names of their own, and databases.
 struct Broker {
     databases: Databases,
-    broker: RabbitMq,
+    streams: RawStreams,
 }
 
 dataflow::conformance_of_streams!(Broker::new());
@@ -29,62 +25,8 @@ dataflow::conformance_of_streams!(Broker::new());
 impl Broker {
     fn new() -> Self {
         let databases = Databases::new();
-        let broker = RabbitMq::new(&url(), &databases.prefix, "a test").unwrap();
-        Self { databases, broker }
-    }
-
-    /// Everything in a stream, in order, up to now.
-    async fn messages(&self, target: &Target) -> Result<(String, Vec<Message>), Failure> {
-        let publishing = self.broker.attach(target).await?;
-        let mut reading = self.broker.read(target, None).await?;
-        let mut messages = Vec::new();
-        loop {
-            let message = reading.next().await?;
-            if message.session() == Some(&publishing.session) {
-                return Ok((publishing.incarnation, messages));
-            }
-            messages.push(message);
-        }
-    }
-
-    /// Every frame in a stream, in order.
-    async fn all_frames(&self, target: &Target) -> Result<Vec<Message>, Failure> {
-        let (_, mut messages) = self.messages(target).await?;
-        messages.retain(|message| !message.is_marker());
-        Ok(messages)
-    }
-
-    /// Makes a stream that can be published to.
-    async fn declare(&self, target: &Target) -> Result<Channel, Failure> {
-        let connection = Connection::connect(&url(), ConnectionProperties::default()).await?;
-        let (channel, queue) = (connection.create_channel().await?, self.broker.queue(target));
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
-        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-        channel.queue_declare(queue.as_str().into(), durable, arguments).await?;
-        let (queue, options) = (ShortString::from(queue.as_str()), QueueBindOptions::default());
-        let exchange = self.databases.prefix.as_str().into();
-        channel.queue_bind(queue.clone(), exchange, queue, options, FieldTable::default()).await?;
-        Ok(channel)
-    }
-
-    /// Deletes a stream and makes it anew behind everybody's back, with one message that names an incarnation.
-    async fn make_anew(&self, target: &Target, incarnation: &str, first: BasicProperties) -> Outcome {
-        self.delete(target).await?;
-        let (channel, queue) = (self.declare(target).await?, self.broker.queue(target));
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        let mut headers = FieldTable::default();
-        headers.insert("incarnation".into(), AMQPValue::LongString(incarnation.into()));
-        let (options, first) = (BasicPublishOptions::default(), first.with_headers(headers));
-        channel.basic_publish("".into(), queue.as_str().into(), options, b"[]", first).await?.await?;
-        Ok(())
-    }
-
-    async fn delete(&self, target: &Target) -> Result<Channel, Failure> {
-        let connection = Connection::connect(&url(), ConnectionProperties::default()).await?;
-        let channel = connection.create_channel().await?;
-        channel.queue_delete(self.broker.queue(target).into(), QueueDeleteOptions::default()).await?;
-        Ok(channel)
+        let streams = RawStreams::new(&url(), &databases.prefix);
+        Self { databases, streams }
     }
 }
 
@@ -112,46 +54,40 @@ impl Streams for Broker {
             }
             Some(_) => {}
         }
-        conformance::publish(&self.broker, &database, journal, producer, target).await?;
+        conformance::publish(&self.streams.broker, &database, journal, producer, target).await?;
         *noted = Some(database.publish_position(target).await?);
         Ok(())
     }
 
     async fn publish_alone(&self, frame: &Frame) -> Outcome {
-        let publishing = self.broker.attach(&frame.target).await?;
+        let publishing = self.streams.broker.attach(&frame.target).await?;
         Ok(publishing.publish(frame).await?.confirmed().await?)
     }
 
     async fn feed(&self, targets: &[Target], checkpoint: &Checkpoint) -> Result<Feed, Failure> {
         let database = Arc::new(self.databases.postgres("back").await);
-        conformance::subscribe(&self.broker, &database, targets, checkpoint)
+        conformance::subscribe(&self.streams.broker, &database, targets, checkpoint)
     }
 
     async fn end(&self, target: &Target) -> Result<Option<ResumePoint>, Failure> {
-        Ok(self.all_frames(target).await?.last().and_then(Message::resume_point))
+        Ok(self.streams.frames(target).await.last().and_then(Message::resume_point))
     }
 
     async fn frames(&self, target: &Target) -> Result<usize, Failure> {
-        Ok(self.all_frames(target).await?.len())
+        Ok(self.streams.frames(target).await.len())
     }
 
     async fn lose(&self, target: &Target) -> Outcome {
-        self.delete(target).await?;
+        self.streams.delete(target).await;
         Ok(())
     }
 
     /// The stream is made once more, in the same incarnation, with fewer messages, each at the place where it was.
     async fn lose_tail(&self, target: &Target, messages: usize) -> Outcome {
-        let (incarnation, mut all) = self.messages(target).await?;
+        let mut all = self.streams.messages(target).await;
         let lost = all.iter().rev().filter(|message| !message.is_marker()).nth(messages - 1).ok_or("so many frames")?;
         all.truncate(usize::try_from(lost.offset)?);
-        let publishing = self.broker.attach(target).await?;
-        self.delete(target).await?;
-        self.declare(target).await?;
-        for message in all {
-            publishing.send(message).await?.confirmed().await?;
-        }
-        assert_eq!(self.broker.incarnation(target).await?, Some(incarnation));
+        self.streams.make_anew(target, all).await;
         Ok(())
     }
 }
@@ -169,12 +105,12 @@ async fn what_is_published_is_in_the_stream_as_it_is_in_the_journal() -> Outcome
     broker.publish(&mut publisher, &front).await?;
     let noted = publisher.noted.ok_or("it is noted")?;
     assert_eq!(noted.confirmed, [(collect.id().clone(), Seq(3))].into());
-    let (incarnation, messages) = broker.messages(&target).await?;
+    let messages = broker.streams.messages(&target).await;
     assert_eq!(noted.resume, messages.last().and_then(Message::resume_point));
     let frames = messages.iter().filter(|message| !message.is_marker()).map(|message| message.frame(&target));
     let said = fixture::said(&front, "a").await?;
     assert_eq!(frames.collect::<Result<Vec<_>, _>>()?, said.into_iter().map(|said| said.frame).collect::<Vec<_>>());
-    assert!(messages.iter().all(|message| message.incarnation() == Some(&incarnation)));
+    assert!(messages.iter().all(|message| message.incarnation() == messages[0].incarnation()));
     assert!(messages.iter().all(|message| message.session() == messages[0].session()));
     Ok(())
 }
@@ -184,7 +120,7 @@ async fn what_is_published_is_in_the_stream_as_it_is_in_the_journal() -> Outcome
 async fn a_stream_is_read_behind_a_message_that_is_at_its_place_and_else_from_its_first() -> Outcome {
     let broker = Broker::new();
     let target = fixture::ADDED.target(fixture::of("a"));
-    let publishing = broker.broker.attach(&target).await?;
+    let publishing = broker.streams.broker.attach(&target).await?;
     let producer = || Producer::new(fixture::Collect::NAME, Partition(0));
     let mut sent = Vec::new();
     for seq in 1..=200 {
@@ -201,15 +137,15 @@ async fn a_stream_is_read_behind_a_message_that_is_at_its_place_and_else_from_it
     let other = ResumePoint { session: "other".to_owned(), ..point(4, 4) };
     let cases = [(point(0, 0), 1), (point(4, 4), 5), (point(199, 199), 200), (point(4, 5), 0), (other, 0), (point(201, 201), 0)];
     for (from, expected) in cases {
-        let mut reading = broker.broker.read(&target, Some(&from)).await?;
+        let mut reading = broker.streams.broker.read(&target, Some(&from)).await?;
         assert_eq!(reading.is_resumed, expected > 0, "{from:?}");
         assert_eq!(reading.next().await?.offset, expected, "{from:?}");
     }
-    let mut reading = broker.broker.read(&target, Some(&point(200, 200))).await?;
+    let mut reading = broker.streams.broker.read(&target, Some(&point(200, 200))).await?;
     assert!(reading.is_resumed, "the last one");
-    let marker = broker.broker.attach(&target).await?.session;
+    let marker = broker.streams.broker.attach(&target).await?.session;
     assert_eq!(reading.next().await?.session(), Some(marker.as_str()));
-    assert_eq!(broker.broker.read(&target, None).await?.next().await?.offset, 0);
+    assert_eq!(broker.streams.broker.read(&target, None).await?.next().await?.offset, 0);
     Ok(())
 }
 
@@ -218,10 +154,12 @@ async fn a_stream_is_read_behind_a_message_that_is_at_its_place_and_else_from_it
 async fn a_frame_at_the_beginning_of_a_stream_does_not_say_which_incarnation_it_is() -> Outcome {
     let broker = Broker::new();
     let target = fixture::ADDED.target(fixture::of("a"));
-    let old = broker.broker.attach(&target).await?.incarnation;
-    broker.make_anew(&target, &old, BasicProperties::default()).await?;
-    let new = broker.broker.attach(&target).await?.incarnation;
+    let old = broker.streams.broker.attach(&target).await?.incarnation;
+    let producer = Producer::new(fixture::Collect::NAME, Partition(0));
+    let frame = Frame::seal(producer, target.clone(), Seq(7), Hash::ZERO, 1, "[]".to_owned());
+    broker.streams.make_anew(&target, vec![Message::of_frame(&frame, &old, "late")]).await;
+    let new = broker.streams.broker.attach(&target).await?.incarnation;
     assert_ne!(new, old);
-    assert_eq!(broker.broker.incarnation(&target).await?, Some(new));
+    assert_eq!(broker.streams.broker.incarnation(&target).await?, Some(new));
     Ok(())
 }

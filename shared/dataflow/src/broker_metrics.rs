@@ -9,6 +9,7 @@ use crate::Backlog;
 pub(crate) struct BrokerMetrics {
     published: IntCounter,
     read_back: IntCounter,
+    read: IntCounter,
     quarantined: IntCounter,
     kept: IntGauge,
 }
@@ -19,10 +20,11 @@ impl BrokerMetrics {
         let published = IntCounter::new("stream_published_frames_total", "Frames handed to the broker.")?;
         let help = "Messages read when attaching to publish, to find out what the streams hold already.";
         let read_back = IntCounter::new("stream_read_back_messages_total", help)?;
+        let read = IntCounter::new("stream_read_messages_total", "Messages given to stages that read streams.")?;
         let help = "Messages found in streams that were no frames, and put into quarantine.";
         let quarantined = IntCounter::new("stream_quarantined_messages_total", help)?;
         let kept = IntGauge::new("stream_quarantine_messages", "Messages in quarantine.")?;
-        Ok(Self { published, read_back, quarantined, kept })
+        Ok(Self { published, read_back, read, quarantined, kept })
     }
 
     /// Registers them, with what waits to be published.
@@ -32,7 +34,7 @@ impl BrokerMetrics {
     #[allow(clippy::cast_precision_loss)] // Prometheus knows floats only.
     pub fn register(registry: &Registry, backlog: &Backlog) -> prometheus::Result<Self> {
         let metrics = Self::new()?;
-        for counter in [&metrics.published, &metrics.read_back, &metrics.quarantined] {
+        for counter in [&metrics.published, &metrics.read_back, &metrics.read, &metrics.quarantined] {
             registry.register(Box::new(counter.clone()))?;
         }
         registry.register(Box::new(metrics.kept.clone()))?;
@@ -55,6 +57,11 @@ impl BrokerMetrics {
     /// A message was read to find out what a stream holds.
     pub fn read_back(&self) {
         self.read_back.inc();
+    }
+
+    /// So many messages were given to a stage.
+    pub fn read(&self, messages: u64) {
+        self.read.inc_by(messages);
     }
 
     /// So many messages were put into quarantine just now.

@@ -62,8 +62,10 @@ async fn of_journals(store: &Store, id: &Producer, sources: &[Source]) -> Result
 
 async fn of_broker(broker: &RabbitMq, places: &Places) -> Option<Vec<Line>> {
     let mut lines = Vec::new();
-    for (target, applied) in places.applied() {
-        lines.push(Line { said: broker.length(&target).await.ok()?, applied });
+    for (target, given, applied) in places.all() {
+        // The broker counts every few seconds.
+        let said = broker.length(&target).await.ok()?.max(given);
+        lines.push(Line { said, applied });
     }
     Some(lines)
 }

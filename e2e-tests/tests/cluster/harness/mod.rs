@@ -4,6 +4,7 @@ mod database;
 mod engines;
 mod instance;
 mod ports;
+mod stream;
 
 use std::process::Output;
 use std::time::Instant;
@@ -16,6 +17,7 @@ pub use self::database::Database;
 pub use self::engines::Engines;
 pub use self::instance::{Instance, command};
 pub use self::ports::Ports;
+pub use self::stream::RawStreams;
 
 /// The services, in the order of their ports.
 pub const SERVICES: [&str; 3] = ["exchange-rate", "purchase", "ledger"];
@@ -122,6 +124,11 @@ impl Cluster {
         self.instance(name).is_ready().await;
     }
 
+    /// The streams of the services.
+    pub fn streams(&self) -> RawStreams {
+        RawStreams::new(&self.engines.broker_url(), "unbundled")
+    }
+
     /// The database of a service.
     pub async fn database(&self, service: &str) -> Database {
         Database::connect(&self.engines.database_url(service)).await
@@ -132,6 +139,11 @@ impl Cluster {
         self.terminate_all().await;
         let held = "SELECT count(*) FROM leases WHERE until > clock_timestamp()";
         assert_eq!(self.count_everywhere(held).await, 0, "a lease was not given back");
+    }
+
+    /// SIGTERM to all that run.
+    pub async fn stop_running(&mut self) {
+        self.terminate_all().await;
     }
 
     /// SIGTERM to all at once: each ends well and in time.

@@ -6,6 +6,7 @@ mod banner;
 mod copies;
 mod crash;
 mod feed;
+mod journal;
 mod metrics;
 mod schemathesis;
 mod start;

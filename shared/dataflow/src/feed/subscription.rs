@@ -47,9 +47,9 @@ impl Places {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Up to where each stream is applied, as it is now.
-    pub fn applied(&self) -> BTreeMap<Target, u64> {
-        self.at().iter().map(|(target, place)| (target.clone(), place.applied)).collect()
+    /// Of each stream, as it is now: how many messages were given, and up to where all are applied.
+    pub fn all(&self) -> Vec<(Target, u64, u64)> {
+        self.at().iter().map(|(target, place)| (target.clone(), place.given, place.applied)).collect()
     }
 
     fn given(&self, target: &Target, messages: u64) {
@@ -110,10 +110,11 @@ impl Subscription {
     pub(super) async fn ready(&mut self) -> Result<Vec<Delivery>, StoreError> {
         self.put_away().await?;
         self.given.clear();
-        let (mut ready, mut facts, mut bytes) = (Vec::new(), 0, 0);
+        let (mut ready, mut facts, mut bytes, mut messages) = (Vec::new(), 0, 0, 0);
         while facts < READ_FACTS_MAX && bytes < READ_BYTES_MAX {
             let Some(arrival) = self.again.pop_front().or_else(|| self.arrivals.try_recv().ok()) else { break };
             self.places.given(&arrival.target, arrival.message.offset + 1);
+            messages += 1;
             bytes += arrival.message.body.len();
             let Some(delivery) = self.delivery(&arrival) else { continue };
             facts += delivery.frame.facts;
@@ -121,6 +122,7 @@ impl Subscription {
             ready.push(delivery);
             self.given.push(arrival);
         }
+        self.metrics.read(messages);
         self.put_away().await?;
         Ok(ready)
     }

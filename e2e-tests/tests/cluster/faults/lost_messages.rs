@@ -1,0 +1,194 @@
+//! The broker loses many of its newest messages, and says nothing: the streams are still the same ones.
+
+use std::time::Instant;
+
+use dataflow::message::Message;
+use stage::{Partition, Target};
+
+use super::{BATCHES, Scene};
+use crate::cluster::harness::{Cluster, metric_of, metric_reaches};
+use crate::scenarios::harness::{Corner, Load, PATIENCE, run_to_end, until};
+
+/// Messages of one producer that are lost: many times what is ever on its way, or read ahead.
+const LOST: usize = 20_000;
+/// A long stream.
+const LONG: usize = 1_000_000;
+
+fn purchases(partition: u16) -> Target {
+    Target::new("purchases", Partition(partition))
+}
+
+/// The stopped broker's disk is as it was some time ago.
+async fn loses_what_came_since(cluster: &Cluster) {
+    cluster.engines.rabbitmq(&["kill"]).await;
+    cluster.engines.restore_broker().await;
+    cluster.engines.rabbitmq(&["start"]).await;
+}
+
+async fn remembers_from_now_on(cluster: &Cluster) {
+    cluster.engines.rabbitmq(&["stop"]).await;
+    cluster.engines.keep_broker().await;
+    cluster.engines.rabbitmq(&["start"]).await;
+    cluster.are_ready().await;
+}
+
+/// Every frame of a service's journal is in its stream.
+async fn is_whole(cluster: &Cluster, target: &Target) {
+    let said = format!("SELECT count(*) FROM journal WHERE target = '{target}'");
+    let said = cluster.database("purchase").await.number(&said).await;
+    let held = async || (cluster.streams().held(target).await.len() == usize::try_from(said).unwrap()).then_some(());
+    until(&format!("{target} holds all {said} frames"), held).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_thousand_messages_lost_while_the_reader_is_up_come_again() {
+    let mut scene = Scene::begin().await;
+    remembers_from_now_on(&scene.cluster).await;
+    scene.sending.goes_on(5 * BATCHES).await;
+    scene.cluster.streams().pad(&purchases(0), LOST).await;
+    scene.sending.goes_on(5 * BATCHES).await;
+    loses_what_came_since(&scene.cluster).await;
+    let cluster = scene.all_is_well().await;
+    is_whole(&cluster, &purchases(0)).await;
+    cluster.finish().await;
+}
+
+/// The reader has its resume point behind the stream's end when it comes back, and nothing is said any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_thousand_messages_lost_while_the_reader_is_down_come_again_on_a_quiet_stream() {
+    let mut scene = Scene::begin().await;
+    remembers_from_now_on(&scene.cluster).await;
+    scene.cluster.streams().pad(&purchases(0), LOST).await;
+    scene.sending.goes_on(5 * BATCHES).await;
+    scene.cluster.instance("ledger").kill().await;
+    scene.sending.goes_on(5 * BATCHES).await;
+    scene.load.ends(scene.sending).await;
+    loses_what_came_since(&scene.cluster).await;
+    is_whole(&scene.cluster, &purchases(0)).await;
+    is_whole(&scene.cluster, &purchases(1)).await;
+    scene.cluster.launch("ledger", &[]);
+    scene.cluster.are_ready().await;
+    let Scene { cluster, mut load, .. } = scene;
+    load.all_have_their_outcome(&cluster.client).await;
+    load.each_had_one_effect(&cluster.client).await;
+    cluster.finish().await;
+}
+
+/// What can neither be read nor found elsewhere is named, also when nothing more is said, until somebody has it published
+/// again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_that_is_damaged_in_a_quiet_stream_is_named_until_it_is_published_again() {
+    let mut cluster = Cluster::start().await;
+    let mut load = Load::prepare(&cluster.client, 20).await;
+    cluster.instance("ledger").kill().await;
+    load.note(load.send(&cluster.client).end().await);
+    is_whole(&cluster, &purchases(1)).await;
+    cluster.stop_running().await;
+    let target = purchases(1);
+    let mut messages = cluster.streams().messages(&target).await;
+    // The last one: nothing comes behind it.
+    let message = messages.iter_mut().rfind(|message| !message.is_marker()).expect("a frame");
+    let (mut damaged, session) = (message.frame(&target).expect("a frame"), message.session().expect("a session"));
+    damaged.body.push(' ');
+    *message = Message::of_frame(&damaged, message.incarnation().expect("an incarnation"), session);
+    cluster.streams().make_anew(&target, messages).await;
+
+    for service in ["purchase", "ledger"] {
+        cluster.launch(service, &[]);
+    }
+    let missing = format!("frame {} of accept/0 in purchases/1 did not come", damaged.seq);
+    cluster.instance("ledger").is_not_ready(&missing).await;
+    let (client, ledger) = (cluster.client.clone(), cluster.client.at.ledger.clone());
+    metric_reaches(&client, &ledger, "stage_missing_frames", "partition=\"1\"", 1).await;
+    metric_reaches(&client, &ledger, "stage_lag_frames", "partition=\"1\"", 1).await;
+    let url = cluster.engines.database_url("purchase");
+    let republish = run_to_end(&["republish", "--service", "purchase", "--database", &url, "--stream", "purchases"]).await;
+    assert_eq!(republish.status.code(), Some(0), "{republish:?}");
+    cluster.are_ready().await;
+    assert_eq!(metric_of(&client, &ledger, "stage_missing_frames", "").await, 0);
+    load.all_have_their_outcome(&client).await;
+    load.each_had_one_effect(&client).await;
+    cluster.finish().await;
+}
+
+/// Frames handed to the broker, messages read back by who publishes, messages read by readers, duplicates among them.
+async fn traffic(cluster: &Cluster) -> [u64; 4] {
+    let mut sums = [0; 4];
+    let metrics = [
+        "stream_published_frames_total",
+        "stream_read_back_messages_total",
+        "stream_read_messages_total",
+        "stage_duplicate_frames_total",
+    ];
+    for url in cluster.client.everywhere("") {
+        for (sum, metric) in sums.iter_mut().zip(metrics) {
+            *sum += metric_of(&cluster.client, &url, metric, "").await;
+        }
+    }
+    sums
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_without_a_loss_publishes_nothing_twice_and_reads_almost_nothing_again() {
+    let mut scene = Scene::begin().await;
+    scene.sending.goes_on(5 * BATCHES).await;
+    scene.load.ends(scene.sending).await;
+    let Scene { mut cluster, mut load, .. } = scene;
+    load.all_have_their_outcome(&cluster.client).await;
+    // For each of seven stream partitions a marker, and one that whoever stopped has written.
+    cluster.stop_running().await;
+    cluster.start_all(&[]).await;
+    let [published, read_back, read, duplicates] = traffic(&cluster).await;
+    eprintln!("after a clean end: {published} published, {read_back} read back, {read} read, {duplicates} duplicates");
+    assert_eq!((published, duplicates), (0, 0));
+    assert!(read_back <= 40 && read <= 40, "{read_back} {read}");
+    // The broker ends and comes back: everybody attaches again.
+    cluster.engines.rabbitmq(&["kill"]).await;
+    cluster.engines.rabbitmq(&["start"]).await;
+    let again = async || (traffic(&cluster).await[1] > read_back).then_some(());
+    until("somebody has attached again", again).await;
+    cluster.are_ready().await;
+    let [published, read_back, read, duplicates] = traffic(&cluster).await;
+    eprintln!("after the broker's: {published} published, {read_back} read back, {read} read, {duplicates} duplicates");
+    assert_eq!((published, duplicates), (0, 0));
+    assert!(read_back <= 120 && read <= 120, "{read_back} {read}");
+    for target in [purchases(0), purchases(1)] {
+        let frames = cluster.streams().frames(&target).await.len();
+        assert_eq!(frames, cluster.streams().held(&target).await.len(), "{target} holds a frame twice");
+    }
+    cluster.finish().await;
+}
+
+/// What is read again after the broker was away does not grow with the stream, and ready means flowing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_stream_takes_no_longer_to_go_on_with() {
+    let cluster = Cluster::start().await;
+    let (client, corner) = (cluster.client.clone(), Corner::new());
+    let sku = corner.name("lamp");
+    client.offer_for(&sku, "1.00", "GBP").await;
+    let order = corner.order(&corner.name("alice"), "GBP", &[&sku]);
+    client.buy(&corner.name("before"), &order).await.is(201);
+    for partition in [0, 1] {
+        cluster.streams().pad(&purchases(partition), LONG / 2).await;
+    }
+    client.buy(&corner.name("long"), &order).await.is(201);
+    let lag = async || (metric_of(&client, &client.at.ledger, "stage_lag_frames", "").await == 0).then_some(());
+    until("the ledger has read all of it", lag).await;
+
+    let before = traffic(&cluster).await;
+    cluster.engines.rabbitmq(&["kill"]).await;
+    cluster.engines.rabbitmq(&["start"]).await;
+    let begun = Instant::now();
+    let again = async || (traffic(&cluster).await[1] > before[1]).then_some(());
+    until("somebody has attached again", again).await;
+    cluster.are_ready().await;
+    let ready = begun.elapsed();
+    client.buy(&corner.name("after"), &order).await.is(201);
+    let settled = begun.elapsed();
+    eprintln!("{LONG} messages: ready {ready:?} after the broker, settled {settled:?}");
+    assert!(settled < PATIENCE, "{settled:?}");
+    let after = traffic(&cluster).await;
+    let [_, read_back, read, _] = [0, 1, 2, 3].map(|at: usize| after[at] - before[at]);
+    assert!(read_back <= 200 && read <= 200, "{read_back} messages read back, {read} read");
+    cluster.finish().await;
+}

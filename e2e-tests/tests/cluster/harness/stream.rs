@@ -1,0 +1,109 @@
+//! A stream of the broker, as somebody sees it who may also spoil it.
+
+use std::collections::BTreeSet;
+
+use dataflow::message::Message;
+use dataflow::{Publishing, RabbitMq};
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
+use stage::{Producer, Seq, Target};
+
+/// Messages that are on their way to the broker at a time.
+const WINDOW: usize = 200;
+
+/// The streams of one system in a broker.
+pub struct RawStreams {
+    url: String,
+    prefix: String,
+    /// As the services know it.
+    pub broker: RabbitMq,
+}
+
+impl RawStreams {
+    /// Those whose names begin with `prefix`.
+    pub fn new(url: &str, prefix: &str) -> Self {
+        let broker = RabbitMq::new(url, prefix, "a test").unwrap();
+        Self { url: url.to_owned(), prefix: prefix.to_owned(), broker }
+    }
+
+    /// Everything in a stream, in order, up to now. (One marker more ends it.)
+    pub async fn messages(&self, target: &Target) -> Vec<Message> {
+        let publishing = self.broker.attach(target).await.unwrap();
+        let mut reading = self.broker.read(target, None).await.unwrap();
+        let mut messages = Vec::new();
+        loop {
+            let message = reading.next().await.unwrap();
+            if message.session() == Some(&publishing.session) {
+                return messages;
+            }
+            messages.push(message);
+        }
+    }
+
+    /// Every frame in a stream, copies too.
+    pub async fn frames(&self, target: &Target) -> Vec<Message> {
+        let mut messages = self.messages(target).await;
+        messages.retain(|message| !message.is_marker());
+        messages
+    }
+
+    /// The frames in a stream, each once.
+    pub async fn held(&self, target: &Target) -> BTreeSet<(Producer, Seq)> {
+        let frames = self.frames(target).await;
+        frames.iter().filter_map(|message| message.frame(target).ok()).map(|frame| (frame.producer, frame.seq)).collect()
+    }
+
+    /// Deletes a stream.
+    pub async fn delete(&self, target: &Target) -> Channel {
+        let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.queue_delete(self.broker.queue(target).into(), QueueDeleteOptions::default()).await.unwrap();
+        channel
+    }
+
+    /// Makes a stream that can be published to, and is empty.
+    pub async fn declare(&self, target: &Target) -> Channel {
+        let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
+        let (channel, queue) = (connection.create_channel().await.unwrap(), self.broker.queue(target));
+        let exchange: ShortString = self.prefix.as_str().into();
+        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        let kind = ExchangeKind::Direct;
+        channel.exchange_declare(exchange.clone(), kind, durable, FieldTable::default()).await.unwrap();
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        channel.queue_declare(queue.as_str().into(), durable, arguments).await.unwrap();
+        let (queue, options) = (ShortString::from(queue.as_str()), QueueBindOptions::default());
+        channel.queue_bind(queue.clone(), exchange, queue, options, FieldTable::default()).await.unwrap();
+        channel
+    }
+
+    /// A stream holds these messages, each at its place, and nothing else.
+    pub async fn make_anew(&self, target: &Target, messages: Vec<Message>) {
+        let publishing = self.broker.attach(target).await.unwrap();
+        self.delete(target).await;
+        self.declare(target).await;
+        send_all(&publishing, messages).await;
+    }
+
+    /// A stream gets so many messages more that say nothing.
+    pub async fn pad(&self, target: &Target, messages: usize) {
+        let publishing = self.broker.attach(target).await.unwrap();
+        let marker = Message::marker(&publishing.incarnation, &publishing.session);
+        send_all(&publishing, std::iter::repeat_n(marker, messages)).await;
+    }
+}
+
+async fn send_all(publishing: &Publishing, messages: impl IntoIterator<Item = Message>) {
+    let mut on_their_way = std::collections::VecDeque::new();
+    for message in messages {
+        on_their_way.push_back(publishing.send(message).await.unwrap());
+        if on_their_way.len() > WINDOW {
+            on_their_way.pop_front().expect("some").confirmed().await.unwrap();
+        }
+    }
+    for mut confirm in on_their_way {
+        confirm.confirmed().await.unwrap();
+    }
+}

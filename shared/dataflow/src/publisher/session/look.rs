@@ -46,11 +46,15 @@ impl Session {
             }
             next = reading.next_within(TOGETHER).await?;
         }
-        // Strangers may have written all of the last ones.
-        match &self.noted.resume {
-            Some(point) => Ok(broker.find(&target, point).await?.is_some()),
-            None => Ok(false),
+        // Strangers may have written all of the last ones: then everything confirmed lies before them.
+        let is_there = match &self.noted.resume {
+            Some(point) => broker.find(&target, point).await?.is_some(),
+            None => false,
+        };
+        if let Some(point) = first_point.filter(|_| is_there && self.in_flight.is_empty()) {
+            (self.end, self.noted.resume, self.is_to_note) = (Some(point.clone()), Some(point), true);
         }
+        Ok(is_there)
     }
 
     /// Whether everything that was confirmed lies at or before a message: it is the last confirmed one, or one that is

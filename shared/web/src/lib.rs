@@ -1,6 +1,6 @@
 //! The HTTP shell that all services share. It knows no business.
 //!
-//! A request passes, from outside in: a span and a log line ([`Traceparent`], [`Lines`]), the metrics, the
+//! A request passes, from outside in: a span, a log line and the metrics ([`Traceparent`], [`Lines`]), the
 //! rule that every error answer is a [`Problem`], and then the service's own handlers, which read
 //! what they need with [`json_body()`], [`ndjson_body()`], [`query()`], [`segment`], [`IdempotencyKey`] and
 //! [`Prefer`].
@@ -12,6 +12,7 @@ mod answer;
 mod api;
 mod asking;
 mod body;
+mod closing;
 mod health;
 mod idempotency;
 mod json;

@@ -145,7 +145,7 @@ impl Checks {
         let exchange_rate::record_rates::Request::RatesAsked(asked) = &request.fact;
         let rates = asked.moments.iter().flat_map(|moment| moment.rates.values());
         let sent: usize = rates.map(BTreeMap::len).sum();
-        let counted = answer.read == sent as u64 && answer.new + answer.unchanged <= answer.read;
+        let counted = answer.read == sent as u64 && answer.new + answer.changed + answer.unchanged == answer.read;
         ensure!(counted, Counted, "{} rates were sent, and {answer:?} answered", sent);
         let source = &asked.source.to_string();
         for moment in &asked.moments {

@@ -89,15 +89,15 @@ async fn a_claim_that_makes_no_sense_is_refused_saying_where() {
         let problem = client.send(client.ask(Method::POST, &url).json(&body)).await.is(status).problem();
         assert_eq!(problem.pointer.as_deref(), pointer, "{body}: {problem:?}");
     };
-    check(json!({"handle": ""}), 422, Some("handle")).await;
-    check(json!({"handle": "x".repeat(65)}), 422, Some("handle")).await;
-    check(json!({"handle": "customer:"}), 422, Some("handle")).await;
-    check(json!({"handle": " alice"}), 422, Some("handle")).await;
-    check(json!({"name": handle}), 400, Some("name")).await;
-    check(json!({}), 400, Some("handle")).await;
-    check(json!({"handle": handle, "overdraft": overdraft("-1", "fee")}), 422, Some("overdraft")).await;
-    check(json!({"handle": handle, "overdraft": overdraft("1.001", "fee")}), 422, Some("overdraft")).await;
-    check(json!({"handle": handle, "overdraft": overdraft("1", "forgive")}), 422, Some("overdraft.policy")).await;
+    check(json!({"handle": ""}), 422, Some("/handle")).await;
+    check(json!({"handle": "x".repeat(65)}), 422, Some("/handle")).await;
+    check(json!({"handle": "customer:"}), 422, Some("/handle")).await;
+    check(json!({"handle": " alice"}), 422, Some("/handle")).await;
+    check(json!({"name": handle}), 400, Some("/name")).await;
+    check(json!({}), 400, Some("/handle")).await;
+    check(json!({"handle": handle, "overdraft": overdraft("-1", "fee")}), 422, Some("/overdraft")).await;
+    check(json!({"handle": handle, "overdraft": overdraft("1.001", "fee")}), 422, Some("/overdraft")).await;
+    check(json!({"handle": handle, "overdraft": overdraft("1", "forgive")}), 422, Some("/overdraft/policy")).await;
     let bad_key = client.claim(&handle, &Value::Null).header("Idempotency-Key", "a b");
     client.send(bad_key).await.is(400).problem();
     // Nothing came of all that.

@@ -9,12 +9,16 @@ use serde_json::{Value, json};
 
 use super::harness::{Client, Corner, System};
 
-/// What one bad request has to be answered: the status, and the problem's pointer if it has one.
-async fn check(client: &Client, request: RequestBuilder, status: u16, pointer: Option<&str>, what: &str) {
+/// What one bad request has to be answered: the status, and the place: a JSON Pointer, or the name of a parameter.
+async fn check(client: &Client, request: RequestBuilder, status: u16, place: Option<&str>, what: &str) {
     let answer = client.send(request).await;
     assert_eq!(answer.status, status, "{what}: {}", answer.body);
     let problem = answer.problem();
-    assert_eq!(problem.pointer.as_deref(), pointer, "{what}: {problem:?}");
+    let (pointer, parameter) = place.map_or((None, None), |place| match place.starts_with('/') {
+        true => (Some(place), None),
+        false => (None, Some(place)),
+    });
+    assert_eq!((problem.pointer.as_deref(), problem.parameter.as_deref()), (pointer, parameter), "{what}: {problem:?}");
     if problem.r#type.ends_with(":malformed-json") {
         assert!(problem.line.is_some() && problem.column.is_some(), "{what}: {problem:?}");
     }

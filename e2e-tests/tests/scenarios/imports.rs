@@ -18,8 +18,8 @@ async fn import(client: &Client, file: impl Into<Vec<u8>>) -> Answer {
     client.send(client.ask(Method::POST, &url).body(file.into())).await
 }
 
-fn counts(read: u64, new: u64, unchanged: u64) -> Imported {
-    Imported { read, new, unchanged }
+fn counts(new: u64, changed: u64, unchanged: u64) -> Imported {
+    Imported { read: new + changed + unchanged, new, changed, unchanged }
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn importing_the_built_in_history_again_changes_nothing() {
     for _ in 0..2 {
         let imported: Imported = import(&system.client, HISTORY).await.is(200).json();
         assert!(imported.read > 200_000, "{imported:?}");
-        assert_eq!(imported, counts(imported.read, 0, imported.read));
+        assert_eq!(imported, counts(0, 0, imported.read));
     }
     system.finish().await;
 }
@@ -38,14 +38,14 @@ async fn the_other_forms_of_the_same_days_change_nothing() {
     let system = System::start().await;
     for (file, rates) in [(DAILY_CSV, 29), (DAILY_XML, 30), (NINETY_DAYS_XML, 1_830)] {
         let imported: Imported = import(&system.client, file).await.is(200).json();
-        assert_eq!(imported, counts(rates, 0, rates));
+        assert_eq!(imported, counts(0, 0, rates));
     }
     system.finish().await;
 }
 
 #[tokio::test]
 async fn the_same_day_in_every_form_is_new_once() {
-    let (system, corner) = (System::start().await, Corner::past());
+    let (system, corner) = (System::start().await, Corner::without_rates_of_the_ecb(0));
     let (client, date) = (&system.client, corner.moment.date_naive());
     // The daily forms keep the zeros at the end, the history strips them.
     let forms = [
@@ -54,7 +54,7 @@ async fn the_same_day_in_every_form_is_new_once() {
         xml(&format!("<Cube time='{date}'><Cube currency='GBP' rate='0.83380'/></Cube>")),
         xml(&format!("<Cube time=\"{date}\">\n<Cube currency=\"GBP\" rate=\"0.8338\"/>\n</Cube>")),
     ];
-    let expected = [counts(29, 29, 0), counts(3, 0, 3), counts(1, 0, 1), counts(1, 0, 1)];
+    let expected = [counts(29, 0, 0), counts(0, 0, 3), counts(0, 0, 1), counts(0, 0, 1)];
     for (form, expected) in forms.into_iter().zip(expected) {
         assert_eq!(import(client, form).await.is(200).json::<Imported>(), expected);
     }
@@ -73,12 +73,12 @@ fn xml(days: &str) -> String {
 
 #[tokio::test]
 async fn a_csv_is_counted_by_what_is_new_changed_and_unchanged() {
-    let (system, corner) = (System::start().await, Corner::past());
+    let (system, corner) = (System::start().await, Corner::without_rates_of_the_ecb(1));
     let (client, date) = (&system.client, corner.moment.date_naive());
     let file = |dollars: &str| format!("Date,USD,JPY,CYP,\n{date},{dollars},175.68,N/A,\n");
-    assert_eq!(import(client, file("1.1172")).await.is(200).json::<Imported>(), counts(2, 2, 0));
-    assert_eq!(import(client, file("1.1172")).await.is(200).json::<Imported>(), counts(2, 0, 2));
-    assert_eq!(import(client, file("1.2")).await.is(200).json::<Imported>(), counts(2, 0, 1));
+    assert_eq!(import(client, file("1.1172")).await.is(200).json::<Imported>(), counts(2, 0, 0));
+    assert_eq!(import(client, file("1.1172")).await.is(200).json::<Imported>(), counts(0, 0, 2));
+    assert_eq!(import(client, file("1.2")).await.is(200).json::<Imported>(), counts(0, 1, 1));
     let quote: Quote = client.rate_at("EUR/USD", corner.moment).await.is(200).json();
     assert_eq!((quote.rate.as_str(), quote.source.to_string()), ("1.2", "ecb".to_owned()));
     assert_eq!(quote.valid_from, date.and_time(chrono::NaiveTime::MIN).and_utc());
@@ -87,7 +87,7 @@ async fn a_csv_is_counted_by_what_is_new_changed_and_unchanged() {
 
 #[tokio::test]
 async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
-    let (system, corner) = (System::start().await, Corner::past());
+    let (system, corner) = (System::start().await, Corner::without_rates_of_the_ecb(2));
     let (client, date) = (&system.client, corner.moment.date_naive());
     let mut flipped = HISTORY.to_vec();
     let middle = flipped.len() / 2;
@@ -96,7 +96,6 @@ async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
     let cube = format!("<Cube time='{date}'><Cube currency='USD' rate='9.99'/>");
     let whole = xml(&format!("{cube}</Cube>"));
     let after_tomorrow = Utc::now().date_naive() + Days::new(2);
-    let days = |count| (0..count).map(|day| format!("{},9.99,\n", date + Days::new(day))).collect::<String>();
     let bomb = format!("<!DOCTYPE x [<!ENTITY a '9.99'>]>{}", whole.replace("9.99", "&a;"));
     for (file, says) in [
         (HISTORY[..HISTORY.len() / 2].to_vec(), "the ZIP is damaged or cut off"),
@@ -113,7 +112,10 @@ async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
         (format!("Date,USD,JPY,\n{day}\n2000-13-03,1.0,1.0,\n").into(), "line 3, column 1"),
         (format!("Date,USD,XYZ,\n{day}\n").into(), "line 1, column 3"),
         (format!("Date,USD,JPY,\n{day}\n{after_tomorrow},1.0,1.0,\n").into(), "line 3, column 1"),
-        (format!("Date,USD,\n{}", days(20_001)).into(), "line 20002: more than 20000 days"),
+        (format!("Date,USD,JPY,\n{day}\n1999-01-03,1.0,1.0,\n").into(), "line 3, column 1: 1999-01-03 is too early"),
+        (format!("Date,USD,EUR,\n{day}\n").into(), "line 1, column 3: EUR has no rate"),
+        (xml(&format!("{cube}\n<Cube currency='EUR' rate='1'/></Cube>")).into(), "line 2, column 1: EUR has no rate"),
+        (vec![0x1f, 0x8b, 8, 0], "packed with gzip"),
         (format!("Date,USD,JPY,\n{day}\n2000-01-03,\0,1.0,\n").into(), "line 3, column 2"),
         (b"<html>not found</html>\n".to_vec(), "line 1: a web page (HTML)"),
         (whole.as_bytes()[..whole.len() - 1].to_vec(), "line 1, column"),
@@ -136,6 +138,18 @@ async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
         answer.status == 404 || answer.is(200).json::<Quote>().rate != "9.99",
         "half of a refused file was taken in"
     );
+    system.finish().await;
+}
+
+#[tokio::test]
+async fn a_file_may_begin_with_a_byte_order_mark_and_is_not_taken_compressed() {
+    let system = System::start().await;
+    let marked = ["\u{feff}".as_bytes(), DAILY_XML].concat();
+    assert_eq!(import(&system.client, marked).await.is(200).json::<Imported>(), counts(0, 0, 30));
+    let url = format!("{}/rates/import", system.client.at.exchange_rate);
+    let request = system.client.ask(Method::POST, &url).header("Content-Encoding", "gzip").body(DAILY_XML);
+    let problem = system.client.send(request).await.is(415).problem();
+    assert!(problem.detail.contains("Content-Encoding"), "{problem:?}");
     system.finish().await;
 }
 

@@ -50,7 +50,7 @@ async fn a_capacity_is_refused_until_stock_is_allocated() {
     let (client, sku) = (&system.client, corner.name("lantern"));
     let terms = json!({"price": {"amount": "15.30", "currency": "GBP"}, "capacity": 5});
     let problem = client.put(&client.offer_url(&sku), &terms).await.is(422).problem();
-    assert_eq!(problem.pointer.as_deref(), Some("capacity"));
+    assert_eq!(problem.pointer.as_deref(), Some("/capacity"));
     client.get(&client.offer_url(&sku)).await.is(404);
     system.finish().await;
 }

@@ -7,7 +7,7 @@
 //! | one day, 90 days or the history, XML | `<` | `xml.rs` |
 //! | any of these in a ZIP | `PK` | `packed.rs` |
 //!
-//! Which it is shows in the content; names and headers say nothing.
+//! The form is detected from the content, not from names and headers. A text may begin with a byte order mark.
 //!
 //! Guarantee: all of a file or none of it. A file that was cut off, damaged or changed in its form is an error that
 //! says where. Only a CSV cut exactly at the end of a line cannot be told from a shorter history; the ZIP, which has a
@@ -30,6 +30,11 @@ use chrono::NaiveDate;
 /// The history that comes with the program, as the ECB published it: see `data/README.md`.
 pub const BUILT_IN: &[u8] = include_bytes!("../data/eurofxref-hist.zip");
 
+/// What editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// How a file that is packed with gzip begins (RFC 1952 §2.3.1).
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
 /// Reads a file of the ECB, whatever its form. It has no day after the last one.
 ///
 /// # Errors
@@ -39,6 +44,10 @@ pub fn parse(file: &[u8], last: NaiveDate) -> Result<History, EcbError> {
 }
 
 fn parse_unpacked(file: &[u8], last: NaiveDate) -> Result<History, EcbError> {
+    if file.starts_with(GZIP) {
+        return Err(EcbError::Gzip);
+    }
+    let file = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
     let text = str::from_utf8(file).map_err(|source| {
         let line = 1 + file[..source.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         EcbError::NotUtf8 { line, source }

@@ -76,13 +76,8 @@ pub(crate) async fn follow(
                 if trouble.take().is_some() {
                     tracing::info!(url, "the feed of the ECB works again");
                 }
-                if let News::Rates(Imported { read, new, unchanged }) = news {
-                    tracing::info!(
-                        url,
-                        new,
-                        changed = read - new - unchanged,
-                        "imported rates from the feed of the ECB"
-                    );
+                if let News::Rates(Imported { new, changed, .. }) = news {
+                    tracing::info!(url, new, changed, "imported rates from the feed of the ECB");
                 }
                 pace.after_success()
             }

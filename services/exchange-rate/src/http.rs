@@ -147,11 +147,11 @@ async fn import(
 fn pair(request: &HttpRequest) -> Result<(Currency, Currency), Problem> {
     let currency = |name: &'static str| {
         let code = ::web::segment::decode(request, name)?;
-        code.parse::<Currency>().map_err(|error| Problem::unprocessable(error.to_string()).at(name))
+        code.parse::<Currency>().map_err(|error| Problem::unprocessable(error.to_string()).of_parameter(name))
     };
     let (base, quote) = (currency("base")?, currency("quote")?);
     if base == quote {
-        return Err(Problem::unprocessable(format!("{base} and {quote} are the same currency")).at("quote"));
+        return Err(Problem::unprocessable(format!("{base} and {quote} are the same currency")).of_parameter("quote"));
     }
     Ok((base, quote))
 }

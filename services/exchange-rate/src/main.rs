@@ -11,6 +11,7 @@ fn main() -> ExitCode {
             name: exchange_rate::SERVICE,
             port: 8081,
             tables: exchange_rate::tables(),
+            api: exchange_rate::api,
             streams: &contracts::STREAMS,
             start: Box::new(move |setup| Box::pin(exchange_rate::start(setup, feed.clone()))),
         })

@@ -102,7 +102,7 @@ impl Stage for RecordRates {
         let newest = rows.get::<NewestRow>(&NewestRow::key())?;
         let (name,) = NewestRow::key();
         let mut newest = newest.unwrap_or(NewestRow { name, version: 0, complete: false });
-        let mut imported = Imported { read: 0, new: 0, unchanged: 0 };
+        let mut imported = Imported { read: 0, new: 0, changed: 0, unchanged: 0 };
         for moment in &asked.moments {
             let changed = take(moment, rows, &mut imported)?;
             if !changed.is_empty() {
@@ -142,7 +142,7 @@ fn take(moment: &Moment, rows: &mut Rows, imported: &mut Imported) -> Result<Rat
                     imported.unchanged += 1;
                     continue;
                 }
-                Some(_) => {}
+                Some(_) => imported.changed += 1,
             }
             changed.entry(*base).or_default().insert(*quote, *rate);
         }

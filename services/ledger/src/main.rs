@@ -7,6 +7,7 @@ fn main() -> ExitCode {
         name: ledger::SERVICE,
         port: 8083,
         tables: ledger::tables(),
+        api: ledger::api,
         streams: &contracts::STREAMS,
         start: Box::new(|setup| Box::pin(ledger::start(setup))),
     })

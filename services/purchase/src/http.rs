@@ -145,7 +145,7 @@ async fn put_offer(
     let sku = sku(&request)?;
     let terms: OfferTerms = ::web::json_body(&request, payload, OFFER_BYTES_MAX).await?;
     if terms.capacity.is_some() {
-        return Err(Problem::unprocessable("capacity has to be null: stock is not allocated yet").at("capacity"));
+        return Err(Problem::unprocessable("capacity has to be null: stock is not allocated yet").at("/capacity"));
     }
     // Setting the same again changes nothing, so the request needs no id of the client's.
     let cause = ::web::cause(RequestId(trace.trace_id().to_owned()), &trace);
@@ -207,7 +207,7 @@ fn purchase_of(answer: Answer) -> Result<PurchaseRow, Problem> {
 
 fn sku(request: &HttpRequest) -> Result<Sku, Problem> {
     let sku = ::web::segment::decode(request, "sku")?;
-    sku.parse().map_err(|error: contracts::InvalidName| Problem::unprocessable(error.to_string()).at("sku"))
+    sku.parse().map_err(|error: contracts::InvalidName| Problem::unprocessable(error.to_string()).of_parameter("sku"))
 }
 
 fn shown_offer(offer: OfferRow) -> Offer {

@@ -7,6 +7,7 @@ fn main() -> ExitCode {
         name: purchase::SERVICE,
         port: 8082,
         tables: purchase::tables(),
+        api: purchase::api,
         streams: &contracts::STREAMS,
         start: Box::new(|setup| Box::pin(purchase::start(setup))),
     })

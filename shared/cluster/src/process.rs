@@ -12,7 +12,7 @@ use stage::{Stream, Table};
 use telemetry::{BadTraceSetting, TraceSettings, Traces};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
-use web::{Running, Setup, StartError};
+use web::{Api, Running, Setup, StartError};
 
 use crate::configuration::{BadSetting, Configuration, Settings};
 use crate::standby::Standby;
@@ -29,6 +29,8 @@ pub struct Service {
     pub port: u16,
     /// The tables of its stages.
     pub tables: Vec<&'static Table>,
+    /// What it serves.
+    pub api: fn() -> Api,
     /// The streams of all services.
     pub streams: &'static [&'static Stream],
     /// Starts it.
@@ -121,7 +123,7 @@ async fn run(service: &Service, settings: &Settings) -> Result<(), Failed> {
     let mut asked =
         Asked { terminated: signal(SignalKind::terminate())?, interrupted: signal(SignalKind::interrupt())? };
     loop {
-        let standby = Standby::start(service.name, listener.try_clone()?);
+        let standby = Standby::start(service.name, (service.api)(), listener.try_clone()?);
         let standby = standby.map_err(|source| Failed::Start { service: service.name, source })?;
         let tenure = tokio::select! {
             tenure = Tenure::wait(service, &configuration, &standby) => Some(tenure?),

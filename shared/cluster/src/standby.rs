@@ -11,8 +11,6 @@ use prometheus::Registry;
 /// When to try again: the instance that is active is found meanwhile, or this one becomes it.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-const DESCRIPTION: &str = "This instance is not active yet: it waits for its database, or for another instance to end.";
-
 /// A server that says what is being waited for.
 pub struct Standby {
     server: ServerHandle,
@@ -20,16 +18,15 @@ pub struct Standby {
 }
 
 impl Standby {
-    /// Answers on this listener until it is stopped.
+    /// Answers on this listener, in place of what the service serves, until it is stopped.
     ///
     /// # Errors
     /// [`StartError::Listen`], [`StartError::Metrics`].
-    pub fn start(service: &'static str, listener: TcpListener) -> Result<Self, StartError> {
+    pub fn start(service: &'static str, api: Api, listener: TcpListener) -> Result<Self, StartError> {
         let readiness = Readiness::default();
         let waits_for = readiness.require("start", "it has just been started");
         let shell = Shell::new(service, Registry::new(), readiness)?;
-        let api = Api::new(service, DESCRIPTION, Vec::new()).otherwise(|| web::to(not_active));
-        let server = serve(shell, listener, 1, api, ())?;
+        let server = serve(shell, listener, 1, api.answered_by(|| web::to(not_active)), ())?;
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             if let Err(error) = server.await {

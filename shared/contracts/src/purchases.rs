@@ -1,6 +1,6 @@
 //! The JSON of purchases.
 
-use chrono::{DateTime, Datelike as _, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, Utc};
 use money::{Conversion, Currency, Money, Quantity, Source, UnitPrice};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -97,12 +97,21 @@ pub(crate) fn in_microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Res
 
 /// Reads a time, to the microsecond.
 pub(crate) fn moment<E: serde::de::Error>(text: &str) -> Result<DateTime<Utc>, E> {
-    let time = DateTime::parse_from_rfc3339(text)
-        .map_err(|error| E::custom(format!("no time in the form of RFC 3339: {error}")))?;
+    let time = DateTime::parse_from_rfc3339(text).map_err(|_| E::custom(not_a_time(text)))?;
     // In UTC it may have left the years that RFC 3339 can write, and could not be read back.
     let time =
         DateTime::from_timestamp_micros(time.timestamp_micros()).filter(|time| (0..=9999).contains(&time.year()));
     time.ok_or_else(|| E::custom("not in the years 0000 to 9999 of UTC"))
+}
+
+fn not_a_time(text: &str) -> &'static str {
+    if NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok() {
+        "its offset from UTC is missing: end it with Z, or with an offset such as +01:00"
+    } else if NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() {
+        "a date alone is no time: write it as 2026-10-30T14:15:00Z"
+    } else {
+        "not a time such as 2026-10-30T14:15:00Z (RFC 3339)"
+    }
 }
 
 fn valid_request_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RequestId, D::Error> {
@@ -276,4 +285,27 @@ fn purchase() -> Ref {
 /// The problem that all error answers are.
 fn problem() -> Ref {
     Ref::from_schema_name("Problem")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::value::Error;
+
+    use super::*;
+
+    fn check(text: &str, refusal: &str) {
+        assert_eq!(moment::<Error>(text).unwrap_err().to_string(), refusal);
+    }
+
+    #[test]
+    fn what_is_no_time_is_told_in_words() {
+        for text in ["2026-10-30T14:15:00", "2026-10-30T14:15:00.5"] {
+            check(text, "its offset from UTC is missing: end it with Z, or with an offset such as +01:00");
+        }
+        check("2026-10-30", "a date alone is no time: write it as 2026-10-30T14:15:00Z");
+        for text in ["", "yesterday", "2026-02-30T14:15:00Z", "2026-10-30T14:15:00 01:00", "2026-10-30T14:15Z"] {
+            check(text, "not a time such as 2026-10-30T14:15:00Z (RFC 3339)");
+        }
+        check("9999-12-31T23:59:59-00:01", "not in the years 0000 to 9999 of UTC");
+    }
 }

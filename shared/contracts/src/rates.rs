@@ -90,8 +90,10 @@ pub type Quote = ShownRate;
 pub struct Imported {
     /// Rates in the file.
     pub read: u64,
-    /// Of these, such as nobody had set for that day.
+    /// Of these, those of a day for which the currency had no rate.
     pub new: u64,
-    /// Of these, such as are what was set already. The others changed one.
+    /// Of these, those that replace another rate of the same day.
+    pub changed: u64,
+    /// Of these, those that say what was known already.
     pub unchanged: u64,
 }

@@ -21,13 +21,23 @@ const WITHDRAWN: [(&str, u32); 11] = [
     ("TRL", 0),
 ];
 
-/// Withdrawn currencies that `iso_currency` still lists and the ECB never published.
-const GONE: [&str; 3] = ["CUC", "SLL", "ZWL"];
+/// Withdrawn currencies that the ECB never published rates of (ISO 4217, list three, since about 1980): no currencies
+/// here, but who sends one is told why.
+#[rustfmt::skip]
+const GONE: [&str; 81] = [
+    "ADP", "AFA", "ANG", "AOK", "AON", "AOR", "ARA", "ARP", "ATS", "AZM", "BAD", "BEF", "BGL", "BOP",
+    "BRB", "BRC", "BRE", "BRN", "BRR", "BYB", "BYR", "CSD", "CSK", "CUC", "DDM", "DEM", "ECS", "ESP",
+    "FIM", "FRF", "GHC", "GRD", "GWP", "HRD", "IEP", "ILR", "ITL", "LTT", "LUF", "LVR", "MGF", "MRO",
+    "MTP", "MXP", "MZM", "NIC", "NLG", "PEI", "PES", "PLZ", "PTE", "ROK", "RUR", "SDD", "SDP", "SLL",
+    "SRG", "STD", "SUR", "TJR", "TMM", "TPE", "UAK", "UGS", "UYP", "VEB", "VEF", "XEU", "YDD", "YUD",
+    "YUM", "YUN", "ZAL", "ZMK", "ZRN", "ZRZ", "ZWC", "ZWD", "ZWL", "ZWN", "ZWR",
+];
 
 /// A currency of ISO 4217, `GBP`: a current one, or a withdrawn one the European Central Bank has published rates of.
 /// Written as its code, ordered by its code.
 ///
-/// Codes that nobody can be paid in (`XXX`, `XTS`, metals, `XDR`) are no currencies here.
+/// Codes that nobody can be paid in (`XXX`, `XTS`, metals, `XDR`) are no currencies here, nor are other withdrawn ones
+/// (`DEM`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency {
     // Invariant: three ASCII capitals, known to `minor_units_of`.
@@ -81,7 +91,19 @@ impl FromStr for Currency {
             let minor_units = u8::try_from(minor_units_of(text)?).ok()?;
             Some(Self { code, minor_units })
         };
-        known().ok_or_else(|| Invalid::NotACurrency { code: shortened(text) })
+        known().ok_or_else(|| refusal(text))
+    }
+}
+
+/// Why a text is no currency.
+fn refusal(text: &str) -> Invalid {
+    let upper = text.to_ascii_uppercase();
+    if upper != text && minor_units_of(&upper).is_some() {
+        Invalid::CurrencyInLowerCase { code: upper }
+    } else if GONE.contains(&text) {
+        Invalid::WithdrawnCurrency { code: text.to_owned() }
+    } else {
+        Invalid::NotACurrency { code: shortened(text) }
     }
 }
 
@@ -111,7 +133,7 @@ serde_as_text!(Currency, "the code of a currency, such as \"EUR\"");
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Currency, WITHDRAWN};
+    use super::{Currency, GONE, WITHDRAWN};
 
     fn check(code: &str, minor_units: Option<u32>) {
         let known = Currency::try_from(code);
@@ -146,11 +168,23 @@ mod tests {
 
     #[test]
     fn what_nobody_can_be_paid_in_is_refused() {
-        for code in
-            ["XXX", "XTS", "XAU", "XDR", "DEM", "ZWL", "ABC", "eur", "Eur", "EU", "EURO", "", " EUR", "€", "E\0R"]
-        {
+        for code in ["XXX", "XTS", "XAU", "XDR", "ABC", "xxx", "dem", "EU", "EURO", "", " EUR", "€", "E\0R"] {
             check(code, None);
         }
+    }
+
+    #[test]
+    fn whoever_sends_a_code_in_lower_case_or_of_a_withdrawn_currency_is_told_so() {
+        let told = |code: &str| code.parse::<Currency>().unwrap_err().to_string();
+        for code in ["eur", "Eur", "eUR"] {
+            assert_eq!(told(code), "ISO 4217 currency codes are upper case: EUR");
+        }
+        assert_eq!(told("hrk"), "ISO 4217 currency codes are upper case: HRK");
+        for code in GONE {
+            assert_eq!(told(code), format!("{code} is a withdrawn currency: nobody can be paid in it any more"));
+        }
+        assert!(GONE.is_sorted() && GONE.contains(&"DEM"));
+        assert!(WITHDRAWN.iter().all(|(code, _)| !GONE.contains(code)));
     }
 
     #[test]

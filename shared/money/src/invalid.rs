@@ -11,6 +11,18 @@ pub enum Invalid {
         /// What was sent, shortened to 40 characters.
         code: String,
     },
+    /// The code of a currency, but not written as ISO 4217 does.
+    #[error("ISO 4217 currency codes are upper case: {code}")]
+    CurrencyInLowerCase {
+        /// As it has to be written.
+        code: String,
+    },
+    /// A currency that was withdrawn, and that the European Central Bank has published no rates of.
+    #[error("{code} is a withdrawn currency: nobody can be paid in it any more")]
+    WithdrawnCurrency {
+        /// What was sent.
+        code: String,
+    },
     /// Not digits with an optional `-` before and one `.` inside.
     #[error("`{text}` is not a plain decimal number such as 15.30")]
     NotADecimal {

@@ -65,12 +65,14 @@ impl Visitor<'_> for WholeNumber {
         Quantity::new(pieces).map_err(E::custom)
     }
 
-    /// An integer with too many digits arrives as a float, too: that one is no other type, it is too large.
+    /// An integer with too many digits arrives as a float, too: that one is no other type, it is too large. So does -0,
+    /// which no integer of Rust is.
     fn visit_f64<E: Error>(self, number: f64) -> Result<Quantity, E> {
-        if number.fract() != 0.0 || number.abs() < BEYOND_INTEGERS {
+        let is_minus_zero = number == 0.0 && number.is_sign_negative();
+        if !is_minus_zero && (number.fract() != 0.0 || number.abs() < BEYOND_INTEGERS) {
             return Err(E::invalid_type(Unexpected::Float(number), &self));
         }
-        let not = if number < 0.0 { "greater than zero" } else { "within the limit" };
+        let not = if number.is_sign_negative() { "greater than zero" } else { "within the limit" };
         Err(E::custom(format_args!("it is not {not}: a whole number from 1 to {} is expected", Quantity::LIMIT)))
     }
 }
@@ -107,6 +109,7 @@ mod tests {
         check("18446744073709551615", Err("18446744073709551615 is larger than the limit 1000000"));
         check("99999999999999999999", Err("it is not within the limit: a whole number from 1 to 1000000 is expected"));
         check("-99999999999999999999", Err("it is not greater than zero: a whole number from 1 to 1000000"));
+        check("-0", Err("it is not greater than zero: a whole number from 1 to 1000000 is expected"));
         check("1e300", Err("it is not within the limit"));
     }
 

@@ -11,6 +11,10 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 /// What is logged when `RUST_LOG` is not set: everything from `info` up, libraries from `warn`.
 pub const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
 
+/// Never logged, unless the filter names it: there each client that breaks off, or sends what is no HTTP, is an error.
+/// Whoever serves sees the same errors, and says which of them matter.
+const NOISE: &str = "actix_http::h1::dispatcher";
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -98,8 +102,9 @@ pub fn init(format: LogFormat) -> Result<(), InitError> {
 
 fn filter(value: &str) -> Result<EnvFilter, InitError> {
     let value = if value.trim().is_empty() { DEFAULT_FILTER } else { value };
+    let filter = if value.contains(NOISE) { value.to_owned() } else { format!("{value},{NOISE}=off") };
     EnvFilter::builder()
-        .parse(value)
+        .parse(filter)
         .map_err(|source| InitError::Filter { value: value.to_owned(), source: Some(source) })
 }
 
@@ -172,6 +177,15 @@ mod tests {
         let text = crate::chain(&error);
         assert!(text.starts_with("RUST_LOG=\"info,sqlx=loud\" is not a log filter (an example"), "{text}");
         assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn what_clients_send_never_fills_the_log_unless_it_is_asked_for() {
+        let told = |value| filter(value).unwrap().to_string();
+        for value in ["", "info", "trace", "actix_http=trace"] {
+            assert!(told(value).contains("actix_http::h1::dispatcher=off"), "{value}");
+        }
+        assert_eq!(told("info,actix_http::h1::dispatcher=debug").matches("dispatcher").count(), 1);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Whatever answers with an error, the client gets a problem: also where actix itself answers. Only what is no HTTP
-//! (a head that cannot be parsed, or is too large) never comes here: it is refused with an empty 400 or 431, and not counted.
+//! (a head that cannot be parsed, or is too large) never comes here: actix refuses it with an empty 400 or 431.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -7,18 +7,21 @@ use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError};
 
-use crate::Problem;
+use crate::{Problem, closing};
 
 /// What no route takes.
 pub(crate) async fn nothing_here() -> Result<HttpResponse, Problem> {
     Err(Problem::not_found("there is nothing at this path"))
 }
 
-/// Middleware: turns error answers without a body, or in plain text, into problems.
+/// Middleware: turns error answers without a body, or in plain text, into problems, and refuses what comes too late.
 pub(crate) async fn as_problem<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    if let Some(refusal) = closing::too_late(&request) {
+        return Ok(request.into_response(refusal.map_into_right_body()));
+    }
     let response = next.call(request).await?;
     let (status, headers) = (response.status(), response.headers());
     let is_error = status.is_client_error() || status.is_server_error();

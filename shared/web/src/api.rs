@@ -8,6 +8,7 @@ mod answers;
 mod page;
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use actix_web::http::Method;
 use actix_web::web::{self, Bytes, Data, ServiceConfig};
@@ -21,7 +22,7 @@ pub use answers::{
     ServiceUnavailable, TooManyRequests, UnprocessableContent, UnsupportedMediaType, Writing,
 };
 
-use crate::{Problem, answer, health, metrics};
+use crate::{Problem, health, metrics};
 
 /// The endpoints of handlers that `#[utoipa::path]` describes, for [`Api::new`](crate::Api::new).
 #[macro_export]
@@ -56,9 +57,12 @@ impl Endpoint {
 #[derive(Clone)]
 pub struct Api {
     document: Bytes,
-    routes: BTreeMap<String, Vec<(Method, Handler)>>,
-    pub(crate) otherwise: Handler,
+    own: Routes,
+    shared: Routes,
 }
+
+/// What is served, by path.
+type Routes = BTreeMap<String, Vec<(Method, Handler)>>;
 
 impl Api {
     /// The endpoints of a service, and those that every service has.
@@ -69,24 +73,20 @@ impl Api {
         license.identifier = Some(env!("CARGO_PKG_LICENSE").to_owned());
         info.license = Some(license);
         let mut document = OpenApi::new(info, Paths::new());
-        let mut routes: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        let own = add(endpoints, &mut document);
         let shared = crate::endpoints![health::alive, health::ready, metrics::scrape, page::document];
-        for Endpoint { description, handler } in endpoints.into_iter().chain(shared) {
-            for (path, item) in &description.paths.paths {
-                let methods = operations(item).map(|(method, _)| (method, handler));
-                routes.entry(path.clone()).or_default().extend(methods);
-            }
-            document.merge(description);
-        }
+        let shared = add(shared, &mut document);
         add_answers(&mut document);
         // Without the debug feature of utoipa nothing in a document can fail to be written.
         let document = document.to_pretty_json().unwrap_or_default() + "\n";
-        Self { document: document.into(), routes, otherwise: || web::to(answer::nothing_here) }
+        Self { document: document.into(), own, shared }
     }
 
-    /// The same, but this answers what no route takes.
-    pub fn otherwise(self, handler: Handler) -> Self {
-        Self { otherwise: handler, ..self }
+    /// The same, but this handler answers in place of the service's own.
+    #[must_use]
+    pub fn answered_by(mut self, handler: Handler) -> Self {
+        self.own.values_mut().flatten().for_each(|(_, own)| *own = handler);
+        self
     }
 
     /// The document, as `/openapi.json` serves it.
@@ -97,10 +97,10 @@ impl Api {
     /// Adds the routes. Those of one path are one resource, so that another method is answered with 405 and `Allow`.
     pub(crate) fn configure(&self, config: &mut ServiceConfig) {
         config.app_data(Data::new(page::Document(self.document.clone())));
-        for (path, methods) in &self.routes {
+        for (path, methods) in self.own.iter().chain(&self.shared) {
             let mut resource = web::resource(path.as_str());
             // `/purchases/batch` takes what it takes, and leaves the rest to `/purchases/{id}`.
-            if self.routes.keys().any(|other| covers(other, path)) {
+            if self.own.keys().any(|other| covers(other, path)) {
                 let any = methods.iter().fold(guard::Any(guard::fn_guard(|_| false)), |any, (method, _)| {
                     any.or(guard::Method(method.clone()))
                 });
@@ -113,6 +113,25 @@ impl Api {
         }
         page::configure(config);
     }
+}
+
+/// Adds endpoints to the document; their routes.
+fn add(endpoints: Vec<Endpoint>, document: &mut OpenApi) -> Routes {
+    let mut routes = Routes::new();
+    for Endpoint { description, handler } in endpoints {
+        for (path, item) in &description.paths.paths {
+            let methods = operations(item).flat_map(|(method, _)| taken(method));
+            routes.entry(path.clone()).or_default().extend(methods.map(|method| (method, handler)));
+        }
+        document.merge(description);
+    }
+    routes
+}
+
+/// HEAD is taken wherever GET is (RFC 9110 §9.3.2): the same handler answers, and the server leaves the body out.
+fn taken(method: Method) -> impl Iterator<Item = Method> {
+    let head = (method == Method::GET).then_some(Method::HEAD);
+    iter::once(method).chain(head)
 }
 
 /// Whether a template also takes what another, more special path does. (That one sorts first: `{` comes after letters.)

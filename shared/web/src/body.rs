@@ -23,6 +23,10 @@ const BODIES_BYTES_MAX: usize = 64 << 20;
 const FREE_BYTES: usize = 16 << 10;
 /// How much is taken at a time as a body arrives.
 const STEP_BYTES: usize = 64 << 10;
+/// How a body begins that is packed with gzip (RFC 1952 §2.3.1), and none that is taken.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+/// What editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// When to try again: an honest body arrives within about a second.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -74,9 +78,13 @@ impl AsRef<[u8]> for Held {
 /// sending for a few seconds, so that it comes to read the answer.
 ///
 /// # Errors
-/// 413 beyond `limit_bytes`, announced or met; 429 while there is no room; 408 after [`BODY_TIMEOUT`]; 400 when it
-/// breaks off.
+/// 413 beyond `limit_bytes`, announced or met; 415 when the request says it is compressed; 429 while there is no room;
+/// 408 after [`BODY_TIMEOUT`]; 400 when it breaks off.
 pub async fn body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
+    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(unsupported("compressed bodies are not taken: send it without Content-Encoding"));
+    }
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|announced| announced > limit_bytes) {
@@ -120,8 +128,7 @@ pub async fn json_body<T: DeserializeOwned>(
     payload: Payload,
     limit_bytes: usize,
 ) -> Result<T, Problem> {
-    media_type(request, &["application/json"])?;
-    parse(&body(request, payload, limit_bytes).await?)
+    parse(&text(request, payload, limit_bytes, &["application/json"]).await?)
 }
 
 /// Reads a body of newline-delimited JSON; [`ndjson`] takes it apart.
@@ -129,15 +136,15 @@ pub async fn json_body<T: DeserializeOwned>(
 /// # Errors
 /// As [`body`]; also 415 when the request says it is something else than NDJSON or JSON.
 pub async fn ndjson_body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
-    media_type(request, &[NDJSON, "application/ndjson", "application/json"])?;
-    body(request, payload, limit_bytes).await
+    text(request, payload, limit_bytes, &[NDJSON, "application/ndjson", "application/json"]).await
 }
 
-/// The lines that are not blank, each with its number in the whole, from 1.
+/// The lines that are not blank, each with its number in the whole, from 1. A byte order mark before them is skipped.
 ///
 /// # Errors
 /// 413 when there are more than `max_lines` of them.
 pub fn ndjson(body: &[u8], max_lines: usize) -> Result<impl Iterator<Item = (usize, &[u8])>, Problem> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let all = || (1..).zip(body.split(|&byte| byte == b'\n'));
     let mut filled = all().filter(|(_, line)| !line.trim_ascii().is_empty());
     if filled.nth(max_lines).is_some() {
@@ -146,12 +153,21 @@ pub fn ndjson(body: &[u8], max_lines: usize) -> Result<impl Iterator<Item = (usi
     Ok(all().filter(|(_, line)| !line.trim_ascii().is_empty()))
 }
 
-fn media_type(request: &HttpRequest, allowed: &[&str]) -> Result<(), Problem> {
-    let unsupported = |detail| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
-    let encoding = request.headers().get(header::CONTENT_ENCODING);
-    if encoding.is_some_and(|encoding| encoding != "identity") {
-        return unsupported("compressed bodies are not taken".to_owned());
+/// A body of one of these media types, neither packed nor said to be something else.
+async fn text(request: &HttpRequest, payload: Payload, limit_bytes: usize, allowed: &[&str]) -> Result<Bytes, Problem> {
+    media_type(request, allowed)?;
+    let body = body(request, payload, limit_bytes).await?;
+    match body.starts_with(GZIP) {
+        true => Err(unsupported("the body is packed with gzip, which is not taken: send it unpacked")),
+        false => Ok(body),
     }
+}
+
+fn unsupported(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+}
+
+fn media_type(request: &HttpRequest, allowed: &[&str]) -> Result<(), Problem> {
     let fits = match request.mime_type() {
         Ok(None) => true,
         Ok(Some(mime)) => {
@@ -159,7 +175,7 @@ fn media_type(request: &HttpRequest, allowed: &[&str]) -> Result<(), Problem> {
         }
         Err(_) => false,
     };
-    if fits { Ok(()) } else { unsupported(format!("send it as Content-Type: {}", allowed[0])) }
+    if fits { Ok(()) } else { Err(unsupported(format!("send it as Content-Type: {}", allowed[0]))) }
 }
 
 #[cfg(test)]
@@ -180,10 +196,14 @@ mod tests {
         Ok(HttpResponse::Ok().json(ndjson(&body, 2)?.count()))
     }
 
+    async fn take_any(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+        Ok(HttpResponse::Ok().body(body(&request, payload, 8).await?))
+    }
+
     fn check(request: TestRequest, expected: u16) {
         let status = System::new().block_on(async {
             let app = App::new().route("/one", web::post().to(take)).route("/many", web::post().to(take_lines));
-            let app = init_service(app).await;
+            let app = init_service(app.route("/any", web::post().to(take_any))).await;
             try_call_service(&app, request.to_request()).await.unwrap().status()
         });
         assert_eq!(status.as_u16(), expected);
@@ -219,8 +239,19 @@ mod tests {
         ] {
             check(post("1").insert_header((header::CONTENT_TYPE, media_type)), expected);
         }
-        check(post("1").insert_header((header::CONTENT_ENCODING, "gzip")), 415);
-        check(post("1").insert_header((header::CONTENT_ENCODING, "identity")), 200);
+    }
+
+    #[test]
+    fn nothing_compressed_is_taken_whether_it_says_so_or_not() {
+        let any = || TestRequest::post().uri("/any").set_payload("1");
+        for post in [any(), post("1"), TestRequest::post().uri("/many").set_payload("1")] {
+            check(post.insert_header((header::CONTENT_ENCODING, "gzip")), 415);
+        }
+        check(any().insert_header((header::CONTENT_ENCODING, "identity")), 200);
+        check(any().insert_header((header::CONTENT_ENCODING, "Identity")), 200);
+        let packed: &[u8] = &[0x1f, 0x8b, 8, 0];
+        check(TestRequest::post().uri("/one").set_payload(packed), 415);
+        check(TestRequest::post().uri("/many").set_payload(packed), 415);
     }
 
     #[test]
@@ -245,6 +276,8 @@ mod tests {
         check("", 2, Some(&[]));
         check("a", 2, Some(&[(1, "a")]));
         check("\na\r\n \t\r\n\nb\n", 2, Some(&[(2, "a\r"), (5, "b")]));
+        check("\u{feff}a\nb", 2, Some(&[(1, "a"), (2, "b")]));
+        check("\u{feff}\na\n\u{feff}b", 2, Some(&[(2, "a"), (3, "\u{feff}b")]));
         check("a\nb\nc", 2, None);
         check("a\nb\n\n\n", 2, Some(&[(1, "a"), (2, "b")]));
     }

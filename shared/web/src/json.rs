@@ -1,7 +1,4 @@
-use actix_web::HttpRequest;
-use actix_web::web::Query;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use crate::{Kind, Problem, refusal};
@@ -53,34 +50,14 @@ fn without_place(error: &serde_json::Error) -> String {
     text.strip_suffix(&place).map_or_else(|| text.clone(), str::to_owned)
 }
 
-/// Reads the query string as strictly as [`parse`] reads JSON; `pointer` is the parameter's name.
-///
-/// # Errors
-/// 400 for a missing, unknown or repeated parameter; 422 for a refused value.
-pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
-    match Query::<Located<T>>::from_query(request.query_string()) {
-        Ok(Query(Located(result))) => result,
-        Err(error) => Err(Problem::bad_request(error.to_string())),
-    }
-}
-
-/// What was read, or why not and where.
-struct Located<T>(Result<T, Problem>);
-
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Located<T> {
-    fn deserialize<D: Deserializer<'de>>(pairs: D) -> Result<Self, D::Error> {
-        let result = serde_path_to_error::deserialize(pairs);
-        Ok(Self(result.map_err(|error| refusal::problem(&error.inner().to_string(), error.path()))))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use actix_web::test::TestRequest;
+    use serde::Deserialize;
 
     use super::*;
+    use crate::Place;
 
     #[derive(Debug, PartialEq, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -121,7 +98,7 @@ mod tests {
     /// `kind pointer? line:column? detail`, as far as there is each.
     fn told(problem: &Problem) -> String {
         let mut told = format!("{} {}", problem.status.as_u16(), problem.kind.unwrap().code);
-        if let Some(pointer) = &problem.pointer {
+        if let Some(Place::Pointer(pointer)) = &problem.place {
             told += &format!(" {pointer}");
         }
         if let (Some(line), Some(column)) = (problem.line, problem.column) {
@@ -183,34 +160,48 @@ mod tests {
 
     #[test]
     fn another_shape_is_told_by_path() {
-        check(r#"{"customer":"a"}"#, "400 wrong-shape lines | the field is missing");
-        check(r#"{"customer":"a","lines":[{}]}"#, "400 wrong-shape lines[0].quantity | the field is missing");
-        check(r#"{"customer":"a","customer":"b"}"#, "400 wrong-shape customer | the field is given twice");
+        check(r#"{"customer":"a"}"#, "400 wrong-shape /lines | the field is missing");
+        check(r#"{"customer":"a","lines":[{}]}"#, "400 wrong-shape /lines/0/quantity | the field is missing");
+        check(r#"{"customer":"a","customer":"b"}"#, "400 wrong-shape /customer | the field is given twice");
         check(
             r#"{"customer":"a","lines":[{"quantity":1},{"quantiy":1}]}"#,
-            "400 wrong-shape lines[1].quantiy | there is no such field; expected `quantity`",
+            "400 wrong-shape /lines/1/quantiy | there is no such field; expected `quantity`",
         );
-        check(r#"{"customer":7}"#, "400 wrong-shape customer | expected a string, found an integer");
-        check(r#"{"customer":null}"#, "400 wrong-shape customer | expected a string, found null");
+        check(r#"{"customer":7}"#, "400 wrong-shape /customer | expected a string, found an integer");
+        check(r#"{"customer":null}"#, "400 wrong-shape /customer | expected a string, found null");
         check(
             r#"{"customer":"a","lines":[{"quantity":"six"}]}"#,
-            "400 wrong-shape lines[0].quantity | expected an integer, not negative, within its range, found a string",
+            "400 wrong-shape /lines/0/quantity | expected an integer, not negative, within its range, found a string",
         );
-        check(r#"{"customer":"a","lines":[5]}"#, "400 wrong-shape lines[0] | expected an object, found an integer");
+        check(r#"{"customer":"a","lines":[5]}"#, "400 wrong-shape /lines/0 | expected an object, found an integer");
         check("5", "400 wrong-shape | expected an object, found an integer");
+    }
+
+    #[test]
+    fn a_pointer_is_one_of_rfc_6901() {
+        let note = |name: &str| format!(r#"{{"customer":"a","lines":[],"notes":{{"{name}":true}}}}"#);
+        let found = "expected an integer, not negative, within its range, found a boolean";
+        check(note("a/b~c"), &format!("400 wrong-shape /notes/a~1b~0c | {found}"));
+        check(note("~1"), &format!("400 wrong-shape /notes/~01 | {found}"));
+        check(note(""), &format!("400 wrong-shape /notes/ | {found}"));
+        check(note("ä"), &format!("400 wrong-shape /notes | {found}"));
     }
 
     #[test]
     fn a_refused_value_is_told_by_path_in_the_words_of_its_type() {
         check(
             r#"{"customer":"a","lines":[{"quantity":1},{"quantity":0}]}"#,
-            "422 refused-value lines[1].quantity | a quantity is at least 1",
+            "422 refused-value /lines/1/quantity | a quantity is at least 1",
         );
         check(
             r#"{"customer":"a","lines":[{"quantity":-1}]}"#,
-            "422 refused-value lines[0].quantity | expected an integer, not negative, within its range",
+            "422 refused-value /lines/0/quantity | expected an integer, not negative, within its range",
         );
-        check(r#"{"pay":"never"}"#, "422 refused-value pay | expected `now` or `later`");
+        check(
+            r#"{"customer":"a","lines":[{"quantity":-0}]}"#,
+            "400 wrong-shape /lines/0/quantity | expected an integer, not negative, within its range, found -0",
+        );
+        check(r#"{"pay":"never"}"#, "422 refused-value /pay | expected `now` or `later`");
     }
 
     #[test]
@@ -223,43 +214,17 @@ mod tests {
         let secret = "`x`, expected \\\"<script>";
         check(
             format!(r#"{{"customer":"a","lines":"{secret}"}}"#),
-            "400 wrong-shape lines | expected an array, found a string",
+            "400 wrong-shape /lines | expected an array, found a string",
         );
         check(
             format!(r#"{{"customer":"a","{secret}":1}}"#),
-            "400 wrong-shape ? | there is no such field; expected one of `customer`, `pay`, `lines`, `notes`",
+            "400 wrong-shape | there is no such field; expected one of `customer`, `pay`, `lines`, `notes`",
         );
-        check(format!(r#"{{"pay":"{secret}"}}"#), "422 refused-value pay | expected `now` or `later`");
+        check(format!(r#"{{"pay":"{secret}"}}"#), "422 refused-value /pay | expected `now` or `later`");
         let long = "x".repeat(65);
         check(
             format!(r#"{{"notes":{{"{long}":true}}}}"#),
-            "400 wrong-shape notes.? | expected an integer, not negative, within its range, found a boolean",
+            "400 wrong-shape /notes | expected an integer, not negative, within its range, found a boolean",
         );
-    }
-
-    #[derive(Debug, PartialEq, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Page {
-        after: String,
-        limit: Option<u16>,
-    }
-
-    fn asked(query_string: &str, expected: &str) {
-        let request = TestRequest::with_uri(&format!("/x?{query_string}")).to_http_request();
-        let told = match query::<Page>(&request) {
-            Ok(page) => format!("{} {:?}", page.after, page.limit),
-            Err(problem) => told(&problem),
-        };
-        assert_eq!(told, expected);
-    }
-
-    #[test]
-    fn a_query_is_read_as_strictly() {
-        asked("after=a%2Fb&limit=5", "a/b Some(5)");
-        asked("after=a", "a None");
-        asked("limit=5", "400 wrong-shape after | the field is missing");
-        asked("after=a&after=b", "400 wrong-shape after | the field is given twice");
-        asked("after=a&afer=b", "400 wrong-shape afer | there is no such field; expected `after` or `limit`");
-        asked("after=a&limit=many", "422 refused-value limit | invalid digit found in string");
     }
 }

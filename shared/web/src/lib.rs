@@ -1,6 +1,6 @@
 //! The HTTP shell that all services share. It knows no business.
 //!
-//! A request passes, from outside in: a span and a log line ([`Traceparent`], [`Lines`]), the metrics, the
+//! A request passes, from outside in: a span, a log line and the metrics ([`Traceparent`], [`Lines`]), the
 //! rule that every error answer is a [`Problem`], and then the service's own handlers, which read
 //! what they need with [`json_body()`], [`ndjson_body()`], [`query()`], [`segment`], [`IdempotencyKey`] and
 //! [`Prefer`].
@@ -12,6 +12,7 @@ mod answer;
 mod api;
 mod asking;
 mod body;
+mod closing;
 mod health;
 mod idempotency;
 mod json;
@@ -20,6 +21,7 @@ mod log;
 mod metrics;
 mod prefer;
 mod problem;
+mod query;
 mod refusal;
 mod running;
 pub mod segment;
@@ -39,10 +41,11 @@ pub use asking::{ask, ask_all, cause, event, unexpected, watch_links, watch_owne
 pub use body::{BODY_TIMEOUT, NDJSON, body, json_body, ndjson, ndjson_body};
 pub use health::{Condition, Readiness};
 pub use idempotency::{IdempotencyKey, OptionalIdempotencyKey, other_content};
-pub use json::{parse, query};
+pub use json::parse;
 pub use lines::Lines;
 pub use prefer::{MAX_WAIT, Prefer};
-pub use problem::{Kind, Problem};
+pub use problem::{Kind, Place, Problem};
+pub use query::query;
 pub use running::Running;
 pub use server::{BindError, Shell, app, bind, serve};
 pub use span::name_request;

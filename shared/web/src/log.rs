@@ -1,30 +1,33 @@
-//! One span per request, and one line in it when it is answered.
+//! One span per request, and when it is answered, one line in it and what is counted.
 
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::{Error, HttpMessage};
-use tracing::{Span, debug, info, warn};
+use tracing::{Span, debug, warn};
 use tracing_actix_web::RootSpanBuilder;
 
 use crate::span::Open;
 use crate::{IdempotencyKey, Shell, metrics};
 
-/// Asked every few seconds by machines: logged at debug level only, and never traced.
+/// Asked every few seconds by machines: logged at debug level even when they fail, and never traced.
 const QUIET: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 pub(crate) struct RequestSpan;
 
-#[derive(Clone, Copy)]
-struct Received(Instant);
+/// A request that is not answered yet.
+struct Received {
+    at: Instant,
+    route: Option<String>,
+}
 
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let key = IdempotencyKey::of(request.headers()).ok().flatten();
         let service = request.app_data().map_or("", |shell: &Shell| shell.name);
-        let is_quiet = is_quiet(request.path());
-        let (traceparent, open) = Open::begin(request, key.as_ref(), is_quiet);
+        let (route, is_quiet) = (request.match_pattern(), is_quiet(request.path()));
+        let (traceparent, open) = Open::begin(request, route.as_deref(), key.as_ref(), is_quiet);
         macro_rules! span {
             ($level:ident) => {
                 tracing::span!(
@@ -32,7 +35,7 @@ impl RootSpanBuilder for RequestSpan {
                     "request",
                     service,
                     method = request.method().as_str(),
-                    route = metrics::route(request),
+                    route = route.as_deref().unwrap_or(metrics::UNMATCHED),
                     // Empty without a key: who makes an id for the request records it.
                     request_id = key.as_ref().map(IdempotencyKey::as_str),
                     trace_id = traceparent.trace_id(),
@@ -42,9 +45,11 @@ impl RootSpanBuilder for RequestSpan {
         }
         // At error level the span is there whatever the filter: also a lone warning needs its ids.
         let span = if is_quiet { span!(DEBUG) } else { span!(ERROR) };
-        request.extensions_mut().insert(Received(Instant::now()));
-        request.extensions_mut().insert(traceparent);
-        request.extensions_mut().insert(open);
+        let mut extensions = request.extensions_mut();
+        extensions.insert(Received { at: Instant::now(), route });
+        extensions.insert(traceparent);
+        extensions.insert(open);
+        drop(extensions);
         span
     }
 
@@ -60,14 +65,17 @@ impl RootSpanBuilder for RequestSpan {
         span.record("status", status.as_u16());
         let open = request.extensions_mut().remove::<Open>();
         open.into_iter().for_each(|open| open.end(status));
-        let received = request.extensions().get::<Received>().copied();
-        let elapsed_us = received.map(|received| u64::try_from(received.0.elapsed().as_micros()).unwrap_or(u64::MAX));
-        if is_quiet(request.path()) {
-            debug!(elapsed_us, "answered");
-        } else if status.is_server_error() {
+        let extensions = request.extensions();
+        let Some(Received { at, route }) = extensions.get() else { return };
+        let took = at.elapsed();
+        if let Some(shell) = request.app_data::<Shell>() {
+            shell.http.observe(request.method(), route.as_deref(), status, took);
+        }
+        let elapsed_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        if status.is_server_error() && !is_quiet(request.path()) {
             warn!(elapsed_us, "answered");
         } else {
-            info!(elapsed_us, "answered");
+            debug!(elapsed_us, "answered");
         }
     }
 }

@@ -1,10 +1,7 @@
-use std::time::Instant;
+use std::time::Duration;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
-use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::{InternalServerError, Problem, Shell};
@@ -33,10 +30,16 @@ impl HttpMetrics {
         Ok(Self { requests, duration })
     }
 
-    fn observe(&self, method: &str, route: &str, status: &str, since: Instant) {
-        self.requests.with_label_values(&[method, route, status]).inc();
-        let duration = self.duration.with_label_values(&[method, route]);
-        duration.observe(since.elapsed().as_secs_f64());
+    /// Counts and times what is answered. The route is its pattern, `/offers/{sku}`, none where nothing is served.
+    pub(crate) fn observe(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
+        let (method, route) = (known(method), route.unwrap_or(UNMATCHED));
+        self.requests.with_label_values(&[method, route, status.as_str()]).inc();
+        self.duration.with_label_values(&[method, route]).observe(took.as_secs_f64());
+    }
+
+    /// Counts what was refused because it is no HTTP.
+    pub(crate) fn count_unreadable(&self, status: StatusCode) {
+        self.requests.with_label_values(&[OTHER, UNREADABLE, status.as_str()]).inc();
     }
 }
 
@@ -49,30 +52,11 @@ pub(crate) fn register_build(registry: &Registry, service: &str) -> Result<(), p
     registry.register(Box::new(build))
 }
 
-/// Middleware: counts and times what is answered.
-pub(crate) async fn measure<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let since = Instant::now();
-    let metrics = request.app_data().map(|shell: &Shell| shell.http.clone());
-    let method = known(request.method());
-    let route = route(&request);
-    let result = next.call(request).await;
-    let status = match &result {
-        Ok(response) => response.status(),
-        Err(error) => error.as_response_error().status_code(),
-    };
-    if let Some(metrics) = metrics {
-        metrics.observe(method, &route, status.as_str(), since);
-    }
-    result
-}
+/// In place of a route, where nothing is served.
+pub(crate) const UNMATCHED: &str = "unmatched";
 
-/// The pattern of the route, `/offers/{sku}`, or `unmatched`.
-pub(crate) fn route(request: &ServiceRequest) -> String {
-    request.match_pattern().unwrap_or_else(|| "unmatched".to_owned())
-}
+/// In place of a route, where no request could be read.
+const UNREADABLE: &str = "unreadable";
 
 /// Every method that is none of the common ones.
 pub(crate) const OTHER: &str = "other";

@@ -23,9 +23,11 @@ pub struct Kind {
 impl Kind {
     /// Not JSON at all; `line` and `column` say where.
     pub const MALFORMED: Kind = Kind { code: "malformed-json", title: "The JSON is malformed" };
+    /// A parameter of the query is missing, unknown or given twice; `parameter` says which.
+    pub const QUERY: Kind = Kind { code: "wrong-query", title: "The query has another shape" };
     /// A field is missing, unknown, given twice or of another JSON type; `pointer` says which.
     pub const SHAPE: Kind = Kind { code: "wrong-shape", title: "The JSON has another shape" };
-    /// Well-formed, but not a value this field can have; `pointer` says which.
+    /// Well-formed, but not a value this field or parameter can have; `pointer` or `parameter` says which.
     pub const VALUE: Kind = Kind { code: "refused-value", title: "A value is refused" };
     /// The header `Idempotency-Key` is missing or not a key.
     pub const IDEMPOTENCY_KEY: Kind =
@@ -36,6 +38,15 @@ impl Kind {
     pub const BUSY: Kind = Kind { code: "busy", title: "Too many requests" };
     /// A condition for taking requests is not met yet.
     pub const NOT_READY: Kind = Kind { code: "not-ready", title: "The service is not ready" };
+}
+
+/// Which part of a request a problem is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A part of the JSON document: its JSON Pointer (RFC 6901), `/lines/3/quantity`.
+    Pointer(Box<str>),
+    /// A parameter of the path or the query: its name.
+    Parameter(Box<str>),
 }
 
 /// An error answer: RFC 9457, `application/problem+json`.
@@ -50,8 +61,8 @@ pub struct Problem {
     pub status: StatusCode,
     /// One sentence about this occurrence, for people.
     pub detail: String,
-    /// The field concerned, from the root of the document: `lines[3].quantity`.
-    pub pointer: Option<String>,
+    /// The part of the request concerned, as `pointer` or `parameter`.
+    pub place: Option<Place>,
     /// From 1.
     pub line: Option<usize>,
     /// In bytes, from 1.
@@ -69,7 +80,7 @@ impl Problem {
             kind: None,
             status,
             detail: detail.into(),
-            pointer: None,
+            place: None,
             line: None,
             column: None,
             limit: None,
@@ -128,9 +139,16 @@ impl Problem {
         Self { kind: Some(kind), ..self }
     }
 
-    /// The same problem, of the field at this path.
+    /// The same problem, of the field that this JSON Pointer (RFC 6901) names.
     pub fn at(self, pointer: impl Into<String>) -> Self {
-        Self { pointer: Some(pointer.into()), ..self }
+        let pointer = pointer.into();
+        debug_assert!(pointer.starts_with('/'), "`{pointer}` is no JSON Pointer");
+        Self { place: Some(Place::Pointer(pointer.into())), ..self }
+    }
+
+    /// The same problem, of this parameter of the path or the query.
+    pub fn of_parameter(self, name: &str) -> Self {
+        Self { place: Some(Place::Parameter(name.into())), ..self }
     }
 
     /// The same problem, of this line (from 1), e.g. of a batch.
@@ -162,8 +180,10 @@ impl Serialize for Problem {
         }
         members.serialize_entry("status", &self.status.as_u16())?;
         members.serialize_entry("detail", &self.detail)?;
-        if let Some(pointer) = &self.pointer {
-            members.serialize_entry("pointer", pointer)?;
+        match &self.place {
+            Some(Place::Pointer(pointer)) => members.serialize_entry("pointer", pointer)?,
+            Some(Place::Parameter(name)) => members.serialize_entry("parameter", name)?,
+            None => {}
         }
         for (name, number) in [("line", self.line), ("column", self.column), ("limit", self.limit)] {
             if let Some(number) = number {
@@ -186,7 +206,16 @@ impl PartialSchema for Problem {
             .property("title", member(Type::String, "The kind in words."))
             .property("status", member(Type::Integer, "As the answer's.").minimum(Some(400)).maximum(Some(599)))
             .property("detail", member(Type::String, "One sentence about this occurrence, for people."))
-            .property("pointer", member(Type::String, "The field concerned.").examples(["lines[3].quantity"]))
+            .property(
+                "pointer",
+                member(Type::String, "The part of the JSON document concerned: a JSON Pointer (RFC 6901).")
+                    .pattern(Some("^(/([^~/]|~[01])*)+$"))
+                    .examples(["/lines/3/quantity"]),
+            )
+            .property(
+                "parameter",
+                member(Type::String, "The parameter of the path or the query concerned.").examples(["limit"]),
+            )
             .property("line", number("The line concerned, from 1."))
             .property("column", number("Where in the line, in bytes, from 1."))
             .property("limit", number("The limit that was exceeded, in the unit that `detail` names."))
@@ -240,9 +269,14 @@ mod tests {
     #[test]
     fn the_optional_members_say_where() {
         check(
-            &Problem::unprocessable("must be positive").at("lines[3].quantity").at_line(2),
+            &Problem::unprocessable("must be positive").at("/lines/3/quantity").at_line(2),
             None,
-            r#"{"type":"urn:unbundled:problem:refused-value","title":"A value is refused","status":422,"detail":"must be positive","pointer":"lines[3].quantity","line":2}"#,
+            r#"{"type":"urn:unbundled:problem:refused-value","title":"A value is refused","status":422,"detail":"must be positive","pointer":"/lines/3/quantity","line":2}"#,
+        );
+        check(
+            &Problem::unprocessable("must be positive").of_parameter("limit"),
+            None,
+            r#"{"type":"urn:unbundled:problem:refused-value","title":"A value is refused","status":422,"detail":"must be positive","parameter":"limit"}"#,
         );
         check(
             &Problem::too_large(8, "lines"),

@@ -13,28 +13,61 @@ const MAX_DETAIL_CHARS: usize = 300;
 /// Longer names of fields are not repeated.
 const MAX_NAME_BYTES: usize = 64;
 
-/// The problem that this error text of serde tells of, found at this path.
-pub(crate) fn problem(text: &str, path: &Path) -> Problem {
-    let shape = |detail: String| Problem::bad_request(detail).of(&Kind::SHAPE);
-    let value = |detail: &str| Problem::unprocessable(capped(detail));
-    let expected = || text.rsplit_once(", expected ").map_or("another value", |(_, what)| what);
+/// What an error text of serde says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refusal<'a> {
+    /// A field is not there.
+    Missing(&'a str),
+    /// A field is there more than once.
+    Twice(&'a str),
+    /// A field that the type does not have; those that it has, as serde lists them.
+    Unknown(&'a str),
+    /// A value of another type, both in serde's words.
+    OtherType { expected: &'a str, found: &'a str },
+    /// None of the shapes of an enum.
+    NoShape,
+    /// A value of the right type that is none of those expected.
+    OtherValue { expected: &'a str },
+    /// What a type of ours says.
+    Own(&'a str),
+}
 
-    let (problem, field) = if let Some(field) = quoted(text, "missing field ") {
-        (shape("the field is missing".to_owned()), Some(field))
-    } else if let Some(field) = quoted(text, "duplicate field ") {
-        (shape("the field is given twice".to_owned()), Some(field))
-    } else if text.starts_with("unknown field ") {
-        let known = text.rsplit_once("`, expected ").map_or("none", |(_, known)| known);
-        (shape(capped(&format!("there is no such field; expected {known}"))), None)
-    } else if let Some(found) = text.strip_prefix("invalid type: ") {
-        let (found, expected) = (readable(without_value(found)), readable(expected()));
-        (shape(capped(&format!("expected {expected}, found {found}"))), None)
-    } else if text.starts_with("data did not match any variant") {
-        (shape("this is none of the shapes it can have".to_owned()), None)
-    } else if ["invalid value: ", "invalid length ", "unknown variant "].iter().any(|phrase| text.starts_with(phrase)) {
-        (value(&format!("expected {}", readable(expected()))), None)
-    } else {
-        (value(text), None)
+impl<'a> Refusal<'a> {
+    /// Sorts an error text.
+    pub(crate) fn of(text: &'a str) -> Self {
+        let expected = || text.rsplit_once(", expected ").map_or("another value", |(_, what)| what);
+        if let Some(field) = quoted(text, "missing field ") {
+            Self::Missing(field)
+        } else if let Some(field) = quoted(text, "duplicate field ") {
+            Self::Twice(field)
+        } else if text.starts_with("unknown field ") {
+            Self::Unknown(text.rsplit_once("`, expected ").map_or("none", |(_, known)| known))
+        } else if let Some(found) = text.strip_prefix("invalid type: ") {
+            Self::OtherType { expected: expected(), found: without_value(found) }
+        } else if text.starts_with("data did not match any variant") {
+            Self::NoShape
+        } else if ["invalid value: ", "invalid length ", "unknown variant "].iter().any(|own| text.starts_with(own)) {
+            Self::OtherValue { expected: expected() }
+        } else {
+            Self::Own(text)
+        }
+    }
+}
+
+/// The problem that this error text of serde tells of, found at this path of a JSON document.
+pub(crate) fn problem(text: &str, path: &Path) -> Problem {
+    let shape = |detail: String| Problem::bad_request(capped(&detail)).of(&Kind::SHAPE);
+    let value = |detail: &str| Problem::unprocessable(capped(detail));
+    let (problem, field) = match Refusal::of(text) {
+        Refusal::Missing(field) => (shape("the field is missing".to_owned()), Some(field)),
+        Refusal::Twice(field) => (shape("the field is given twice".to_owned()), Some(field)),
+        Refusal::Unknown(known) => (shape(format!("there is no such field; expected {known}")), None),
+        Refusal::OtherType { expected, found } => {
+            (shape(format!("expected {}, found {}", readable(expected), readable(found))), None)
+        }
+        Refusal::NoShape => (shape("this is none of the shapes it can have".to_owned()), None),
+        Refusal::OtherValue { expected } => (value(&format!("expected {}", readable(expected))), None),
+        Refusal::Own(text) => (value(text), None),
     };
     let pointer = pointer(path, field);
     if pointer.is_empty() { problem } else { problem.at(pointer) }
@@ -44,14 +77,18 @@ fn quoted<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
     text.strip_prefix(phrase)?.strip_prefix('`')?.strip_suffix('`')
 }
 
-/// serde quotes the value it found after its type; the value stays out.
+/// serde quotes the value it found after its type; the value stays out. But -0 is no integer only because serde_json reads
+/// it as a float.
 fn without_value(found: &str) -> &str {
+    if found.starts_with("floating point `-0.0`") {
+        return "-0";
+    }
     let end = found.find(['`', '"', ',']).unwrap_or(found.len());
     found[..end].trim_end()
 }
 
 /// In words of JSON instead of Rust.
-fn readable(what: &str) -> &str {
+pub(crate) fn readable(what: &str) -> &str {
     match what {
         "map" | "a map" => "an object",
         "sequence" | "a sequence" => "an array",
@@ -66,13 +103,16 @@ fn readable(what: &str) -> &str {
     }
 }
 
+/// A JSON Pointer (RFC 6901). It ends above a name that must not be repeated: that still names a part of the document.
 fn pointer(path: &Path, field: Option<&str>) -> String {
     let mut pointer = String::new();
     for segment in path {
         match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("[{index}]")),
-            Segment::Map { key: name } | Segment::Enum { variant: name } => push(&mut pointer, name),
-            Segment::Unknown => push(&mut pointer, "?"),
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key: name } | Segment::Enum { variant: name } if can_be_repeated(name) => {
+                push(&mut pointer, name);
+            }
+            Segment::Map { .. } | Segment::Enum { .. } | Segment::Unknown => return pointer,
         }
     }
     if let Some(field) = field {
@@ -81,16 +121,23 @@ fn pointer(path: &Path, field: Option<&str>) -> String {
     pointer
 }
 
-/// A name that the client made up is repeated only if it is short and plain.
 fn push(pointer: &mut String, name: &str) {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    if !pointer.is_empty() {
-        pointer.push('.');
+    pointer.push('/');
+    for letter in name.chars() {
+        match letter {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            other => pointer.push(other),
+        }
     }
-    let repeat = name.len() <= MAX_NAME_BYTES && name.bytes().all(plain);
-    pointer.push_str(if repeat { name } else { "?" });
 }
 
-fn capped(text: &str) -> String {
+/// A name that the client made up is repeated only if it is short and plain.
+pub(crate) fn can_be_repeated(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./~:@ ".contains(&byte);
+    name.len() <= MAX_NAME_BYTES && name.bytes().all(plain)
+}
+
+pub(crate) fn capped(text: &str) -> String {
     text.chars().take(MAX_DETAIL_CHARS).collect()
 }

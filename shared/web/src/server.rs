@@ -8,11 +8,17 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use actix_http::HttpService;
+use actix_http::error::{DispatchError, ParseError};
+use actix_server::Server;
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, map_config};
 use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
-use actix_web::web::Data;
-use actix_web::{App, Error, HttpServer};
+use actix_web::rt::net::TcpStream;
+use actix_web::web::{self, Data};
+use actix_web::{App, Error};
 use prometheus::Registry;
 use telemetry::Traces;
 use tracing_actix_web::TracingLogger;
@@ -20,7 +26,7 @@ use tracing_actix_web::TracingLogger;
 use crate::body::BodyBudget;
 use crate::log::RequestSpan;
 use crate::metrics::{self, HttpMetrics};
-use crate::{Api, Readiness, answer};
+use crate::{Api, Readiness, answer, closing};
 
 /// Per worker. Processes are commonly allowed 1,024 open files, and databases need some too.
 const MAX_CONNECTIONS: usize = 512;
@@ -47,6 +53,8 @@ pub struct Shell {
     pub traces: Traces,
     pub(crate) http: HttpMetrics,
     pub(crate) bodies: BodyBudget,
+    /// Where it listens.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl Shell {
@@ -58,7 +66,8 @@ impl Shell {
         let http = HttpMetrics::register(&registry)?;
         telemetry::register_process(&registry)?;
         metrics::register_build(&registry, name)?;
-        Ok(Self { name, registry, readiness, traces: Traces::off(), http, bodies: BodyBudget::default() })
+        let (traces, bodies) = (Traces::off(), BodyBudget::default());
+        Ok(Self { name, registry, readiness, traces, http, bodies, address: None })
     }
 
     /// The same, recording spans; the registry gets what becomes of them.
@@ -90,9 +99,8 @@ pub fn app<T: Clone + 'static>(
         .app_data(shell)
         .app_data(Data::new(state))
         .configure(|config| api.configure(config))
-        .default_service((api.otherwise)())
+        .default_service(web::to(answer::nothing_here))
         .wrap(from_fn(answer::as_problem))
-        .wrap(from_fn(metrics::measure))
         .wrap(TracingLogger::<RequestSpan>::new())
 }
 
@@ -107,19 +115,57 @@ where
     T: Clone + Send + 'static,
 {
     let (service, address) = (shell.name, listener.local_addr()?);
-    let server = HttpServer::new(move || app(shell.clone(), &api, state.clone()))
+    let shell = Shell { address: Some(address), ..shell };
+    let builder = Server::build();
+    let stopping = builder.graceful_shutdown_signal();
+    // What actix-web's `HttpServer` does as well, but it shows nobody how a connection ended.
+    let connections = move || {
+        let (stopping, http) = (stopping.clone(), shell.http.clone());
+        let app = app(shell.clone(), &api, state.clone()).into_factory();
+        HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .local_addr(address)
+            .tcp_nodelay(true)
+            .on_connect_ext(|_: &TcpStream, connection| closing::connected(connection))
+            .finish(map_config(app.map_err(|error| error.error_response()), |()| AppConfig::default()))
+            .tcp()
+            .map_err(move |error| failed(service, &http, &error))
+    };
+    let server = builder
         .workers(workers.max(1))
-        .max_connections(MAX_CONNECTIONS)
-        .keep_alive(KEEP_ALIVE)
-        .tcp_nodelay(true)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .max_concurrent_connections(MAX_CONNECTIONS)
         .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
         .disable_signals()
-        .listen(listener)?
+        .listen(service, listener, connections)?
         .run();
     tracing::info!(service, %address, "listening");
     Ok(server)
+}
+
+/// What ended a connection before its time. What is no HTTP, actix has answered with an empty 400 or 431. It also logs
+/// all of this as errors, which [`telemetry`] leaves out: no client can fill the log.
+fn failed(service: &str, http: &HttpMetrics, error: &DispatchError) {
+    let cause: &dyn std::error::Error = error;
+    match error {
+        DispatchError::Parse(parse) => {
+            let status = match parse {
+                ParseError::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            http.count_unreadable(status);
+            tracing::debug!(service, status = status.as_u16(), error = cause, "what came is no HTTP");
+        }
+        DispatchError::Io(_) | DispatchError::SlowRequestTimeout | DispatchError::DisconnectTimeout => {
+            tracing::debug!(service, error = cause, "a connection broke off");
+        }
+        _ => tracing::error!(service, error = cause, "a connection failed"),
+    }
 }
 
 /// Why a service cannot have its address.

@@ -19,7 +19,12 @@ pub(crate) struct Open {
 impl Open {
     /// Decides whether the request is traced. What the facts of the request name as their step is the span, if there is
     /// one, else what the caller said, or a trace that nobody records.
-    pub fn begin(request: &ServiceRequest, key: Option<&IdempotencyKey>, is_quiet: bool) -> (Traceparent, Self) {
+    pub fn begin(
+        request: &ServiceRequest,
+        route: Option<&str>,
+        key: Option<&IdempotencyKey>,
+        is_quiet: bool,
+    ) -> (Traceparent, Self) {
         let traces = request.app_data().map(|shell: &Shell| shell.traces.clone()).unwrap_or_default();
         let caller = Traceparent::of_caller(request.headers());
         let step = caller.clone().unwrap_or_else(Traceparent::random);
@@ -33,7 +38,7 @@ impl Open {
             return (step, Self { traces, span: None });
         }
         let own = step.child();
-        let span = begun(request, key, &own, caller.as_ref());
+        let span = begun(request, route, key, &own, caller.as_ref());
         (own, Self { traces, span: Some(span) })
     }
 
@@ -88,24 +93,25 @@ fn fail(span: &mut SpanData, kind: String) {
 /// The path and the query are left out: customers' names are in them. The route says enough.
 fn begun(
     request: &ServiceRequest,
+    route: Option<&str>,
     key: Option<&IdempotencyKey>,
     own: &Traceparent,
     parent: Option<&Traceparent>,
 ) -> SpanData {
-    let (method, route, at) =
-        (metrics::known(request.method()), request.match_pattern(), request.app_config().local_addr());
+    let method = metrics::known(request.method());
+    let address = request.app_data().and_then(|shell: &Shell| shell.address);
     // Without one of the client's, handlers that need an id take the trace's, or name the request.
     let request_id = key.map_or_else(|| own.trace_id().to_owned(), |key| key.as_str().to_owned());
     let mut attributes = vec![
         KeyValue::new(attribute::HTTP_REQUEST_METHOD, if method == metrics::OTHER { "_OTHER" } else { method }),
         KeyValue::new(attribute::URL_SCHEME, "http"),
-        KeyValue::new(attribute::SERVER_ADDRESS, at.ip().to_string()),
-        KeyValue::new(attribute::SERVER_PORT, i64::from(at.port())),
         KeyValue::new(attribute::REQUEST_ID, request_id),
     ];
     let verb = if method == metrics::OTHER { "HTTP" } else { method };
-    let name = route.as_ref().map_or_else(|| verb.to_owned(), |route| format!("{verb} {route}"));
-    attributes.extend(route.map(|route| KeyValue::new(attribute::HTTP_ROUTE, route)));
+    let name = route.map_or_else(|| verb.to_owned(), |route| format!("{verb} {route}"));
+    attributes.extend(route.map(|route| KeyValue::new(attribute::HTTP_ROUTE, route.to_owned())));
+    attributes.extend(address.map(|at| KeyValue::new(attribute::SERVER_ADDRESS, at.ip().to_string())));
+    attributes.extend(address.map(|at| KeyValue::new(attribute::SERVER_PORT, i64::from(at.port()))));
     let (now, parent) = (SystemTime::now(), parent.map(|parent| parent.context(true)));
     span(name, SpanKind::Server, own.context(false), parent.as_ref(), Moments::new(now, now), attributes)
 }
@@ -126,7 +132,7 @@ mod tests {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = TestRequest::with_uri("/accounts/secret?after=secret").method(method).to_srv_request();
         let caller = Traceparent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
-        begun(&request, None, &caller.child(), Some(&caller))
+        begun(&request, None, None, &caller.child(), Some(&caller))
     }
 
     #[test]

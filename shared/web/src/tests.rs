@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::rt::System;
@@ -16,6 +17,9 @@ use crate::{Api, IdempotencyKey, Problem, Readiness, Shell, Traceparent, app, en
 #[utoipa::path(method(get, put), path = "/offers/{sku}")]
 async fn offer(request: HttpRequest, trace: Traceparent) -> Result<HttpResponse, Problem> {
     let sku = segment::decode(&request, "sku")?;
+    if sku == "away" {
+        return Err(Problem::unavailable("the database does not answer", Duration::from_secs(1)));
+    }
     Ok(HttpResponse::Ok().json(json!({ "sku": sku, "trace": trace.as_str() })))
 }
 
@@ -39,8 +43,12 @@ fn shell() -> Shell {
 
 /// Status, `Allow` and `Retry-After` as they are there, and the body.
 fn ask(shell: &Shell, request: TestRequest) -> (u16, Vec<String>, Value) {
+    asked(shell, &api(), request)
+}
+
+fn asked(shell: &Shell, api: &Api, request: TestRequest) -> (u16, Vec<String>, Value) {
     System::new().block_on(async {
-        let app = init_service(app(shell.clone(), &api(), ())).await;
+        let app = init_service(app(shell.clone(), api, ())).await;
         let response = call_service(&app, request.to_request()).await;
         let status = response.status();
         let header = |name| Some(response.headers().get(name)?.to_str().unwrap().to_owned());
@@ -67,7 +75,7 @@ fn every_error_answer_is_a_problem() {
     check(get("/nothing"), 404, &[], "there is nothing at this path");
     check(get("/typed/many"), 404, &[], "there is nothing at this path");
     check(get("/offers/a%"), 400, &[], "the path is not percent-encoded UTF-8");
-    check(TestRequest::delete().uri("/offers/a"), 405, &["GET, PUT"], "this path does not take this method");
+    check(TestRequest::delete().uri("/offers/a"), 405, &["GET, HEAD, PUT"], "this path does not take this method");
     check(get("/purchases"), 405, &["POST"], "this path does not take this method");
     let post = TestRequest::post().uri("/purchases");
     check(post, 400, &[], "the header Idempotency-Key is required");
@@ -102,6 +110,14 @@ fn readiness_lists_what_is_missing_until_nothing_is() {
     assert_eq!(shell.readiness.missing(), [("store".to_owned(), "it was lost".to_owned())]);
 }
 
+fn figures(shell: &Shell) -> String {
+    let text = System::new().block_on(async {
+        let app = init_service(app(shell.clone(), &api(), ())).await;
+        call_and_read_body(&app, TestRequest::get().uri("/metrics").to_request()).await
+    });
+    String::from_utf8(text.to_vec()).unwrap()
+}
+
 #[test]
 fn metrics_count_by_route_and_never_by_path() {
     let shell = shell();
@@ -114,11 +130,7 @@ fn metrics_count_by_route_and_never_by_path() {
     ] {
         ask(&shell, request);
     }
-    let text = System::new().block_on(async {
-        let app = init_service(app(shell.clone(), &api(), ())).await;
-        call_and_read_body(&app, TestRequest::get().uri("/metrics").to_request()).await
-    });
-    let text = String::from_utf8(text.to_vec()).unwrap();
+    let text = figures(&shell);
     for line in [
         r#"http_requests_total{method="GET",route="/offers/{sku}",status="200"} 2"#,
         r#"http_requests_total{method="GET",route="unmatched",status="404"} 1"#,
@@ -156,8 +168,12 @@ impl io::Write for Lines {
     }
 }
 
-/// The log lines of these requests, without what differs each time.
 fn logged(requests: Vec<TestRequest>) -> Vec<Value> {
+    logged_of(&shell(), requests)
+}
+
+/// The log lines of these requests, without what differs each time.
+fn logged_of(shell: &Shell, requests: Vec<TestRequest>) -> Vec<Value> {
     let lines = Lines::default();
     let writer = lines.clone();
     let layer = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
@@ -166,7 +182,7 @@ fn logged(requests: Vec<TestRequest>) -> Vec<Value> {
         .with(layer.without_time());
     tracing::subscriber::with_default(log, || {
         for request in requests {
-            ask(&shell(), request);
+            ask(shell, request);
         }
     });
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
@@ -183,7 +199,7 @@ fn a_request_is_one_line_with_its_ids_and_its_outcome() {
             .insert_header(("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))),
     ]);
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert_eq!((&lines[0]["level"], &lines[0]["fields"]["message"]), (&json!("INFO"), &json!("answered")));
+    assert_eq!((&lines[0]["level"], &lines[0]["fields"]["message"]), (&json!("DEBUG"), &json!("answered")));
     assert!(lines[0]["fields"]["elapsed_us"].is_u64());
     let span = json!({
         "name": "request", "service": "shop", "method": "POST", "route": "/purchases",
@@ -193,11 +209,37 @@ fn a_request_is_one_line_with_its_ids_and_its_outcome() {
 }
 
 #[test]
-fn machines_asking_after_health_are_logged_at_debug_level_only() {
+fn only_failures_are_logged_above_debug_level_and_those_of_health_not_even_then() {
     let get = |path| TestRequest::get().uri(path);
-    let lines = logged(vec![get("/healthz"), get("/readyz"), get("/nothing")]);
-    let levels: Vec<_> = lines.iter().map(|line| line["level"].as_str().unwrap()).collect();
-    assert_eq!(levels, ["DEBUG", "DEBUG", "INFO"]);
+    let shell = shell();
+    let waits = shell.readiness.require("rates", "the history is not complete");
+    let lines = logged_of(&shell, vec![get("/healthz"), get("/readyz"), get("/nothing"), get("/offers/away")]);
+    waits.met();
+    let told: Vec<_> = lines.iter().map(|line| (line["level"].as_str().unwrap(), &line["span"]["status"])).collect();
+    let told: Vec<_> = told.into_iter().map(|(level, status)| format!("{level} {status}")).collect();
+    assert_eq!(told, ["DEBUG 200", "DEBUG 503", "DEBUG 404", "WARN 503"]);
+    assert_eq!(lines[3]["span"]["route"], "/offers/{sku}", "a route that fails keeps its name");
+}
+
+#[test]
+fn what_an_instance_that_is_not_active_is_asked_keeps_the_name_of_its_route() {
+    async fn not_active() -> Result<&'static str, Problem> {
+        Err(Problem::unavailable("this instance is not active", Duration::from_secs(1)))
+    }
+    let (shell, api) = (shell(), api().answered_by(|| web::to(not_active)));
+    let status = |request| asked(&shell, &api, request).0;
+    assert_eq!(status(TestRequest::get().uri("/offers/a")), 503);
+    assert_eq!(status(TestRequest::put().uri("/offers/a")), 503);
+    assert_eq!(status(TestRequest::post().uri("/purchases")), 503);
+    assert_eq!(status(TestRequest::get().uri("/healthz")), 200);
+    assert_eq!(status(TestRequest::get().uri("/nothing")), 404);
+    let figures = figures(&shell);
+    for line in [
+        r#"http_requests_total{method="GET",route="/offers/{sku}",status="503"} 1"#,
+        r#"http_requests_total{method="POST",route="/purchases",status="503"} 1"#,
+    ] {
+        assert!(figures.lines().any(|found| found == line), "{line} in\n{figures}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,15 @@ async fn fail() -> HttpResponse {
     panic!("on purpose")
 }
 
+static COUNTED: AtomicUsize = AtomicUsize::new(0);
+
+#[utoipa::path(post, path = "/count")]
+async fn count() -> String {
+    // Not ready at once, so that what is pipelined behind it is read before it is answered.
+    actix_web::rt::task::yield_now().await;
+    (COUNTED.fetch_add(1, Ordering::SeqCst) + 1).to_string()
+}
+
 static SLOW_BEGAN: AtomicBool = AtomicBool::new(false);
 
 #[utoipa::path(get, path = "/slow")]
@@ -79,7 +88,7 @@ impl Running {
         let thread = thread::spawn(move || {
             System::new().block_on(async {
                 let shell = Shell::new("shop", Registry::new(), Readiness::default()).unwrap();
-                let api = Api::new("shop", "Sells.", endpoints![take, upload, keep, forget, fail, slow]);
+                let api = Api::new("shop", "Sells.", endpoints![take, upload, keep, forget, fail, count, slow]);
                 let server = serve(shell, listener, 1, api, ()).unwrap();
                 send.send(server.handle()).unwrap();
                 server.await.unwrap();
@@ -205,6 +214,83 @@ fn a_panic_costs_one_connection_and_nothing_else() {
     assert_eq!(exchange(&mut server.connect(), &[get_request("/fail").as_bytes()]), "");
     let answer = exchange(&mut server.connect(), &[get_request("/healthz").as_bytes()]);
     assert!(answer.ends_with(r#"{"status":"alive"}"#), "{answer}");
+    server.stop();
+}
+
+/// The head of an answer without what differs each time, and the body.
+fn head_and_body(answer: &str) -> (Vec<&str>, &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().filter(|line| !line.starts_with("date: ")).collect(), body)
+}
+
+#[test]
+fn head_is_answered_as_get_is_without_the_body() {
+    let mut server = Running::start();
+    for path in
+        ["/healthz", "/readyz", "/openapi.json", "/docs", "/swagger-ui/index.html", "/slow", "/nothing", "/take"]
+    {
+        let get = exchange(&mut server.connect(), &[get_request(path).as_bytes()]);
+        let head = get_request(path).replacen("GET", "HEAD", 1);
+        let head = exchange(&mut server.connect(), &[head.as_bytes()]);
+        assert_eq!(head_and_body(&head), (head_and_body(&get).0, ""), "{path}");
+        assert!(path == "/docs" || !head_and_body(&get).1.is_empty(), "{path}");
+    }
+    let metrics = exchange(&mut server.connect(), &[get_request("/metrics").replacen("GET", "HEAD", 1).as_bytes()]);
+    assert!(metrics.starts_with("HTTP/1.1 200 ") && head_and_body(&metrics).1.is_empty(), "{metrics}");
+    server.stop();
+}
+
+#[test]
+fn what_comes_behind_the_last_request_of_a_connection_is_not_executed() {
+    let mut server = Running::start();
+    let post = |version: &str, connection: &str| {
+        format!("POST /count HTTP/{version}\r\nHost: x\r\n{connection}Content-Length: 0\r\n\r\n")
+    };
+    let (open, last) = (post("1.1", ""), post("1.1", "Connection: close\r\n"));
+    let counted = || COUNTED.load(Ordering::SeqCst);
+    for (requests, executed) in [
+        (vec![open.clone(), open.clone(), last.clone()], 3),
+        (vec![last.clone(), open.clone(), open.clone()], 1),
+        (vec![open.clone(), last.clone(), last.clone()], 2),
+        (vec![post("1.0", ""), open.clone()], 1),
+        (vec![post("1.0", "Connection: keep-alive\r\n"), last], 2),
+    ] {
+        let before = counted();
+        let answer = exchange(&mut server.connect(), &[requests.concat().as_bytes()]);
+        assert_eq!(counted() - before, executed, "{requests:?}: {answer}");
+        assert!(answer.starts_with("HTTP/1."), "{answer}");
+        assert_eq!(answer.matches(" 200 OK").count(), executed, "{requests:?}: {answer}");
+    }
+    server.stop();
+}
+
+#[test]
+fn what_is_no_http_is_refused_and_counted() {
+    let mut server = Running::start();
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(1 << 20));
+    for (nonsense, status) in [
+        ("GET\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nbad header\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (&long, 431),
+    ] {
+        let mut stream = server.connect();
+        // It may be closed before all is sent and read.
+        let _closed = stream.write_all(nonsense.as_bytes());
+        let mut answer = Vec::new();
+        let _reset = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.is_empty() || answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    let figure = |status: u16| {
+        let figures = exchange(&mut server.connect(), &[get_request("/metrics").as_bytes()]);
+        let name = format!("http_requests_total{{method=\"other\",route=\"unreadable\",status=\"{status}\"}} ");
+        figures.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
+    };
+    let since = Instant::now();
+    while (figure(400), figure(431)) != (Some("3".to_owned()), Some("1".to_owned())) {
+        assert!(since.elapsed() < PATIENCE, "{:?} {:?}", figure(400), figure(431));
+    }
     server.stop();
 }
 

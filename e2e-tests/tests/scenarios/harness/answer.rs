@@ -30,8 +30,10 @@ pub struct Problem {
     pub status: u16,
     /// In words.
     pub detail: String,
-    /// Which field.
+    /// Which part of the JSON.
     pub pointer: Option<String>,
+    /// Which parameter of the path or the query.
+    pub parameter: Option<String>,
     /// Where.
     pub line: Option<usize>,
     /// Where.

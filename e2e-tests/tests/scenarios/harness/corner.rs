@@ -5,9 +5,13 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-/// Moments are days of 2100 to 2890 (or of 1100 to 1890): long after any rate that somebody needs, so that scenarios set rates of common
+/// Moments are days of 2100 to 2890: long after any rate that somebody needs, so that scenarios set rates of common
 /// currencies without meeting each other's.
 const DAYS: u64 = 288_000;
+/// Scenarios that send files of the ECB.
+const IMPORTS: u64 = 3;
+/// So many Saturdays each of them has, from 1999 to 2026.
+const SATURDAYS: u64 = 470;
 
 /// A corner of the world for one scenario.
 pub struct Corner {
@@ -19,19 +23,20 @@ pub struct Corner {
 impl Corner {
     /// A new one.
     pub fn new() -> Self {
-        Self::in_the_centuries_from(2100)
+        Self::on_day(|tag| NaiveDate::from_ymd_opt(2100, 1, 1).unwrap() + Days::new(tag % DAYS))
     }
 
-    /// A new one for files of the ECB, which have no days to come: long before any rate.
-    pub fn past() -> Self {
-        Self::in_the_centuries_from(1100)
+    /// A new one for files of the ECB, which have no days before 1999 and none to come: a Saturday, for which it publishes
+    /// nothing. Scenarios with different numbers never meet on one.
+    pub fn without_rates_of_the_ecb(scenario: u64) -> Self {
+        assert!(scenario < IMPORTS);
+        let first = NaiveDate::from_ymd_opt(1999, 1, 9).unwrap();
+        Self::on_day(|tag| first + Days::new(7 * (tag % SATURDAYS * IMPORTS + scenario)))
     }
 
-    fn in_the_centuries_from(year: i32) -> Self {
+    fn on_day(day: impl FnOnce(u64) -> NaiveDate) -> Self {
         let tag = RandomState::new().build_hasher().finish();
-        let first = NaiveDate::from_ymd_opt(year, 1, 1).unwrap();
-        let day = first + Days::new(tag % DAYS);
-        Self { tag, moment: day.and_hms_opt(12, 0, 0).unwrap().and_utc() }
+        Self { tag, moment: day(tag).and_hms_opt(12, 0, 0).unwrap().and_utc() }
     }
 
     /// `alice-3f…`.

@@ -1,8 +1,8 @@
 //! The table that both CSVs are.
 //!
 //! The first line is `Date,USD,JPY,…,`, each further one a day: `2026-10-30,1.1172,175.68,…,`. A rate is units of the
-//! column's currency for one euro, `N/A` where there was none. Each line ends in a separator and a line end, and nothing
-//! is quoted.
+//! column's currency for one euro, `N/A` where there was none. Nothing is quoted. Each line ends in a line end, and in a
+//! separator before it; a file that has been edited may lack that separator on all its lines.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use chrono::NaiveDate;
 use money::Currency;
 
 use super::days::{DateForm, Day, Days, History};
-use super::error::{EcbError, Place, shortened};
+use super::error::{EcbError, Place, currency, shortened};
 
 /// What differs from one CSV of the ECB to another.
 pub(super) struct Form {
-    /// After every column.
+    /// Between the columns.
     pub separator: &'static str,
     /// How the first column is written.
     pub dates: DateForm,
@@ -33,17 +33,17 @@ impl Form {
         if !text.ends_with('\n') {
             return Err(EcbError::CutOff { line: text.lines().count() });
         }
-        let currencies = self.header(header)?;
+        let header = self.header(header)?;
         let mut days = Days::until(last);
         for (line, text) in lines {
-            days.add(self.day(line, text, &currencies)?, Place { line, column: 1 })?;
+            days.add(self.day(line, text, &header)?, Place { line, column: 1 })?;
         }
         if days.is_empty() { Err(EcbError::NoDays) } else { Ok(days.into()) }
     }
 
-    /// The currency of each column after the first.
-    fn header(&self, header: &str) -> Result<Vec<Currency>, EcbError> {
-        let mut columns = (1..).zip(self.columns(1, header)?);
+    fn header(&self, text: &str) -> Result<Header, EcbError> {
+        let whole = self.without_last_separator(text);
+        let mut columns = (1..).zip(whole.unwrap_or(text).split(self.separator));
         let found = columns.next().map_or("", |(_, name)| name);
         if found != "Date" {
             return Err(EcbError::NoDateColumn { found: shortened(found) });
@@ -51,18 +51,25 @@ impl Form {
         let mut currencies = Vec::new();
         for (column, name) in columns {
             let place = Place { line: 1, column };
-            let currency = name.parse().map_err(|source| EcbError::UnknownCurrency { place, source })?;
+            let currency = currency(name, place)?;
             if currencies.contains(&currency) {
                 return Err(EcbError::RepeatedCurrency { place, currency });
             }
             currencies.push(currency);
         }
-        Ok(currencies)
+        if currencies.is_empty() {
+            return Err(EcbError::NoCurrencies);
+        }
+        Ok(Header { currencies, ends_in_separator: whole.is_some() })
     }
 
-    fn day(&self, line: usize, text: &str, currencies: &[Currency]) -> Result<Day, EcbError> {
-        let columns = self.columns(line, text)?;
-        let (found, expected) = (columns.clone().count(), currencies.len() + 1);
+    fn day(&self, line: usize, text: &str, header: &Header) -> Result<Day, EcbError> {
+        let text = match header.ends_in_separator {
+            true => self.without_last_separator(text).ok_or(EcbError::NoLastComma { line })?,
+            false => text,
+        };
+        let columns = text.split(self.separator);
+        let (found, expected) = (columns.clone().count(), header.currencies.len() + 1);
         if found != expected {
             return Err(EcbError::WrongColumns { line, found, expected });
         }
@@ -70,15 +77,24 @@ impl Form {
         let (place, date) = columns.next().unwrap_or((Place { line, column: 1 }, ""));
         let date = self.dates.read(date, place)?;
         let mut rates = BTreeMap::new();
-        for (currency, (place, number)) in currencies.iter().zip(columns).filter(|(_, (_, number))| *number != "N/A") {
+        let rated = header.currencies.iter().zip(columns).filter(|(_, (_, number))| *number != "N/A");
+        for (currency, (place, number)) in rated {
             let rate = number.parse().map_err(|source| EcbError::BadRate { place, currency: *currency, source })?;
             rates.insert(*currency, rate);
         }
         Ok(Day { date, rates })
     }
 
-    fn columns<'a>(&self, line: usize, text: &'a str) -> Result<std::str::Split<'a, &'static str>, EcbError> {
-        let columns = text.strip_suffix(self.separator).ok_or(EcbError::NoLastComma { line })?;
-        Ok(columns.split(self.separator))
+    /// Editors strip the space that ends a line of the daily CSV.
+    fn without_last_separator<'a>(&self, text: &'a str) -> Option<&'a str> {
+        text.strip_suffix(self.separator).or_else(|| text.strip_suffix(self.separator.trim_end()))
     }
+}
+
+/// The first line.
+struct Header {
+    /// The currency of each column after the first.
+    currencies: Vec<Currency>,
+    /// As the ECB writes it; the other lines end as this one does.
+    ends_in_separator: bool,
 }

@@ -27,8 +27,11 @@ pub struct Day {
     pub rates: BTreeMap<Currency, Rate>,
 }
 
-/// The most days in a file, 78 years of the days that banks work: a small file, packed well, could hold a million.
-const DAYS_MAX: usize = 20_000;
+/// The first day that the ECB published rates of. With the last one it bounds how many days a file can have.
+const FIRST: NaiveDate = match NaiveDate::from_ymd_opt(1999, 1, 4) {
+    Some(first) => first,
+    None => unreachable!(),
+};
 
 /// The days read so far.
 pub(super) struct Days {
@@ -45,13 +48,13 @@ impl Days {
     /// Adds a day.
     ///
     /// # Errors
-    /// [`EcbError::RepeatedDate`], [`EcbError::NotYet`], [`EcbError::TooManyDays`].
+    /// [`EcbError::RepeatedDate`], [`EcbError::TooEarly`], [`EcbError::NotYet`].
     pub fn add(&mut self, day: Day, place: Place) -> Result<(), EcbError> {
+        if day.date < FIRST {
+            return Err(EcbError::TooEarly { place, date: day.date, first: FIRST });
+        }
         if day.date > self.last {
             return Err(EcbError::NotYet { place, date: day.date, last: self.last });
-        }
-        if self.days.len() == DAYS_MAX {
-            return Err(EcbError::TooManyDays { line: place.line, limit: DAYS_MAX });
         }
         match self.days.entry(day.date) {
             Entry::Vacant(free) => {

@@ -51,6 +51,9 @@ pub enum EcbError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// Packed with gzip, which the ECB does not use.
+    #[error("the file is packed with gzip: send it unpacked, or in a ZIP as the ECB does")]
+    Gzip,
     /// Not a text, perhaps a file of another kind.
     #[error("line {line} is not UTF-8")]
     NotUtf8 {
@@ -68,6 +71,9 @@ pub enum EcbError {
         /// Where.
         line: usize,
     },
+    /// A header of the column `Date` alone.
+    #[error("the header names no currency")]
+    NoCurrencies,
     /// A header without days.
     #[error("the file has no days after its header")]
     NoDays,
@@ -76,6 +82,16 @@ pub enum EcbError {
     NoDateColumn {
         /// What stands there, shortened to 40 characters.
         found: String,
+    },
+    /// A day before the first one.
+    #[error("{place}: {date} is too early: the ECB's rates begin on {first}")]
+    TooEarly {
+        /// Where.
+        place: Place,
+        /// The day.
+        date: NaiveDate,
+        /// The first that there can be.
+        first: NaiveDate,
     },
     /// A day to come.
     #[error("{place}: {date} is a day to come: the ECB's rates go to {last} at most")]
@@ -87,16 +103,8 @@ pub enum EcbError {
         /// The last that there can be.
         last: NaiveDate,
     },
-    /// More days than all of the euro's history has.
-    #[error("line {line}: more than {limit} days")]
-    TooManyDays {
-        /// Where.
-        line: usize,
-        /// How many there may be.
-        limit: usize,
-    },
-    /// A line that does not end as all lines of the ECB do.
-    #[error("line {line} does not end in a comma")]
+    /// A line that does not end in a comma, as the header does.
+    #[error("line {line} does not end in a comma, as line 1 does")]
     NoLastComma {
         /// Where.
         line: usize,
@@ -161,6 +169,12 @@ pub enum EcbError {
         /// Why not.
         source: money::Invalid,
     },
+    /// The euro itself.
+    #[error("{place}: EUR has no rate: the ECB's rates count units of other currencies for one euro")]
+    Euro {
+        /// Where.
+        place: Place,
+    },
     /// A currency that has a column, or a rate of that day, already.
     #[error("{place}: {currency} for the second time")]
     RepeatedCurrency {
@@ -197,6 +211,18 @@ pub enum EcbError {
         /// Why not.
         source: money::Invalid,
     },
+}
+
+/// The currency that a column or an element names: any but the euro.
+///
+/// # Errors
+/// [`EcbError::UnknownCurrency`], [`EcbError::Euro`].
+pub(super) fn currency(name: &str, place: Place) -> Result<Currency, EcbError> {
+    match name.parse() {
+        Ok(Currency::EUR) => Err(EcbError::Euro { place }),
+        Ok(currency) => Ok(currency),
+        Err(source) => Err(EcbError::UnknownCurrency { place, source }),
+    }
 }
 
 /// So much of a text that an error can quote it.

@@ -146,7 +146,7 @@ impl<'a> File<'a> {
         while let Some(tag) = self.cube(DAY, RATE)? {
             let place = tag.place;
             let [currency, rate] = self.attributes(&tag, RATE, [("currency", "`currency`"), ("rate", "`rate`")])?;
-            let currency = currency.parse().map_err(|source| EcbError::UnknownCurrency { place, source })?;
+            let currency = super::error::currency(&currency, place)?;
             let rate = rate.parse().map_err(|source| EcbError::BadRate { place, currency, source })?;
             if rates.insert(currency, rate).is_some() {
                 return Err(EcbError::RepeatedCurrency { place, currency });

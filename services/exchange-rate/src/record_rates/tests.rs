@@ -88,11 +88,11 @@ impl Ran {
     }
 }
 
-/// Expects `read new unchanged` for each request, and what is published, however they are cut into batches.
+/// Expects `read new changed unchanged` for each request, and what is published, however they are cut into batches.
 fn check(requests: &[Event<Request>], counts: &[&str], published: &[&str]) {
     for size in [1, 2, usize::MAX] {
         let ran = run(requests, &[size]);
-        let answer = |a: &Imported| format!("{} {} {}", a.read, a.new, a.unchanged);
+        let answer = |a: &Imported| format!("{} {} {} {}", a.read, a.new, a.changed, a.unchanged);
         assert_eq!(ran.answers.iter().map(answer).collect::<Vec<_>>(), counts);
         assert_eq!(ran.said().iter().map(shown).collect::<Vec<_>>(), published);
         ran.check();
@@ -104,18 +104,18 @@ const PUBLISHED: &[&str] = &["1 ecb 2010-12-01 EUR/GBP=0.848 EUR/USD=1.3115", "2
 
 #[test]
 fn the_first_import_publishes_every_moment_and_completes_the_history() {
-    check(&[history(TWO_DAYS)], &["3 3 0"], &[PUBLISHED, &["3 ecb complete"]].concat());
-    check(&[import(TWO_DAYS)], &["3 3 0"], PUBLISHED);
-    check(&[import(&[])], &["0 0 0"], &[]);
-    check(&[import(&["2010-12-01"])], &["0 0 0"], &[]);
+    check(&[history(TWO_DAYS)], &["3 3 0 0"], &[PUBLISHED, &["3 ecb complete"]].concat());
+    check(&[import(TWO_DAYS)], &["3 3 0 0"], PUBLISHED);
+    check(&[import(&[])], &["0 0 0 0"], &[]);
+    check(&[import(&["2010-12-01"])], &["0 0 0 0"], &[]);
 }
 
 #[test]
 fn the_same_again_changes_nothing() {
-    check(&[import(TWO_DAYS), import(TWO_DAYS)], &["3 3 0", "3 0 3"], PUBLISHED);
-    check(&[history(TWO_DAYS), history(TWO_DAYS)], &["3 3 0", "3 0 3"], &[PUBLISHED, &["3 ecb complete"]].concat());
+    check(&[import(TWO_DAYS), import(TWO_DAYS)], &["3 3 0 0", "3 0 0 3"], PUBLISHED);
+    check(&[history(TWO_DAYS), history(TWO_DAYS)], &["3 3 0 0", "3 0 0 3"], &[PUBLISHED, &["3 ecb complete"]].concat());
     let digits = put("2010-12-01 EUR/GBP 0.8480");
-    check(&[import(TWO_DAYS), digits], &["3 3 0", "1 0 1"], PUBLISHED);
+    check(&[import(TWO_DAYS), digits], &["3 3 0 0", "1 0 0 1"], PUBLISHED);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn what_changes_nothing_leaves_no_record() {
 fn a_correction_publishes_only_what_has_changed() {
     let corrected = import(&["2010-12-01 EUR/GBP 0.849 EUR/USD 1.3115 EUR/JPY 110.5", "2010-12-02 EUR/GBP 0.846"]);
     let published = [PUBLISHED, &["3 ecb 2010-12-01 EUR/GBP=0.849 EUR/JPY=110.5"]].concat();
-    check(&[import(TWO_DAYS), corrected], &["3 3 0", "4 1 2"], &published);
+    check(&[import(TWO_DAYS), corrected], &["3 3 0 0", "4 1 1 2"], &published);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_rate_that_is_set_back_is_a_new_version() {
     let there_and_back = [put("2010-12-01 EUR/GBP 0.8"), put("2010-12-01 EUR/GBP 0.9"), put("2010-12-01 EUR/GBP 0.8")];
     let published =
         ["1 manual 2010-12-01 EUR/GBP=0.8", "2 manual 2010-12-01 EUR/GBP=0.9", "3 manual 2010-12-01 EUR/GBP=0.8"];
-    check(&there_and_back, &["1 1 0", "1 0 0", "1 0 0"], &published);
+    check(&there_and_back, &["1 1 0 0", "1 0 1 0", "1 0 1 0"], &published);
 }
 
 #[test]
@@ -150,17 +150,17 @@ fn one_pair_is_set_beside_the_others_of_its_moment() {
     ];
     let new =
         ["3 manual 2010-12-01 EUR/ISK=290", "4 manual 2010-12-01 GBP/EUR=1.18", "5 manual 2010-12-03 EUR/GBP=0.846"];
-    check(&set, &["3 3 0", "1 1 0", "1 1 0", "1 1 0", "3 0 3"], &[PUBLISHED, &new].concat());
+    check(&set, &["3 3 0 0", "1 1 0 0", "1 1 0 0", "1 1 0 0", "3 0 0 3"], &[PUBLISHED, &new].concat());
 }
 
 #[test]
 fn the_history_is_completed_once() {
     let twice = [history(&TWO_DAYS[..1]), history(TWO_DAYS)];
     let published = [PUBLISHED[0], "2 ecb complete", "3 ecb 2010-12-02 EUR/GBP=0.846"];
-    check(&twice, &["2 2 0", "3 1 2"], &published);
+    check(&twice, &["2 2 0 0", "3 1 0 2"], &published);
     check(
         &[history(&[]), import(&TWO_DAYS[1..])],
-        &["0 0 0", "1 1 0"],
+        &["0 0 0 0", "1 1 0 0"],
         &["1 ecb complete", "2 ecb 2010-12-02 EUR/GBP=0.846"],
     );
 }
@@ -190,7 +190,7 @@ fn a_long_history_is_cut_into_frames_in_order() {
     let days: Vec<_> = days.collect();
     let days: Vec<_> = days.iter().map(String::as_str).collect();
     let ran = run(&[history(&days)], &[1]);
-    assert_eq!(ran.answers, [Imported { read: 2_500, new: 2_500, unchanged: 0 }]);
+    assert_eq!(ran.answers, [Imported { read: 2_500, new: 2_500, changed: 0, unchanged: 0 }]);
     let facts: Vec<_> = ran.bench.state().frames.iter().map(|frame| frame.facts).collect();
     assert_eq!(facts, [1_000, 1_000, 501]);
     ran.check();

@@ -67,7 +67,7 @@ pub async fn entries(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<
     let Page { after, limit } = ::web::query(&request)?;
     let limit = limit.unwrap_or(PAGE_DEFAULT);
     if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(Problem::unprocessable(format!("limit is 1 to {PAGE_MAX}")).at("limit"));
+        return Err(Problem::unprocessable(format!("limit is 1 to {PAGE_MAX}")).of_parameter("limit"));
     }
     let after = i64::try_from(after.unwrap_or(0)).unwrap_or(i64::MAX);
     let rows = store.rows::<EntryRow>(&[Cell::Text(id.to_string())], Some(&[Cell::Integer(after)]), limit + 1).await?;

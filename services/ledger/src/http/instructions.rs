@@ -84,7 +84,7 @@ pub async fn claim(
         }
     };
     match decision.ok_or_else(undecided)?.reason() {
-        Some(Reason { detail, .. }) => Err(Problem::conflict(detail).of(&HANDLE_TAKEN).at("handle")),
+        Some(Reason { detail, .. }) => Err(Problem::conflict(detail).of(&HANDLE_TAKEN).at("/handle")),
         None => {
             let account = books::show(&ledger.store, account).await?.ok_or_else(undecided)?;
             Ok(HttpResponse::Created().insert_header((LOCATION, path)).json(account))
@@ -128,7 +128,7 @@ pub async fn transfer(
 ) -> Result<HttpResponse, Problem> {
     let request: TransferRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
     if request.from == request.to {
-        return Err(Problem::unprocessable("it is the account that pays").at("to"));
+        return Err(Problem::unprocessable("it is the account that pays").at("/to"));
     }
     let (request_id, payer) = (RequestId(key.as_str().to_owned()), request.from.key());
     let asked = Request::TransferAsked(TransferAsked { request, unknown: None });

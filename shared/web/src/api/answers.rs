@@ -31,13 +31,13 @@ macro_rules! answers {
 }
 
 answers! {
-    "400" BadRequest: problem("The request cannot be understood; `pointer`, `line` and `column` say where.");
+    "400" BadRequest: problem("The request cannot be understood; `pointer`, `parameter`, `line` and `column` say where.");
     "404" NotFound: problem("There is no such thing.");
     "408" RequestTimeout: problem("The body took too long to arrive.");
     "409" Conflict: problem("It contradicts what is already there.");
     "413" PayloadTooLarge: problem("More than `limit` bytes or lines.");
     "415" UnsupportedMediaType: problem("Another media type, or a compressed body.");
-    "422" UnprocessableContent: problem("Understood, but a value is refused; `pointer` says which.");
+    "422" UnprocessableContent: problem("Understood, but a value is refused; `pointer` or `parameter` says which.");
     "429" TooManyRequests: passing("More requests than can be taken now. Nothing was done.");
     "500" InternalServerError: problem("The service failed; its log says why.");
     "503" ServiceUnavailable: passing("Something the request needs is away. The same request can be sent again.");

@@ -32,8 +32,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     let settings = Config::new(["../openapi.json"]).use_base_layout().validator_url("none");
     config
         .app_data(Data::new(settings))
-        .service(web::resource("/docs").route(web::get().to(redirect)))
-        .service(web::resource(format!("{PAGE}{{file:.*}}")).route(web::get().to(asset)));
+        .service(web::resource("/docs").route(web::get().to(redirect)).route(web::head().to(redirect)))
+        .service(web::resource(format!("{PAGE}{{file:.*}}")).route(web::get().to(asset)).route(web::head().to(asset)));
 }
 
 async fn redirect() -> HttpResponse {

@@ -52,6 +52,11 @@ fn a_refusal_names_the_line_and_the_column() {
     changed("JPY", "YEN", "line 1, column 3: not a currency: `YEN` is not an ISO 4217 currency");
     changed("JPY", " JPY", "line 1, column 3: not a currency: ` JPY` is not an ISO 4217 currency");
     changed("JPY", "USD", "line 1, column 3: USD for the second time");
+    changed(
+        "JPY",
+        "EUR",
+        "line 1, column 3: EUR has no rate: the ECB's rates count units of other currencies for one euro",
+    );
     changed("10-29", "13-29", "line 3, column 1: `2026-13-29` is not a date such as 1999-01-04");
     changed("1999-01-04", "1999-1-4", "line 4, column 1: `1999-1-4` is not a date such as 1999-01-04");
     changed("2026-10-29", "+2026-10-29", "line 3, column 1: `+2026-10-29` is not a date such as 1999-01-04");
@@ -60,11 +65,14 @@ fn a_refusal_names_the_line_and_the_column() {
     let to_come = "is a day to come: the ECB's rates go to 2026-10-30 at most";
     changed("2026-10-30", "2026-10-31", &format!("line 2, column 1: 2026-10-31 {to_come}"));
     changed("2026-10-29", "9999-12-31", &format!("line 3, column 1: 9999-12-31 {to_come}"));
+    let too_early = "is too early: the ECB's rates begin on 1999-01-04";
+    changed("1999-01-04", "1999-01-03", &format!("line 4, column 1: 1999-01-03 {too_early}"));
+    changed("1999-01-04", "1066-10-14", &format!("line 4, column 1: 1066-10-14 {too_early}"));
     changed("10-29", "10-30", "line 3, column 1: 2026-10-30 for the second time");
     changed("175.92", "175,92", "line 3 has 5 columns where 4 are expected");
     changed("1999-01-04,1.1789,", "1999-01-04,", "line 4 has 3 columns where 4 are expected");
-    changed("0.58231,", "0.58231", "line 4 does not end in a comma");
-    changed("2026-10-29", "\n2026-10-29", "line 3 does not end in a comma");
+    changed("0.58231,", "0.58231", "line 4 does not end in a comma, as line 1 does");
+    changed("2026-10-29", "\n2026-10-29", "line 3 does not end in a comma, as line 1 does");
     let not_a_rate = "line 2, column 3: not a rate of JPY: ";
     changed("175.68", "175.6x", &format!("{not_a_rate}`175.6x` is not a plain decimal number such as 15.30"));
     changed("175.68", "", &format!("{not_a_rate}`` is not a plain decimal number such as 15.30"));
@@ -85,8 +93,8 @@ fn the_daily_csv_is_taken_only_as_the_ecb_writes_it() {
     changed("JPY", "USD", "line 1, column 3: USD for the second time");
     changed("175.68", "0.00", "line 2, column 3: not a rate of JPY: 0.00 is not greater than zero");
     changed("175.68, ", "175.68,", "line 2 has 29 columns where 30 are expected");
-    changed("18.6455, ", "18.6455", "line 2 does not end in a comma");
-    changed("Date, ", "Date,", "line 1 does not end in a comma");
+    changed("18.6455, ", "18.6455", "line 2 does not end in a comma, as line 1 does");
+    changed("Date, ", "Date,", "line 1, column 3: not a currency: ` JPY` is not an ISO 4217 currency");
     for (written, date) in [("9 May 2025", "2025-05-09"), ("09 May 2025", "2025-05-09"), ("10 June 2024", "2024-06-10")]
     {
         let read = read(format!("Date, USD, ISK, \n{written}, 1.1252, N/A, \n").as_bytes());
@@ -95,11 +103,37 @@ fn the_daily_csv_is_taken_only_as_the_ecb_writes_it() {
 }
 
 #[test]
+fn a_csv_may_lack_the_last_comma_on_all_its_lines() {
+    let whole = read(SMALL.as_bytes());
+    assert!(whole.is_ok());
+    let edited = SMALL.replace(",\n", "\n");
+    assert_eq!(read(edited.as_bytes()), whole);
+    assert_eq!(read(edited.replace('\n', "\r\n").as_bytes()), whole);
+    check(edited.replacen("175.92,N/A", "175.92,N/A,", 1).as_bytes(), "line 3 has 5 columns where 4 are expected");
+    let daily = str::from_utf8(DAILY).unwrap();
+    for edited in [daily.replace(", \n", "\n"), daily.replace(", \n", ",\n")] {
+        assert!(edited != daily);
+        assert_eq!(read(edited.as_bytes()), read(DAILY));
+    }
+}
+
+#[test]
+fn every_form_may_begin_with_a_byte_order_mark() {
+    for file in [SMALL.as_bytes(), DAILY, super::xml::DAILY] {
+        assert_eq!(read(&["\u{feff}".as_bytes(), file].concat()), read(file));
+    }
+    check("\u{feff}".as_bytes(), "the file is empty");
+    check("\u{feff}\u{feff}Date,USD,\n".as_bytes(), "line 1, column 1: `\u{feff}Date` where `Date` is expected");
+}
+
+#[test]
 fn what_is_no_csv_of_the_ecb_at_all_is_refused() {
     check(b"", "the file is empty");
     check(b"Date,USD,\n", "the file has no days after its header");
     check(b"Date, USD, \n", "the file has no days after its header");
-    check(b"{\"error\":\"not found\"}\n", "line 1 does not end in a comma");
+    check(b"{\"error\":\"not found\"}\n", "line 1, column 1: `{\"error\":\"not found\"}` where `Date` is expected");
+    check(b"Date\n2026-10-30\n", "the header names no currency");
+    check(&[0x1f, 0x8b, 8, 0], "the file is packed with gzip: send it unpacked, or in a ZIP as the ECB does");
     check(b"Date,USD,\n2026-10-30,1.\xff,\n", "line 2 is not UTF-8: invalid utf-8 sequence of 1 bytes from index 23");
 }
 

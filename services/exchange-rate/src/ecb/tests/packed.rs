@@ -30,14 +30,14 @@ fn a_zip_without_exactly_one_file_of_the_ecb_is_refused() {
     check(&zipped(&[]), "the ZIP has 0 files where one is expected");
     check(&zipped(&[("a.csv", b""), ("b.csv", b"")]), "the ZIP has 2 files where one is expected");
     check(&zipped(&[("a.csv", b"")]), "the file is empty");
-    check(&zipped(&[("a.zip", b"PK\n")]), "line 1 does not end in a comma");
+    check(&zipped(&[("a.zip", b"PK\n")]), "line 1, column 1: `PK` where `Date` is expected");
 }
 
 #[test]
 fn a_zip_bomb_is_unpacked_to_the_limit_only() {
     let bomb = |size: u64| zipped(&[("a.csv", &vec![b'\n'; usize::try_from(size).unwrap()])]);
     check(&bomb(UNPACKED_LIMIT + 1), "the ZIP unpacks to more than 33554432 bytes");
-    check(&bomb(UNPACKED_LIMIT), "line 1 does not end in a comma");
+    check(&bomb(UNPACKED_LIMIT), "line 1, column 1: `` where `Date` is expected");
 }
 
 #[test]

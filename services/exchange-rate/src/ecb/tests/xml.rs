@@ -73,6 +73,13 @@ fn a_refusal_names_the_place_of_the_element() {
     changed("currency='USD'", "currency='XYZ'", &format!("{usd}: not a currency: `XYZ` is not an ISO 4217 currency"));
     changed("currency='USD'", "currency=''", &format!("{usd}: not a currency: `` is not an ISO 4217 currency"));
     changed("currency='GBP'", "currency='USD'", "line 7, column 4: USD for the second time");
+    let euro = "EUR has no rate: the ECB's rates count units of other currencies for one euro";
+    changed("currency='USD'", "currency='EUR'", &format!("{usd}: {euro}"));
+    changed(
+        "2025-05-08",
+        "1999-01-03",
+        "line 9, column 3: 1999-01-03 is too early: the ECB's rates begin on 1999-01-04",
+    );
     let not_a_rate = format!("{usd}: not a rate of USD: ");
     changed("1.1252", "0", &format!("{not_a_rate}0 is not greater than zero"));
     changed("1.1252", "-1.1252", &format!("{not_a_rate}-1.1252 is not greater than zero"));

@@ -8,8 +8,11 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// What is logged when `RUST_LOG` is not set: everything from `info` up, libraries from `warn`.
-pub const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
+use crate::spoken;
+
+/// What is logged when `RUST_LOG` is not set: everything from `info` up, libraries from `warn`. The client of the broker
+/// is silent: it returns each of its errors to us, and we log them where they are handled.
+pub const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn,lapin=off";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,8 +71,8 @@ pub enum InitError {
     AlreadyStarted(#[source] TryInitError),
 }
 
-/// Sends the log of this process to stderr, filtered by `RUST_LOG` or else [`DEFAULT_FILTER`].
-/// Call it once, first thing in `main`.
+/// Sends the log of this process to stderr, filtered by `RUST_LOG` or else [`DEFAULT_FILTER`]. Where that
+/// is JSON, a panic is, too. Call it once, first thing in `main`.
 ///
 /// # Errors
 /// When `RUST_LOG` is not a filter, or logging was already started.
@@ -93,7 +96,9 @@ pub fn init(format: LogFormat) -> Result<(), InitError> {
             lines.with(human(colour)).try_init()
         }
     }
-    .map_err(InitError::AlreadyStarted)
+    .map_err(InitError::AlreadyStarted)?;
+    spoken::log_panics();
+    Ok(())
 }
 
 fn filter(value: &str) -> Result<EnvFilter, InitError> {
@@ -107,10 +112,11 @@ fn human<S>(colour: bool) -> impl tracing_subscriber::Layer<S>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
-    tracing_subscriber::fmt::layer().compact().with_ansi(colour).with_writer(io::stderr)
+    // Where the log cannot be written, nothing can be said about it: the attempt would panic.
+    tracing_subscriber::fmt::layer().compact().with_ansi(colour).with_writer(io::stderr).log_internal_errors(false)
 }
 
-fn json<S, W>(writer: W) -> impl tracing_subscriber::Layer<S>
+pub(crate) fn json<S, W>(writer: W) -> impl tracing_subscriber::Layer<S>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
     W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + 'static,
@@ -121,6 +127,7 @@ where
         .with_current_span(false)
         .with_span_list(true)
         .with_writer(writer)
+        .log_internal_errors(false)
 }
 
 #[cfg(test)]

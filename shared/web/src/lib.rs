@@ -44,7 +44,7 @@ pub use lines::Lines;
 pub use prefer::{MAX_WAIT, Prefer};
 pub use problem::{Kind, Problem};
 pub use running::Running;
-pub use server::{BindError, Shell, app, bind, serve};
+pub use server::{BindError, Shell, app, bind, connections_max, serve};
 pub use span::name_request;
 pub use starting::{Setup, StartError, Starting};
 pub use tls::use_ring;

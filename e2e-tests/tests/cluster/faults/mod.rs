@@ -7,6 +7,7 @@ mod configuration;
 mod database;
 mod instances;
 mod killed;
+mod logs;
 mod operator;
 mod quarantine;
 mod stopped;

@@ -6,8 +6,12 @@ mod banner;
 mod copies;
 mod crash;
 mod feed;
+mod logs;
 mod metrics;
+mod process;
+pub mod readme;
 mod schemathesis;
-mod start;
+pub mod start;
 mod stop;
+
 mod traces;

@@ -143,7 +143,7 @@ impl Subscription {
             Ok(frame) => Some(Delivery { frame, hint: Some(arrival.hint()) }),
             Err(no_frame) => {
                 let (offset, reason) = (message.offset, no_frame.to_string());
-                tracing::error!(%target, offset, reason, "a message that is no frame is put into quarantine");
+                tracing::error!(stream = %target, offset, reason, "a message that is no frame is put into quarantine");
                 let (target, bytes) = (target.clone(), message.body.clone());
                 self.unread.push(Quarantined {
                     target,
@@ -197,7 +197,7 @@ impl Source {
             };
             let (wait, why) = (backoff.next(), telemetry::chain(&error));
             self.wanted.link.fails(format!("{} cannot be read: {why}", self.wanted.target));
-            tracing::warn!(target = %self.wanted.target, why, wait_ms = wait.as_millis(), "a stream is read again");
+            tracing::warn!(stream = %self.wanted.target, why, wait_ms = wait.as_millis(), "a stream is read again");
             tokio::time::sleep(wait).await;
         }
     }
@@ -211,7 +211,7 @@ impl Source {
         });
         let target = &self.wanted.target;
         let mut reading = self.broker.read(target, from.as_ref()).await?;
-        tracing::info!(%target, from = from.map_or(0, |hint| hint.offset), "reading");
+        tracing::info!(stream = %target, from = from.map_or(0, |hint| hint.offset), "reading");
         self.wanted.link.works();
         loop {
             let message = reading.next().await?;

@@ -81,7 +81,7 @@ impl Session {
             Line { producer: producer.clone(), outbox, rewinds, is_to_note: false }
         };
         let lines = publication.producers.iter().map(line).collect();
-        tracing::info!(%target, incarnation = publishing.incarnation, "publishing");
+        tracing::info!(stream = %target, incarnation = publishing.incarnation, "publishing");
         let (first, in_flight, bytes_in_flight) = (0, VecDeque::new(), 0);
         Ok(Self { publication, publishing, lines, first, in_flight, bytes_in_flight, link, works: false })
     }

@@ -128,6 +128,14 @@ apt_install() {
     fail "apt-get install $* failed: $said"
 }
 
+# Opens LOG_FD: what is written to it goes to a log that is rotated by size, for as long as somebody has it open. In a
+# session of its own, so that it outlives make and the terminal, and with nothing that whoever started us waits for.
+open_log() {
+  exec {LOG_FD}> >(exec setsid "$ROOT/infra/local/rotate.sh" "$1" >/dev/null 2>&1)
+}
+
+close_log() { exec {LOG_FD}>&-; }
+
 # One line of `make status`.
 row() {
   printf '%-14s %-8s %-24s %-8s %s\n' "$@"

@@ -26,7 +26,11 @@ as_postgres() (
 )
 
 pg_ctl() {
-  as_postgres "$(program pg_ctl)" -D "$(data)" "$@" </dev/null >>"$LOG" 2>&1
+  local status=0
+  open_log "$LOG"
+  as_postgres "$(program pg_ctl)" -D "$(data)" "$@" </dev/null >&"$LOG_FD" 2>&1 {LOG_FD}>&- || status=$?
+  close_log
+  return "$status"
 }
 
 # The folder for the data. When root works where the user postgres cannot come (a project in /root), it lies in

@@ -73,8 +73,10 @@ start_broker() {
   need_port "$RABBITMQ_PORT" RabbitMQ RABBITMQ_PORT
   need_port "$RABBITMQ_DIST_PORT" RabbitMQ RABBITMQ_DIST_PORT
   cd "$HOME_FOLDER"
-  with_settings setsid "$PROGRAMS/rabbitmq-server" </dev/null >>"$LOG" 2>&1 &
+  open_log "$LOG"
+  with_settings setsid "$PROGRAMS/rabbitmq-server" </dev/null >&"$LOG_FD" 2>&1 {LOG_FD}>&- &
   echo $! >"$PID_FILE"
+  close_log
   wait_until 10 pid >/dev/null || fail "RabbitMQ did not start. $(end_of "$LOG")"
 }
 

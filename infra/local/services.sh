@@ -30,9 +30,11 @@ launch() {
   [[ -x $BIN/$name ]] || fail "There is no $BIN/$name: run make release."
   database=$("${BASH_SOURCE[0]%/*}/postgres.sh" url "${name//-/_}")
   need_port "$(port_of "$name")" "$name" BASE_PORT
+  open_log "$(log_of "$name")"
   DATABASE_URL=$database AMQP_URL=$AMQP_URL BIND=127.0.0.1:$(port_of "$name") \
-    setsid "$BIN/$name" </dev/null >>"$(log_of "$name")" 2>&1 &
+    setsid "$BIN/$name" </dev/null >&"$LOG_FD" 2>&1 {LOG_FD}>&- &
   echo $! >"$(pid_file "$name")"
+  close_log
 }
 
 runs() {

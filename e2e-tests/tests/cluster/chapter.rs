@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::harness::alone;
-use crate::scenarios::harness::binary;
+use crate::scenarios::harness::{binary, fits};
 
 /// Runs each script in a folder, keeps what it prints, and goes on.
 const RUN_ALL: &str = r#"
@@ -49,34 +49,6 @@ fn claims(text: &str) -> Vec<Claim> {
         Some(Claim { heading, command, printed })
     };
     parts.filter_map(claim).collect()
-}
-
-/// Whether a text is what a pattern says; `…` stands for anything within a line.
-fn fits(line: &str, pattern: &str) -> bool {
-    let mut parts = pattern.split('…');
-    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
-    let parts: Vec<_> = parts.collect();
-    let Some((last, between)) = parts.split_last() else { return rest.is_empty() };
-    for part in between {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
-
-#[test]
-fn a_pattern_fits_what_it_says_and_nothing_else() {
-    for (line, pattern, expected) in [
-        ("abc", "abc", true),
-        ("abc", "ab", false),
-        ("abc", "a…c", true),
-        ("abcd", "a…c", false),
-        ("a1b2c", "a…b…c", true),
-        ("a1c", "a…b…c", false),
-        ("xabc", "abc", false),
-    ] {
-        assert_eq!(fits(line, pattern), expected, "{line} {pattern}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,4 +5,5 @@ mod faults;
 pub mod harness;
 mod postgres;
 mod rabbitmq;
+mod readme;
 mod traces;

@@ -21,7 +21,7 @@ mod health;
 mod idempotency;
 mod imports;
 mod load;
-mod local;
+pub mod local;
 mod metrics;
 mod offers;
 mod purchases;

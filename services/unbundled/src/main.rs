@@ -10,9 +10,13 @@ mod run;
 mod service;
 mod trial_balance;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// Files that an operator's command has open.
+const OWN_FILES: u64 = 128;
 
 /// Chapter 12 of Designing Data-Intensive Applications as a running system.
 #[derive(Parser)]
@@ -39,23 +43,37 @@ enum Command {
 
 fn main() -> ExitCode {
     web::use_ring();
-    let arguments = Arguments::parse();
-    if let Err(error) = telemetry::init(telemetry::LogFormat::Auto) {
-        return failed(&error);
+    let Arguments { command } = Arguments::parse();
+    // A server's errors are lines of its log; the operator's commands talk to people.
+    let report = match &command {
+        Command::Run(_) => telemetry::report,
+        Command::Audit(_) | Command::Republish(_) | Command::Replay(_) | Command::Load(_) => print_error,
+    };
+    execute(command).unwrap_or_else(|error| {
+        report(error.as_ref());
+        ExitCode::FAILURE
+    })
+}
+
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    telemetry::init(telemetry::LogFormat::Auto)?;
+    match &command {
+        Command::Run(_) => run::allow_files()?,
+        Command::Audit(_) | Command::Republish(_) | Command::Replay(_) | Command::Load(_) => {
+            unix::allow_files(OWN_FILES, OWN_FILES)?;
+        }
     }
     let system = actix_web::rt::System::new();
-    let result = match arguments.command {
+    match command {
         Command::Run(arguments) => system.block_on(run::run(arguments)),
         Command::Audit(arguments) => Ok(system.block_on(audit::audit(arguments))),
         Command::Republish(arguments) => system.block_on(republish::republish(arguments)),
         Command::Replay(replay) => system.block_on(replay::run(replay)),
         Command::Load(arguments) => system.block_on(load::run(arguments)),
-    };
-    result.unwrap_or_else(|error| failed(error.as_ref()))
+    }
 }
 
 /// One line that says what is wrong.
-fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    eprintln!("error: {}", telemetry::chain(error));
-    ExitCode::FAILURE
+fn print_error(error: &(dyn std::error::Error + 'static)) {
+    let _unread = writeln!(std::io::stderr(), "error: {}", telemetry::chain(error));
 }

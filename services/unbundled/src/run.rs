@@ -11,13 +11,15 @@ use clap::Args;
 use dataflow::{Bells, Carrier, Store};
 use exchange_rate::{Feed, FeedSettings};
 use telemetry::{TraceSettings, Traces};
-use tokio::signal::unix::{SignalKind, signal};
+use unix::{Signals, TooFewFiles};
 use web::{Running, Setup};
 
 use crate::data::DataFolder;
 
 /// Threads that answer HTTP, per service.
 const WORKERS: usize = 2;
+/// Files that three services have open without any client: databases, and the queues of their threads.
+const OWN_FILES: u64 = 192;
 /// How long the services may take to get ready before that is reported.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often to look whether they are.
@@ -45,7 +47,15 @@ pub struct RunArguments {
     feed: FeedSettings,
 }
 
-/// Runs until Ctrl-C or SIGTERM.
+/// Lets this process open the files it needs.
+///
+/// # Errors
+/// [`TooFewFiles`].
+pub fn allow_files() -> Result<(), TooFewFiles> {
+    unix::allow_files(OWN_FILES, OWN_FILES + 3 * web::connections_max(WORKERS))
+}
+
+/// Runs until Ctrl-C, SIGTERM or SIGHUP.
 ///
 /// # Errors
 /// When it cannot start.
@@ -59,8 +69,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     for offset in 0..3 {
         listeners.push(web::bind(SocketAddr::new(arguments.bind, port(arguments.base_port, offset)?))?);
     }
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
+    let mut signals = Signals::receive()?;
     let folder = DataFolder::take(path)?;
     let partitions = folder.partitions(arguments.partitions).await?;
     let stores = folder.open(partitions).await?;
@@ -70,23 +79,24 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     }
     let started_or_stopped = tokio::select! {
         result = start(listeners, &stores, feed.as_ref(), &traces, &mut services) => result.map(|()| true),
-        _ = interrupted.recv() => Ok(false),
-        _ = terminated.recv() => Ok(false),
+        () = signals.asked_to_end() => Ok(false),
     };
     if let Ok(true) = started_or_stopped {
         let folder = if arguments.ephemeral { "a temporary folder".to_owned() } else { path.display().to_string() };
-        print!("{}", banner(&services, &folder, started.elapsed()));
-        tokio::select! {
-            _ = interrupted.recv() => {}
-            _ = terminated.recv() => {}
-        }
+        let at = |name| address(&services, name);
+        let (rates, purchase, ledger) = (at(exchange_rate::SERVICE), at(purchase::SERVICE), at(ledger::SERVICE));
+        let took = started.elapsed();
+        telemetry::announce(&banner(&rates, &purchase, &ledger, &folder, took), || {
+            tracing::info!(exchange_rate = rates, purchase, ledger, data = folder, ?took, "ready");
+        });
+        signals.asked_to_end().await;
     }
     tokio::select! {
         () = stop(services, traces) => {}
-        _ = interrupted.recv() => bail!("stopped at once, as asked for again; nothing that was answered is lost"),
+        () = signals.interrupted() => bail!("stopped at once, as asked for again; nothing that was answered is lost"),
     }
     started_or_stopped?;
-    println!("stopped");
+    telemetry::announce("stopped\n", || tracing::info!("stopped"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -147,14 +157,14 @@ async fn ready(services: &[Running]) -> anyhow::Result<()> {
     }
 }
 
+/// Where a service listens.
+fn address(services: &[Running], name: &str) -> String {
+    let service = services.iter().find(|service| service.name() == name);
+    service.map_or_else(String::new, |service| format!("http://{}", service.address()))
+}
+
 /// Where everything is, and three things to try.
-fn banner(services: &[Running], folder: &str, took: Duration) -> String {
-    let address = |name: &str| {
-        let service = services.iter().find(|service| service.name() == name);
-        service.map_or_else(String::new, |service| format!("http://{}", service.address()))
-    };
-    let (rates, purchase, ledger) =
-        (address(exchange_rate::SERVICE), address(purchase::SERVICE), address(ledger::SERVICE));
+fn banner(rates: &str, purchase: &str, ledger: &str, folder: &str, took: Duration) -> String {
     format!(
         r#"Unbundled is ready after {took:.1?}; its data is in {folder}.
 

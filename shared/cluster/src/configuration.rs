@@ -128,6 +128,23 @@ impl Configuration {
     }
 }
 
+impl Configuration {
+    /// What `Display` shows, as an event.
+    pub(crate) fn log(&self, service: &str) {
+        tracing::info!(
+            service,
+            database_url = without_password(&self.database_url),
+            amqp_url = without_password(&self.amqp_url),
+            bind = %self.bind,
+            partitions = self.partitions.map(PartitionCount::get),
+            stream_prefix = self.stream_prefix,
+            backlog_bytes_max = self.backlog_bytes_max,
+            http_workers = self.workers,
+            "settings"
+        );
+    }
+}
+
 const PARTITIONS: &str = "a number of partitions, 1 to 64";
 
 impl fmt::Display for Configuration {

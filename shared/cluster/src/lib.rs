@@ -4,7 +4,7 @@
 //! wait      for the database, then for the lease: one active instance of each service
 //! serve     start the service; keep the lease
 //! again     when another instance has the lease: stop everything, wait
-//! end       on SIGTERM: finish what was begun, give the lease back
+//! end       on SIGTERM, SIGHUP or Ctrl-C: finish what was begun, give the lease back
 //! ```
 //!
 //! The lease decides who should own the service's partitions, and no more: that nobody else can write is the

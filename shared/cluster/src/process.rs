@@ -9,9 +9,9 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use dataflow::{Carrier, Store, StoreError, Streams};
 use futures_util::future::LocalBoxFuture;
 use stage::{Stream, Table};
-use telemetry::{BadTraceSetting, TraceSettings, Traces};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use telemetry::{BadTraceSetting, InitError, TraceSettings, Traces};
 use tokio::time::sleep;
+use unix::{Signals, TooFewFiles};
 use web::{Api, Running, Setup, StartError};
 
 use crate::configuration::{BadSetting, Configuration, Settings};
@@ -20,6 +20,8 @@ use crate::tenure::Tenure;
 
 /// How long to wait before a start that failed is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Files that a service has open without any client: its databases' and its broker's connections, its threads' queues.
+const OWN_FILES: u64 = 128;
 
 /// A service that can be run as a process.
 pub struct Service {
@@ -58,6 +60,10 @@ struct NoOwn {}
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
+    Log(#[from] InitError),
+    #[error(transparent)]
+    Files(#[from] TooFewFiles),
+    #[error(transparent)]
     Setting(#[from] BadSetting),
     #[error(transparent)]
     Traces(#[from] BadTraceSetting),
@@ -79,13 +85,13 @@ enum Failed {
     Signals(#[from] std::io::Error),
 }
 
-/// Runs a service until SIGTERM or Ctrl-C.
+/// Runs a service until SIGTERM, SIGHUP or Ctrl-C.
 #[must_use]
 pub fn main(service: Service) -> ExitCode {
     main_with(service.name, |NoOwn {}| Ok(service))
 }
 
-/// Runs a service that has settings of its own, beside those that every service has, until SIGTERM or Ctrl-C.
+/// Runs a service that has settings of its own, beside those that every service has, until SIGTERM, SIGHUP or Ctrl-C.
 #[must_use]
 pub fn main_with<Own: Args>(name: &'static str, service: impl FnOnce(Own) -> Result<Service, BadSetting>) -> ExitCode {
     web::use_ring();
@@ -95,51 +101,52 @@ pub fn main_with<Own: Args>(name: &'static str, service: impl FnOnce(Own) -> Res
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
-    if let Err(error) = telemetry::init(telemetry::LogFormat::Auto) {
-        return failed(&error);
-    }
-    let service = match service(own) {
-        Ok(service) => service,
-        Err(error) => return failed(&error),
-    };
-    match actix_web::rt::System::new().block_on(run(&service, &settings)) {
+    match start(service, own, &settings) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => {
+            telemetry::report(&error);
+            ExitCode::FAILURE
+        }
     }
 }
 
-/// One line that says what is wrong.
-fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    eprintln!("error: {}", telemetry::chain(error));
-    ExitCode::FAILURE
+/// Checks all that can be checked at once, and runs.
+fn start<Own>(
+    service: impl FnOnce(Own) -> Result<Service, BadSetting>,
+    own: Own,
+    settings: &Settings,
+) -> Result<(), Failed> {
+    telemetry::init(telemetry::LogFormat::Auto)?;
+    let service = service(own)?;
+    let configuration = Configuration::check(settings, service.name, service.port)?;
+    unix::allow_files(OWN_FILES, OWN_FILES + web::connections_max(configuration.workers))?;
+    actix_web::rt::System::new().block_on(run(&service, &configuration))
 }
 
-async fn run(service: &Service, settings: &Settings) -> Result<(), Failed> {
-    let configuration = Configuration::check(settings, service.name, service.port)?;
-    print!("{}\n{configuration}", service.name);
+async fn run(service: &Service, configuration: &Configuration) -> Result<(), Failed> {
+    telemetry::announce(&format!("{}\n{configuration}", service.name), || configuration.log(service.name));
     let traces = Traces::start(service.name, &TraceSettings::of_environment()?)?;
     let address = configuration.bind;
     let listener = TcpListener::bind(address).map_err(|source| Failed::Listen { address, source })?;
-    let mut asked =
-        Asked { terminated: signal(SignalKind::terminate())?, interrupted: signal(SignalKind::interrupt())? };
+    let mut signals = Signals::receive()?;
     loop {
         let standby = Standby::start(service.name, (service.api)(), listener.try_clone()?);
         let standby = standby.map_err(|source| Failed::Start { service: service.name, source })?;
         let tenure = tokio::select! {
-            tenure = Tenure::wait(service, &configuration, &standby) => Some(tenure?),
-            () = asked.ends() => None,
+            tenure = Tenure::wait(service, configuration, &standby) => Some(tenure?),
+            () = signals.asked_to_end() => None,
         };
         standby.stop().await;
         let Some(mut tenure) = tenure else { break };
         let listener = listener.try_clone()?;
-        let ended = serve(service, &configuration, listener, &traces, &mut tenure, &mut asked).await?;
+        let ended = serve(service, configuration, listener, &traces, &mut tenure, &mut signals).await?;
         tenure.end().await;
         if ended == Ended::Asked {
             break;
         }
     }
     Traces::stop(vec![traces]).await;
-    println!("stopped");
+    telemetry::announce("stopped\n", || tracing::info!(service = service.name, "stopped"));
     Ok(())
 }
 
@@ -150,7 +157,7 @@ async fn serve(
     listener: TcpListener,
     traces: &Traces,
     tenure: &mut Tenure,
-    asked: &mut Asked,
+    signals: &mut Signals,
 ) -> Result<Ended, Failed> {
     let carrier = Carrier::Broker(Streams {
         broker: configuration.broker.clone(),
@@ -162,7 +169,7 @@ async fn serve(
     let running = tokio::select! {
         running = (service.start)(Setup { store, carrier, listener, workers, traces }) => running,
         () = tenure.lost() => return Ok(Ended::Replaced),
-        () = asked.ends() => return Ok(Ended::Asked),
+        () = signals.asked_to_end() => return Ok(Ended::Asked),
     };
     let running = match running {
         Ok(running) => running,
@@ -177,25 +184,10 @@ async fn serve(
     let ended = tokio::select! {
         () = tenure.watch(&database) => Ended::Replaced,
         () = running.fenced() => Ended::Replaced,
-        () = asked.ends() => Ended::Asked,
+        () = signals.asked_to_end() => Ended::Asked,
     };
     Running::stop(vec![running]).await;
     Ok(ended)
-}
-
-/// Whoever asks the process to end.
-struct Asked {
-    terminated: Signal,
-    interrupted: Signal,
-}
-
-impl Asked {
-    async fn ends(&mut self) {
-        tokio::select! {
-            _ = self.terminated.recv() => {}
-            _ = self.interrupted.recv() => {}
-        }
-    }
 }
 
 /// Why an instance is not active any more.

@@ -8,8 +8,11 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// What is logged when `RUST_LOG` is not set: everything from `info` up, libraries from `warn`.
-pub const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
+use crate::spoken;
+
+/// What is logged when `RUST_LOG` is not set: everything from `info` up, libraries from `warn`. The client of the broker
+/// is silent: it returns each of its errors to us, and we log them where they are handled.
+pub const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn,lapin=off";
 
 /// Never logged, unless the filter names it: there each client that breaks off, or sends what is no HTTP, is an error.
 /// Whoever serves sees the same errors, and says which of them matter.
@@ -72,8 +75,8 @@ pub enum InitError {
     AlreadyStarted(#[source] TryInitError),
 }
 
-/// Sends the log of this process to stderr, filtered by `RUST_LOG` or else [`DEFAULT_FILTER`].
-/// Call it once, first thing in `main`.
+/// Sends the log of this process to stderr, filtered by `RUST_LOG` or else [`DEFAULT_FILTER`]. Where that
+/// is JSON, a panic is, too. Call it once, first thing in `main`.
 ///
 /// # Errors
 /// When `RUST_LOG` is not a filter, or logging was already started.
@@ -97,7 +100,9 @@ pub fn init(format: LogFormat) -> Result<(), InitError> {
             lines.with(human(colour)).try_init()
         }
     }
-    .map_err(InitError::AlreadyStarted)
+    .map_err(InitError::AlreadyStarted)?;
+    spoken::log_panics();
+    Ok(())
 }
 
 fn filter(value: &str) -> Result<EnvFilter, InitError> {
@@ -112,10 +117,11 @@ fn human<S>(colour: bool) -> impl tracing_subscriber::Layer<S>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
-    tracing_subscriber::fmt::layer().compact().with_ansi(colour).with_writer(io::stderr)
+    // Where the log cannot be written, nothing can be said about it: the attempt would panic.
+    tracing_subscriber::fmt::layer().compact().with_ansi(colour).with_writer(io::stderr).log_internal_errors(false)
 }
 
-fn json<S, W>(writer: W) -> impl tracing_subscriber::Layer<S>
+pub(crate) fn json<S, W>(writer: W) -> impl tracing_subscriber::Layer<S>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
     W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + 'static,
@@ -126,6 +132,7 @@ where
         .with_current_span(false)
         .with_span_list(true)
         .with_writer(writer)
+        .log_internal_errors(false)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub use prefer::{MAX_WAIT, Prefer};
 pub use problem::{Kind, Place, Problem};
 pub use query::query;
 pub use running::Running;
-pub use server::{BindError, Shell, app, bind, serve};
+pub use server::{BindError, Shell, app, bind, connections_max, serve};
 pub use span::name_request;
 pub use starting::{Setup, StartError, Starting};
 pub use tls::use_ring;

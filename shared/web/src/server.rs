@@ -28,7 +28,7 @@ use crate::log::RequestSpan;
 use crate::metrics::{self, HttpMetrics};
 use crate::{Api, Readiness, answer, closing};
 
-/// Per worker. Processes are commonly allowed 1,024 open files, and databases need some too.
+/// Open connections per worker.
 const MAX_CONNECTIONS: usize = 512;
 /// Longer than the 90 s for which common clients keep an idle connection, so that they close it
 /// first and never send into one that is just being closed.
@@ -166,6 +166,11 @@ fn failed(service: &str, http: &HttpMetrics, error: &DispatchError) {
         }
         _ => tracing::error!(service, error = cause, "a connection failed"),
     }
+}
+
+/// How many connections a server with so many workers has open at most. Each is an open file.
+pub fn connections_max(workers: usize) -> u64 {
+    u64::try_from(workers.max(1).saturating_mul(MAX_CONNECTIONS)).unwrap_or(u64::MAX)
 }
 
 /// Why a service cannot have its address.

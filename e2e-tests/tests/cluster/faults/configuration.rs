@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use crate::cluster::harness::{Cluster, Ports, SERVICES, command};
+use crate::scenarios::harness::{Event, refusal};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://shop:hidden@127.0.0.1:1/purchase");
 const BROKER: (&str, &str) = ("AMQP_URL", "amqp://shop:hidden@127.0.0.1:1/%2f");
@@ -10,14 +11,12 @@ const BROKER: (&str, &str) = ("AMQP_URL", "amqp://shop:hidden@127.0.0.1:1/%2f");
 /// Runs a service with these settings: it has to fail, and say why in one line that has all of these.
 async fn refused(service: &str, settings: &[(&str, &str)], says: &[&str]) {
     let output = command(service).envs(settings.iter().copied()).output().await.unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(1), "{service} {settings:?}: {stdout}{stderr}");
-    let told: Vec<_> = stderr.lines().filter(|line| !line.starts_with('{')).collect();
-    let [line] = told.as_slice() else { panic!("{service} {settings:?} said {told:#?}") };
+    let why = refusal(&output);
     for word in says {
-        assert!(line.contains(word), "{service} {settings:?} did not say {word}: {line}");
+        assert!(why.contains(word), "{service} {settings:?} did not say {word}: {why}");
     }
-    assert!(line.starts_with("error: ") && !format!("{stdout}{stderr}").contains("hidden"), "{stdout}{stderr}");
+    let printed = [output.stdout, output.stderr].concat();
+    assert!(!String::from_utf8_lossy(&printed).contains("hidden"), "{service} {settings:?}");
 }
 
 #[tokio::test]
@@ -60,8 +59,10 @@ async fn services_started_first_wait_for_their_engines_and_show_their_settings_w
     cluster.are_ready().await;
     for service in SERVICES {
         let printed = cluster.instance(service).printed();
-        for shown in ["DATABASE_URL", "AMQP_URL", "BIND", "postgres://unbundled:***@", "amqp://unbundled:***@"] {
-            assert!(printed.contains(shown), "{printed}");
+        let settings = Event::of(printed.lines().next().unwrap());
+        assert_eq!(settings.message(), "settings");
+        for (name, shown) in [("database_url", "postgres://unbundled:***@"), ("amqp_url", "amqp://unbundled:***@")] {
+            assert!(settings.text(name).starts_with(shown), "{printed}");
         }
         assert!(!printed.contains("unbundled:unbundled"), "{printed}");
         assert!(!cluster.instance(service).has_logged("unbundled:unbundled"), "{service}");

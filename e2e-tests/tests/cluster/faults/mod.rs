@@ -7,6 +7,7 @@ mod configuration;
 mod database;
 mod instances;
 mod killed;
+mod logs;
 mod lost_messages;
 mod operator;
 mod quarantine;

@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::Engines;
-use crate::scenarios::harness::{Addresses, Answer, Client, binary, tail, until, untraced};
+use crate::scenarios::harness::{Addresses, Answer, Client, Event, binary, tail, until, untraced};
 
 /// A stop may take this long, whatever is being done.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -107,7 +107,8 @@ impl Instance {
         let ended = timeout(left, child.wait()).await;
         let ended = ended.unwrap_or_else(|_| panic!("SIGTERM did not end {} in {STOP_TIMEOUT:?}", self.name));
         assert_eq!(ended.unwrap().code(), Some(0), "{}", self.name);
-        assert!(self.printed().ends_with("stopped\n"), "{}: {}", self.name, self.printed());
+        let said = Event::all(&self.printed());
+        assert!(said.last().is_some_and(|said| said.message() == "stopped"), "{}: {said:?}", self.name);
         eprintln!("{} stopped {:?} after SIGTERM", self.name, begun.elapsed());
     }
 
@@ -121,9 +122,14 @@ impl Instance {
         format!("{}: {}", self.name, tail(&self.path("log")))
     }
 
+    /// All of its log.
+    pub fn whole_log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
     /// Whether its log has a text.
     pub fn has_logged(&self, text: &str) -> bool {
-        std::fs::read_to_string(self.path("log")).unwrap_or_default().contains(text)
+        self.whole_log().contains(text)
     }
 }
 

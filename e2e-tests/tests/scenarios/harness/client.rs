@@ -8,7 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::{Answer, timestamp};
+use super::{Answer, Event, timestamp};
 
 /// Longer than the longest wait for an outcome: an answer that takes longer is none.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,15 +39,18 @@ impl Addresses {
         }
     }
 
-    /// From what `unbundled run` prints.
-    pub fn of_banner(banner: &str) -> Self {
-        let of = |service: &str| {
-            let words = banner.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-            let mut urls =
-                words.filter(|words| words.len() == 2 && words[0] == service).map(|words| words[1].to_owned());
-            urls.next().unwrap_or_else(|| panic!("no address of {service} in the banner:\n{banner}"))
-        };
-        Self { exchange_rate: of("exchange-rate"), purchase: of("purchase"), ledger: of("ledger") }
+    /// From what `unbundled run` says when it is ready.
+    pub fn of_event(ready: &Event) -> Self {
+        assert_eq!(ready.message(), "ready", "{ready:?}");
+        let [exchange_rate, purchase, ledger] =
+            ["exchange_rate", "purchase", "ledger"].map(|name| ready.text(name).to_owned());
+        Self { exchange_rate, purchase, ledger }
+    }
+
+    /// On this machine, on a port and the next two.
+    pub fn from_port(base: u16) -> Self {
+        let [exchange_rate, purchase, ledger] = [0, 1, 2].map(|offset| format!("http://127.0.0.1:{}", base + offset));
+        Self { exchange_rate, purchase, ledger }
     }
 }
 

@@ -6,7 +6,9 @@ mod client;
 mod corner;
 mod figures;
 mod load;
+mod page;
 mod paying;
+mod printed;
 mod process;
 mod reading;
 mod receiver;
@@ -19,8 +21,12 @@ pub use client::{Addresses, Client, connect, segment};
 pub use corner::{Corner, Dice, timestamp};
 pub use figures::{Figures, promtool};
 pub use load::{Load, Steady};
+pub use page::{blocks, commands, fits};
 pub use paying::overdraft;
-pub use process::{Ended, Process, binary, run_to_end, run_to_end_with, run_until_logged, tail, untraced};
+pub use printed::{Event, is_calm, refusal};
+pub use process::{
+    Ended, Process, binary, run_to_end, run_to_end_with, run_until_logged, signal, tail, unbundled, untraced,
+};
 pub use reading::line;
 pub use receiver::{Receiver, Span};
 pub use system::{Local, System};

@@ -1,17 +1,15 @@
 //! `unbundled` as a child process.
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::Addresses;
+use super::{Addresses, Event};
 
-/// The last line of the banner begins with this.
-const BANNER_END: &str = "Ctrl-C stops it";
 /// A start that takes longer has failed. (How long one takes is measured, not asserted: machines differ.)
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// A stop may take this long, whatever is being done (FAULTS 12).
@@ -19,12 +17,12 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A command that ends by itself takes less than this.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// `unbundled run` that has printed its banner. Dropped, it is killed.
+/// `unbundled run` that has said that it is ready. Dropped, it is killed.
 pub struct Process {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    /// All it printed until it was ready.
-    pub banner: String,
+    /// What it said when it was ready.
+    pub ready: Event,
     /// Where its services listen.
     pub addresses: Addresses,
 }
@@ -36,13 +34,13 @@ pub struct Ended {
     pub code: Option<i32>,
     /// From asking it to stop to its end.
     pub took: Duration,
-    /// What it printed at its end.
+    /// The messages of what it printed at its end.
     pub stdout: String,
 }
 
 impl Process {
-    /// Starts `unbundled run` with these arguments and variables, its log appended to a file, and waits for its
-    /// banner.
+    /// Starts `unbundled run` with these arguments and variables, its log appended to a file, and waits until it is
+    /// ready.
     pub async fn start(arguments: &[&str], variables: &[(&str, &Path)], log: &Path) -> Self {
         let log_file = std::fs::File::options().create(true).append(true).open(log).unwrap();
         let mut command = unbundled(&["run"]);
@@ -50,11 +48,13 @@ impl Process {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let started = Instant::now();
-        let banner = timeout(START_TIMEOUT, read_banner(&mut stdout)).await.expect("no banner in time");
-        assert!(banner.contains(BANNER_END), "`unbundled run` ended before it was ready:\n{banner}{}", tail(log));
+        let mut line = String::new();
+        let read = timeout(START_TIMEOUT, stdout.read_line(&mut line)).await.expect("not ready in time");
+        assert!(read.unwrap() > 0, "`unbundled run` ended before it was ready:\n{}", tail(log));
         eprintln!("ready {:?} after the start", started.elapsed());
-        let addresses = Addresses::of_banner(&banner);
-        Self { child, stdout, banner, addresses }
+        let ready = Event::of(&line);
+        let addresses = Addresses::of_event(&ready);
+        Self { child, stdout, ready, addresses }
     }
 
     /// `kill -9`; returns when it is gone.
@@ -68,21 +68,25 @@ impl Process {
     /// When it has not ended in time.
     pub async fn terminate(mut self) -> Ended {
         let asked = Instant::now();
-        let pid = self.child.id().expect("it has ended by itself").to_string();
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status().await.unwrap();
-        assert!(sent.success());
-        let status = timeout(STOP_TIMEOUT, self.child.wait()).await.expect("SIGTERM did not end it in time").unwrap();
+        let status = signal(&mut self.child, "TERM").await;
         let took = asked.elapsed();
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).await.unwrap();
-        Ended { code: status.code(), took, stdout: rest }
+        let messages: Vec<_> = Event::all(&rest).iter().map(|event| event.message().to_owned()).collect();
+        Ended { code: status.code(), took, stdout: messages.join("\n") }
     }
 }
 
-async fn read_banner(stdout: &mut BufReader<ChildStdout>) -> String {
-    let mut banner = String::new();
-    while !banner.contains(BANNER_END) && stdout.read_line(&mut banner).await.unwrap() > 0 {}
-    banner
+/// Ends a process with a signal, such as `TERM`; how it ended.
+///
+/// # Panics
+/// When it has not ended in time.
+pub async fn signal(child: &mut Child, signal: &str) -> ExitStatus {
+    let pid = child.id().expect("it has ended by itself").to_string();
+    let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &pid]).status().await.unwrap();
+    assert!(sent.success());
+    let ended = timeout(STOP_TIMEOUT, child.wait()).await;
+    ended.unwrap_or_else(|_| panic!("SIG{signal} did not end it in time")).unwrap()
 }
 
 /// Runs `unbundled` with these arguments until a line of its log contains a text; then `kill -9`.
@@ -118,7 +122,8 @@ pub async fn run_to_end_with(arguments: &[&str], variables: &[(&str, &str)]) -> 
     timeout(COMMAND_TIMEOUT, output).await.unwrap_or_else(|_| panic!("{arguments:?} did not end")).unwrap()
 }
 
-fn unbundled(arguments: &[&str]) -> Command {
+/// `unbundled` with these arguments, and nothing of the environment that it could take for a setting.
+pub fn unbundled(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("unbundled"));
     command.args(arguments).env_remove("RUST_LOG").env_remove("UNBUNDLED_FOLDER").kill_on_drop(true);
     untraced(&mut command);

@@ -80,11 +80,6 @@ impl Local {
         self.folder.path().join("data")
     }
 
-    /// What it printed when it was ready.
-    pub fn banner(&self) -> &str {
-        self.process.as_ref().map_or("", |process| &process.banner)
-    }
-
     /// `kill -9`.
     pub async fn kill(&mut self) {
         self.process.take().expect("it runs").kill().await;
@@ -111,6 +106,11 @@ impl Local {
     /// `unbundled audit` on the folder of a stopped system.
     pub async fn audit(&self) -> Output {
         run_to_end(&["audit", "--data", self.data().to_str().unwrap()]).await
+    }
+
+    /// All of the log.
+    pub fn whole_log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     /// The end of the log.

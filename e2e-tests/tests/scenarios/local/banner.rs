@@ -1,25 +1,22 @@
-//! What `unbundled run` prints works as it is printed.
+//! At a terminal `unbundled run` prints what people read, and it works as it is printed.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use contracts::{Offer, Purchase, Status, TrialBalance};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::time::timeout;
 
-use crate::scenarios::harness::{Local, balances_are, money};
+use super::readme::readme;
+use super::start::three_free_ports;
+use crate::scenarios::harness::{
+    Addresses, Client, balances_are, binary, blocks, books_are_quiet, commands, fits, money, unbundled,
+};
 
-/// The commands in a banner: each begins with `curl` and goes on as long as its lines end in a backslash.
-fn commands(banner: &str) -> Vec<String> {
-    let (mut commands, mut open) = (Vec::new(), String::new());
-    for line in banner.lines().map(str::trim) {
-        if !open.is_empty() || line.starts_with("curl ") {
-            open += line;
-            open += "\n";
-            if !line.ends_with('\\') {
-                commands.push(std::mem::take(&mut open));
-            }
-        }
-    }
-    commands
-}
+/// The last line of what it prints when it is ready begins with this.
+const BANNER_END: &str = "Ctrl-C stops it";
+/// Longer than any start or stop.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a command as a user would and reads its answer as the contracts say.
 fn run<T: serde::de::DeserializeOwned>(command: &str) -> T {
@@ -30,21 +27,55 @@ fn run<T: serde::de::DeserializeOwned>(command: &str) -> T {
 }
 
 #[tokio::test]
-async fn the_three_things_to_try_work_as_printed() {
-    let local = Local::start().await;
-    assert!(local.banner().contains(local.data().to_str().unwrap()), "{}", local.banner());
-    let commands = commands(local.banner());
-    let [offer, purchase, books] = commands.as_slice() else { panic!("{commands:?}") };
+async fn the_three_things_to_try_work_as_printed_and_ctrl_c_ends_it() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), three_free_ports());
+    let data = folder.path().join("data");
+    // script(1) gives it a terminal.
+    let line = format!("exec {} run --base-port {port} --data {}", binary("unbundled").display(), data.display());
+    let mut script = tokio::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    for (name, _) in unbundled(&[]).as_std().get_envs().filter(|(_, value)| value.is_none()) {
+        script.env_remove(name);
+    }
+    let mut script = script.spawn().unwrap();
+    let (mut keyboard, mut screen) = (script.stdin.take().unwrap(), BufReader::new(script.stdout.take().unwrap()));
+    let mut banner = String::new();
+    while !banner.contains(BANNER_END) {
+        let read = timeout(PATIENCE, screen.read_line(&mut banner)).await.expect("no banner in time");
+        assert!(read.unwrap() > 0, "it ended: {banner}");
+    }
+    assert!(banner.contains(data.to_str().unwrap()) && !banner.contains("{\"timestamp\""), "{banner}");
 
+    let commands = commands(&banner);
+    let [offer, purchase, books] = commands.as_slice() else { panic!("{commands:?}") };
     assert_eq!(run::<Offer>(offer).terms.price.to_string(), "15.30 GBP");
     let bought: Purchase = run(purchase);
+    let shown = blocks(&readme(), "json")[0].lines().map(str::trim).collect::<String>();
+    let answer = Command::new("sh").args(["-c", purchase]).output().unwrap().stdout;
+    assert!(fits(&String::from_utf8_lossy(&answer), &shown), "README.md shows {shown}");
     assert_eq!((bought.status, bought.total), (Status::Settled, Some(money("45.90 GBP"))));
     let charged = bought.charged.unwrap();
     assert_eq!(charged.currency().to_string(), "EUR");
     assert_eq!(run::<Purchase>(purchase), bought, "sent again it stays one purchase");
-    let expected = format!("-{}", charged.amount());
-    balances_are(&local.client, bought.customer.as_str(), &[("EUR", &expected)]).await;
+    let client = Client::new(Addresses::from_port(port));
+    balances_are(&client, bought.customer.as_str(), &[("EUR", &format!("-{}", charged.amount()))]).await;
     let books: TrialBalance = run(books);
     assert_eq!(books.keys().map(ToString::to_string).collect::<Vec<_>>(), ["EUR", "GBP"]);
-    local.finish().await;
+    books_are_quiet(&client).await;
+
+    keyboard.write_all(b"\x03").await.unwrap();
+    let mut rest = String::new();
+    timeout(PATIENCE, screen.read_to_string(&mut rest)).await.expect("Ctrl-C did not end it").unwrap();
+    assert_eq!(script.wait().await.unwrap().code(), Some(0), "{rest}");
+    assert!(rest.trim_end().ends_with("stopped"), "{rest}");
+}
+
+#[tokio::test]
+async fn at_a_terminal_an_error_is_one_line_for_people() {
+    let line = format!("exec {} run --base-port 65534", binary("unbundled").display());
+    let mut script = tokio::process::Command::new("script");
+    let output = script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output().await.unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.starts_with("error: --base-port 65534") && printed.trim().lines().count() == 1, "{printed}");
 }

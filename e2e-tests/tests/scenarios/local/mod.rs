@@ -7,8 +7,12 @@ mod copies;
 mod crash;
 mod feed;
 mod journal;
+mod logs;
 mod metrics;
+mod process;
+pub mod readme;
 mod schemathesis;
-mod start;
+pub mod start;
 mod stop;
+
 mod traces;

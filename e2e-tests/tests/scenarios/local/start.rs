@@ -7,7 +7,7 @@ use std::path::Path;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 
-use crate::scenarios::harness::{Client, Local, Process, run_to_end};
+use crate::scenarios::harness::{Client, Local, Process, refusal, run_to_end};
 
 /// Below the range from which the system takes ports for connections.
 const PORTS: std::ops::Range<u16> = 21_000..29_000;
@@ -25,14 +25,20 @@ pub fn three_free_ports() -> u16 {
 async fn refused(arguments: &[&str], says: &[&str]) {
     let output = run_to_end(arguments).await;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let told: Vec<_> = stderr.lines().filter(|line| !line.starts_with('{')).collect();
+    let is_server = arguments.first() == Some(&"run");
+    let line = if is_server { refusal(&output) } else { plain(&stderr) };
     assert!(output.status.code().is_some_and(|code| code != 0), "{arguments:?}: {:?} {stderr}", output.status);
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    let [line] = told.as_slice() else { panic!("{arguments:?} said {told:#?}") };
     for word in says {
         assert!(line.contains(word), "{arguments:?} did not say {word}: {line}");
     }
-    assert!(line.starts_with("error: ") && output.stdout.is_empty(), "{arguments:?}: {line}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+}
+
+/// What a command of the operator's says.
+fn plain(stderr: &str) -> String {
+    let told: Vec<_> = stderr.lines().filter(|line| !line.starts_with('{')).collect();
+    let [line] = told.as_slice() else { panic!("it said {told:#?}") };
+    line.strip_prefix("error: ").unwrap_or_else(|| panic!("{line}")).to_owned()
 }
 
 fn text(path: &Path) -> &str {
@@ -181,7 +187,7 @@ async fn an_ephemeral_run_leaves_nothing() {
     let process = Process::start(&arguments, &[("TMPDIR", place.path())], log.path()).await;
     let client = Client::new(process.addresses.clone());
     client.offer_for("lantern", "15.30", "GBP").await;
-    assert!(process.banner.contains("temporary folder"), "{}", process.banner);
+    assert_eq!(process.ready.text("data"), "a temporary folder");
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     assert_eq!(process.terminate().await.code, Some(0));
     let left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::scenarios::harness::{
-    Client, Corner, Local, PURCHASE, Receiver, Span, Trace, WITHOUT_FX, run_to_end_with, until,
+    Client, Corner, Local, PURCHASE, Receiver, Span, Trace, WITHOUT_FX, refusal, run_to_end_with, until,
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -194,10 +194,8 @@ async fn what_would_lose_every_span_is_refused() {
     ] {
         let arguments = ["run", "--base-port", "0", "--data", data.to_str().unwrap()];
         let output = run_to_end_with(&arguments, &variables).await;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let told: Vec<_> = stderr.lines().filter(|line| !line.starts_with('{')).collect();
-        assert_eq!((output.status.code(), told.len()), (Some(1), 1), "{variables:?}: {stderr}");
-        assert!(says.iter().all(|word| told[0].contains(word)) && !stderr.contains("hidden"), "{stderr}");
+        let (why, stderr) = (refusal(&output), String::from_utf8_lossy(&output.stderr));
+        assert!(says.iter().all(|word| why.contains(word)) && !stderr.contains("hidden"), "{variables:?}: {stderr}");
     }
     assert!(!data.exists(), "nothing was begun");
 }

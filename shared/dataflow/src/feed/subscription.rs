@@ -150,7 +150,7 @@ impl Subscription {
             Ok(frame) => Some(Delivery { frame, resume_point: message.resume_point() }),
             Err(no_frame) => {
                 let (offset, reason) = (message.offset, no_frame.to_string());
-                tracing::error!(%target, offset, reason, "a message that is no frame is put into quarantine");
+                tracing::error!(stream = %target, offset, reason, "a message that is no frame is put into quarantine");
                 let (target, bytes) = (target.clone(), message.body.clone());
                 let incarnation = message.incarnation().unwrap_or_default().to_owned();
                 self.unread.push(Quarantined { target, incarnation, offset, reason, bytes });
@@ -227,7 +227,7 @@ impl Source {
             };
             let (wait, why) = (backoff.next(), telemetry::chain(&error));
             self.wanted.link.fails(format!("{} cannot be read: {why}", self.wanted.target));
-            tracing::warn!(target = %self.wanted.target, why, wait_ms = wait.as_millis(), "a stream is read again");
+            tracing::warn!(stream = %self.wanted.target, why, wait_ms = wait.as_millis(), "a stream is read again");
             tokio::time::sleep(wait).await;
         }
     }
@@ -238,7 +238,7 @@ impl Source {
         let target = &self.wanted.target;
         let mut reading = self.broker.read(target, self.behind.as_ref()).await?;
         let behind = self.behind.take_if(|_| reading.is_resumed);
-        tracing::info!(%target, from = behind.as_ref().map_or(0, |point| point.offset + 1), "reading");
+        tracing::info!(stream = %target, from = behind.as_ref().map_or(0, |point| point.offset + 1), "reading");
         let mut works = reading.is_resumed;
         if works {
             self.wanted.link.works();

@@ -85,7 +85,7 @@ impl TraceSettings {
     /// # Errors
     /// When they are asked for and cannot be sent like that.
     pub fn of_environment() -> Result<Self, BadTraceSetting> {
-        let (settings, said) = read(|name| env::var(name).ok())?;
+        let (settings, said) = read(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned()))?;
         said.ignored.iter().for_each(|why| tracing::warn!("{why}"));
         if let (Some(Sending { sampling, .. }), Some(to)) = (settings.sending, said.endpoint) {
             let (ratio, follows_caller) = (sampling.ratio, sampling.follows_caller);

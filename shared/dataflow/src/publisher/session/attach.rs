@@ -32,7 +32,7 @@ impl Session {
         noted.confirmed = lines.iter().map(|line| (line.producer.clone(), line.outbox.held())).collect();
         noted.republish.clear();
         noted.resume = Some(marker);
-        tracing::info!(%target, incarnation = publishing.incarnation, "publishing");
+        tracing::info!(stream = %target, incarnation = publishing.incarnation, "publishing");
         link.works();
         Ok(Self {
             publication,

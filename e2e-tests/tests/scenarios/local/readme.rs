@@ -1,0 +1,142 @@
+//! Each command of README.md is run as it stands, and answers what README.md shows. Those that need a cluster:
+//! `cluster/readme.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::process::Command;
+
+use super::start::three_free_ports;
+use crate::scenarios::harness::{Addresses, Local, Process, binary, blocks, commands, fits};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+pub fn readme() -> String {
+    fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+/// A command, with addresses and binaries of the test's own.
+fn here(command: &str, at: &Addresses) -> String {
+    let with_binary = command.replace("target/release/unbundled", binary("unbundled").to_str().unwrap());
+    with_binary
+        .replace("http://", "")
+        .replace("localhost:8081", at.exchange_rate.trim_start_matches("http://"))
+        .replace("localhost:8082", at.purchase.trim_start_matches("http://"))
+        .replace("localhost:8083", at.ledger.trim_start_matches("http://"))
+}
+
+async fn run(command: &str, folder: &Path) -> Output {
+    let mut shell = Command::new("bash");
+    shell.args(["-c", command]).current_dir(folder).env("RUST_LOG", "warn").kill_on_drop(true);
+    shell.output().await.unwrap()
+}
+
+/// Runs a command that has to succeed; what it printed.
+async fn answer(command: &str, folder: &Path) -> String {
+    let Output { status, stdout, stderr } = run(command, folder).await;
+    let printed = String::from_utf8(stdout).unwrap();
+    assert!(status.success(), "{command}\n{printed}{}", String::from_utf8_lossy(&stderr));
+    printed
+}
+
+/// The answers of a block: each begins with `{` and goes on in the lines that do not.
+fn answers(block: &str) -> Vec<String> {
+    let mut answers: Vec<String> = Vec::new();
+    for line in block.lines() {
+        match answers.last_mut() {
+            Some(answer) if !line.starts_with('{') => *answer += line.trim(),
+            Some(_) | None => answers.push(line.to_owned()),
+        }
+    }
+    answers
+}
+
+/// The commands that stand within a line of text.
+fn inline(page: &str) -> Vec<String> {
+    let begin = page.split("`curl ").skip(1);
+    begin.map(|rest| format!("curl {}", rest.split('`').next().unwrap().replace("\\|", "|"))).collect()
+}
+
+#[tokio::test]
+async fn each_curl_answers_what_is_shown() {
+    let local = Local::start().await;
+    let (page, folder) = (readme(), tempfile::tempdir().unwrap());
+    let mut count = 0;
+    for part in page.split("```sh\n").skip(1) {
+        let commands = commands(part.split("```").next().unwrap());
+        if commands.is_empty() {
+            continue;
+        }
+        let shown = answers(&blocks(part, "json")[0]);
+        assert_eq!(commands.len(), shown.len(), "each has an answer: {commands:?} {shown:?}");
+        for (command, shown) in commands.iter().zip(&shown) {
+            let answer = answer(&here(command, &local.client.at), folder.path()).await;
+            assert!(fits(&answer, shown), "{command}answered\n{answer}\nnot\n{shown}");
+        }
+        count += commands.len();
+    }
+    for command in inline(&page) {
+        assert!(!answer(&here(&command, &local.client.at), folder.path()).await.is_empty(), "{command}");
+        count += 1;
+    }
+    assert_eq!(count, page.matches("curl -").count(), "a curl is run by nobody");
+    local.finish().await;
+}
+
+/// All lines of all blocks, each run as its kind is, so that none is forgotten.
+#[tokio::test]
+async fn each_other_command_works_as_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, log) = (folder.path().join(".unbundled"), folder.path().join("log"));
+    let port = three_free_ports();
+    let first = Process::start(&["--base-port", &port.to_string(), "--data", data.to_str().unwrap()], &[], &log).await;
+    let at = first.addresses.clone();
+    assert_eq!(first.terminate().await.code, Some(0));
+    let page = readme();
+    for line in blocks(&page, "sh").iter().flat_map(|block| block.lines()) {
+        let command = here(line.split(" #").next().unwrap().trim(), &at);
+        let words: Vec<_> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["make", target, ..] => {
+                let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+                assert!(makefile.contains(&format!("\n{target}:")), "there is no {command}");
+            }
+            [_, "audit", ..] => {
+                let report = answer(&command, folder.path()).await;
+                assert!(report.contains("clean: everything stored is what was derived"), "{report}");
+            }
+            ["sqlite3", file, ..] => {
+                let query = command.split('\'').nth(1).unwrap();
+                let file = SqliteConnectOptions::new().filename(folder.path().join(file));
+                let mut file = SqliteConnection::connect_with(&file).await.unwrap();
+                sqlx::query(query).fetch_all(&mut file).await.unwrap();
+            }
+            [_, "run", arguments @ .., "8"] => {
+                let port = three_free_ports().to_string();
+                let arguments = arguments.iter().map(|word| if *word == "9081" { &port } else { *word });
+                let arguments: Vec<_> = arguments.chain(["8"]).collect();
+                assert_eq!(Process::start(&arguments, &[], &log).await.terminate().await.code, Some(0));
+            }
+            ["cargo", "test", "-p", package, module] => {
+                let tests = root().join(package).join("tests").join(module.trim_end_matches("::"));
+                assert!(tests.is_dir(), "there is no {}", tests.display());
+            }
+            [_, "replay", "retail", ..] => {
+                // The file is not there: it is that, not the command, that is at fault.
+                let Output { status, stderr, .. } = run(&command, folder.path()).await;
+                let stderr = String::from_utf8_lossy(&stderr);
+                let is_missed = stderr.contains("No such file") || stderr.contains("not found");
+                assert!(status.code() == Some(1) && is_missed, "{command}: {stderr}");
+            }
+            [word, ..] if word.starts_with("infra/local/") => {}
+            [_, "load" | "republish", ..] => {}
+            ["curl" | "-H" | "-d", ..] => {}
+            _ => panic!("nobody runs {line}"),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Bit of SIGHUP (1) in the masks of proc(5).
+const HANGUP: u64 = 1;
+
+/// The signals that ask a process to end: SIGTERM, SIGINT (Ctrl-C) and SIGHUP (its terminal is closed).
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// None under `nohup`, which has it ignored.
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    /// From now on they are received, instead of ending the process at once.
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    pub fn receive() -> io::Result<Self> {
+        let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, hangup })
+    }
+
+    /// Returns when one of them has come.
+    pub async fn asked_to_end(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = hangup => {}
+        }
+    }
+
+    /// Returns when Ctrl-C has been pressed.
+    pub async fn interrupted(&mut self) {
+        self.interrupt.recv().await;
+    }
+}
+
+/// Whether whoever started this process has SIGHUP ignored. Elsewhere than on Linux nobody knows.
+fn is_hangup_ignored() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
+}
+
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & HANGUP != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hangup_is_ignored_when_the_mask_says_so() {
+        for (status, expected) in [
+            ("Name:\tx\nSigIgn:\t0000000000001001\n", true),
+            ("SigIgn:\t0000000000001000\n", false),
+            ("SigCgt:\t0000000000000001\n", false),
+            ("", false),
+        ] {
+            assert_eq!(ignores_hangup(status), expected, "{status}");
+        }
+    }
+}

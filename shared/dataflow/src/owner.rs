@@ -29,7 +29,7 @@ use self::stop::{stop, unavailable, unloaded};
 use crate::trail::{Applied, Attempts, Trail};
 use crate::{Commit, CommitError, Delivery, Store};
 
-pub(crate) use self::load::{Unloaded, follow, load};
+pub(crate) use self::load::{Tables, Unloaded, follow, load};
 pub use self::stop::Stop;
 
 /// A batch ready to be committed.

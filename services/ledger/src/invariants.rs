@@ -170,8 +170,7 @@ impl Known {
     }
 }
 
-/// Brings what was asked of the ledger together with what was decided: first all claims and transfers, then all
-/// decisions.
+/// Brings what was asked of the ledger together with what was decided: each claim and transfer before its decision.
 #[derive(Debug, Default)]
 pub struct Decisions {
     open: BTreeSet<(Instruction, RequestId)>,

@@ -8,7 +8,7 @@ use stage::{Reading, RequestId, Violation};
 use crate::accept::PurchaseRow;
 use crate::settle::OutcomeRow;
 
-/// Brings purchases and outcomes together: first all purchases, then all outcomes.
+/// Brings purchases and outcomes together: each purchase before its outcome.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     in_flight: BTreeSet<RequestId>,

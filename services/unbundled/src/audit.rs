@@ -8,10 +8,11 @@ mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use contracts::STREAMS;
-use dataflow::audit::{Audit, Finding, Report};
+use dataflow::audit::{Audit, Finding, Report, Watch};
 use dataflow::{Meta, Sqlite, Store, StoreError};
 use exchange_rate::record_rates::RecordRates;
 use ledger::instruct::Instruct;
@@ -23,6 +24,7 @@ use stage::PartitionCount;
 
 use self::databases::NotAudited;
 use crate::data::{DataFolder, services};
+use crate::replay::Progress;
 
 pub use business::Counted;
 
@@ -51,16 +53,20 @@ pub struct Audited {
     pub report: Report,
     /// What was counted of the business; nothing where its rows are in doubt.
     pub counted: Counted,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// Audits a data folder, or three databases. 0: clean, 1: something is wrong, 2: it could not be audited.
 pub async fn audit(arguments: AuditArguments) -> ExitCode {
+    let started = Instant::now();
     let audited = match arguments.databases.urls() {
         Some(urls) => of_databases(&urls).await,
         None => of_folder(&arguments).await,
     };
     match audited {
-        Ok(audited) => {
+        Ok(mut audited) => {
+            audited.took = started.elapsed();
             let text = if arguments.json { report::json(&audited) } else { report::text(&audited) };
             print!("{text}");
             if audited.report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
@@ -78,14 +84,16 @@ pub async fn audit(arguments: AuditArguments) -> ExitCode {
 /// # Errors
 /// [`StoreError`] when a store does not answer.
 pub async fn everything(stores: Vec<Store>) -> Result<Audited, StoreError> {
-    let mut audit = Audit::begin(&STREAMS, stores.clone()).await?;
+    let progress = Progress::auditing();
+    let watch = Watch::new(move |far| progress.audited(far));
+    let mut audit = Audit::watched(&STREAMS, stores.clone(), watch).await?;
     audit.stage(exchange_rate::SERVICE, |_| RecordRates).await?;
     audit.stage(purchase::SERVICE, |_| CopyRates).await?;
     audit.stage(purchase::SERVICE, |_| Accept::default()).await?;
     audit.stage(ledger::SERVICE, |_| Instruct).await?;
     audit.stage(ledger::SERVICE, Post::new).await?;
     audit.stage(purchase::SERVICE, |_| Settle).await?;
-    let mut audited = Audited { report: audit.finish().await?, counted: Counted::default() };
+    let mut audited = Audited { report: audit.finish().await?, ..Audited::default() };
     for store in &stores {
         audited.counted.service(store, &mut audited.report).await?;
     }
@@ -129,7 +137,7 @@ async fn of_folder(arguments: &AuditArguments) -> anyhow::Result<Audited> {
     let audited = if report.findings.is_empty() {
         everything(stores.clone()).await?
     } else {
-        Audited { report, counted: Counted::default() }
+        Audited { report, ..Audited::default() }
     };
     for store in stores {
         store.close().await;

@@ -55,7 +55,6 @@ use batch::{Batch, Invoices};
 use days::Days;
 use expected::Rates;
 use file::FileError;
-use progress::Progress;
 use sending::{Answer, Taken};
 use source::{Shape, Source};
 use summary::{Contents, Milliseconds, Outcomes, Summary, by_currency};
@@ -64,6 +63,7 @@ use survey::Survey;
 use crate::addresses::Addresses;
 use crate::trial_balance;
 
+pub use progress::Progress;
 pub use summary::per_second;
 
 /// Requests on their way at once, apart from batches: enough to keep a service on a few cores busy.

@@ -8,26 +8,28 @@
 //!
 //! What is found is named by its place. A partition, a table, a journal is left at its first wrong record;
 //! the others go on, and read what is stored in its stead. Nothing is ever changed, and nothing that is
-//! stored can make it panic. Memory: the derived rows of all services, and one batch.
+//! stored can make it panic. Memory: one batch, some pages, and of the derived rows as much as `derived.rs` allows,
+//! whatever the size of the stores.
 
+mod derived;
 mod inventory;
 mod journal;
+mod pages;
 mod replay;
 mod tables;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use stage::{Partition, Producer, Seq, Stage, Stream, Table, Target};
 
-use crate::{Inventory, Memory, Store, StoreError};
+use crate::{Inventory, Store, StoreError};
 
+use self::derived::{DerivedRows, Limits, Size};
 use self::replay::Replay;
 
-/// Records, frames or rows read at a time.
-const PAGE: usize = 256;
-/// Bytes of frames read at a time.
-const PAGE_BYTES: usize = 8 << 20;
+pub use self::watch::{Progress, Watch};
 
 /// Something that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub struct Checked {
     pub frames: u64,
     /// The rows compared.
     pub rows: u64,
+    /// What the records, the frames it came to, and the rows hold.
+    pub bytes: u64,
     /// Frames said for it that it has not read: no fault.
     pub unread: u64,
 }
@@ -108,14 +112,6 @@ fn at(service: &'static str, place: impl Into<String>) -> impl FnOnce(StoreError
     }
 }
 
-/// A page, or when it is damaged the first of it alone: so damage is found where it is.
-async fn page<T>(read: impl AsyncFn(usize) -> Result<Vec<T>, StoreError>) -> Result<Vec<T>, StoreError> {
-    match read(PAGE).await {
-        Err(StoreError::Damaged(_)) => read(1).await,
-        page => page,
-    }
-}
-
 fn batch_place(owner: &Producer, number: impl fmt::Display) -> String {
     format!("batch {owner} {number}")
 }
@@ -130,7 +126,7 @@ struct Service {
     store: Store,
     inventory: Inventory,
     /// The rows as derived again; of a stage that could not be, as stored.
-    derived: Memory,
+    derived: DerivedRows,
     tables: BTreeSet<&'static str>,
     /// Every owner, with how many records it has; none when it was left.
     owners: BTreeMap<Producer, Option<u64>>,
@@ -145,6 +141,7 @@ struct Service {
 pub struct Audit {
     streams: Vec<&'static Stream>,
     services: BTreeMap<&'static str, Service>,
+    watch: Watch,
     report: Report,
 }
 
@@ -154,20 +151,39 @@ impl Audit {
     /// # Errors
     /// [`StoreError`] when a store does not answer; damage is a finding.
     pub async fn begin(streams: &[&'static Stream], stores: Vec<Store>) -> Result<Self, StoreError> {
-        let mut audit = Self { streams: streams.to_vec(), services: BTreeMap::new(), report: Report::default() };
+        Self::watched(streams, stores, Watch::nobody()).await
+    }
+
+    /// The same, and somebody is told how far it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a store does not answer; damage is a finding.
+    pub async fn watched(streams: &[&'static Stream], stores: Vec<Store>, watch: Watch) -> Result<Self, StoreError> {
+        Self::within(streams, stores, watch, Limits::default()).await
+    }
+
+    async fn within(
+        streams: &[&'static Stream],
+        stores: Vec<Store>,
+        watch: Watch,
+        limits: Limits,
+    ) -> Result<Self, StoreError> {
+        let (streams, services) = (streams.to_vec(), BTreeMap::new());
+        let mut audit = Self { streams, services, watch, report: Report::default() };
         for store in stores {
             let name = store.meta().service;
             let inventory = audit.note(store.inventory().await.map_err(at(name, "database")))?.unwrap_or_default();
             for problem in &inventory.problems {
                 audit.report.find(Finding { service: name, place: "database".into(), what: problem.clone() });
             }
-            let derived = Memory::new(store.meta().clone());
+            audit.watch.expect(&inventory);
+            let derived = DerivedRows::new(store.clone(), limits);
             let (tables, owners, said) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
             audit.services.insert(name, Service { name, store, inventory, derived, tables, owners, said });
         }
         let mut ends = Vec::new();
         for service in audit.services.values() {
-            ends.extend(journal::check(service, &audit.streams).await);
+            ends.extend(journal::check(service, &audit.streams, &audit.watch).await);
         }
         for end in ends {
             audit.note::<()>(Err(end))?;
@@ -189,7 +205,7 @@ impl Audit {
         let partitions = self.services.get(service).map(|service| service.store.meta().partitions);
         for partition in partitions.into_iter().flat_map(|count| S::SPREAD.partitions(count)) {
             let owner = Producer::new(stage, partition);
-            let mut replay = Replay::new(make(partition), owner.clone(), service, &self.services);
+            let mut replay = Replay::new(make(partition), owner.clone(), service, &self.services, &self.watch);
             let replayed = replay.run(&mut checked).await;
             let said = replay.said();
             let records = self.note(replayed)?;
@@ -221,9 +237,10 @@ impl Audit {
         let rows = if is_whole {
             tables::compare(service, table).await
         } else {
-            tables::take_over(service, table).await.map(|()| 0)
+            tables::take_over(service, table).await.map(|()| Size::default())
         };
-        checked.rows += self.note(rows)?.unwrap_or_default();
+        let Size { rows, bytes } = self.note(rows)?.unwrap_or_default();
+        (checked.rows, checked.bytes) = (checked.rows + rows, checked.bytes + bytes);
         Ok(())
     }
 
@@ -256,7 +273,7 @@ impl Audit {
 
 impl Checked {
     fn of(service: &'static str, stage: &'static str) -> Self {
-        Self { service, stage, batches: 0, facts: 0, frames: 0, rows: 0, unread: 0 }
+        Self { service, stage, batches: 0, facts: 0, frames: 0, rows: 0, bytes: 0, unread: 0 }
     }
 }
 

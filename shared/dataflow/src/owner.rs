@@ -31,7 +31,7 @@ use self::stop::{stop, unavailable, unloaded};
 use crate::trail::{Applied, Attempts, Trail};
 use crate::{Commit, CommitError, Delivery, Store};
 
-pub(crate) use self::load::{Unloaded, follow, load};
+pub(crate) use self::load::{Tables, Unloaded, follow, load};
 pub use self::missing::Missing;
 pub use self::stop::Stop;
 

@@ -115,7 +115,7 @@ impl<S: Stage> Reader<S> {
         };
         self.again = false;
         for target in self.missing.to_read_again(Instant::now()) {
-            tracing::warn!(owner = %work.owner.id(), %target, "a stream is read from its first message: a frame is missing");
+            tracing::warn!(owner = %work.owner.id(), stream = %target, "a stream is read from its first message: a frame is missing");
             work.feed.read_again(&target);
         }
         let (id, hooks) = (work.owner.id().clone(), self.hooks.clone());

@@ -21,6 +21,7 @@ use stage::{BatchNumber, Cell, Change, Frame, Keys, Producer, Record, Row, Seq, 
 pub use memory::Memory;
 pub use meta::{Meta, Seen};
 pub use postgres::{Leased, Postgres, Quarantined};
+pub(crate) use sqlite::Scratch;
 pub use sqlite::Sqlite;
 
 /// Everything one batch writes.
@@ -271,11 +272,26 @@ impl Store {
     pub async fn load(&self, keys: &Keys) -> Result<Vec<Found>, StoreError> {
         let mut found = Vec::new();
         for (table, wanted) in keys.iter() {
-            self.faults.read()?;
-            let rows = engine!(self.load(table, wanted))?;
+            let rows = self.load_rows(table, wanted).await?;
             found.push(Found { table, wanted: wanted.clone(), rows });
         }
         Ok(found)
+    }
+
+    /// The rows of one table that exist among these keys.
+    pub(crate) async fn load_rows(
+        &self,
+        table: &'static Table,
+        wanted: &BTreeSet<Vec<Cell>>,
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        self.faults.read()?;
+        engine!(self.load(table, wanted))
+    }
+
+    /// How many rows a table has: for the audit.
+    pub(crate) async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+        self.faults.read()?;
+        engine!(self.count(table))
     }
 
     /// Rows in the order of their key: those whose key begins with `prefix`, and of these those after

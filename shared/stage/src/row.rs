@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::{BatchNumber, Partition};
 
 /// A value in a database.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cell {
     /// Nothing; never in a key.
     Null,

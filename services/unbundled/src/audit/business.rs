@@ -1,5 +1,8 @@
 //! What must hold of the whole, over all rows of a service whose rows are what they should be.
 
+use std::collections::VecDeque;
+
+use contracts::Instruction;
 use dataflow::audit::{Finding, Report};
 use dataflow::{Store, StoreError};
 use ledger::instruct::{ClaimRow, TransferRow};
@@ -8,10 +11,10 @@ use ledger::post::{AccountRow, BalanceRow, DecisionRow, EntryRow, TotalsRow};
 use purchase::accept::PurchaseRow;
 use purchase::invariants::Outcomes;
 use purchase::settle::OutcomeRow;
-use stage::{Reading, Row, Violation};
+use stage::{Cell, Reading, Row, Violation};
 
 /// Rows read at a time.
-const PAGE: usize = 1_000;
+const PAGE: usize = 256;
 
 /// What was counted.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -59,16 +62,28 @@ impl Counted {
         self.entries += each(store, |row: EntryRow| books.entry(&row)).await?;
         each(store, |row: BalanceRow| books.balance(&row)).await?;
         each(store, |row: TotalsRow| books.totals(&row)).await?;
-        self.claims += each(store, |row: ClaimRow| decisions.claim(&row)).await?;
-        self.transfers += each(store, |row: TransferRow| decisions.transfer(&row)).await?;
-        each(store, |row: DecisionRow| decisions.decision(&row)).await?;
+        let decided = |kind: Instruction| Walk::<DecisionRow>::within(store, vec![Cell::Text(kind.to_string())]);
+        self.claims += in_order(Walk::<ClaimRow>::of(store), decided(Instruction::Claim), |next| match next {
+            Next::Request(row) => decisions.claim(&row),
+            Next::Decision(row) => decisions.decision(&row),
+        })
+        .await?;
+        self.transfers += in_order(Walk::<TransferRow>::of(store), decided(Instruction::Transfer), |next| match next {
+            Next::Request(row) => decisions.transfer(&row),
+            Next::Decision(row) => decisions.decision(&row),
+        })
+        .await?;
         Ok([books.close(reading), decisions.close(reading)].concat())
     }
 
     async fn outcomes(&mut self, store: &Store, reading: Reading) -> Result<Vec<Violation>, StoreError> {
         let mut outcomes = Outcomes::default();
-        self.purchases += each(store, |row: PurchaseRow| outcomes.purchase(&row)).await?;
-        each(store, |row: OutcomeRow| outcomes.outcome(&row)).await?;
+        let (purchases, decided) = (Walk::<PurchaseRow>::of(store), Walk::<OutcomeRow>::of(store));
+        self.purchases += in_order(purchases, decided, |next| match next {
+            Next::Request(row) => outcomes.purchase(&row),
+            Next::Decision(row) => outcomes.outcome(&row),
+        })
+        .await?;
         self.in_flight += outcomes.in_flight() as u64;
         Ok(outcomes.close(reading))
     }
@@ -76,12 +91,77 @@ impl Counted {
 
 /// Every row of a table, in the order of its key. How many there are.
 async fn each<R: Row>(store: &Store, mut see: impl FnMut(R)) -> Result<u64, StoreError> {
-    let (mut rows, mut after) = (0, None::<Vec<stage::Cell>>);
+    let mut walk = Walk::of(store);
+    while let Some(row) = walk.next().await? {
+        see(row);
+    }
+    Ok(walk.rows)
+}
+
+/// A row of one of two tables.
+enum Next<R, D> {
+    Request(R),
+    Decision(D),
+}
+
+/// All rows of both in the order of the request's id, which both keys end with: a request before its decision. So whoever
+/// brings the two together remembers only what is in flight. How many requests there are.
+async fn in_order<R: Row, D: Row>(
+    mut requests: Walk<'_, R>,
+    mut decisions: Walk<'_, D>,
+    mut see: impl FnMut(Next<R, D>),
+) -> Result<u64, StoreError> {
     loop {
-        let page = store.rows::<R>(&[], after.as_deref(), PAGE).await?;
-        let Some(last) = page.last() else { return Ok(rows) };
-        after = Some(last.to_cells()[..R::TABLE.key_columns].to_vec());
-        rows += page.len() as u64;
-        page.into_iter().for_each(&mut see);
+        let next = match (requests.peek().await?, decisions.peek().await?) {
+            (None, None) => return Ok(requests.rows),
+            (Some(request), Some(decision)) if decision < request => decisions.next().await?.map(Next::Decision),
+            (Some(_), _) => requests.next().await?.map(Next::Request),
+            (None, Some(_)) => decisions.next().await?.map(Next::Decision),
+        };
+        next.into_iter().for_each(&mut see);
+    }
+}
+
+/// A table page by page, in the order of its key.
+struct Walk<'a, R> {
+    store: &'a Store,
+    prefix: Vec<Cell>,
+    /// With the last part of their keys.
+    page: VecDeque<(Cell, R)>,
+    after: Option<Vec<Cell>>,
+    is_over: bool,
+    rows: u64,
+}
+
+impl<'a, R: Row> Walk<'a, R> {
+    fn of(store: &'a Store) -> Self {
+        Self::within(store, Vec::new())
+    }
+
+    /// The rows whose key begins so.
+    fn within(store: &'a Store, prefix: Vec<Cell>) -> Self {
+        Self { store, prefix, page: VecDeque::new(), after: None, is_over: false, rows: 0 }
+    }
+
+    async fn peek(&mut self) -> Result<Option<&Cell>, StoreError> {
+        if self.page.is_empty() && !self.is_over {
+            let rows = self.store.rows::<R>(&self.prefix, self.after.as_deref(), PAGE).await?;
+            self.is_over = rows.is_empty();
+            for row in rows {
+                let mut key = row.to_cells();
+                key.truncate(R::TABLE.key_columns);
+                let last = key.last().cloned().unwrap_or(Cell::Null);
+                self.after = Some(key.split_off(self.prefix.len()));
+                self.page.push_back((last, row));
+            }
+        }
+        Ok(self.page.front().map(|(key, _)| key))
+    }
+
+    async fn next(&mut self) -> Result<Option<R>, StoreError> {
+        self.peek().await?;
+        let next = self.page.pop_front();
+        self.rows += u64::from(next.is_some());
+        Ok(next.map(|(_, row)| row))
     }
 }

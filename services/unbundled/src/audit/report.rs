@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
+use dataflow::audit::{Checked, Report};
+use indicatif::{DecimalBytes, HumanCount};
 use serde_json::json;
 
 use super::Audited;
+use crate::replay::per_second;
 
 /// At most so many findings are printed; JSON has all.
 const FINDINGS_SHOWN: usize = 20;
@@ -39,13 +42,29 @@ fn figures(text: &mut String, audited: &Audited) {
         let (batches, facts, frames, rows) = (checked.batches, checked.facts, checked.frames, checked.rows);
         let _ = writeln!(text, "{name:<30} {batches:>9} {facts:>9} {frames:>9} {rows:>9}");
     }
-    let unread: u64 = report.checked.iter().map(|checked| checked.unread).sum();
+    let unread = total(report, |checked| checked.unread);
+    let facts = total(report, |checked| checked.facts);
     let _ = writeln!(
         text,
-        "\n{} entries added up, {} claims and {} transfers, {} purchases with their outcomes, {} in flight; \
+        "\n{} batch records, {} facts, {} frames, {} rows, {} in {:.1} s: {} facts a second",
+        HumanCount(total(report, |checked| checked.batches)),
+        HumanCount(facts),
+        HumanCount(total(report, |checked| checked.frames)),
+        HumanCount(total(report, |checked| checked.rows)),
+        DecimalBytes(total(report, |checked| checked.bytes)),
+        audited.took.as_secs_f64(),
+        HumanCount(per_second(facts, audited.took)),
+    );
+    let _ = writeln!(
+        text,
+        "{} entries added up, {} claims and {} transfers, {} purchases with their outcomes, {} in flight; \
          {unread} frames not read yet\n",
         counted.entries, counted.claims, counted.transfers, counted.purchases, counted.in_flight
     );
+}
+
+fn total(report: &Report, of: impl Fn(&Checked) -> u64) -> u64 {
+    report.checked.iter().map(of).sum()
 }
 
 /// One JSON object on a line.
@@ -53,7 +72,7 @@ pub fn json(audited: &Audited) -> String {
     let checked = audited.report.checked.iter().map(|checked| {
         json!({
             "service": checked.service, "stage": checked.stage, "batches": checked.batches, "facts": checked.facts,
-            "frames": checked.frames, "rows": checked.rows, "unread": checked.unread,
+            "frames": checked.frames, "rows": checked.rows, "bytes": checked.bytes, "unread": checked.unread,
         })
     });
     let findings = audited.report.findings.iter();
@@ -61,6 +80,8 @@ pub fn json(audited: &Audited) -> String {
     let object = json!({
         "clean": audited.report.findings.is_empty(),
         "checked": checked.collect::<Vec<_>>(),
+        "milliseconds": u64::try_from(audited.took.as_millis()).unwrap_or(u64::MAX),
+        "facts_per_second": per_second(total(&audited.report, |checked| checked.facts), audited.took),
         "entries": audited.counted.entries,
         "claims": audited.counted.claims,
         "transfers": audited.counted.transfers,

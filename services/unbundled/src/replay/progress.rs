@@ -5,6 +5,7 @@
 
 use std::io::Read;
 
+use dataflow::audit;
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressBarIter, ProgressDrawTarget, ProgressStyle};
 
 use super::summary::per_second;
@@ -15,6 +16,7 @@ const LINES_STEP: u64 = 4_096;
 const READING: &str = "reading [{bar:20}] {percent}%, {msg}, {eta} to go";
 const SENDING: &str = "sending [{bar:20}] {human_pos} of {human_len} purchases, {msg}, {eta} to go";
 const SETTLING: &str = "settling [{bar:20}] {human_pos} of {human_len} purchases, {msg}, {eta} to go";
+const AUDITING: &str = "auditing [{bar:20}] {percent}%, {msg}, {eta} to go";
 
 /// A bar, or nothing where there is no terminal for it.
 #[derive(Debug)]
@@ -45,6 +47,11 @@ impl Progress {
     /// Of so many purchases that come to their outcomes.
     pub fn settling(purchases: u64) -> Self {
         Self::on(terminal(), purchases, SETTLING)
+    }
+
+    /// Of an audit.
+    pub fn auditing() -> Self {
+        Self::on(terminal(), 0, AUDITING)
     }
 
     fn on(target: ProgressDrawTarget, length: u64, template: &str) -> Self {
@@ -78,6 +85,16 @@ impl Progress {
     /// So many purchases have their outcome.
     pub fn settled(&self, count: u64) {
         self.purchases(count, "");
+    }
+
+    /// An audit has come so far.
+    pub fn audited(&self, far: &audit::Progress) {
+        if !self.bar.is_hidden() {
+            let speed = HumanCount(per_second(far.facts, self.bar.elapsed()));
+            self.bar.set_length(far.of);
+            self.bar.set_position(far.done);
+            self.bar.set_message(format!("{}, {} facts, {speed}/s", far.what, HumanCount(far.facts)));
+        }
     }
 
     fn purchases(&self, count: u64, also: &str) {
@@ -205,6 +222,10 @@ mod tests {
         let progress = on(&screen, 100, SETTLING);
         progress.settled(50);
         screen.check(&["settling [==========>         ] 50 of 100 purchases, "]);
+        drop(progress);
+        let progress = on(&screen, 0, AUDITING);
+        progress.audited(&audit::Progress { done: 30, of: 40, facts: 1_200, what: "post" });
+        screen.check(&["auditing [===============>    ] 75%, post, 1,200 facts, "]);
         drop(progress);
         let progress = on(&screen, 8, READING);
         let mut watched = progress.watch(Cursor::new([0; 8]));

@@ -3,14 +3,15 @@
 use serde::de::IgnoredAny;
 use stage::{Frame, Hash, Producer, Seq, Stream, Target};
 
-use super::{End, PAGE_BYTES, Service, at, frame_place, page, wrong};
+use super::pages::Journal;
+use super::{End, Service, Watch, at, frame_place, wrong};
 
 /// Everything wrong with a service's journal: the first of each producer and target.
-pub(super) async fn check(service: &Service, streams: &[&'static Stream]) -> Vec<End> {
+pub(super) async fn check(service: &Service, streams: &[&'static Stream], watch: &Watch) -> Vec<End> {
     let mut ends = Vec::new();
     for (producer, target, frames) in &service.inventory.frames {
         match known(service, streams, producer, target) {
-            Some((by, to)) => ends.extend(chain(service, &by, &to, *frames).await.err()),
+            Some((by, to)) => ends.extend(chain(service, &by, &to, *frames, watch).await.err()),
             None => {
                 let what = format!("{frames} frames that nobody who says so here could have said");
                 ends.push(wrong(service.name, format!("journal {producer}>{target}"), what));
@@ -29,19 +30,14 @@ fn known(service: &Service, streams: &[&'static Stream], by: &str, to: &str) -> 
     is_known.then_some((by, to))
 }
 
-async fn chain(service: &Service, by: &Producer, to: &Target, frames: u64) -> Result<(), End> {
-    let (mut next, mut previous) = (Seq::FIRST, Hash::ZERO);
+async fn chain(service: &Service, by: &Producer, to: &Target, frames: u64, watch: &Watch) -> Result<(), End> {
+    let (mut next, mut previous, mut journal) = (Seq::FIRST, Hash::ZERO, Journal::new());
     loop {
-        let read = async |limit| service.store.journal(by, to, next, limit, PAGE_BYTES).await;
-        let page = page(read).await.map_err(at(service.name, frame_place(by, to, next)))?;
-        let is_last = page.is_empty();
-        for frame in page {
-            link(&frame, next, previous).map_err(|what| wrong(service.name, frame_place(by, to, next), what))?;
-            (next, previous) = (next.next(), frame.hash);
-        }
-        if is_last {
-            break;
-        }
+        let frame = journal.next(&service.store, by, to, next).await;
+        let Some(frame) = frame.map_err(at(service.name, frame_place(by, to, next)))? else { break };
+        link(&frame, next, previous).map_err(|what| wrong(service.name, frame_place(by, to, next), what))?;
+        (next, previous) = (next.next(), frame.hash);
+        watch.step("journals", 0);
     }
     if next.0 - 1 == frames {
         return Ok(());

@@ -1,16 +1,18 @@
 //! One partition of a stage, derived again along its batch records.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use stage::{
     Admission, BatchNumber, Checkpoint, Derived, Frame, Input, Pinning, Place, Positions, Producer, Read, Record, Run,
     Seq, Stage, Target,
 };
 
+use super::derived::NotWritten;
+use super::pages::{Journal, Records, bytes_of_record};
 use super::tables::excerpts;
-use super::{Checked, End, PAGE, PAGE_BYTES, Service, at, batch_place, frame_place, page, wrong};
+use super::{Checked, End, Service, Watch, at, batch_place, frame_place, wrong};
 use crate::owner::{Admitted, Unloaded, follow, load};
-use crate::{CommitError, Owner, Store};
+use crate::{Owner, StoreError};
 
 type Services = BTreeMap<&'static str, Service>;
 
@@ -20,14 +22,25 @@ pub(super) struct Replay<'a, S: Stage> {
     owner: Producer,
     service: Option<&'a Service>,
     services: &'a Services,
+    watch: &'a Watch,
     last: Option<Record>,
     checkpoint: Checkpoint,
+    /// What it reads, and what it has said.
+    read: BTreeMap<(Producer, Target), Journal>,
+    said: BTreeMap<Target, Journal>,
 }
 
 impl<'a, S: Stage> Replay<'a, S> {
-    pub(super) fn new(stage: S, owner: Producer, service: &'static str, services: &'a Services) -> Self {
-        let service = services.get(service);
-        Self { stage, owner, service, services, last: None, checkpoint: Checkpoint::default() }
+    pub(super) fn new(
+        stage: S,
+        owner: Producer,
+        service: &'static str,
+        services: &'a Services,
+        watch: &'a Watch,
+    ) -> Self {
+        let (service, checkpoint) = (services.get(service), Checkpoint::default());
+        let (read, said) = (BTreeMap::new(), BTreeMap::new());
+        Self { stage, owner, service, services, watch, last: None, checkpoint, read, said }
     }
 
     /// How far it has said.
@@ -38,19 +51,17 @@ impl<'a, S: Stage> Replay<'a, S> {
     /// Runs through all records. How many there are.
     pub(super) async fn run(&mut self, checked: &mut Checked) -> Result<u64, End> {
         let Some(service) = self.service else { return Ok(0) };
-        let derived = Store::from(service.derived.clone());
-        let learned = follow(&mut self.stage, &derived, &mut None).await;
+        let learned = follow(&mut self.stage, &service.derived, &mut None).await;
         learned.map_err(|error| self.unloaded(error, BatchNumber(1)))?;
+        let mut records = Records::new();
         loop {
             let next = self.next();
-            let read = async |limit| service.store.records(&self.owner, next, limit).await;
-            let page = page(read).await.map_err(at(service.name, batch_place(&self.owner, next)))?;
-            if page.is_empty() {
-                break;
-            }
-            for record in page {
-                self.batch(service, &derived, record, checked).await?;
-            }
+            let record = records.next(&service.store, &self.owner, next).await;
+            let record = record.map_err(at(service.name, batch_place(&self.owner, next)))?;
+            let Some(record) = record else { break };
+            let facts = checked.facts;
+            self.batch(service, record, checked).await?;
+            self.watch.step(S::NAME, checked.facts - facts);
         }
         self.newest(service).await?;
         self.unread(checked);
@@ -61,19 +72,15 @@ impl<'a, S: Stage> Replay<'a, S> {
         self.last.as_ref().map_or(BatchNumber(0), |last| last.number).next()
     }
 
-    async fn batch(
-        &mut self,
-        service: &Service,
-        derived: &Store,
-        record: Record,
-        checked: &mut Checked,
-    ) -> Result<(), End> {
+    async fn batch(&mut self, service: &Service, record: Record, checked: &mut Checked) -> Result<(), End> {
         let number = self.next();
-        let wrong_here = |what: String| wrong(service.name, batch_place(&self.owner, number), what);
+        let place = batch_place(&self.owner, number);
+        let wrong_here = |what: String| wrong(service.name, place.clone(), what);
         link(self.last.as_ref(), &self.owner, &record).map_err(wrong_here)?;
         let read = record.parse_read().map_err(|error| wrong_here(format!("read {error}")))?;
         let recorded = record.parse_checkpoint().map_err(|error| wrong_here(format!("checkpoint {error}")))?;
         checked.batches += 1;
+        checked.bytes += bytes_of_record(&record) as u64;
         let input = match read {
             Read::Claim => {
                 if (&recorded.positions, &recorded.heads) != (&self.checkpoint.positions, &self.checkpoint.heads) {
@@ -89,7 +96,7 @@ impl<'a, S: Stage> Replay<'a, S> {
             }
         };
         checked.facts += input.events().count() as u64;
-        let came_to = self.derive(derived, input, number).await?;
+        let came_to = self.derive(service, input, number).await?;
         let Derived { read, mut checkpoint, frames, changes, answers: _, has_effect: _, .. } = came_to;
         checkpoint.resume_points.clone_from(&recorded.resume_points);
         let texts = serde_json::to_string(&read).and_then(|read| Ok((read, serde_json::to_string(&checkpoint)?)));
@@ -101,39 +108,37 @@ impl<'a, S: Stage> Replay<'a, S> {
             }
         }
         checked.frames += frames.len() as u64;
+        checked.bytes += frames.iter().map(|frame| frame.body.len() as u64).sum::<u64>();
         self.compare(service, &frames, number).await?;
-        service.derived.apply(changes).map_err(|error| wrong_here(conflict(error)))?;
+        service.derived.apply(changes).await.map_err(|error| match error {
+            NotWritten::Conflict(table) => {
+                wrong_here(format!("writes a row of {table} that another batch has written"))
+            }
+            NotWritten::Store(error) => at(service.name, place.clone())(error),
+        })?;
         (self.last, self.checkpoint) = (Some(record), checkpoint);
         Ok(())
     }
 
     /// The frames a batch read, from the journals of those who said them.
-    async fn frames(&self, runs: &[Run], number: BatchNumber) -> Result<Vec<Admitted<S>>, End> {
+    async fn frames(&mut self, runs: &[Run], number: BatchNumber) -> Result<Vec<Admitted<S>>, End> {
         let mut admitted = Vec::new();
         let mut positions = self.checkpoint.positions.clone();
         for run in runs {
+            let (source, known) = self.source(run, number)?;
             let Run { target, producer, from, frames } = run;
-            let (journal, known) = self.source(run, number)?;
-            let (mut next, mut left) = (*from, *frames);
-            while left > 0 {
-                let place = frame_place(producer, target, next);
-                let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE);
-                let read = async |most: usize| {
-                    journal.store.journal(producer, target, next, limit.min(most), PAGE_BYTES).await
-                };
-                let page = page(read).await.map_err(at(journal.name, &place))?;
-                if page.is_empty() {
-                    let what = format!("is missing; {} read it", batch_place(&self.owner, number));
-                    return Err(wrong(journal.name, place, what));
-                }
-                for frame in page {
-                    let place = frame_place(producer, target, next);
-                    let changed =
-                        |what| wrong(journal.name, place, format!("{what} {}", batch_place(&self.owner, number)));
-                    let events = admit::<S>(&mut positions, &known, &frame, next).map_err(changed)?;
-                    (next, left) = (next.next(), left - 1);
-                    admitted.push((frame, events));
-                }
+            let journal = self.read.entry((producer.clone(), target.clone())).or_insert_with(Journal::new);
+            let mut next = *from;
+            for _ in 0..*frames {
+                let (place, batch) = (|| frame_place(producer, target, next), || batch_place(&self.owner, number));
+                let frame = journal.next(&source.store, producer, target, next).await;
+                let frame = frame.map_err(at(source.name, place()))?;
+                let frame =
+                    frame.ok_or_else(|| wrong(source.name, place(), format!("is missing; {} read it", batch())))?;
+                let events = admit::<S>(&mut positions, &known, &frame, next);
+                let events = events.map_err(|what| wrong(source.name, place(), format!("{what} {}", batch())))?;
+                admitted.push((frame, events));
+                next = next.next();
             }
         }
         Ok(admitted)
@@ -158,12 +163,13 @@ impl<'a, S: Stage> Replay<'a, S> {
 
     async fn derive(
         &self,
-        derived: &Store,
+        service: &Service,
         input: Input<S::Fact>,
         number: BatchNumber,
     ) -> Result<Derived<S::Answer>, End> {
-        let rows = load(&self.stage, derived, &input).await.map_err(|error| self.unloaded(error, number))?;
-        let partitions = derived.meta().partitions;
+        let rows = load(&self.stage, &service.derived, &input).await;
+        let rows = rows.map_err(|error| self.unloaded(error, number))?;
+        let partitions = service.store.meta().partitions;
         let place = Place { owner: &self.owner, number, partitions, before: &self.checkpoint };
         let came_to = stage::derive(&self.stage, &place, input, rows, Pinning::Recorded);
         let came_to = came_to.map_err(|error| self.unloaded(error.into(), number))?;
@@ -171,16 +177,14 @@ impl<'a, S: Stage> Replay<'a, S> {
     }
 
     /// The frames a batch came to, against those in the journal.
-    async fn compare(&self, service: &Service, derived: &[Frame], number: BatchNumber) -> Result<(), End> {
-        let mut stored = VecDeque::new();
+    async fn compare(&mut self, service: &Service, derived: &[Frame], number: BatchNumber) -> Result<(), End> {
         for frame in derived {
             let Frame { producer, target, seq, .. } = frame;
             let place = || frame_place(producer, target, *seq);
-            if stored.front().is_none_or(|next: &Frame| next.target != *target) {
-                let read = async |limit| service.store.journal(producer, target, *seq, limit, PAGE_BYTES).await;
-                stored = page(read).await.map_err(at(service.name, place()))?.into();
-            }
-            let what = match stored.pop_front().filter(|stored| stored.seq == *seq) {
+            let journal = self.said.entry(target.clone()).or_insert_with(Journal::new);
+            let stored = journal.next(&service.store, producer, target, *seq).await;
+            let stored = stored.map_err(at(service.name, place()))?;
+            let what = match stored.filter(|stored| stored.seq == *seq) {
                 Some(stored) if stored == *frame => continue,
                 Some(stored) => difference(&stored, frame),
                 None => "is missing".to_owned(),
@@ -231,7 +235,10 @@ impl<'a, S: Stage> Replay<'a, S> {
     fn unloaded(&self, error: Unloaded, number: BatchNumber) -> End {
         match error {
             Unloaded::Broken(broken) => self.wrong_batch(number, format!("cannot be applied: {}", chain_of(&broken))),
-            Unloaded::Store(error) => End::Unavailable(error),
+            Unloaded::Store(StoreError::Damaged(what)) => {
+                self.wrong_batch(number, format!("cannot be applied: {what}"))
+            }
+            Unloaded::Store(error @ StoreError::Unavailable(_)) => End::Unavailable(error),
         }
     }
 }
@@ -294,13 +301,6 @@ fn difference(stored: &Frame, derived: &Frame) -> String {
         return shown("previous", &stored.previous.to_string(), &derived.previous.to_string());
     }
     shown("hash", &stored.hash.to_string(), &derived.hash.to_string())
-}
-
-fn conflict(error: CommitError) -> String {
-    match error {
-        CommitError::Conflict(table) => format!("writes a row of {table} that another batch has written"),
-        error @ (CommitError::Fenced | CommitError::Unavailable(_) | CommitError::Doubtful(_)) => error.to_string(),
-    }
 }
 
 /// An error with all its causes.

@@ -4,63 +4,67 @@ use std::collections::VecDeque;
 
 use stage::{Cell, Table};
 
+use super::derived::{Size, bytes_of};
+use super::pages::Pace;
 use super::{End, Service, at, wrong};
-use crate::{Store, StoreError};
+use crate::owner::Tables;
 
 /// How much of a value is shown.
 const SHOWN_CHARS: usize = 60;
 
 /// Compares all rows. How many there are.
-pub(super) async fn compare(service: &Service, table: &'static Table) -> Result<u64, End> {
-    let derived = Store::from(service.derived.clone());
-    let (mut stored, mut derived) = (Cursor::new(&service.store, table), Cursor::new(&derived, table));
-    let mut rows = 0;
+pub(super) async fn compare(service: &Service, table: &'static Table) -> Result<Size, End> {
+    let place = || format!("table {}", table.name);
+    if let Some(size) = service.derived.close(table).await.map_err(at(service.name, place()))? {
+        return Ok(size);
+    }
+    let (mut stored, mut derived) = (Cursor::new(&service.store, table), Cursor::new(&service.derived, table));
+    let mut size = Size::default();
     loop {
         let there = stored.next(service.name).await?;
         let expected = derived.next(service.name).await?;
-        let (there, expected) = match (there, expected) {
-            (None, None) => return Ok(rows),
-            (there, expected) if there == expected => {
-                rows += 1;
-                continue;
+        match (there, expected) {
+            (None, None) => return Ok(size),
+            (Some(there), Some(expected)) if there == expected => {
+                size.rows += 1;
+                size.bytes += bytes_of(&there) as u64;
             }
-            different => different,
-        };
-        return Err(difference(service.name, table, there, expected));
+            (there, expected) => return Err(difference(service.name, table, there, expected)),
+        }
     }
 }
 
 /// Takes the stored rows for the derived ones, of a stage that could not be derived to its end.
 pub(super) async fn take_over(service: &Service, table: &'static Table) -> Result<(), End> {
+    service.derived.take_over(table).await;
     let mut stored = Cursor::new(&service.store, table);
-    while let Some(row) = stored.next(service.name).await? {
-        service.derived.put(table, row);
-    }
+    while stored.next(service.name).await?.is_some() {}
     Ok(())
 }
 
 /// Reads a table page by page.
-struct Cursor<'a> {
-    store: &'a Store,
+struct Cursor<'a, T> {
+    tables: &'a T,
     table: &'static Table,
     page: VecDeque<Vec<Cell>>,
+    pace: Pace,
     after: Option<Vec<Cell>>,
 }
 
-impl<'a> Cursor<'a> {
-    fn new(store: &'a Store, table: &'static Table) -> Self {
-        Self { store, table, page: VecDeque::new(), after: None }
+impl<'a, T: Tables> Cursor<'a, T> {
+    fn new(tables: &'a T, table: &'static Table) -> Self {
+        Self { tables, table, page: VecDeque::new(), pace: Pace::new(), after: None }
     }
 
     async fn next(&mut self, service: &'static str) -> Result<Option<Vec<Cell>>, End> {
         if self.page.is_empty() {
-            let read = async |limit| self.store.scan(self.table, &[], self.after.as_deref(), limit).await;
-            let page: Result<_, StoreError> = super::page(read).await;
+            let read = async |limit| self.tables.scan(self.table, self.after.as_deref(), limit).await;
+            let page = self.pace.read(read, |row| bytes_of(row)).await;
             let place = || match &self.after {
                 None => format!("table {} first row", self.table.name),
                 Some(key) => format!("table {} row after {}", self.table.name, tuple(key)),
             };
-            self.page = page.map_err(at(service, place()))?.into();
+            self.page = page.map_err(at(service, place()))?;
         }
         let Some(row) = self.page.pop_front() else {
             return Ok(None);

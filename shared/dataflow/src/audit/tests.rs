@@ -4,7 +4,8 @@ use std::path::Path;
 
 use stage::{Column, Kind, Partition, Stream, Table};
 
-use super::{Audit, Report};
+use super::derived::Limits;
+use super::{Audit, Report, Watch};
 use crate::conformance::fixture::{
     ADDED, BACK, Collect, Copy, FRONT, TALLIED, TallyUp, add, ask, catch_up, claim, meta, of,
 };
@@ -33,8 +34,18 @@ async fn run(front: &Store, back: &Store) -> Outcome {
     catch_up(Copy, of("all"), front, &TALLIED, back).await
 }
 
+/// So little memory that everything is compared at once and put aside.
+const NARROW: Limits = Limits { rows: 1, bytes: 1, held_bytes: 0, fingerprints: 0 };
+
+/// The findings are the same whatever the limits.
 async fn audit(stores: Vec<Store>) -> Result<Report, StoreError> {
-    let mut audit = Audit::begin(&STREAMS, stores).await?;
+    let report = audit_within(stores.clone(), Limits::default()).await?;
+    assert_eq!(audit_within(stores, NARROW).await?, report);
+    Ok(report)
+}
+
+async fn audit_within(stores: Vec<Store>, limits: Limits) -> Result<Report, StoreError> {
+    let mut audit = Audit::within(&STREAMS, stores, Watch::nobody(), limits).await?;
     audit.stage("front", |_| Copy).await?;
     audit.stage("front", |_| Collect::default()).await?;
     audit.stage("back", |_| TallyUp).await?;

@@ -1,11 +1,40 @@
-//! What a batch needs from the store before it can be applied: by the owner, and when deriving again.
+//! What a batch needs of the tables before it can be applied: by the owner, and when deriving again.
 
-use stage::{Broken, Cell, Input, Keys, LOAD_ROUNDS_MAX, Rows, Stage};
+use stage::{Broken, Cell, Input, Keys, LOAD_ROUNDS_MAX, Rows, Stage, Table};
 
-use crate::{Store, StoreError};
+use crate::{Found, Store, StoreError};
 
 /// Rows of a followed table taken in at a time.
 const FOLLOW_ROWS_MAX: usize = 1_000;
+
+/// What rows are loaded from: the store of an owner, or what an audit has derived.
+pub(crate) trait Tables {
+    /// The rows that exist among these keys, by table.
+    fn load(&self, keys: &Keys) -> impl Future<Output = Result<Vec<Found>, StoreError>> + Send;
+
+    /// Rows in the order of their key, those after a key, at most `limit`.
+    fn scan(
+        &self,
+        table: &'static Table,
+        after: Option<&[Cell]>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Vec<Cell>>, StoreError>> + Send;
+}
+
+impl Tables for Store {
+    async fn load(&self, keys: &Keys) -> Result<Vec<Found>, StoreError> {
+        Store::load(self, keys).await
+    }
+
+    async fn scan(
+        &self,
+        table: &'static Table,
+        after: Option<&[Cell]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        Store::scan(self, table, &[], after, limit).await
+    }
+}
 
 /// Why rows could not be loaded.
 #[derive(Debug)]
@@ -31,12 +60,12 @@ impl From<StoreError> for Unloaded {
 /// Takes in what the followed table has got after `learned`.
 pub(crate) async fn follow<S: Stage>(
     stage: &mut S,
-    store: &Store,
+    tables: &impl Tables,
     learned: &mut Option<Vec<Cell>>,
 ) -> Result<(), Unloaded> {
     let Some(table) = S::FOLLOWS else { return Ok(()) };
     loop {
-        let rows = store.scan(table, &[], learned.as_deref(), FOLLOW_ROWS_MAX).await?;
+        let rows = tables.scan(table, learned.as_deref(), FOLLOW_ROWS_MAX).await?;
         for row in &rows {
             stage.learn(row)?;
             *learned = Some(row[..table.key_columns].to_vec());
@@ -48,7 +77,7 @@ pub(crate) async fn follow<S: Stage>(
 }
 
 /// The rows that these events name, and those that the rows name.
-pub(crate) async fn load<S: Stage>(stage: &S, store: &Store, input: &Input<S::Fact>) -> Result<Rows, Unloaded> {
+pub(crate) async fn load<S: Stage>(stage: &S, tables: &impl Tables, input: &Input<S::Fact>) -> Result<Rows, Unloaded> {
     let mut rows = Rows::default();
     for _ in 0..LOAD_ROUNDS_MAX {
         let mut keys = Keys::default();
@@ -59,7 +88,7 @@ pub(crate) async fn load<S: Stage>(stage: &S, store: &Store, input: &Input<S::Fa
         if missing.is_empty() {
             return Ok(rows);
         }
-        for found in store.load(&missing).await? {
+        for found in tables.load(&missing).await? {
             rows.fill(found.table, &found.wanted, found.rows);
         }
     }

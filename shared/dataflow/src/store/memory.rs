@@ -1,4 +1,4 @@
-//! A store of maps, for the simulation and for deriving again. It lives as long as its last clone.
+//! A store of maps, for the simulation. It lives as long as its last clone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,19 +62,6 @@ impl Memory {
     /// An empty store that lets two owners write: only to show that the simulation finds it.
     pub fn without_fence(meta: Meta) -> Self {
         Self { fence: Fence::Broken, ..Self::new(meta) }
-    }
-
-    /// Writes rows without a batch: for deriving again, where the record exists already.
-    pub(crate) fn apply(&self, changes: Vec<Change>) -> Result<(), CommitError> {
-        let mut content = self.content();
-        content.check(&changes)?;
-        changes.into_iter().for_each(|change| content.put(change.table, change.cells));
-        Ok(())
-    }
-
-    /// Takes over a row as it is, whether there is one with its key or not.
-    pub(crate) fn put(&self, table: &'static Table, cells: Vec<Cell>) {
-        self.content().put(table, cells);
     }
 
     pub(super) fn inventory(&self) -> Result<Inventory, StoreError> {
@@ -141,6 +128,10 @@ impl Memory {
         let content = self.content();
         let rows = content.tables.get(table.name);
         Ok(keys.iter().filter_map(|key| rows.and_then(|rows| rows.get(key)).cloned()).collect())
+    }
+
+    pub(super) fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+        Ok(self.content().tables.get(table.name).map_or(0, |rows| rows.len() as u64))
     }
 
     pub(super) fn scan(

@@ -7,6 +7,7 @@
 
 mod decode;
 mod inventory;
+mod scratch;
 mod sql;
 mod write;
 
@@ -23,6 +24,8 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, Table, Target};
 use tokio::sync::Mutex;
+
+pub(crate) use self::scratch::Scratch;
 
 use self::decode::{at, cells};
 use self::inventory::check_tables;

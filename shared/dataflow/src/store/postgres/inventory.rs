@@ -1,8 +1,9 @@
 //! What there is in the database, as it says itself.
 
 use sqlx::Row as _;
+use stage::Table;
 
-use super::Postgres;
+use super::{Postgres, sql};
 use crate::StoreError;
 use crate::store::Inventory;
 use crate::store::decode::number;
@@ -37,6 +38,10 @@ WHERE a.atttypid = 'text'::regtype AND o.collname IS DISTINCT FROM 'C'
 ORDER BY 1";
 
 impl Postgres {
+    pub(in crate::store) async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+        number(&self.sessions.fetch_one(sqlx::query(&sql::count(table))).await?, "rows")
+    }
+
     pub(in crate::store) async fn inventory(&self) -> Result<Inventory, StoreError> {
         let mut inventory = Inventory::default();
         for row in self.sessions.fetch(sqlx::query(PROBLEMS)).await? {

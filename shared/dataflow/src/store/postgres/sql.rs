@@ -53,6 +53,11 @@ pub fn load(table: &Table) -> String {
     )
 }
 
+/// How many rows there are.
+pub fn count(table: &Table) -> String {
+    format!("SELECT count(*) AS rows FROM \"{}\"", table.name)
+}
+
 /// New rows; a key that exists fails.
 pub fn insert(table: &Table) -> String {
     let columns = table.columns;

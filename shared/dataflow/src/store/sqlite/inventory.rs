@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use stage::Table;
 
-use super::Sqlite;
+use super::{Sqlite, sql};
 use crate::StoreError;
 use crate::store::Inventory;
 use crate::store::decode::number;
@@ -35,6 +35,10 @@ pub(super) async fn check_tables(
 }
 
 impl Sqlite {
+    pub(in crate::store) async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+        number(&sqlx::query(&sql::count(table)).fetch_one(&self.readers).await?, "rows")
+    }
+
     pub(in crate::store) async fn inventory(&self) -> Result<Inventory, StoreError> {
         let mut inventory = Inventory::default();
         for problem in sqlx::query("PRAGMA integrity_check").fetch_all(&self.readers).await? {

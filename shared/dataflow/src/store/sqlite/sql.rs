@@ -76,6 +76,17 @@ pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
     format!("SELECT {} FROM {} {filter} ORDER BY {} LIMIT ?", names(table.columns), table.name, names(key))
 }
 
+/// How many rows there are.
+pub fn count(table: &Table) -> String {
+    format!("SELECT count(*) AS rows FROM {}", table.name)
+}
+
+/// Without the row with a key.
+pub fn delete(table: &Table) -> String {
+    let key: Vec<_> = table.key().iter().map(|column| format!("\"{}\" = ?", column.name)).collect();
+    format!("DELETE FROM {} WHERE {}", table.name, key.join(" AND "))
+}
+
 fn names(columns: &[Column]) -> String {
     let names: Vec<_> = columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
     names.join(", ")

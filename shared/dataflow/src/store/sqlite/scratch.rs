@@ -1,0 +1,98 @@
+//! Rows put aside for a while, in a file that has no name and is gone with its connection.
+
+use std::collections::BTreeSet;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, Row as _, SqliteConnection};
+use stage::{Cell, Table};
+use tokio::sync::Mutex;
+
+use super::decode::cells;
+use super::{bind, sql};
+use crate::StoreError;
+
+/// What is written at once, so that none of it is written twice. Pages of the file stay in memory up to 8 MiB.
+const SETTINGS: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
+    PRAGMA cache_size = -8192; PRAGMA temp_store = FILE";
+
+/// Tables of an audit that are larger than its memory.
+#[derive(Debug)]
+pub(crate) struct Scratch(Mutex<SqliteConnection>);
+
+impl Scratch {
+    /// An empty one.
+    pub(crate) async fn new() -> Result<Self, StoreError> {
+        // SQLite keeps a file without a name to itself and deletes it.
+        let options = SqliteConnectOptions::new().filename("").create_if_missing(true);
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
+        Ok(Self(Mutex::new(connection)))
+    }
+
+    /// Puts rows aside; one with the key of an earlier one takes its place.
+    pub(crate) async fn put(&self, table: &'static Table, rows: &[Vec<Cell>]) -> Result<(), StoreError> {
+        let mut connection = self.0.lock().await;
+        let mut transaction = connection.begin().await?;
+        sqlx::query(&sql::create(table)).execute(&mut *transaction).await?;
+        let mut rows = rows;
+        for size in sql::chunks(rows.len()) {
+            let (now, later) = rows.split_at(size);
+            let text = sql::update(table, size);
+            let query = now.iter().flatten().fold(sqlx::query(&text), bind);
+            query.execute(&mut *transaction).await?;
+            rows = later;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The rows among these keys; none of a table of which none was ever put aside.
+    pub(crate) async fn load(
+        &self,
+        table: &'static Table,
+        keys: &BTreeSet<Vec<Cell>>,
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        let mut connection = self.0.lock().await;
+        let mut rows = Vec::new();
+        let mut keys: Vec<_> = keys.iter().collect();
+        for size in sql::chunks(keys.len()) {
+            let text = sql::load(table, size);
+            let query = keys.drain(..size).flatten().fold(sqlx::query(&text), bind);
+            for row in &query.fetch_all(&mut *connection).await? {
+                rows.push(cells(table, row)?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Forgets the rows with these keys.
+    pub(crate) async fn forget(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<(), StoreError> {
+        let mut connection = self.0.lock().await;
+        let mut transaction = connection.begin().await?;
+        let text = sql::delete(table);
+        for key in keys {
+            key.iter().fold(sqlx::query(&text), bind).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Rows in the order of their key, those after a key, at most `limit`.
+    pub(crate) async fn scan(
+        &self,
+        table: &'static Table,
+        after: Option<&[Cell]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        let mut connection = self.0.lock().await;
+        let after = after.unwrap_or_default();
+        let text = sql::scan(table, 0, after.len());
+        let query = after.iter().fold(sqlx::query(&text), bind).bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        query.fetch_all(&mut *connection).await?.iter().map(|row| cells(table, row)).collect()
+    }
+
+    /// How many rows of a table there are.
+    pub(crate) async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+        let mut connection = self.0.lock().await;
+        let row = sqlx::query(&sql::count(table)).fetch_one(&mut *connection).await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+    }
+}

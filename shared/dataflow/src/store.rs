@@ -63,8 +63,8 @@ pub enum CommitError {
     /// It may or may not have been written. Claim, then read back.
     #[error("it is unknown whether the batch was written")]
     Doubtful(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A row that was to be new is there. Nothing was written.
-    #[error("a row of {0} that was to be new exists")]
+    /// A row that was to be new is there, or one that was to be changed is not. Nothing was written.
+    #[error("a row of {0} that was to be new exists, or one that was to be changed does not")]
     Conflict(String),
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use dataflow::conformance::fixture::{self, Answer, Collect, Collected, Tally, Tick, add, ask, claim};
-use dataflow::{Commit, CommitError, Stop, Store, StoreError};
+use dataflow::conformance::fixture::{self, Answer, Collect, Collected, add, ask, claim};
+use dataflow::{Commit, Stop, Store, StoreError};
 use sqlx::PgConnection;
-use stage::{BatchNumber, Change, Checkpoint, Partition, Producer, Read, Record, Row as _, Stage as _, Write};
+use stage::{BatchNumber, Checkpoint, Partition, Producer, Read, Record};
 
 use super::database::{BLOCKED, Databases, until};
 
@@ -164,29 +164,4 @@ async fn owners_do_not_wait_for_requests_nor_for_each_other() {
 async fn record_after(store: &Store, id: &Producer) -> Record {
     let last = store.newest(id).await.unwrap();
     Record::following(last.as_ref(), id, &Read::Frames(Vec::new()), &Checkpoint::default(), fixture::now()).unwrap()
-}
-
-#[tokio::test]
-async fn an_update_that_does_not_meet_all_its_rows_writes_nothing() {
-    let databases = Databases::new();
-    let back = Store::from(databases.postgres("back").await);
-    let id = Producer::new(fixture::TallyUp::NAME, Partition(0));
-    let tally = |name: &str, sum| Tally { name: name.to_owned(), sum, ticks: sum };
-    let change = |write, row: &Tally| Change { table: Tally::TABLE, write, cells: row.to_cells() };
-    let tick = Tick { name: "a".to_owned(), number: 1, by: 1, batch: BatchNumber(1) };
-    let tick = Change { table: Tick::TABLE, write: Write::Insert, cells: tick.to_cells() };
-    let commit = async |changes| {
-        let record = record_after(&back, &id).await;
-        back.commit(&Commit { record, changes, frames: Vec::new() }).await
-    };
-    commit(vec![change(Write::Insert, &tally("b", 1)), change(Write::Insert, &tally("a", 1))]).await.unwrap();
-    let both = vec![tick.clone(), change(Write::Update, &tally("a", 2)), change(Write::Update, &tally("c", 2))];
-    let error = commit(both).await;
-    assert!(matches!(&error, Err(CommitError::Conflict(table)) if table == "tallies"), "{error:?}");
-    assert_eq!(back.rows::<Tally>(&[], None, 10).await.unwrap(), [tally("a", 1), tally("b", 1)]);
-    assert!(back.rows::<Tick>(&[], None, 10).await.unwrap().is_empty());
-    let mixed = [(Write::Update, "b"), (Write::Insert, "c"), (Write::Update, "a"), (Write::Insert, "d")];
-    let mixed = mixed.map(|(write, name)| change(write, &tally(name, 3)));
-    commit(mixed.to_vec()).await.unwrap();
-    assert_eq!(back.rows::<Tally>(&[], None, 10).await.unwrap(), ["a", "b", "c", "d"].map(|name| tally(name, 3)));
 }

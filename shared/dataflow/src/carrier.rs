@@ -82,7 +82,7 @@ impl Connected {
         let publication = |(target, producers): (Target, Vec<Producer>)| {
             let link = Link::new(format!("to {target}"), on_link.clone());
             let (broker, marks, backlog) = (streams.broker.clone(), streams.database.clone(), backlog.clone());
-            (Publication { target, producers, journal: store.dedicated(), marks, broker, backlog }, link)
+            (Publication { target, producers, journal: store.for_publishers(), marks, broker, backlog }, link)
         };
         let publishers = Some(Publishers::start(produced.into_iter().map(publication).collect()));
         Ok((Self::Broker { streams, backlog, metrics, publishers, on_link }, Bells::default()))
@@ -93,7 +93,7 @@ impl Connected {
         let reads = Owner::<S>::reads(owner.id(), owner.partitions());
         match self {
             Connected::Journals(stores) => {
-                let of = |stream: &stage::Stream| stores.get(stream.service).unwrap_or(store).clone();
+                let of = |stream: &stage::Stream| stores.get(stream.service).unwrap_or(store).for_owners();
                 let source = |(stream, (target, producers))| Source { target, producers, journal: of(stream) };
                 let sources: Vec<_> = S::READS.iter().copied().zip(reads).map(source).collect();
                 (Feed::Tail(Tail::new(sources.clone())), Behind::of_journals(owner.id(), store, sources))

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use dataflow::conformance::fixture::{self, Answer, Collect, Collected, add, ask, claim};
-use dataflow::{Commit, Stop, Store, StoreError};
+use dataflow::{Commit, Owner, Stop, Store, StoreError};
 use sqlx::PgConnection;
-use stage::{BatchNumber, Checkpoint, Partition, Producer, Read, Record};
+use stage::{BatchNumber, Checkpoint, Partition, Producer, Read, Record, Stage as _};
 
 use super::database::{BLOCKED, Databases, until};
 
@@ -135,10 +135,10 @@ async fn a_commit_that_lands_after_its_owner_gave_up_waiting_is_found() {
 }
 
 #[tokio::test]
-async fn owners_do_not_wait_for_requests_nor_for_each_other() {
+async fn owners_do_not_wait_for_requests() {
     let databases = Databases::new();
     let front = Store::from(databases.postgres("front").await);
-    let (one, two) = (front.dedicated(), front.dedicated());
+    let (one, two) = (front.for_owners(), front.for_owners());
     let mut other = databases.raw("front").await;
     execute(&mut other, "BEGIN; LOCK TABLE collected IN ACCESS EXCLUSIVE MODE").await;
     // More slow requests than there are connections for them.
@@ -159,6 +159,30 @@ async fn owners_do_not_wait_for_requests_nor_for_each_other() {
     assert!(requests.iter().all(|request| matches!(request, Err(StoreError::Unavailable(_)))), "{requests:?}");
     execute(&mut other, "ROLLBACK").await;
     front.rows::<Collected>(&[], None, 10).await.unwrap();
+}
+
+#[tokio::test]
+async fn more_owners_than_connections_take_turns_and_none_gives_up() {
+    let databases = Databases::new();
+    let front = Store::from(databases.postgres("front").await);
+    let mut other = blocked(&databases, "batches").await;
+    let claim = |partition| {
+        let id = Producer::new(Collect::NAME, Partition(partition));
+        Owner::claim(Collect::default(), id, front.clone(), fixture::now())
+    };
+    let mut watcher = databases.raw("front").await;
+    let released = async {
+        until(&mut watcher, OWNER, BLOCKED).await;
+        // For longer than a request would wait for its turn.
+        execute(&mut other, "SELECT pg_sleep(1.5); ROLLBACK").await;
+    };
+    let (claimed, ()) = tokio::join!(futures_util::future::join_all((0..64).map(claim)), released);
+    for owner in claimed {
+        owner.unwrap();
+    }
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1";
+    let sessions: i64 = sqlx::query_scalar(sessions).bind(OWNER).fetch_one(&mut watcher).await.unwrap();
+    assert_eq!(sessions, 16);
 }
 
 async fn record_after(store: &Store, id: &Producer) -> Record {

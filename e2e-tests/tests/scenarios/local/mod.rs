@@ -7,6 +7,7 @@ mod copies;
 mod crash;
 mod feed;
 mod metrics;
+mod partitions;
 mod schemathesis;
 mod start;
 mod stop;

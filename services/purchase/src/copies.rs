@@ -40,18 +40,24 @@ struct Known {
 }
 
 impl RatesCopy {
-    /// As it is in the store. The condition is met when the history is complete.
+    /// Nothing is known of it yet. The condition is met when the history is complete.
+    pub fn new(complete: Condition) -> Self {
+        Self { known: Arc::default(), complete }
+    }
+
+    /// Reads how it stands in the store; what was seen since the start counts too. Only once it is claimed: what another
+    /// instance commits after this, nobody here would see.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn load(store: &Store, complete: Condition) -> Result<Self, StoreError> {
-        let (copy, applied_at) = (Self { known: Arc::default(), complete }, last_applied(store).await?);
+    pub async fn load(&self, store: &Store) -> Result<(), StoreError> {
+        let applied_at = last_applied(store).await?;
         let mut after = None;
         loop {
             let rows = store.rows::<RateRow>(&[], after.as_deref(), VERSIONS_MAX).await?;
-            let Some(last) = rows.last() else { return Ok(copy) };
+            let Some(last) = rows.last() else { return Ok(()) };
             after = Some(RateRow::key_cells(&(last.version,)));
-            copy.see(rows, applied_at);
+            self.see(rows, applied_at);
         }
     }
 
@@ -175,7 +181,7 @@ mod tests {
     use super::*;
 
     fn nothing() -> RatesCopy {
-        RatesCopy { known: Arc::default(), complete: Readiness::default().require("rates", "") }
+        RatesCopy::new(Readiness::default().require("rates", ""))
     }
 
     fn version(version: u64, valid_from: &str, complete: bool) -> RateRow {

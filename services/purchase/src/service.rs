@@ -29,11 +29,13 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let store = starting.node.store().clone();
     let figures = Figures::register(&starting.shell.registry)?;
     let complete = starting.shell.readiness.require("rates", "the local copy of the rates is not complete yet");
-    let copy = RatesCopy::load(&store, complete).await?;
+    let copy = RatesCopy::new(complete);
     copy.register(&starting.shell.registry)?;
     let copied = copy.clone();
     let on_rates = Arc::new(move |changes: &[Change]| copied.see(Change::rows(changes), Some(Utc::now())));
     starting.node.readers(|_| CopyRates, on_rates).await?;
+    // Only now: nobody else can write the copy any more, and what our own owner writes is seen.
+    copy.load(&store).await?;
     let waiters = Waiters::default();
     let (settled, counted) = (waiters.clone(), figures.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
@@ -46,3 +48,6 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let purchases = Purchases { store, accept, waiters, copy };
     Running::start(starting, http::api(), purchases)
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,7 @@ impl Connected {
         let publication = |(target, producers): (Target, Vec<Producer>)| {
             let link = Link::new(format!("to {target}"), on_link.clone());
             let (broker, marks) = (streams.broker.clone(), streams.database.clone());
-            let (journal, backlog, metrics) = (store.dedicated(), backlog.clone(), metrics.clone());
+            let (journal, backlog, metrics) = (store.for_publishers(), backlog.clone(), metrics.clone());
             (Publication { target, producers, journal, marks, broker, backlog, metrics }, link)
         };
         let publishers = Some(Publishers::start(produced.into_iter().map(publication).collect()));
@@ -94,7 +94,7 @@ impl Connected {
         let reads = Owner::<S>::reads(owner.id(), owner.partitions());
         match self {
             Connected::Journals(stores) => {
-                let of = |stream: &stage::Stream| stores.get(stream.service).unwrap_or(store).clone();
+                let of = |stream: &stage::Stream| stores.get(stream.service).unwrap_or(store).for_owners();
                 let source = |(stream, (target, producers))| Source { target, producers, journal: of(stream) };
                 let sources: Vec<_> = S::READS.iter().copied().zip(reads).map(source).collect();
                 (Feed::Tail(Tail::new(sources.clone())), Behind::of_journals(owner.id(), store, sources))

@@ -19,7 +19,7 @@ use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, Table, Ta
 use crate::{Feed, Meta, Store, StoreError};
 
 pub use at_rest::{changed_frame, changed_record, deleted_frame, deleted_record};
-pub use batches::{conflict, duplicate, fence, fork, gap, refused, resume};
+pub use batches::{conflict, duplicate, fence, fork, gap, refused, resume, vanished};
 pub use broker::{publish, subscribe};
 pub use doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_after, lost_before};
 pub use reading::{follow, journal_limits, load_many, scan_order, scan_pages};
@@ -93,7 +93,7 @@ macro_rules! conformance {
     ($substrate:expr) => {
         $crate::conformance!(@
             $substrate;
-            duplicate, gap, fork, resume, fence, refused, conflict,
+            duplicate, gap, fork, resume, fence, refused, conflict, vanished,
             lost_before, lost_after, claim_lost_before, claim_lost_after, claimed_meanwhile,
             scan_order, scan_pages, load_many, journal_limits, follow,
             changed_record, deleted_record, changed_frame, deleted_frame

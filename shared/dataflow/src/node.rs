@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Addr, Recipient};
 use chrono::Utc;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use prometheus::{Gauge, IntGauge, Opts, Registry};
 use stage::{Change, Partition, Producer, Stage};
 use telemetry::Traces;
@@ -109,13 +109,13 @@ impl Node {
         on_rows: OnRows,
     ) -> Result<Addr<WayIn<S>>, NodeError> {
         let id = Producer::new(S::NAME, Partition(0));
-        let owner = self.claim(stage, &id).await?;
+        let owner = self.claim(stage, id.clone()).await?;
         let address = WayIn::start(owner, self.hooks(&id, on_rows)?);
         self.ways_in.push(address.clone().recipient());
         Ok(address)
     }
 
-    /// Claims every partition of a stage that reads streams and starts it.
+    /// Claims every partition of a stage that reads streams, all at the same time, and starts them.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -124,9 +124,11 @@ impl Node {
         stage: impl Fn(Partition) -> S,
         on_rows: OnRows,
     ) -> Result<(), NodeError> {
-        for partition in S::SPREAD.partitions(self.store.meta().partitions) {
-            let id = Producer::new(S::NAME, partition);
-            let owner = self.claim(|| stage(partition), &id).await?;
+        let partitions = S::SPREAD.partitions(self.store.meta().partitions);
+        let (node, stage) = (&*self, &stage);
+        let claim = |partition| node.claim(move || stage(partition), Producer::new(S::NAME, partition));
+        for owner in try_join_all(partitions.into_iter().map(claim)).await? {
+            let id = owner.id().clone();
             let (feed, behind) = self.connected.feed(&owner, &self.store, &self.bells);
             let watched = self.watched(&id, Lag::new(behind))?;
             self.watched.push(watched);
@@ -137,7 +139,7 @@ impl Node {
     }
 
     /// Takes over a partition; a database that does not answer is asked again for a while.
-    async fn claim<S: Stage>(&self, stage: impl Fn() -> S, id: &Producer) -> Result<Owner<S>, Stop> {
+    async fn claim<S: Stage>(&self, stage: impl Fn() -> S, id: Producer) -> Result<Owner<S>, Stop> {
         let (begun, mut backoff) = (Instant::now(), Backoff::default());
         loop {
             match Owner::claim(stage(), id.clone(), self.store.clone(), Utc::now()).await {
@@ -147,7 +149,7 @@ impl Node {
                 }
                 claimed => {
                     if let (Ok(owner), Some(backlog)) = (&claimed, self.connected.backlog()) {
-                        backlog.claimed(id, &owner.checkpoint().heads);
+                        backlog.claimed(&id, &owner.checkpoint().heads);
                     }
                     return claimed.map(|owner| if self.traces.is_on() { owner.traced() } else { owner });
                 }

@@ -103,15 +103,14 @@ pub struct Owner<S: Stage> {
 }
 
 impl<S: Stage> Owner<S> {
-    /// Takes over a partition: whoever owned it before cannot commit any more. It works on a connection of
-    /// its own.
+    /// Takes over a partition: whoever owned it before cannot commit any more. It works on the connections of owners.
     ///
     /// # Errors
     /// [`Stop::Fenced`] when another one claims at the same moment; [`Stop::Broken`] when what the last owner
     /// left is damaged or was changed since; [`Stop::Unavailable`] and [`Stop::Doubtful`] when the store does not
     /// answer: then claim again.
     pub async fn claim(stage: S, id: Producer, store: Store, now: DateTime<Utc>) -> Result<Self, Stop> {
-        let store = store.dedicated();
+        let store = store.for_owners();
         let (last, checkpoint) = claim(&id, &store, None, &mut None, now).await?;
         Ok(Self {
             stage,

@@ -7,17 +7,19 @@
 
 mod decode;
 mod failure;
+mod faults;
 pub(crate) mod memory;
 mod meta;
 mod postgres;
 pub(crate) mod sqlite;
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stage::{BatchNumber, Cell, Change, Frame, Keys, Producer, Record, Row, Seq, Table, Target};
 
+pub use faults::{CommitFault, Faults};
 pub use memory::Memory;
 pub use meta::{Meta, Seen};
 pub use postgres::{Leased, Postgres, Quarantined};
@@ -64,8 +66,8 @@ pub enum CommitError {
     /// It may or may not have been written. Claim, then read back.
     #[error("it is unknown whether the batch was written")]
     Doubtful(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A row that was to be new is there. Nothing was written.
-    #[error("a row of {0} that was to be new exists")]
+    /// A row that was to be new is there, or one that was to be changed is not. Nothing was written.
+    #[error("a row of {0} that was to be new exists, or one that was to be changed does not")]
     Conflict(String),
 }
 
@@ -80,56 +82,6 @@ pub struct Inventory {
     pub records: Vec<(String, u64)>,
     /// How many frames the journal has of each producer for each target.
     pub frames: Vec<(String, String, u64)>,
-}
-
-/// What goes wrong with a commit on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitFault {
-    /// It is refused and nothing written.
-    Refused,
-    /// The answer is lost, and so is the commit.
-    LostBefore,
-    /// The answer is lost, but the commit is there.
-    LostAfter,
-    /// The answer is lost, and the commit is still on its way: [`Store::land`].
-    Late,
-}
-
-/// Faults to come, in order; none in a running system. Tests share it with the store they break.
-#[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Mutex<Troubles>>);
-
-#[derive(Debug, Default)]
-struct Troubles {
-    to_come: VecDeque<Option<CommitFault>>,
-    late: VecDeque<Commit>,
-    reads_left: Option<u32>,
-}
-
-impl Faults {
-    /// The next commit not yet spoken for goes wrong like this, or goes well.
-    pub fn push(&self, fault: Option<CommitFault>) {
-        self.troubles().to_come.push_back(fault);
-    }
-
-    /// After so many reads the next fails, once.
-    pub fn fail_read(&self, after: u32) {
-        self.troubles().reads_left = Some(after);
-    }
-
-    fn read(&self) -> Result<(), StoreError> {
-        let left = &mut self.troubles().reads_left;
-        *left = match *left {
-            None => return Ok(()),
-            Some(0) => None,
-            Some(left) => Some(left - 1),
-        };
-        if left.is_some() { Ok(()) } else { Err(StoreError::Unavailable("refused on purpose".into())) }
-    }
-
-    fn troubles(&self) -> MutexGuard<'_, Troubles> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -183,16 +135,28 @@ impl Store {
         self
     }
 
-    /// The same store with a connection of its own, for one owner: however many others read, it never
-    /// waits for them.
+    /// The same store as owners use it. They share connections of their own: however many requests read, owners never
+    /// wait for them.
     #[must_use]
-    pub fn dedicated(&self) -> Self {
+    pub fn for_owners(&self) -> Self {
         let engine = match &self.engine {
             Engine::Memory(memory) => Engine::Memory(memory.clone()),
-            Engine::Sqlite(sqlite) => Engine::Sqlite(Arc::new(sqlite.dedicated())),
-            Engine::Postgres(postgres) => Engine::Postgres(Arc::new(postgres.dedicated())),
+            Engine::Sqlite(sqlite) => Engine::Sqlite(Arc::new(sqlite.for_owners())),
+            Engine::Postgres(postgres) => Engine::Postgres(Arc::new(postgres.for_owners())),
         };
         Self { engine, faults: self.faults.clone() }
+    }
+
+    /// The same store as publishers read it: on the connections on which they note how far they are.
+    #[must_use]
+    pub fn for_publishers(&self) -> Self {
+        match &self.engine {
+            // Their journals are the streams: nobody publishes.
+            Engine::Memory(_) | Engine::Sqlite(_) => self.clone(),
+            Engine::Postgres(postgres) => {
+                Self { engine: Engine::Postgres(Arc::new(postgres.for_publishers())), faults: self.faults.clone() }
+            }
+        }
     }
 
     /// What it remembers about itself.
@@ -263,6 +227,15 @@ impl Store {
     pub async fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
         self.faults.read()?;
         engine!(self.noted_newest())
+    }
+
+    /// The same of one owner.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn noted(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+        self.faults.read()?;
+        engine!(self.noted(owner))
     }
 
     /// The rows that exist among these keys, by table.
@@ -341,6 +314,15 @@ impl Store {
     /// [`StoreError`].
     pub async fn last_said(&self, producer: &Producer, target: &Target) -> Result<Seq, StoreError> {
         engine!(self.last_said(producer, target))
+    }
+
+    /// The last frame of a producer for each of these targets, where there is one; all of one moment.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn last_frames(&self, producer: &Producer, targets: &[&Target]) -> Result<Vec<Frame>, StoreError> {
+        self.faults.read()?;
+        engine!(self.last_frames(producer, targets))
     }
 
     /// When a batch was committed, as its record says.

@@ -10,6 +10,10 @@ use crate::scenarios::harness::{Load, until};
 
 /// Another instance is there for the clients after this time at most.
 const TAKEOVER: Duration = Duration::from_secs(5);
+/// As many partitions as there may be.
+const PARTITIONS: (&str, &str) = ("PARTITIONS", "64");
+/// Connections of a process to its database at most, whatever the number of partitions.
+const CONNECTIONS: i64 = 40;
 /// What one that waits says.
 const OTHER: &str = "another instance of this service is active";
 
@@ -125,6 +129,45 @@ async fn a_killed_purchase_service_is_replaced_by_the_one_that_waits() {
     assert!(killed.elapsed() < TAKEOVER, "{second} took over after {:?}", killed.elapsed());
     cluster.client = of_second;
     Scene { cluster, load, sending }.all_is_well().await.finish().await;
+}
+
+/// On one Postgres that takes 100 connections in all, as it does by default.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_64_partitions_connections_are_few_and_whoever_is_killed_is_replaced_in_the_same_time() {
+    let mut cluster = Cluster::start_without_engines().await;
+    cluster.engines.start().await;
+    cluster.start_all(&[PARTITIONS]).await;
+    let load = Load::prepare(&cluster.client, 0).await;
+    let mut sending = load.keep_sending(&[cluster.client.clone()]);
+    sending.goes_on(BATCHES).await;
+    for service in ["ledger", "purchase"] {
+        let second = cluster.second(service);
+        cluster.launch(&second, &[]);
+        cluster.instance(&second).is_not_ready(OTHER).await;
+        sending.goes_on(BATCHES).await;
+        few_connections(&cluster, service).await;
+        cluster.instance(service).kill().await;
+        let killed = Instant::now();
+        cluster.instance(&second).is_ready().await;
+        let took = killed.elapsed();
+        eprintln!("{second} took over {took:?} after {service} was killed");
+        assert!(took < TAKEOVER, "{second} took over after {took:?}");
+        few_connections(&cluster, service).await;
+        // Back to the first one, to whom the load is sent.
+        cluster.launch(service, &[]);
+        cluster.instance(service).is_not_ready(OTHER).await;
+        cluster.instance(&second).stop().await;
+        cluster.instance(service).is_ready().await;
+    }
+    Scene { cluster, load, sending }.all_is_well().await.finish().await;
+}
+
+/// Of all instances of a service together.
+async fn few_connections(cluster: &Cluster, service: &str) {
+    let count = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '{service}: %'");
+    let count = cluster.database(service).await.number(&count).await;
+    eprintln!("{service} has {count} connections");
+    assert!(count <= CONNECTIONS, "{service} has {count} connections");
 }
 
 /// Whoever is active stands still at some moment, the other takes over, and the first comes back; in turn.

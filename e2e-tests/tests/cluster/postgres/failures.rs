@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use dataflow::conformance::fixture::{self, Answer, Collect, Collected, Tally, Tick, add, ask, claim};
-use dataflow::{Commit, CommitError, Stop, Store, StoreError};
+use dataflow::conformance::fixture::{self, Answer, Collect, Collected, add, ask, claim};
+use dataflow::{Commit, Owner, Stop, Store, StoreError};
 use sqlx::PgConnection;
-use stage::{BatchNumber, Change, Checkpoint, Partition, Producer, Read, Record, Row as _, Stage as _, Write};
+use stage::{BatchNumber, Checkpoint, Partition, Producer, Read, Record, Stage as _};
 
 use super::database::{BLOCKED, Databases, until};
 
@@ -135,10 +135,10 @@ async fn a_commit_that_lands_after_its_owner_gave_up_waiting_is_found() {
 }
 
 #[tokio::test]
-async fn owners_do_not_wait_for_requests_nor_for_each_other() {
+async fn owners_do_not_wait_for_requests() {
     let databases = Databases::new();
     let front = Store::from(databases.postgres("front").await);
-    let (one, two) = (front.dedicated(), front.dedicated());
+    let (one, two) = (front.for_owners(), front.for_owners());
     let mut other = databases.raw("front").await;
     execute(&mut other, "BEGIN; LOCK TABLE collected IN ACCESS EXCLUSIVE MODE").await;
     // More slow requests than there are connections for them.
@@ -161,32 +161,31 @@ async fn owners_do_not_wait_for_requests_nor_for_each_other() {
     front.rows::<Collected>(&[], None, 10).await.unwrap();
 }
 
+#[tokio::test]
+async fn more_owners_than_connections_take_turns_and_none_gives_up() {
+    let databases = Databases::new();
+    let front = Store::from(databases.postgres("front").await);
+    let mut other = blocked(&databases, "batches").await;
+    let claim = |partition| {
+        let id = Producer::new(Collect::NAME, Partition(partition));
+        Owner::claim(Collect::default(), id, front.clone(), fixture::now())
+    };
+    let mut watcher = databases.raw("front").await;
+    let released = async {
+        until(&mut watcher, OWNER, BLOCKED).await;
+        // For longer than a request would wait for its turn.
+        execute(&mut other, "SELECT pg_sleep(1.5); ROLLBACK").await;
+    };
+    let (claimed, ()) = tokio::join!(futures_util::future::join_all((0..64).map(claim)), released);
+    for owner in claimed {
+        owner.unwrap();
+    }
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1";
+    let sessions: i64 = sqlx::query_scalar(sessions).bind(OWNER).fetch_one(&mut watcher).await.unwrap();
+    assert_eq!(sessions, 16);
+}
+
 async fn record_after(store: &Store, id: &Producer) -> Record {
     let last = store.newest(id).await.unwrap();
     Record::following(last.as_ref(), id, &Read::Frames(Vec::new()), &Checkpoint::default(), fixture::now()).unwrap()
-}
-
-#[tokio::test]
-async fn an_update_that_does_not_meet_all_its_rows_writes_nothing() {
-    let databases = Databases::new();
-    let back = Store::from(databases.postgres("back").await);
-    let id = Producer::new(fixture::TallyUp::NAME, Partition(0));
-    let tally = |name: &str, sum| Tally { name: name.to_owned(), sum, ticks: sum };
-    let change = |write, row: &Tally| Change { table: Tally::TABLE, write, cells: row.to_cells() };
-    let tick = Tick { name: "a".to_owned(), number: 1, by: 1, batch: BatchNumber(1) };
-    let tick = Change { table: Tick::TABLE, write: Write::Insert, cells: tick.to_cells() };
-    let commit = async |changes| {
-        let record = record_after(&back, &id).await;
-        back.commit(&Commit { record, changes, frames: Vec::new() }).await
-    };
-    commit(vec![change(Write::Insert, &tally("b", 1)), change(Write::Insert, &tally("a", 1))]).await.unwrap();
-    let both = vec![tick.clone(), change(Write::Update, &tally("a", 2)), change(Write::Update, &tally("c", 2))];
-    let error = commit(both).await;
-    assert!(matches!(&error, Err(CommitError::Conflict(table)) if table == "tallies"), "{error:?}");
-    assert_eq!(back.rows::<Tally>(&[], None, 10).await.unwrap(), [tally("a", 1), tally("b", 1)]);
-    assert!(back.rows::<Tick>(&[], None, 10).await.unwrap().is_empty());
-    let mixed = [(Write::Update, "b"), (Write::Insert, "c"), (Write::Update, "a"), (Write::Insert, "d")];
-    let mixed = mixed.map(|(write, name)| change(write, &tally(name, 3)));
-    commit(mixed.to_vec()).await.unwrap();
-    assert_eq!(back.rows::<Tally>(&[], None, 10).await.unwrap(), ["a", "b", "c", "d"].map(|name| tally(name, 3)));
 }

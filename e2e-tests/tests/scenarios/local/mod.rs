@@ -9,10 +9,10 @@ mod feed;
 mod journal;
 mod logs;
 mod metrics;
+mod partitions;
 mod process;
 pub mod readme;
 mod schemathesis;
 pub mod start;
 mod stop;
-
 mod traces;

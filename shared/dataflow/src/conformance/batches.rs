@@ -1,13 +1,13 @@
 //! Frames in, one commit out: repeated, missing, forged, resumed, fenced, refused.
 
 use stage::{
-    BatchNumber, Checkpoint, Frame, Hash, Partition, Producer, Read, Record, Row as _, Seq, Stage as _, Write,
+    BatchNumber, Change, Checkpoint, Frame, Hash, Partition, Producer, Read, Record, Row as _, Seq, Stage as _, Write,
 };
 
 use super::fixture::{
     ADDED, Answer, Collect, Collected, Tally, TallyUp, Tick, add, ask, claim, claim_tally, now, of, said, take,
 };
-use super::{Outcome, Substrate, open};
+use super::{Failure, Outcome, Substrate, open};
 use crate::{Commit, CommitError, CommitFault, Delivery, Faults, Feed, Source, Stop, Store, StoreError, Tail};
 
 async fn tally(back: &Store, name: &str) -> Result<Option<(u64, u64)>, StoreError> {
@@ -167,9 +167,9 @@ pub async fn conflict(substrate: &impl Substrate) -> Outcome {
     let owner = claim_tally(&back, "a").await?;
     let last = back.newest(owner.id()).await?;
     let tick = |number| Tick { name: "a".to_owned(), number, by: 1, batch: BatchNumber(2) };
-    let insert = |number| stage::Change { table: Tick::TABLE, write: Write::Insert, cells: tick(number).to_cells() };
+    let insert = |number| Change { table: Tick::TABLE, write: Write::Insert, cells: tick(number).to_cells() };
     let tally_row = Tally { name: "a".to_owned(), sum: 1, ticks: 1 };
-    let update = stage::Change { table: Tally::TABLE, write: Write::Insert, cells: tally_row.to_cells() };
+    let update = Change { table: Tally::TABLE, write: Write::Insert, cells: tally_row.to_cells() };
     let target = super::fixture::TALLIED.target(Partition(0));
     let commit = |last: Option<&Record>, numbers: &[u64], seq| {
         let record = Record::following(last, owner.id(), &Read::Frames(Vec::new()), &Checkpoint::default(), now())?;
@@ -189,5 +189,34 @@ pub async fn conflict(substrate: &impl Substrate) -> Outcome {
     assert!(back.journal(owner.id(), &target, Seq(2), 1, usize::MAX).await?.is_empty());
     let third = commit(Some(&first.record), &[2], Seq(2))?;
     back.commit(&third).await?;
+    Ok(())
+}
+
+/// A batch that changes a row which is not there any more is refused whole; others change exactly theirs.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn vanished(substrate: &impl Substrate) -> Outcome {
+    let back = open(substrate, "back").await?;
+    let owner = claim_tally(&back, "a").await?;
+    let tally = |name: &str, sum| Tally { name: name.to_owned(), sum, ticks: sum };
+    let change = |write, row: &Tally| Change { table: Tally::TABLE, write, cells: row.to_cells() };
+    let commit = async |changes| -> Result<_, Failure> {
+        let last = back.newest(owner.id()).await?;
+        let read = Read::Frames(Vec::new());
+        let record = Record::following(last.as_ref(), owner.id(), &read, &Checkpoint::default(), now())?;
+        Ok(back.commit(&Commit { record, changes, frames: Vec::new() }).await)
+    };
+    commit(vec![change(Write::Insert, &tally("b", 1)), change(Write::Insert, &tally("a", 1))]).await??;
+    let tick = Tick { name: "a".to_owned(), number: 1, by: 1, batch: BatchNumber(1) };
+    let tick = Change { table: Tick::TABLE, write: Write::Insert, cells: tick.to_cells() };
+    let changes = vec![tick, change(Write::Update, &tally("a", 2)), change(Write::Update, &tally("c", 2))];
+    let error = commit(changes).await?;
+    assert!(matches!(&error, Err(CommitError::Conflict(table)) if table == "tallies"), "{error:?}");
+    assert_eq!(back.rows::<Tally>(&[], None, 10).await?, [tally("a", 1), tally("b", 1)]);
+    assert!(back.rows::<Tick>(&[], None, 10).await?.is_empty());
+    let mixed = [(Write::Update, "b"), (Write::Insert, "c"), (Write::Update, "a"), (Write::Insert, "d")];
+    commit(mixed.map(|(write, name)| change(write, &tally(name, 3))).to_vec()).await??;
+    assert_eq!(back.rows::<Tally>(&[], None, 10).await?, ["a", "b", "c", "d"].map(|name| tally(name, 3)));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Taking over a partition.
 
 use chrono::{DateTime, Utc};
-use stage::{Broken, Checkpoint, Hash, Producer, Read, Record};
+use stage::{Broken, Checkpoint, Hash, Head, Producer, Read, Record, Target};
 
 use super::stop::{Stop, stop, unavailable};
 use crate::{Commit, CommitError, Store};
@@ -77,19 +77,19 @@ async fn changed_behind(
     newest: Option<&Record>,
     checkpoint: &Checkpoint,
 ) -> Result<Option<String>, Stop> {
-    let noted = store.noted_newest().await.map_err(|error| unavailable(id, error))?;
-    let noted = noted.iter().find(|(owner, _, _)| owner == id).map(|(_, number, hash)| (*number, hash.clone()));
+    let noted = store.noted(id).await.map_err(|error| unavailable(id, error))?;
     if noted != newest.map(|record| (record.number, record.hash.to_string())) {
         return Ok(Some("the newest batch record is not the one noted".to_owned()));
     }
     if let Some(record) = newest.filter(|record| !record.is_intact()) {
         return Ok(Some(format!("batch {} was changed after it was written", record.number)));
     }
-    for (target, head) in &checkpoint.heads {
-        let last = store.journal(id, target, head.seq, 2, usize::MAX).await.map_err(|error| unavailable(id, error))?;
-        if last.len() != 1 || last[0].hash != head.hash || !last[0].is_intact() {
-            return Ok(Some(format!("the journal for {target} does not end where the last batch says")));
-        }
-    }
-    Ok(None)
+    let targets: Vec<_> = checkpoint.heads.keys().collect();
+    let last = store.last_frames(id, &targets).await.map_err(|error| unavailable(id, error))?;
+    let ends_with = |target: &Target, head: &Head| {
+        let mut last = last.iter().filter(|frame| frame.target == *target);
+        last.any(|frame| frame.seq == head.seq && frame.hash == head.hash && frame.is_intact())
+    };
+    let other = checkpoint.heads.iter().find(|(target, head)| !ends_with(target, head));
+    Ok(other.map(|(target, _)| format!("the journal for {target} does not end where the last batch says")))
 }

@@ -78,9 +78,7 @@ pub(super) fn stop(owner: &Producer, error: CommitError) -> Stop {
         CommitError::Fenced => Stop::Fenced(owner),
         CommitError::Unavailable(source) => Stop::Unavailable { owner, source },
         CommitError::Doubtful(source) => Stop::Doubtful { owner, source },
-        CommitError::Conflict(table) => {
-            Stop::Broken { owner, source: Broken::Rule(format!("a row of {table} that was to be new exists")) }
-        }
+        CommitError::Conflict(_) => Stop::Broken { owner, source: Broken::Rule(error.to_string()) },
     }
 }
 

@@ -124,6 +124,10 @@ impl Memory {
         Ok(newest.collect())
     }
 
+    pub(super) fn noted(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+        Ok(self.content().newest.get(owner).map(|(number, hash)| (*number, hash.to_string())))
+    }
+
     pub(super) fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
         let content = self.content();
         let rows = content.tables.get(table.name);
@@ -181,6 +185,12 @@ impl Memory {
         let content = self.content();
         let said = content.journal.get(&(producer.clone(), target.clone()));
         Ok(said.and_then(BTreeMap::last_key_value).map_or(Seq(0), |(seq, _)| *seq))
+    }
+
+    pub(super) fn last_frames(&self, producer: &Producer, targets: &[&Target]) -> Result<Vec<Frame>, StoreError> {
+        let content = self.content();
+        let said = targets.iter().filter_map(|target| content.journal.get(&(producer.clone(), (*target).clone())));
+        Ok(said.filter_map(BTreeMap::last_key_value).map(|(_, frame)| frame.clone()).collect())
     }
 
     pub(super) fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {

@@ -1,7 +1,8 @@
 //! A store in one Postgres database: one for each service, fsync on every commit.
 //!
-//! Every owner has a connection of its own ([`Postgres::dedicated`]), requests share a few, and so do
-//! publishers; the lease has one that nobody else uses. A connection is taken out for each use and put back
+//! Requests share a few connections, owners some others, and publishers again others; the lease has one that nobody
+//! else uses. So no purpose starves another, and there are no more connections however many partitions there are: what
+//! keeps two owners apart is a key, not a session. A connection is taken out for each use and put back
 //! only when it is surely at rest, so a commit that is abandoned half way takes its connection with it and
 //! the server rolls back. What a stopped or unreachable client or server can hold up has a limit on both
 //! sides. A failure before COMMIT is sent is no commit; any failure from there on leaves it in doubt.
@@ -35,18 +36,28 @@ use self::write::{bind_columns, unavailable, write};
 use super::decode::{frame, name, number, record};
 use super::{Commit, CommitError, Meta, Seen, StoreError};
 
-/// For the requests of a service. The limit is what a client would wait for.
-const REQUESTS: Purpose = Purpose { name: "requests", connections: 8, limit: Duration::from_secs(5) };
-/// For one owner: what it reads, and what it writes before COMMIT.
-const OWNER: Purpose = Purpose { name: "owner", connections: 1, limit: Duration::from_secs(10) };
-/// For what a service remembers of its broker.
-const PUBLISHING: Purpose = Purpose { name: "publishing", connections: 2, limit: Duration::from_secs(5) };
+/// For the requests of a service. Who finds all in use is answered 503 after a second; the limit is what a client would
+/// wait for.
+const REQUESTS: Purpose =
+    Purpose { name: "requests", connections: 8, turn: Duration::from_secs(1), limit: Duration::from_secs(5) };
+/// For all owners of a service: what they read, and what they write before COMMIT. More would hardly commit more: each
+/// keeps a processor of the server busy.
+const OWNERS: Purpose = Purpose { name: "owner", connections: 16, turn: TURN_MAX, limit: Duration::from_secs(10) };
+/// For what a service publishes, and what it remembers of its broker.
+const PUBLISHING: Purpose =
+    Purpose { name: "publishing", connections: 4, turn: TURN_MAX, limit: Duration::from_secs(5) };
 /// For the lease: short, because it has to be renewed before it is over.
-const LEASE: Purpose = Purpose { name: "lease", connections: 1, limit: Duration::from_secs(2) };
+const LEASE: Purpose =
+    Purpose { name: "lease", connections: 1, turn: Duration::from_secs(1), limit: Duration::from_secs(2) };
 /// To make the tables.
-const SETTING_UP: Purpose = Purpose { name: "setting up", connections: 1, limit: OPEN_MAX };
+const SETTING_UP: Purpose = Purpose { name: "setting up", connections: 1, turn: OPEN_MAX, limit: OPEN_MAX };
 /// For the audit of a stopped system: one moment, and statements over whole tables.
-const AUDIT: Purpose = Purpose { name: "audit", connections: 1, limit: Duration::from_secs(600) };
+const AUDIT: Purpose =
+    Purpose { name: "audit", connections: 1, turn: Duration::from_secs(600), limit: Duration::from_secs(600) };
+/// Owners and publishers wait for their turn, and turns are given in order. By then each connection has been given back
+/// or given up at least once (a new one, a statement's limit, a COMMIT's): who waits longer has a database that does not
+/// answer, and tries again later.
+const TURN_MAX: Duration = Duration::from_secs(20);
 /// To make tables, with others that do the same.
 const OPEN_MAX: Duration = Duration::from_secs(30);
 /// COMMIT without an answer after this is in doubt.
@@ -59,8 +70,9 @@ const FORMAT: &str = "1";
 pub struct Postgres {
     meta: Meta,
     base: PgConnectOptions,
-    /// Of all requests, or of one owner.
+    /// Those that are used to read and to commit: of all requests, of all owners, or of all publishers.
     sessions: Sessions,
+    owners: Sessions,
     publishing: Sessions,
     lease: Sessions,
     is_closed: Arc<AtomicBool>,
@@ -101,7 +113,9 @@ impl Postgres {
         let options = store.options(AUDIT).options([("idle_in_transaction_session_timeout", "0")]);
         let snapshot = Sessions::snapshot(&options, AUDIT, &store.is_closed).await;
         store.sessions = snapshot.map_err(StoreError::from).map_err(at(&base))?;
-        (store.publishing, store.lease) = (store.sessions.clone(), store.sessions.clone());
+        for others in [&mut store.owners, &mut store.publishing, &mut store.lease] {
+            *others = store.sessions.clone();
+        }
         let mut session = store.sessions.take().await?;
         store.check_meta(&mut session).await.map_err(at(&base))?;
         session.put_back();
@@ -120,23 +134,24 @@ impl Postgres {
     fn new(base: PgConnectOptions, meta: Meta) -> Self {
         let is_closed = Arc::default();
         let sessions = |purpose| Sessions::new(session::options(&base, meta.service, purpose), purpose, &is_closed);
-        let (requests, publishing) = (sessions(REQUESTS), sessions(PUBLISHING));
+        let [requests, owners, publishing] = [REQUESTS, OWNERS, PUBLISHING].map(sessions);
         // Given back after everything else is closed.
         let lease = Sessions::new(session::options(&base, meta.service, LEASE), LEASE, &Arc::default());
-        Self { meta, base, sessions: requests, publishing, lease, is_closed }
+        Self { meta, base, sessions: requests, owners, publishing, lease, is_closed }
     }
 
     fn options(&self, purpose: Purpose) -> PgConnectOptions {
         session::options(&self.base, self.meta.service, purpose)
     }
 
-    /// The same database with a connection of its own, for one owner: it reads and commits there.
-    pub(super) fn dedicated(&self) -> Self {
-        if self.sessions.is_snapshot() {
-            return self.clone();
-        }
-        let sessions = Sessions::new(self.options(OWNER), OWNER, &self.is_closed);
-        Self { sessions, ..self.clone() }
+    /// The same database on the connections of owners.
+    pub(super) fn for_owners(&self) -> Self {
+        Self { sessions: self.owners.clone(), ..self.clone() }
+    }
+
+    /// The same database on the connections of publishers.
+    pub(super) fn for_publishers(&self) -> Self {
+        Self { sessions: self.publishing.clone(), ..self.clone() }
     }
 
     pub(super) fn meta(&self) -> &Meta {
@@ -178,6 +193,12 @@ impl Postgres {
         let rows = self.sessions.fetch(sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner")).await?;
         let noted = |row: &PgRow| Ok((name(row, "owner")?, BatchNumber(number(row, "number")?), row.try_get("hash")?));
         rows.iter().map(noted).collect()
+    }
+
+    pub(super) async fn noted(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+        let statement = sqlx::query("SELECT number, hash FROM owners WHERE owner = $1").bind(owner.to_string());
+        let rows = self.sessions.fetch(statement).await?;
+        rows.first().map(|row| Ok((BatchNumber(number(row, "number")?), row.try_get("hash")?))).transpose()
     }
 
     pub(super) async fn load(
@@ -236,6 +257,18 @@ impl Postgres {
         rows.first().map_or(Ok(Seq(0)), |row| Ok(Seq(number(row, "seq")?)))
     }
 
+    pub(super) async fn last_frames(
+        &self,
+        producer: &Producer,
+        targets: &[&Target],
+    ) -> Result<Vec<Frame>, StoreError> {
+        let statement = "SELECT f.* FROM UNNEST($2::text[]) AS w(target), LATERAL (SELECT * FROM journal \
+             WHERE producer = $1 AND target = w.target ORDER BY seq DESC LIMIT 1) f";
+        let targets: Vec<_> = targets.iter().map(|target| target.to_string()).collect();
+        let query = sqlx::query(statement).bind(producer.to_string()).bind(targets);
+        self.sessions.fetch(query).await?.iter().map(frame).collect()
+    }
+
     pub(super) async fn committed_at(
         &self,
         owner: &Producer,
@@ -249,8 +282,7 @@ impl Postgres {
 
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        self.sessions.clear();
-        self.publishing.clear();
+        [&self.sessions, &self.owners, &self.publishing].into_iter().for_each(Sessions::clear);
     }
 }
 

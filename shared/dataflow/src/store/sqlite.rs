@@ -2,8 +2,8 @@
 //!
 //! There is one connection that writes; it is taken out of its slot for each commit and put back
 //! only when the transaction is surely over, so a commit that is abandoned half way takes the
-//! connection with it and the database rolls back. Readers have connections of their own and
-//! never block the writer.
+//! connection with it and the database rolls back. Readers never block the writer; requests share some
+//! connections, owners others.
 
 mod decode;
 mod inventory;
@@ -13,7 +13,7 @@ mod write;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -33,10 +33,12 @@ use self::write::write;
 use super::decode::{frame, name, number, record};
 use super::{Commit, CommitError, Meta, Seen, StoreError};
 
-/// Readers at a time: enough for every owner of a service and a few requests; each has a page cache.
+/// Requests that read at a time, and owners that do: each has a thread, a few files and a page cache.
 const READERS_MAX: u32 = 8;
 /// A request that gets no connection in this time is answered 503.
-const READER_TIMEOUT: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Owners wait for their turn, also when there are many: who waits longer has a disk that does not answer.
+const OWNER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait for another process that holds the file (a backup, an operator's shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Prepared statements kept per connection: every text of every table of a service.
@@ -49,11 +51,10 @@ const FORMAT: &str = "1";
 pub struct Sqlite {
     meta: Meta,
     options: SqliteConnectOptions,
-    reading: SqliteConnectOptions,
     writer: Arc<Mutex<Option<SqliteConnection>>>,
+    /// Of all requests, or of all owners.
     readers: SqlitePool,
-    /// Those of owners too: all are closed together.
-    pools: Arc<std::sync::Mutex<Vec<SqlitePool>>>,
+    owners: SqlitePool,
 }
 
 /// Whether a file may be made and changed, or only read.
@@ -138,23 +139,20 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENTS_MAX);
         let reading = options.clone().read_only(true);
+        let (readers, owners) = (pool(REQUEST_TIMEOUT, &reading), pool(OWNER_TIMEOUT, &reading));
         let options = match access {
-            Access::Read => reading.clone(),
+            Access::Read => reading,
             Access::Write => options
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full),
         };
-        let readers = pool(READERS_MAX, &reading);
-        let pools = Arc::new(vec![readers.clone()].into());
-        Self { meta, options, reading, writer: Arc::default(), readers, pools }
+        Self { meta, options, writer: Arc::default(), readers, owners }
     }
 
-    /// The same file with a connection of its own to read.
-    pub(super) fn dedicated(&self) -> Self {
-        let readers = pool(1, &self.reading);
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(readers.clone());
-        Self { readers, ..self.clone() }
+    /// The same file, read on the connections of owners.
+    pub(super) fn for_owners(&self) -> Self {
+        Self { readers: self.owners.clone(), ..self.clone() }
     }
 
     async fn check_meta(&self, path: &Path) -> Result<(), StoreError> {
@@ -216,6 +214,12 @@ impl Sqlite {
         let noted =
             |row: &SqliteRow| Ok((name(row, "owner")?, BatchNumber(number(row, "number")?), row.try_get("hash")?));
         rows.iter().map(noted).collect()
+    }
+
+    pub(super) async fn noted(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+        let statement = sqlx::query("SELECT number, hash FROM owners WHERE owner = ?").bind(owner.to_string());
+        let row = statement.fetch_optional(&self.readers).await?;
+        row.map(|row| Ok((BatchNumber(number(&row, "number")?), row.try_get("hash")?))).transpose()
     }
 
     pub(super) async fn load(
@@ -284,6 +288,19 @@ impl Sqlite {
         Ok(Seq(number(&query.fetch_one(&self.readers).await?, "seq")?))
     }
 
+    pub(super) async fn last_frames(
+        &self,
+        producer: &Producer,
+        targets: &[&Target],
+    ) -> Result<Vec<Frame>, StoreError> {
+        let statement = "SELECT j.* FROM json_each(?1) w CROSS JOIN journal j ON j.producer = ?2 AND j.target = w.value \
+             AND j.seq = (SELECT max(seq) FROM journal WHERE producer = ?2 AND target = w.value)";
+        let targets: Vec<_> = targets.iter().map(|target| target.to_string()).collect();
+        let query = sqlx::query(statement).bind(serde_json::Value::from(targets).to_string());
+        let rows = query.bind(producer.to_string()).fetch_all(&self.readers).await?;
+        rows.iter().map(frame).collect()
+    }
+
     pub(super) async fn committed_at(
         &self,
         owner: &Producer,
@@ -297,8 +314,7 @@ impl Sqlite {
 
     /// What is still in the log is moved into the file: it is whole then, should somebody copy it alone.
     pub(super) async fn close(&self) {
-        let pools = std::mem::take(&mut *self.pools.lock().unwrap_or_else(PoisonError::into_inner));
-        for pool in pools {
+        for pool in [&self.readers, &self.owners] {
             pool.close().await;
         }
         let Some(mut connection) = self.writer.lock().await.take() else {
@@ -322,8 +338,8 @@ fn bind<'q>(query: Query<'q>, cell: &'q Cell) -> Query<'q> {
     }
 }
 
-fn pool(connections: u32, options: &SqliteConnectOptions) -> SqlitePool {
-    let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(READER_TIMEOUT);
+fn pool(timeout: Duration, options: &SqliteConnectOptions) -> SqlitePool {
+    let pool = SqlitePoolOptions::new().max_connections(READERS_MAX).acquire_timeout(timeout);
     pool.connect_lazy_with(options.clone())
 }
 

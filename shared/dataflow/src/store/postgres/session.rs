@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Who finds all connections in use waits this long; then a request is answered 503.
-const PLACE_MAX: Duration = Duration::from_secs(1);
 /// A connection that was idle for longer is asked first whether it is still there: the server may have gone and come
 /// back. Under load none is, so nothing is asked.
 const ASK_AFTER: Duration = Duration::from_secs(1);
@@ -30,11 +29,16 @@ const STATEMENTS_MAX: usize = 512;
 
 pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 
-/// What connections are for: how many there are, and how long one statement may take.
+/// What connections are for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Purpose {
+    /// As the server shows it.
     pub name: &'static str,
+    /// How many there are at most.
     pub connections: usize,
+    /// How long to wait for one when all are in use.
+    pub turn: Duration,
+    /// How long one statement may take.
     pub limit: Duration,
 }
 
@@ -45,7 +49,11 @@ pub(super) struct Sessions(Arc<Inner>);
 struct Inner {
     /// `None`: what is lost cannot be made again.
     options: Option<PgConnectOptions>,
+    turn: Duration,
     limit: Duration,
+    /// Where the connections are made, and so driven. Not with whoever happens to need a new one first: on the thread of
+    /// an owner they would stand still while it works, and break when it ends.
+    runtime: Handle,
     places: Arc<Semaphore>,
     /// With the time since when.
     idle: Mutex<Vec<(Instant, PgConnection)>>,
@@ -63,7 +71,9 @@ impl Sessions {
     pub(super) fn new(options: PgConnectOptions, purpose: Purpose, is_closed: &Arc<AtomicBool>) -> Self {
         Self(Arc::new(Inner {
             options: Some(options),
+            turn: purpose.turn,
             limit: purpose.limit,
+            runtime: Handle::current(),
             places: Arc::new(Semaphore::new(purpose.connections)),
             idle: Mutex::default(),
             is_closed: is_closed.clone(),
@@ -82,7 +92,9 @@ impl Sessions {
         within(purpose.limit, sqlx::raw_sql(begin).execute(&mut connection)).await?;
         Ok(Self(Arc::new(Inner {
             options: None,
+            turn: purpose.turn,
             limit: purpose.limit,
+            runtime: Handle::current(),
             places: Arc::new(Semaphore::new(1)),
             idle: Mutex::new(vec![(Instant::now(), connection)]),
             is_closed: is_closed.clone(),
@@ -91,7 +103,7 @@ impl Sessions {
 
     /// Takes a connection out; made when none is idle.
     pub(super) async fn take(&self) -> sqlx::Result<Session> {
-        let place = tokio::time::timeout(PLACE_MAX, self.0.places.clone().acquire_owned()).await;
+        let place = tokio::time::timeout(self.0.turn, self.0.places.clone().acquire_owned()).await;
         let place = place.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
         if self.0.is_closed.load(Ordering::Acquire) {
             return Err(sqlx::Error::PoolClosed);
@@ -102,7 +114,7 @@ impl Sessions {
                 self.still_there(connection, options).await?
             }
             (Some((_, connection)), _) => connection,
-            (None, Some(options)) => connect(options).await?,
+            (None, Some(options)) => self.connect(options).await?,
             (None, None) => return Err(sqlx::Error::PoolClosed),
         };
         Ok(Session { connection, home: self.clone(), _place: place })
@@ -120,9 +132,15 @@ impl Sessions {
             Err(sqlx::Error::Io(error)) if error.kind() == ErrorKind::TimedOut => Err(sqlx::Error::Io(error)),
             Err(_) => {
                 self.clear();
-                connect(options).await
+                self.connect(options).await
             }
         }
+    }
+
+    async fn connect(&self, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+        let options = options.clone();
+        let connected = self.0.runtime.spawn(async move { connect(&options).await }).await;
+        connected.map_err(|ended| sqlx::Error::Io(std::io::Error::other(ended)))?
     }
 
     /// All rows of one statement.

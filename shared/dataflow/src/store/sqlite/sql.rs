@@ -39,14 +39,13 @@ pub fn create(table: &Table) -> String {
 
 /// Rows by key: as many keys as `count`, each a `VALUES` tuple. Repeated keys give repeated rows.
 pub fn load(table: &Table, count: usize) -> String {
-    let on: Vec<_> = table.key().iter().map(|c| format!("t.\"{0}\" = w.\"{0}\"", c.name)).collect();
     format!(
         "WITH w ({}) AS (VALUES {}) SELECT {} FROM w CROSS JOIN {} t ON {}",
         names(table.key()),
         tuples(table.key_columns, count),
         qualified(table.columns),
         table.name,
-        on.join(" AND ")
+        same_key(table)
     )
 }
 
@@ -56,12 +55,20 @@ pub fn insert(table: &Table, count: usize) -> String {
     format!("INSERT INTO {} ({columns}) VALUES {}", table.name, tuples(table.columns.len(), count))
 }
 
-/// New contents of rows that exist.
+/// New contents of rows that exist; it says how many it has met.
 pub fn update(table: &Table, count: usize) -> String {
-    let set: Vec<_> =
-        table.columns[table.key_columns..].iter().map(|c| format!("\"{0}\" = excluded.\"{0}\"", c.name)).collect();
-    let action = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", set.join(", ")) };
-    format!("{} ON CONFLICT ({}) DO {action}", insert(table, count), names(table.key()))
+    // A table that is all key has nothing to set; that its rows are there is to be known all the same.
+    let values =
+        if table.columns.len() > table.key_columns { &table.columns[table.key_columns..] } else { table.key() };
+    let set: Vec<_> = values.iter().map(|c| format!("\"{0}\" = w.\"{0}\"", c.name)).collect();
+    format!(
+        "WITH w ({}) AS (VALUES {}) UPDATE {} AS t SET {} FROM w WHERE {}",
+        names(table.columns),
+        tuples(table.columns.len(), count),
+        table.name,
+        set.join(", "),
+        same_key(table)
+    )
 }
 
 /// Rows in the order of the key: a fixed prefix of it, and of the rest those after a given one.
@@ -90,6 +97,11 @@ pub fn delete(table: &Table) -> String {
 fn names(columns: &[Column]) -> String {
     let names: Vec<_> = columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
     names.join(", ")
+}
+
+fn same_key(table: &Table) -> String {
+    let same: Vec<_> = table.key().iter().map(|column| format!("t.\"{0}\" = w.\"{0}\"", column.name)).collect();
+    same.join(" AND ")
 }
 
 fn qualified(columns: &[Column]) -> String {
@@ -133,6 +145,11 @@ mod tests {
             create(Pair::TABLE),
             "CREATE TABLE IF NOT EXISTS pairs (\"a\" TEXT NOT NULL, \"b\" INTEGER NOT NULL, \"c\" TEXT, \
              PRIMARY KEY (\"a\", \"b\")) STRICT, WITHOUT ROWID"
+        );
+        assert_eq!(
+            update(Pair::TABLE, 2),
+            "WITH w (\"a\", \"b\", \"c\") AS (VALUES (?, ?, ?), (?, ?, ?)) UPDATE pairs AS t SET \"c\" = w.\"c\" \
+             FROM w WHERE t.\"a\" = w.\"a\" AND t.\"b\" = w.\"b\""
         );
         assert_eq!(
             scan(Pair::TABLE, 1, 1),

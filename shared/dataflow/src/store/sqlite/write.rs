@@ -54,7 +54,11 @@ async fn write_rows(connection: &mut SqliteConnection, like: &Change, mut rows: 
             Write::Update => sql::update(like.table, size),
         };
         let query = now.iter().flat_map(|change| &change.cells).fold(sqlx::query(&text), bind);
-        query.execute(&mut *connection).await.map_err(conflict_in(like.table.name))?;
+        let done = query.execute(&mut *connection).await.map_err(conflict_in(like.table.name))?;
+        // An update that met fewer rows than it has: somebody deleted what was loaded.
+        if done.rows_affected() != size as u64 {
+            return Err(CommitError::Conflict(like.table.name.to_owned()));
+        }
         rows = later;
     }
     Ok(())

@@ -9,6 +9,8 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 use stage::{Producer, Seq, Target};
 
+use crate::scenarios::harness::until;
+
 /// Messages that are on their way to the broker at a time.
 const WINDOW: usize = 200;
 
@@ -27,9 +29,14 @@ impl RawStreams {
         Self { url: url.to_owned(), prefix: prefix.to_owned(), broker }
     }
 
+    /// A session of its own, once the broker is there.
+    async fn attach(&self, target: &Target) -> Publishing {
+        until(&format!("{target} can be published to"), async || self.broker.attach(target).await.ok()).await
+    }
+
     /// Everything in a stream, in order, up to now. (One marker more ends it.)
     pub async fn messages(&self, target: &Target) -> Vec<Message> {
-        let publishing = self.broker.attach(target).await.unwrap();
+        let publishing = self.attach(target).await;
         let mut reading = self.broker.read(target, None).await.unwrap();
         let mut messages = Vec::new();
         loop {
@@ -81,7 +88,7 @@ impl RawStreams {
 
     /// A stream holds these messages, each at its place, and nothing else.
     pub async fn make_anew(&self, target: &Target, messages: Vec<Message>) {
-        let publishing = self.broker.attach(target).await.unwrap();
+        let publishing = self.attach(target).await;
         self.delete(target).await;
         self.declare(target).await;
         send_all(&publishing, messages).await;
@@ -89,7 +96,7 @@ impl RawStreams {
 
     /// A stream gets so many messages more that say nothing.
     pub async fn pad(&self, target: &Target, messages: usize) {
-        let publishing = self.broker.attach(target).await.unwrap();
+        let publishing = self.attach(target).await;
         let marker = Message::marker(&publishing.incarnation, &publishing.session);
         send_all(&publishing, std::iter::repeat_n(marker, messages)).await;
     }

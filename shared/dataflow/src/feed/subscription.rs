@@ -237,13 +237,13 @@ impl Source {
     async fn read(&mut self, backoff: &mut Backoff) -> Result<Ended, BrokerError> {
         let target = &self.wanted.target;
         let mut reading = self.broker.read(target, self.behind.as_ref()).await?;
-        let behind = self.behind.take_if(|_| reading.is_resumed);
-        tracing::info!(stream = %target, from = behind.as_ref().map_or(0, |point| point.offset + 1), "reading");
         let mut works = reading.is_resumed;
         if works {
             self.wanted.link.works();
+        } else {
+            self.behind = None;
         }
-        self.behind = behind;
+        tracing::info!(stream = %target, from = self.behind.as_ref().map_or(0, |point| point.offset + 1), "reading");
         loop {
             let message = tokio::select! {
                 message = reading.next() => message?,

@@ -54,7 +54,31 @@ async fn every_service_is_alive_ready_and_measured() {
     system.finish().await;
 }
 
-/// `HEAD` is for load balancers; a route that is not known must not get a label of its own.
+#[tokio::test]
+async fn load_balancers_may_ask_with_head() {
+    let (system, corner) = (System::start().await, Corner::new());
+    let (client, sku) = (&system.client, corner.name("lantern"));
+    client.offer_for(&sku, "1.00", "GBP").await;
+    let purchase = client.buy(&corner.name("buys"), &corner.order("alice", "GBP", &[&sku])).await.is(201).purchase();
+    let mut urls = vec![
+        client.offer_url(&sku),
+        format!("{}/purchases/{}", client.at.purchase, purchase.id),
+        format!("{}/copies", client.at.purchase),
+        format!("{}/rates/EUR/GBP?at=2010-12-01T00:00:00Z", client.at.exchange_rate),
+        format!("{}/trial-balance", client.at.ledger),
+    ];
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"] {
+        urls.extend(client.everywhere(path));
+    }
+    for url in urls {
+        let (get, head) = (client.get(&url).await, client.send(client.ask(Method::HEAD, &url)).await);
+        assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{url}");
+        assert_eq!(head.header("content-type"), get.header("content-type"), "{url}");
+    }
+    system.finish().await;
+}
+
+/// A route that is not known must not get a label of its own.
 #[tokio::test]
 async fn made_up_paths_and_methods_do_not_grow_the_figures() {
     let (system, corner) = (System::start().await, Corner::new());

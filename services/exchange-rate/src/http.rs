@@ -127,7 +127,9 @@ async fn put(
 /// Takes in a file of the European Central Bank, whole or not at all.
 ///
 /// Its reference rates (`eurofxref`) in any form it publishes them: the history or one day as CSV; one day, 90 days or the
-/// history as XML; any of these in a ZIP. Which it is shows in the content; names and headers say nothing.
+/// history as XML; any of these in a ZIP, not in gzip. The form is detected from the content, not from names and headers.
+/// A text may begin with a byte order mark, and a CSV may lack the comma that ends each of its lines. The days are
+/// 1999-01-04 to tomorrow.
 #[utoipa::path(
     post, path = "/rates/import", tag = "rates", operation_id = "import_rates",
     request_body(description = "At most 16 MiB.", content((Vec<u8> = "application/zip"), (String = "text/csv"), (String = "application/xml"))),

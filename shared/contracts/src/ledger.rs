@@ -112,7 +112,7 @@ words!(
     pub enum TransferStatus {
         /// Both accounts are there; the payer's owner has not decided yet.
         Accepted = "accepted",
-        /// Debited from the payer; the payee's credit follows by itself. For good.
+        /// Debited from the payer, for good. The payee's credit follows by itself, and may show a moment later.
         Posted = "posted",
         /// Refused. For good.
         Rejected = "rejected",

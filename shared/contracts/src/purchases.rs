@@ -123,7 +123,7 @@ words!(
     pub enum Status {
         /// The price is fixed, and the customer is being charged.
         Confirmed = "confirmed",
-        /// Charged. For good.
+        /// Charged, for good. The payee may see the money a moment later than the payer.
         Settled = "settled",
         /// Refused. For good.
         Rejected = "rejected",
@@ -153,7 +153,7 @@ words!(
         AmountTooLarge = "amount_too_large",
         /// There was no rate at that time.
         NoRate = "no_rate",
-        /// The newest rate at that time was too old.
+        /// The newest rate at that time was too old: its UTC date lay more than 7 days before, whatever the hours.
         StaleRate = "stale_rate",
         /// The customer's account may not pay so much.
         PaymentRefused = "payment_refused",

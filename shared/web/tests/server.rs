@@ -122,9 +122,10 @@ fn exchange(stream: &mut TcpStream, parts: &[&[u8]]) -> String {
     for part in parts {
         stream.write_all(part).unwrap();
     }
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    // The page of the documents is packed.
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[test]

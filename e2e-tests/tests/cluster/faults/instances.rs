@@ -17,6 +17,9 @@ const CONNECTIONS: i64 = 40;
 /// What one that waits says.
 const OTHER: &str = "another instance of this service is active";
 
+/// Something that each service serves.
+const ROUTES: [(&str, &str); 3] = [("exchange-rate", "/rates"), ("purchase", "/copies"), ("ledger", "/trial-balance")];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_started_at_once_one_is_active_and_the_other_takes_over_when_it_is_stopped() {
     let mut cluster = Cluster::start_without_engines().await;
@@ -33,8 +36,13 @@ async fn of_two_started_at_once_one_is_active_and_the_other_takes_over_when_it_i
         assert_eq!(cluster.instance(&active).readyz().await.unwrap().status, 200);
 
         let url = cluster.instance(&other).url();
-        let refused = cluster.client.get(&format!("{url}/anything")).await.is(503);
+        let route = ROUTES.iter().find(|(of, _)| of == service).map(|(_, route)| *route).unwrap();
+        let refused = cluster.client.get(&format!("{url}{route}")).await.is(503);
         assert!(refused.header("retry-after").is_some(), "{refused:?}");
+        cluster.client.get(&format!("{url}/anything")).await.is(404);
+        let figures = cluster.client.get(&format!("{url}/metrics")).await.is(200).body;
+        let counted = format!("http_requests_total{{method=\"GET\",route=\"{route}\",status=\"503\"}} 1\n");
+        assert!(figures.contains(&counted), "{figures}");
 
         cluster.instance(&active).stop().await;
         let stopped = Instant::now();

@@ -140,7 +140,6 @@ pub fn command(service: &str) -> Command {
         command.env_remove(setting);
     }
     untraced(&mut command);
-    // Every request would drown what matters.
-    command.env_remove("HTTP_WORKERS").env("RUST_LOG", "info,web::log=warn").stdin(Stdio::null()).kill_on_drop(true);
+    command.env_remove("HTTP_WORKERS").env_remove("RUST_LOG").stdin(Stdio::null()).kill_on_drop(true);
     command
 }

@@ -51,7 +51,7 @@ async fn clients_that_do_not_wait_for_the_answer_get_it_when_they_ask_again() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_answered_with_an_error_or_closed() {
+async fn what_is_no_http_is_answered_with_an_error_or_closed_and_counted() {
     let Shop { system, corner, .. } = shop().await;
     for base in [&system.client.at.exchange_rate, &system.client.at.purchase, &system.client.at.ledger] {
         for nonsense in [
@@ -70,6 +70,13 @@ async fn what_is_no_http_is_answered_with_an_error_or_closed() {
             let text = String::from_utf8_lossy(&answer);
             let refused = text.is_empty() || text.starts_with("HTTP/1.1 4");
             assert!(refused, "{}: {text}", String::from_utf8_lossy(&nonsense[..10.min(nonsense.len())]));
+        }
+    }
+    for url in system.client.everywhere("/metrics") {
+        let figures = system.client.get(&url).await.is(200).body;
+        for status in [400, 431] {
+            let counted = format!("http_requests_total{{method=\"other\",route=\"unreadable\",status=\"{status}\"}}");
+            assert!(figures.contains(&counted), "{url}: {figures}");
         }
     }
     nothing_was_done(&system.client, &corner).await;

@@ -90,12 +90,13 @@ async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes() {
     for (method, url, allowed) in [
         (Method::DELETE, format!("{purchase}/purchases"), "POST"),
         (Method::GET, format!("{purchase}/purchases"), "POST"),
-        (Method::POST, format!("{purchase}/offers/x"), "GET, PUT"),
-        (Method::POST, format!("{ledger}/trial-balance"), "GET"),
-        (Method::PUT, format!("{ledger}/accounts/merchant"), "GET"),
-        (Method::POST, format!("{rates}/rates/EUR/USD"), "GET, PUT"),
-        (Method::PUT, format!("{rates}/rates"), "GET"),
-        (Method::POST, format!("{rates}/healthz"), "GET"),
+        (Method::POST, format!("{rates}/docs"), "GET, HEAD"),
+        (Method::POST, format!("{purchase}/offers/x"), "GET, HEAD, PUT"),
+        (Method::POST, format!("{ledger}/trial-balance"), "GET, HEAD"),
+        (Method::PUT, format!("{ledger}/accounts/merchant"), "GET, HEAD"),
+        (Method::POST, format!("{rates}/rates/EUR/USD"), "GET, HEAD, PUT"),
+        (Method::PUT, format!("{rates}/rates"), "GET, HEAD"),
+        (Method::POST, format!("{rates}/healthz"), "GET, HEAD"),
     ] {
         let answer = client.send(client.ask(method, &url)).await.is(405);
         answer.problem();

@@ -22,7 +22,7 @@ async fn complete_copy(store: &Store) {
     store.commit(&Commit { record, changes: vec![change], frames: Vec::new() }).await.unwrap();
 }
 
-#[actix_web::test]
+#[actix::test]
 async fn what_another_instance_copied_in_its_last_moment_is_seen() {
     ::web::use_ring();
     let meta = Meta { service: SERVICE, partitions: PartitionCount::new(2).unwrap() };

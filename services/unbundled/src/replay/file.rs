@@ -114,6 +114,9 @@ pub enum FileError {
         /// Where.
         line: u64,
     },
+    /// A header, and nothing after it.
+    #[error("it has no invoice: there is no line after its header")]
+    NoLines,
     /// The days that were asked for have no invoice.
     #[error("no invoice is {asked}: {there}")]
     NoneInDays {

@@ -82,7 +82,7 @@ impl Survey {
     /// Reads all lines; those of these days are sent.
     ///
     /// # Errors
-    /// [`FileError`], of the first line that something is wrong with, or when there is no invoice of these days.
+    /// [`FileError`], of the first line that something is wrong with, or when there is no invoice, or none of these days.
     pub fn of(mut lines: Lines<'_>, days: Days) -> Result<Self, FileError> {
         let mut invoices = HashMap::<String, Seen>::new();
         let mut offers = BTreeMap::new();
@@ -105,6 +105,9 @@ impl Survey {
                     offers.entry(sold.request.sku).or_insert(sold.unit_price);
                 }
             }
+        }
+        if counts.read == 0 {
+            return Err(FileError::NoLines);
         }
         some_in(days, &invoices)?;
         let last_line = |(number, seen): (String, Seen)| (seen.kind == Kind::Sale).then_some((number, seen.last_line));
@@ -133,10 +136,8 @@ fn some_in(days: Days, invoices: &HashMap<String, Seen>) -> Result<(), FileError
         return Ok(());
     }
     let all = || invoices.values().map(|seen| seen.day);
-    let there = match (all().min(), all().max()) {
-        (Some(first), Some(last)) => format!("those of the file are from {first} to {last}"),
-        (None, _) | (_, None) => "the file has none at all".to_owned(),
-    };
+    let (first, last) = (all().min().unwrap_or_default(), all().max().unwrap_or_default());
+    let there = format!("those of the file are from {first} to {last}");
     Err(FileError::NoneInDays { asked: days.to_string(), there })
 }
 

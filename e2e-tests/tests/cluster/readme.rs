@@ -53,6 +53,7 @@ async fn each_command_for_the_cluster_works_as_it_stands_and_logs_are_rotated_js
         ("EPMD_PORT", ports.epmd.to_string()),
         ("POSTGRES_PORT", ports.postgres.to_string()),
         ("BASE_PORT", base.to_string()),
+        ("UNBUNDLED_EXCHANGE_RATE_URL", format!("http://127.0.0.1:{base}")),
         ("UNBUNDLED_PURCHASE_URL", format!("http://127.0.0.1:{}", base + 1)),
         ("UNBUNDLED_LEDGER_URL", format!("http://127.0.0.1:{}", base + 2)),
         ("UNBUNDLED_BIN", binary("unbundled").parent().unwrap().display().to_string()),

@@ -6,10 +6,12 @@ mod business;
 mod databases;
 mod report;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::Args;
 use contracts::STREAMS;
 use dataflow::audit::{Audit, Finding, Report, Watch};
@@ -68,14 +70,19 @@ pub async fn audit(arguments: AuditArguments) -> ExitCode {
         Ok(mut audited) => {
             audited.took = started.elapsed();
             let text = if arguments.json { report::json(&audited) } else { report::text(&audited) };
-            print!("{text}");
-            if audited.report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
+            match std::io::stdout().write_all(text.as_bytes()).context("the report cannot be written") {
+                Ok(()) if audited.report.findings.is_empty() => ExitCode::SUCCESS,
+                Ok(()) => ExitCode::from(FOUND),
+                Err(error) => not_audited(error.as_ref()),
+            }
         }
-        Err(error) => {
-            eprintln!("error: {}", telemetry::chain(error.as_ref()));
-            ExitCode::from(NOT_AUDITED)
-        }
+        Err(error) => not_audited(error.as_ref()),
     }
+}
+
+fn not_audited(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    crate::print_error(error);
+    ExitCode::from(NOT_AUDITED)
 }
 
 /// Audits the stores of all services: of the files of a stopped system, or of a simulation. Findings are

@@ -3,6 +3,7 @@
 //! It only notes that; the service itself publishes, now if it runs, else with its next start. Readers drop
 //! what they have. It closes gaps that a broker's loss has torn, and costs nothing but time.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -48,7 +49,7 @@ pub async fn republish(arguments: RepublishArguments) -> anyhow::Result<ExitCode
     let rewound = database.republish(&journals).await?;
     anyhow::ensure!(!rewound.is_empty(), "nothing in the journal of {service} matches: there is nothing to publish");
     for (producer, target) in rewound {
-        println!("{producer} publishes its journal for {target} again from its beginning");
+        writeln!(std::io::stdout(), "{producer} publishes its journal for {target} again from its beginning")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -59,15 +59,15 @@ impl Shell {
             Server::One => ("ledger", Vec::new(), format!("http://127.0.0.1:{port}/healthz"), command("ledger")),
         };
         let mut command = Command::new("sh");
-        command.args(["-c", &script]).arg(binary(program)).args(arguments).kill_on_drop(true);
-        command.env("DATABASE_URL", "postgres://a@127.0.0.1:1/ledger").env("AMQP_URL", "amqp://a:b@127.0.0.1:1/%2f");
-        command.env("BIND", format!("127.0.0.1:{port}"));
+        command.args(["-c", &script]).arg(binary(program)).args(arguments).stdout(Stdio::null()).kill_on_drop(true);
         for (name, value) in like.as_std().get_envs() {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
         }
+        command.env("DATABASE_URL", "postgres://a@127.0.0.1:1/ledger").env("AMQP_URL", "amqp://a:b@127.0.0.1:1/%2f");
+        command.env("BIND", format!("127.0.0.1:{port}"));
         Self { command, client, up, folder }
     }
 
@@ -79,7 +79,7 @@ impl Shell {
 
     /// Why it ends at once.
     async fn refused(mut self) -> String {
-        refusal(&self.command.output().await.unwrap())
+        refusal(&self.command.stdout(Stdio::piped()).output().await.unwrap())
     }
 
     /// Starts it, and returns once it answers.
@@ -176,8 +176,7 @@ async fn a_variable_of_no_use_is_refused_by_its_name_or_harmless() {
     let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
     for server in SERVERS {
         for (name, value) in [
-            ("RUST_LOG", b"loud".as_slice()),
-            ("RUST_LOG", b"info,sqlx=loud"),
+            ("RUST_LOG", b"info,sqlx=loud".as_slice()),
             ("RUST_LOG", b"\xff"),
             (endpoint, b"nowhere"),
             (endpoint, b"\xff"),
@@ -209,6 +208,17 @@ async fn a_command_of_the_operator_s_says_what_it_lacks_too() {
     assert_eq!(status.code(), Some(1), "{status:?}");
     let stderr = String::from_utf8_lossy(&stderr);
     assert!(stderr.starts_with("error: this process may open 20 files"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_written_is_an_error() {
+    let mut local = Local::start().await;
+    local.stop().await;
+    let mut shell = Command::new("sh");
+    let audit = shell.args(["-c", "exec \"$0\" audit --data \"$1\" >/dev/full"]).arg(binary("unbundled"));
+    let Output { status, stderr, .. } = audit.arg(local.data()).env("RUST_LOG", "error").output().await.unwrap();
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.code() == Some(2) && stderr.starts_with("error: the report cannot be written"), "{stderr}");
 }
 
 #[tokio::test]

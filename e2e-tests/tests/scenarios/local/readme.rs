@@ -99,7 +99,8 @@ async fn each_other_command_works_as_it_stands() {
     assert_eq!(first.terminate().await.code, Some(0));
     let page = readme();
     for line in blocks(&page, "sh").iter().flat_map(|block| block.lines()) {
-        let command = here(line.split(" #").next().unwrap().trim(), &at);
+        let line = line.split(" #").next().unwrap().trim();
+        let command = here(line, &at);
         let words: Vec<_> = line.split_whitespace().collect();
         match words.as_slice() {
             ["make", target, ..] => {

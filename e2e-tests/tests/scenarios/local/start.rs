@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
@@ -14,8 +15,10 @@ const PORTS: std::ops::Range<u16> = 21_000..29_000;
 
 /// The first of three ports in a row that nobody listens on.
 pub fn three_free_ports() -> u16 {
-    // Tests run as processes of their own at the same time: each begins to look elsewhere.
-    let start = u16::try_from(std::process::id() % 2_000).unwrap() * 4;
+    // Tests run at the same time, as processes or as threads: each begins to look elsewhere.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let block = (std::process::id() + NEXT.fetch_add(1, Ordering::Relaxed)) % 2_000;
+    let start = u16::try_from(block).unwrap() * 4;
     let free = |port: &u16| (0..3).all(|offset| TcpListener::bind(("127.0.0.1", port + offset)).is_ok());
     let mut all = PORTS.skip(usize::from(start)).chain(PORTS).step_by(4);
     all.find(free).expect("no three ports in a row are free")

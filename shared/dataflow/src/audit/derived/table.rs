@@ -260,6 +260,14 @@ impl DerivedTable {
     }
 }
 
+#[cfg(test)]
+impl DerivedTable {
+    /// How many rows and fingerprints are in memory.
+    pub(super) fn in_memory(&self) -> (usize, usize) {
+        (self.held.len(), self.let_go.len())
+    }
+}
+
 impl Fingerprint {
     fn cells(self) -> Vec<Cell> {
         self.0.map(|half| Cell::Integer(half.cast_signed())).to_vec()

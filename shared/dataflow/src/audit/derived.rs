@@ -46,7 +46,7 @@ impl Default for Limits {
     }
 }
 
-/// A row could not be written.
+/// Why a row could not be written.
 #[derive(Debug)]
 pub(super) enum NotWritten {
     /// One that was to be new is there, or one that was to be there is not.
@@ -195,3 +195,6 @@ pub(super) fn bytes_of(cells: &[Cell]) -> usize {
     };
     cells.iter().map(of).sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,18 +218,15 @@ impl DerivedTable {
             elsewhere.aside = scratch.load(self.table, &keys).await?;
             keys.retain(|key| elsewhere.aside.iter().all(|row| self.key(row) != key.as_slice()));
         }
-        let mut unknown = BTreeMap::new();
-        for key in keys {
-            let fingerprint = Fingerprint::of(backing.secrets, self.table, &key);
-            if self.let_go.contains(&fingerprint) {
-                elsewhere.let_go.insert(key);
-            } else {
-                unknown.insert(fingerprint.cells(), key);
-            }
-        }
+        let (let_go, others): (BTreeSet<_>, BTreeSet<_>) = keys.into_iter().partition(|key| {
+            let fingerprint = Fingerprint::of(backing.secrets, self.table, key);
+            self.let_go.contains(&fingerprint)
+        });
+        elsewhere.let_go = let_go;
         if let Some(Aside { scratch, has_fingerprints: true, .. }) = &self.aside {
-            let wanted = unknown.keys().cloned().collect();
-            let found = scratch.load(&FINGERPRINTS, &wanted).await?;
+            let cells = |key: &Vec<Cell>| Fingerprint::of(backing.secrets, self.table, key).cells();
+            let mut unknown: BTreeMap<_, _> = others.into_iter().map(|key| (cells(&key), key)).collect();
+            let found = scratch.load(&FINGERPRINTS, &unknown.keys().cloned().collect()).await?;
             elsewhere.let_go.extend(found.iter().filter_map(|fingerprint| unknown.remove(fingerprint)));
         }
         Ok(elsewhere)
@@ -257,6 +254,14 @@ impl DerivedTable {
             None => Aside { scratch: Scratch::new().await?, has_rows: false, has_fingerprints: false },
         };
         Ok(self.aside.insert(aside))
+    }
+}
+
+#[cfg(test)]
+impl DerivedTable {
+    /// How many rows and fingerprints are in memory.
+    pub(super) fn in_memory(&self) -> (usize, usize) {
+        (self.held.len(), self.let_go.len())
     }
 }
 

@@ -22,7 +22,7 @@ pub use at_rest::{changed_frame, changed_record, deleted_frame, deleted_record};
 pub use batches::{conflict, duplicate, fence, fork, gap, refused, resume, vanished};
 pub use broker::{publish, subscribe};
 pub use doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_after, lost_before};
-pub use reading::{follow, journal_limits, load_many, scan_order, scan_pages};
+pub use reading::{follow, journal_limits, last_frames, load_many, scan_order, scan_pages};
 pub use streams::{lost_stream, lost_tail, nothing_twice, republished, stream_with_a_hole};
 
 /// Why a check could not be done; what is wrong, it asserts.
@@ -95,7 +95,7 @@ macro_rules! conformance {
             $substrate;
             duplicate, gap, fork, resume, fence, refused, conflict, vanished,
             lost_before, lost_after, claim_lost_before, claim_lost_after, claimed_meanwhile,
-            scan_order, scan_pages, load_many, journal_limits, follow,
+            scan_order, scan_pages, load_many, journal_limits, last_frames, follow,
             changed_record, deleted_record, changed_frame, deleted_frame
         );
     };

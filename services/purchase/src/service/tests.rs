@@ -16,8 +16,7 @@ async fn complete_copy(store: &Store) {
     let last = store.newest(&id).await.unwrap();
     let (read, now) = (Read::Frames(Vec::new()), Utc::now());
     let record = Record::following(last.as_ref(), &id, &read, &Checkpoint::default(), now).unwrap();
-    let row =
-        RateRow { version: 1, valid_from: now, source: "ecb".parse().unwrap(), rates: [].into(), complete: true };
+    let row = RateRow { version: 1, valid_from: now, source: "ecb".parse().unwrap(), rates: [].into(), complete: true };
     let change = Change { table: RateRow::TABLE, write: Write::Insert, cells: row.to_cells() };
     store.commit(&Commit { record, changes: vec![change], frames: Vec::new() }).await.unwrap();
 }

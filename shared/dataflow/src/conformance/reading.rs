@@ -1,5 +1,7 @@
 //! Reading: the same order, the same pages and the same limits everywhere.
 
+use std::collections::BTreeSet;
+
 use stage::{Cell, Keys, Partition, Producer, RequestId, Row as _, Seq, Stage as _, Target};
 
 use super::fixture::{
@@ -151,6 +153,36 @@ pub async fn journal_limits(substrate: &impl Substrate) -> Outcome {
     assert_eq!(front.said().await?, [(by.clone(), to.clone(), Seq(5))]);
     let stranger = Producer::new(TallyUp::NAME, Partition(0));
     assert!(journal(&front, &stranger, &to, 1, 10, usize::MAX).await?.is_empty());
+    Ok(())
+}
+
+/// Of a producer's journals the last frames are found, of as many targets as wanted.
+///
+/// # Errors
+/// When the substrate fails.
+pub async fn last_frames(substrate: &impl Substrate) -> Outcome {
+    let front = open(substrate, "front").await?;
+    let mut collect = claim(&front, Collect::default()).await?;
+    let elsewhere = NAMES.into_iter().find(|name| of(name) != of("a")).ok_or("a name of the other partition")?;
+    for (id, name) in [("1", "a"), ("2", elsewhere), ("3", "a"), ("4", "a")] {
+        ask(&mut collect, vec![add(id, name, 1)]).await?;
+    }
+    let (by, other) = (Producer::new(Collect::NAME, Partition(0)), Producer::new(TallyUp::NAME, Partition(0)));
+    let [a, b] = ["a", elsewhere].map(|name| ADDED.target(of(name)));
+    let nowhere = ADDED.target(Partition(2));
+    let cases: [(&Producer, &[&Target], &[(&Target, u64)]); 5] = [
+        (&by, &[&a, &b], &[(&a, 3), (&b, 1)]),
+        (&by, &[&b], &[(&b, 1)]),
+        (&by, &[&nowhere, &a], &[(&a, 3)]),
+        (&by, &[], &[]),
+        (&other, &[&a, &b], &[]),
+    ];
+    for (producer, targets, expected) in cases {
+        let frames = front.last_frames(producer, targets).await?;
+        assert!(frames.iter().all(|frame| frame.producer == by && frame.is_intact()));
+        let ends: BTreeSet<_> = frames.iter().map(|frame| (&frame.target, frame.seq.0)).collect();
+        assert_eq!((frames.len(), ends), (expected.len(), expected.iter().copied().collect()), "{targets:?}");
+    }
     Ok(())
 }
 

@@ -257,11 +257,7 @@ impl Postgres {
         rows.first().map_or(Ok(Seq(0)), |row| Ok(Seq(number(row, "seq")?)))
     }
 
-    pub(super) async fn last_frames(
-        &self,
-        producer: &Producer,
-        targets: &[&Target],
-    ) -> Result<Vec<Frame>, StoreError> {
+    pub(super) async fn last_frames(&self, producer: &Producer, targets: &[&Target]) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT f.* FROM UNNEST($2::text[]) AS w(target), LATERAL (SELECT * FROM journal \
              WHERE producer = $1 AND target = w.target ORDER BY seq DESC LIMIT 1) f";
         let targets: Vec<_> = targets.iter().map(|target| target.to_string()).collect();

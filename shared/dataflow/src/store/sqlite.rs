@@ -288,11 +288,7 @@ impl Sqlite {
         Ok(Seq(number(&query.fetch_one(&self.readers).await?, "seq")?))
     }
 
-    pub(super) async fn last_frames(
-        &self,
-        producer: &Producer,
-        targets: &[&Target],
-    ) -> Result<Vec<Frame>, StoreError> {
+    pub(super) async fn last_frames(&self, producer: &Producer, targets: &[&Target]) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT j.* FROM json_each(?1) w CROSS JOIN journal j ON j.producer = ?2 AND j.target = w.value \
              AND j.seq = (SELECT max(seq) FROM journal WHERE producer = ?2 AND target = w.value)";
         let targets: Vec<_> = targets.iter().map(|target| target.to_string()).collect();

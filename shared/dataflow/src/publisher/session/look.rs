@@ -13,8 +13,10 @@ use crate::rabbitmq::ANSWER_TIMEOUT;
 
 /// The last messages come together: who waits longer for the next is at the end.
 const TOGETHER: Duration = Duration::from_secs(1);
-/// Messages asked for at a time, when those are looked through that were written since the last look.
+/// Messages asked for at a time.
 const MANY: u16 = 64;
+/// Messages looked through: more than this session ever has on their way.
+const MESSAGES_MAX: usize = 1_000;
 
 impl Session {
     /// Finds a message at the end of the stream that is not before anything confirmed. Where nothing was sent since the
@@ -29,16 +31,19 @@ impl Session {
 
     async fn find_end(&mut self) -> Result<bool, BrokerError> {
         let (target, broker) = (self.publication.target.clone(), self.publication.broker.clone());
-        let mut reading = broker.read_last(&target, if self.end.is_some() { 1 } else { MANY }).await?;
+        if self.end.is_some() {
+            let first = broker.read_last(&target, 1).await?.next_within(ANSWER_TIMEOUT).await?;
+            if self.end == first.and_then(|first| first.resume_point()) {
+                return Ok(true);
+            }
+        }
         let confirmed = self.lines.iter().map(|line| (line.producer.clone(), line.outbox.held()));
         let confirmed: BTreeMap<_, _> = confirmed.collect();
-        let first = reading.next_within(ANSWER_TIMEOUT).await?;
-        let first_point = first.as_ref().and_then(|first| first.resume_point());
-        if self.end.is_some() && self.end == first_point {
-            return Ok(true);
-        }
-        let mut next = first;
-        while let Some(message) = next {
+        let mut reading = broker.read_last(&target, MANY).await?;
+        let mut next = reading.next_within(ANSWER_TIMEOUT).await?;
+        let first_point = next.as_ref().and_then(|first| first.resume_point());
+        for _ in 0..MESSAGES_MAX {
+            let Some(message) = next else { break };
             if let Some(point) = message.resume_point().filter(|point| self.is_behind_confirmed(point, &confirmed)) {
                 self.end = first_point.filter(|_| self.in_flight.is_empty());
                 (self.noted.resume, self.noted.confirmed, self.is_to_note) = (Some(point), confirmed, true);

@@ -37,7 +37,7 @@ impl Scratch {
         let mut rows = rows;
         for size in sql::chunks(rows.len()) {
             let (now, later) = rows.split_at(size);
-            let text = sql::update(table, size);
+            let text = sql::replace(table, size);
             let query = now.iter().flatten().fold(sqlx::query(&text), bind);
             query.execute(&mut *transaction).await?;
             rows = later;

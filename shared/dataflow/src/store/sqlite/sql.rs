@@ -55,6 +55,11 @@ pub fn insert(table: &Table, count: usize) -> String {
     format!("INSERT INTO {} ({columns}) VALUES {}", table.name, tuples(table.columns.len(), count))
 }
 
+/// Rows; one with the key of an earlier one takes its place.
+pub fn replace(table: &Table, count: usize) -> String {
+    insert(table, count).replacen("INSERT", "INSERT OR REPLACE", 1)
+}
+
 /// New contents of rows that exist; it says how many it has met.
 pub fn update(table: &Table, count: usize) -> String {
     // A table that is all key has nothing to set; that its rows are there is to be known all the same.

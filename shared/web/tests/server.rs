@@ -254,7 +254,7 @@ fn what_comes_behind_the_last_request_of_a_connection_is_not_executed() {
         (vec![open.clone(), open.clone(), last.clone()], 3),
         (vec![last.clone(), open.clone(), open.clone()], 1),
         (vec![open.clone(), last.clone(), last.clone()], 2),
-        (vec![post("1.0", ""), open.clone()], 1),
+        (vec![post("1.0", ""), open], 1),
         (vec![post("1.0", "Connection: keep-alive\r\n"), last], 2),
     ] {
         let before = counted();

@@ -18,7 +18,7 @@ done <"$1"
 cp "$UNBUNDLED_LOCAL"/log/*.log* "$2"
 "#;
 /// So small that every log of some use is rotated.
-const LOG_BYTES_MAX: u64 = 8_000;
+const LOG_BYTES_MAX: u64 = 1_500;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()

@@ -29,6 +29,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run all services in this process, on one data folder.
+    #[command(after_help = telemetry::HELP)]
     Run(run::RunArguments),
     /// Derive everything in a data folder, or in three databases, again and compare it with what is stored.
     Audit(audit::AuditArguments),

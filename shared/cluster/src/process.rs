@@ -1,5 +1,6 @@
 //! The life of a service's process.
 
+use std::io::{self, IsTerminal as _};
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::tenure::Tenure;
 
 /// How long to wait before a start that failed is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The code of a process that was called with arguments it does not know.
+const USAGE: u8 = 2;
 /// Files that a service has open without any client: its databases' and its broker's connections, its threads' queues.
 const OWN_FILES: u64 = 128;
 
@@ -44,7 +47,7 @@ pub type Start = Box<dyn Fn(Setup) -> LocalBoxFuture<'static, Result<Running, St
 
 /// One service as a process of its own, on RabbitMQ and Postgres.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = telemetry::HELP)]
 struct Arguments<Own: Args> {
     #[command(flatten)]
     settings: Settings,
@@ -99,6 +102,10 @@ pub fn main_with<Own: Args>(name: &'static str, service: impl FnOnce(Own) -> Res
     let arguments = command.try_get_matches().and_then(|matches| Arguments::<Own>::from_arg_matches(&matches));
     let Arguments { settings, own } = match arguments {
         Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && !io::stderr().is_terminal() => {
+            telemetry::report(&error);
+            return ExitCode::from(USAGE);
+        }
         Err(error) => error.exit(),
     };
     match start(service, own, &settings) {

@@ -111,8 +111,21 @@ impl Hooks {
 
     pub(crate) fn stopped(&self, stop: &Stop) {
         let why = telemetry::chain(stop);
-        tracing::error!(why, "a partition has stopped");
-        (self.on_health)(if let Stop::Fenced(_) = stop { Health::Fenced } else { Health::Stopped(why) });
+        match stop {
+            // Nobody has to do anything about it: the other one does the work.
+            Stop::Fenced(_) => {
+                tracing::warn!(why, "another instance has taken over a partition");
+                (self.on_health)(Health::Fenced);
+            }
+            Stop::Broken { .. }
+            | Stop::Frame { .. }
+            | Stop::Panicked { .. }
+            | Stop::Unavailable { .. }
+            | Stop::Doubtful { .. } => {
+                tracing::error!(why, "a partition has stopped");
+                (self.on_health)(Health::Stopped(why));
+            }
+        }
     }
 }
 

@@ -14,5 +14,5 @@ pub use opentelemetry::trace::{Event as SpanEvent, Link, SpanContext, SpanId, Sp
 pub use opentelemetry::{KeyValue, Value};
 pub use opentelemetry_sdk::trace::SpanData;
 pub use process::register_process;
-pub use spoken::{announce, report};
+pub use spoken::{HELP, announce, report};
 pub use traces::{BadTraceSetting, Moments, TraceSettings, Traces, attribute, context, sampled, span};

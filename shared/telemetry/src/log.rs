@@ -10,13 +10,12 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::spoken;
 
-/// What is logged when `RUST_LOG` is not set: everything from `info` up, libraries from `warn`. The client of the broker
-/// is silent: it returns each of its errors to us, and we log them where they are handled.
-pub const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn,lapin=off";
-
-/// Never logged, unless the filter names it: there each client that breaks off, or sends what is no HTTP, is an error.
-/// Whoever serves sees the same errors, and says which of them matter.
-const NOISE: &str = "actix_http::h1::dispatcher";
+/// What is logged when `RUST_LOG` is not set: everything from `info` up, libraries from `warn`.
+pub const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
+/// Never logged unless `RUST_LOG` names it. The client of the broker returns each of its errors to us, and the server
+/// says of each connection that breaks off, or brings what is no HTTP, that it failed: we log such errors where they are
+/// handled.
+const SILENT: &str = "lapin=off,actix_http::h1::dispatcher=off";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -107,9 +106,8 @@ pub fn init(format: LogFormat) -> Result<(), InitError> {
 
 fn filter(value: &str) -> Result<EnvFilter, InitError> {
     let value = if value.trim().is_empty() { DEFAULT_FILTER } else { value };
-    let filter = if value.contains(NOISE) { value.to_owned() } else { format!("{value},{NOISE}=off") };
     EnvFilter::builder()
-        .parse(filter)
+        .parse(format!("{SILENT},{value}"))
         .map_err(|source| InitError::Filter { value: value.to_owned(), source: Some(source) })
 }
 
@@ -200,6 +198,17 @@ mod tests {
         for value in ["", " "] {
             assert_eq!(filter(value).unwrap().to_string(), filter(DEFAULT_FILTER).unwrap().to_string());
         }
+    }
+
+    #[test]
+    fn the_broker_s_client_is_silent_until_it_is_named() {
+        let has = |value: &str, directive: &str| {
+            let filter = filter(value).unwrap().to_string();
+            assert!(filter.split(',').any(|known| known == directive), "{value}: {filter}");
+        };
+        has("", "lapin=off");
+        has("debug", "lapin=off");
+        has("info,lapin=warn", "lapin=warn");
     }
 
     #[test]

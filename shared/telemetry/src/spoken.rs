@@ -13,6 +13,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use crate::chain;
 use crate::log::json;
 
+/// What the help of a server says of all this.
+pub const HELP: &str = "\
+RUST_LOG filters the log, which goes to stderr; OTEL_EXPORTER_OTLP_ENDPOINT has traces sent.
+At a terminal all that it prints is text, elsewhere JSON lines.
+SIGTERM, SIGHUP and Ctrl-C let it finish what it has begun, and end it.";
+
 /// Says something on stdout: this text when somebody sits at a terminal, else this event as a JSON line.
 pub fn announce(text: &str, event: impl FnOnce()) {
     if io::stdout().is_terminal() || io::stderr().is_terminal() {

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::{BATCHES, Scene};
 use crate::cluster::harness::{Cluster, Database, SERVICES};
-use crate::scenarios::harness::{Load, until};
+use crate::scenarios::harness::{Load, is_calm, until};
 
 /// Another instance is there for the clients after this time at most.
 const TAKEOVER: Duration = Duration::from_secs(5);
@@ -116,7 +116,10 @@ async fn stands_still(service: &'static str, owner: &str) {
     cluster.instance(service).is_not_ready(OTHER).await;
     cluster.client = of_second;
     let scene = Scene { cluster, load, sending };
-    let cluster = scene.all_is_well_but(&[service]).await;
+    let mut cluster = scene.all_is_well_but(&[service]).await;
+    for name in [service, second.as_str()] {
+        is_calm(name, &cluster.instance(name).whole_log());
+    }
     assert_eq!(database.epochs().await, epochs, "somebody else has claimed");
     cluster.finish().await;
 }

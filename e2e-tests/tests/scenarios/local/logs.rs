@@ -1,6 +1,13 @@
 //! Where nobody sits at a terminal, all that is printed is JSON, and nothing in it asks for somebody.
 
-use crate::scenarios::harness::{Load, Local, is_calm};
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::scenarios::harness::{Load, Local, is_calm, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_some_work_and_a_stop_log_no_error() {
@@ -13,4 +20,40 @@ async fn a_first_start_some_work_and_a_stop_log_no_error() {
     is_calm("all services", &local.whole_log());
     local.start_again(&[]).await;
     local.finish().await;
+}
+
+/// Writes this to a log that has so many bytes at most; the files, the oldest first.
+async fn rotated(text: &str, bytes_max: usize) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/local/rotate.sh");
+    let mut rotate = Command::new(script);
+    rotate.arg(&log).env("LOG_BYTES_MAX", bytes_max.to_string()).stdin(Stdio::piped());
+    let mut rotate = rotate.spawn().unwrap();
+    let mut input = rotate.stdin.take().unwrap();
+    let (first, rest) = text.split_once('\n').unwrap();
+    input.write_all(format!("{first}\n").as_bytes()).await.unwrap();
+    until("a line is there as soon as it is written", async || {
+        fs::read_to_string(&log).is_ok_and(|log| log.starts_with(first)).then_some(())
+    })
+    .await;
+    input.write_all(rest.as_bytes()).await.unwrap();
+    drop(input);
+    assert!(rotate.wait().await.unwrap().success());
+    let names = ["log.2", "log.1", "log"].map(|name| folder.path().join(name));
+    names.into_iter().filter_map(|path| fs::read_to_string(path).ok()).collect()
+}
+
+#[tokio::test]
+async fn a_rotated_log_keeps_whole_lines_in_three_files_and_loses_none_but_the_oldest() {
+    let lines = |count: usize| (0..count).map(|line| format!("line {line:6}\n")).collect::<String>();
+    let text = lines(20_000) + "cut off";
+    for (bytes_max, kept) in [(1_000_000, 1), (200_000, 2), (100_000, 3)] {
+        let files = rotated(&text, bytes_max).await;
+        assert_eq!((files.len(), files.concat() == text), (kept, true), "{bytes_max}");
+        assert!(files.iter().all(|file| file.len() <= bytes_max + 12), "{bytes_max}");
+    }
+    let files = rotated(&text, 1_000).await;
+    assert!(files.len() == 3 && text.ends_with(&files.concat()), "{files:?}");
+    assert!(files.iter().all(|file| file.starts_with("line ")), "a line is cut: {files:?}");
 }

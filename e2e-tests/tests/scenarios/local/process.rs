@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 
 use super::start::three_free_ports;
 use crate::cluster::harness::command;
-use crate::scenarios::harness::{Addresses, Client, Local, binary, is_calm, refusal, signal, unbundled, until};
+use crate::scenarios::harness::{Addresses, Client, Event, Local, binary, is_calm, refusal, signal, unbundled, until};
 
 /// As root, permissions of files count only without these.
 const AS_ANYBODY: &str = "--bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search";
@@ -198,6 +198,14 @@ async fn a_variable_of_no_use_is_refused_by_its_name_or_harmless() {
             is_calm(name, &shell.with(name, OsStr::new(value)).lives("TERM").await);
         }
     }
+}
+
+#[tokio::test]
+async fn an_argument_that_a_service_does_not_know_is_a_line_of_its_log_too() {
+    let Output { status, stderr, .. } = command("ledger").arg("--nonsense").output().await.unwrap();
+    let stderr = String::from_utf8_lossy(&stderr);
+    let events = Event::all(&stderr);
+    assert!(status.code() == Some(2) && events.len() == 1 && events[0].message().contains("--nonsense"), "{stderr}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 
 mod decode;
 mod failure;
+mod inventory;
 pub(crate) mod memory;
 mod meta;
 mod postgres;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use stage::{BatchNumber, Cell, Change, Frame, Keys, Producer, Record, Row, Seq, Table, Target};
 
+pub use inventory::Inventory;
 pub use memory::Memory;
 pub use meta::{Meta, Seen};
 pub use postgres::{Leased, Noted, Postgres, Quarantined};
@@ -67,19 +69,6 @@ pub enum CommitError {
     /// A row that was to be new is there. Nothing was written.
     #[error("a row of {0} that was to be new exists")]
     Conflict(String),
-}
-
-/// What there is in a store, whoever wrote it. Names are as they are stored, also wrong ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Inventory {
-    /// What the database itself finds wrong with its file.
-    pub problems: Vec<String>,
-    /// The tables (and triggers, indexes, views) beside those that every store has.
-    pub tables: Vec<String>,
-    /// How many batch records there are of each owner.
-    pub records: Vec<(String, u64)>,
-    /// How many frames the journal has of each producer for each target.
-    pub frames: Vec<(String, String, u64)>,
 }
 
 /// What goes wrong with a commit on purpose.

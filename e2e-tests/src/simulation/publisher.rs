@@ -74,7 +74,11 @@ impl Publisher {
             scene.hit(Hit::FoundInStream);
         }
         self.unconfirmed.clear();
-        self.noted = PublishPosition { resume: end, confirmed: [(self.producer.clone(), held)].into(), ..PublishPosition::default() };
+        self.noted = PublishPosition {
+            resume: end,
+            confirmed: [(self.producer.clone(), held)].into(),
+            ..PublishPosition::default()
+        };
         self.session = Some(Session { name, incarnation, outbox: Outbox::behind(held) });
         scene.say(&format!("{}>{} attaches, {held} frames are there", self.producer, self.target));
     }

@@ -135,7 +135,14 @@ async fn a_stream_is_read_behind_a_message_that_is_at_its_place_and_else_from_it
         ResumePoint { offset, session: publishing.session.clone(), frame }
     };
     let other = ResumePoint { session: "other".to_owned(), ..point(4, 4) };
-    let cases = [(point(0, 0), 1), (point(4, 4), 5), (point(199, 199), 200), (point(4, 5), 0), (other, 0), (point(201, 201), 0)];
+    let cases = [
+        (point(0, 0), 1),
+        (point(4, 4), 5),
+        (point(199, 199), 200),
+        (point(4, 5), 0),
+        (other, 0),
+        (point(201, 201), 0),
+    ];
     for (from, expected) in cases {
         let mut reading = broker.streams.broker.read(&target, Some(&from)).await?;
         assert_eq!(reading.is_resumed, expected > 0, "{from:?}");

@@ -43,9 +43,11 @@ pub async fn republish(arguments: RepublishArguments) -> anyhow::Result<ExitCode
     let known = services().into_iter().find(|(name, _)| *name == service);
     let (service, tables) = known.ok_or_else(|| anyhow::anyhow!("there is no service {service}"))?;
     let database = Postgres::open(&url, Meta { service, partitions }, &tables).await?;
-    let own = STREAMS.iter().filter(|own| own.service == service && stream.as_deref().is_none_or(|name| name == own.name));
+    let own =
+        STREAMS.iter().filter(|own| own.service == service && stream.as_deref().is_none_or(|name| name == own.name));
     let journals = own.flat_map(|stream| stream.journals(partitions));
-    let journals: Vec<_> = journals.filter(|(known, _)| producer.as_ref().is_none_or(|wanted| wanted == known)).collect();
+    let journals: Vec<_> =
+        journals.filter(|(known, _)| producer.as_ref().is_none_or(|wanted| wanted == known)).collect();
     let rewound = database.republish(&journals).await?;
     anyhow::ensure!(!rewound.is_empty(), "nothing in the journal of {service} matches: there is nothing to publish");
     for (producer, target) in rewound {

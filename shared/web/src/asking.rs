@@ -100,7 +100,8 @@ pub fn watch_owners(readiness: &Readiness) -> OnHealth {
             Health::Well => condition.met(),
             Health::Failing(why) => condition.unmet(format!("it cannot commit and goes on trying: {why}")),
             Health::Missing(frames) => {
-                condition.unmet(format!("{frames} did not come: nothing more of that producer is applied until it does"));
+                condition
+                    .unmet(format!("{frames} did not come: nothing more of that producer is applied until it does"));
             }
             Health::Fenced => condition.unmet("another instance has taken over"),
             Health::Stopped(why) => condition.unmet(format!("it has stopped: {why}")),

@@ -104,7 +104,8 @@ async fn a_frame_that_is_damaged_in_a_quiet_stream_is_named_until_it_is_publishe
     metric_reaches(&client, &ledger, "stage_missing_frames", "partition=\"1\"", 1).await;
     metric_reaches(&client, &ledger, "stage_lag_frames", "partition=\"1\"", 1).await;
     let url = cluster.engines.database_url("purchase");
-    let republish = run_to_end(&["republish", "--service", "purchase", "--database", &url, "--stream", "purchases"]).await;
+    let republish =
+        run_to_end(&["republish", "--service", "purchase", "--database", &url, "--stream", "purchases"]).await;
     assert_eq!(republish.status.code(), Some(0), "{republish:?}");
     cluster.are_ready().await;
     assert_eq!(metric_of(&client, &ledger, "stage_missing_frames", "").await, 0);

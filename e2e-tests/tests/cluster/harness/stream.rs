@@ -58,7 +58,11 @@ impl RawStreams {
     /// The frames in a stream, each once.
     pub async fn held(&self, target: &Target) -> BTreeSet<(Producer, Seq)> {
         let frames = self.frames(target).await;
-        frames.iter().filter_map(|message| message.frame(target).ok()).map(|frame| (frame.producer, frame.seq)).collect()
+        frames
+            .iter()
+            .filter_map(|message| message.frame(target).ok())
+            .map(|frame| (frame.producer, frame.seq))
+            .collect()
     }
 
     /// Deletes a stream.

@@ -145,13 +145,13 @@ impl<'a, R: Row> Walk<'a, R> {
 
     async fn peek(&mut self) -> Result<Option<&Cell>, StoreError> {
         if self.page.is_empty() && !self.is_over {
-            let rows = self.store.rows::<R>(&self.prefix, self.after.as_deref(), PAGE).await?;
+            let rows = self.store.scan(R::TABLE, &self.prefix, self.after.as_deref(), PAGE).await?;
             self.is_over = rows.is_empty();
-            for row in rows {
-                let mut key = row.to_cells();
-                key.truncate(R::TABLE.key_columns);
-                let last = key.last().cloned().unwrap_or(Cell::Null);
-                self.after = Some(key.split_off(self.prefix.len()));
+            for mut cells in rows {
+                let row = R::from_cells(&cells)?;
+                cells.truncate(R::TABLE.key_columns);
+                let last = cells.last().cloned().unwrap_or(Cell::Null);
+                self.after = Some(cells.split_off(self.prefix.len()));
                 self.page.push_back((last, row));
             }
         }

@@ -18,7 +18,7 @@ const LEASE: Duration = Duration::from_secs(3);
 /// How often the active instance says that it is there.
 const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 /// How often one that waits asks.
-const ASK_INTERVAL: Duration = Duration::from_millis(250);
+const ASK_INTERVAL: Duration = Duration::from_millis(100);
 /// A database that does not take the lease back in this time has it run out.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a database that does not answer is asked again.

@@ -29,9 +29,9 @@ use tokio::time::timeout;
 use crate::broker_error::{BadBrokerUrl, BrokerError};
 use crate::message::Message;
 
-use self::reading::first;
 pub use self::publishing::{Confirm, Publishing};
 pub use self::reading::Reading;
+use self::reading::first;
 
 /// Whatever is asked of the broker is answered in this time, or taken as not done.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -169,7 +169,8 @@ impl<S: Stage> Reader<S> {
             ctx.cancel_future(before);
         }
         if let Some(due) = self.missing.due() {
-            self.look = Some(ctx.run_later(due.saturating_duration_since(Instant::now()), |reader, ctx| reader.pump(ctx)));
+            self.look =
+                Some(ctx.run_later(due.saturating_duration_since(Instant::now()), |reader, ctx| reader.pump(ctx)));
         }
     }
 

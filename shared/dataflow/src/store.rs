@@ -73,67 +73,6 @@ pub enum CommitError {
     Conflict(String),
 }
 
-/// What there is in a store, whoever wrote it. Names are as they are stored, also wrong ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Inventory {
-    /// What the database itself finds wrong with its file.
-    pub problems: Vec<String>,
-    /// The tables (and triggers, indexes, views) beside those that every store has.
-    pub tables: Vec<String>,
-    /// How many batch records there are of each owner.
-    pub records: Vec<(String, u64)>,
-    /// How many frames the journal has of each producer for each target.
-    pub frames: Vec<(String, String, u64)>,
-/// What goes wrong with a commit on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitFault {
-    /// It is refused and nothing written.
-    Refused,
-    /// The answer is lost, and so is the commit.
-    LostBefore,
-    /// The answer is lost, but the commit is there.
-    LostAfter,
-    /// The answer is lost, and the commit is still on its way: [`Store::land`].
-    Late,
-}
-
-/// Faults to come, in order; none in a running system. Tests share it with the store they break.
-#[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Mutex<Troubles>>);
-
-#[derive(Debug, Default)]
-struct Troubles {
-    to_come: VecDeque<Option<CommitFault>>,
-    late: VecDeque<Commit>,
-    reads_left: Option<u32>,
-}
-
-impl Faults {
-    /// The next commit not yet spoken for goes wrong like this, or goes well.
-    pub fn push(&self, fault: Option<CommitFault>) {
-        self.troubles().to_come.push_back(fault);
-    }
-
-    /// After so many reads the next fails, once.
-    pub fn fail_read(&self, after: u32) {
-        self.troubles().reads_left = Some(after);
-    }
-
-    fn read(&self) -> Result<(), StoreError> {
-        let left = &mut self.troubles().reads_left;
-        *left = match *left {
-            None => return Ok(()),
-            Some(0) => None,
-            Some(left) => Some(left - 1),
-        };
-        if left.is_some() { Ok(()) } else { Err(StoreError::Unavailable("refused on purpose".into())) }
-    }
-
-    fn troubles(&self) -> MutexGuard<'_, Troubles> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[derive(Clone, Debug)]
 enum Engine {
     Memory(Memory),

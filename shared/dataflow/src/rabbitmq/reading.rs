@@ -70,7 +70,12 @@ impl RabbitMq {
         self.consume(target, last(), prefetch).await
     }
 
-    pub(super) async fn consume(&self, target: &Target, offset: AMQPValue, prefetch: u16) -> Result<Reading, BrokerError> {
+    pub(super) async fn consume(
+        &self,
+        target: &Target,
+        offset: AMQPValue,
+        prefetch: u16,
+    ) -> Result<Reading, BrokerError> {
         let (queue, channel) = (self.queue(target), self.0.consuming.channel(&self.0.uri).await?);
         answered(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
         let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());

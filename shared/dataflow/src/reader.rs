@@ -114,7 +114,7 @@ impl<S: Stage> Reader<S> {
             return;
         };
         self.again = false;
-        for target in self.missing.to_read_again(Instant::now()) {
+        for target in self.missing.due_again(Instant::now()) {
             tracing::warn!(owner = %work.owner.id(), stream = %target, "a stream is read from its first message: a frame is missing");
             work.feed.read_again(&target);
         }

@@ -73,6 +73,8 @@ async fn what_is_not_published_is_counted() {
     assert_eq!(unpublished(0).await, [(Seq(3), bytes.iter().sum())]);
     assert_eq!(unpublished(2).await, [(Seq(3), bytes[2])]);
     assert_eq!(unpublished(3).await, []);
+    let silent = Producer::new("silent", Partition(0));
+    assert_eq!(postgres.ends(&target, &[silent, collect()]).await.unwrap(), [Seq(0), Seq(3)]);
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ impl MissingFrames {
     }
 
     /// The streams to be read from their first message now.
-    pub fn to_read_again(&mut self, now: Instant) -> BTreeSet<Target> {
+    pub fn due_again(&mut self, now: Instant) -> BTreeSet<Target> {
         if self.due.is_none_or(|due| due > now) {
             return BTreeSet::new();
         }
@@ -90,7 +90,7 @@ mod tests {
             if let Some((_, seqs)) = seen.iter().rev().find(|(from, _)| *from <= second) {
                 frames.see(missing(seqs), now);
             }
-            if !frames.to_read_again(now).is_empty() {
+            if !frames.due_again(now).is_empty() {
                 looks.push(second);
             }
         }

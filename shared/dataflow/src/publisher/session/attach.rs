@@ -54,10 +54,16 @@ impl Session {
 /// What the journals hold that was never confirmed counts from now on, also while the broker is away.
 async fn begin_backlog(publication: &Publication, noted: &PublishPosition) -> Result<(), StoreError> {
     let Publication { target, producers, marks, backlog, .. } = publication;
-    for producer in producers.iter().filter(|producer| !backlog.knows(target, producer)) {
+    if producers.iter().all(|producer| backlog.knows(target, producer)) {
+        return Ok(());
+    }
+    for (producer, end) in producers.iter().zip(marks.ends(target, producers).await?) {
         let confirmed = noted.confirmed.get(producer).copied().unwrap_or(Seq(0));
-        let unpublished = marks.unpublished(target, producer, confirmed).await?;
-        backlog.begin(target, producer, confirmed, unpublished);
+        let unpublished =
+            if end > confirmed { marks.unpublished(target, producer, confirmed).await? } else { Vec::new() };
+        if !backlog.knows(target, producer) {
+            backlog.begin(target, producer, confirmed, unpublished);
+        }
     }
     Ok(())
 }

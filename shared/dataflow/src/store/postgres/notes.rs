@@ -96,6 +96,19 @@ impl Postgres {
         Ok(targets.into_iter().flat_map(pairs).collect())
     }
 
+    /// The last frame of each of these producers' journals for a target; 0 before the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn ends(&self, target: &Target, producers: &[Producer]) -> Result<Vec<Seq>, StoreError> {
+        let statement = "SELECT coalesce((SELECT j.seq FROM journal j WHERE j.producer = w.producer AND j.target = $1 \
+             ORDER BY j.seq DESC LIMIT 1), 0) AS seq FROM UNNEST($2::text[]) WITH ORDINALITY AS w(producer, place) \
+             ORDER BY w.place";
+        let query = sqlx::query(statement).bind(target.to_string());
+        let query = query.bind(producers.iter().map(Producer::to_string).collect::<Vec<_>>());
+        self.publishing.fetch(query).await?.iter().map(|row| Ok(Seq(number(row, "seq")?))).collect()
+    }
+
     /// What a journal holds behind a frame: runs of some frames, each with its last `seq` and the bytes of its
     /// bodies. It is read in pages, so that a journal of any length can be counted.
     ///

@@ -31,6 +31,7 @@ use crate::message::Message;
 
 pub use self::publishing::{Confirm, Publishing};
 pub use self::reading::Reading;
+pub(crate) use self::reading::TOGETHER;
 use self::reading::first;
 
 /// Whatever is asked of the broker is answered in this time, or taken as not done.

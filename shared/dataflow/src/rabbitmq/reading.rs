@@ -1,7 +1,7 @@
 //! Reading one stream, from a message on that was seen there before.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
@@ -18,8 +18,8 @@ use crate::message::{Message, Scalar};
 const ACKNOWLEDGE_AFTER: Duration = Duration::from_secs(1);
 /// Messages of one stream on their way to a reader: enough to keep it busy, few enough to keep in memory at their biggest.
 const PREFETCH: u16 = 64;
-/// Messages that were written together are given together: who waits longer for the next is at the end.
-const TOGETHER: Duration = Duration::from_secs(2);
+/// Messages that were written together are given together, within this time. What comes later may be new.
+pub(crate) const TOGETHER: Duration = Duration::from_secs(2);
 
 impl RabbitMq {
     /// Reads a stream behind a message that is still at its place, or else from its first message. The first
@@ -51,13 +51,14 @@ impl RabbitMq {
             reading = self.consume(target, offset, PREFETCH).await?;
             next = Some(reading.next_within(ANSWER_TIMEOUT).await?.ok_or(BrokerError::Silent(ANSWER_TIMEOUT))?);
         }
+        let end = Instant::now() + TOGETHER;
         while let Some(message) = next {
             if message.offset >= point.offset {
                 let is_there = message.resume_point().as_ref() == Some(point);
                 reading.is_resumed = true;
                 return Ok(is_there.then_some(reading));
             }
-            next = reading.next_within(TOGETHER).await?;
+            next = reading.next_within(end.saturating_duration_since(Instant::now())).await?;
         }
         Ok(None)
     }

@@ -2,21 +2,17 @@
 //! to where is it surely there.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::Instant;
 
 use stage::{Producer, ResumePoint, Seq};
 
 use super::Session;
 use crate::BrokerError;
 use crate::publisher::Interrupted;
-use crate::rabbitmq::ANSWER_TIMEOUT;
+use crate::rabbitmq::{ANSWER_TIMEOUT, TOGETHER};
 
-/// The last messages come together: who waits longer for the next is at the end.
-const TOGETHER: Duration = Duration::from_secs(1);
 /// Messages asked for at a time.
 const MANY: u16 = 64;
-/// Messages looked through: more than this session ever has on their way.
-const MESSAGES_MAX: usize = 1_000;
 
 impl Session {
     /// Finds a message at the end of the stream that is not before anything confirmed. Where nothing was sent since the
@@ -42,14 +38,14 @@ impl Session {
         let mut reading = broker.read_last(&target, MANY).await?;
         let mut next = reading.next_within(ANSWER_TIMEOUT).await?;
         let first_point = next.as_ref().and_then(|first| first.resume_point());
-        for _ in 0..MESSAGES_MAX {
-            let Some(message) = next else { break };
+        let end = Instant::now() + TOGETHER;
+        while let Some(message) = next {
             if let Some(point) = message.resume_point().filter(|point| self.is_behind_confirmed(point, &confirmed)) {
                 self.end = first_point.filter(|_| self.in_flight.is_empty());
                 (self.noted.resume, self.noted.confirmed, self.is_to_note) = (Some(point), confirmed, true);
                 return Ok(true);
             }
-            next = reading.next_within(TOGETHER).await?;
+            next = reading.next_within(end.saturating_duration_since(Instant::now())).await?;
         }
         // Strangers may have written all of the last ones: then everything confirmed lies before them.
         let is_there = match &self.noted.resume {

@@ -28,7 +28,7 @@ pub enum Carrier {
 pub struct Streams {
     /// The broker.
     pub broker: RabbitMq,
-    /// The service's database: marks of what was published, and what was no frame.
+    /// The service's database: how far its journals are published, and what was no frame.
     pub database: Arc<Postgres>,
     /// The streams that there are, of all services.
     pub streams: &'static [&'static stage::Stream],
@@ -81,9 +81,9 @@ impl Connected {
         let metrics = BrokerMetrics::register(registry, &backlog)?;
         let publication = |(target, producers): (Target, Vec<Producer>)| {
             let link = Link::new(format!("to {target}"), on_link.clone());
-            let (broker, marks) = (streams.broker.clone(), streams.database.clone());
+            let (broker, positions) = (streams.broker.clone(), streams.database.clone());
             let (journal, backlog, metrics) = (store.for_publishers(), backlog.clone(), metrics.clone());
-            (Publication { target, producers, journal, marks, broker, backlog, metrics }, link)
+            (Publication { target, producers, journal, positions, broker, backlog, metrics }, link)
         };
         let publishers = Some(Publishers::start(produced.into_iter().map(publication).collect()));
         Ok((Self::Broker { streams, backlog, metrics, publishers, on_link }, Bells::default()))

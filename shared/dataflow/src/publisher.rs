@@ -45,7 +45,7 @@ pub enum Interrupted {
         #[source]
         source: BrokerError,
     },
-    /// The journal or the marks.
+    /// The journal, or how far it is published.
     #[error("cannot read what is to be published to {target}")]
     Journal {
         /// To where.
@@ -68,7 +68,7 @@ pub(crate) struct Publication {
     pub target: Target,
     pub producers: Vec<Producer>,
     pub journal: Store,
-    pub marks: Arc<Postgres>,
+    pub positions: Arc<Postgres>,
     pub broker: RabbitMq,
     pub backlog: Backlog,
     pub metrics: BrokerMetrics,

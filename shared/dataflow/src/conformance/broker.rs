@@ -27,7 +27,7 @@ pub async fn publish(
         target: target.clone(),
         producers: vec![producer.clone()],
         journal: journal.clone(),
-        marks: database.clone(),
+        positions: database.clone(),
         broker: broker.clone(),
         backlog: Backlog::new([target.clone()], u64::MAX),
         metrics: BrokerMetrics::new()?,

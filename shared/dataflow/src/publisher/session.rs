@@ -189,11 +189,11 @@ impl Session {
 
     /// Notes what was found out, and learns whether an operator wants it published again.
     async fn note(&mut self) -> Result<(), Interrupted> {
-        let Publication { target, marks, .. } = &self.publication;
+        let Publication { target, positions, .. } = &self.publication;
         let is_rewound = if self.is_to_note {
-            !marks.note_publish_position(target, &self.noted).await.map_err(|source| self.unreadable(source))?
+            !positions.note_publish_position(target, &self.noted).await.map_err(|source| self.unreadable(source))?
         } else {
-            let position = marks.publish_position(target).await.map_err(|source| self.unreadable(source))?;
+            let position = positions.publish_position(target).await.map_err(|source| self.unreadable(source))?;
             position.rewinds != self.noted.rewinds
         };
         if is_rewound {

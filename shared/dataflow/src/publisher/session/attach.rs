@@ -17,7 +17,7 @@ impl Session {
         let target = &publication.target;
         let unreadable = |source| Interrupted::Journal { target: target.clone(), source };
         let broken = |source| Interrupted::Broker { target: target.clone(), source };
-        let mut noted = publication.marks.publish_position(target).await.map_err(unreadable)?;
+        let mut noted = publication.positions.publish_position(target).await.map_err(unreadable)?;
         begin_backlog(&publication, &noted).await.map_err(unreadable)?;
         let publishing = publication.broker.attach(target).await.map_err(broken)?;
         let (scan, marker) = scan(&publication, &publishing, &noted).await.map_err(broken)?;
@@ -53,14 +53,14 @@ impl Session {
 
 /// What the journals hold that was never confirmed counts from now on, also while the broker is away.
 async fn begin_backlog(publication: &Publication, noted: &PublishPosition) -> Result<(), StoreError> {
-    let Publication { target, producers, marks, backlog, .. } = publication;
+    let Publication { target, producers, positions, backlog, .. } = publication;
     if producers.iter().all(|producer| backlog.knows(target, producer)) {
         return Ok(());
     }
-    for (producer, end) in producers.iter().zip(marks.ends(target, producers).await?) {
+    for (producer, end) in producers.iter().zip(positions.ends(target, producers).await?) {
         let confirmed = noted.confirmed.get(producer).copied().unwrap_or(Seq(0));
         let unpublished =
-            if end > confirmed { marks.unpublished(target, producer, confirmed).await? } else { Vec::new() };
+            if end > confirmed { positions.unpublished(target, producer, confirmed).await? } else { Vec::new() };
         if !backlog.knows(target, producer) {
             backlog.begin(target, producer, confirmed, unpublished);
         }

@@ -210,10 +210,15 @@ fn files_and_functions_stay_short() {
             let start = line.trim_start();
             if start.split('(').next().is_some_and(|head| head.starts_with("fn ") || head.contains(" fn "))
                 && !start.starts_with("//")
+                && !start.ends_with(';')
             {
                 open.push((format!("{indent}}}"), number));
             }
-            if let Some((_, from)) = open.pop_if(|(end, _)| line == end)
+            // A declaration over several lines has no body.
+            let declared = |end: &str| {
+                line.strip_prefix(end.trim_end_matches('}')).is_some_and(|l| l.starts_with(')') && l.ends_with(';'))
+            };
+            if let Some((_, from)) = open.pop_if(|(end, _)| line == end || declared(end))
                 && number - from > FUNCTION_LINES_MAX
             {
                 long.push(format!("{name}:{from}: a function of {} lines", number - from));

@@ -176,7 +176,7 @@ impl Audit {
             for problem in &inventory.problems {
                 audit.report.find(Finding { service: name, place: "database".into(), what: problem.clone() });
             }
-            audit.watch.expect(&inventory);
+            audit.watch.announce(&inventory);
             let derived = DerivedRows::new(store.clone(), limits);
             let (tables, owners, said) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
             audit.services.insert(name, Service { name, store, inventory, derived, tables, owners, said });

@@ -42,7 +42,7 @@ impl Watch {
     }
 
     /// All of this is to be checked too: the frames by themselves, the records when their stage is derived.
-    pub(super) fn expect(&self, inventory: &Inventory) {
+    pub(super) fn announce(&self, inventory: &Inventory) {
         let frames = inventory.frames.iter().map(|(_, _, frames)| frames);
         let all: u64 = inventory.records.iter().map(|(_, records)| records).chain(frames).sum();
         self.progress.update(|progress| Progress { of: progress.of + all, ..progress });

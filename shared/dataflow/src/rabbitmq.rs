@@ -74,11 +74,13 @@ struct Line {
 impl Line {
     async fn channel(&self, uri: &AMQPUri) -> Result<Channel, BrokerError> {
         let mut slot = self.connection.lock().await;
-        if let Some(connection) = slot.take_if(|connection| connection.status().connected())
-            && let Ok(channel) = answered(connection.create_channel()).await
-        {
-            *slot = Some(connection);
-            return Ok(channel);
+        if let Some(connection) = slot.take_if(|connection| connection.status().connected()) {
+            if let Ok(channel) = answered(connection.create_channel()).await {
+                *slot = Some(connection);
+                return Ok(channel);
+            }
+            // A broker that answers later finds that nobody wants it any more.
+            tokio::spawn(async move { answered(connection.close(200, "no answer".into())).await });
         }
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
         let connection = answered(Connection::connect_uri(uri.clone(), properties)).await?;
@@ -143,8 +145,17 @@ impl RabbitMq {
         let mut publishing = Publishing { channel, exchange, queue, incarnation, session };
         let marker = Message::marker(&publishing.incarnation, &publishing.session);
         let mut confirm = publishing.send(marker).await?;
-        let confirmed = timeout(ANSWER_TIMEOUT, confirm.confirmed()).await;
-        confirmed.map_err(|_| BrokerError::Silent(ANSWER_TIMEOUT))??;
+        loop {
+            match timeout(ANSWER_TIMEOUT, confirm.confirmed()).await {
+                Ok(confirmed) => break confirmed?,
+                // It takes the marker as soon as it can; over another connection it would take no more.
+                Err(_) if self.is_blocked() => {}
+                Err(_) => {
+                    publishing.close().await;
+                    return Err(BrokerError::Silent(ANSWER_TIMEOUT));
+                }
+            }
+        }
         if known.is_none() {
             let first = self.incarnation(target).await?;
             publishing.incarnation = first.ok_or(BrokerError::NotKept("the marker is not there"))?;

@@ -123,6 +123,7 @@ async fn run(publication: Publication, link: Link, mut stopped: watch::Receiver<
         match &interrupted {
             Interrupted::Rewound(_) | Interrupted::Lost(_) => {
                 tracing::warn!(why = %interrupted, "publishing begins again");
+                link.fails(interrupted.to_string());
                 continue;
             }
             Interrupted::Broker { .. } | Interrupted::Journal { .. } => {}

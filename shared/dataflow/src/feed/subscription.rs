@@ -40,6 +40,8 @@ pub(crate) struct Places(Arc<Mutex<BTreeMap<Target, Place>>>);
 struct Place {
     given: u64,
     applied: u64,
+    /// While the stream is read again from its first message: how many messages had been given before.
+    again_until: u64,
 }
 
 impl Places {
@@ -53,7 +55,12 @@ impl Places {
     }
 
     fn given(&self, target: &Target, messages: u64) {
-        self.at().entry(target.clone()).or_default().given = messages;
+        let mut places = self.at();
+        let place = places.entry(target.clone()).or_default();
+        place.given = messages;
+        if messages >= place.again_until {
+            place.again_until = 0;
+        }
     }
 }
 
@@ -96,7 +103,7 @@ impl Subscription {
         for wanted in wanted {
             let behind = checkpoint.resume_points.get(&wanted.target).cloned();
             let messages = behind.as_ref().map_or(0, |point| point.offset + 1);
-            places.at().insert(wanted.target.clone(), Place { given: messages, applied: messages });
+            places.at().insert(wanted.target.clone(), Place { given: messages, applied: messages, again_until: 0 });
             let from_first: Arc<Notify> = Arc::default();
             again_from_first.insert(wanted.target.clone(), from_first.clone());
             let (broker, bells, queue) = (broker.clone(), bells.clone(), queue.clone());
@@ -171,9 +178,13 @@ impl Subscription {
         }
     }
 
-    /// Begins again at a stream's first message.
+    /// Begins again at a stream's first message, unless that is under way.
     pub(super) fn read_again(&mut self, target: &Target) {
-        if let Some(from_first) = self.again_from_first.get(target) {
+        if let Some(place) = self.places.at().get_mut(target)
+            && place.again_until == 0
+            && let Some(from_first) = self.again_from_first.get(target)
+        {
+            place.again_until = place.given;
             from_first.notify_one();
         }
     }

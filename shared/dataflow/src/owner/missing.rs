@@ -27,17 +27,17 @@ impl fmt::Display for Missing {
 pub(super) struct Holes {
     /// Whose next frame did not come.
     gaps: BTreeSet<(Target, Producer)>,
-    /// In each stream the damaged message that was seen last.
+    /// In each stream a message that came damaged once.
     damaged: BTreeMap<Target, Damaged>,
+    /// Where in each stream messages came damaged twice: the stream holds them like this.
+    at_rest: BTreeMap<Target, BTreeSet<u64>>,
 }
 
-/// A message that came damaged: what it says of itself may be wrong too.
+/// A message that came damaged: another look may find it intact. What it says of itself may be wrong too.
 #[derive(Debug)]
 struct Damaged {
     claims: Missing,
     offset: u64,
-    /// It came damaged twice, so it is the stream that holds it like this. Else another look may find it intact.
-    is_at_rest: bool,
 }
 
 impl Holes {
@@ -66,14 +66,19 @@ impl Holes {
             self.gap(frame);
         }
         let Some(ResumePoint { offset, .. }) = place else { return };
-        match self.damaged.get_mut(&frame.target) {
-            Some(damaged) if damaged.offset == *offset => damaged.is_at_rest = true,
+        if self.at_rest.get(&frame.target).is_some_and(|offsets| offsets.contains(offset)) {
+            return;
+        }
+        match self.damaged.get(&frame.target) {
+            Some(damaged) if damaged.offset == *offset => {
+                self.damaged.remove(&frame.target);
+                self.at_rest.entry(frame.target.clone()).or_default().insert(*offset);
+            }
             // One at a time: the other is met again when this one is.
-            Some(damaged) if !damaged.is_at_rest => {}
-            Some(_) | None => {
+            Some(_) => {}
+            None => {
                 let (target, producer, seq) = (frame.target.clone(), frame.producer.clone(), frame.seq);
-                let claims = Missing { target, producer, seq };
-                let damaged = Damaged { claims, offset: *offset, is_at_rest: false };
+                let damaged = Damaged { claims: Missing { target, producer, seq }, offset: *offset };
                 self.damaged.insert(frame.target.clone(), damaged);
             }
         }
@@ -81,7 +86,7 @@ impl Holes {
 
     /// Whether a stream has a hole.
     pub fn are_in(&self, target: &Target) -> bool {
-        self.gaps.iter().any(|(gap, _)| gap == target) || self.damaged.get(target).is_some_and(|it| !it.is_at_rest)
+        self.gaps.iter().any(|(gap, _)| gap == target) || self.damaged.contains_key(target)
     }
 
     /// All of them, for a reader that is so far.
@@ -90,7 +95,37 @@ impl Holes {
             let seq = positions.of(target, producer).next;
             Missing { target: target.clone(), producer: producer.clone(), seq }
         };
-        let damaged = self.damaged.values().filter(|damaged| !damaged.is_at_rest);
-        self.gaps.iter().map(missing).chain(damaged.map(|damaged| damaged.claims.clone())).collect()
+        let damaged = self.damaged.values().map(|damaged| damaged.claims.clone());
+        self.gaps.iter().map(missing).chain(damaged).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stage::{Hash, Partition};
+
+    fn target() -> Target {
+        Target::new("purchases", Partition(0))
+    }
+
+    /// A damaged message at a place comes; how many frames are missing then.
+    fn comes(holes: &mut Holes, offset: u64) -> usize {
+        let producer = Producer::new("accept", Partition(0));
+        let frame = Frame::seal(producer.clone(), target(), Seq(offset), Hash::ZERO, 1, "[]".to_owned());
+        let place = ResumePoint { offset, session: "one".to_owned(), frame: Some((producer, frame.seq)) };
+        holes.damaged(&frame, Some(&place), false);
+        holes.missing(&Positions::default()).len()
+    }
+
+    #[test]
+    fn what_came_damaged_twice_at_its_place_is_not_looked_for_again_however_many_there_are() {
+        let mut holes = Holes::default();
+        assert_eq!([10, 20].map(|offset| comes(&mut holes, offset)), [1, 1]);
+        // The stream is read from its beginning, and once more for the other one.
+        assert_eq!([10, 20].map(|offset| comes(&mut holes, offset)), [0, 1]);
+        assert_eq!([10, 20].map(|offset| comes(&mut holes, offset)), [1, 0]);
+        assert_eq!([10, 20, 10, 20].map(|offset| comes(&mut holes, offset)), [0; 4]);
+        assert!(!holes.are_in(&target()));
     }
 }

@@ -47,13 +47,17 @@ impl Session {
             }
             next = reading.next_within(end.saturating_duration_since(Instant::now())).await?;
         }
-        // Strangers may have written all of the last ones: then everything confirmed lies before them.
-        let is_there = match &self.noted.resume {
-            Some(point) => broker.find(&target, point).await?.is_some(),
-            None => false,
+        // Strangers may have written all of the last ones. That everything confirmed is still there, is only sure if all of
+        // it lay before the message that was noted.
+        let Some(noted) = self.noted.resume.clone().filter(|_| self.noted.confirmed == confirmed) else {
+            return Ok(false);
         };
-        if let Some(point) = first_point.filter(|_| is_there && self.in_flight.is_empty()) {
-            (self.end, self.noted.resume, self.is_to_note) = (Some(point.clone()), Some(point), true);
+        let is_there = broker.find(&target, &noted).await?.is_some();
+        if is_there && self.in_flight.is_empty() {
+            self.end.clone_from(&first_point);
+            if let Some(later) = first_point.filter(|first| first.offset > noted.offset) {
+                (self.noted.resume, self.is_to_note) = (Some(later), true);
+            }
         }
         Ok(is_there)
     }

@@ -87,7 +87,7 @@ async fn a_frame_that_is_damaged_in_a_quiet_stream_is_named_until_it_is_publishe
     cluster.instance("ledger").kill().await;
     load.note(load.send(&cluster.client).end().await);
     is_whole(&cluster, &purchases(1)).await;
-    cluster.stop_running().await;
+    cluster.terminate_all().await;
     let target = purchases(1);
     let mut messages = cluster.streams().messages(&target).await;
     // The last one: nothing comes behind it.
@@ -141,7 +141,7 @@ async fn a_start_without_a_loss_publishes_nothing_twice_and_reads_almost_nothing
     let Scene { mut cluster, mut load, .. } = scene;
     load.all_have_their_outcome(&cluster.client).await;
     // For each of seven stream partitions a marker, and one that whoever stopped has written.
-    cluster.stop_running().await;
+    cluster.terminate_all().await;
     cluster.start_all(&[]).await;
     let [published, read_back, read, duplicates] = traffic(&cluster).await;
     eprintln!("after a clean end: {published} published, {read_back} read back, {read} read, {duplicates} duplicates");

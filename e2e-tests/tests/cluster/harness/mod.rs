@@ -141,11 +141,6 @@ impl Cluster {
         assert_eq!(self.count_everywhere(held).await, 0, "a lease was not given back");
     }
 
-    /// SIGTERM to all that run.
-    pub async fn stop_running(&mut self) {
-        self.terminate_all().await;
-    }
-
     /// SIGTERM to all at once: each ends well and in time.
     pub async fn terminate_all(&mut self) {
         let begun = Instant::now();

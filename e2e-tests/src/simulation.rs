@@ -1,7 +1,7 @@
 //! The whole system in one thread, from one seed.
 //!
 //! All stages of all services on the memory substrate, driven by the production rule
-//! ([`dataflow::Owner`], [`stage::Outbox`]) and by chance: who takes a turn, what a client asks for,
+//! ([`dataflow::Owner`], [`stage::PublishWindow`]) and by chance: who takes a turn, what a client asks for,
 //! what gets lost, damaged, repeated, who dies or freezes and where. After each step the invariants are
 //! checked against the stores and the streams; at the end everything comes to rest, and all of it is
 //! what an independent model says. There is no clock, no thread, and no map without an order, so a seed
@@ -34,7 +34,7 @@ use self::world::World;
 pub struct Report {
     /// How many steps it took.
     pub steps: u64,
-    /// A checksum of all that happened: equal runs have equal ones.
+    /// A checksum of all that happened: equal ranges have equal ones.
     pub checksum: u64,
     /// The most frames that one producer has said to one target.
     pub longest: u64,

@@ -137,7 +137,7 @@ fn domain_files_know_no_runtime_and_no_clock() {
         "services/purchase/src/copy_rates",
         "services/purchase/src/invariants",
         "services/purchase/src/settle",
-        "services/ledger/src/instruct",
+        "services/ledger/src/record_commands",
         "services/ledger/src/invariants",
         "services/ledger/src/post",
         "services/ledger/src/trial_balance",
@@ -180,7 +180,7 @@ fn one_module_speaks_to_the_broker() {
 
 #[test]
 fn two_files_have_actors() {
-    let actors = ["shared/dataflow/src/reader.rs", "shared/dataflow/src/way_in.rs"];
+    let actors = ["shared/dataflow/src/reader.rs", "shared/dataflow/src/ingress.rs"];
     none(&mentions(|name| !actors.contains(&name), &["Actor for"]));
 }
 

@@ -2,7 +2,7 @@
 //! themselves: what is new since the last step is looked at, and now and then everything.
 
 mod books;
-mod instructions;
+mod commands;
 mod journals;
 mod purchases;
 mod records;
@@ -10,16 +10,16 @@ mod streams;
 
 use std::collections::BTreeMap;
 
-use contracts::{Instruction, RateRow};
+use contracts::{LedgerCommand, RateRow};
 use dataflow::Store;
 use ledger::post::DecisionRow;
 use purchase::accept::PurchaseRow;
 use purchase::settle::OutcomeRow;
 use serde_json::Value;
-use stage::{BatchNumber, Checkpoint, Event, Hash, Producer, Record, Target};
+use stage::{BatchNumber, Checkpoint, Event, Hash, Producer, Record, StreamPartition};
 
 use self::books::Books;
-use self::instructions::Recorded;
+use self::commands::Recorded;
 use self::streams::Streams;
 use super::coverage::Hit;
 use super::model::{self, Model};
@@ -28,7 +28,7 @@ use super::violation::{Checked, ensure, stopped};
 
 /// A frame of a journal, as it was when it was first seen.
 #[derive(Clone, Debug)]
-struct Said {
+struct TracedOutput {
     hash: Hash,
     facts: Vec<Value>,
 }
@@ -57,7 +57,7 @@ pub struct Checks {
     owners: Vec<(Producer, Store)>,
     model: Model,
     seen: BTreeMap<Producer, Seen>,
-    journals: BTreeMap<(Producer, Target), Vec<Said>>,
+    journals: BTreeMap<(Producer, StreamPartition), Vec<TracedOutput>>,
     /// The facts of the purchase service, by purchase.
     facts: BTreeMap<String, Vec<Value>>,
     purchases: BTreeMap<String, PurchaseRow>,
@@ -67,7 +67,7 @@ pub struct Checks {
     instructions: BTreeMap<(&'static str, String), Recorded>,
     /// The types of the facts of the ledger's way in, by kind and request.
     instruction_facts: BTreeMap<(&'static str, String), Vec<String>>,
-    decisions: BTreeMap<(Instruction, String), DecisionRow>,
+    decisions: BTreeMap<(LedgerCommand, String), DecisionRow>,
     streams: Streams,
 }
 
@@ -139,14 +139,14 @@ impl Checks {
     /// An answer was given to a request for rates.
     pub fn answered_rates(
         &self,
-        request: &Event<exchange_rate::record_rates::Request>,
-        answer: contracts::Imported,
+        request: &Event<exchange_rate::record_rates::RecordRatesInput>,
+        reply: contracts::Imported,
     ) -> Checked {
-        let exchange_rate::record_rates::Request::RatesAsked(asked) = &request.fact;
+        let exchange_rate::record_rates::RecordRatesInput::SetRates(asked) = &request.fact;
         let rates = asked.moments.iter().flat_map(|moment| moment.rates.values());
         let sent: usize = rates.map(BTreeMap::len).sum();
-        let counted = answer.read == sent as u64 && answer.new + answer.changed + answer.unchanged == answer.read;
-        ensure!(counted, Counted, "{} rates were sent, and {answer:?} answered", sent);
+        let counted = reply.read == sent as u64 && reply.new + reply.changed + reply.unchanged == reply.read;
+        ensure!(counted, Counted, "{} rates were sent, and {reply:?} answered", sent);
         let source = &asked.source.to_string();
         for moment in &asked.moments {
             let mut versions = self.model.rates.versions.iter();
@@ -167,19 +167,19 @@ impl Checks {
     }
 
     /// A stream is not what it was: it is to be read from its beginning.
-    pub fn lost(&mut self, target: &Target) {
-        self.streams.forget(target);
+    pub fn lost(&mut self, target: &StreamPartition) {
+        self.streams.discard_uncommitted(target);
     }
 
     /// How far the readers are, for a diagnosis.
-    pub fn diagnosis(&self, reads: &[(Producer, Vec<Target>)]) -> Vec<String> {
+    pub fn diagnosis(&self, reads: &[(Producer, Vec<StreamPartition>)]) -> Vec<String> {
         let mut lines = Vec::new();
         for (reader, targets) in reads {
             let Some(seen) = self.seen.get(reader) else { continue };
-            for ((producer, target), said) in self.journals.iter().filter(|((_, to), _)| targets.contains(to)) {
+            for ((producer, target), emitted) in self.journals.iter().filter(|((_, to), _)| targets.contains(to)) {
                 let next = seen.checkpoint.positions.of(target, producer).next;
-                if next.0 != said.len() as u64 + 1 {
-                    lines.push(format!("{reader} wants {producer}>{target}#{next} of {}", said.len()));
+                if next.0 != emitted.len() as u64 + 1 {
+                    lines.push(format!("{reader} wants {producer}>{target}#{next} of {}", emitted.len()));
                 }
             }
         }
@@ -187,7 +187,7 @@ impl Checks {
     }
 
     /// Whether all readers have applied all that was said.
-    pub fn all_is_read(&self, reads: &[(Producer, Vec<Target>)]) -> bool {
+    pub fn all_is_read(&self, reads: &[(Producer, Vec<StreamPartition>)]) -> bool {
         self.diagnosis(reads).is_empty()
     }
 
@@ -243,7 +243,7 @@ mod names {
         RecordRates,
         CopyRates,
         Accept,
-        Instruct,
+        RecordCommands,
         Post,
         Settle,
     }
@@ -254,7 +254,7 @@ mod names {
             exchange_rate::record_rates::RecordRates::NAME => Name::RecordRates,
             purchase::copy_rates::CopyRates::NAME => Name::CopyRates,
             purchase::accept::Accept::NAME => Name::Accept,
-            ledger::instruct::Instruct::NAME => Name::Instruct,
+            ledger::record_commands::RecordCommands::NAME => Name::RecordCommands,
             ledger::post::Post::NAME => Name::Post,
             purchase::settle::Settle::NAME => Name::Settle,
             other => unreachable!("no stage is called {other}"),

@@ -1,6 +1,6 @@
 //! Clients: what they ask for is random, and they ask again until they are answered.
 
-mod instructions;
+mod commands;
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
@@ -8,14 +8,14 @@ use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{LineRequest, OfferTerms, PurchaseRequest};
-use exchange_rate::record_rates::{self, Moment, RatesAsked};
+use exchange_rate::record_rates::{self, Moment, SetRates};
 use money::{Currency, Quantity, UnitPrice};
-use purchase::accept::{self, OfferAsked, PurchaseAsked};
+use purchase::accept::{self, SetOffer, SubmitPurchase};
 use stage::{Cause, Event, EventId, Key, RequestId, Traceparent};
 
 use super::random::Random;
 
-pub use self::instructions::content;
+pub use self::commands::content;
 
 /// All that is priced and paid in. No rate of the last is ever published.
 const CURRENCIES: [&str; 6] = ["EUR", "GBP", "USD", "JPY", "KWD", "CHF"];
@@ -30,32 +30,32 @@ const CUSTOMERS: usize = 5;
 #[derive(Debug, Default)]
 pub struct Clients {
     sent: Vec<(String, PurchaseRequest)>,
-    instructed: Vec<(String, ledger::instruct::Request)>,
+    instructed: Vec<(String, ledger::record_commands::RecordCommandsInput)>,
     requests: u64,
 }
 
 impl Clients {
     /// The first rates of all: a history, and that it is complete.
-    pub fn history(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::Request> {
+    pub fn history(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::RecordRatesInput> {
         let first = random.between(4, 14);
         let moments = (0..first).map(|day| moment(midnight(now, -(day as i64) - 1), random, 6)).collect();
-        self.rates(now, RatesAsked { source: parsed("ecb"), moments, completes_history: true })
+        self.rates(now, SetRates { source: parsed("ecb"), moments, completes_history: true })
     }
 
     /// Rates of a moment: new, late, corrected, the same.
-    pub fn put_rates(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::Request> {
+    pub fn put_rates(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::RecordRatesInput> {
         let day = random.between(0, 14) as i64 - 12;
         let moments = vec![moment(midnight(now, day) + TimeDelta::hours(random.below(2) as i64 * 15), random, 2)];
-        self.rates(now, RatesAsked { source: parsed("manual"), moments, completes_history: random.chance(30) })
+        self.rates(now, SetRates { source: parsed("manual"), moments, completes_history: random.chance(30) })
     }
 
-    fn rates(&mut self, now: DateTime<Utc>, asked: RatesAsked) -> Event<record_rates::Request> {
+    fn rates(&mut self, now: DateTime<Utc>, asked: SetRates) -> Event<record_rates::RecordRatesInput> {
         let id = self.id("rates");
-        event(id, "rates", record_rates::Request::RatesAsked(asked), now)
+        event(id, "rates", record_rates::RecordRatesInput::SetRates(asked), now)
     }
 
     /// An offer, new, changed, or the same.
-    pub fn offer(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::Request> {
+    pub fn offer(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::AcceptInput> {
         let at = random.below(SKUS);
         let currency = CURRENCIES[if random.chance(900) { at / 2 % PUBLISHED } else { random.below(CURRENCIES.len()) }];
         let terms = OfferTerms {
@@ -67,12 +67,12 @@ impl Clients {
             open_price: random.chance(500),
         };
         let sku = format!("sku-{at}");
-        let asked = OfferAsked { sku: parsed(&sku), terms };
-        event(self.id("offer"), &sku, accept::Request::OfferAsked(asked), now)
+        let asked = SetOffer { sku: parsed(&sku), terms };
+        event(self.id("offer"), &sku, accept::AcceptInput::SetOffer(asked), now)
     }
 
     /// A purchase: mostly new, sometimes sent before, sometimes other content under an id sent before.
-    pub fn purchase(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::Request> {
+    pub fn purchase(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::AcceptInput> {
         let old = (!self.sent.is_empty()).then(|| random.pick(&self.sent).clone());
         let (id, request) = match old {
             Some((id, request)) if random.chance(150) => (id, request),
@@ -81,7 +81,7 @@ impl Clients {
         };
         self.sent.push((id.clone(), request.clone()));
         let key = request.customer.to_string();
-        event(id, &key, accept::Request::PurchaseAsked(PurchaseAsked { request, judged_by: None }), now)
+        event(id, &key, accept::AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None }), now)
     }
 
     /// What was sent under an id, all of it.

@@ -45,9 +45,9 @@ hits! {
     ReadFailed,
     /// A claim failed or its fate was unknown.
     ClaimFailed,
-    /// A doubtful commit turned out to be there.
+    /// A in_doubt commit turned out to be there.
     ResolvedWritten,
-    /// A doubtful commit turned out not to be there.
+    /// A in_doubt commit turned out not to be there.
     ResolvedLost,
     /// The claim before reading back went wrong too.
     StillInDoubt,

@@ -4,8 +4,8 @@ use contracts::STREAMS;
 use dataflow::StoreError;
 use dataflow::audit::{Audit, Report};
 use exchange_rate::record_rates::RecordRates;
-use ledger::instruct::Instruct;
 use ledger::post::Post;
+use ledger::record_commands::RecordCommands;
 use purchase::accept::Accept;
 use purchase::copy_rates::CopyRates;
 use purchase::settle::Settle;
@@ -30,7 +30,7 @@ async fn audit(stores: &Stores) -> Result<Report, StoreError> {
     audit.stage(exchange_rate.meta().service, |_| RecordRates).await?;
     audit.stage(purchase.meta().service, |_| CopyRates).await?;
     audit.stage(purchase.meta().service, |_| Accept::default()).await?;
-    audit.stage(ledger.meta().service, |_| Instruct).await?;
+    audit.stage(ledger.meta().service, |_| RecordCommands).await?;
     audit.stage(ledger.meta().service, Post::new).await?;
     audit.stage(purchase.meta().service, |_| Settle).await?;
     audit.finish().await

@@ -60,9 +60,9 @@ impl Model {
             Some(at) => at.parse().map_err(|_| unreadable(asked))?,
             None => arrived,
         };
-        let pinned = asked["judged_by"]["rates"].as_u64().and_then(|pinned| usize::try_from(pinned).ok());
-        let offers = self.pinned_offers(id, asked)?;
-        let verdict = pinned.and_then(|pinned| prices::price(request, &offers, at, &self.rates, pinned));
+        let captured = asked["captured"]["rates"].as_u64().and_then(|captured| usize::try_from(captured).ok());
+        let offers = self.captured_offers(id, asked)?;
+        let verdict = captured.and_then(|captured| prices::price(request, &offers, at, &self.rates, captured));
         let verdict = verdict.ok_or_else(|| unreadable(asked))?;
         let account = format!("customer:{}", text(&request["customer"])?);
         let purchase = Purchase { request: request.clone(), verdict, account };
@@ -72,8 +72,8 @@ impl Model {
     }
 
     /// The terms of each line's offer. The versions pinned must be the newest.
-    fn pinned_offers(&self, id: &str, asked: &Value) -> Checked<Vec<Option<&Value>>> {
-        let (lines, pins) = (asked["request"]["lines"].as_array(), asked["judged_by"]["offers"].as_array());
+    fn captured_offers(&self, id: &str, asked: &Value) -> Checked<Vec<Option<&Value>>> {
+        let (lines, pins) = (asked["request"]["lines"].as_array(), asked["captured"]["offers"].as_array());
         let (lines, pins) = lines.zip(pins).ok_or_else(|| unreadable(asked))?;
         ensure!(lines.len() == pins.len(), Price, "{id} has {} lines and {} pins", lines.len(), pins.len());
         let mut terms = Vec::new();

@@ -1,11 +1,11 @@
 //! What carries one producer's journal for one target to the broker: [`StreamScan`](stage::StreamScan) and
-//! [`Outbox`] between a store and a broker, either of which may be somewhere else a moment later.
+//! [`PublishWindow`] between a store and a broker, either of which may be somewhere else a moment later.
 //!
 //! A publication, a confirm, or the whole channel gets lost; then a new session looks what the stream holds. What
 //! was noted for it may be old, or lost.
 
 use dataflow::Store;
-use stage::{Frame, Hash, Outbox, Producer, PublishPosition, Seq, Target};
+use stage::{Frame, Hash, Producer, PublishPosition, PublishWindow, Seq, StreamPartition};
 
 use super::coverage::Hit;
 use super::random::Random;
@@ -20,7 +20,7 @@ pub struct Publisher {
     /// Whose.
     pub producer: Producer,
     /// Where to.
-    pub target: Target,
+    pub target: StreamPartition,
     /// The broker has a damaged copy of a frame, which is what an operator's `republish` is for.
     pub is_damaged: bool,
     journal: Store,
@@ -34,7 +34,7 @@ pub struct Publisher {
 struct Session {
     name: String,
     incarnation: String,
-    outbox: Outbox,
+    window: PublishWindow,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ enum Sent {
 
 impl Publisher {
     /// Nothing published yet.
-    pub fn new(producer: Producer, target: Target, journal: Store) -> Self {
+    pub fn new(producer: Producer, target: StreamPartition, journal: Store) -> Self {
         let (noted, session, unconfirmed) = (PublishPosition::default(), None, Vec::new());
         Self { producer, target, is_damaged: false, journal, noted, session, unconfirmed }
     }
@@ -79,7 +79,7 @@ impl Publisher {
             confirmed: [(self.producer.clone(), held)].into(),
             ..PublishPosition::default()
         };
-        self.session = Some(Session { name, incarnation, outbox: Outbox::behind(held) });
+        self.session = Some(Session { name, incarnation, window: PublishWindow::behind(held) });
         scene.say(&format!("{}>{} attaches, {held} frames are there", self.producer, self.target));
     }
 
@@ -106,9 +106,9 @@ impl Publisher {
 
     /// Notes how far the stream holds the journal: up to a message that is not before anything confirmed.
     fn note(&mut self, scene: &Scene<'_>) {
-        let Some(Session { outbox, .. }) = &self.session else { return };
+        let Some(Session { window, .. }) = &self.session else { return };
         if let Some(end) = scene.broker.end(&self.target) {
-            let confirmed = [(self.producer.clone(), outbox.held())].into();
+            let confirmed = [(self.producer.clone(), window.held())].into();
             self.noted = PublishPosition { resume: Some(end), confirmed, ..PublishPosition::default() };
         }
     }
@@ -118,7 +118,7 @@ impl Publisher {
         let some = scene.random.between(1, FRAMES_MAX);
         let mut published = false;
         for _ in 0..some {
-            let Some(seq) = self.session.as_ref().and_then(|session| session.outbox.wants()) else {
+            let Some(seq) = self.session.as_ref().and_then(|session| session.window.wants()) else {
                 break;
             };
             let Some(frame) = self.frame(seq)? else { break };
@@ -174,7 +174,7 @@ impl Publisher {
             if sent == Sent::Lost { ", lost" } else { "" }
         ));
         if let Some(session) = &mut self.session {
-            session.outbox.sent();
+            session.window.sent();
         }
         self.unconfirmed.push((frame.seq, sent));
         true
@@ -182,7 +182,7 @@ impl Publisher {
 
     /// Hears of what the broker has. `false`: nothing was on its way.
     pub fn confirm(&mut self, scene: &mut Scene<'_>) -> bool {
-        let Some(Session { outbox, .. }) = &mut self.session else { return false };
+        let Some(Session { window, .. }) = &mut self.session else { return false };
         if self.unconfirmed.is_empty() || scene.notes.step < scene.blocked_until {
             return false;
         }
@@ -201,7 +201,7 @@ impl Publisher {
                 self.detach(scene);
                 return true;
             }
-            outbox.confirmed(seq);
+            window.confirmed(seq);
         }
         if scene.random.chance(500) {
             self.note(scene);
@@ -230,13 +230,13 @@ impl Publisher {
 
     /// The last frame of its journal.
     pub fn last(&self) -> Checked<Seq> {
-        now(self.journal.last_said(&self.producer, &self.target)).map_err(|error| stopped(&error))
+        now(self.journal.last_seq(&self.producer, &self.target)).map_err(|error| stopped(&error))
     }
 
     /// Whether everything it has to say is confirmed.
     pub fn is_done(&self) -> Checked<bool> {
         let last = self.last()?;
-        Ok(self.session.as_ref().map_or(last.0 == 0, |session| session.outbox.held() >= last))
+        Ok(self.session.as_ref().map_or(last.0 == 0, |session| session.window.held() >= last))
     }
 
     fn frame(&self, seq: Seq) -> Checked<Option<Frame>> {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dataflow::{Broker, CommitFault};
-use stage::{BatchNumber, Epoch, Producer, Target};
+use stage::{BatchNumber, Epoch, Producer, StreamPartition};
 
 use super::coverage::{Coverage, Hit};
 use super::random::Random;
@@ -50,7 +50,7 @@ pub struct Notes {
     pub step: u64,
     /// The last lines.
     pub lines: VecDeque<String>,
-    /// A checksum of all lines: equal runs have equal ones.
+    /// A checksum of all lines: equal ranges have equal ones.
     pub checksum: u64,
     /// Whether to print each line at once.
     pub aloud: bool,
@@ -133,7 +133,7 @@ pub struct Scene<'a> {
     /// That version when a batch of a way in was prepared.
     pub copied_when: BTreeMap<(Producer, Epoch, BatchNumber), usize>,
     /// Streams that something was published to in this step.
-    pub published: BTreeSet<Target>,
+    pub published: BTreeSet<StreamPartition>,
     sessions: u64,
 }
 

@@ -1,7 +1,7 @@
 //! One partition of a stage, and whoever owns it: nobody, one, or one and some who have not noticed
 //! that they do not any more.
 //!
-//! It does what the actors `Reader` and `WayIn` do around an [`Owner`], with a chance to die or to
+//! It does what the actors `Reader` and `Ingress` do around an [`Owner`], with a chance to die or to
 //! freeze between any two steps of it.
 
 mod batch;
@@ -10,8 +10,10 @@ mod zombie;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use dataflow::{Broker, CommitFault, Delivery, Faults, Feed, MemoryFeed, Missing, Owner, Prepared, Store};
-use stage::{Checkpoint, Epoch, Event, Partition, Producer, Record, Stage, Target};
+use dataflow::{
+    Broker, CommitFault, Delivery, Faults, MemorySubscription, MissingFrame, Owner, Prepared, Store, Subscription,
+};
+use stage::{Checkpoint, Epoch, Event, Partition, Producer, Record, Stage, StreamPartition};
 
 use super::coverage::Hit;
 use super::scene::{Scene, now};
@@ -22,8 +24,8 @@ type Asked<F> = Vec<(u64, Event<F>)>;
 
 /// A batch between `prepare` and `commit`.
 struct Open<S: Stage> {
-    prepared: Prepared<S::Answer>,
-    asked: Asked<S::Fact>,
+    prepared: Prepared<S::Reply>,
+    asked: Asked<S::Input>,
     frames: u64,
 }
 
@@ -32,7 +34,7 @@ struct Held<S: Stage> {
     /// Which process of all there were.
     serial: u64,
     owner: Owner<S>,
-    feed: Option<Feed>,
+    subscription: Option<Subscription>,
     inbox: VecDeque<Delivery>,
     store: Store,
     faults: Faults,
@@ -44,13 +46,13 @@ struct Held<S: Stage> {
     /// Prepared when it froze.
     open: Option<Open<S>>,
     /// Who waits for the batch that it is in doubt about.
-    in_doubt: Asked<S::Fact>,
+    in_doubt: Asked<S::Input>,
     /// What reached it was not what was in the stream: read again from the checkpoint.
     cut: bool,
     /// It has read what it has not committed, such as duplicates.
     read_only: bool,
     /// What was missing when it went back to its streams' first messages.
-    looked_for: BTreeSet<Missing>,
+    looked_for: BTreeSet<MissingFrame>,
 }
 
 /// A partition of a stage.
@@ -59,17 +61,17 @@ pub struct Seat<S: Stage> {
     store: Store,
     broker: Broker,
     make: fn(Partition) -> S,
-    reads: Vec<Target>,
+    reads: Vec<StreamPartition>,
     held: Option<Held<S>>,
     zombies: Vec<Held<S>>,
     /// Stores with commits that are still on their way, and whose they are.
     late: Vec<(u64, Store)>,
     serials: u64,
     /// What clients have asked for and nobody has answered; way in only.
-    pending: Asked<S::Fact>,
+    pending: Asked<S::Input>,
     tickets: u64,
     /// What was answered, until it is checked.
-    pub answered: Vec<(Event<S::Fact>, S::Answer)>,
+    pub answered: Vec<(Event<S::Input>, S::Reply)>,
 }
 
 /// What a turn came to.
@@ -90,7 +92,7 @@ pub trait Chair {
     /// Its service's store.
     fn store(&self) -> &Store;
     /// The streams it reads.
-    fn reads(&self) -> &[Target];
+    fn reads(&self) -> &[StreamPartition];
     /// Its owner does one thing; if there is none, a new one claims.
     fn turn(&mut self, scene: &mut Scene<'_>) -> Checked<Turn>;
     /// Its owner dies. `false`: there was none.
@@ -129,7 +131,7 @@ impl<S: Stage> Seat<S> {
     }
 
     /// A client asks; it asks again until it is answered.
-    pub fn ask(&mut self, request: Event<S::Fact>) {
+    pub fn ask(&mut self, request: Event<S::Input>) {
         self.tickets += 1;
         self.pending.push((self.tickets, request));
     }
@@ -157,12 +159,12 @@ impl<S: Stage> Seat<S> {
         }
         match now(Owner::claim(stage, self.id.clone(), store.clone(), scene.now)) {
             Ok(owner) => {
-                let (feed, epoch) = (self.feed(owner.checkpoint()), self.epoch()?);
+                let (subscription, epoch) = (self.subscription(owner.checkpoint()), self.epoch()?);
                 scene.say(&format!("{} claimed, epoch {epoch}", self.id));
                 self.held = Some(Held {
                     serial: self.serials,
                     owner,
-                    feed,
+                    subscription,
                     inbox: VecDeque::new(),
                     store,
                     faults,
@@ -177,7 +179,7 @@ impl<S: Stage> Seat<S> {
                 });
             }
             Err(stop) => {
-                ensure!(stop.is_passing(), Stopped, "a claim failed for good: {stop:?}");
+                ensure!(stop.is_transient(), Stopped, "a claim failed for good: {stop:?}");
                 scene.hit(Hit::ClaimFailed);
                 scene.say(&format!("{} could not claim: {stop}", self.id));
             }
@@ -185,8 +187,8 @@ impl<S: Stage> Seat<S> {
         Ok(Turn::Worked)
     }
 
-    fn feed(&self, checkpoint: &Checkpoint) -> Option<Feed> {
-        let attach = || Feed::Memory(MemoryFeed::attach(self.broker.clone(), &self.reads, checkpoint));
+    fn subscription(&self, checkpoint: &Checkpoint) -> Option<Subscription> {
+        let attach = || Subscription::Memory(MemorySubscription::attach(self.broker.clone(), &self.reads, checkpoint));
         (!self.reads.is_empty()).then(attach)
     }
 
@@ -209,7 +211,7 @@ impl<S: Stage> Chair for Seat<S> {
         &self.store
     }
 
-    fn reads(&self) -> &[Target] {
+    fn reads(&self) -> &[StreamPartition] {
         &self.reads
     }
 

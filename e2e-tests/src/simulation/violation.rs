@@ -23,7 +23,7 @@ pub enum Invariant {
     Derivation,
     /// I12: a purchase is judged by the newest rate among the versions pinned, and priced right.
     Price,
-    /// I13: equal requests have one effect and equal answers.
+    /// I13: equal requests have one effect and equal replies.
     Repeats,
     /// I14: whatever comes in is counted.
     Counted,

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use contracts::STREAMS;
 use dataflow::{Memory, Meta, Store};
 use exchange_rate::record_rates::RecordRates;
-use ledger::instruct::Instruct;
 use ledger::post::Post;
+use ledger::record_commands::RecordCommands;
 use purchase::accept::Accept;
 use purchase::copy_rates::CopyRates;
 use purchase::settle::Settle;
-use stage::{Partition, PartitionCount, Producer, Stage, Target};
+use stage::{Partition, PartitionCount, Producer, Stage, StreamPartition};
 
 use super::checks::{Checks, Stores};
 use super::clients::Clients;
@@ -35,7 +35,7 @@ pub(super) struct World<'a> {
     record_rates: Seat<RecordRates>,
     copy_rates: Seat<CopyRates>,
     accept: Seat<Accept>,
-    instruct: Seat<Instruct>,
+    record_commands: Seat<RecordCommands>,
     post: Vec<Seat<Post>>,
     settle: Vec<Seat<Settle>>,
     publishers: Vec<Publisher>,
@@ -55,18 +55,28 @@ impl<'a> World<'a> {
         let stores =
             Stores { exchange_rate: store("exchange-rate"), purchase: store("purchase"), ledger: store("ledger") };
         let broker = scene.broker.clone();
-        let (lane, of_rates) = (Partition(0), CopyRates::SPREAD.partitions(partitions)[0]);
+        let (lane, of_rates) = (Partition(0), CopyRates::PARTITIONING.partitions(partitions)[0]);
         let record_rates = Seat::new(lane, &stores.exchange_rate, &broker, |_| RecordRates);
         let copy_rates = Seat::new(of_rates, &stores.purchase, &broker, |_| CopyRates);
         let accept = Seat::new(lane, &stores.purchase, &broker, |_| Accept::default());
-        let instruct = Seat::new(lane, &stores.ledger, &broker, |_| Instruct);
+        let record_commands = Seat::new(lane, &stores.ledger, &broker, |_| RecordCommands);
         let post = partitions.all().map(|at| Seat::new(at, &stores.ledger, &broker, Post::new)).collect();
         let settle = partitions.all().map(|at| Seat::new(at, &stores.purchase, &broker, |_| Settle)).collect();
         let publishers = publishers(&stores, partitions);
         let checks = Checks::new(&stores, Vec::new());
         let clients = Clients::default();
-        let mut world =
-            Self { scene, record_rates, copy_rates, accept, instruct, post, settle, publishers, clients, checks };
+        let mut world = Self {
+            scene,
+            record_rates,
+            copy_rates,
+            accept,
+            record_commands,
+            post,
+            settle,
+            publishers,
+            clients,
+            checks,
+        };
         let owners = world.chairs().map(|chair| (chair.id().clone(), chair.store().clone())).collect();
         world.checks = Checks::new(&stores, owners);
         world
@@ -97,14 +107,14 @@ impl<'a> World<'a> {
 
     fn check(&mut self) -> Checked {
         self.checks.after_step(&mut self.scene)?;
-        for (request, answer) in std::mem::take(&mut self.accept.answered) {
-            self.checks.answered(&request, &answer, &mut self.scene)?;
+        for (request, reply) in std::mem::take(&mut self.accept.answered) {
+            self.checks.answered(&request, &reply, &mut self.scene)?;
         }
-        for (request, answer) in std::mem::take(&mut self.instruct.answered) {
-            self.checks.answered_instruction(&request, &answer, &mut self.scene)?;
+        for (request, reply) in std::mem::take(&mut self.record_commands.answered) {
+            self.checks.answered_instruction(&request, &reply, &mut self.scene)?;
         }
-        for (request, answer) in std::mem::take(&mut self.record_rates.answered) {
-            self.checks.answered_rates(&request, answer)?;
+        for (request, reply) in std::mem::take(&mut self.record_rates.answered) {
+            self.checks.answered_rates(&request, reply)?;
         }
         Ok(())
     }
@@ -120,11 +130,11 @@ impl<'a> World<'a> {
 
     /// Clients ask for something.
     fn ask(&mut self) -> Checked {
-        let Self { scene, clients, record_rates, accept, instruct, .. } = self;
+        let Self { scene, clients, record_rates, accept, record_commands, .. } = self;
         let (random, now) = (&mut scene.random, scene.now);
-        if random.chance(400) && instruct.waiting() <= WAITING_MAX {
+        if random.chance(400) && record_commands.waiting() <= WAITING_MAX {
             for _ in 0..random.between(1, 5) {
-                instruct.ask(clients.instruction(random, now));
+                record_commands.ask(clients.instruction(random, now));
             }
         }
         if random.chance(150) {
@@ -198,7 +208,7 @@ impl<'a> World<'a> {
             0 => &mut self.accept,
             1 => &mut self.record_rates,
             2 => &mut self.copy_rates,
-            3 => &mut self.instruct,
+            3 => &mut self.record_commands,
             at if at < SINGLE + posts => &mut self.post[at - SINGLE],
             at => &mut self.settle[at - SINGLE - posts],
         };
@@ -207,13 +217,13 @@ impl<'a> World<'a> {
 
     fn chairs(&self) -> impl Iterator<Item = &dyn Chair> {
         let (record_rates, copy_rates): (&dyn Chair, &dyn Chair) = (&self.record_rates, &self.copy_rates);
-        let (accept, instruct): (&dyn Chair, &dyn Chair) = (&self.accept, &self.instruct);
+        let (accept, record_commands): (&dyn Chair, &dyn Chair) = (&self.accept, &self.record_commands);
         let post = self.post.iter().map(|seat| seat as &dyn Chair);
         let settle = self.settle.iter().map(|seat| seat as &dyn Chair);
-        [accept, record_rates, copy_rates, instruct].into_iter().chain(post).chain(settle)
+        [accept, record_rates, copy_rates, record_commands].into_iter().chain(post).chain(settle)
     }
 
-    fn targets(&self) -> Vec<Target> {
+    fn targets(&self) -> Vec<StreamPartition> {
         let targets: BTreeSet<_> = self.publishers.iter().map(|publisher| publisher.target.clone()).collect();
         targets.into_iter().collect()
     }

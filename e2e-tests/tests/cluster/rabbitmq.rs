@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use dataflow::conformance::{self, Damage, Failure, Outcome, Publisher, Streams, Substrate, fixture};
-use dataflow::message::Message;
-use dataflow::{Feed, Meta, Store, StoreError};
-use stage::{Checkpoint, Frame, Hash, Partition, Producer, ResumePoint, Seq, Stage as _, Table, Target};
+use dataflow::message::BrokerMessage;
+use dataflow::{Meta, Store, StoreError, Subscription};
+use stage::{Checkpoint, Frame, Hash, Partition, Producer, ResumePoint, Seq, Stage as _, StreamPartition, Table};
 
 use super::harness::RawStreams;
 use super::postgres::Databases;
@@ -64,26 +64,30 @@ impl Streams for Broker {
         Ok(publishing.publish(frame).await?.confirmed().await?)
     }
 
-    async fn feed(&self, targets: &[Target], checkpoint: &Checkpoint) -> Result<Feed, Failure> {
+    async fn subscription(
+        &self,
+        targets: &[StreamPartition],
+        checkpoint: &Checkpoint,
+    ) -> Result<Subscription, Failure> {
         let database = Arc::new(self.databases.postgres("back").await);
         conformance::subscribe(&self.streams.broker, &database, targets, checkpoint)
     }
 
-    async fn end(&self, target: &Target) -> Result<Option<ResumePoint>, Failure> {
-        Ok(self.streams.frames(target).await.last().and_then(Message::resume_point))
+    async fn end(&self, target: &StreamPartition) -> Result<Option<ResumePoint>, Failure> {
+        Ok(self.streams.frames(target).await.last().and_then(BrokerMessage::resume_point))
     }
 
-    async fn frames(&self, target: &Target) -> Result<usize, Failure> {
+    async fn frames(&self, target: &StreamPartition) -> Result<usize, Failure> {
         Ok(self.streams.frames(target).await.len())
     }
 
-    async fn lose(&self, target: &Target) -> Outcome {
+    async fn lose(&self, target: &StreamPartition) -> Outcome {
         self.streams.delete(target).await;
         Ok(())
     }
 
     /// The stream is made once more, in the same incarnation, with fewer messages, each at the place where it was.
-    async fn lose_tail(&self, target: &Target, messages: usize) -> Outcome {
+    async fn lose_tail(&self, target: &StreamPartition, messages: usize) -> Outcome {
         let mut all = self.streams.messages(target).await;
         let lost = all.iter().rev().filter(|message| !message.is_marker()).nth(messages - 1).ok_or("so many frames")?;
         all.truncate(usize::try_from(lost.offset)?);
@@ -106,10 +110,13 @@ async fn what_is_published_is_in_the_stream_as_it_is_in_the_journal() -> Outcome
     let noted = publisher.noted.ok_or("it is noted")?;
     assert_eq!(noted.confirmed, [(collect.id().clone(), Seq(3))].into());
     let messages = broker.streams.messages(&target).await;
-    assert_eq!(noted.resume, messages.last().and_then(Message::resume_point));
+    assert_eq!(noted.resume, messages.last().and_then(BrokerMessage::resume_point));
     let frames = messages.iter().filter(|message| !message.is_marker()).map(|message| message.frame(&target));
-    let said = fixture::said(&front, "a").await?;
-    assert_eq!(frames.collect::<Result<Vec<_>, _>>()?, said.into_iter().map(|said| said.frame).collect::<Vec<_>>());
+    let emitted = fixture::emitted(&front, "a").await?;
+    assert_eq!(
+        frames.collect::<Result<Vec<_>, _>>()?,
+        emitted.into_iter().map(|emitted| emitted.frame).collect::<Vec<_>>()
+    );
     assert!(messages.iter().all(|message| message.incarnation() == messages[0].incarnation()));
     assert!(messages.iter().all(|message| message.session() == messages[0].session()));
     Ok(())
@@ -164,7 +171,7 @@ async fn a_frame_at_the_beginning_of_a_stream_does_not_say_which_incarnation_it_
     let old = broker.streams.broker.attach(&target).await?.incarnation;
     let producer = Producer::new(fixture::Collect::NAME, Partition(0));
     let frame = Frame::seal(producer, target.clone(), Seq(7), Hash::ZERO, 1, "[]".to_owned());
-    broker.streams.make_anew(&target, vec![Message::of_frame(&frame, &old, "late")]).await;
+    broker.streams.make_anew(&target, vec![BrokerMessage::of_frame(&frame, &old, "late")]).await;
     let new = broker.streams.broker.attach(&target).await?.incarnation;
     assert_ne!(new, old);
     assert_eq!(broker.streams.broker.incarnation(&target).await?, Some(new));

@@ -13,10 +13,10 @@ async fn rates(client: &Client) -> LocalCopy {
 }
 
 async fn figure(client: &Client, name: &str) -> f64 {
-    let figures = client.get(&format!("{}/metrics", client.at.purchase)).await.is(200).body;
+    let metrics = client.get(&format!("{}/metrics", client.at.purchase)).await.is(200).body;
     let name = format!("{name}{{copy=\"rates\"}} ");
-    let value = figures.lines().find_map(|line| line.strip_prefix(&name));
-    value.unwrap_or_else(|| panic!("no {name}:\n{figures}")).parse().unwrap()
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
+    value.unwrap_or_else(|| panic!("no {name}:\n{metrics}")).parse().unwrap()
 }
 
 /// Others may set rates at the same time where all scenarios share a system: they only make the copy newer.

@@ -89,9 +89,9 @@ async fn made_up_paths_and_methods_do_not_grow_the_figures() {
         client.send(client.ask(Method::from_bytes(b"BREW").unwrap(), &url)).await.is(404);
     }
     for url in client.everywhere("/metrics") {
-        let figures = client.get(&url).await.is(200).body;
-        assert!(!figures.contains(&path) && !figures.contains("BREW"), "{url}");
-        assert!(figures.contains("route=\"unmatched\",status=\"404\""), "{url}:\n{figures}");
+        let metrics = client.get(&url).await.is(200).body;
+        assert!(!metrics.contains(&path) && !metrics.contains("BREW"), "{url}");
+        assert!(metrics.contains("route=\"unmatched\",status=\"404\""), "{url}:\n{metrics}");
     }
     system.finish().await;
 }

@@ -1,7 +1,7 @@
 //! Files of the ECB: taken in whole or not at all.
 
 use chrono::{Days, Utc};
-use contracts::{Imported, Quote};
+use contracts::{Imported, RateQuote};
 use reqwest::Method;
 
 use super::harness::{Answer, Client, Corner, System};
@@ -58,7 +58,7 @@ async fn the_same_day_in_every_form_is_new_once() {
     for (form, expected) in forms.into_iter().zip(expected) {
         assert_eq!(import(client, form).await.is(200).json::<Imported>(), expected);
     }
-    let quote: Quote = client.rate_at("EUR/GBP", corner.moment).await.is(200).json();
+    let quote: RateQuote = client.rate_at("EUR/GBP", corner.moment).await.is(200).json();
     assert_eq!((quote.rate.as_str(), quote.source.to_string()), ("0.8338", "ecb".to_owned()));
     system.finish().await;
 }
@@ -79,7 +79,7 @@ async fn a_csv_is_counted_by_what_is_new_changed_and_unchanged() {
     assert_eq!(import(client, file("1.1172")).await.is(200).json::<Imported>(), counts(2, 0, 0));
     assert_eq!(import(client, file("1.1172")).await.is(200).json::<Imported>(), counts(0, 0, 2));
     assert_eq!(import(client, file("1.2")).await.is(200).json::<Imported>(), counts(0, 1, 1));
-    let quote: Quote = client.rate_at("EUR/USD", corner.moment).await.is(200).json();
+    let quote: RateQuote = client.rate_at("EUR/USD", corner.moment).await.is(200).json();
     assert_eq!((quote.rate.as_str(), quote.source.to_string()), ("1.2", "ecb".to_owned()));
     assert_eq!(quote.valid_from, date.and_time(chrono::NaiveTime::MIN).and_utc());
     system.finish().await;
@@ -135,7 +135,7 @@ async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
     // There may be a rate of an earlier day that somebody else has set.
     let answer = client.rate_at("EUR/USD", corner.moment).await;
     assert!(
-        answer.status == 404 || answer.is(200).json::<Quote>().rate != "9.99",
+        answer.status == 404 || answer.is(200).json::<RateQuote>().rate != "9.99",
         "half of a refused file was taken in"
     );
     system.finish().await;

@@ -22,10 +22,10 @@ async fn what_every_service_shows_passes_promtool_and_stands_in_the_documents() 
     }
     client.pay(&corner.name("nobody"), &corner.name("nobody"), "fees", "1.00").await.is(201);
 
-    for figures in client.figures().await {
-        figures.pass_promtool().await;
-        figures.are_documented();
-        assert_eq!(figures.sum("unbundled_build_info", &[("service", figures.service)]), 1.0);
+    for metrics in client.metrics().await {
+        metrics.pass_promtool().await;
+        metrics.are_documented();
+        assert_eq!(metrics.sum("unbundled_build_info", &[("service", metrics.service)]), 1.0);
     }
     system.finish().await;
 }

@@ -1,7 +1,7 @@
 //! Exchange rates: what is told as of a moment, and that nothing told late changes what is done.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use contracts::Quote;
+use contracts::RateQuote;
 use money::PublishedRate;
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::harness::{Client, Corner, System, money, timestamp};
 
 async fn check(client: &Client, corner: &Corner, pair: &str, hours: i64, expected: &str) {
     let answer = client.rate_at(pair, corner.moment + TimeDelta::hours(hours)).await.is(200);
-    let Quote { base, quote, rate, valid_from, source } = answer.json();
+    let RateQuote { base, quote, rate, valid_from, source } = answer.json();
     assert_eq!(format!("{base}/{quote}"), pair);
     let age = (valid_from - corner.moment).num_hours();
     assert_eq!(format!("{rate} since {age} from {source}"), expected, "{pair} after {hours} hours");
@@ -37,9 +37,9 @@ async fn a_rate_is_the_newest_of_the_pair_its_inverse_and_the_cross_as_of_a_mome
     check(client, &corner, "USD/EUR", 3, "0.333333333333 since 3 from manual").await;
     check(client, &corner, "USD/EUR", 2, "0.800000000000 since 0 from manual").await;
 
-    let before: Quote = client.rate_at("EUR/USD", from(0) - TimeDelta::microseconds(1)).await.is(200).json();
+    let before: RateQuote = client.rate_at("EUR/USD", from(0) - TimeDelta::microseconds(1)).await.is(200).json();
     assert!(before.valid_from < from(-24), "{before:?}");
-    let history: Quote = client.rate_at("EUR/GBP", "2010-12-01T08:26:00Z".parse().unwrap()).await.is(200).json();
+    let history: RateQuote = client.rate_at("EUR/GBP", "2010-12-01T08:26:00Z".parse().unwrap()).await.is(200).json();
     let told = (history.rate.as_str(), timestamp(history.valid_from), history.source.to_string());
     assert_eq!(told, ("0.8393", "2010-12-01T00:00:00Z".to_owned(), "ecb".to_owned()));
     system.finish().await;
@@ -74,7 +74,7 @@ async fn setting_the_same_rate_again_changes_nothing() {
     let first = client.set_rate("EUR/USD", "1.25", corner.moment).await;
     assert_eq!(client.set_rate("EUR/USD", "1.250", corner.moment).await.valid_from, first.valid_from);
     let at = corner.moment;
-    assert_eq!(client.rate_at("EUR/USD", at).await.is(200).json::<Quote>(), first);
+    assert_eq!(client.rate_at("EUR/USD", at).await.is(200).json::<RateQuote>(), first);
     system.finish().await;
 }
 

@@ -10,7 +10,7 @@
 //! It ends with the service, in whatever it is doing.
 
 mod fetch;
-mod figures;
+mod metrics;
 mod pace;
 mod settings;
 #[cfg(test)]
@@ -25,7 +25,7 @@ use reqwest::Url;
 
 pub use self::fetch::Limits;
 use self::fetch::{Answer, FetchError, Fetcher, Validators};
-pub(crate) use self::figures::Figures;
+pub(crate) use self::metrics::Metrics;
 use self::pace::Pace;
 pub use self::settings::FeedSettings;
 
@@ -61,7 +61,7 @@ enum Failed {
 /// Asks and imports until it is dropped. `import` takes a file in, whole or not at all.
 pub(crate) async fn follow(
     feed: Feed,
-    figures: Figures,
+    metrics: Metrics,
     import: impl AsyncFn(&Traceparent, Bytes) -> Result<Imported, Problem>,
 ) {
     let mut fetcher = Fetcher::new(&feed.url, feed.limits);
@@ -70,7 +70,7 @@ pub(crate) async fn follow(
     tracing::info!(url, interval_s = feed.interval.as_secs(), "following the feed of the ECB");
     loop {
         let attempt = attempt(&mut fetcher, &mut known, &import).await;
-        figures.count(&attempt);
+        metrics.count(&attempt);
         let wait = match attempt {
             Ok(news) => {
                 if trouble.take().is_some() {

@@ -7,14 +7,14 @@ use actix::Addr;
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{SubsecRound as _, Utc};
-use contracts::{AsOf, Imported, Quote, RatePut, RateRow, ShownRate};
-use dataflow::{Store, StoreError, WayIn};
-use money::{Currency, PublishedRate, RateBook, Source};
+use contracts::{AsOf, Imported, RatePut, RateQuote, RateRow, ShownRate};
+use dataflow::{Ingress, Store, StoreError};
+use money::{Currency, PublishedRate, RateBook, RateSource};
 use stage::Cell;
 
 use crate::SERVICE;
 use crate::import::{self, cause};
-use crate::record_rates::{Moment, RatesAsked, RecordRates};
+use crate::record_rates::{Moment, RecordRates, SetRates};
 
 /// Bytes of a rate in JSON at most.
 const RATE_BYTES_MAX: usize = 4 << 10;
@@ -29,18 +29,18 @@ const MANUAL: &str = "manual";
 #[derive(Clone)]
 pub struct Rates {
     store: Store,
-    way_in: Addr<WayIn<RecordRates>>,
+    ingress: Addr<Ingress<RecordRates>>,
     book: Arc<RwLock<RateBook>>,
 }
 
 impl Rates {
     /// Reads from the store, writes through the way in.
-    pub fn new(store: Store, way_in: Addr<WayIn<RecordRates>>) -> Self {
-        Self { store, way_in, book: Arc::default() }
+    pub fn new(store: Store, ingress: Addr<Ingress<RecordRates>>) -> Self {
+        Self { store, ingress, book: Arc::default() }
     }
 
     /// Asks the book once it knows every version that is committed.
-    async fn ask<T>(&self, question: impl FnOnce(&RateBook) -> T) -> Result<T, StoreError> {
+    async fn with_book<T>(&self, question: impl FnOnce(&RateBook) -> T) -> Result<T, StoreError> {
         loop {
             let known = self.book.read().unwrap_or_else(PoisonError::into_inner).newest_version();
             let after = i64::try_from(known.0).unwrap_or(i64::MAX);
@@ -73,12 +73,12 @@ pub fn api() -> Api {
         ("quote" = Currency, Path, description = "The currency that the rate counts; another one."),
         AsOf
     ),
-    responses((status = 200, description = "The rate.", body = Quote), NotFound, UnprocessableContent, Reading)
+    responses((status = 200, description = "The rate.", body = RateQuote), NotFound, UnprocessableContent, Reading)
 )]
-async fn get(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Quote>, Problem> {
+async fn get(rates: Data<Rates>, request: HttpRequest) -> Result<Json<RateQuote>, Problem> {
     let (base, quote) = pair(&request)?;
     let at = ::web::query::<AsOf>(&request)?.at.unwrap_or_else(Utc::now);
-    let conversion = rates.ask(|book| book.as_of(base, quote, at, book.newest_version())).await?;
+    let conversion = rates.with_book(|book| book.as_of(base, quote, at, book.newest_version())).await?;
     let shown = conversion.as_ref().and_then(ShownRate::of);
     let missing = || Problem::not_found(format!("no rate from {base} to {quote} was known for {at}"));
     shown.map(Json).ok_or_else(missing)
@@ -91,7 +91,7 @@ async fn get(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Quote>, Pr
 )]
 async fn list(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Vec<PublishedRate>>, Problem> {
     let at = ::web::query::<AsOf>(&request)?.at.unwrap_or_else(Utc::now);
-    Ok(Json(rates.ask(|book| book.all_as_of(at, book.newest_version())).await?))
+    Ok(Json(rates.with_book(|book| book.all_as_of(at, book.newest_version())).await?))
 }
 
 /// Sets a rate.
@@ -104,23 +104,23 @@ async fn list(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Vec<Publi
         ("quote" = Currency, Path, description = "The currency that the rate counts; another one.")
     ),
     request_body = RatePut,
-    responses((status = 200, description = "The rate as it is now held.", body = Quote), UnprocessableContent, Writing)
+    responses((status = 200, description = "The rate as it is now held.", body = RateQuote), UnprocessableContent, Writing)
 )]
 async fn put(
     rates: Data<Rates>,
     request: HttpRequest,
     trace: ::web::Traceparent,
     payload: web::Payload,
-) -> Result<Json<Quote>, Problem> {
+) -> Result<Json<RateQuote>, Problem> {
     let (base, quote) = pair(&request)?;
     let RatePut { rate, valid_from } = ::web::json_body(&request, payload, RATE_BYTES_MAX).await?;
     let valid_from = valid_from.trunc_subsecs(6);
-    let source: Source = MANUAL.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
+    let source: RateSource = MANUAL.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
     let moment = Moment { valid_from, rates: [(base, [(quote, rate)].into())].into() };
-    let asked = RatesAsked { source, moments: vec![moment], completes_history: false };
-    import::record(&rates.way_in, cause(&trace), asked, RATE_BYTES_MAX).await?;
+    let asked = SetRates { source, moments: vec![moment], completes_history: false };
+    import::record(&rates.ingress, cause(&trace), asked, RATE_BYTES_MAX).await?;
     // At its own moment the pair itself comes before its inverse and the cross.
-    let held = rates.ask(|book| book.as_of(base, quote, valid_from, book.newest_version())).await?;
+    let held = rates.with_book(|book| book.as_of(base, quote, valid_from, book.newest_version())).await?;
     held.as_ref().and_then(ShownRate::of).map(Json).ok_or_else(::web::unexpected)
 }
 
@@ -142,7 +142,7 @@ async fn import(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let file = ::web::body(&request, payload, FILE_BYTES_MAX).await?;
-    let imported = import::import(&rates.way_in, cause(&trace), file, false).await?;
+    let imported = import::import(&rates.ingress, cause(&trace), file, false).await?;
     Ok(HttpResponse::Ok().json(imported))
 }
 

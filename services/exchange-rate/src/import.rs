@@ -7,13 +7,13 @@ use actix::Addr;
 use actix_web::web::Bytes;
 use chrono::NaiveDate;
 use contracts::Imported;
-use dataflow::WayIn;
-use money::Source;
+use dataflow::Ingress;
+use money::RateSource;
 use stage::{Cause, Key, RequestId};
 
 use crate::ecb;
-use crate::feed::{self, Feed, Figures};
-use crate::record_rates::{Moment, RatesAsked, RecordRates, Request};
+use crate::feed::{self, Feed, Metrics};
+use crate::record_rates::{Moment, RecordRates, RecordRatesInput, SetRates};
 
 /// Who sets the rates of a file of the ECB.
 const ECB: &str = "ecb";
@@ -24,9 +24,9 @@ const RATE_BYTES: usize = 16;
 const IMPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Completes the history, and then follows the feed. In this order: what the feed says is newer.
-pub async fn keep_up(way_in: Addr<WayIn<RecordRates>>, history: Condition, feed: Option<(Feed, Figures)>) {
+pub async fn keep_up(ingress: Addr<Ingress<RecordRates>>, history: Condition, feed: Option<(Feed, Metrics)>) {
     while !history.is_met() {
-        match import_built_in(&way_in).await {
+        match import_built_in(&ingress).await {
             Ok(imported) => {
                 tracing::info!(rates = imported.new, "imported the built-in history of the ECB");
                 history.met();
@@ -38,14 +38,14 @@ pub async fn keep_up(way_in: Addr<WayIn<RecordRates>>, history: Condition, feed:
             }
         }
     }
-    let Some((feed, figures)) = feed else { return };
-    feed::follow(feed, figures, async |trace, file| import(&way_in, cause(trace), file, false).await).await;
+    let Some((feed, metrics)) = feed else { return };
+    feed::follow(feed, metrics, async |trace, file| import(&ingress, cause(trace), file, false).await).await;
 }
 
-async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, Problem> {
+async fn import_built_in(ingress: &Addr<Ingress<RecordRates>>) -> Result<Imported, Problem> {
     // Nobody asked for it: it is not traced.
     let cause = ::web::cause(RequestId("built-in-history".to_owned()), &Traceparent::random());
-    import(way_in, cause, Bytes::from_static(ecb::BUILT_IN), true).await
+    import(ingress, cause, Bytes::from_static(ecb::BUILT_IN), true).await
 }
 
 /// Takes in a file of the ECB, whole or not at all.
@@ -53,7 +53,7 @@ async fn import_built_in(way_in: &Addr<WayIn<RecordRates>>) -> Result<Imported, 
 /// # Errors
 /// 422 with the place in the file, 429 or 503.
 pub async fn import(
-    way_in: &Addr<WayIn<RecordRates>>,
+    ingress: &Addr<Ingress<RecordRates>>,
     cause: Cause,
     file: Bytes,
     completes_history: bool,
@@ -70,10 +70,10 @@ pub async fn import(
         valid_from: day.date.and_time(chrono::NaiveTime::MIN).and_utc(),
         rates: [(money::Currency::EUR, day.rates)].into(),
     };
-    let source: Source = ECB.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
+    let source: RateSource = ECB.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
     let bytes = packed.max(history.numbers * RATE_BYTES);
     let moments = history.days.into_iter().map(moment).collect();
-    record(way_in, cause, RatesAsked { source, moments, completes_history }, bytes).await
+    record(ingress, cause, SetRates { source, moments, completes_history }, bytes).await
 }
 
 /// Takes in rates.
@@ -81,13 +81,13 @@ pub async fn import(
 /// # Errors
 /// 429 or 503.
 pub async fn record(
-    way_in: &Addr<WayIn<RecordRates>>,
+    ingress: &Addr<Ingress<RecordRates>>,
     cause: Cause,
-    asked: RatesAsked,
+    asked: SetRates,
     bytes: usize,
 ) -> Result<Imported, Problem> {
-    let event = ::web::event(cause, Key(contracts::RATES_KEY.to_owned()), Request::RatesAsked(asked));
-    ::web::ask(way_in, event, bytes).await
+    let event = ::web::event(cause, Key(contracts::RATES_KEY.to_owned()), RecordRatesInput::SetRates(asked));
+    ::web::submit(ingress, event, bytes).await
 }
 
 /// What caused a request. Setting the same again changes nothing, so it needs no id of the client's: its trace names it.

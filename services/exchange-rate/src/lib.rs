@@ -3,9 +3,9 @@
 
 pub mod ecb;
 mod feed;
-mod figures;
 mod http;
 mod import;
+mod metrics;
 pub mod record_rates;
 mod service;
 

@@ -7,7 +7,7 @@ use exchange_rate::FeedSettings;
 fn main() -> ExitCode {
     cluster::main_with(exchange_rate::SERVICE, |settings: FeedSettings| {
         let feed = settings.check()?;
-        Ok(cluster::Service {
+        Ok(cluster::ServiceDefinition {
             name: exchange_rate::SERVICE,
             port: 8081,
             tables: exchange_rate::tables(),

@@ -2,25 +2,26 @@
 
 use chrono::{DateTime, Utc};
 use contracts::{HistoryImported, Imported, RATES, RATES_KEY, RateRow, RatesByPair, RatesFact, RatesPublished};
-use money::{RateVersion, Source};
+use money::{RateSource, RateVersion};
 use serde::{Deserialize, Serialize};
 use stage::{
-    Broken, Event, Flag, Integer, Json, Key, Keys, Outputs, Row as _, Rows, Spread, Stage, Stream, Table, Text, Time,
+    Event, Flag, Integer, Json, Key, Outputs, Partitioning, ReadSet, Row as _, Stage, StageError, Stream, Table, Text,
+    Time, WorkingSet,
 };
 
 stage::payload! {
     /// What can be asked of the service.
-    pub enum Request {
+    pub enum RecordRatesInput {
         /// To publish rates.
-        RatesAsked(RatesAsked),
+        SetRates(SetRates),
     }
 }
 
 /// Rates to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RatesAsked {
+pub struct SetRates {
     /// Who sets them.
-    pub source: Source,
+    pub source: RateSource,
     /// The rates of each moment, each moment once.
     pub moments: Vec<Moment>,
     /// Whether the history is complete with these.
@@ -82,23 +83,28 @@ impl NewestRow {
 pub struct RecordRates;
 
 impl Stage for RecordRates {
-    type Fact = Request;
-    type Said = RatesFact;
-    type Answer = Imported;
+    type Input = RecordRatesInput;
+    type Output = RatesFact;
+    type Reply = Imported;
     const NAME: &'static str = "record-rates";
-    const SPREAD: Spread = Spread::Lanes;
+    const PARTITIONING: Partitioning = Partitioning::Unkeyed;
     const READS: &'static [&'static Stream] = &[];
     const TABLES: &'static [&'static Table] = &[RateRow::TABLE, MomentRow::TABLE, NewestRow::TABLE];
 
-    fn keys(&self, event: &Event<Request>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
-        let Request::RatesAsked(asked) = &event.fact;
+    fn keys(&self, event: &Event<RecordRatesInput>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
+        let RecordRatesInput::SetRates(asked) = &event.fact;
         keys.row::<NewestRow>(&NewestRow::key());
         asked.moments.iter().for_each(|moment| keys.row::<MomentRow>(&(moment.valid_from,)));
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Request>, rows: &mut Rows, say: &mut Outputs<RatesFact>) -> Result<Imported, Broken> {
-        let Request::RatesAsked(asked) = &event.fact;
+    fn apply(
+        &self,
+        event: &Event<RecordRatesInput>,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<RatesFact>,
+    ) -> Result<Imported, StageError> {
+        let RecordRatesInput::SetRates(asked) = &event.fact;
         let newest = rows.get::<NewestRow>(&NewestRow::key())?;
         let (name,) = NewestRow::key();
         let mut newest = newest.unwrap_or(NewestRow { name, version: 0, complete: false });
@@ -110,7 +116,7 @@ impl Stage for RecordRates {
                 let (valid_from, source) = (moment.valid_from, asked.source.clone());
                 let fact = RatesPublished { version, valid_from, source, rates: changed };
                 rows.insert(&RateRow::from(&fact))?;
-                say.to(&RATES, Key(RATES_KEY.to_owned()), RatesFact::RatesPublished(fact))?;
+                out.emit(&RATES, Key(RATES_KEY.to_owned()), RatesFact::RatesPublished(fact))?;
             }
         }
         if asked.completes_history && !newest.complete {
@@ -118,7 +124,7 @@ impl Stage for RecordRates {
             let version = newest.raise();
             let fact = HistoryImported { version, source: asked.source.clone(), imported_at: event.cause.time };
             rows.insert(&RateRow::from(&fact))?;
-            say.to(&RATES, Key(RATES_KEY.to_owned()), RatesFact::HistoryImported(fact))?;
+            out.emit(&RATES, Key(RATES_KEY.to_owned()), RatesFact::HistoryImported(fact))?;
         }
         if newest.version > 0 {
             rows.put(&newest)?;
@@ -128,7 +134,7 @@ impl Stage for RecordRates {
 }
 
 /// Merges the rates of a moment into what holds from then on; what is new or changed.
-fn take(moment: &Moment, rows: &mut Rows, imported: &mut Imported) -> Result<RatesByPair, Broken> {
+fn take(moment: &Moment, rows: &mut WorkingSet, imported: &mut Imported) -> Result<RatesByPair, StageError> {
     let held = rows.get::<MomentRow>(&(moment.valid_from,))?;
     let mut held = held.map(|row| row.rates).unwrap_or_default();
     let mut changed = RatesByPair::new();

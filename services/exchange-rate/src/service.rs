@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ::web::{Running, Setup, StartError};
+use ::web::{RunningService, ServiceSetup, StartError};
 use stage::{Change, Stage as _, Table};
 
 use crate::SERVICE;
 use crate::feed::{self, Feed};
-use crate::figures::Figures;
 use crate::http::{self, Rates};
 use crate::import::keep_up;
+use crate::metrics::Metrics;
 use crate::record_rates::{NewestRow, RecordRates};
 
 /// The tables of the service's store.
@@ -22,19 +22,19 @@ pub fn tables() -> Vec<&'static Table> {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(setup: Setup, feed: Option<Feed>) -> Result<Running, StartError> {
+pub async fn start(setup: ServiceSetup, feed: Option<Feed>) -> Result<RunningService, StartError> {
     let mut starting = setup.prepare(SERVICE)?;
-    let store = starting.node.store().clone();
+    let store = starting.runtime.store().clone();
     let history = starting.shell.readiness.require("history", "the history of rates is being imported");
-    let figures = Figures::register(&starting.shell.registry)?;
-    let on_rows = Arc::new(move |changes: &[Change]| figures.recorded(changes));
-    let way_in = starting.node.way_in(|| RecordRates, on_rows).await?;
+    let metrics = Metrics::register(&starting.shell.registry)?;
+    let on_rows = Arc::new(move |changes: &[Change]| metrics.recorded(changes));
+    let ingress = starting.runtime.ingress(|| RecordRates, on_rows).await?;
     let newest = store.get::<NewestRow>(&NewestRow::key()).await?;
     if newest.is_some_and(|newest| newest.complete) {
         history.met();
     }
-    let figures_of_feed = feed.as_ref().map(|_| feed::Figures::register(&starting.shell.registry)).transpose()?;
-    let rates = Rates::new(store, way_in.clone());
-    let running = Running::start(starting, http::api(), rates)?;
-    Ok(running.with_errand(actix::spawn(keep_up(way_in, history, feed.zip(figures_of_feed)))))
+    let figures_of_feed = feed.as_ref().map(|_| feed::Metrics::register(&starting.shell.registry)).transpose()?;
+    let rates = Rates::new(store, ingress.clone());
+    let running = RunningService::start(starting, http::api(), rates)?;
+    Ok(running.with_background_task(actix::spawn(keep_up(ingress, history, feed.zip(figures_of_feed)))))
 }

@@ -2,16 +2,16 @@
 //! `GET /trial-balance`.
 
 mod books;
-mod instructions;
+mod commands;
 
 use ::web::{Api, endpoints};
 use actix::Addr;
-use dataflow::{Store, Waiters, WayIn};
+use dataflow::{Ingress, Store, Waiters};
 
 use crate::SERVICE;
-use crate::instruct::Instruct;
+use crate::record_commands::RecordCommands;
 
-pub use self::instructions::wake;
+pub use self::commands::wake;
 
 /// What the routes need. Clones share it.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct Ledger {
     /// Where to read.
     pub store: Store,
     /// Where requests go in.
-    pub instruct: Addr<WayIn<Instruct>>,
+    pub record_commands: Addr<Ingress<RecordCommands>>,
     /// Those who wait for a decision.
     pub waiters: Waiters,
 }
@@ -30,11 +30,11 @@ const DESCRIPTION: &str = "Double entry in several currencies: every debit has i
 /// What the service serves; the handlers find `Ledger`.
 pub fn api() -> Api {
     let endpoints = endpoints![
-        instructions::claim,
+        commands::claim,
         books::account,
         books::entries,
-        instructions::transfer,
-        instructions::get_transfer,
+        commands::transfer,
+        commands::get_transfer,
         books::trial_balance
     ];
     Api::new(SERVICE, DESCRIPTION, endpoints)

@@ -8,12 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{AccountId, Instruction, Purpose, Side};
+use contracts::{AccountId, LedgerCommand, Purpose, Side};
 use money::{Amount, Currency};
-use stage::{Reading, RequestId, Violation};
+use stage::{Quiescence, RequestId, Violation};
 
-use crate::instruct::{ClaimRow, TransferRow};
-use crate::post::{AccountRow, Allowance, BalanceRow, DecisionRow, EntryRow, TotalsRow, Verdict};
+use crate::post::{AccountRow, Allowance, Authorization, BalanceRow, DecisionRow, EntryRow, TotalsRow};
+use crate::record_commands::{ClaimRow, TransferRow};
 
 /// Both sides in one currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,12 +97,12 @@ impl Books {
         totals.debits += row.debits;
         totals.credits += row.credits;
         let in_transit = self.in_transit.entry(row.currency).or_insert(zero);
-        in_transit.debits += row.said_debits - row.applied_debits;
-        in_transit.credits += row.said_credits - row.applied_credits;
+        in_transit.debits += row.requested_debits - row.completed_debits;
+        in_transit.credits += row.requested_credits - row.completed_credits;
     }
 
     /// What does not hold of all of it. Once everything is read, nothing is in transit.
-    pub fn close(mut self, reading: Reading) -> Vec<Violation> {
+    pub fn close(mut self, quiescence: Quiescence) -> Vec<Violation> {
         for (account, Known { row, entries, owes }) in std::mem::take(&mut self.accounts) {
             self.same(format!("account {account}"), "entries", row.entries, entries);
             for (request, fee) in owes {
@@ -120,7 +120,7 @@ impl Books {
             self.same(format!("totals {currency} credits"), "the sum of the entries", totals.credits, posted.credits);
             let (debits, credits) = (posted.debits + in_transit.debits, posted.credits + in_transit.credits);
             self.same(format!("trial balance {currency}"), "what is debited", credits, debits);
-            if reading == Reading::Done && in_transit != Sides::zero(currency) {
+            if quiescence == Quiescence::Reached && in_transit != Sides::zero(currency) {
                 self.wrong(
                     format!("trial balance {currency}"),
                     format!("{} and {} are in transit for ever", in_transit.debits, in_transit.credits),
@@ -160,10 +160,10 @@ impl Known {
             };
         }
         if entry.side == Side::Debit {
-            match Allowance::of(&entry.account, Some(&self.row), entry.currency).judge(before, after) {
-                Verdict::Posted => {}
-                Verdict::PostedFor(fee) => self.owes.push((entry.request_id.clone(), fee.amount())),
-                Verdict::Refused(floor) => return Some(format!("takes the account to {after}, below {floor}")),
+            match Allowance::of(&entry.account, Some(&self.row), entry.currency).authorize(before, after) {
+                Authorization::Approved => {}
+                Authorization::ApprovedWithFee(fee) => self.owes.push((entry.request_id.clone(), fee.amount())),
+                Authorization::Declined(floor) => return Some(format!("takes the account to {after}, below {floor}")),
             }
         }
         None
@@ -173,20 +173,20 @@ impl Known {
 /// Brings what was asked of the ledger together with what was decided: each claim and transfer before its decision.
 #[derive(Debug, Default)]
 pub struct Decisions {
-    open: BTreeSet<(Instruction, RequestId)>,
+    open: BTreeSet<(LedgerCommand, RequestId)>,
     violations: Vec<Violation>,
 }
 
 impl Decisions {
     /// Takes in a claim.
     pub fn claim(&mut self, row: &ClaimRow) {
-        self.open.insert((Instruction::Claim, row.request_id.clone()));
+        self.open.insert((LedgerCommand::Claim, row.request_id.clone()));
     }
 
     /// Takes in a transfer. What the way in has rejected is decided.
     pub fn transfer(&mut self, row: &TransferRow) {
         if row.reason_code.is_none() {
-            self.open.insert((Instruction::Transfer, row.request_id.clone()));
+            self.open.insert((LedgerCommand::Transfer, row.request_id.clone()));
         }
     }
 
@@ -199,8 +199,8 @@ impl Decisions {
     }
 
     /// What does not hold of all of it.
-    pub fn close(mut self, reading: Reading) -> Vec<Violation> {
-        if reading == Reading::Done {
+    pub fn close(mut self, quiescence: Quiescence) -> Vec<Violation> {
+        if quiescence == Quiescence::Reached {
             let what = "was accepted and is not decided, and nothing is on its way";
             let open = |(kind, id)| Violation { place: format!("{kind} {id}"), what: what.to_owned() };
             self.violations.extend(self.open.into_iter().map(open));
@@ -241,21 +241,27 @@ mod tests {
         BalanceRow { account: account.parse().unwrap(), currency: eur(), amount: amount(text) }
     }
 
-    fn totals(debits: &str, credits: &str, said_credits: &str, applied_credits: &str) -> TotalsRow {
+    fn totals(debits: &str, credits: &str, requested_credits: &str, completed_credits: &str) -> TotalsRow {
         TotalsRow {
             partition: Partition(0),
             currency: eur(),
             debits: amount(debits),
             credits: amount(credits),
-            said_debits: amount("0.00"),
-            said_credits: amount(said_credits),
-            applied_debits: amount("0.00"),
-            applied_credits: amount(applied_credits),
+            requested_debits: amount("0.00"),
+            requested_credits: amount(requested_credits),
+            completed_debits: amount("0.00"),
+            completed_credits: amount(completed_credits),
         }
     }
 
     /// `customer:a` has paid 5.00; whether the merchant has got it, the rest says.
-    fn check(rows: &[EntryRow], balances: &[BalanceRow], totals: &TotalsRow, reading: Reading, expected: &[&str]) {
+    fn check(
+        rows: &[EntryRow],
+        balances: &[BalanceRow],
+        totals: &TotalsRow,
+        quiescence: Quiescence,
+        expected: &[&str],
+    ) {
         let mut books = Books::default();
         let mut accounts: Vec<_> = rows.iter().map(|row| row.account.clone()).collect();
         accounts.dedup();
@@ -266,7 +272,7 @@ mod tests {
         rows.iter().for_each(|row| books.entry(row));
         balances.iter().for_each(|row| books.balance(row));
         books.totals(totals);
-        let places: Vec<_> = books.close(reading).into_iter().map(|violation| violation.place).collect();
+        let places: Vec<_> = books.close(quiescence).into_iter().map(|violation| violation.place).collect();
         assert_eq!(places, expected);
     }
 
@@ -275,12 +281,12 @@ mod tests {
         let paid = [entry("customer:a", 1, Side::Debit, "5.00")];
         let both = [paid[0].clone(), entry("merchant", 1, Side::Credit, "5.00")];
         let after = [balance("customer:a", "-5.00"), balance("merchant", "5.00")];
-        check(&paid, &after[..1], &totals("5.00", "0.00", "5.00", "0.00"), Reading::UnderWay, &[]);
-        check(&both, &after, &totals("5.00", "5.00", "5.00", "5.00"), Reading::Done, &[]);
+        check(&paid, &after[..1], &totals("5.00", "0.00", "5.00", "0.00"), Quiescence::Pending, &[]);
+        check(&both, &after, &totals("5.00", "5.00", "5.00", "5.00"), Quiescence::Reached, &[]);
         let lost = totals("5.00", "0.00", "5.00", "0.00");
-        check(&paid, &after[..1], &lost, Reading::Done, &["trial balance EUR"]);
+        check(&paid, &after[..1], &lost, Quiescence::Reached, &["trial balance EUR"]);
         let never_said = totals("5.00", "0.00", "0.00", "0.00");
-        check(&paid, &after[..1], &never_said, Reading::UnderWay, &["trial balance EUR"]);
+        check(&paid, &after[..1], &never_said, Quiescence::Pending, &["trial balance EUR"]);
     }
 
     #[test]
@@ -289,16 +295,16 @@ mod tests {
         let sums = totals("5.00", "0.00", "5.00", "0.00");
         let wrong = [balance("customer:a", "-5.01"), balance("customer:b", "1.00")];
         let places = ["entry customer:a 3", "balance customer:a EUR", "balance customer:b EUR"];
-        check(&paid, &wrong, &sums, Reading::UnderWay, &places);
+        check(&paid, &wrong, &sums, Quiescence::Pending, &places);
         let sums = totals("6.00", "0.00", "6.00", "0.00");
         let places = ["entry customer:a 3", "totals EUR debits", "trial balance EUR"];
-        check(&paid, &[balance("customer:a", "-5.00")], &sums, Reading::UnderWay, &places);
+        check(&paid, &[balance("customer:a", "-5.00")], &sums, Quiescence::Pending, &places);
         let sums = totals("5.00", "0.00", "5.00", "0.00");
         check(
             &paid[..1],
             &[],
             &sums,
-            Reading::UnderWay,
+            Quiescence::Pending,
             &["balance customer:a EUR", "totals EUR debits", "trial balance EUR"],
         );
     }
@@ -317,7 +323,7 @@ mod tests {
             }
             books.entry(&row);
         }
-        let violations = books.close(Reading::UnderWay).into_iter().map(|violation| violation.place);
+        let violations = books.close(Quiescence::Pending).into_iter().map(|violation| violation.place);
         let of_alice: Vec<_> =
             violations.filter(|place| place.contains("alice") && !place.contains("balance")).collect();
         assert_eq!(of_alice, expected, "{entries:?}");
@@ -342,7 +348,7 @@ mod tests {
 
     #[test]
     fn each_request_is_decided_once() {
-        let check = |decided: &[(Instruction, &str)], reading, expected: &[&str]| {
+        let check = |decided: &[(LedgerCommand, &str)], quiescence, expected: &[&str]| {
             let mut decisions = Decisions::default();
             let (request_id, account) = (RequestId("r".into()), "alice".parse().unwrap());
             let (content_hash, partition, batch) = (String::new(), Partition(0), BatchNumber(1));
@@ -353,13 +359,13 @@ mod tests {
                 let row = DecisionRow { kind, request_id, reason_code, reason_detail, partition, batch };
                 decisions.decision(&row);
             }
-            let places: Vec<_> = decisions.close(reading).into_iter().map(|violation| violation.place).collect();
+            let places: Vec<_> = decisions.close(quiescence).into_iter().map(|violation| violation.place).collect();
             assert_eq!(places, expected);
         };
-        check(&[(Instruction::Claim, "r")], Reading::Done, &[]);
-        check(&[], Reading::UnderWay, &[]);
-        check(&[], Reading::Done, &["claim r"]);
-        check(&[(Instruction::Transfer, "r")], Reading::UnderWay, &["decision transfer r"]);
-        check(&[(Instruction::Claim, "r"), (Instruction::Claim, "r")], Reading::Done, &["decision claim r"]);
+        check(&[(LedgerCommand::Claim, "r")], Quiescence::Reached, &[]);
+        check(&[], Quiescence::Pending, &[]);
+        check(&[], Quiescence::Reached, &["claim r"]);
+        check(&[(LedgerCommand::Transfer, "r")], Quiescence::Pending, &["decision transfer r"]);
+        check(&[(LedgerCommand::Claim, "r"), (LedgerCommand::Claim, "r")], Quiescence::Reached, &["decision claim r"]);
     }
 }

@@ -1,10 +1,10 @@
 //! The ledger service: double entry in several currencies. It learns of purchases because it listens.
 
-mod figures;
 mod http;
-pub mod instruct;
 pub mod invariants;
+mod metrics;
 pub mod post;
+pub mod record_commands;
 mod service;
 mod trial_balance;
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cluster::main(cluster::Service {
+    cluster::main(cluster::ServiceDefinition {
         name: ledger::SERVICE,
         port: 8083,
         tables: ledger::tables(),

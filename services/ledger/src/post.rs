@@ -11,21 +11,23 @@ mod posting;
 mod rows;
 
 use contracts::{
-    AccountClaimed, AccountOpened, AccountRejected, CREDITS, Fact, INSTRUCTIONS, Instruction, LegsSaid, OUTCOMES,
-    PURCHASES, PaymentPosted, PaymentRefused, PurchaseConfirmed, PurchaseRejected, Reason, ReasonCode,
+    AccountClaimed, AccountOpened, AccountRejected, CREDITS, Fact, LEDGER_COMMANDS, LedgerCommand, LegsRequested,
+    OUTCOMES, PURCHASES, PaymentPosted, PaymentRefused, PurchaseConfirmed, PurchaseRejected, Reason, ReasonCode,
     TransferAccepted, TransferPosted, TransferRejected,
 };
-use stage::{Broken, Event, Keys, Outputs, Partition, RequestId, Row as _, Rows, Spread, Stage, Stream, Table};
+use stage::{
+    Event, Outputs, Partition, Partitioning, ReadSet, RequestId, Row as _, Stage, StageError, Stream, Table, WorkingSet,
+};
 
 use self::payment::Payment;
 use self::posting::{Posting, leg_keys, payment_keys};
 
-pub use self::overdraft::{Allowance, Verdict};
+pub use self::overdraft::{Allowance, Authorization};
 pub use self::rows::{AccountRow, BalanceRow, DecisionRow, EntryRow, TotalsRow};
 
 stage::payload! {
     /// What stands in `purchases`, `instructions` and `credits`.
-    pub enum Heard {
+    pub enum PostInput {
         /// To be paid, or refused.
         PurchaseConfirmed(PurchaseConfirmed),
         /// Moves no money.
@@ -37,7 +39,7 @@ stage::payload! {
         /// Moves no money.
         TransferRejected(TransferRejected),
         /// To be posted.
-        LegsSaid(LegsSaid),
+        LegsRequested(LegsRequested),
     }
 }
 
@@ -54,40 +56,51 @@ impl Post {
 }
 
 impl Stage for Post {
-    type Fact = Heard;
-    type Said = Fact;
-    type Answer = ();
+    type Input = PostInput;
+    type Output = Fact;
+    type Reply = ();
     const NAME: &'static str = "post";
-    const SPREAD: Spread = Spread::Every;
-    const READS: &'static [&'static Stream] = &[&PURCHASES, &INSTRUCTIONS, &CREDITS];
+    const PARTITIONING: Partitioning = Partitioning::Copartitioned;
+    const READS: &'static [&'static Stream] = &[&PURCHASES, &LEDGER_COMMANDS, &CREDITS];
     const TABLES: &'static [&'static Table] =
         &[AccountRow::TABLE, BalanceRow::TABLE, EntryRow::TABLE, TotalsRow::TABLE, DecisionRow::TABLE];
 
-    fn keys(&self, event: &Event<Heard>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+    fn keys(&self, event: &Event<PostInput>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
         match &event.fact {
-            Heard::PurchaseConfirmed(purchase) => payment_keys(self.partition, &Payment::of_purchase(purchase), keys),
-            Heard::TransferAccepted(transfer) => payment_keys(self.partition, &Payment::of_transfer(transfer), keys),
-            Heard::LegsSaid(said) => said.legs.iter().for_each(|leg| leg_keys(self.partition, leg, keys)),
-            Heard::AccountClaimed(claim) => keys.row::<AccountRow>(&(claim.account.clone(),)),
-            Heard::PurchaseRejected(_) | Heard::TransferRejected(_) => {}
+            PostInput::PurchaseConfirmed(purchase) => {
+                payment_keys(self.partition, &Payment::of_purchase(purchase), keys)
+            }
+            PostInput::TransferAccepted(transfer) => {
+                payment_keys(self.partition, &Payment::of_transfer(transfer), keys)
+            }
+            PostInput::LegsRequested(emitted) => {
+                emitted.legs.iter().for_each(|leg| leg_keys(self.partition, leg, keys))
+            }
+            PostInput::AccountClaimed(claim) => keys.row::<AccountRow>(&(claim.account.clone(),)),
+            PostInput::PurchaseRejected(_) | PostInput::TransferRejected(_) => {}
         }
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Heard>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<(), Broken> {
-        let mut posting = Posting { partition: self.partition, event, rows, say };
+    fn apply(
+        &self,
+        event: &Event<PostInput>,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<Fact>,
+    ) -> Result<(), StageError> {
+        let mut posting = Posting { partition: self.partition, event, rows, out };
         match &event.fact {
-            Heard::PurchaseConfirmed(purchase) => posting.purchase(purchase),
-            Heard::TransferAccepted(transfer) => posting.transfer(transfer),
-            Heard::LegsSaid(said) => posting.apply(said),
-            Heard::AccountClaimed(claim) => posting.claim(claim),
-            Heard::PurchaseRejected(_) | Heard::TransferRejected(_) => Ok(()),
+            PostInput::PurchaseConfirmed(purchase) => posting.purchase(purchase),
+            PostInput::TransferAccepted(transfer) => posting.transfer(transfer),
+            PostInput::LegsRequested(emitted) => posting.apply(emitted),
+            PostInput::AccountClaimed(claim) => posting.claim(claim),
+            PostInput::PurchaseRejected(_) | PostInput::TransferRejected(_) => Ok(()),
         }
     }
 }
 
 impl Posting<'_> {
-    fn purchase(&mut self, confirmed: &PurchaseConfirmed) -> Result<(), Broken> {
+    fn purchase(&mut self, confirmed: &PurchaseConfirmed) -> Result<(), StageError> {
         let (payment, purchase) = (Payment::of_purchase(confirmed), confirmed.purchase.clone());
         let fact = match self.pay(&payment)? {
             None => Fact::PaymentPosted(PaymentPosted { purchase }),
@@ -96,26 +109,26 @@ impl Posting<'_> {
                 Fact::PaymentRefused(PaymentRefused { purchase, reason })
             }
         };
-        self.say.to(&OUTCOMES, payment.payer.account.key(), fact)
+        self.out.emit(&OUTCOMES, payment.payer.account.key(), fact)
     }
 
-    fn transfer(&mut self, accepted: &TransferAccepted) -> Result<(), Broken> {
+    fn transfer(&mut self, accepted: &TransferAccepted) -> Result<(), StageError> {
         let (payment, transfer) = (Payment::of_transfer(accepted), accepted.transfer.clone());
         let refused = self.pay(&payment)?;
-        self.decide(Instruction::Transfer, &transfer, refused.as_ref())?;
+        self.decide(LedgerCommand::Transfer, &transfer, refused.as_ref())?;
         let fact = match refused {
             None => Fact::TransferPosted(TransferPosted { transfer }),
             Some(reason) => Fact::TransferRejected(TransferRejected { transfer, reason }),
         };
-        self.say.to(&OUTCOMES, payment.payer.account.key(), fact)
+        self.out.emit(&OUTCOMES, payment.payer.account.key(), fact)
     }
 
     /// The first claim of a handle wins; the house's own are taken.
-    fn claim(&mut self, claimed: &AccountClaimed) -> Result<(), Broken> {
+    fn claim(&mut self, claimed: &AccountClaimed) -> Result<(), StageError> {
         let AccountClaimed { claim, account, overdraft } = claimed.clone();
-        let is_taken = account.is_house() || self.rows.get::<AccountRow>(&(account.clone(),))?.is_some();
+        let is_taken = account.is_system() || self.rows.get::<AccountRow>(&(account.clone(),))?.is_some();
         let refused = is_taken.then(|| Reason { code: ReasonCode::HandleTaken, detail: format!("{account} is taken") });
-        self.decide(Instruction::Claim, &claim, refused.as_ref())?;
+        self.decide(LedgerCommand::Claim, &claim, refused.as_ref())?;
         let key = account.key();
         let fact = match refused {
             Some(reason) => Fact::AccountRejected(AccountRejected { claim, account, reason }),
@@ -125,10 +138,10 @@ impl Posting<'_> {
                 Fact::AccountOpened(AccountOpened { claim, account })
             }
         };
-        self.say.to(&OUTCOMES, key, fact)
+        self.out.emit(&OUTCOMES, key, fact)
     }
 
-    fn decide(&mut self, kind: Instruction, request: &RequestId, refused: Option<&Reason>) -> Result<(), Broken> {
+    fn decide(&mut self, kind: LedgerCommand, request: &RequestId, refused: Option<&Reason>) -> Result<(), StageError> {
         let (reason_code, reason_detail) = Reason::columns(refused);
         self.rows.insert(&DecisionRow {
             kind,
@@ -136,7 +149,7 @@ impl Posting<'_> {
             reason_code,
             reason_detail,
             partition: self.partition,
-            batch: self.say.batch(),
+            batch: self.out.batch(),
         })
     }
 }

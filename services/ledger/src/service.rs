@@ -4,38 +4,38 @@ use std::sync::Arc;
 
 use dataflow::Waiters;
 use stage::{Change, Stage as _, Table};
-use web::{Running, Setup, StartError};
+use web::{RunningService, ServiceSetup, StartError};
 
 use crate::SERVICE;
-use crate::figures::Figures;
 use crate::http::{self, Ledger};
-use crate::instruct::Instruct;
+use crate::metrics::Metrics;
 use crate::post::Post;
+use crate::record_commands::RecordCommands;
 
 /// The tables of the service's store.
 pub fn tables() -> Vec<&'static Table> {
-    [Instruct::TABLES, Post::TABLES].concat()
+    [RecordCommands::TABLES, Post::TABLES].concat()
 }
 
 /// Starts the service.
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(setup: Setup) -> Result<Running, StartError> {
+pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     let mut starting = setup.prepare(SERVICE)?;
-    let store = starting.node.store().clone();
-    let figures = Figures::register(&starting.shell.registry)?;
+    let store = starting.runtime.store().clone();
+    let metrics = Metrics::register(&starting.shell.registry)?;
     let waiters = Waiters::default();
-    let (decided, posted, taken) = (waiters.clone(), figures.clone(), figures.clone());
+    let (decided, posted, taken) = (waiters.clone(), metrics.clone(), metrics.clone());
     let on_rows = Arc::new(move |changes: &[Change]| {
         posted.posted(changes);
         http::wake(&decided, changes);
     });
-    starting.node.readers(Post::new, on_rows).await?;
+    starting.runtime.readers(Post::new, on_rows).await?;
     // Only now: nobody else can write these rows any more, and what our own owners write is seen.
-    figures.load(&store).await?;
+    metrics.load(&store).await?;
     let on_taken = Arc::new(move |changes: &[Change]| taken.taken(changes));
-    let instruct = starting.node.way_in(|| Instruct, on_taken).await?;
-    let ledger = Ledger { store, instruct, waiters };
-    Running::start(starting, http::api(), ledger)
+    let record_commands = starting.runtime.ingress(|| RecordCommands, on_taken).await?;
+    let ledger = Ledger { store, record_commands, waiters };
+    RunningService::start(starting, http::api(), ledger)
 }

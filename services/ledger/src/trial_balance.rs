@@ -21,8 +21,8 @@ pub(crate) fn add_up<'a>(rows: impl IntoIterator<Item = &'a TotalsRow>) -> Trial
         });
         line.debits += row.debits;
         line.credits += row.credits;
-        line.in_transit_debits += row.said_debits - row.applied_debits;
-        line.in_transit_credits += row.said_credits - row.applied_credits;
+        line.in_transit_debits += row.requested_debits - row.completed_debits;
+        line.in_transit_credits += row.requested_credits - row.completed_credits;
         line.difference = line.debits + line.in_transit_debits - line.credits - line.in_transit_credits;
     }
     TrialBalance(balance)

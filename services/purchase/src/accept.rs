@@ -3,7 +3,7 @@
 //! A request is judged by versions: of each offer, and of the local copy of the rates. They are pinned
 //! into the request before it is judged, so judging it again, whenever, gives the same.
 
-mod judge;
+mod quote;
 
 use chrono::{DateTime, Utc};
 use contracts::{
@@ -13,35 +13,35 @@ use contracts::{
 use money::{Amount, Conversion, Currency, RateBook, RateVersion};
 use serde::{Deserialize, Serialize};
 use stage::{
-    BatchNumber, Broken, Cell, Decimal, Event, Integer, Json, Keys, Nullable, Outputs, RequestId, Row as _, Rows,
-    Spread, Stage, Stream, Table, Text, Time,
+    BatchNumber, Cell, Decimal, Event, Integer, Json, Nullable, Outputs, Partitioning, ReadSet, RequestId, Row as _,
+    Stage, StageError, Stream, Table, Text, Time, WorkingSet,
 };
 
-use self::judge::{Charge, judge};
+use self::quote::{Charge, Quote, quote};
 
 stage::payload! {
     /// What can be asked of the service.
-    pub enum Request {
+    pub enum AcceptInput {
         /// To buy.
-        PurchaseAsked(PurchaseAsked),
+        SubmitPurchase(SubmitPurchase),
         /// To set an offer.
-        OfferAsked(OfferAsked),
+        SetOffer(SetOffer),
     }
 }
 
 /// A purchase as it came in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PurchaseAsked {
+pub struct SubmitPurchase {
     /// What the client sent.
     pub request: PurchaseRequest,
     /// What it is judged by; none until it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub judged_by: Option<JudgedBy>,
+    pub captured: Option<CapturedVersions>,
 }
 
 /// The versions a purchase is judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JudgedBy {
+pub struct CapturedVersions {
     /// Of the local copy of the rates.
     pub rates: RateVersion,
     /// Of each line's offer; 0: there was none.
@@ -50,7 +50,7 @@ pub struct JudgedBy {
 
 /// An offer to be set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OfferAsked {
+pub struct SetOffer {
     /// What is offered.
     pub sku: Sku,
     /// How.
@@ -129,11 +129,11 @@ impl PurchaseRow {
         content_hash: String,
         request: &PurchaseRequest,
         occurred_at: DateTime<Utc>,
-        verdict: &Result<Charge, Reason>,
+        quote: &Quote,
         batch: BatchNumber,
     ) -> Self {
-        let charge = verdict.as_ref().ok();
-        let (reason_code, reason_detail) = Reason::columns(verdict.as_ref().err());
+        let charge = quote.as_ref().ok();
+        let (reason_code, reason_detail) = Reason::columns(quote.as_ref().err());
         Self {
             request_id: request_id.clone(),
             content_hash,
@@ -157,9 +157,9 @@ impl PurchaseRow {
     }
 }
 
-/// What the way in answers.
+/// What the way in replies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Reply {
     /// The purchase, new or as it was.
     Purchase(Box<PurchaseRow>),
     /// The id belongs to another request.
@@ -175,25 +175,25 @@ pub struct Accept {
 }
 
 impl Stage for Accept {
-    type Fact = Request;
-    type Said = Fact;
-    type Answer = Answer;
+    type Input = AcceptInput;
+    type Output = Fact;
+    type Reply = Reply;
     const NAME: &'static str = "accept";
-    const SPREAD: Spread = Spread::Lanes;
+    const PARTITIONING: Partitioning = Partitioning::Unkeyed;
     const READS: &'static [&'static Stream] = &[];
     const TABLES: &'static [&'static Table] = &[PurchaseRow::TABLE, OfferHeadRow::TABLE, OfferRow::TABLE];
-    const FOLLOWS: Option<&'static Table> = Some(RateRow::TABLE);
+    const SIDE_INPUT: Option<&'static Table> = Some(RateRow::TABLE);
 
-    fn keys(&self, event: &Event<Request>, rows: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+    fn keys(&self, event: &Event<AcceptInput>, rows: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
         match &event.fact {
-            Request::OfferAsked(asked) => offer_keys(&asked.sku, rows, keys),
-            Request::PurchaseAsked(asked) => {
+            AcceptInput::SetOffer(asked) => offer_keys(&asked.sku, rows, keys),
+            AcceptInput::SubmitPurchase(asked) => {
                 keys.row::<PurchaseRow>(&(event.cause.request_id.clone(),));
                 for (at, line) in asked.request.lines.iter().enumerate() {
-                    match &asked.judged_by {
+                    match &asked.captured {
                         None => offer_keys(&line.sku, rows, keys)?,
-                        Some(judged_by) => {
-                            let version = judged_by.offers.get(at).copied().unwrap_or_default();
+                        Some(captured) => {
+                            let version = captured.offers.get(at).copied().unwrap_or_default();
                             keys.row::<OfferRow>(&(line.sku.clone(), version));
                         }
                     }
@@ -203,23 +203,28 @@ impl Stage for Accept {
         }
     }
 
-    fn pin(&self, event: &mut Event<Request>, rows: &Rows) -> Result<(), Broken> {
-        if let Request::PurchaseAsked(asked) = &mut event.fact {
+    fn capture(&self, event: &mut Event<AcceptInput>, rows: &WorkingSet) -> Result<(), StageError> {
+        if let AcceptInput::SubmitPurchase(asked) = &mut event.fact {
             let lines = asked.request.lines.iter();
             let offers = lines.map(|line| head(&line.sku, rows)).collect::<Result<_, _>>()?;
-            asked.judged_by = Some(JudgedBy { rates: self.rates.newest_version(), offers });
+            asked.captured = Some(CapturedVersions { rates: self.rates.newest_version(), offers });
         }
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Request>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<Answer, Broken> {
+    fn apply(
+        &self,
+        event: &Event<AcceptInput>,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<Fact>,
+    ) -> Result<Reply, StageError> {
         match &event.fact {
-            Request::OfferAsked(asked) => set_offer(asked, rows).map(Answer::Offer),
-            Request::PurchaseAsked(asked) => self.purchase(event, asked, rows, say),
+            AcceptInput::SetOffer(asked) => set_offer(asked, rows).map(Reply::Offer),
+            AcceptInput::SubmitPurchase(asked) => self.purchase(event, asked, rows, out),
         }
     }
 
-    fn learn(&mut self, row: &[Cell]) -> Result<(), Broken> {
+    fn on_side_input(&mut self, row: &[Cell]) -> Result<(), StageError> {
         let row = RateRow::from_cells(row)?;
         self.rates.learn(row.version(), row.valid_from, &row.source, &row.rates);
         Ok(())
@@ -229,28 +234,28 @@ impl Stage for Accept {
 impl Accept {
     fn purchase(
         &self,
-        event: &Event<Request>,
-        asked: &PurchaseAsked,
-        rows: &mut Rows,
-        say: &mut Outputs<Fact>,
-    ) -> Result<Answer, Broken> {
+        event: &Event<AcceptInput>,
+        asked: &SubmitPurchase,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<Fact>,
+    ) -> Result<Reply, StageError> {
         let request_id = &event.cause.request_id;
         let content_hash = stage::content_hash(&asked.request)?;
         if let Some(row) = rows.get::<PurchaseRow>(&(request_id.clone(),))? {
             let same = row.content_hash == content_hash;
-            return Ok(if same { Answer::Purchase(Box::new(row)) } else { Answer::Conflict });
+            return Ok(if same { Reply::Purchase(Box::new(row)) } else { Reply::Conflict });
         }
-        let judged_by = asked.judged_by.as_ref();
-        let judged_by = judged_by.ok_or_else(|| Broken::Rule("a request without what it is judged by".to_owned()))?;
+        let captured = asked.captured.as_ref();
+        let captured = captured.ok_or_else(|| StageError::Rule("a request without what it is judged by".to_owned()))?;
         let request = &asked.request;
         let occurred_at = request.occurred_at.unwrap_or(event.cause.time);
-        let offers = offers(request, judged_by, rows)?;
-        let verdict = judge(request, &offers, occurred_at, &self.rates, judged_by.rates);
-        let row = PurchaseRow::new(request_id, content_hash, request, occurred_at, &verdict, say.batch());
+        let offers = offers(request, captured, rows)?;
+        let quote = quote(request, &offers, occurred_at, &self.rates, captured.rates);
+        let row = PurchaseRow::new(request_id, content_hash, request, occurred_at, &quote, out.batch());
         rows.put(&row)?;
         let (purchase, customer) = (request_id.clone(), request.customer.clone());
         let account = AccountId::of_customer(&customer).key();
-        let fact = match verdict {
+        let fact = match quote {
             Err(reason) => Fact::PurchaseRejected(PurchaseRejected { purchase, customer, reason }),
             Ok(Charge { total, charged, conversion, lines }) => Fact::PurchaseConfirmed(PurchaseConfirmed {
                 purchase,
@@ -262,8 +267,8 @@ impl Accept {
                 lines,
             }),
         };
-        say.to(&PURCHASES, account, fact)?;
-        Ok(Answer::Purchase(Box::new(row)))
+        out.emit(&PURCHASES, account, fact)?;
+        Ok(Reply::Purchase(Box::new(row)))
     }
 }
 
@@ -271,12 +276,12 @@ fn priced(line: &LineSold) -> LineRequest {
     LineRequest { sku: line.sku.clone(), quantity: line.quantity, unit_price: Some(line.unit_price) }
 }
 
-fn head(sku: &Sku, rows: &Rows) -> Result<u64, Broken> {
+fn head(sku: &Sku, rows: &WorkingSet) -> Result<u64, StageError> {
     Ok(rows.get::<OfferHeadRow>(&(sku.clone(),))?.map_or(0, |head| head.version))
 }
 
 /// First which version holds, then that version.
-fn offer_keys(sku: &Sku, rows: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+fn offer_keys(sku: &Sku, rows: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
     keys.row::<OfferHeadRow>(&(sku.clone(),));
     if rows.is_loaded::<OfferHeadRow>(&(sku.clone(),)) {
         keys.row::<OfferRow>(&(sku.clone(), head(sku, rows)?));
@@ -285,12 +290,16 @@ fn offer_keys(sku: &Sku, rows: &Rows, keys: &mut Keys) -> Result<(), Broken> {
 }
 
 /// The terms of each line's offer, in the versions pinned.
-fn offers(request: &PurchaseRequest, judged_by: &JudgedBy, rows: &Rows) -> Result<Vec<Option<OfferTerms>>, Broken> {
-    let (wanted, versions) = (request.lines.len(), judged_by.offers.len());
+fn offers(
+    request: &PurchaseRequest,
+    captured: &CapturedVersions,
+    rows: &WorkingSet,
+) -> Result<Vec<Option<OfferTerms>>, StageError> {
+    let (wanted, versions) = (request.lines.len(), captured.offers.len());
     if wanted != versions {
-        return Err(Broken::Rule(format!("{wanted} lines are judged by {versions} offers")));
+        return Err(StageError::Rule(format!("{wanted} lines are judged by {versions} offers")));
     }
-    let versions = judged_by.offers.iter();
+    let versions = captured.offers.iter();
     let offer = |(line, version): (&LineRequest, &u64)| {
         Ok(rows.get::<OfferRow>(&(line.sku.clone(), *version))?.map(|offer| offer.terms))
     };
@@ -298,7 +307,7 @@ fn offers(request: &PurchaseRequest, judged_by: &JudgedBy, rows: &Rows) -> Resul
 }
 
 /// Setting the same again changes nothing.
-fn set_offer(asked: &OfferAsked, rows: &mut Rows) -> Result<OfferRow, Broken> {
+fn set_offer(asked: &SetOffer, rows: &mut WorkingSet) -> Result<OfferRow, StageError> {
     let (sku, version) = (asked.sku.clone(), head(&asked.sku, rows)?);
     if let Some(offer) = rows.get::<OfferRow>(&(sku.clone(), version))?
         && offer.terms == asked.terms

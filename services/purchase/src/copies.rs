@@ -1,4 +1,4 @@
-//! How far the local copy of the rates is, and since when; for `GET /copies`, and as figures.
+//! How far the local copy of the rates is, and since when; for `GET /copies`, and as metrics.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,11 +9,11 @@ use dataflow::{Store, StoreError};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, Opts, Registry};
-use stage::{BatchNumber, Partition, Producer, Read, Row as _, Stage as _};
+use stage::{BatchNumber, Consumed, Partition, Producer, Row as _, Stage as _};
 
 use crate::copy_rates::CopyRates;
 
-/// The name of the copy, of its table and in its figures.
+/// The name of the copy, of its table and in its metrics.
 const RATES: &str = "rates";
 /// Who publishes them.
 const EXCHANGE_RATE: &str = "exchange-rate";
@@ -94,7 +94,7 @@ impl RatesCopy {
         LocalCopy { copy, of, version, is_complete, newest_valid_from, applied_at, age_seconds }
     }
 
-    /// Shows it in the figures, as it is when they are asked for.
+    /// Shows it in the metrics, as it is when they are asked for.
     ///
     /// # Errors
     /// When they are registered already.
@@ -102,7 +102,7 @@ impl RatesCopy {
         let gauge = |name: &str, help: &str| Gauge::with_opts(Opts::new(name, help).const_label("copy", RATES));
         let age = gauge("local_copy_age_seconds", "Since the newest version of a local copy was committed here.")?;
         let newest = gauge("local_copy_newest_valid_from_timestamp_seconds", "The newest that a local copy has.")?;
-        registry.register(Box::new(Figures { copy: self.clone(), age, newest }))
+        registry.register(Box::new(Metrics { copy: self.clone(), age, newest }))
     }
 }
 
@@ -114,14 +114,14 @@ impl Known {
     }
 }
 
-/// Computed for each look at the figures; nothing has to keep them right in between.
-struct Figures {
+/// Computed for each look at the metrics; nothing has to keep them right in between.
+struct Metrics {
     copy: RatesCopy,
     age: Gauge,
     newest: Gauge,
 }
 
-impl Collector for Figures {
+impl Collector for Metrics {
     fn desc(&self) -> Vec<&Desc> {
         [self.age.desc(), self.newest.desc()].concat()
     }
@@ -146,7 +146,7 @@ impl Collector for Figures {
 /// start, so that not many are looked at.
 async fn last_applied(store: &Store) -> Result<Option<DateTime<Utc>>, StoreError> {
     let mut last = None;
-    for partition in CopyRates::SPREAD.partitions(store.meta().partitions) {
+    for partition in CopyRates::PARTITIONING.partitions(store.meta().partitions) {
         last = last.max(last_of(store, partition).await?);
     }
     Ok(last)
@@ -162,8 +162,8 @@ async fn last_of(store: &Store, partition: Partition) -> Result<Option<DateTime<
             let damaged =
                 |why: String| StoreError::Damaged(format!("batch record {} of {owner}: {why}", record.number.0));
             match record.parse_read().map_err(|error| damaged(error.to_string()))? {
-                Read::Claim => {}
-                Read::Frames(_) | Read::Requests(_) => {
+                Consumed::Claim => {}
+                Consumed::Frames(_) | Consumed::Requests(_) => {
                     let time = record.committed_at.parse();
                     return time.map(Some).map_err(|error: chrono::ParseError| damaged(error.to_string()));
                 }

@@ -13,11 +13,11 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::{AccountId, LineRequest, Offer, OfferTerms, Purchase, PurchaseId, PurchaseRequest, Sku};
-use dataflow::{Store, Waiters, WayIn};
+use dataflow::{Ingress, Store, Waiters};
 use stage::{Change, Event, Key, RequestId};
 
 use crate::SERVICE;
-use crate::accept::{Accept, Answer, OfferAsked, OfferHeadRow, OfferRow, PurchaseAsked, PurchaseRow, Request};
+use crate::accept::{Accept, AcceptInput, OfferHeadRow, OfferRow, PurchaseRow, Reply, SetOffer, SubmitPurchase};
 use crate::copies::RatesCopy;
 use crate::settle::OutcomeRow;
 use crate::shown;
@@ -37,7 +37,7 @@ pub struct Purchases {
     /// Where to read.
     pub store: Store,
     /// Where requests go in.
-    pub accept: Addr<WayIn<Accept>>,
+    pub accept: Addr<Ingress<Accept>>,
     /// Those who wait for an outcome.
     pub waiters: Waiters,
     /// Whether anything may be taken in yet.
@@ -90,7 +90,7 @@ async fn post(
     let body: PurchaseRequest = ::web::json_body(&request, payload, PURCHASE_BYTES_MAX).await?;
     let bytes = size_of::<PurchaseRequest>() + body.lines.len() * LINE_BYTES;
     let event = asked(RequestId(key.as_str().to_owned()), body, &trace);
-    let row = purchase_of(::web::ask(purchases.way_in()?, event, bytes).await?)?;
+    let row = purchase_of(::web::submit(purchases.ingress()?, event, bytes).await?)?;
     let purchase = only(purchases.show(vec![row], prefer.wait).await?)?;
     let location = format!("/purchases/{}", purchase.id);
     let mut response = match purchase.status.is_outcome() {
@@ -149,16 +149,16 @@ async fn put_offer(
     }
     // Setting the same again changes nothing, so the request needs no id of the client's.
     let cause = ::web::cause(RequestId(trace.trace_id().to_owned()), &trace);
-    let event = ::web::event(cause, Key(sku.to_string()), Request::OfferAsked(OfferAsked { sku, terms }));
-    match ::web::ask(purchases.way_in()?, event, OFFER_BYTES_MAX).await? {
-        Answer::Offer(offer) => Ok(Json(shown_offer(offer))),
-        Answer::Purchase(_) | Answer::Conflict => Err(::web::unexpected()),
+    let event = ::web::event(cause, Key(sku.to_string()), AcceptInput::SetOffer(SetOffer { sku, terms }));
+    match ::web::submit(purchases.ingress()?, event, OFFER_BYTES_MAX).await? {
+        Reply::Offer(offer) => Ok(Json(shown_offer(offer))),
+        Reply::Purchase(_) | Reply::Conflict => Err(::web::unexpected()),
     }
 }
 
 impl Purchases {
     /// Where requests go in, once anything may.
-    fn way_in(&self) -> Result<&Addr<WayIn<Accept>>, Problem> {
+    fn ingress(&self) -> Result<&Addr<Ingress<Accept>>, Problem> {
         if !self.copy.is_complete() {
             return Err(Problem::unavailable("the local copy of the rates is not complete yet", RETRY_AFTER));
         }
@@ -191,17 +191,17 @@ pub fn wake(waiters: &Waiters, changes: &[Change]) {
 }
 
 /// A purchase on its way in.
-fn asked(request_id: RequestId, request: PurchaseRequest, trace: &::web::Traceparent) -> Event<Request> {
+fn asked(request_id: RequestId, request: PurchaseRequest, trace: &::web::Traceparent) -> Event<AcceptInput> {
     let key = AccountId::of_customer(&request.customer).key();
-    let asked = Request::PurchaseAsked(PurchaseAsked { request, judged_by: None });
+    let asked = AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None });
     ::web::event(::web::cause(request_id, trace), key, asked)
 }
 
-fn purchase_of(answer: Answer) -> Result<PurchaseRow, Problem> {
-    match answer {
-        Answer::Purchase(row) => Ok(*row),
-        Answer::Conflict => Err(::web::other_content()),
-        Answer::Offer(_) => Err(::web::unexpected()),
+fn purchase_of(reply: Reply) -> Result<PurchaseRow, Problem> {
+    match reply {
+        Reply::Purchase(row) => Ok(*row),
+        Reply::Conflict => Err(::web::other_content()),
+        Reply::Offer(_) => Err(::web::unexpected()),
     }
 }
 

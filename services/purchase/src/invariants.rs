@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use stage::{Reading, RequestId, Violation};
+use stage::{Quiescence, RequestId, Violation};
 
 use crate::accept::PurchaseRow;
 use crate::settle::OutcomeRow;
@@ -37,8 +37,8 @@ impl Outcomes {
     }
 
     /// What does not hold of all of it.
-    pub fn close(mut self, reading: Reading) -> Vec<Violation> {
-        if reading == Reading::Done {
+    pub fn close(mut self, quiescence: Quiescence) -> Vec<Violation> {
+        if quiescence == Quiescence::Reached {
             let what = "is confirmed and has no outcome, and nothing is on its way";
             let open = |purchase| Violation { place: format!("purchase {purchase}"), what: what.to_owned() };
             self.violations.extend(std::mem::take(&mut self.in_flight).into_iter().map(open));
@@ -73,7 +73,7 @@ mod tests {
         }
     }
 
-    fn check(outcomes: &[&str], reading: Reading, expected: &[&str]) {
+    fn check(outcomes: &[&str], quiescence: Quiescence, expected: &[&str]) {
         let mut all = Outcomes::default();
         all.purchase(&purchase("sold", None));
         all.purchase(&purchase("refused", Some(ReasonCode::StaleRate)));
@@ -88,21 +88,21 @@ mod tests {
                 batch: BatchNumber(1),
             });
         }
-        let places: Vec<_> = all.close(reading).into_iter().map(|violation| violation.place).collect();
+        let places: Vec<_> = all.close(quiescence).into_iter().map(|violation| violation.place).collect();
         assert_eq!(places, expected);
     }
 
     #[test]
     fn each_confirmed_purchase_gets_one_outcome() {
-        check(&["sold"], Reading::Done, &[]);
-        check(&[], Reading::UnderWay, &[]);
-        check(&[], Reading::Done, &["purchase sold"]);
-        check(&["sold", "sold"], Reading::Done, &["outcome sold"]);
+        check(&["sold"], Quiescence::Reached, &[]);
+        check(&[], Quiescence::Pending, &[]);
+        check(&[], Quiescence::Reached, &["purchase sold"]);
+        check(&["sold", "sold"], Quiescence::Reached, &["outcome sold"]);
     }
 
     #[test]
     fn there_is_no_outcome_without_a_confirmed_purchase() {
-        check(&["sold", "refused"], Reading::Done, &["outcome refused"]);
-        check(&["sold", "nobody's"], Reading::UnderWay, &["outcome nobody's"]);
+        check(&["sold", "refused"], Quiescence::Reached, &["outcome refused"]);
+        check(&["sold", "nobody's"], Quiescence::Pending, &["outcome nobody's"]);
     }
 }

@@ -4,9 +4,9 @@
 pub mod accept;
 mod copies;
 pub mod copy_rates;
-mod figures;
 mod http;
 pub mod invariants;
+mod metrics;
 mod service;
 pub mod settle;
 mod shown;

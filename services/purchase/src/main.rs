@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cluster::main(cluster::Service {
+    cluster::main(cluster::ServiceDefinition {
         name: purchase::SERVICE,
         port: 8082,
         tables: purchase::tables(),

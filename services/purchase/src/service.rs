@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::web::{Running, Setup, StartError};
+use ::web::{RunningService, ServiceSetup, StartError};
 use chrono::Utc;
 use dataflow::Waiters;
 use stage::{Change, Stage as _, Table};
@@ -11,8 +11,8 @@ use crate::SERVICE;
 use crate::accept::Accept;
 use crate::copies::RatesCopy;
 use crate::copy_rates::CopyRates;
-use crate::figures::Figures;
 use crate::http::{self, Purchases};
+use crate::metrics::Metrics;
 use crate::settle::Settle;
 
 /// The tables of the service's store.
@@ -24,29 +24,29 @@ pub fn tables() -> Vec<&'static Table> {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(setup: Setup) -> Result<Running, StartError> {
+pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     let mut starting = setup.prepare(SERVICE)?;
-    let store = starting.node.store().clone();
-    let figures = Figures::register(&starting.shell.registry)?;
+    let store = starting.runtime.store().clone();
+    let metrics = Metrics::register(&starting.shell.registry)?;
     let complete = starting.shell.readiness.require("rates", "the local copy of the rates is not complete yet");
     let copy = RatesCopy::new(complete);
     copy.register(&starting.shell.registry)?;
     let copied = copy.clone();
     let on_rates = Arc::new(move |changes: &[Change]| copied.see(Change::rows(changes), Some(Utc::now())));
-    starting.node.readers(|_| CopyRates, on_rates).await?;
+    starting.runtime.readers(|_| CopyRates, on_rates).await?;
     // Only now: nobody else can write the copy any more, and what our own owner writes is seen.
     copy.load(&store).await?;
     let waiters = Waiters::default();
-    let (settled, counted) = (waiters.clone(), figures.clone());
+    let (settled, counted) = (waiters.clone(), metrics.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
         counted.settled(changes);
         http::wake(&settled, changes);
     });
-    starting.node.readers(|_| Settle, on_outcomes).await?;
-    let on_purchases = Arc::new(move |changes: &[Change]| figures.taken(changes));
-    let accept = starting.node.way_in(Accept::default, on_purchases).await?;
+    starting.runtime.readers(|_| Settle, on_outcomes).await?;
+    let on_purchases = Arc::new(move |changes: &[Change]| metrics.taken(changes));
+    let accept = starting.runtime.ingress(Accept::default, on_purchases).await?;
     let purchases = Purchases { store, accept, waiters, copy };
-    Running::start(starting, http::api(), purchases)
+    RunningService::start(starting, http::api(), purchases)
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use contracts::{
     TransferPosted, TransferRejected,
 };
 use stage::{
-    BatchNumber, Broken, Event, Integer, Nullable, Outputs, Partition, RequestId, Row as _, Rows, Spread, Stage,
-    Stream, Table, Text,
+    BatchNumber, Event, Integer, Nullable, Outputs, Partition, Partitioning, RequestId, Row as _, Stage, StageError,
+    Stream, Table, Text, WorkingSet,
 };
 
 stage::payload! {
     /// What stands in `outcomes`.
-    pub enum Heard {
+    pub enum SettleInput {
         /// A purchase is paid.
         PaymentPosted(PaymentPosted),
         /// A purchase is not paid.
@@ -60,22 +60,29 @@ impl OutcomeRow {
 pub struct Settle;
 
 impl Stage for Settle {
-    type Fact = Heard;
-    type Said = Fact;
-    type Answer = ();
+    type Input = SettleInput;
+    type Output = Fact;
+    type Reply = ();
     const NAME: &'static str = "settle";
-    const SPREAD: Spread = Spread::Every;
+    const PARTITIONING: Partitioning = Partitioning::Copartitioned;
     const READS: &'static [&'static Stream] = &[&OUTCOMES];
     const TABLES: &'static [&'static Table] = &[OutcomeRow::TABLE];
 
-    fn apply(&self, event: &Event<Heard>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<(), Broken> {
+    fn apply(
+        &self,
+        event: &Event<SettleInput>,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<Fact>,
+    ) -> Result<(), StageError> {
         let (purchase, status, reason) = match &event.fact {
-            Heard::PaymentPosted(PaymentPosted { purchase }) => (purchase, Status::Settled, None),
-            Heard::PaymentRefused(PaymentRefused { purchase, reason }) => (purchase, Status::Rejected, Some(reason)),
-            Heard::TransferPosted(_)
-            | Heard::TransferRejected(_)
-            | Heard::AccountOpened(_)
-            | Heard::AccountRejected(_) => return Ok(()),
+            SettleInput::PaymentPosted(PaymentPosted { purchase }) => (purchase, Status::Settled, None),
+            SettleInput::PaymentRefused(PaymentRefused { purchase, reason }) => {
+                (purchase, Status::Rejected, Some(reason))
+            }
+            SettleInput::TransferPosted(_)
+            | SettleInput::TransferRejected(_)
+            | SettleInput::AccountOpened(_)
+            | SettleInput::AccountRejected(_) => return Ok(()),
         };
         let (reason_code, reason_detail) = Reason::columns(reason);
         rows.insert(&OutcomeRow {
@@ -83,8 +90,8 @@ impl Stage for Settle {
             status,
             reason_code,
             reason_detail,
-            partition: say.partition(),
-            batch: say.batch(),
+            partition: out.partition(),
+            batch: out.batch(),
         })
     }
 }

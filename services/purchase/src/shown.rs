@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contracts::{Milestone, Purchase, PurchaseId, ShownRate, Status};
 use dataflow::{CommitTimes, Store, StoreError};
 use money::Money;
-use stage::{Keys, Partition, RequestId, Row as _};
+use stage::{Partition, ReadSet, RequestId, Row as _};
 
 use crate::accept::{Accept, PurchaseRow};
 use crate::settle::{OutcomeRow, Settle};
@@ -34,7 +34,7 @@ pub async fn outcomes(
     store: &Store,
     requests: impl Iterator<Item = &RequestId>,
 ) -> Result<BTreeMap<RequestId, OutcomeRow>, StoreError> {
-    let mut keys = Keys::default();
+    let mut keys = ReadSet::default();
     requests.for_each(|request| keys.row::<OutcomeRow>(&(request.clone(),)));
     let found = store.load(&keys).await?;
     let rows = found.iter().flat_map(|found| &found.rows).map(|cells| OutcomeRow::from_cells(cells));

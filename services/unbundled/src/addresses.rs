@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::service::Service;
+use crate::service::ServiceClient;
 
 /// Where to find purchase and ledger.
 #[derive(Debug, Args)]
@@ -22,30 +22,30 @@ impl Addresses {
     /// Of exchange-rate, which may be elsewhere too.
     ///
     /// # Errors
-    /// As [`Service::new`], as do the others.
-    pub fn exchange_rate(&self, elsewhere: Option<&str>) -> reqwest::Result<Service> {
+    /// As [`ServiceClient::new`], as do the others.
+    pub fn exchange_rate(&self, elsewhere: Option<&str>) -> reqwest::Result<ServiceClient> {
         self.service("exchange-rate", elsewhere, 0)
     }
 
     /// Of purchase.
     ///
     /// # Errors
-    /// As [`Service::new`].
-    pub fn purchase(&self) -> reqwest::Result<Service> {
+    /// As [`ServiceClient::new`].
+    pub fn purchase(&self) -> reqwest::Result<ServiceClient> {
         self.service("purchase", self.purchase.as_deref(), 1)
     }
 
     /// Of ledger.
     ///
     /// # Errors
-    /// As [`Service::new`].
-    pub fn ledger(&self) -> reqwest::Result<Service> {
+    /// As [`ServiceClient::new`].
+    pub fn ledger(&self) -> reqwest::Result<ServiceClient> {
         self.service("ledger", self.ledger.as_deref(), 2)
     }
 
-    fn service(&self, name: &'static str, elsewhere: Option<&str>, place: u16) -> reqwest::Result<Service> {
+    fn service(&self, name: &'static str, elsewhere: Option<&str>, place: u16) -> reqwest::Result<ServiceClient> {
         let here = || format!("http://127.0.0.1:{}", self.base_port + place);
-        Service::new(name, &elsewhere.map_or_else(here, str::to_owned))
+        ServiceClient::new(name, &elsewhere.map_or_else(here, str::to_owned))
     }
 }
 

@@ -17,8 +17,8 @@ use contracts::STREAMS;
 use dataflow::audit::{Audit, Finding, Report, Watch};
 use dataflow::{Meta, Sqlite, Store, StoreError};
 use exchange_rate::record_rates::RecordRates;
-use ledger::instruct::Instruct;
 use ledger::post::Post;
+use ledger::record_commands::RecordCommands;
 use purchase::accept::Accept;
 use purchase::copy_rates::CopyRates;
 use purchase::settle::Settle;
@@ -97,7 +97,7 @@ pub async fn everything(stores: Vec<Store>) -> Result<Audited, StoreError> {
     audit.stage(exchange_rate::SERVICE, |_| RecordRates).await?;
     audit.stage(purchase::SERVICE, |_| CopyRates).await?;
     audit.stage(purchase::SERVICE, |_| Accept::default()).await?;
-    audit.stage(ledger::SERVICE, |_| Instruct).await?;
+    audit.stage(ledger::SERVICE, |_| RecordCommands).await?;
     audit.stage(ledger::SERVICE, Post::new).await?;
     audit.stage(purchase::SERVICE, |_| Settle).await?;
     let mut audited = Audited { report: audit.finish().await?, ..Audited::default() };

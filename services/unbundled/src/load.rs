@@ -2,7 +2,7 @@
 //!
 //! Shape: set offers of its own, then so many clients, each of which sends the next request only when its purchases have
 //! their outcome (`client`); what is answered within the measured interval is counted (`tally`), and the services'
-//! own figures are read at its begin and end (`figures`). In the end the books must be at rest with difference 0.
+//! own metrics are read at its begin and end (`metrics`). In the end the books must be at rest with difference 0.
 //!
 //! How times are taken: a request with `Prefer: wait` is answered when its purchases have their outcome, one without
 //! when they are accepted. Either is what a client sees who asks for just that, in one request. So most requests wait,
@@ -15,7 +15,7 @@
 //! late the answer.
 
 mod client;
-mod figures;
+mod metrics;
 mod orders;
 mod report;
 mod tally;
@@ -41,7 +41,7 @@ use self::orders::Orders;
 use self::report::Report;
 use self::tally::Tally;
 use crate::addresses::{Addresses, base_url};
-use crate::service::{Failed, Service, ServiceError};
+use crate::service::{Failed, ServiceClient, ServiceError};
 use crate::trial_balance;
 
 /// Offers that are set at a time.
@@ -145,16 +145,16 @@ async fn measured(arguments: &LoadArguments) -> anyhow::Result<Report> {
     let tally = RefCell::new(Tally::new(begin..end)?);
     let client = Client { purchase: &purchase, orders: &orders, tally: &tally, end };
     let clients = async { future::try_join_all((0..arguments.clients()).map(|_| client.run())).await.map(drop) };
-    let (figures, ()) = tokio::try_join!(
-        async { figures::between(&services, begin, end).await.map_err(anyhow::Error::from) },
+    let (metrics, ()) = tokio::try_join!(
+        async { metrics::between(&services, begin, end).await.map_err(anyhow::Error::from) },
         async { clients.await.map_err(anyhow::Error::from) },
     )?;
     let books = trial_balance::at_rest(&ledger).await.context("the ledger could not be read in the end")?;
-    Ok(Report::of(arguments, rate, tally.into_inner(), figures, &books))
+    Ok(Report::of(arguments, rate, tally.into_inner(), metrics, &books))
 }
 
 /// A service that is not there is no reason to wait: somebody has to start it.
-async fn ready(service: &Service) -> anyhow::Result<()> {
+async fn ready(service: &ServiceClient) -> anyhow::Result<()> {
     let answer = service.once("/readyz", service.request(Method::GET, "/readyz")).await;
     answer.map(drop).map_err(|failed| match failed {
         Failed::Away { why, status: Some(_), .. } => anyhow!("{service} is not ready: {why}"),
@@ -166,7 +166,7 @@ async fn ready(service: &Service) -> anyhow::Result<()> {
 }
 
 /// The rate by which all purchases are converted; none when they pay in the currency of the offers.
-async fn rate(exchange_rate: &Service, pay_in: Currency) -> anyhow::Result<Option<ShownRate>> {
+async fn rate(exchange_rate: &ServiceClient, pay_in: Currency) -> anyhow::Result<Option<ShownRate>> {
     if pay_in == orders::PRICED_IN {
         return Ok(None);
     }
@@ -175,7 +175,7 @@ async fn rate(exchange_rate: &Service, pay_in: Currency) -> anyhow::Result<Optio
     rate.map(Some).with_context(|| format!("{pay_in} had no rate at {}", orders::OCCURRED_AT))
 }
 
-async fn offer(purchase: &Service, orders: &Orders) -> Result<(), ServiceError> {
+async fn offer(purchase: &ServiceClient, orders: &Orders) -> Result<(), ServiceError> {
     let terms = json!({"price": {"amount": "2.55", "currency": orders::PRICED_IN.to_string()}});
     stream::iter(orders.skus())
         .map(|sku| {

@@ -56,7 +56,7 @@ use days::Days;
 use expected::Rates;
 use file::FileError;
 use sending::{Answer, Taken};
-use source::{Shape, Source};
+use source::{Shape, SourceFile};
 use summary::{Contents, Milliseconds, Outcomes, Summary, by_currency};
 use survey::Survey;
 
@@ -170,7 +170,7 @@ async fn read(path: &Path, days: Days) -> anyhow::Result<(Contents, Arc<Survey>)
     let file = path.to_owned();
     let read = spawn_blocking(move || {
         let progress = Progress::reading(std::fs::metadata(&file).map_or(0, |file| file.len()));
-        let mut source = Source::open(&file, progress)?;
+        let mut source = SourceFile::open(&file, progress)?;
         let packing = source.packing();
         let survey = Survey::of(source.lines()?, days)?;
         Ok::<_, FileError>((packing, survey))
@@ -212,7 +212,7 @@ fn build(
         Ok(rates) => rates,
         Err(error) => unreachable!("the built-in history is whole, which a test of its own checks: {error}"),
     };
-    let mut source = Source::open(path, Progress::hidden())?;
+    let mut source = SourceFile::open(path, Progress::hidden())?;
     let mut invoices = Invoices::of(source.lines()?, survey, pay_in);
     while let Some(batch) = Batch::next(&mut invoices, &rates)? {
         if !passes_on(batch) {

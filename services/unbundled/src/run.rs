@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use dataflow::{Bells, Carrier, Store};
+use dataflow::{Store, Transport, Wakeups};
 use exchange_rate::{Feed, FeedSettings};
 use telemetry::{TraceSettings, Traces};
 use unix::{Signals, TooFewFiles};
-use web::{Running, Setup};
+use web::{RunningService, ServiceSetup};
 
 use crate::data::DataFolder;
 
@@ -106,13 +106,13 @@ async fn start(
     stores: &BTreeMap<&'static str, Store>,
     feed: Option<&Feed>,
     traces: &BTreeMap<&'static str, Traces>,
-    services: &mut Vec<Running>,
+    services: &mut Vec<RunningService>,
 ) -> anyhow::Result<()> {
-    let carrier = Carrier::Journals(stores.clone(), Bells::default());
+    let transport = Transport::Journals(stores.clone(), Wakeups::default());
     for (listener, (name, store)) in listeners.into_iter().zip(in_order(stores)) {
-        let (store, carrier) = (store.clone(), carrier.clone());
+        let (store, transport) = (store.clone(), transport.clone());
         let traces = traces.get(name).cloned().unwrap_or_default();
-        let setup = Setup { store, carrier, listener, workers: WORKERS, traces };
+        let setup = ServiceSetup { store, transport, listener, workers: WORKERS, traces };
         let running = match name {
             exchange_rate::SERVICE => exchange_rate::start(setup, feed.cloned()).await,
             purchase::SERVICE => purchase::start(setup).await,
@@ -125,8 +125,8 @@ async fn start(
 }
 
 /// Stops the services, then sends what is left of their traces.
-async fn stop(services: Vec<Running>, traces: BTreeMap<&'static str, Traces>) {
-    Running::stop(services).await;
+async fn stop(services: Vec<RunningService>, traces: BTreeMap<&'static str, Traces>) {
+    RunningService::stop(services).await;
     Traces::stop(traces.into_values().collect()).await;
 }
 
@@ -142,7 +142,7 @@ fn in_order<'a>(stores: &'a BTreeMap<&'static str, Store>) -> impl Iterator<Item
     crate::data::services().into_iter().filter_map(|(name, _)| Some((name, stores.get(name)?)))
 }
 
-async fn ready(services: &[Running]) -> anyhow::Result<()> {
+async fn ready(services: &[RunningService]) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
         let missing: Vec<_> = services.iter().flat_map(|service| service.readiness().missing()).collect();
@@ -158,7 +158,7 @@ async fn ready(services: &[Running]) -> anyhow::Result<()> {
 }
 
 /// Where a service listens.
-fn address(services: &[Running], name: &str) -> String {
+fn address(services: &[RunningService], name: &str) -> String {
     let service = services.iter().find(|service| service.name() == name);
     service.map_or_else(String::new, |service| format!("http://{}", service.address()))
 }

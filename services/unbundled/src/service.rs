@@ -86,14 +86,14 @@ pub struct ShownProblem {
 }
 
 /// One of the system's services.
-pub struct Service {
+pub struct ServiceClient {
     name: &'static str,
     base: String,
     client: Client,
     away: AtomicBool,
 }
 
-impl Service {
+impl ServiceClient {
     /// A service by its name for people and its base URL.
     ///
     /// # Errors
@@ -214,7 +214,7 @@ impl Service {
     }
 }
 
-impl std::fmt::Display for Service {
+impl std::fmt::Display for ServiceClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.name, self.base)
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use contracts::{TrialBalance, TrialLine};
 
-use crate::service::{Service, ServiceError};
+use crate::service::{ServiceClient, ServiceError};
 
 /// So long something may be in transit after the last outcome.
 const TRANSIT_MAX: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn at_rest(ledger: &Service) -> Result<TrialBalance, ServiceError> {
+pub async fn at_rest(ledger: &ServiceClient) -> Result<TrialBalance, ServiceError> {
     let began = Instant::now();
     loop {
         let books: TrialBalance = ledger.get("/trial-balance").await?.unwrap_or_default();

@@ -11,9 +11,9 @@
 //! batch record's key (`dataflow`). While it waits, the process answers `/healthz`, and `/readyz` says what for.
 
 mod configuration;
+mod leadership;
 mod process;
 mod standby;
-mod tenure;
 
 pub use configuration::{BadSetting, Configuration, Settings};
-pub use process::{Service, Start, main, main_with};
+pub use process::{ServiceDefinition, Start, main, main_with};

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
-use dataflow::{Carrier, Store, StoreError, Streams};
+use dataflow::{Store, StoreError, Streams, Transport};
 use futures_util::future::LocalBoxFuture;
 use stage::{Stream, Table};
 use telemetry::{BadTraceSetting, InitError, TraceSettings, Traces};
 use tokio::time::sleep;
 use unix::{Signals, TooFewFiles};
-use web::{Api, Running, Setup, StartError};
+use web::{Api, RunningService, ServiceSetup, StartError};
 
 use crate::configuration::{BadSetting, Configuration, Settings};
+use crate::leadership::Leadership;
 use crate::standby::Standby;
-use crate::tenure::Tenure;
 
 /// How long to wait before a start that failed is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ const USAGE: u8 = 2;
 const OWN_FILES: u64 = 128;
 
 /// A service that can be run as a process.
-pub struct Service {
+pub struct ServiceDefinition {
     /// Its name, and its database's.
     pub name: &'static str,
     /// The port it listens on, unless told otherwise.
@@ -43,7 +43,7 @@ pub struct Service {
 }
 
 /// Starts a service.
-pub type Start = Box<dyn Fn(Setup) -> LocalBoxFuture<'static, Result<Running, StartError>>>;
+pub type Start = Box<dyn Fn(ServiceSetup) -> LocalBoxFuture<'static, Result<RunningService, StartError>>>;
 
 /// One service as a process of its own, on RabbitMQ and Postgres.
 #[derive(Parser)]
@@ -90,13 +90,16 @@ enum Failed {
 
 /// Runs a service until SIGTERM, SIGHUP or Ctrl-C.
 #[must_use]
-pub fn main(service: Service) -> ExitCode {
+pub fn main(service: ServiceDefinition) -> ExitCode {
     main_with(service.name, |NoOwn {}| Ok(service))
 }
 
 /// Runs a service that has settings of its own, beside those that every service has, until SIGTERM, SIGHUP or Ctrl-C.
 #[must_use]
-pub fn main_with<Own: Args>(name: &'static str, service: impl FnOnce(Own) -> Result<Service, BadSetting>) -> ExitCode {
+pub fn main_with<Own: Args>(
+    name: &'static str,
+    service: impl FnOnce(Own) -> Result<ServiceDefinition, BadSetting>,
+) -> ExitCode {
     web::use_ring();
     let command = Arguments::<Own>::command().name(name);
     let arguments = command.try_get_matches().and_then(|matches| Arguments::<Own>::from_arg_matches(&matches));
@@ -119,7 +122,7 @@ pub fn main_with<Own: Args>(name: &'static str, service: impl FnOnce(Own) -> Res
 
 /// Checks all that can be checked at once, and runs.
 fn start<Own>(
-    service: impl FnOnce(Own) -> Result<Service, BadSetting>,
+    service: impl FnOnce(Own) -> Result<ServiceDefinition, BadSetting>,
     own: Own,
     settings: &Settings,
 ) -> Result<(), Failed> {
@@ -130,7 +133,7 @@ fn start<Own>(
     actix_web::rt::System::new().block_on(run(&service, &configuration))
 }
 
-async fn run(service: &Service, configuration: &Configuration) -> Result<(), Failed> {
+async fn run(service: &ServiceDefinition, configuration: &Configuration) -> Result<(), Failed> {
     telemetry::announce(&format!("{}\n{configuration}", service.name), || configuration.log(service.name));
     let traces = Traces::start(service.name, &TraceSettings::of_environment()?)?;
     let address = configuration.bind;
@@ -139,15 +142,15 @@ async fn run(service: &Service, configuration: &Configuration) -> Result<(), Fai
     loop {
         let standby = Standby::start(service.name, (service.api)(), listener.try_clone()?);
         let standby = standby.map_err(|source| Failed::Start { service: service.name, source })?;
-        let tenure = tokio::select! {
-            tenure = Tenure::wait(service, configuration, &standby) => Some(tenure?),
+        let leadership = tokio::select! {
+            leadership = Leadership::wait(service, configuration, &standby) => Some(leadership?),
             () = signals.asked_to_end() => None,
         };
         standby.stop().await;
-        let Some(mut tenure) = tenure else { break };
+        let Some(mut leadership) = leadership else { break };
         let listener = listener.try_clone()?;
-        let ended = serve(service, configuration, listener, &traces, &mut tenure, &mut signals).await?;
-        tenure.end().await;
+        let ended = serve(service, configuration, listener, &traces, &mut leadership, &mut signals).await?;
+        leadership.end().await;
         if ended == Ended::Asked {
             break;
         }
@@ -159,28 +162,28 @@ async fn run(service: &Service, configuration: &Configuration) -> Result<(), Fai
 
 /// Serves until asked to end, or until another instance is active.
 async fn serve(
-    service: &Service,
+    service: &ServiceDefinition,
     configuration: &Configuration,
     listener: TcpListener,
     traces: &Traces,
-    tenure: &mut Tenure,
+    leadership: &mut Leadership,
     signals: &mut Signals,
 ) -> Result<Ended, Failed> {
-    let carrier = Carrier::Broker(Streams {
+    let transport = Transport::Broker(Streams {
         broker: configuration.broker.clone(),
-        database: Arc::new(tenure.database.clone()),
+        database: Arc::new(leadership.database.clone()),
         streams: service.streams,
         backlog_bytes_max: configuration.backlog_bytes_max,
     });
-    let (store, workers, traces) = (Store::from(tenure.database.clone()), configuration.workers, traces.clone());
+    let (store, workers, traces) = (Store::from(leadership.database.clone()), configuration.workers, traces.clone());
     let running = tokio::select! {
-        running = (service.start)(Setup { store, carrier, listener, workers, traces }) => running,
-        () = tenure.lost() => return Ok(Ended::Replaced),
+        running = (service.start)(ServiceSetup { store, transport, listener, workers, traces }) => running,
+        () = leadership.lost() => return Ok(Ended::Replaced),
         () = signals.asked_to_end() => return Ok(Ended::Asked),
     };
     let running = match running {
         Ok(running) => running,
-        Err(error) if error.is_passing() => {
+        Err(error) if error.is_transient() => {
             tracing::warn!(why = telemetry::chain(&error), "the start is tried again");
             sleep(RETRY_INTERVAL).await;
             return Ok(Ended::Replaced);
@@ -189,11 +192,11 @@ async fn serve(
     };
     let database = running.readiness().require("database", "not looked at yet");
     let ended = tokio::select! {
-        () = tenure.watch(&database) => Ended::Replaced,
+        () = leadership.watch(&database) => Ended::Replaced,
         () = running.fenced() => Ended::Replaced,
         () = signals.asked_to_end() => Ended::Asked,
     };
-    Running::stop(vec![running]).await;
+    RunningService::stop(vec![running]).await;
     Ok(ended)
 }
 

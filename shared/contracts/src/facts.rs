@@ -1,7 +1,7 @@
 //! What has happened. Past tense, immutable; each is published by the service it is about.
 
 use chrono::{DateTime, Utc};
-use money::{Conversion, Money, Quantity, RateVersion, Source, UnitPrice};
+use money::{Conversion, Money, Quantity, RateSource, RateVersion, UnitPrice};
 use serde::{Deserialize, Serialize};
 use stage::RequestId;
 
@@ -31,7 +31,7 @@ stage::payload! {
         /// Said by the ledger's way in to `instructions`, and by `post` to `outcomes`, by payer.
         TransferRejected(TransferRejected),
         /// Said by the ledger to `credits`, by payee.
-        LegsSaid(LegsSaid),
+        LegsRequested(LegsRequested),
         /// Said by the ledger to `outcomes`, by payer.
         PaymentPosted(PaymentPosted),
         /// Said by the ledger to `outcomes`, by payer.
@@ -54,7 +54,7 @@ pub struct RatesPublished {
     /// From when on they hold.
     pub valid_from: DateTime<Utc>,
     /// Who set them.
-    pub source: Source,
+    pub source: RateSource,
     /// By base and quote; only those that are new or changed.
     pub rates: RatesByPair,
 }
@@ -66,7 +66,7 @@ pub struct HistoryImported {
     /// Its version, which has no rates of its own.
     pub version: RateVersion,
     /// Whose history.
-    pub source: Source,
+    pub source: RateSource,
     /// When it was imported.
     pub imported_at: DateTime<Utc>,
 }
@@ -198,7 +198,7 @@ pub struct TransferRejected {
 /// They cannot be refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LegsSaid {
+pub struct LegsRequested {
     /// The request behind the payment.
     pub request_id: RequestId,
     /// What it was paid for.

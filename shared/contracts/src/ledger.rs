@@ -38,7 +38,7 @@ words!(
 
 words!(
     /// What the ledger itself can be asked to do.
-    pub enum Instruction {
+    pub enum LedgerCommand {
         /// To open an account.
         Claim = "claim",
         /// To move money.

@@ -14,12 +14,12 @@ mod words;
 
 pub use copies::LocalCopy;
 pub use facts::{
-    AccountClaimed, AccountOpened, AccountRejected, Fact, HistoryImported, Leg, LegsSaid, LineSold, PaymentPosted,
+    AccountClaimed, AccountOpened, AccountRejected, Fact, HistoryImported, Leg, LegsRequested, LineSold, PaymentPosted,
     PaymentRefused, PurchaseConfirmed, PurchaseRejected, RatesFact, RatesPublished, TransferAccepted, TransferPosted,
     TransferRejected,
 };
 pub use ledger::{
-    Account, AccountRequest, Entries, Entry, Instruction, Purpose, Side, Transfer, TransferRequest, TransferStatus,
+    Account, AccountRequest, Entries, Entry, LedgerCommand, Purpose, Side, Transfer, TransferRequest, TransferStatus,
     TrialBalance, TrialLine,
 };
 pub use names::{AccountId, CustomerId, InvalidName, PurchaseId, Sku, TransferId, request_id};
@@ -29,6 +29,6 @@ pub use purchases::{
     BatchAnswer, LineRequest, Milestone, NumberedPurchaseRequest, Purchase, PurchaseRequest, Reason, ReasonCode,
     ShownRate, Status,
 };
-pub use rates::{AsOf, Imported, Quote, RatePut, RateRow, RatesByPair};
-pub use streams::{CREDITS, INSTRUCTIONS, OUTCOMES, PURCHASES, RATES, RATES_KEY, STREAMS};
+pub use rates::{AsOf, Imported, RatePut, RateQuote, RateRow, RatesByPair};
+pub use streams::{CREDITS, LEDGER_COMMANDS, OUTCOMES, PURCHASES, RATES, RATES_KEY, STREAMS};
 pub use words::UnknownWord;

@@ -148,7 +148,7 @@ impl AccountId {
     const HOUSE: [&str; 4] = [MERCHANT, FX, FEES, VOUCHERS];
 
     /// Whether it is one of the house's own accounts.
-    pub fn is_house(&self) -> bool {
+    pub fn is_system(&self) -> bool {
         Self::HOUSE.contains(&self.as_str())
     }
 
@@ -304,7 +304,7 @@ mod tests {
         for wrong in ["", "customer:", " alice", "customer: alice", &format!("{long}x"), &format!("customer:{long}x")] {
             assert!(AccountId::handle(wrong).is_err(), "{wrong}");
         }
-        assert!(AccountId::fees().is_house() && !AccountId::handle("fee").unwrap().is_house());
+        assert!(AccountId::fees().is_system() && !AccountId::handle("fee").unwrap().is_system());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The JSON of purchases.
 
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, Utc};
-use money::{Conversion, Currency, Money, Quantity, Source, UnitPrice};
+use money::{Conversion, Currency, Money, Quantity, RateSource, UnitPrice};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use stage::RequestId;
@@ -201,7 +201,7 @@ pub struct ShownRate {
     /// From when on it holds; of two, the older.
     pub valid_from: DateTime<Utc>,
     /// Who set it.
-    pub source: Source,
+    pub source: RateSource,
 }
 
 impl ShownRate {

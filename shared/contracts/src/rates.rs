@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use std::collections::BTreeMap;
 
-use money::{Currency, RateVersion, Source};
+use money::{Currency, RateSource, RateVersion};
 use stage::{Flag, Integer, Json, Text, Time};
 
 use crate::{HistoryImported, RatesPublished, ShownRate};
@@ -25,7 +25,7 @@ stage::row! {
             /// From when on.
             valid_from: DateTime<Utc> => Time,
             /// Who set them.
-            source: Source => Text,
+            source: RateSource => Text,
             /// Only those that are new or changed.
             rates: RatesByPair => Json,
             /// Whether the history is complete from this version on.
@@ -83,7 +83,7 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D
 }
 
 /// A rate as `GET /rates/{base}/{quote}` shows it.
-pub type Quote = ShownRate;
+pub type RateQuote = ShownRate;
 
 /// What an import came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

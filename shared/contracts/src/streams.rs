@@ -1,6 +1,6 @@
 //! The streams, the only stages that say anything there, and what they say.
 
-use stage::{Payload as _, Spread, Stream};
+use stage::{Partitioning, Payload as _, Stream};
 
 use crate::RatesFact;
 
@@ -11,7 +11,7 @@ pub const RATES_KEY: &str = "rates";
 pub const RATES: Stream = Stream {
     name: "rates",
     service: "exchange-rate",
-    producers: &[("record-rates", Spread::Lanes)],
+    producers: &[("record-rates", Partitioning::Unkeyed)],
     facts: RatesFact::KINDS,
 };
 
@@ -19,27 +19,31 @@ pub const RATES: Stream = Stream {
 pub const PURCHASES: Stream = Stream {
     name: "purchases",
     service: "purchase",
-    producers: &[("accept", Spread::Lanes)],
+    producers: &[("accept", Partitioning::Unkeyed)],
     facts: &["PurchaseConfirmed", "PurchaseRejected"],
 };
 
 /// What the ledger itself is asked to do, by the account that decides: the handle claimed, or the payer.
-pub const INSTRUCTIONS: Stream = Stream {
-    name: "instructions",
+pub const LEDGER_COMMANDS: Stream = Stream {
+    name: "ledger-commands",
     service: "ledger",
-    producers: &[("instruct", Spread::Lanes)],
+    producers: &[("record-commands", Partitioning::Unkeyed)],
     facts: &["AccountClaimed", "TransferAccepted", "TransferRejected"],
 };
 
 /// Legs of payments that are still to be posted, by payee.
-pub const CREDITS: Stream =
-    Stream { name: "credits", service: "ledger", producers: &[("post", Spread::Every)], facts: &["LegsSaid"] };
+pub const CREDITS: Stream = Stream {
+    name: "credits",
+    service: "ledger",
+    producers: &[("post", Partitioning::Copartitioned)],
+    facts: &["LegsRequested"],
+};
 
 /// What became of payments, transfers and claims, by payer or handle.
 pub const OUTCOMES: Stream = Stream {
     name: "outcomes",
     service: "ledger",
-    producers: &[("post", Spread::Every)],
+    producers: &[("post", Partitioning::Copartitioned)],
     facts: &[
         "PaymentPosted",
         "PaymentRefused",
@@ -51,7 +55,7 @@ pub const OUTCOMES: Stream = Stream {
 };
 
 /// All of them.
-pub const STREAMS: [&Stream; 5] = [&RATES, &PURCHASES, &INSTRUCTIONS, &CREDITS, &OUTCOMES];
+pub const STREAMS: [&Stream; 5] = [&RATES, &PURCHASES, &LEDGER_COMMANDS, &CREDITS, &OUTCOMES];
 
 #[cfg(test)]
 mod tests {

@@ -22,7 +22,7 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use stage::{Partition, Producer, Seq, Stage, Stream, Table, Target};
+use stage::{Partition, Producer, Seq, Stage, Stream, StreamPartition, Table};
 
 use crate::{Inventory, Store, StoreError};
 
@@ -116,12 +116,12 @@ fn batch_place(owner: &Producer, number: impl fmt::Display) -> String {
     format!("batch {owner} {number}")
 }
 
-fn frame_place(producer: &Producer, target: &Target, seq: Seq) -> String {
+fn frame_place(producer: &Producer, target: &StreamPartition, seq: Seq) -> String {
     format!("journal {producer}>{target}#{seq}")
 }
 
 /// One service under audit.
-struct Service {
+struct AuditedService {
     name: &'static str,
     store: Store,
     inventory: Inventory,
@@ -131,7 +131,7 @@ struct Service {
     /// Every owner, with how many records it has; none when it was left.
     owners: BTreeMap<Producer, Option<u64>>,
     /// How far each owner has said, by its records.
-    said: BTreeMap<(Producer, Target), Seq>,
+    emitted: BTreeMap<(Producer, StreamPartition), Seq>,
 }
 
 /// An audit of the stores of a whole system, stage by stage.
@@ -140,7 +140,7 @@ struct Service {
 /// `finish`.
 pub struct Audit {
     streams: Vec<&'static Stream>,
-    services: BTreeMap<&'static str, Service>,
+    services: BTreeMap<&'static str, AuditedService>,
     watch: Watch,
     report: Report,
 }
@@ -149,7 +149,7 @@ impl Audit {
     /// Looks what there is in each store, and checks all journals.
     ///
     /// # Errors
-    /// [`StoreError`] when a store does not answer; damage is a finding.
+    /// [`StoreError`] when a store does not reply; damage is a finding.
     pub async fn begin(streams: &[&'static Stream], stores: Vec<Store>) -> Result<Self, StoreError> {
         Self::watched(streams, stores, Watch::nobody()).await
     }
@@ -157,7 +157,7 @@ impl Audit {
     /// The same, and somebody is told how far it is.
     ///
     /// # Errors
-    /// [`StoreError`] when a store does not answer; damage is a finding.
+    /// [`StoreError`] when a store does not reply; damage is a finding.
     pub async fn watched(streams: &[&'static Stream], stores: Vec<Store>, watch: Watch) -> Result<Self, StoreError> {
         Self::within(streams, stores, watch, Limits::default()).await
     }
@@ -178,8 +178,8 @@ impl Audit {
             }
             audit.watch.announce(&inventory);
             let derived = DerivedRows::new(store.clone(), limits);
-            let (tables, owners, said) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-            audit.services.insert(name, Service { name, store, inventory, derived, tables, owners, said });
+            let (tables, owners, emitted) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+            audit.services.insert(name, AuditedService { name, store, inventory, derived, tables, owners, emitted });
         }
         let mut ends = Vec::new();
         for service in audit.services.values() {
@@ -194,7 +194,7 @@ impl Audit {
     /// Derives a stage of a service again, all its partitions, and compares.
     ///
     /// # Errors
-    /// [`StoreError`] when a store does not answer; damage is a finding.
+    /// [`StoreError`] when a store does not reply; damage is a finding.
     pub async fn stage<S: Stage>(
         &mut self,
         service: &'static str,
@@ -203,17 +203,17 @@ impl Audit {
         let (stage, mut checked) = (S::NAME, Checked::of(service, S::NAME));
         let mut is_whole = true;
         let partitions = self.services.get(service).map(|service| service.store.meta().partitions);
-        for partition in partitions.into_iter().flat_map(|count| S::SPREAD.partitions(count)) {
+        for partition in partitions.into_iter().flat_map(|count| S::PARTITIONING.partitions(count)) {
             let owner = Producer::new(stage, partition);
             let mut replay = Replay::new(make(partition), owner.clone(), service, &self.services, &self.watch);
             let replayed = replay.run(&mut checked).await;
-            let said = replay.said();
+            let emitted = replay.emitted();
             let records = self.note(replayed)?;
             is_whole &= records.is_some();
             if let Some(service) = self.services.get_mut(service) {
                 service.owners.insert(owner.clone(), records);
-                let said = said.into_iter().filter(|_| records.is_some());
-                service.said.extend(said.map(|(target, seq)| ((owner.clone(), target), seq)));
+                let emitted = emitted.into_iter().filter(|_| records.is_some());
+                service.emitted.extend(emitted.map(|(target, seq)| ((owner.clone(), target), seq)));
             }
         }
         for table in S::TABLES {
@@ -247,7 +247,7 @@ impl Audit {
     /// Looks for what no stage accounts for.
     ///
     /// # Errors
-    /// [`StoreError`] when a store does not answer; damage is a finding.
+    /// [`StoreError`] when a store does not reply; damage is a finding.
     pub async fn finish(mut self) -> Result<Report, StoreError> {
         let mut ends = Vec::new();
         for service in self.services.values() {

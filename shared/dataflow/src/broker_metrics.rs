@@ -1,4 +1,4 @@
-//! The figures of a service's ways to and from the broker, for Prometheus.
+//! The metrics of a service's ways to and from the broker, for Prometheus.
 
 use prometheus::{IntCounter, IntGauge, PullingGauge, Registry};
 

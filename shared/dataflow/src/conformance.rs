@@ -7,21 +7,21 @@
 mod at_rest;
 mod batches;
 mod broker;
-mod doubt;
 pub mod fixture;
+mod in_doubt;
 mod reading;
 mod streams;
 
 use std::future::Future;
 
-use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, Table, Target};
+use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, StreamPartition, Table};
 
-use crate::{Feed, Meta, Store, StoreError};
+use crate::{Meta, Store, StoreError, Subscription};
 
 pub use at_rest::{changed_frame, changed_record, deleted_frame, deleted_record};
 pub use batches::{conflict, duplicate, fence, fork, gap, refused, resume, vanished};
 pub use broker::{publish, subscribe};
-pub use doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_after, lost_before};
+pub use in_doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_after, lost_before};
 pub use reading::{follow, journal_limits, last_frames, load_many, scan_order, scan_pages};
 pub use streams::{lost_stream, lost_tail, nothing_twice, republished, stream_with_a_hole};
 
@@ -47,9 +47,9 @@ pub enum Damage {
     /// The newest batch record is deleted.
     DeletedRecord(Producer),
     /// The last frame is changed.
-    ChangedFrame(Producer, Target),
+    ChangedFrame(Producer, StreamPartition),
     /// The last frame is deleted.
-    DeletedFrame(Producer, Target),
+    DeletedFrame(Producer, StreamPartition),
 }
 
 /// Who publishes a journal, and how far the stream is known to hold it.
@@ -58,7 +58,7 @@ pub struct Publisher {
     /// Whose journal.
     pub producer: Producer,
     /// To where.
-    pub target: Target,
+    pub target: StreamPartition,
     /// How far; `None` when the note was lost.
     pub noted: Option<PublishPosition>,
 }
@@ -72,19 +72,23 @@ pub trait Streams: Substrate {
     fn publish_alone(&self, frame: &Frame) -> impl Future<Output = Outcome>;
 
     /// Subscribes a reader that begins where the checkpoint says.
-    fn feed(&self, targets: &[Target], checkpoint: &Checkpoint) -> impl Future<Output = Result<Feed, Failure>>;
+    fn subscription(
+        &self,
+        targets: &[StreamPartition],
+        checkpoint: &Checkpoint,
+    ) -> impl Future<Output = Result<Subscription, Failure>>;
 
     /// The last frame in a stream.
-    fn end(&self, target: &Target) -> impl Future<Output = Result<Option<ResumePoint>, Failure>>;
+    fn end(&self, target: &StreamPartition) -> impl Future<Output = Result<Option<ResumePoint>, Failure>>;
 
     /// How many frames a stream holds, copies too.
-    fn frames(&self, target: &Target) -> impl Future<Output = Result<usize, Failure>>;
+    fn frames(&self, target: &StreamPartition) -> impl Future<Output = Result<usize, Failure>>;
 
     /// Deletes a stream with all it holds.
-    fn lose(&self, target: &Target) -> impl Future<Output = Outcome>;
+    fn lose(&self, target: &StreamPartition) -> impl Future<Output = Outcome>;
 
     /// Deletes the newest messages of a stream.
-    fn lose_tail(&self, target: &Target, messages: usize) -> impl Future<Output = Outcome>;
+    fn lose_tail(&self, target: &StreamPartition, messages: usize) -> impl Future<Output = Outcome>;
 }
 
 /// One test for each check of stores. The argument makes a fresh [`Substrate`](crate::conformance::Substrate).

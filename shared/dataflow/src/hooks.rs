@@ -9,7 +9,7 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use futures_util::FutureExt as _;
 use stage::Producer;
 
-use crate::{Backlog, Bells, Committed, Metrics, Missing, OnRows, Spans, Stop, spans};
+use crate::{Backlog, Committed, Metrics, MissingFrame, OnRows, OwnerError, Spans, Wakeups, spans};
 
 /// The first wait after a failure lasts this long or up to twice as long, by chance: those who failed at the same moment
 /// do not all come back at the same moment. It doubles from there.
@@ -39,7 +39,7 @@ pub enum Health {
 #[derive(Clone)]
 pub struct Hooks {
     /// Who is woken when there is something to read.
-    pub bells: Bells,
+    pub wakeups: Wakeups,
     /// What waits to be published, where a broker carries what is said.
     pub backlog: Option<Backlog>,
     /// What it counts.
@@ -55,15 +55,15 @@ pub struct Hooks {
 impl Hooks {
     /// Tells what has become durable.
     pub(crate) fn committed<A>(&self, committed: &Committed<A>, took: Duration) {
-        if let Some(trail) = &committed.trail {
-            let trace = spans::batch_of(trail).trace_id();
+        if let Some(batch_trace) = &committed.batch_trace {
+            let trace = spans::batch_of(batch_trace).trace_id();
             tracing::Span::current().record("trace_id", tracing::field::display(trace));
         }
         let (facts, frames, took_us) = (committed.facts, committed.frames.len(), took.as_micros());
         tracing::debug!(facts, frames, took_us, "committed");
         match &self.backlog {
-            Some(backlog) => backlog.said(&committed.frames),
-            None => self.bells.ring(&committed.frames),
+            Some(backlog) => backlog.emitted(&committed.frames),
+            None => self.wakeups.notify(&committed.frames),
         }
         (self.on_rows)(&committed.changes);
     }
@@ -71,12 +71,12 @@ impl Hooks {
     /// Shows and counts what has become durable. Nobody waits for it: it comes last.
     pub(crate) fn show<A>(&self, committed: &Committed<A>, took: Duration) {
         self.metrics.batch(committed, took);
-        if let Some(trail) = &committed.trail {
-            self.spans.committed(trail);
+        if let Some(batch_trace) = &committed.batch_trace {
+            self.spans.committed(batch_trace);
         }
     }
 
-    pub(crate) fn retry(&self, backoff: &mut Backoff, stop: &Stop) -> Duration {
+    pub(crate) fn retry(&self, backoff: &mut Backoff, stop: &OwnerError) -> Duration {
         self.metrics.retry();
         let (wait, why) = (backoff.next(), telemetry::chain(stop));
         tracing::warn!(why, wait_ms = wait.as_millis(), "a batch was not committed and is tried again");
@@ -87,7 +87,7 @@ impl Hooks {
     }
 
     /// Ends a row of failures. `true`: others were told of them.
-    pub(crate) fn went_well(&self, backoff: &mut Backoff) -> bool {
+    pub(crate) fn succeeded(&self, backoff: &mut Backoff) -> bool {
         let has_failed = backoff.failures >= FAILURES_UNTIL_UNREADY;
         if has_failed {
             (self.on_health)(Health::Well);
@@ -97,31 +97,31 @@ impl Hooks {
     }
 
     /// Tells which frames are missing, or that none is any more.
-    pub(crate) fn missing(&self, owner: &Producer, missing: &BTreeSet<Missing>) {
+    pub(crate) fn missing(&self, owner: &Producer, missing: &BTreeSet<MissingFrame>) {
         self.metrics.missing(missing.len());
         if missing.is_empty() {
             tracing::info!(%owner, "no frame is missing any more");
             return (self.on_health)(Health::Well);
         }
-        let list: Vec<_> = missing.iter().map(Missing::to_string).collect();
+        let list: Vec<_> = missing.iter().map(MissingFrame::to_string).collect();
         let missing = list.join(", ");
         tracing::warn!(%owner, missing, "nothing more of these producers is applied until a missing frame comes");
         (self.on_health)(Health::Missing(missing));
     }
 
-    pub(crate) fn stopped(&self, stop: &Stop) {
+    pub(crate) fn stopped(&self, stop: &OwnerError) {
         let why = telemetry::chain(stop);
         match stop {
             // Nobody has to do anything about it: the other one does the work.
-            Stop::Fenced(_) => {
+            OwnerError::Fenced(_) => {
                 tracing::warn!(why, "another instance has taken over a partition");
                 (self.on_health)(Health::Fenced);
             }
-            Stop::Broken { .. }
-            | Stop::Frame { .. }
-            | Stop::Panicked { .. }
-            | Stop::Unavailable { .. }
-            | Stop::Doubtful { .. } => {
+            OwnerError::StageError { .. }
+            | OwnerError::Frame { .. }
+            | OwnerError::Panicked { .. }
+            | OwnerError::Unavailable { .. }
+            | OwnerError::InDoubt { .. } => {
                 tracing::error!(why, "a partition has stopped");
                 (self.on_health)(Health::Stopped(why));
             }
@@ -131,13 +131,16 @@ impl Hooks {
 
 /// Runs a turn to its end. A panic in it is a reason to stop like any other: it ends its owner, never silently, and
 /// nobody else. What the turn held is dropped, so whoever waits for it is answered.
-pub(crate) async fn caught<T>(owner: Producer, turn: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+pub(crate) async fn caught<T>(
+    owner: Producer,
+    turn: impl Future<Output = Result<T, OwnerError>>,
+) -> Result<T, OwnerError> {
     let panic = match AssertUnwindSafe(turn).catch_unwind().await {
         Ok(result) => return result,
         Err(panic) => panic,
     };
-    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    Err(Stop::Panicked { owner, message: said.unwrap_or("without a word").to_owned() })
+    let emitted = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Err(OwnerError::Panicked { owner, message: emitted.unwrap_or("without a word").to_owned() })
 }
 
 /// Waits that double up to a limit, each of a length of its own.

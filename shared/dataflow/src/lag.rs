@@ -5,88 +5,88 @@ use std::time::{Duration, Instant};
 
 use stage::{Checkpoint, Position, Producer};
 
-use crate::feed::Places;
-use crate::{RabbitMq, Source, Store, StoreError};
+use crate::subscription::ReadProgress;
+use crate::{JournalSource, RabbitMq, Store, StoreError};
 
 /// Looks that are remembered at most, for one line.
 const SEEN_MAX: u32 = 256;
 
 /// How far one line was said, and how far it was applied: a producer's frames for the reader, or a broker's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Line {
-    said: u64,
+struct StreamLag {
+    emitted: u64,
     applied: u64,
 }
 
 /// What a reader has not applied yet.
-pub(crate) enum Behind {
+pub(crate) enum LagSource {
     /// In the journals it reads.
-    Journals { id: Producer, store: Store, sources: Vec<Source> },
+    Journals { id: Producer, store: Store, sources: Vec<JournalSource> },
     /// In the streams of a broker, behind the last message before which nothing is missing. What is not published yet is
     /// not among it.
-    Broker { broker: RabbitMq, places: Places },
+    Broker { broker: RabbitMq, progress: ReadProgress },
 }
 
-impl Behind {
-    pub fn of_journals(id: &Producer, store: &Store, sources: Vec<Source>) -> Self {
+impl LagSource {
+    pub fn of_journals(id: &Producer, store: &Store, sources: Vec<JournalSource>) -> Self {
         Self::Journals { id: id.clone(), store: store.clone(), sources }
     }
 
-    pub fn of_broker(broker: &RabbitMq, places: Places) -> Self {
-        Self::Broker { broker: broker.clone(), places }
+    pub fn of_broker(broker: &RabbitMq, progress: ReadProgress) -> Self {
+        Self::Broker { broker: broker.clone(), progress }
     }
 
     /// Each line, always in the same order; `None` when it cannot be known just now.
-    async fn lines(&self) -> Option<Vec<Line>> {
+    async fn lines(&self) -> Option<Vec<StreamLag>> {
         match self {
-            Behind::Journals { id, store, sources } => of_journals(store, id, sources).await.ok(),
-            Behind::Broker { broker, places } => of_broker(broker, places).await,
+            LagSource::Journals { id, store, sources } => of_journals(store, id, sources).await.ok(),
+            LagSource::Broker { broker, progress } => of_broker(broker, progress).await,
         }
     }
 }
 
-async fn of_journals(store: &Store, id: &Producer, sources: &[Source]) -> Result<Vec<Line>, StoreError> {
+async fn of_journals(store: &Store, id: &Producer, sources: &[JournalSource]) -> Result<Vec<StreamLag>, StoreError> {
     let newest = store.newest(id).await?;
     let checkpoint = newest.map_or(Ok(Checkpoint::default()), |record| record.parse_checkpoint());
     let checkpoint = checkpoint.map_err(|error| StoreError::Damaged(error.to_string()))?;
     let mut lines = Vec::new();
     for source in sources {
         for producer in &source.producers {
-            let said = source.journal.last_said(producer, &source.target).await?.0;
+            let emitted = source.journal.last_seq(producer, &source.target).await?.0;
             let Position { next, .. } = checkpoint.positions.of(&source.target, producer);
-            lines.push(Line { said, applied: next.0.saturating_sub(1) });
+            lines.push(StreamLag { emitted, applied: next.0.saturating_sub(1) });
         }
     }
     Ok(lines)
 }
 
-async fn of_broker(broker: &RabbitMq, places: &Places) -> Option<Vec<Line>> {
+async fn of_broker(broker: &RabbitMq, progress: &ReadProgress) -> Option<Vec<StreamLag>> {
     let mut lines = Vec::new();
-    for (target, given, applied) in places.all() {
+    for (target, given, applied) in progress.all() {
         // The broker counts every few seconds.
-        let said = broker.length(&target).await.ok()?.max(given);
-        lines.push(Line { said, applied });
+        let emitted = broker.length(&target).await.ok()?.max(given);
+        lines.push(StreamLag { emitted, applied });
     }
     Some(lines)
 }
 
 /// A reader's lag, found out by looking now and then.
 pub(crate) struct Lag {
-    behind: Behind,
-    waiting: Vec<Waiting>,
+    behind: LagSource,
+    waiting: Vec<OldestPending>,
 }
 
 impl Lag {
     /// Of a reader that has not been looked at yet.
-    pub fn new(behind: Behind) -> Self {
+    pub fn new(behind: LagSource) -> Self {
         Self { behind, waiting: Vec::new() }
     }
 
     /// How many frames wait, and for how long the first of them; `None` when it cannot be known just now.
     pub async fn look(&mut self) -> Option<(u64, Duration)> {
         let (lines, now) = (self.behind.lines().await?, Instant::now());
-        self.waiting.resize_with(lines.len(), Waiting::default);
-        let frames = lines.iter().map(|line| line.said.saturating_sub(line.applied)).sum();
+        self.waiting.resize_with(lines.len(), OldestPending::default);
+        let frames = lines.iter().map(|line| line.emitted.saturating_sub(line.applied)).sum();
         let ages = self.waiting.iter_mut().zip(&lines).map(|(waiting, line)| waiting.look(now, *line));
         Some((frames, ages.max().unwrap_or_default()))
     }
@@ -98,35 +98,35 @@ impl Lag {
 /// too short by the time between two looks at most; before the first look nothing is known. When there are too many
 /// looks, every second one is forgotten, and from then on only every second one is remembered, until all is applied.
 #[derive(Debug, Default)]
-struct Waiting {
+struct OldestPending {
     /// Invariant: moments and what was said by then, both growing, all beyond what is applied.
     seen: VecDeque<(Instant, u64)>,
     /// The time between two of them, at least.
     apart: Duration,
 }
 
-impl Waiting {
-    fn look(&mut self, now: Instant, line: Line) -> Duration {
+impl OldestPending {
+    fn look(&mut self, now: Instant, line: StreamLag) -> Duration {
         // A stream that was made anew begins at 0.
-        if self.seen.back().is_some_and(|(_, said)| line.said < *said) {
+        if self.seen.back().is_some_and(|(_, emitted)| line.emitted < *emitted) {
             self.seen.clear();
         }
-        while self.seen.pop_front_if(|(_, said)| *said <= line.applied).is_some() {}
+        while self.seen.pop_front_if(|(_, emitted)| *emitted <= line.applied).is_some() {}
         let is_to_be_remembered = match self.seen.back() {
-            None => line.said > line.applied,
-            Some((last, said)) => line.said > *said && now.saturating_duration_since(*last) >= self.apart,
+            None => line.emitted > line.applied,
+            Some((last, emitted)) => line.emitted > *emitted && now.saturating_duration_since(*last) >= self.apart,
         };
         if is_to_be_remembered {
-            self.remember(now, line.said);
+            self.remember(now, line.emitted);
         }
         self.age(now)
     }
 
-    fn remember(&mut self, now: Instant, said: u64) {
+    fn remember(&mut self, now: Instant, emitted: u64) {
         if self.seen.is_empty() {
             self.apart = Duration::ZERO;
         }
-        self.seen.push_back((now, said));
+        self.seen.push_back((now, emitted));
         if self.seen.len() > SEEN_MAX as usize {
             let mut every_second = [true, false].into_iter().cycle();
             self.seen.retain(|_| every_second.next().unwrap_or(true));
@@ -144,11 +144,11 @@ mod tests {
     use super::*;
 
     /// Looks once a second: what was said, what applied, and how many seconds that has waited.
-    fn check(looks: impl IntoIterator<Item = (u64, u64, u64)>) -> Waiting {
-        let (mut waiting, begin) = (Waiting::default(), Instant::now());
-        for (second, (said, applied, expected)) in (0..).zip(looks) {
-            let age = waiting.look(begin + Duration::from_secs(second), Line { said, applied });
-            assert_eq!(age.as_secs(), expected, "second {second}: said {said}, applied {applied}: {waiting:?}");
+    fn check(looks: impl IntoIterator<Item = (u64, u64, u64)>) -> OldestPending {
+        let (mut waiting, begin) = (OldestPending::default(), Instant::now());
+        for (second, (emitted, applied, expected)) in (0..).zip(looks) {
+            let age = waiting.look(begin + Duration::from_secs(second), StreamLag { emitted, applied });
+            assert_eq!(age.as_secs(), expected, "second {second}: said {emitted}, applied {applied}: {waiting:?}");
         }
         waiting
     }
@@ -184,7 +184,7 @@ mod tests {
         assert!(waiting.seen.len() <= SEEN_MAX as usize);
         let mut catching_up = waiting;
         let (first, _) = catching_up.seen[0];
-        let age = catching_up.look(first + Duration::from_secs(10_000), Line { said: 10_001, applied: 5_000 });
+        let age = catching_up.look(first + Duration::from_secs(10_000), StreamLag { emitted: 10_001, applied: 5_000 });
         assert!((4_900..=5_000).contains(&age.as_secs()), "{age:?}");
     }
 }

@@ -1,56 +1,58 @@
 //! The runtime of the dataflow: it commits what the pure rule returns, and only then tells others.
 //!
 //! - [`Store`]: what claims, loads and commits a stage's batch (`store/`, the only place with SQL);
-//! - [`Feed`]: what carries frames to a reader (`feed.rs`);
+//! - [`Subscription`]: what carries frames to a reader (`subscription.rs`);
 //! - [`Owner`]: claim, admit, prepare, commit for one partition of one stage (`owner.rs`); the
 //!   simulation drives it directly;
-//! - [`Reader`] and [`WayIn`]: the actors around an owner (`reader.rs`, `way_in.rs`);
+//! - [`Reader`] and [`Ingress`]: the actors around an owner (`reader.rs`, `ingress.rs`);
 //! - [`audit`]: derives everything again and compares.
 //!
 //! It knows no business.
 
 pub mod audit;
-mod bells;
+mod batch_trace;
 mod broker_error;
 mod broker_metrics;
-mod carrier;
 mod commit_times;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
-mod feed;
+mod connection_status;
 mod hooks;
+mod ingress;
 mod lag;
-mod links;
 pub mod message;
 mod metrics;
-mod node;
 mod owner;
 mod publisher;
 mod rabbitmq;
 mod reader;
+mod service_runtime;
 mod spans;
 mod store;
-mod trail;
+mod subscription;
+mod transport;
 mod waiters;
-mod way_in;
+mod wakeups;
 
-pub use bells::{Bells, Wake};
 pub use broker_error::{BadBrokerUrl, BrokerError};
-pub use carrier::{Carrier, Streams};
 pub use commit_times::CommitTimes;
-pub use feed::{Broker, Delivery, Feed, MemoryFeed, Message, Source, Subscription, Tail};
+pub use connection_status::OnConnection;
 pub use hooks::{Health, Hooks};
-pub use links::OnLink;
+pub use ingress::{Drain, Ingress, Submit, SubmitError};
 pub use metrics::Metrics;
-pub use node::{Node, NodeError, OnHealth, OnRows};
-pub use owner::{Committed, Missing, Owner, Prepared, Stop};
+pub use owner::{Committed, MissingFrame, Owner, OwnerError, Prepared};
 pub use publisher::Backlog;
-pub use rabbitmq::{Confirm, Publishing, RabbitMq, Reading};
+pub use rabbitmq::{Confirm, PublishChannel, RabbitMq, StreamConsumer};
 pub use reader::Reader;
+pub use service_runtime::{OnHealth, OnRows, RuntimeError, ServiceRuntime};
 pub use spans::Spans;
 pub use store::{
-    Commit, CommitError, CommitFault, Faults, Found, Inventory, Leased, Memory, Meta, Postgres, Quarantined, Seen,
-    Sqlite, Store, StoreError,
+    Commit, CommitError, CommitFault, Faults, Inventory, Leased, LoadedRows, Memory, Meta, Postgres, Quarantined,
+    Sqlite, Store, StoreError, StoredMeta,
 };
+pub use subscription::{
+    Broker, Delivery, JournalReader, JournalSource, MemoryMessage, MemorySubscription, StreamSubscription, Subscription,
+};
+pub use transport::{Streams, Transport};
 pub use waiters::Waiters;
-pub use way_in::{Ask, Drain, Refused, WayIn};
+pub use wakeups::{Wakeup, Wakeups};

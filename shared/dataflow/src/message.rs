@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use stage::{Frame, Producer, ResumePoint, Seq, Target};
+use stage::{Frame, Producer, ResumePoint, Seq, StreamPartition};
 
 /// The type of the first message of a stream, and of each session that publishes to it.
 pub const MARKER: &str = "marker";
@@ -37,7 +37,7 @@ pub enum Scalar {
 
 /// A message, as a broker carries it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Message {
+pub struct BrokerMessage {
     /// Its type; only a marker has one.
     pub kind: Option<String>,
     /// How its body is compressed.
@@ -61,7 +61,7 @@ pub enum NoFrame {
     Body(&'static str),
 }
 
-impl Message {
+impl BrokerMessage {
     /// The message that a session begins with; in an empty stream it is the first.
     pub fn marker(incarnation: &str, session: &str) -> Self {
         let headers = [(INCARNATION, incarnation), (SESSION, session)];
@@ -116,7 +116,7 @@ impl Message {
     ///
     /// # Errors
     /// [`NoFrame`].
-    pub fn frame(&self, target: &Target) -> Result<Frame, NoFrame> {
+    pub fn frame(&self, target: &StreamPartition) -> Result<Frame, NoFrame> {
         let header = NoFrame::Header;
         let plain = match self.encoding.as_deref() {
             None => self.body.clone(),
@@ -170,8 +170,8 @@ mod tests {
     use super::*;
     use stage::{Hash, Partition, Producer};
 
-    fn target() -> Target {
-        Target::new("purchases", Partition(1))
+    fn target() -> StreamPartition {
+        StreamPartition::new("purchases", Partition(1))
     }
 
     fn frame(body: &str) -> Frame {
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_frame_is_read_as_it_was_written_compressed_or_not() {
         for (body, packed) in [("[]".to_owned(), false), (format!("[{}]", "1,".repeat(2_000)), true)] {
-            let message = Message::of_frame(&frame(&body), "life", "one");
+            let message = BrokerMessage::of_frame(&frame(&body), "life", "one");
             assert_eq!((message.encoding.is_some(), message.body.len() < body.len()), (packed, packed));
             assert_eq!(message.incarnation(), Some("life"));
             assert_eq!(message.frame(&target()), Ok(frame(&body)));
@@ -190,17 +190,17 @@ mod tests {
 
     #[test]
     fn a_message_is_found_again_by_its_place_its_session_and_its_frame() {
-        let at = |message: Message| Message { offset: 7, ..message }.resume_point();
+        let at = |message: BrokerMessage| BrokerMessage { offset: 7, ..message }.resume_point();
         let point = |frame| Some(ResumePoint { offset: 7, session: "one".to_owned(), frame });
         let producer = Producer::new("accept", Partition(0));
-        assert_eq!(at(Message::of_frame(&frame("[]"), "life", "one")), point(Some((producer, Seq(7)))));
-        assert_eq!(at(Message::marker("life", "one")), point(None));
-        assert_eq!(at(Message::default()), None);
+        assert_eq!(at(BrokerMessage::of_frame(&frame("[]"), "life", "one")), point(Some((producer, Seq(7)))));
+        assert_eq!(at(BrokerMessage::marker("life", "one")), point(None));
+        assert_eq!(at(BrokerMessage::default()), None);
     }
 
     #[test]
     fn what_is_no_frame_says_why() {
-        let good = Message::of_frame(&frame("[]"), "life", "one");
+        let good = BrokerMessage::of_frame(&frame("[]"), "life", "one");
         let with = |name: &str, value| {
             let mut message = good.clone();
             message.headers.insert(name.to_owned(), value);
@@ -211,10 +211,10 @@ mod tests {
         assert_eq!(with("seq", text("7")), Err(NoFrame::Header("seq")));
         assert_eq!(with("seq", Scalar::Number(-1)), Err(NoFrame::Header("seq")));
         assert_eq!(with("hash", text("xyz")), Err(NoFrame::Header("hash")));
-        assert_eq!(Message::marker("life", "one").frame(&target()), Err(NoFrame::Header("producer")));
+        assert_eq!(BrokerMessage::marker("life", "one").frame(&target()), Err(NoFrame::Header("producer")));
         let body = |encoding: Option<&str>, body: &[u8]| {
             let encoding = encoding.map(str::to_owned);
-            Message { encoding, body: body.to_vec(), ..good.clone() }.frame(&target())
+            BrokerMessage { encoding, body: body.to_vec(), ..good.clone() }.frame(&target())
         };
         assert_eq!(body(None, b"\xff"), Err(NoFrame::Body("UTF-8")));
         assert_eq!(body(Some(ZSTD), b"random"), Err(NoFrame::Body("zstd")));
@@ -224,8 +224,11 @@ mod tests {
     #[test]
     fn a_body_that_unpacks_without_end_is_refused() {
         let bomb = zstd::bulk::compress(&vec![b' '; 17 << 20], 1).unwrap();
-        let message =
-            Message { encoding: Some(ZSTD.to_owned()), body: bomb, ..Message::of_frame(&frame("[]"), "life", "one") };
+        let message = BrokerMessage {
+            encoding: Some(ZSTD.to_owned()),
+            body: bomb,
+            ..BrokerMessage::of_frame(&frame("[]"), "life", "one")
+        };
         assert_eq!(message.frame(&target()), Err(NoFrame::Body("of a length that a frame can have")));
     }
 }

@@ -1,4 +1,4 @@
-//! The figures of a stage's partitions, for Prometheus.
+//! The metrics of a stage's partitions, for Prometheus.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers the figures of one owner.
+    /// Registers the metrics of one owner.
     ///
     /// # Errors
     /// When they are registered already.
@@ -80,7 +80,7 @@ impl Metrics {
             duplicates: counter("stage_duplicate_frames_total", "Frames dropped because they had been applied.")?,
             gaps: counter("stage_gap_frames_total", "Frames dropped because one before them was missing.")?,
             damaged: counter("stage_damaged_frames_total", "Frames dropped because their hash did not fit.")?,
-            retries: counter("stage_retries_total", "Batches tried again because the database did not answer.")?,
+            retries: counter("stage_retries_total", "Batches tried again because the database did not reply.")?,
             doubts: Doubts::register(registry, owner)?,
             waiting: gauge("stage_requests_waiting", "Requests taken in and not yet committed.")?,
             missing: gauge("stage_missing_frames", "Frames without which nothing more of their producers is applied.")?,
@@ -160,7 +160,7 @@ pub(crate) fn labelled(opts: Opts, owner: &Producer) -> Opts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stage::{Frame, Hash, Partition, Seq, Target};
+    use stage::{Frame, Hash, Partition, Seq, StreamPartition};
 
     fn at(ms: i64) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(ms).unwrap()
@@ -178,12 +178,13 @@ mod tests {
     fn a_batch_is_counted_with_all_that_follows_from_it() {
         let (registry, owner) = (Registry::new(), Producer::new("post", Partition(1)));
         let metrics = Metrics::register(&registry, &owner).unwrap();
-        let frame = Frame::seal(owner, Target::new("outcomes", Partition(0)), Seq(1), Hash::ZERO, 2, "[]".to_owned());
-        let (frames, changes, answers) = (vec![frame], Vec::new(), Vec::<()>::new());
+        let frame =
+            Frame::seal(owner, StreamPartition::new("outcomes", Partition(0)), Seq(1), Hash::ZERO, 2, "[]".to_owned());
+        let (frames, changes, replies) = (vec![frame], Vec::new(), Vec::<()>::new());
         // Of three facts one had no effect; one of the others is said to come in after now.
         let since = vec![Utc::now() - Duration::from_secs(3), Utc::now() + Duration::from_secs(3_600)];
         let commit_took = Some(Duration::from_millis(2));
-        let committed = Committed { frames, changes, answers, facts: 3, since, commit_took, trail: None };
+        let committed = Committed { frames, changes, replies, facts: 3, since, commit_took, batch_trace: None };
         metrics.batch(&committed, Duration::from_millis(5));
         metrics.batch(&Committed { facts: 1, since: Vec::new(), commit_took: None, ..committed }, Duration::ZERO);
         let counted = |histogram: &Histogram| (histogram.get_sample_count(), histogram.get_sample_sum());

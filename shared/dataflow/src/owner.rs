@@ -12,47 +12,47 @@
 //! that was fenced never claims again by itself.
 
 mod claim;
+mod error;
 mod load;
 mod missing;
-mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use stage::{
-    Admission, Broken, Cell, Change, Checkpoint, Event, Frame, Input, PartitionCount, Pinning, Place, Positions,
-    Producer, Record, ResumePoint, Stage, Target,
+    Admission, BatchContext, BatchInput, Capture, Cell, Change, Checkpoint, Event, Frame, PartitionCount, Positions,
+    Producer, Record, ResumePoint, Stage, StageError, StreamPartition,
 };
 
 use self::claim::claim;
-use self::missing::Holes;
-use self::stop::{stop, unavailable, unloaded};
-use crate::trail::{Applied, Attempts, Trail};
+use self::error::{load_failed, stop, unavailable};
+use self::missing::Gaps;
+use crate::batch_trace::{Attempts, BatchTrace, TracedInput};
 use crate::{Commit, CommitError, Delivery, Store};
 
-pub(crate) use self::load::{Tables, Unloaded, follow, load};
-pub use self::missing::Missing;
-pub use self::stop::Stop;
+pub use self::error::OwnerError;
+pub(crate) use self::load::{LoadError, Tables, follow, load};
+pub use self::missing::MissingFrame;
 
 /// A batch ready to be committed.
 pub struct Prepared<A> {
     commit: Option<Commit>,
     checkpoint: Checkpoint,
-    answers: Vec<A>,
+    replies: Vec<A>,
     facts: usize,
     since: Vec<DateTime<Utc>>,
-    trail: Option<Box<Trail>>,
+    batch_trace: Option<Box<BatchTrace>>,
 }
 
 impl<A> Prepared<A> {
-    fn told(self, attempts: Attempts, commit_took: Option<Duration>) -> Committed<A> {
-        let Self { commit, answers, facts, since, mut trail, .. } = self;
+    fn into_committed(self, attempts: Attempts, commit_took: Option<Duration>) -> Committed<A> {
+        let Self { commit, replies, facts, since, mut batch_trace, .. } = self;
         let (changes, frames) = commit.map(|commit| (commit.changes, commit.frames)).unwrap_or_default();
-        if let Some(trail) = &mut trail {
-            trail.attempts = attempts;
+        if let Some(batch_trace) = &mut batch_trace {
+            batch_trace.attempts = attempts;
         }
-        Committed { frames, changes, answers, facts, since, commit_took, trail }
+        Committed { frames, changes, replies, facts, since, commit_took, batch_trace }
     }
 
     /// The frames that will leave once it is committed.
@@ -69,7 +69,7 @@ pub struct Committed<A> {
     /// What was written.
     pub changes: Vec<Change>,
     /// One per request, in order.
-    pub answers: Vec<A>,
+    pub replies: Vec<A>,
     /// How many facts or requests it took.
     pub facts: usize,
     /// When the requests behind these came in: one time for each from which something followed.
@@ -77,7 +77,7 @@ pub struct Committed<A> {
     /// How long the commit took; none when nothing was to be committed, or nobody knows.
     pub commit_took: Option<Duration>,
     /// What of it is traced.
-    pub(crate) trail: Option<Box<Trail>>,
+    pub(crate) batch_trace: Option<Box<BatchTrace>>,
 }
 
 /// The owner of one partition of one stage.
@@ -90,13 +90,13 @@ pub struct Owner<S: Stage> {
     checkpoint: Checkpoint,
     /// Admitted, but not committed.
     ahead: Positions,
-    resume_points: BTreeMap<Target, ResumePoint>,
-    holes: Holes,
-    learned: Option<Vec<Cell>>,
+    resume_points: BTreeMap<StreamPartition, ResumePoint>,
+    gaps: Gaps,
+    side_input: Option<Vec<Cell>>,
     /// Whose fate is unknown.
-    doubtful: Option<Prepared<S::Answer>>,
+    in_doubt: Option<Prepared<S::Reply>>,
     /// A claim whose fate is unknown too.
-    doubtful_claim: Option<Record>,
+    in_doubt_claim: Option<Record>,
     /// Whether traces are recorded at all.
     is_traced: bool,
     attempts: Attempts,
@@ -106,10 +106,10 @@ impl<S: Stage> Owner<S> {
     /// Takes over a partition: whoever owned it before cannot commit any more. It works on the connections of owners.
     ///
     /// # Errors
-    /// [`Stop::Fenced`] when another one claims at the same moment; [`Stop::Broken`] when what the last owner
-    /// left is damaged or was changed since; [`Stop::Unavailable`] and [`Stop::Doubtful`] when the store does not
-    /// answer: then claim again.
-    pub async fn claim(stage: S, id: Producer, store: Store, now: DateTime<Utc>) -> Result<Self, Stop> {
+    /// [`OwnerError::Fenced`] when another one claims at the same moment; [`OwnerError::StageError`] when what the last owner
+    /// left is damaged or was changed since; [`OwnerError::Unavailable`] and [`OwnerError::InDoubt`] when the store does not
+    /// reply: then claim again.
+    pub async fn claim(stage: S, id: Producer, store: Store, now: DateTime<Utc>) -> Result<Self, OwnerError> {
         let store = store.for_owners();
         let (last, checkpoint) = claim(&id, &store, None, &mut None, now).await?;
         Ok(Self {
@@ -121,10 +121,10 @@ impl<S: Stage> Owner<S> {
             ahead: checkpoint.positions.clone(),
             resume_points: checkpoint.resume_points.clone(),
             checkpoint,
-            holes: Holes::default(),
-            learned: None,
-            doubtful: None,
-            doubtful_claim: None,
+            gaps: Gaps::default(),
+            side_input: None,
+            in_doubt: None,
+            in_doubt_claim: None,
             is_traced: false,
             attempts: Attempts::default(),
         })
@@ -137,7 +137,7 @@ impl<S: Stage> Owner<S> {
     }
 
     /// Forgets what was admitted and not committed.
-    pub fn forget(&mut self) {
+    pub fn discard_uncommitted(&mut self) {
         self.ahead = self.checkpoint.positions.clone();
         self.resume_points = self.checkpoint.resume_points.clone();
     }
@@ -153,7 +153,7 @@ impl<S: Stage> Owner<S> {
     }
 
     /// The failure to read a stream, as this owner's.
-    pub fn cannot_read(&self, error: crate::StoreError) -> Stop {
+    pub fn read_failed(&self, error: crate::StoreError) -> OwnerError {
         unavailable(&self.id, error)
     }
 
@@ -163,7 +163,7 @@ impl<S: Stage> Owner<S> {
     }
 
     /// The streams it reads, with all who may say something there.
-    pub fn reads(id: &Producer, partitions: PartitionCount) -> Vec<(Target, Vec<Producer>)> {
+    pub fn reads(id: &Producer, partitions: PartitionCount) -> Vec<(StreamPartition, Vec<Producer>)> {
         let read = |stream: &&'static stage::Stream| (stream.target(id.partition), stream.known_producers(partitions));
         S::READS.iter().map(read).collect()
     }
@@ -171,8 +171,8 @@ impl<S: Stage> Owner<S> {
     /// Decides about a frame. With [`Admission::Next`] come its facts: put both into the next batch.
     ///
     /// # Errors
-    /// [`Stop`] for a frame that must not be there or cannot be understood.
-    pub fn admit(&mut self, delivery: Delivery) -> Result<(Admission, Option<Admitted<S>>), Stop> {
+    /// [`OwnerError`] for a frame that must not be there or cannot be understood.
+    pub fn admit(&mut self, delivery: Delivery) -> Result<(Admission, Option<Admitted<S>>), OwnerError> {
         let Delivery { frame, resume_point } = delivery;
         let streams = Self::reads(&self.id, self.partitions);
         let known = streams.iter().find(|(target, _)| *target == frame.target);
@@ -181,23 +181,23 @@ impl<S: Stage> Owner<S> {
         let (target, place) = (frame.target.clone(), resume_point.as_ref());
         let admitted = match admission {
             Admission::Next => {
-                let events = stage::read_events::<S::Fact>(&frame.body).map_err(|error| self.broken(error.into()))?;
+                let events = stage::read_events::<S::Input>(&frame.body).map_err(|error| self.broken(error.into()))?;
                 self.ahead.advance(&frame);
-                self.holes.closed(&frame, place);
+                self.gaps.closed(&frame, place);
                 Some((frame, events))
             }
             Admission::Duplicate => {
-                self.holes.intact(&frame, place);
+                self.gaps.intact(&frame, place);
                 None
             }
             Admission::Gap { .. } => {
-                self.holes.intact(&frame, place);
-                self.holes.gap(&frame);
+                self.gaps.intact(&frame, place);
+                self.gaps.gap(&frame);
                 None
             }
             Admission::Damaged => {
                 let expected = self.ahead.of(&target, &frame.producer).next;
-                self.holes.damaged(&frame, place, known.contains(&frame.producer) && frame.seq >= expected);
+                self.gaps.damaged(&frame, place, known.contains(&frame.producer) && frame.seq >= expected);
                 None
             }
             Admission::Fork => return Err(self.stop_at(&frame, "its producer said something else there before")),
@@ -206,7 +206,7 @@ impl<S: Stage> Owner<S> {
             }
         };
         if let Some(point) = resume_point
-            && !self.holes.are_in(&target)
+            && !self.gaps.are_in(&target)
         {
             self.resume_points.insert(target, point);
         }
@@ -214,23 +214,27 @@ impl<S: Stage> Owner<S> {
     }
 
     /// The frames without which nothing more of their producers is applied: they did not come, or damaged.
-    pub fn missing(&self) -> BTreeSet<Missing> {
-        self.holes.missing(&self.ahead)
+    pub fn missing(&self) -> BTreeSet<MissingFrame> {
+        self.gaps.missing(&self.ahead)
     }
 
     /// Loads what the batch needs and applies it. Nothing is durable yet.
     ///
     /// # Errors
-    /// [`Stop::Unavailable`] when rows cannot be loaded now, [`Stop::Broken`] for good.
-    pub async fn prepare(&mut self, input: Input<S::Fact>, now: DateTime<Utc>) -> Result<Prepared<S::Answer>, Stop> {
-        let learned = follow(&mut self.stage, &self.store, &mut self.learned).await;
-        learned.map_err(|error| unloaded(&self.id, error))?;
-        let rows = load(&self.stage, &self.store, &input).await.map_err(|error| unloaded(&self.id, error))?;
+    /// [`OwnerError::Unavailable`] when rows cannot be loaded now, [`OwnerError::StageError`] for good.
+    pub async fn prepare(
+        &mut self,
+        input: BatchInput<S::Input>,
+        now: DateTime<Utc>,
+    ) -> Result<Prepared<S::Reply>, OwnerError> {
+        let side_input = follow(&mut self.stage, &self.store, &mut self.side_input).await;
+        side_input.map_err(|error| load_failed(&self.id, error))?;
+        let rows = load(&self.stage, &self.store, &input).await.map_err(|error| load_failed(&self.id, error))?;
         let facts = input.events().count();
-        let traced = if self.is_traced { Applied::all(&self.id, &input) } else { Vec::new() };
+        let traced = if self.is_traced { TracedInput::all(&self.id, &input) } else { Vec::new() };
         let number = self.last.number.next();
-        let place = Place { owner: &self.id, number, partitions: self.partitions, before: &self.checkpoint };
-        let derived = stage::derive(&self.stage, &place, input, rows, Pinning::Live);
+        let context = BatchContext { owner: &self.id, number, partitions: self.partitions, before: &self.checkpoint };
+        let derived = stage::derive(&self.stage, &context, input, rows, Capture::Live);
         let mut derived = derived.map_err(|source| self.broken(source))?;
         derived.checkpoint.resume_points.clone_from(&self.resume_points);
         let commit = if derived.has_effect {
@@ -240,39 +244,40 @@ impl<S: Stage> Owner<S> {
         } else {
             None
         };
-        let trail = commit.as_ref();
-        let trail = trail.and_then(|commit| Trail::of(traced, commit, &derived.origins, &derived.idle, facts, now));
+        let batch_trace = commit.as_ref();
+        let batch_trace = batch_trace
+            .and_then(|commit| BatchTrace::of(traced, commit, &derived.origins, &derived.without_effect, facts, now));
         Ok(Prepared {
             commit,
             checkpoint: derived.checkpoint,
-            answers: derived.answers,
+            replies: derived.replies,
             facts,
             since: derived.since,
-            trail: trail.map(Box::new),
+            batch_trace: batch_trace.map(Box::new),
         })
     }
 
     /// Makes a batch durable. Only then may anything of it be told.
     ///
     /// # Errors
-    /// [`Stop`] says what is known about it. After [`Stop::Doubtful`] only [`Owner::resolve`] helps.
-    pub async fn commit(&mut self, prepared: Prepared<S::Answer>) -> Result<Committed<S::Answer>, Stop> {
+    /// [`OwnerError`] says what is known about it. After [`OwnerError::InDoubt`] only [`Owner::resolve`] helps.
+    pub async fn commit(&mut self, prepared: Prepared<S::Reply>) -> Result<Committed<S::Reply>, OwnerError> {
         let Some(commit) = &prepared.commit else {
-            return Ok(prepared.told(Attempts::default(), None));
+            return Ok(prepared.into_committed(Attempts::default(), None));
         };
         match self.store.commit(commit).await {
             Ok(took) => {
                 self.last = commit.record.clone();
                 self.checkpoint = prepared.checkpoint.clone();
-                Ok(prepared.told(std::mem::take(&mut self.attempts), Some(took)))
+                Ok(prepared.into_committed(std::mem::take(&mut self.attempts), Some(took)))
             }
             Err(error) => {
-                self.forget();
-                if let Some(trail) = &prepared.trail {
-                    self.attempts.note(trail.began, || telemetry::chain(&error));
+                self.discard_uncommitted();
+                if let Some(batch_trace) = &prepared.batch_trace {
+                    self.attempts.note(batch_trace.began, || telemetry::chain(&error));
                 }
-                if let CommitError::Doubtful(_) = error {
-                    self.doubtful = Some(prepared);
+                if let CommitError::InDoubt(_) = error {
+                    self.in_doubt = Some(prepared);
                 }
                 Err(stop(&self.id, error))
             }
@@ -283,15 +288,15 @@ impl<S: Stage> Owner<S> {
     /// then reads back whether it did. `None`: it did not, and never will.
     ///
     /// # Errors
-    /// [`Stop::Fenced`] when another owner has claimed meanwhile; a passing one when it is still unknown.
-    pub async fn resolve(&mut self, now: DateTime<Utc>) -> Result<Option<Committed<S::Answer>>, Stop> {
-        let Some(doubtful) = &self.doubtful else {
+    /// [`OwnerError::Fenced`] when another owner has claimed meanwhile; a passing one when it is still unknown.
+    pub async fn resolve(&mut self, now: DateTime<Utc>) -> Result<Option<Committed<S::Reply>>, OwnerError> {
+        let Some(in_doubt) = &self.in_doubt else {
             return Ok(None);
         };
-        let claimed = claim(&self.id, &self.store, Some(&self.last), &mut self.doubtful_claim, now).await;
+        let claimed = claim(&self.id, &self.store, Some(&self.last), &mut self.in_doubt_claim, now).await;
         // Kept before anything else can fail: the next try must know this claim as its own.
         (self.last, self.checkpoint) = claimed?;
-        let written = match &doubtful.commit {
+        let written = match &in_doubt.commit {
             None => false,
             Some(commit) => {
                 let there = self.store.records(&self.id, commit.record.number, 1).await;
@@ -299,26 +304,26 @@ impl<S: Stage> Owner<S> {
                 there.first().is_some_and(|record| record.hash == commit.record.hash)
             }
         };
-        self.forget();
-        let written = self.doubtful.take().filter(|_| written);
-        Ok(written.map(|written| written.told(std::mem::take(&mut self.attempts), None)))
+        self.discard_uncommitted();
+        let written = self.in_doubt.take().filter(|_| written);
+        Ok(written.map(|written| written.into_committed(std::mem::take(&mut self.attempts), None)))
     }
 
     /// Whether a commit of unknown fate waits for [`Owner::resolve`].
     pub fn is_in_doubt(&self) -> bool {
-        self.doubtful.is_some()
+        self.in_doubt.is_some()
     }
 
     /// Admits, prepares and commits what was delivered. `None` when there was nothing to apply.
     ///
     /// # Errors
-    /// [`Stop`]. Nothing of the batch is told then.
-    pub async fn take_frames(
+    /// [`OwnerError`]. Nothing of the batch is told then.
+    pub async fn process(
         &mut self,
         deliveries: Vec<Delivery>,
         now: DateTime<Utc>,
         mut seen: impl FnMut(Admission),
-    ) -> Result<Option<Committed<S::Answer>>, Stop> {
+    ) -> Result<Option<Committed<S::Reply>>, OwnerError> {
         let mut admitted = Vec::new();
         for delivery in deliveries {
             let (admission, next) = self.admit(delivery)?;
@@ -328,19 +333,19 @@ impl<S: Stage> Owner<S> {
         if admitted.is_empty() {
             return Ok(None);
         }
-        let prepared = self.prepare(Input::Frames(admitted), now).await?;
+        let prepared = self.prepare(BatchInput::Frames(admitted), now).await?;
         self.commit(prepared).await.map(Some)
     }
 
-    fn broken(&self, source: Broken) -> Stop {
-        Stop::Broken { owner: self.id.clone(), source }
+    fn broken(&self, source: StageError) -> OwnerError {
+        OwnerError::StageError { owner: self.id.clone(), source }
     }
 
-    fn stop_at(&self, frame: &Frame, why: &'static str) -> Stop {
+    fn stop_at(&self, frame: &Frame, why: &'static str) -> OwnerError {
         let (producer, target, seq) = (frame.producer.clone(), frame.target.clone(), frame.seq);
-        Stop::Frame { owner: self.id.clone(), producer, target, seq, why }
+        OwnerError::Frame { owner: self.id.clone(), producer, target, seq, why }
     }
 }
 
 /// A frame to apply, with its facts.
-pub(crate) type Admitted<S> = (Frame, Vec<Event<<S as Stage>::Fact>>);
+pub(crate) type Admitted<S> = (Frame, Vec<Event<<S as Stage>::Input>>);

@@ -16,14 +16,14 @@ mod session;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stage::{Producer, Target};
+use stage::{Producer, StreamPartition};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::broker_metrics::BrokerMetrics;
+use crate::connection_status::ConnectionStatus;
 use crate::hooks::Backoff;
-use crate::links::Link;
 use crate::rabbitmq::RabbitMq;
 use crate::{BrokerError, Postgres, Store, StoreError};
 
@@ -35,12 +35,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why publishing began again.
 #[derive(Debug, thiserror::Error)]
-pub enum Interrupted {
+pub enum PublishError {
     /// The broker.
     #[error("cannot publish to {target}")]
     Broker {
         /// To where.
-        target: Target,
+        target: StreamPartition,
         /// Why.
         #[source]
         source: BrokerError,
@@ -49,23 +49,23 @@ pub enum Interrupted {
     #[error("cannot read what is to be published to {target}")]
     Journal {
         /// To where.
-        target: Target,
+        target: StreamPartition,
         /// Why.
         #[source]
         source: StoreError,
     },
     /// An operator asked for it.
     #[error("{0} is published again, as asked for")]
-    Rewound(Target),
+    Rewound(StreamPartition),
     /// The stream is another one, or has lost its end.
     #[error("{0} does not end with what was published: what is missing is published again")]
-    Lost(Target),
+    Lost(StreamPartition),
 }
 
 /// One stream partition of a service: who says something there, and with what.
 #[derive(Clone)]
 pub(crate) struct Publication {
-    pub target: Target,
+    pub target: StreamPartition,
     pub producers: Vec<Producer>,
     pub journal: Store,
     pub positions: Arc<Postgres>,
@@ -82,10 +82,11 @@ pub(crate) struct Publishers {
 
 impl Publishers {
     /// Starts one for each publication.
-    pub fn start(publications: Vec<(Publication, Link)>) -> Self {
+    pub fn start(publications: Vec<(Publication, ConnectionStatus)>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let tasks = publications.into_iter();
-        let tasks = tasks.map(|(publication, link)| tokio::spawn(run(publication, link, stopped.clone()))).collect();
+        let tasks =
+            tasks.map(|(publication, status)| tokio::spawn(run(publication, status, stopped.clone()))).collect();
         Self { stop, tasks }
     }
 
@@ -107,30 +108,30 @@ impl Drop for Publishers {
 }
 
 /// Publishes until it is stopped.
-async fn run(publication: Publication, link: Link, mut stopped: watch::Receiver<bool>) {
-    let bell: Arc<Notify> = publication.backlog.bell(&publication.target);
+async fn run(publication: Publication, status: ConnectionStatus, mut stopped: watch::Receiver<bool>) {
+    let wakeup: Arc<Notify> = publication.backlog.wakeup(&publication.target);
     let mut backoff = Backoff::default();
     loop {
-        let interrupted = match Session::attach(publication.clone(), link.clone()).await {
+        let interrupted = match Session::attach(publication.clone(), status.clone()).await {
             Err(interrupted) => interrupted,
             Ok(mut session) => {
                 backoff = Backoff::default();
-                let Err(interrupted) = session.run(&bell, &mut stopped).await else { return };
+                let Err(interrupted) = session.run(&wakeup, &mut stopped).await else { return };
                 session.end().await;
                 interrupted
             }
         };
         match &interrupted {
-            Interrupted::Rewound(_) | Interrupted::Lost(_) => {
+            PublishError::Rewound(_) | PublishError::Lost(_) => {
                 tracing::warn!(why = %interrupted, "publishing begins again");
-                link.fails(interrupted.to_string());
+                status.fails(interrupted.to_string());
                 continue;
             }
-            Interrupted::Broker { .. } | Interrupted::Journal { .. } => {}
+            PublishError::Broker { .. } | PublishError::Journal { .. } => {}
         }
         let (wait, why) = (backoff.next(), telemetry::chain(&interrupted));
         tracing::warn!(why, wait_ms = wait.as_millis(), "publishing is interrupted and tried again");
-        link.fails(why);
+        status.fails(why);
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             _ = stopped.wait_for(|stopped| *stopped) => return,

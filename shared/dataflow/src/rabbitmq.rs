@@ -22,15 +22,15 @@ use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
-use stage::Target;
+use stage::StreamPartition;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::broker_error::{BadBrokerUrl, BrokerError};
-use crate::message::Message;
+use crate::message::BrokerMessage;
 
-pub use self::publishing::{Confirm, Publishing};
-pub use self::reading::Reading;
+pub use self::publishing::{Confirm, PublishChannel};
+pub use self::reading::StreamConsumer;
 pub(crate) use self::reading::TOGETHER;
 use self::reading::first;
 
@@ -55,8 +55,8 @@ struct Shared {
     uri: AMQPUri,
     /// The exchange's name, and how the names of all streams begin.
     exchange: String,
-    publishing: Line,
-    consuming: Line,
+    publishing: ReusedConnection,
+    consuming: ReusedConnection,
 }
 
 impl std::fmt::Debug for RabbitMq {
@@ -66,12 +66,12 @@ impl std::fmt::Debug for RabbitMq {
 }
 
 /// One connection, made when it is needed and made anew when it is broken.
-struct Line {
+struct ReusedConnection {
     name: String,
     connection: Mutex<Option<Connection>>,
 }
 
-impl Line {
+impl ReusedConnection {
     async fn channel(&self, uri: &AMQPUri) -> Result<Channel, BrokerError> {
         let mut slot = self.connection.lock().await;
         if let Some(connection) = slot.take_if(|connection| connection.status().connected()) {
@@ -79,7 +79,7 @@ impl Line {
                 *slot = Some(connection);
                 return Ok(channel);
             }
-            // A broker that answers later finds that nobody wants it any more.
+            // A broker that replies later finds that nobody wants it any more.
             tokio::spawn(async move { answered(connection.close(200, "no answer".into())).await });
         }
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
@@ -90,12 +90,12 @@ impl Line {
     }
 }
 
-async fn answered<T>(answer: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
-    Ok(timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| BrokerError::Silent(ANSWER_TIMEOUT))??)
+async fn answered<T>(reply: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
+    Ok(timeout(ANSWER_TIMEOUT, reply).await.map_err(|_| BrokerError::Silent(ANSWER_TIMEOUT))??)
 }
 
 impl RabbitMq {
-    /// The broker of this URL. Nothing is connected yet. All names in the broker begin with `prefix`, so that
+    /// The broker of this URL. Nothing is transport yet. All names in the broker begin with `prefix`, so that
     /// several systems can share it; `client` is how its operator sees us.
     ///
     /// # Errors
@@ -106,13 +106,13 @@ impl RabbitMq {
             return Err(BadBrokerUrl::Tls);
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-        let line = |what| Line { name: format!("{client} {what}"), connection: Mutex::default() };
-        let (publishing, consuming) = (line("publishes"), line("reads"));
+        let connection_of = |what| ReusedConnection { name: format!("{client} {what}"), connection: Mutex::default() };
+        let (publishing, consuming) = (connection_of("publishes"), connection_of("reads"));
         Ok(Self(Arc::new(Shared { uri, exchange: prefix.to_owned(), publishing, consuming })))
     }
 
     /// The name of a stream partition in the broker.
-    pub fn queue(&self, target: &Target) -> String {
+    pub fn queue(&self, target: &StreamPartition) -> String {
         format!("{}.{}.{}", self.0.exchange, target.stream, target.partition.0)
     }
 
@@ -127,7 +127,7 @@ impl RabbitMq {
     ///
     /// # Errors
     /// [`BrokerError`].
-    pub async fn attach(&self, target: &Target) -> Result<Publishing, BrokerError> {
+    pub async fn attach(&self, target: &StreamPartition) -> Result<PublishChannel, BrokerError> {
         let queue = self.queue(target);
         let channel = self.0.publishing.channel(&self.0.uri).await?;
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
@@ -142,8 +142,8 @@ impl RabbitMq {
         answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         let (session, known) = (uuid::Uuid::new_v4().simple().to_string(), self.incarnation(target).await?);
         let (queue, incarnation) = (queue.as_str().into(), known.clone().unwrap_or_else(|| session.clone()));
-        let mut publishing = Publishing { channel, exchange, queue, incarnation, session };
-        let marker = Message::marker(&publishing.incarnation, &publishing.session);
+        let mut publishing = PublishChannel { channel, exchange, queue, incarnation, session };
+        let marker = BrokerMessage::marker(&publishing.incarnation, &publishing.session);
         let mut confirm = publishing.send(marker).await?;
         loop {
             match timeout(ANSWER_TIMEOUT, confirm.confirmed()).await {
@@ -167,7 +167,7 @@ impl RabbitMq {
     ///
     /// # Errors
     /// [`BrokerError::NoStream`] when it does not exist, another when that is not known.
-    pub async fn incarnation(&self, target: &Target) -> Result<Option<String>, BrokerError> {
+    pub async fn incarnation(&self, target: &StreamPartition) -> Result<Option<String>, BrokerError> {
         let is_empty = self.length(target).await? == 0;
         let wait = if is_empty { EMPTY_TIMEOUT } else { ANSWER_TIMEOUT };
         let mut has_strangers = false;
@@ -192,7 +192,7 @@ impl RabbitMq {
     ///
     /// # Errors
     /// [`BrokerError`].
-    pub async fn length(&self, target: &Target) -> Result<u64, BrokerError> {
+    pub async fn length(&self, target: &StreamPartition) -> Result<u64, BrokerError> {
         let (queue, channel) = (self.queue(target), self.0.consuming.channel(&self.0.uri).await?);
         let passive = QueueDeclareOptions { passive: true, ..Default::default() };
         let declared = answered(channel.queue_declare(queue.as_str().into(), passive, FieldTable::default())).await;
@@ -201,8 +201,8 @@ impl RabbitMq {
 
     /// Ends both connections.
     pub async fn close(&self) {
-        for line in [&self.0.publishing, &self.0.consuming] {
-            if let Some(connection) = line.connection.lock().await.take() {
+        for connection_of in [&self.0.publishing, &self.0.consuming] {
+            if let Some(connection) = connection_of.connection.lock().await.take() {
                 // Whoever does not answer is gone already.
                 let _gone = answered(connection.close(200, "stopped".into())).await;
             }

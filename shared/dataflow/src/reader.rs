@@ -1,6 +1,6 @@
 //! The actor around the owner of a stage that reads streams.
 //!
-//! A [`Wake`] says that there may be something to read. Then: take what is there, up to the limits,
+//! A [`Wakeup`] says that there may be something to read. Then: take what is there, up to the limits,
 //! commit it, and only then tell others; again until there is nothing. No timers: under load the
 //! batches grow by themselves. One batch is in flight at a time, in a future that nobody cancels.
 
@@ -17,15 +17,15 @@ use stage::Stage;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use self::missing::MissingFrames;
+use self::missing::GapRecovery;
 use crate::hooks::{Backoff, Hooks, caught};
-use crate::way_in::Drain;
-use crate::{Committed, Feed, Owner, Stop, Wake};
+use crate::ingress::Drain;
+use crate::{Committed, Owner, OwnerError, Subscription, Wakeup};
 
 /// What a turn needs; away while one is running.
 struct Work<S: Stage> {
     owner: Owner<S>,
-    feed: Feed,
+    subscription: Subscription,
 }
 
 /// What a turn came to.
@@ -36,7 +36,7 @@ enum Turn<A> {
 
 impl<S: Stage> Work<S> {
     /// One turn, and what it committed told.
-    async fn told_turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Answer>, Stop> {
+    async fn run_turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Reply>, OwnerError> {
         let started = Instant::now();
         let turn = self.turn(hooks).await?;
         if let Turn::Committed(committed) = &turn {
@@ -47,18 +47,18 @@ impl<S: Stage> Work<S> {
         Ok(turn)
     }
 
-    async fn turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Answer>, Stop> {
+    async fn turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Reply>, OwnerError> {
         if self.owner.is_in_doubt() {
             let resolved = self.owner.resolve(Utc::now()).await?;
             hooks.metrics.resolved(resolved.is_some());
-            self.feed.rewind(self.owner.checkpoint());
+            self.subscription.rewind(self.owner.checkpoint());
             if let Some(committed) = resolved {
                 return Ok(Turn::Committed(committed));
             }
         }
-        let ready = self.feed.ready(&self.owner.checkpoint().positions).await;
-        let ready = ready.map_err(|error| self.owner.cannot_read(error))?;
-        let taken = self.owner.take_frames(ready, Utc::now(), |admission| hooks.metrics.frame(admission)).await?;
+        let ready = self.subscription.ready(&self.owner.checkpoint().positions).await;
+        let ready = ready.map_err(|error| self.owner.read_failed(error))?;
+        let taken = self.owner.process(ready, Utc::now(), |admission| hooks.metrics.frame(admission)).await?;
         Ok(taken.map_or(Turn::Idle, Turn::Committed))
     }
 }
@@ -68,7 +68,7 @@ pub struct Reader<S: Stage> {
     work: Option<Work<S>>,
     hooks: Hooks,
     backoff: Backoff,
-    missing: MissingFrames,
+    missing: GapRecovery,
     /// When to look for what is missing.
     look: Option<SpawnHandle>,
     /// A wake came while a turn was running, or while it waits to try again.
@@ -80,14 +80,14 @@ pub struct Reader<S: Stage> {
 
 impl<S: Stage> Reader<S> {
     /// Starts it on a thread of its own and wakes it once.
-    pub fn start(owner: Owner<S>, feed: Feed, hooks: Hooks) -> Addr<Self> {
-        let (id, bells) = (owner.id().clone(), hooks.bells.clone());
+    pub fn start(owner: Owner<S>, subscription: Subscription, hooks: Hooks) -> Addr<Self> {
+        let (id, wakeups) = (owner.id().clone(), hooks.wakeups.clone());
         let partitions = owner.partitions();
         let reader = move |_: &mut Context<Self>| Self {
-            work: Some(Work { owner, feed }),
+            work: Some(Work { owner, subscription }),
             hooks,
             backoff: Backoff::default(),
-            missing: MissingFrames::default(),
+            missing: GapRecovery::default(),
             look: None,
             again: false,
             is_waiting: false,
@@ -95,9 +95,9 @@ impl<S: Stage> Reader<S> {
         };
         let address = Self::start_in_arbiter(&Arbiter::new().handle(), reader);
         for (target, _) in Owner::<S>::reads(&id, partitions) {
-            bells.subscribe(target, address.clone().recipient());
+            wakeups.subscribe(target, address.clone().recipient());
         }
-        address.do_send(Wake);
+        address.do_send(Wakeup);
         address
     }
 
@@ -116,12 +116,12 @@ impl<S: Stage> Reader<S> {
         self.again = false;
         for target in self.missing.due_again(Instant::now()) {
             tracing::warn!(owner = %work.owner.id(), stream = %target, "a stream is read from its first message: a frame is missing");
-            work.feed.read_again(&target);
+            work.subscription.seek_to_start(&target);
         }
         let (id, hooks) = (work.owner.id().clone(), self.hooks.clone());
         let span = tracing::info_span!("batch", owner = %id, trace_id = tracing::field::Empty);
         let turn = async move {
-            let turn = caught(id, work.told_turn(&hooks)).await;
+            let turn = caught(id, work.run_turn(&hooks)).await;
             (work, turn)
         };
         ctx.spawn(
@@ -129,16 +129,16 @@ impl<S: Stage> Reader<S> {
         );
     }
 
-    fn turned(&mut self, mut work: Work<S>, turn: Result<Turn<S::Answer>, Stop>, ctx: &mut Context<Self>) {
+    fn turned(&mut self, mut work: Work<S>, turn: Result<Turn<S::Reply>, OwnerError>, ctx: &mut Context<Self>) {
         match turn {
             Ok(turn) => {
                 let is_done = matches!(turn, Turn::Idle);
-                self.again |= !is_done || work.feed.has_more();
+                self.again |= !is_done || work.subscription.has_more();
                 self.look_at_missing(&mut work, ctx);
             }
-            Err(stop) if stop.is_passing() => {
-                work.feed.rewind(work.owner.checkpoint());
-                work.owner.forget();
+            Err(stop) if stop.is_transient() => {
+                work.subscription.rewind(work.owner.checkpoint());
+                work.owner.discard_uncommitted();
                 let wait = self.hooks.retry(&mut self.backoff, &stop);
                 self.is_waiting = true;
                 ctx.run_later(wait, |reader, ctx| {
@@ -159,9 +159,9 @@ impl<S: Stage> Reader<S> {
 
     /// After a turn that went well: says what is missing, and when it is looked for.
     fn look_at_missing(&mut self, work: &mut Work<S>, ctx: &mut Context<Self>) {
-        let has_failed = self.hooks.went_well(&mut self.backoff);
+        let has_failed = self.hooks.succeeded(&mut self.backoff);
         let is_other = self.missing.see(work.owner.missing(), Instant::now());
-        work.feed.applied(&self.missing.targets());
+        work.subscription.applied(&self.missing.targets());
         if is_other || (has_failed && !self.missing.all().is_empty()) {
             self.hooks.missing(work.owner.id(), self.missing.all());
         }
@@ -187,15 +187,15 @@ impl<S: Stage> Actor for Reader<S> {
 
     /// Its thread ends with it.
     fn stopped(&mut self, _: &mut Self::Context) {
-        // Behind the answers that are on their way.
+        // Behind the replies that are on their way.
         actix::spawn(async { Arbiter::current().stop() });
     }
 }
 
-impl<S: Stage> Handler<Wake> for Reader<S> {
+impl<S: Stage> Handler<Wakeup> for Reader<S> {
     type Result = ();
 
-    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+    fn handle(&mut self, _: Wakeup, ctx: &mut Context<Self>) {
         self.pump(ctx);
     }
 }

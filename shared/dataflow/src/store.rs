@@ -3,7 +3,7 @@
 //! A store holds the tables of one service's stages, their batch records and their journal. One
 //! commit writes all three or none; inserting the batch record is its first statement and the
 //! fence: whoever finds the number taken is not the owner any more. A commit whose fate is unknown
-//! says so ([`CommitError::Doubtful`]) and is never tried again blindly.
+//! says so ([`CommitError::InDoubt`]) and is never tried again blindly.
 
 mod decode;
 mod failure;
@@ -18,12 +18,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stage::{BatchNumber, Cell, Change, Frame, Keys, Producer, Record, Row, Seq, Table, Target};
+use stage::{BatchNumber, Cell, Change, Frame, Producer, ReadSet, Record, Row, Seq, StreamPartition, Table};
 
 pub use faults::{CommitFault, Faults};
 pub use inventory::Inventory;
 pub use memory::Memory;
-pub use meta::{Meta, Seen};
+pub use meta::{Meta, StoredMeta};
 pub use postgres::{Leased, Postgres, Quarantined};
 pub(crate) use sqlite::Scratch;
 pub use sqlite::Sqlite;
@@ -39,7 +39,7 @@ pub struct Commit {
     pub frames: Vec<Frame>,
 }
 
-/// Reading failed.
+/// StreamConsumer failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It may work later.
@@ -67,7 +67,7 @@ pub enum CommitError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It may or may not have been written. Claim, then read back.
     #[error("it is unknown whether the batch was written")]
-    Doubtful(#[source] Box<dyn std::error::Error + Send + Sync>),
+    InDoubt(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A row that was to be new is there, or one that was to be changed is not. Nothing was written.
     #[error("a row of {0} that was to be new exists, or one that was to be changed does not")]
     Conflict(String),
@@ -166,14 +166,14 @@ impl Store {
         match fault {
             None => engine!(self.commit(commit)).map(|()| started.elapsed()),
             Some(CommitFault::Refused) => Err(CommitError::Unavailable("refused on purpose".into())),
-            Some(CommitFault::LostBefore) => Err(CommitError::Doubtful("lost on purpose".into())),
+            Some(CommitFault::LostBefore) => Err(CommitError::InDoubt("lost on purpose".into())),
             Some(CommitFault::LostAfter) => {
                 engine!(self.commit(commit))?;
-                Err(CommitError::Doubtful("answer lost on purpose".into()))
+                Err(CommitError::InDoubt("answer lost on purpose".into()))
             }
             Some(CommitFault::Late) => {
                 self.faults.troubles().late.push_back(commit.clone());
-                Err(CommitError::Doubtful("late on purpose".into()))
+                Err(CommitError::InDoubt("late on purpose".into()))
             }
         }
     }
@@ -213,29 +213,29 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+    pub async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
         self.faults.read()?;
-        engine!(self.noted_newest())
+        engine!(self.chain_ends())
     }
 
     /// The same of one owner.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn noted(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+    pub async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
         self.faults.read()?;
-        engine!(self.noted(owner))
+        engine!(self.chain_end(owner))
     }
 
     /// The rows that exist among these keys, by table.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn load(&self, keys: &Keys) -> Result<Vec<Found>, StoreError> {
+    pub async fn load(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
         let mut found = Vec::new();
         for (table, wanted) in keys.iter() {
             let rows = self.load_rows(table, wanted).await?;
-            found.push(Found { table, wanted: wanted.clone(), rows });
+            found.push(LoadedRows { table, wanted: wanted.clone(), rows });
         }
         Ok(found)
     }
@@ -256,7 +256,7 @@ impl Store {
         engine!(self.count(table))
     }
 
-    /// Rows in the order of their key: those whose key begins with `prefix`, and of these those after
+    /// WorkingSet in the order of their key: those whose key begins with `prefix`, and of these those after
     /// `after` (the next part of the key; `None`: from the first), at most `limit`. One snapshot.
     ///
     /// # Errors
@@ -280,7 +280,7 @@ impl Store {
     pub async fn journal(
         &self,
         producer: &Producer,
-        target: &Target,
+        target: &StreamPartition,
         from: Seq,
         limit: usize,
         max_bytes: usize,
@@ -293,23 +293,27 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn said(&self) -> Result<Vec<(Producer, Target, Seq)>, StoreError> {
-        engine!(self.said())
+    pub async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
+        engine!(self.emitted())
     }
 
     /// The last `seq` of a producer for a target; 0 before the first.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn last_said(&self, producer: &Producer, target: &Target) -> Result<Seq, StoreError> {
-        engine!(self.last_said(producer, target))
+    pub async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
+        engine!(self.last_seq(producer, target))
     }
 
     /// The last frame of a producer for each of these targets, where there is one; all of one moment.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn last_frames(&self, producer: &Producer, targets: &[&Target]) -> Result<Vec<Frame>, StoreError> {
+    pub async fn last_frames(
+        &self,
+        producer: &Producer,
+        targets: &[&StreamPartition],
+    ) -> Result<Vec<Frame>, StoreError> {
         self.faults.read()?;
         engine!(self.last_frames(producer, targets))
     }
@@ -366,7 +370,7 @@ impl Store {
 
 /// What was found for the keys of one table.
 #[derive(Debug)]
-pub struct Found {
+pub struct LoadedRows {
     /// The table.
     pub table: &'static Table,
     /// The keys asked for.

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::rounding::{divide_round_half_even, shown_with_12_digits};
-use crate::{Currency, Invalid, Money, PublishedRate, Rate, Source, Total, UnitPrice};
+use crate::{Currency, Invalid, Money, PublishedRate, Rate, RateSource, Total, UnitPrice};
 
 /// How a sum in one currency becomes a sum in another. It carries the rates as they were published, never a quotient
 /// of them, so that applying it multiplies first, divides once and rounds once.
@@ -79,7 +79,7 @@ impl Conversion {
 
     /// Who published it: for a cross, the source of its older rate, or of `to_base` when both are equally old.
     #[must_use]
-    pub fn source(&self) -> Option<&Source> {
+    pub fn source(&self) -> Option<&RateSource> {
         self.oldest().map(|published| &published.source)
     }
 

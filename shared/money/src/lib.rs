@@ -31,7 +31,7 @@ pub use conversion::Conversion;
 pub use currency::Currency;
 pub use invalid::Invalid;
 pub use money::Money;
-pub use published_rate::{PublishedRate, RateVersion, STALE_AFTER_DAYS, Source, age_days, is_stale};
+pub use published_rate::{PublishedRate, RateSource, RateVersion, STALE_AFTER_DAYS, age_days, is_stale};
 pub use quantity::Quantity;
 pub use rate::Rate;
 pub use rate_book::RateBook;

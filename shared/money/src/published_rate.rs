@@ -26,12 +26,12 @@ impl fmt::Display for RateVersion {
 
 /// Who published a rate, `ecb` or `manual`: 1 to 64 printable ASCII characters, spaces among them. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Source(
+pub struct RateSource(
     // Invariant: 1 to 64 printable ASCII characters.
     Arc<str>,
 );
 
-impl FromStr for Source {
+impl FromStr for RateSource {
     type Err = Invalid;
 
     /// # Errors
@@ -45,13 +45,13 @@ impl FromStr for Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for RateSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(&self.0)
     }
 }
 
-serde_as_text!(Source, "the source of a rate, such as \"ecb\"");
+serde_as_text!(RateSource, "the source of a rate, such as \"ecb\"");
 
 /// A rate as its source published it: one unit of `base` is worth `rate` units of `quote` from `valid_from` on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -66,7 +66,7 @@ pub struct PublishedRate {
     /// Since when, until a newer one.
     pub valid_from: DateTime<Utc>,
     /// Who said so.
-    pub source: Source,
+    pub source: RateSource,
 }
 
 /// A rate may be used for so many days after its own: the longest gap in the ECB's publication is five.
@@ -87,7 +87,7 @@ pub fn is_stale(valid_from: DateTime<Utc>, at: DateTime<Utc>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{PublishedRate, RateVersion, Source, age_days, is_stale};
+    use super::{PublishedRate, RateSource, RateVersion, age_days, is_stale};
 
     #[test]
     fn age_is_the_difference_of_utc_dates() {
@@ -105,10 +105,10 @@ mod tests {
     #[test]
     fn a_source_is_a_short_printable_name() {
         for name in ["ecb", "manual", "a name with spaces", &"x".repeat(64)] {
-            assert_eq!(name.parse::<Source>().unwrap().to_string(), name);
+            assert_eq!(name.parse::<RateSource>().unwrap().to_string(), name);
         }
         for name in ["", "é", "tab\t", "line\n", "\u{7f}", &"x".repeat(65)] {
-            let error = name.parse::<Source>().unwrap_err().to_string();
+            let error = name.parse::<RateSource>().unwrap_err().to_string();
             assert!(error.ends_with("is not a source: 1 to 64 printable ASCII characters"), "{error}");
         }
     }

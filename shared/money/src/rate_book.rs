@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::{Conversion, Currency, PublishedRate, Rate, RateVersion, Source};
+use crate::{Conversion, Currency, PublishedRate, Rate, RateSource, RateVersion};
 
 /// All published rates in memory, every version of them.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ pub struct RateBook {
 struct Publication {
     version: RateVersion,
     valid_from: DateTime<Utc>,
-    source: Source,
+    source: RateSource,
 }
 
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl RateBook {
         &mut self,
         version: RateVersion,
         valid_from: DateTime<Utc>,
-        source: &Source,
+        source: &RateSource,
         rates: &BTreeMap<Currency, BTreeMap<Currency, Rate>>,
     ) {
         if version <= self.newest_version() {
@@ -134,7 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::RateBook;
-    use crate::{Conversion, Currency, PublishedRate, RateVersion, Source};
+    use crate::{Conversion, Currency, PublishedRate, RateSource, RateVersion};
 
     fn day(day: u8) -> DateTime<Utc> {
         "2010-12-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::days(i64::from(day) - 1)
@@ -144,7 +144,7 @@ mod tests {
         code.parse().unwrap()
     }
 
-    fn ecb() -> Source {
+    fn ecb() -> RateSource {
         "ecb".parse().unwrap()
     }
 

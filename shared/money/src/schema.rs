@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Schem
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::{Amount, Currency, Money, Quantity, Rate, Source, UnitPrice};
+use crate::{Amount, Currency, Money, Quantity, Rate, RateSource, UnitPrice};
 
 macro_rules! schema {
     ($type:ident, $description:literal, $schema:expr $(, uses $used:ident)?) => {
@@ -71,7 +71,7 @@ schema!(
 );
 
 schema!(
-    Source,
+    RateSource,
     "Who published a rate: the European Central Bank, or whoever set it by hand.",
     text().pattern(Some("^[ -~]{1,64}$")).examples(["ecb", "manual"])
 );

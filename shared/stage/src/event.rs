@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Digest, Hash, Producer, Seq, Target};
+use crate::{Digest, Hash, Producer, Seq, StreamPartition};
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident) => {
@@ -50,7 +50,7 @@ text!(
 
 impl EventId {
     /// The id of the fact at `index` of the frame `seq`.
-    pub fn of(producer: &Producer, target: &Target, seq: Seq, index: usize) -> Self {
+    pub fn of(producer: &Producer, target: &StreamPartition, seq: Seq, index: usize) -> Self {
         Self(format!("{producer}>{target}#{seq}.{index}"))
     }
 }

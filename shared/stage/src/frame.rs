@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    Cause, Digest, Event, EventId, Hash, Key, Payload, Producer, RequestId, Seq, Target, Traceparent, UnknownPayload,
+    Cause, Digest, Event, EventId, Hash, Key, Payload, Producer, RequestId, Seq, StreamPartition, Traceparent,
+    UnknownPayload,
 };
 
 /// No frame has more facts: a reader commits a frame whole, and its rows are in memory meanwhile.
@@ -27,7 +28,7 @@ pub struct Frame {
     /// Who said it.
     pub producer: Producer,
     /// To which partition.
-    pub target: Target,
+    pub target: StreamPartition,
     /// Its place among the producer's frames for the target.
     pub seq: Seq,
     /// The hash of the frame before it, [`Hash::ZERO`] before the first.
@@ -42,7 +43,14 @@ pub struct Frame {
 
 impl Frame {
     /// The frame with its hash.
-    pub fn seal(producer: Producer, target: Target, seq: Seq, previous: Hash, facts: usize, body: String) -> Self {
+    pub fn seal(
+        producer: Producer,
+        target: StreamPartition,
+        seq: Seq,
+        previous: Hash,
+        facts: usize,
+        body: String,
+    ) -> Self {
         let hash = Self::chain(&producer, &target, seq, previous, &body);
         Self { producer, target, seq, previous, hash, facts, body }
     }
@@ -52,7 +60,7 @@ impl Frame {
         self.hash == Self::chain(&self.producer, &self.target, self.seq, self.previous, &self.body)
     }
 
-    fn chain(producer: &Producer, target: &Target, seq: Seq, previous: Hash, body: &str) -> Hash {
+    fn chain(producer: &Producer, target: &StreamPartition, seq: Seq, previous: Hash, body: &str) -> Hash {
         Digest::default()
             .part(producer.to_string().as_bytes())
             .part(target.to_string().as_bytes())
@@ -213,7 +221,7 @@ mod tests {
 
     #[test]
     fn every_part_of_a_frame_is_under_its_hash() {
-        let target = Target::new("notes", Partition(1));
+        let target = StreamPartition::new("notes", Partition(1));
         let frame = Frame::seal(producer(), target, Seq(1), Hash::ZERO, 1, "[]".into());
         assert!(frame.is_intact());
         let changed: [fn(&mut Frame); 5] = [

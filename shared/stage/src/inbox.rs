@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Frame, Hash, Producer, Seq, Target};
+use crate::{Frame, Hash, Producer, Seq, StreamPartition};
 
 /// How far a reader has read one producer of one stream partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,12 +30,12 @@ impl Position {
 
 /// How far a reader has read everything it reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "Vec<(Target, Producer, Position)>", from = "Vec<(Target, Producer, Position)>")]
-pub struct Positions(BTreeMap<(Target, Producer), Position>);
+#[serde(into = "Vec<(StreamPartition, Producer, Position)>", from = "Vec<(StreamPartition, Producer, Position)>")]
+pub struct Positions(BTreeMap<(StreamPartition, Producer), Position>);
 
 impl Positions {
     /// How far this producer has been read.
-    pub fn of(&self, target: &Target, producer: &Producer) -> Position {
+    pub fn of(&self, target: &StreamPartition, producer: &Producer) -> Position {
         let position = self.0.get(&(target.clone(), producer.clone()));
         position.copied().unwrap_or(Position::START)
     }
@@ -46,14 +46,14 @@ impl Positions {
     }
 }
 
-impl From<Positions> for Vec<(Target, Producer, Position)> {
+impl From<Positions> for Vec<(StreamPartition, Producer, Position)> {
     fn from(positions: Positions) -> Self {
         positions.0.into_iter().map(|((target, producer), position)| (target, producer, position)).collect()
     }
 }
 
-impl From<Vec<(Target, Producer, Position)>> for Positions {
-    fn from(list: Vec<(Target, Producer, Position)>) -> Self {
+impl From<Vec<(StreamPartition, Producer, Position)>> for Positions {
+    fn from(list: Vec<(StreamPartition, Producer, Position)>) -> Self {
         Self(list.into_iter().map(|(target, producer, position)| ((target, producer), position)).collect())
     }
 }
@@ -72,9 +72,9 @@ pub enum Admission {
     },
     /// Drop it: its hash does not fit its own body. It will be missing until it comes again.
     Damaged,
-    /// Stop: the producer has said something else under a `seq` before.
+    /// OwnerError: the producer has said something else under a `seq` before.
     Fork,
-    /// Stop: nobody told this reader of such a producer. Upgrade readers first.
+    /// OwnerError: nobody told this reader of such a producer. Upgrade readers first.
     UnknownProducer,
 }
 
@@ -112,7 +112,7 @@ mod tests {
         let mut frames: Vec<Frame> = Vec::new();
         for body in bodies {
             let (seq, previous) = frames.last().map_or((Seq::FIRST, Hash::ZERO), |f| (f.seq.next(), f.hash));
-            let target = Target::new("purchases", Partition(1));
+            let target = StreamPartition::new("purchases", Partition(1));
             frames.push(Frame::seal(producer(), target, seq, previous, 1, (*body).to_owned()));
         }
         frames
@@ -126,26 +126,26 @@ mod tests {
 
     #[test]
     fn each_frame_is_applied_once_and_in_order() {
-        let said = frames(&["a", "b", "c"]);
-        check(&[], &said[0], Admission::Next);
-        check(&said[..1], &said[0], Admission::Duplicate);
-        check(&said[..1], &said[1], Admission::Next);
-        check(&said[..3], &said[0], Admission::Duplicate);
+        let emitted = frames(&["a", "b", "c"]);
+        check(&[], &emitted[0], Admission::Next);
+        check(&emitted[..1], &emitted[0], Admission::Duplicate);
+        check(&emitted[..1], &emitted[1], Admission::Next);
+        check(&emitted[..3], &emitted[0], Admission::Duplicate);
     }
 
     #[test]
     fn nothing_is_applied_past_a_hole() {
-        let said = frames(&["a", "b", "c"]);
-        check(&said[..1], &said[2], Admission::Gap { expected: Seq(2) });
+        let emitted = frames(&["a", "b", "c"]);
+        check(&emitted[..1], &emitted[2], Admission::Gap { expected: Seq(2) });
     }
 
     #[test]
     fn a_damaged_frame_is_not_a_fork() {
-        let mut said = frames(&["a", "b"]);
-        said[1].body.push(' ');
-        check(&said[..1], &said[1], Admission::Damaged);
-        said[0].producer.partition = Partition(7);
-        check(&[], &said[0], Admission::Damaged);
+        let mut emitted = frames(&["a", "b"]);
+        emitted[1].body.push(' ');
+        check(&emitted[..1], &emitted[1], Admission::Damaged);
+        emitted[0].producer.partition = Partition(7);
+        check(&[], &emitted[0], Admission::Damaged);
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn only_known_producers_are_read() {
-        let said = frames(&["a"]);
-        assert_eq!(admit(&Positions::default(), &[], &said[0]), Admission::UnknownProducer);
+        let emitted = frames(&["a"]);
+        assert_eq!(admit(&Positions::default(), &[], &emitted[0]), Admission::UnknownProducer);
     }
 }

@@ -11,9 +11,9 @@ pub struct Violation {
 
 /// Whether all that was said has been read by those it was said for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum Quiescence {
     /// All of it: nothing is on its way.
-    Done,
+    Reached,
     /// Something is still to come.
-    UnderWay,
+    Pending,
 }

@@ -149,7 +149,7 @@ name_and_partition!(
 );
 name_and_partition!(
     /// Where facts go: one partition of a stream. Written `purchases/1`.
-    Target {
+    StreamPartition {
         /// The stream's name.
         stream
     }
@@ -157,22 +157,22 @@ name_and_partition!(
 
 /// Over which partitions a stage is spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spread {
+pub enum Partitioning {
     /// A way in: one lane per instance of the service; lane 0 while there is one instance.
-    Lanes,
+    Unkeyed,
     /// One owner for each partition of the streams it reads.
-    Every,
+    Copartitioned,
     /// One owner only, for the partition of this key.
-    OfKey(&'static str),
+    SingleKey(&'static str),
 }
 
-impl Spread {
+impl Partitioning {
     /// The partitions a stage spread like this has.
     pub fn partitions(self, count: PartitionCount) -> Vec<Partition> {
         match self {
-            Spread::Lanes => vec![Partition(0)],
-            Spread::Every => count.all().collect(),
-            Spread::OfKey(key) => vec![partition_of(key, count)],
+            Partitioning::Unkeyed => vec![Partition(0)],
+            Partitioning::Copartitioned => count.all().collect(),
+            Partitioning::SingleKey(key) => vec![partition_of(key, count)],
         }
     }
 }
@@ -185,20 +185,20 @@ pub struct Stream {
     /// The one service whose stages produce it.
     pub service: &'static str,
     /// The stages that produce it, and how they are spread.
-    pub producers: &'static [(&'static str, Spread)],
+    pub producers: &'static [(&'static str, Partitioning)],
     /// The types of the facts that stand in it. Who reads it knows them all: it would stop at any other.
     pub facts: &'static [&'static str],
 }
 
 impl Stream {
     /// One partition of this stream.
-    pub const fn target(&self, partition: Partition) -> Target {
-        Target::new(self.name, partition)
+    pub const fn target(&self, partition: Partition) -> StreamPartition {
+        StreamPartition::new(self.name, partition)
     }
 
     /// Every producer of this stream.
     pub fn known_producers(&self, count: PartitionCount) -> Vec<Producer> {
-        let of_stage = |(stage, spread): &(&'static str, Spread)| {
+        let of_stage = |(stage, spread): &(&'static str, Partitioning)| {
             let stage = *stage;
             spread.partitions(count).into_iter().map(move |partition| Producer::new(stage, partition))
         };
@@ -206,9 +206,11 @@ impl Stream {
     }
 
     /// Every journal that is published to this stream: who says it, and to which partition.
-    pub fn journals(&self, count: PartitionCount) -> impl Iterator<Item = (Producer, Target)> {
+    pub fn journals(&self, count: PartitionCount) -> impl Iterator<Item = (Producer, StreamPartition)> {
         let producers = self.known_producers(count);
-        let of = move |target: Target| producers.clone().into_iter().map(move |producer| (producer, target.clone()));
+        let of = move |target: StreamPartition| {
+            producers.clone().into_iter().map(move |producer| (producer, target.clone()))
+        };
         count.all().map(|partition| self.target(partition)).flat_map(of)
     }
 }

@@ -10,13 +10,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{BatchNumber, Digest, Epoch, Frame, Hash, Positions, Producer, ResumePoint, Seq, Target};
+use crate::{BatchNumber, Digest, Epoch, Frame, Hash, Positions, Producer, ResumePoint, Seq, StreamPartition};
 
 /// Consecutive frames of one producer, as read in one batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct FrameRange {
     /// From where.
-    pub target: Target,
+    pub target: StreamPartition,
     /// From whom.
     pub producer: Producer,
     /// The first.
@@ -25,12 +25,12 @@ pub struct Run {
     pub frames: u64,
 }
 
-impl Run {
-    /// Frames in the order they were read, as runs.
-    pub fn of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
+impl FrameRange {
+    /// Frames in the order they were read, as ranges.
+    pub fn of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Vec<FrameRange> {
+        let mut ranges: Vec<FrameRange> = Vec::new();
         for frame in frames {
-            match runs.last_mut() {
+            match ranges.last_mut() {
                 Some(run)
                     if run.target == frame.target
                         && run.producer == frame.producer
@@ -38,7 +38,7 @@ impl Run {
                 {
                     run.frames += 1;
                 }
-                _ => runs.push(Run {
+                _ => ranges.push(FrameRange {
                     target: frame.target.clone(),
                     producer: frame.producer.clone(),
                     from: frame.seq,
@@ -46,25 +46,25 @@ impl Run {
                 }),
             }
         }
-        runs
+        ranges
     }
 }
 
 /// What a batch read.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Read {
+pub enum Consumed {
     /// Nothing: a new owner took over.
     Claim,
     /// Frames, in this order.
-    Frames(Vec<Run>),
+    Frames(Vec<FrameRange>),
     /// Requests: a batch of events with the versions each was judged by.
     Requests(Box<RawValue>),
 }
 
 /// The last frame said to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub struct LastFrame {
     /// Its `seq`.
     pub seq: Seq,
     /// Its hash.
@@ -78,11 +78,11 @@ pub struct Checkpoint {
     pub positions: Positions,
     /// How far it has said.
     #[serde(with = "as_list")]
-    pub heads: BTreeMap<Target, Head>,
+    pub last_frames: BTreeMap<StreamPartition, LastFrame>,
     /// Of each broker's stream the last message that was applied, and nothing was missing before it: where to go
     /// on reading. Positions alone decide what is applied.
     #[serde(with = "as_list")]
-    pub resume_points: BTreeMap<Target, ResumePoint>,
+    pub resume_points: BTreeMap<StreamPartition, ResumePoint>,
 }
 
 /// A batch record as it is stored. The texts are kept as they are: the hash is over them.
@@ -94,7 +94,7 @@ pub struct Record {
     pub number: BatchNumber,
     /// The owner's epoch.
     pub epoch: Epoch,
-    /// [`Read`] as JSON.
+    /// [`Consumed`] as JSON.
     pub read: String,
     /// [`Checkpoint`] as JSON.
     pub checkpoint: String,
@@ -114,7 +114,7 @@ impl Record {
     pub fn following(
         last: Option<&Record>,
         owner: &Producer,
-        read: &Read,
+        read: &Consumed,
         checkpoint: &Checkpoint,
         committed_at: DateTime<Utc>,
     ) -> serde_json::Result<Record> {
@@ -122,7 +122,7 @@ impl Record {
         let mut record = Record {
             owner: owner.clone(),
             number: last.map_or(BatchNumber(0), |last| last.number).next(),
-            epoch: if matches!(read, Read::Claim) { epoch.next() } else { epoch },
+            epoch: if matches!(read, Consumed::Claim) { epoch.next() } else { epoch },
             read: serde_json::to_string(read)?,
             checkpoint: serde_json::to_string(checkpoint)?,
             committed_at: committed_at.to_rfc3339_opts(SecondsFormat::Micros, true),
@@ -141,8 +141,8 @@ impl Record {
     /// What was read.
     ///
     /// # Errors
-    /// When the text is none of [`Read`].
-    pub fn parse_read(&self) -> serde_json::Result<Read> {
+    /// When the text is none of [`Consumed`].
+    pub fn parse_read(&self) -> serde_json::Result<Consumed> {
         serde_json::from_str(&self.read)
     }
 
@@ -194,16 +194,16 @@ mod tests {
     use super::*;
     use crate::Partition;
 
-    fn following(last: Option<&Record>, read: &Read) -> Record {
+    fn following(last: Option<&Record>, read: &Consumed) -> Record {
         let owner = Producer::new("post", Partition(0));
         Record::following(last, &owner, read, &Checkpoint::default(), DateTime::UNIX_EPOCH).unwrap()
     }
 
     #[test]
     fn numbers_are_dense_and_only_claims_raise_the_epoch() {
-        let first = following(None, &Read::Claim);
-        let second = following(Some(&first), &Read::Frames(Vec::new()));
-        let third = following(Some(&second), &Read::Claim);
+        let first = following(None, &Consumed::Claim);
+        let second = following(Some(&first), &Consumed::Frames(Vec::new()));
+        let third = following(Some(&second), &Consumed::Claim);
         let places = [&first, &second, &third].map(|record| (record.number.0, record.epoch.0));
         assert_eq!(places, [(1, 1), (2, 1), (3, 2)]);
         assert_eq!(third.previous, second.hash);
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn every_part_of_a_record_is_under_its_hash() {
-        let record = following(None, &Read::Claim);
+        let record = following(None, &Consumed::Claim);
         let changed: [fn(&mut Record); 7] = [
             |r| r.owner.partition = Partition(1),
             |r| r.number = r.number.next(),
@@ -233,10 +233,17 @@ mod tests {
     fn consecutive_frames_are_one_run() {
         let frame = |partition, seq| {
             let producer = Producer::new("accept", Partition(partition));
-            Frame::seal(producer, Target::new("purchases", Partition(0)), Seq(seq), Hash::ZERO, 0, String::new())
+            Frame::seal(
+                producer,
+                StreamPartition::new("purchases", Partition(0)),
+                Seq(seq),
+                Hash::ZERO,
+                0,
+                String::new(),
+            )
         };
         let frames = [frame(0, 5), frame(0, 6), frame(1, 7), frame(0, 7)];
-        let runs: Vec<_> = Run::of(frames.iter()).into_iter().map(|run| (run.from.0, run.frames)).collect();
-        assert_eq!(runs, [(5, 2), (7, 1), (7, 1)]);
+        let ranges: Vec<_> = FrameRange::of(frames.iter()).into_iter().map(|run| (run.from.0, run.frames)).collect();
+        assert_eq!(ranges, [(5, 2), (7, 1), (7, 1)]);
     }
 }

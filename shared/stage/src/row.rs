@@ -35,7 +35,7 @@ impl fmt::Display for Cell {
 
 /// How a database stores a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CellKind {
     /// A 64-bit integer.
     Integer,
     /// Text, compared byte by byte.
@@ -50,7 +50,7 @@ pub struct Column {
     /// Its name.
     pub name: &'static str,
     /// How it is stored.
-    pub kind: Kind,
+    pub kind: CellKind,
     /// Whether it may be empty.
     pub nullable: bool,
 }
@@ -90,7 +90,7 @@ pub struct BadCell {
 /// How values of a type are stored in a column. `row!` names one for each field.
 pub trait Codec<T> {
     /// How the column is stored.
-    const KIND: Kind;
+    const KIND: CellKind;
     /// Whether it may be empty.
     const NULLABLE: bool = false;
 
@@ -190,7 +190,7 @@ macro_rules! row {
 pub struct Integer;
 
 impl Codec<u64> for Integer {
-    const KIND: Kind = Kind::Integer;
+    const KIND: CellKind = CellKind::Integer;
 
     fn to_cell(value: &u64) -> Cell {
         let number = i64::try_from(*value);
@@ -207,7 +207,7 @@ impl Codec<u64> for Integer {
 }
 
 impl Codec<BatchNumber> for Integer {
-    const KIND: Kind = Kind::Integer;
+    const KIND: CellKind = CellKind::Integer;
 
     fn to_cell(value: &BatchNumber) -> Cell {
         Self::to_cell(&value.0)
@@ -219,7 +219,7 @@ impl Codec<BatchNumber> for Integer {
 }
 
 impl Codec<Partition> for Integer {
-    const KIND: Kind = Kind::Integer;
+    const KIND: CellKind = CellKind::Integer;
 
     fn to_cell(value: &Partition) -> Cell {
         Cell::Integer(value.0.into())
@@ -237,7 +237,7 @@ impl Codec<Partition> for Integer {
 pub struct Flag;
 
 impl Codec<bool> for Flag {
-    const KIND: Kind = Kind::Integer;
+    const KIND: CellKind = CellKind::Integer;
 
     fn to_cell(value: &bool) -> Cell {
         Cell::Integer(i64::from(*value))
@@ -263,7 +263,7 @@ fn canonical<T: FromStr>(cell: &Cell, write: impl Fn(&T) -> String) -> Option<T>
 pub struct Text;
 
 impl<T: fmt::Display + FromStr> Codec<T> for Text {
-    const KIND: Kind = Kind::Text;
+    const KIND: CellKind = CellKind::Text;
 
     fn to_cell(value: &T) -> Cell {
         Cell::Text(value.to_string())
@@ -278,7 +278,7 @@ impl<T: fmt::Display + FromStr> Codec<T> for Text {
 pub struct Decimal;
 
 impl<T: fmt::Display + FromStr> Codec<T> for Decimal {
-    const KIND: Kind = Kind::Decimal;
+    const KIND: CellKind = CellKind::Decimal;
 
     fn to_cell(value: &T) -> Cell {
         <Text as Codec<T>>::to_cell(value)
@@ -293,7 +293,7 @@ impl<T: fmt::Display + FromStr> Codec<T> for Decimal {
 pub struct Time;
 
 impl Codec<DateTime<Utc>> for Time {
-    const KIND: Kind = Kind::Text;
+    const KIND: CellKind = CellKind::Text;
 
     fn to_cell(value: &DateTime<Utc>) -> Cell {
         Cell::Text(rfc3339(value))
@@ -312,7 +312,7 @@ fn rfc3339(time: &DateTime<Utc>) -> String {
 pub struct Json;
 
 impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
-    const KIND: Kind = Kind::Text;
+    const KIND: CellKind = CellKind::Text;
 
     fn to_cell(value: &T) -> Cell {
         let text = serde_json::to_string(value);
@@ -332,7 +332,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
 pub struct Nullable<C>(std::marker::PhantomData<C>);
 
 impl<T, C: Codec<T>> Codec<Option<T>> for Nullable<C> {
-    const KIND: Kind = C::KIND;
+    const KIND: CellKind = C::KIND;
     const NULLABLE: bool = true;
 
     fn to_cell(value: &Option<T>) -> Cell {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    BadCell, BatchNumber, Cause, Cell, Event, Key, Keys, Partition, PartitionCount, Payload, Rows, Spread, Stream,
-    Table, Target, Unreadable, partition_of,
+    BadCell, BatchNumber, Cause, Cell, Event, Key, Partition, PartitionCount, Partitioning, Payload, ReadSet, Stream,
+    StreamPartition, Table, Unreadable, WorkingSet, partition_of,
 };
 
 /// How often [`Stage::keys`] is called for a batch at most: a row may name a row that names a row. A
@@ -17,22 +17,22 @@ pub const LOAD_ROUNDS_MAX: usize = 4;
 /// arrive as data. A refusal is an output, not an error.
 pub trait Stage: Send + Unpin + 'static {
     /// What it reads: facts, or for a way in, requests.
-    type Fact: Payload;
+    type Input: Payload;
     /// What it says.
-    type Said: Payload;
-    /// What a way in answers a request; `()` elsewhere.
-    type Answer: Send + Unpin + 'static;
+    type Output: Payload;
+    /// What a way in replies a request; `()` elsewhere.
+    type Reply: Send + Unpin + 'static;
 
     /// Its name, part of every producer's name.
     const NAME: &'static str;
     /// Over which partitions it is spread.
-    const SPREAD: Spread;
+    const PARTITIONING: Partitioning;
     /// The streams it reads; none for a way in.
     const READS: &'static [&'static Stream];
     /// The tables it writes, and nobody else does.
     const TABLES: &'static [&'static Table];
     /// An append-only table of another stage of the same service that it keeps in memory.
-    const FOLLOWS: Option<&'static Table> = None;
+    const SIDE_INPUT: Option<&'static Table> = None;
 
     /// Names the rows that `apply` will need. Called again after each load until it asks for nothing
     /// new, [`LOAD_ROUNDS_MAX`] times at most, so that a row may name the next. Unless a stage has
@@ -40,7 +40,7 @@ pub trait Stage: Send + Unpin + 'static {
     ///
     /// # Errors
     /// When a row it reads is broken.
-    fn keys(&self, _event: &Event<Self::Fact>, _rows: &Rows, _keys: &mut Keys) -> Result<(), Broken> {
+    fn keys(&self, _event: &Event<Self::Input>, _rows: &WorkingSet, _keys: &mut ReadSet) -> Result<(), StageError> {
         Ok(())
     }
 
@@ -49,7 +49,7 @@ pub trait Stage: Send + Unpin + 'static {
     ///
     /// # Errors
     /// When a row it reads is broken.
-    fn pin(&self, _event: &mut Event<Self::Fact>, _rows: &Rows) -> Result<(), Broken> {
+    fn capture(&self, _event: &mut Event<Self::Input>, _rows: &WorkingSet) -> Result<(), StageError> {
         Ok(())
     }
 
@@ -59,23 +59,23 @@ pub trait Stage: Send + Unpin + 'static {
     /// Only when the system is broken; the partition stops.
     fn apply(
         &self,
-        event: &Event<Self::Fact>,
-        rows: &mut Rows,
-        say: &mut Outputs<Self::Said>,
-    ) -> Result<Self::Answer, Broken>;
+        event: &Event<Self::Input>,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<Self::Output>,
+    ) -> Result<Self::Reply, StageError>;
 
     /// Takes in a row of the followed table. They come once each, in the order of the key.
     ///
     /// # Errors
     /// When the row is broken.
-    fn learn(&mut self, _row: &[Cell]) -> Result<(), Broken> {
+    fn on_side_input(&mut self, _row: &[Cell]) -> Result<(), StageError> {
         Ok(())
     }
 }
 
 /// A broken invariant: the partition stops and says why. Never a business refusal.
 #[derive(Debug, thiserror::Error)]
-pub enum Broken {
+pub enum StageError {
     /// A stored row that is none.
     #[error("a stored row is broken")]
     Row(#[from] BadCell),
@@ -106,7 +106,7 @@ pub enum Broken {
     Rule(String),
 }
 
-pub(crate) struct Saying<F> {
+pub(crate) struct Emission<F> {
     pub cause: Cause,
     /// The place of the cause among all that was applied.
     pub place: usize,
@@ -121,14 +121,14 @@ pub struct Outputs<F> {
     batch: BatchNumber,
     cause: Option<Cause>,
     caused: usize,
-    pub(crate) said: BTreeMap<Target, Vec<Saying<F>>>,
+    pub(crate) emitted: BTreeMap<StreamPartition, Vec<Emission<F>>>,
     pub(crate) count: u64,
 }
 
 impl<F: Payload> Outputs<F> {
     /// Nothing said yet by this partition in this batch.
     pub fn new(partitions: PartitionCount, partition: Partition, batch: BatchNumber) -> Self {
-        Self { partitions, partition, batch, cause: None, caused: 0, said: BTreeMap::new(), count: 0 }
+        Self { partitions, partition, batch, cause: None, caused: 0, emitted: BTreeMap::new(), count: 0 }
     }
 
     /// What is said from now on was caused by this.
@@ -141,13 +141,13 @@ impl<F: Payload> Outputs<F> {
     ///
     /// # Errors
     /// When nothing caused it, or the stream has no such facts: its readers would stop at it.
-    pub fn to(&mut self, stream: &Stream, key: Key, fact: F) -> Result<(), Broken> {
+    pub fn emit(&mut self, stream: &Stream, key: Key, fact: F) -> Result<(), StageError> {
         if !stream.facts.contains(&fact.kind()) {
-            return Err(Broken::Rule(format!("{} is no fact of {}", fact.kind(), stream.name)));
+            return Err(StageError::Rule(format!("{} is no fact of {}", fact.kind(), stream.name)));
         }
         let target = stream.target(partition_of(&key.0, self.partitions));
-        let cause = self.cause.clone().ok_or_else(|| Broken::Rule("a fact without a cause".to_owned()))?;
-        self.said.entry(target).or_default().push(Saying { cause, place: self.caused - 1, key, fact });
+        let cause = self.cause.clone().ok_or_else(|| StageError::Rule("a fact without a cause".to_owned()))?;
+        self.emitted.entry(target).or_default().push(Emission { cause, place: self.caused - 1, key, fact });
         self.count += 1;
         Ok(())
     }

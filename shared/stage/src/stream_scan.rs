@@ -68,14 +68,14 @@ impl StreamScan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Hash, Partition, Target};
+    use crate::{Hash, Partition, StreamPartition};
 
     fn producer(partition: u16) -> Producer {
         Producer::new("post", Partition(partition))
     }
 
     fn frame(partition: u16, seq: u64) -> Frame {
-        let target = Target::new("credits", Partition(0));
+        let target = StreamPartition::new("credits", Partition(0));
         Frame::seal(producer(partition), target, Seq(seq), Hash::ZERO, 1, "[]".to_owned())
     }
 
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(scan.held(&producer(0)), Seq(expected), "{messages:?}");
     }
 
-    fn noted(seq: u64) -> StreamScan {
+    fn position_at(seq: u64) -> StreamScan {
         let confirmed = [(producer(0), Seq(seq))].into();
         StreamScan::behind(&PublishPosition { confirmed, ..PublishPosition::default() })
     }
@@ -98,9 +98,9 @@ mod tests {
         check(StreamScan::from_first(), 0, &[(0, 1), (1, 1), (0, 2), (0, 1), (0, 2), (0, 3)], 3);
         check(StreamScan::from_first(), 0, &[(0, 1), (0, 3), (0, 4)], 1);
         check(StreamScan::from_first(), 0, &[(0, 7), (0, 8)], 0);
-        check(noted(6), 9, &[(1, 1), (0, 7), (0, 8)], 8);
-        check(noted(6), 9, &[(0, 8)], 6);
-        check(noted(6), 9, &[], 6);
+        check(position_at(6), 9, &[(1, 1), (0, 7), (0, 8)], 8);
+        check(position_at(6), 9, &[(0, 8)], 6);
+        check(position_at(6), 9, &[], 6);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a process says about itself: its log, its errors in one line, its memory and other figures, its traces.
+//! What a process says about itself: its log, its errors in one line, its memory and other metrics, its traces.
 
 mod chain;
 mod log;

@@ -4,7 +4,7 @@ use prometheus::{IntGauge, Registry};
 
 use crate::memory;
 
-/// Adds the usual `process_*` figures of this process to a registry, and
+/// Adds the usual `process_*` metrics of this process to a registry, and
 /// `process_peak_resident_memory_bytes`. They are read at each scrape, and there on Linux only.
 ///
 /// # Errors

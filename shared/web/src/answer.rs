@@ -1,4 +1,4 @@
-//! Whatever answers with an error, the client gets a problem: also where actix itself answers. Only what is no HTTP
+//! Whatever answers with an error, the client gets a problem: also where actix itself replies. Only what is no HTTP
 //! (a head that cannot be parsed, or is too large) never comes here: actix refuses it with an empty 400 or 431.
 
 use actix_web::body::{EitherBody, MessageBody};

@@ -4,8 +4,8 @@
 //! [`endpoints!`](crate::endpoints) makes both the document and the routes, and a service has no other way to add one:
 //! what is served is described, and what is described is served.
 
-mod answers;
 mod page;
+mod responses;
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -17,7 +17,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::{ComponentsBuilder, Info, License, OpenApi, PathItem, Paths, RefOr};
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-pub use answers::{
+pub use responses::{
     BadRequest, Conflict, Failing, InternalServerError, NotFound, PayloadTooLarge, Reading, RequestTimeout,
     ServiceUnavailable, TooManyRequests, UnprocessableContent, UnsupportedMediaType, Writing,
 };
@@ -155,8 +155,8 @@ fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
 /// Adds the answers that the operations name, and what these are made of.
 fn add_answers(document: &mut OpenApi) {
     let operations = document.paths.paths.values().flat_map(operations);
-    let answers = operations.flat_map(|(_, operation)| operation.responses.responses.values());
-    let named: Vec<_> = answers
+    let replies = operations.flat_map(|(_, operation)| operation.responses.responses.values());
+    let named: Vec<_> = replies
         .filter_map(|answer| match answer {
             RefOr::Ref(reference) => Some(reference.ref_location.clone()),
             RefOr::T(_) => None,
@@ -165,6 +165,6 @@ fn add_answers(document: &mut OpenApi) {
     let is_named = |name: &str| named.iter().any(|reference| reference.ends_with(&format!("/{name}")));
     let components = ComponentsBuilder::from(document.components.take().unwrap_or_default());
     let components = components.schema(Problem::name(), Problem::schema());
-    let answers = answers::all().into_iter().filter(|(name, _)| is_named(name));
-    document.components = Some(components.responses_from_iter(answers).build());
+    let replies = responses::all().into_iter().filter(|(name, _)| is_named(name));
+    document.components = Some(components.responses_from_iter(replies).build());
 }

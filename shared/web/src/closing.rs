@@ -14,7 +14,7 @@ use crate::Problem;
 struct Closing(Cell<bool>);
 
 /// Of a new connection.
-pub(crate) fn connected(connection: &mut Extensions) {
+pub(crate) fn transport(connection: &mut Extensions) {
     connection.insert(Closing::default());
 }
 

@@ -6,9 +6,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Kind, Problem, ServiceUnavailable, Shell};
+use crate::{Problem, ProblemType, ServiceUnavailable, Shell};
 
-/// Ask again after this long: most conditions are met within seconds of a start.
+/// Submit again after this long: most conditions are met within seconds of a start.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Whether a service can take requests: all its conditions are met. Clones share them.
@@ -99,5 +99,5 @@ pub(crate) async fn ready(request: HttpRequest) -> Result<HttpResponse, Problem>
         return Ok(HttpResponse::Ok().json(ServiceHealth { status: "ready" }));
     }
     let detail: Vec<_> = missing.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-    Err(Problem::unavailable(detail.join("; "), RETRY_AFTER).of(&Kind::NOT_READY))
+    Err(Problem::unavailable(detail.join("; "), RETRY_AFTER).of(&ProblemType::NOT_READY))
 }

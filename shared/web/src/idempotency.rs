@@ -9,7 +9,7 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use crate::{Kind, Problem};
+use crate::{Problem, ProblemType};
 
 const HEADER: &str = "Idempotency-Key";
 const MAX_BYTES: usize = 64;
@@ -61,7 +61,8 @@ impl IdempotencyKey {
     }
 }
 
-const OTHER_CONTENT: Kind = Kind { code: "idempotency-conflict", title: "The id belongs to another request" };
+const OTHER_CONTENT: ProblemType =
+    ProblemType { code: "idempotency-conflict", title: "The id belongs to another request" };
 
 /// 409: the key came with other content before.
 pub fn other_content() -> Problem {
@@ -70,7 +71,7 @@ pub fn other_content() -> Problem {
 }
 
 fn refused(why: &str) -> Problem {
-    Problem::bad_request(format!("the header {HEADER} {why}")).of(&Kind::IDEMPOTENCY_KEY)
+    Problem::bad_request(format!("the header {HEADER} {why}")).of(&ProblemType::IDEMPOTENCY_KEY)
 }
 
 impl fmt::Display for IdempotencyKey {

@@ -1,7 +1,7 @@
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
-use crate::{Kind, Problem, refusal};
+use crate::{Problem, ProblemType, refusal};
 
 /// Reads a JSON document (RFC 8259) strictly.
 ///
@@ -39,7 +39,7 @@ fn not_json(error: &serde_json::Error) -> Problem {
 }
 
 fn malformed(detail: &str, line: usize, column: usize) -> Problem {
-    let problem = Problem::bad_request(detail).of(&Kind::MALFORMED);
+    let problem = Problem::bad_request(detail).of(&ProblemType::MALFORMED);
     Problem { line: Some(line), column: Some(column), ..problem }
 }
 

@@ -10,7 +10,6 @@
 
 mod answer;
 mod api;
-mod asking;
 mod body;
 mod closing;
 mod health;
@@ -28,6 +27,7 @@ pub mod segment;
 mod server;
 mod span;
 mod starting;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -37,18 +37,18 @@ pub use api::{
     Api, BadRequest, Conflict, Endpoint, Failing, InternalServerError, NotFound, PayloadTooLarge, Reading,
     RequestTimeout, ServiceUnavailable, TooManyRequests, UnprocessableContent, UnsupportedMediaType, Writing,
 };
-pub use asking::{ask, ask_all, cause, event, unexpected, watch_links, watch_owners};
 pub use body::{BODY_TIMEOUT, NDJSON, body, json_body, ndjson, ndjson_body};
 pub use health::{Condition, Readiness};
 pub use idempotency::{IdempotencyKey, OptionalIdempotencyKey, other_content};
 pub use json::parse;
 pub use lines::Lines;
 pub use prefer::{MAX_WAIT, Prefer};
-pub use problem::{Kind, Place, Problem};
+pub use problem::{Place, Problem, ProblemType};
 pub use query::query;
-pub use running::Running;
+pub use running::RunningService;
 pub use server::{BindError, Shell, app, bind, connections_max, serve};
 pub use span::name_request;
-pub use starting::{Setup, StartError, Starting};
+pub use starting::{ServiceSetup, StartError, Starting};
+pub use submit::{cause, event, submit, submit_all, unexpected, watch_connections, watch_owners};
 pub use tls::use_ring;
 pub use traceparent::Traceparent;

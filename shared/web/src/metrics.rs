@@ -75,11 +75,11 @@ pub(crate) fn known(method: &Method) -> &'static str {
     }
 }
 
-/// Figures, in the text format of Prometheus.
+/// Metrics, in the text format of Prometheus.
 #[utoipa::path(
     get, path = "/metrics", tag = "service", operation_id = "get_metrics",
     responses(
-        (status = 200, description = "The figures.", body = String, content_type = "text/plain"),
+        (status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
         InternalServerError
     )
 )]

@@ -22,7 +22,7 @@ pub struct Prefer {
 }
 
 impl Prefer {
-    /// The response, saying in `Preference-Applied` how long it would have been held; unchanged
+    /// The response, emission in `Preference-Applied` how long it would have been held; unchanged
     /// when no wait was asked for.
     pub fn applied(self, mut response: HttpResponse) -> HttpResponse {
         if let Some(wait) = self.wait

@@ -13,31 +13,31 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// What sort of problem it is, where the status alone does not say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind {
+pub struct ProblemType {
     /// Stable; clients may branch on it: `type` is `urn:unbundled:problem:` and this.
     pub code: &'static str,
     /// For people; the same for every problem of the kind.
     pub title: &'static str,
 }
 
-impl Kind {
+impl ProblemType {
     /// Not JSON at all; `line` and `column` say where.
-    pub const MALFORMED: Kind = Kind { code: "malformed-json", title: "The JSON is malformed" };
+    pub const MALFORMED: ProblemType = ProblemType { code: "malformed-json", title: "The JSON is malformed" };
     /// A parameter of the query is missing, unknown or given twice; `parameter` says which.
-    pub const QUERY: Kind = Kind { code: "wrong-query", title: "The query has another shape" };
+    pub const QUERY: ProblemType = ProblemType { code: "wrong-query", title: "The query has another shape" };
     /// A field is missing, unknown, given twice or of another JSON type; `pointer` says which.
-    pub const SHAPE: Kind = Kind { code: "wrong-shape", title: "The JSON has another shape" };
+    pub const SHAPE: ProblemType = ProblemType { code: "wrong-shape", title: "The JSON has another shape" };
     /// Well-formed, but not a value this field or parameter can have; `pointer` or `parameter` says which.
-    pub const VALUE: Kind = Kind { code: "refused-value", title: "A value is refused" };
+    pub const VALUE: ProblemType = ProblemType { code: "refused-value", title: "A value is refused" };
     /// The header `Idempotency-Key` is missing or not a key.
-    pub const IDEMPOTENCY_KEY: Kind =
-        Kind { code: "idempotency-key", title: "The idempotency key is missing or invalid" };
+    pub const IDEMPOTENCY_KEY: ProblemType =
+        ProblemType { code: "idempotency-key", title: "The idempotency key is missing or invalid" };
     /// More than `limit` bytes or lines.
-    pub const TOO_LARGE: Kind = Kind { code: "too-large", title: "The request is too large" };
+    pub const TOO_LARGE: ProblemType = ProblemType { code: "too-large", title: "The request is too large" };
     /// More requests than can be taken now; nothing was done.
-    pub const BUSY: Kind = Kind { code: "busy", title: "Too many requests" };
+    pub const BUSY: ProblemType = ProblemType { code: "busy", title: "Too many requests" };
     /// A condition for taking requests is not met yet.
-    pub const NOT_READY: Kind = Kind { code: "not-ready", title: "The service is not ready" };
+    pub const NOT_READY: ProblemType = ProblemType { code: "not-ready", title: "The service is not ready" };
 }
 
 /// Which part of a request a problem is about.
@@ -56,7 +56,7 @@ pub enum Place {
 #[error("{status}: {detail}")]
 pub struct Problem {
     /// `None` is `about:blank`: the status says it all.
-    pub kind: Option<&'static Kind>,
+    pub kind: Option<&'static ProblemType>,
     /// The HTTP status.
     pub status: StatusCode,
     /// One sentence about this occurrence, for people.
@@ -106,19 +106,19 @@ impl Problem {
     /// 413: more than `limit` of `unit` (`"bytes"`, `"lines"`).
     pub fn too_large(limit: usize, unit: &str) -> Self {
         let detail = format!("at most {limit} {unit} are taken in one request");
-        let problem = Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).of(&Kind::TOO_LARGE);
+        let problem = Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).of(&ProblemType::TOO_LARGE);
         Self { limit: Some(limit), ..problem }
     }
 
     /// 422: understood, but a value is refused.
     pub fn unprocessable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).of(&Kind::VALUE)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).of(&ProblemType::VALUE)
     }
 
     /// 429: nothing was done; try again after about this long.
     pub fn busy(retry_after: Duration) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "more requests than can be taken now")
-            .of(&Kind::BUSY)
+            .of(&ProblemType::BUSY)
             .after(retry_after)
     }
 
@@ -135,7 +135,7 @@ impl Problem {
     }
 
     /// The same problem, of a kind.
-    pub fn of(self, kind: &'static Kind) -> Self {
+    pub fn of(self, kind: &'static ProblemType) -> Self {
         Self { kind: Some(kind), ..self }
     }
 

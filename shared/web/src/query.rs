@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_path_to_error::{Path, Segment};
 
 use crate::refusal::{Refusal, can_be_repeated, capped, readable};
-use crate::{Kind, Problem};
+use crate::{Problem, ProblemType};
 
 /// Reads the query string as strictly as [`parse`](crate::parse) reads JSON; `parameter` says which one is wrong.
 ///
@@ -55,7 +55,7 @@ fn problem(text: &str, name: Option<&str>, query: &str) -> Problem {
 }
 
 fn shape(detail: String, name: Option<&str>) -> Problem {
-    named(Problem::bad_request(detail).of(&Kind::QUERY), name)
+    named(Problem::bad_request(detail).of(&ProblemType::QUERY), name)
 }
 
 fn value(detail: &str, name: Option<&str>, query: &str) -> Problem {

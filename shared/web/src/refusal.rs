@@ -6,7 +6,7 @@
 
 use serde_path_to_error::{Path, Segment};
 
-use crate::{Kind, Problem};
+use crate::{Problem, ProblemType};
 
 /// Long enough for any text of our own types; short enough to answer and to log.
 const MAX_DETAIL_CHARS: usize = 300;
@@ -56,7 +56,7 @@ impl<'a> Refusal<'a> {
 
 /// The problem that this error text of serde tells of, found at this path of a JSON document.
 pub(crate) fn problem(text: &str, path: &Path) -> Problem {
-    let shape = |detail: String| Problem::bad_request(capped(&detail)).of(&Kind::SHAPE);
+    let shape = |detail: String| Problem::bad_request(capped(&detail)).of(&ProblemType::SHAPE);
     let value = |detail: &str| Problem::unprocessable(capped(detail));
     let (problem, field) = match Refusal::of(text) {
         Refusal::Missing(field) => (shape("the field is missing".to_owned()), Some(field)),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use dataflow::Node;
+use dataflow::ServiceRuntime;
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -15,13 +15,13 @@ use crate::{Api, Readiness, StartError, Starting, serve};
 const STOP_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// A service that runs until it is stopped.
-pub struct Running {
+pub struct RunningService {
     name: &'static str,
     address: SocketAddr,
     readiness: Readiness,
-    node: Node,
+    runtime: ServiceRuntime,
     server: ServerHandle,
-    errands: Tasks,
+    background_tasks: Tasks,
     tasks: Tasks,
 }
 
@@ -35,7 +35,7 @@ impl Drop for Tasks {
     }
 }
 
-impl Running {
+impl RunningService {
     /// Starts the server of a service whose owners run already. The handlers of `api` find `state`.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Running {
     where
         T: Clone + Send + 'static,
     {
-        let Starting { mut node, shell, listener, workers } = starting;
+        let Starting { mut runtime, shell, listener, workers } = starting;
         let name = shell.name;
         let address = listener.local_addr()?;
         let readiness = shell.readiness.clone();
@@ -55,15 +55,15 @@ impl Running {
                 tracing::error!(service = name, error = &error as &dyn std::error::Error, "the server failed");
             }
         });
-        let watching = actix_web::rt::spawn(node.watch());
+        let watching = actix_web::rt::spawn(runtime.watch());
         let tasks = Tasks(vec![watching, serving]);
-        Ok(Self { name, address, readiness, node, server: handle, errands: Tasks::default(), tasks })
+        Ok(Self { name, address, readiness, runtime, server: handle, background_tasks: Tasks::default(), tasks })
     }
 
     /// Hands over what the service does without being asked. It ends before the service begins to stop.
     #[must_use]
-    pub fn with_errand(mut self, errand: JoinHandle<()>) -> Self {
-        self.errands.0.push(errand);
+    pub fn with_background_task(mut self, background_task: JoinHandle<()>) -> Self {
+        self.background_tasks.0.push(background_task);
         self
     }
 
@@ -79,7 +79,7 @@ impl Running {
 
     /// Returns when another instance has taken over one of its partitions.
     pub async fn fenced(&self) {
-        self.node.fenced().await;
+        self.runtime.fenced().await;
     }
 
     /// Whether it can do its work.
@@ -90,21 +90,21 @@ impl Running {
     /// Stops services that run in one process: answers what is being asked, finishes what was begun,
     /// and only when nobody reads any more, closes the stores. After 7 s it leaves what is left: the next start goes on
     /// from what is committed.
-    pub async fn stop(services: Vec<Running>) {
+    pub async fn stop(services: Vec<RunningService>) {
         if timeout(STOP_TIMEOUT, Self::finish(services)).await.is_err() {
             tracing::warn!("not everything could be finished in time: the next start goes on from what is committed");
         }
     }
 
-    async fn finish(mut services: Vec<Running>) {
+    async fn finish(mut services: Vec<RunningService>) {
         for service in &mut services {
-            service.errands = Tasks::default();
+            service.background_tasks = Tasks::default();
         }
         join_all(services.iter().map(|service| service.server.stop(true))).await;
         let mut stores = Vec::new();
-        for Running { name, node, tasks, .. } in services {
-            stores.push(node.store().clone());
-            node.drain().await;
+        for RunningService { name, runtime, tasks, .. } in services {
+            stores.push(runtime.store().clone());
+            runtime.drain().await;
             drop(tasks);
             tracing::info!(service = name, "stopped");
         }

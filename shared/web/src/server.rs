@@ -58,7 +58,7 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// A shell that records no spans; the registry gets the figures of HTTP, of the process and of the build.
+    /// A shell that records no spans; the registry gets the metrics of HTTP, of the process and of the build.
     ///
     /// # Errors
     /// When the registry already has these: one registry per service.
@@ -132,7 +132,7 @@ where
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .local_addr(address)
             .tcp_nodelay(true)
-            .on_connect_ext(|_: &TcpStream, connection| closing::connected(connection))
+            .on_connect_ext(|_: &TcpStream, connection| closing::transport(connection))
             .finish(map_config(app.map_err(|error| error.error_response()), |()| AppConfig::default()))
             .tcp()
             .map_err(move |error| failed(service, &http, &error))

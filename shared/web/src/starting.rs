@@ -3,18 +3,18 @@
 use std::io;
 use std::net::TcpListener;
 
-use dataflow::{Carrier, Node, NodeError, Stop, Store, StoreError};
+use dataflow::{OwnerError, RuntimeError, ServiceRuntime, Store, StoreError, Transport};
 use prometheus::Registry;
 use telemetry::Traces;
 
-use crate::{Readiness, Shell, watch_links, watch_owners};
+use crate::{Readiness, Shell, watch_connections, watch_owners};
 
 /// What a service is started with.
-pub struct Setup {
+pub struct ServiceSetup {
     /// Its own store.
     pub store: Store,
     /// What carries what its stages say.
-    pub carrier: Carrier,
+    pub transport: Transport,
     /// Where it listens.
     pub listener: TcpListener,
     /// How many threads answer HTTP.
@@ -26,24 +26,24 @@ pub struct Setup {
 /// What a service has before its owners and its server run.
 pub struct Starting {
     /// Its owners-to-be, watched by the shell's readiness.
-    pub node: Node,
+    pub runtime: ServiceRuntime,
     /// What it shows, whatever its business.
     pub shell: Shell,
     pub(crate) listener: TcpListener,
     pub(crate) workers: usize,
 }
 
-impl Setup {
+impl ServiceSetup {
     /// What every service begins with.
     ///
     /// # Errors
     /// [`StartError::Metrics`].
     pub fn prepare(self, service: &'static str) -> Result<Starting, StartError> {
-        let Self { store, carrier, listener, workers, traces } = self;
+        let Self { store, transport, listener, workers, traces } = self;
         let shell = Shell::new(service, Registry::new(), Readiness::default())?.traced(traces.clone())?;
-        let (on_health, on_link) = (watch_owners(&shell.readiness), watch_links(&shell.readiness));
-        let node = Node::new(store, carrier, shell.registry.clone(), traces, on_health, on_link)?;
-        Ok(Starting { node, shell, listener, workers })
+        let (on_health, on_connection) = (watch_owners(&shell.readiness), watch_connections(&shell.readiness));
+        let runtime = ServiceRuntime::new(store, transport, shell.registry.clone(), traces, on_health, on_connection)?;
+        Ok(Starting { runtime, shell, listener, workers })
     }
 }
 
@@ -52,11 +52,11 @@ impl Setup {
 pub enum StartError {
     /// An owner could not take over its partition.
     #[error(transparent)]
-    Owner(Box<Stop>),
+    Owner(Box<OwnerError>),
     /// What it is to read cannot be read.
     #[error("its data cannot be read; where they are damaged, `unbundled audit` says")]
     Store(#[from] StoreError),
-    /// Its figures cannot be registered.
+    /// Its metrics cannot be registered.
     #[error("it cannot be measured")]
     Metrics(#[from] prometheus::Error),
     /// Its listener cannot be used.
@@ -66,20 +66,20 @@ pub enum StartError {
 
 impl StartError {
     /// Whether trying again later can help.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
-            StartError::Owner(stop) => stop.is_passing() || matches!(**stop, Stop::Fenced(_)),
+            StartError::Owner(stop) => stop.is_transient() || matches!(**stop, OwnerError::Fenced(_)),
             StartError::Store(error) => matches!(error, StoreError::Unavailable(_)),
             StartError::Metrics(_) | StartError::Listen(_) => false,
         }
     }
 }
 
-impl From<NodeError> for StartError {
-    fn from(error: NodeError) -> Self {
+impl From<RuntimeError> for StartError {
+    fn from(error: RuntimeError) -> Self {
         match error {
-            NodeError::Owner(stop) => StartError::Owner(stop),
-            NodeError::Metrics(error) => StartError::Metrics(error),
+            RuntimeError::Owner(stop) => StartError::Owner(stop),
+            RuntimeError::Metrics(error) => StartError::Metrics(error),
         }
     }
 }

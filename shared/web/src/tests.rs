@@ -42,7 +42,7 @@ fn shell() -> Shell {
 }
 
 /// Status, `Allow` and `Retry-After` as they are there, and the body.
-fn ask(shell: &Shell, request: TestRequest) -> (u16, Vec<String>, Value) {
+fn submit(shell: &Shell, request: TestRequest) -> (u16, Vec<String>, Value) {
     asked(shell, &api(), request)
 }
 
@@ -63,7 +63,7 @@ fn asked(shell: &Shell, api: &Api, request: TestRequest) -> (u16, Vec<String>, V
 }
 
 fn check(request: TestRequest, status: u16, headers: &[&str], detail: &str) {
-    let (found_status, found_headers, body) = ask(&shell(), request);
+    let (found_status, found_headers, body) = submit(&shell(), request);
     assert_eq!((found_status, body["status"].as_u64()), (status, Some(status.into())), "{body}");
     assert_eq!(found_headers, headers);
     assert_eq!(body["detail"], detail);
@@ -85,14 +85,14 @@ fn every_error_answer_is_a_problem() {
 
 #[test]
 fn health_is_always_alive() {
-    let (status, _, body) = ask(&shell(), TestRequest::get().uri("/healthz"));
+    let (status, _, body) = submit(&shell(), TestRequest::get().uri("/healthz"));
     assert_eq!((status, body), (200, json!({ "status": "alive" })));
 }
 
 #[test]
 fn readiness_lists_what_is_missing_until_nothing_is() {
     let shell = shell();
-    let ready = || ask(&shell, TestRequest::get().uri("/readyz"));
+    let ready = || submit(&shell, TestRequest::get().uri("/readyz"));
     let rates = shell.readiness.require("rates", "the history is not complete");
     let store = shell.readiness.clone().require("store", "it is being opened");
     let (status, headers, body) = ready();
@@ -110,7 +110,7 @@ fn readiness_lists_what_is_missing_until_nothing_is() {
     assert_eq!(shell.readiness.missing(), [("store".to_owned(), "it was lost".to_owned())]);
 }
 
-fn figures(shell: &Shell) -> String {
+fn metrics(shell: &Shell) -> String {
     let text = System::new().block_on(async {
         let app = init_service(app(shell.clone(), &api(), ())).await;
         call_and_read_body(&app, TestRequest::get().uri("/metrics").to_request()).await
@@ -128,9 +128,9 @@ fn metrics_count_by_route_and_never_by_path() {
         TestRequest::get().uri("/secret"),
         TestRequest::default().method(strange).uri("/offers/secret-3"),
     ] {
-        ask(&shell, request);
+        submit(&shell, request);
     }
-    let text = figures(&shell);
+    let text = metrics(&shell);
     for line in [
         r#"http_requests_total{method="GET",route="/offers/{sku}",status="200"} 2"#,
         r#"http_requests_total{method="GET",route="unmatched",status="404"} 1"#,
@@ -152,7 +152,7 @@ fn a_registry_serves_one_service() {
 fn a_handler_gets_the_callers_trace() {
     let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let request = TestRequest::get().uri("/offers/a%2Fb").insert_header(("traceparent", header));
-    assert_eq!(ask(&shell(), request).2, json!({ "sku": "a/b", "trace": header }));
+    assert_eq!(submit(&shell(), request).2, json!({ "sku": "a/b", "trace": header }));
 }
 
 #[derive(Clone, Default)]
@@ -182,7 +182,7 @@ fn logged_of(shell: &Shell, requests: Vec<TestRequest>) -> Vec<Value> {
         .with(layer.without_time());
     tracing::subscriber::with_default(log, || {
         for request in requests {
-            ask(shell, request);
+            submit(shell, request);
         }
     });
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
@@ -233,12 +233,12 @@ fn what_an_instance_that_is_not_active_is_asked_keeps_the_name_of_its_route() {
     assert_eq!(status(TestRequest::post().uri("/purchases")), 503);
     assert_eq!(status(TestRequest::get().uri("/healthz")), 200);
     assert_eq!(status(TestRequest::get().uri("/nothing")), 404);
-    let figures = figures(&shell);
+    let metrics = metrics(&shell);
     for line in [
         r#"http_requests_total{method="GET",route="/offers/{sku}",status="503"} 1"#,
         r#"http_requests_total{method="POST",route="/purchases",status="503"} 1"#,
     ] {
-        assert!(figures.lines().any(|found| found == line), "{line} in\n{figures}");
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
     }
 }
 

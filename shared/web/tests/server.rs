@@ -75,13 +75,13 @@ async fn slow() -> HttpResponse {
 }
 
 /// A server while the test runs.
-struct Running {
+struct RunningService {
     address: SocketAddr,
     handle: ServerHandle,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-impl Running {
+impl RunningService {
     fn start() -> Self {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
@@ -131,7 +131,7 @@ fn exchange(stream: &mut TcpStream, parts: &[&[u8]]) -> String {
 
 #[test]
 fn a_client_that_sends_far_too_much_still_reads_why() {
-    let mut server = Running::start();
+    let mut server = RunningService::start();
     let megabyte = vec![b' '; 1 << 20];
 
     let head = format!("POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", 10 << 20);
@@ -160,14 +160,14 @@ fn a_client_that_sends_far_too_much_still_reads_why() {
 }
 
 /// Sends a whole body of this size, and gives the answer.
-fn post_of(server: &Running, path: &str, bytes: usize) -> String {
+fn post_of(server: &RunningService, path: &str, bytes: usize) -> String {
     let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {bytes}\r\n\r\n");
     exchange(&mut server.connect(), &[head.as_bytes(), &vec![b' '; bytes]])
 }
 
 #[test]
 fn bodies_have_so_much_room_together_and_give_it_back() {
-    let mut server = Running::start();
+    let mut server = RunningService::start();
     // Who only announces much keeps nobody away.
     let idle: Vec<_> = (0..8)
         .map(|_| {
@@ -212,7 +212,7 @@ fn bodies_have_so_much_room_together_and_give_it_back() {
 
 #[test]
 fn a_panic_costs_one_connection_and_nothing_else() {
-    let mut server = Running::start();
+    let mut server = RunningService::start();
     assert_eq!(exchange(&mut server.connect(), &[get_request("/fail").as_bytes()]), "");
     let answer = exchange(&mut server.connect(), &[get_request("/healthz").as_bytes()]);
     assert!(answer.ends_with(r#"{"status":"alive"}"#), "{answer}");
@@ -227,7 +227,7 @@ fn head_and_body(answer: &str) -> (BTreeSet<&str>, &str) {
 
 #[test]
 fn head_is_answered_as_get_is_without_the_body() {
-    let mut server = Running::start();
+    let mut server = RunningService::start();
     for path in
         ["/healthz", "/readyz", "/openapi.json", "/docs", "/swagger-ui/index.html", "/slow", "/nothing", "/take"]
     {
@@ -244,7 +244,7 @@ fn head_is_answered_as_get_is_without_the_body() {
 
 #[test]
 fn what_comes_behind_the_last_request_of_a_connection_is_not_executed() {
-    let mut server = Running::start();
+    let mut server = RunningService::start();
     let post = |version: &str, connection: &str| {
         format!("POST /count HTTP/{version}\r\nHost: x\r\n{connection}Content-Length: 0\r\n\r\n")
     };
@@ -268,7 +268,7 @@ fn what_comes_behind_the_last_request_of_a_connection_is_not_executed() {
 
 #[test]
 fn what_is_no_http_is_refused_and_counted() {
-    let mut server = Running::start();
+    let mut server = RunningService::start();
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(1 << 20));
     for (nonsense, status) in [
         ("GET\r\n\r\n", 400),
@@ -285,9 +285,9 @@ fn what_is_no_http_is_refused_and_counted() {
         assert!(answer.is_empty() || answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
     let figure = |status: u16| {
-        let figures = exchange(&mut server.connect(), &[get_request("/metrics").as_bytes()]);
+        let metrics = exchange(&mut server.connect(), &[get_request("/metrics").as_bytes()]);
         let name = format!("http_requests_total{{method=\"other\",route=\"unreadable\",status=\"{status}\"}} ");
-        figures.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
+        metrics.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
     };
     let since = Instant::now();
     while (figure(400), figure(431)) != (Some("3".to_owned()), Some("1".to_owned())) {
@@ -298,7 +298,7 @@ fn what_is_no_http_is_refused_and_counted() {
 
 #[test]
 fn a_stop_finishes_requests_in_progress_and_does_not_wait_for_idle_connections() {
-    let mut server = Running::start();
+    let mut server = RunningService::start();
     let mut idle = server.connect();
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let mut first = [0; 12];

@@ -84,8 +84,10 @@ impl Books {
         for row in all::<TotalsRow>(store)? {
             let of = |amount: Amount| minor(amount, row.currency);
             let (debits, credits) = (of(row.debits)?, of(row.credits)?);
-            let in_transit =
-                (of(row.said_debits)? - of(row.applied_debits)?, of(row.said_credits)? - of(row.applied_credits)?);
+            let in_transit = (
+                of(row.requested_debits)? - of(row.completed_debits)?,
+                of(row.requested_credits)? - of(row.completed_credits)?,
+            );
             *differences.entry(row.currency).or_default() += debits + in_transit.0 - credits - in_transit.1;
             if (debits, credits) != (0, 0) {
                 stored.insert((row.partition, row.currency.to_string()), (debits, credits));
@@ -107,8 +109,8 @@ impl Books {
         for row in all::<TotalsRow>(store)? {
             let of = |amount: Amount| minor(amount, row.currency);
             let (debits, credits) = in_transit.entry(row.currency).or_default();
-            *debits += of(row.said_debits)? - of(row.applied_debits)?;
-            *credits += of(row.said_credits)? - of(row.applied_credits)?;
+            *debits += of(row.requested_debits)? - of(row.completed_debits)?;
+            *credits += of(row.requested_credits)? - of(row.completed_credits)?;
         }
         ensure!(in_transit.values().all(|sums| *sums == (0, 0)), Money, "still in transit: {in_transit:?}");
         let mut sums: BTreeMap<&str, i128> = BTreeMap::new();

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use dataflow::Store;
 use serde_json::Value;
-use stage::{EventId, Frame, Hash, Head, Producer, Seq, Target};
+use stage::{EventId, Frame, Hash, LastFrame, Producer, Seq, StreamPartition};
 
-use super::{Checks, Said};
+use super::{Checks, TracedOutput};
 use crate::simulation::clients::trace_of;
 use crate::simulation::model::text;
 use crate::simulation::scene::now;
@@ -14,12 +14,12 @@ use crate::simulation::violation::{Checked, ensure, stopped};
 
 impl Checks {
     /// Takes in the frames that a batch wrote.
-    pub(super) fn said(
+    pub(super) fn emitted(
         &mut self,
         owner: &Producer,
         store: &Store,
-        before: &BTreeMap<Target, Head>,
-        after: &BTreeMap<Target, Head>,
+        before: &BTreeMap<StreamPartition, LastFrame>,
+        after: &BTreeMap<StreamPartition, LastFrame>,
     ) -> Checked {
         let lost = before.keys().find(|target| !after.contains_key(*target));
         ensure!(lost.is_none(), Dense, "{owner} forgot what it said to {lost:?}");
@@ -43,7 +43,7 @@ impl Checks {
                         self.facts.entry(purchase).or_default().push(fact.clone());
                     }
                 }
-                if target.stream == contracts::INSTRUCTIONS.name {
+                if target.stream == contracts::LEDGER_COMMANDS.name {
                     for fact in &facts {
                         let (kind, id) = if fact["data"]["claim"].is_null() {
                             ("transfer", text(&fact["data"]["transfer"])?)
@@ -53,9 +53,10 @@ impl Checks {
                         self.instruction_facts.entry((kind, id)).or_default().push(text(&fact["type"])?);
                     }
                 }
-                known.push(Said { hash: frame.hash, facts });
+                known.push(TracedOutput { hash: frame.hash, facts });
             }
-            let last = Head { seq: Seq(known.len() as u64), hash: known.last().map_or(Hash::ZERO, |last| last.hash) };
+            let last =
+                LastFrame { seq: Seq(known.len() as u64), hash: known.last().map_or(Hash::ZERO, |last| last.hash) };
             ensure!(last == *head, Chain, "{owner}>{target} ends with {last:?}, and its record says {head:?}");
         }
         Ok(())
@@ -64,11 +65,12 @@ impl Checks {
     /// What was seen in the journals is there still, and no more.
     pub(super) fn journals_unchanged(&self) -> Checked {
         for (owner, store) in &self.owners {
-            for ((_, target), said) in self.journals.iter().filter(|((producer, _), _)| producer == owner) {
+            for ((_, target), emitted) in self.journals.iter().filter(|((producer, _), _)| producer == owner) {
                 let frames = now(store.journal(owner, target, Seq::FIRST, usize::MAX, usize::MAX));
                 let frames = frames.map_err(|error| stopped(&error))?;
-                let mut same = frames.len() == said.len();
-                same &= frames.iter().zip(said).all(|(frame, said)| frame.hash == said.hash && frame.is_intact());
+                let mut same = frames.len() == emitted.len();
+                same &=
+                    frames.iter().zip(emitted).all(|(frame, emitted)| frame.hash == emitted.hash && frame.is_intact());
                 ensure!(same, Chain, "the journal {owner}>{target} was changed");
             }
         }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{PurchaseRequest, Status};
 use money::{Amount, Conversion, Currency, PublishedRate};
-use purchase::accept::{Answer, OfferHeadRow, OfferRow, PurchaseRow, Request};
+use purchase::accept::{AcceptInput, OfferHeadRow, OfferRow, PurchaseRow, Reply};
 use purchase::settle::OutcomeRow;
 use serde_json::Value;
-use stage::{BatchNumber, Event, Record, RequestId, Run};
+use stage::{BatchNumber, Event, FrameRange, Record, RequestId};
 
 use super::{Checks, records};
 use crate::simulation::coverage::Hit;
@@ -19,20 +19,20 @@ use crate::simulation::violation::{Checked, ensure, stopped};
 impl Checks {
     /// Judges what a batch of `accept` recorded.
     pub(super) fn accepted(&mut self, record: &Record, scene: &mut Scene<'_>) -> Checked {
-        let pinned = scene.copied_when.get(&(record.owner.clone(), record.epoch, record.number)).copied();
+        let captured = scene.copied_when.get(&(record.owner.clone(), record.epoch, record.number)).copied();
         for event in records::requests(record)? {
             let (id, data) = (model::text(&event["requestid"])?, &event["data"]);
-            if event["type"] == "OfferAsked" {
+            if event["type"] == "SetOffer" {
                 let version = self.model.offer(data)?;
                 self.offer_is_stored(data, version, scene)?;
                 continue;
             }
-            let pin = data["judged_by"]["rates"].as_u64().and_then(|pin| usize::try_from(pin).ok());
-            ensure!(pin.is_some() && pin == pinned, Price, "{id} is judged by rates {pin:?}, not {pinned:?}");
+            let pin = data["captured"]["rates"].as_u64().and_then(|pin| usize::try_from(pin).ok());
+            ensure!(pin.is_some() && pin == captured, Price, "{id} is judged by rates {pin:?}, not {captured:?}");
             let arrived = model::text(&event["time"])?.parse().map_err(|_| model::unreadable(&event))?;
             let expected = self.model.purchase(&id, data, arrived)?.clone();
             self.purchase_is_stored(&id, record, &expected)?;
-            self.purchase_is_said(&id, &expected)?;
+            self.purchase_is_emitted(&id, &expected)?;
             cover(&expected, scene);
         }
         Ok(())
@@ -82,8 +82,8 @@ impl Checks {
         Ok(())
     }
 
-    /// Exactly one fact says what became of the purchase, with the same figures.
-    fn purchase_is_said(&self, id: &str, expected: &Purchase) -> Checked {
+    /// Exactly one fact says what became of the purchase, with the same metrics.
+    fn purchase_is_emitted(&self, id: &str, expected: &Purchase) -> Checked {
         let facts = self.facts.get(id).map(Vec::as_slice).unwrap_or_default();
         ensure!(facts.len() == 1, Recorded, "{id} was said {} times", facts.len());
         let (fact, data) = (&facts[0], &facts[0]["data"]);
@@ -107,8 +107,8 @@ impl Checks {
     }
 
     /// Takes in the outcomes that a batch of `settle` wrote.
-    pub(super) fn settled(&mut self, record: &Record, runs: &[Run]) -> Checked {
-        for fact in self.facts_of(runs) {
+    pub(super) fn settled(&mut self, record: &Record, ranges: &[FrameRange]) -> Checked {
+        for fact in self.facts_of(ranges) {
             if fact["type"] != "PaymentPosted" && fact["type"] != "PaymentRefused" {
                 continue;
             }
@@ -138,7 +138,7 @@ impl Checks {
         Ok(())
     }
 
-    /// Rows that never change have not.
+    /// WorkingSet that never change have not.
     pub(super) fn rows_unchanged(&self) -> Checked {
         let store = &self.stores.purchase;
         let rows = now(store.rows::<PurchaseRow>(&[], None, usize::MAX)).map_err(|error| stopped(&error))?;
@@ -182,10 +182,10 @@ impl Checks {
     }
 
     /// An answer was given: what it says is recorded, and always the same.
-    pub fn answered(&self, request: &Event<Request>, answer: &Answer, scene: &mut Scene<'_>) -> Checked {
+    pub fn answered(&self, request: &Event<AcceptInput>, reply: &Reply, scene: &mut Scene<'_>) -> Checked {
         let id = &request.cause.request_id.0;
-        match (&request.fact, answer) {
-            (Request::OfferAsked(asked), Answer::Offer(row)) => {
+        match (&request.fact, reply) {
+            (AcceptInput::SetOffer(asked), Reply::Offer(row)) => {
                 let versions = self.model.offers.get(&asked.sku.to_string());
                 let at = usize::try_from(row.version).unwrap_or_default().wrapping_sub(1);
                 let terms = serde_json::to_value(&row.terms).map_err(|error| stopped(&error))?;
@@ -196,19 +196,15 @@ impl Checks {
                     "{id} was answered {row:?}, which is not recorded"
                 );
             }
-            (Request::PurchaseAsked(asked), answer) => {
+            (AcceptInput::SubmitPurchase(asked), reply) => {
                 let content = serde_json::to_value(&asked.request).map_err(|error| stopped(&error))?;
                 let Some(known) = self.model.purchases.get(id) else {
                     ensure!(false, Recorded, "{id} was answered and not recorded");
                     return Ok(());
                 };
                 let same = known.request == content;
-                ensure!(
-                    same == !matches!(answer, Answer::Conflict),
-                    Repeats,
-                    "{id} was answered {answer:?} to {content}"
-                );
-                if let Answer::Purchase(row) = answer {
+                ensure!(same == !matches!(reply, Reply::Conflict), Repeats, "{id} was answered {reply:?} to {content}");
+                if let Reply::Purchase(row) = reply {
                     ensure!(self.purchases.get(id) == Some(&**row), Repeats, "{id} was answered otherwise: {row:?}");
                 }
                 let first = self.purchases.get(id).is_some_and(|row| Some(row.batch) == self.newest_accepted());
@@ -218,7 +214,7 @@ impl Checks {
                     (true, true) => {}
                 }
             }
-            (request, answer) => ensure!(false, Repeats, "{request:?} was answered {answer:?}"),
+            (request, reply) => ensure!(false, Repeats, "{request:?} was answered {reply:?}"),
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use dataflow::Store;
 use serde_json::Value;
-use stage::{BatchNumber, Epoch, Hash, Position, Positions, Producer, Read, Record, Run, Seq};
+use stage::{BatchNumber, Consumed, Epoch, FrameRange, Hash, Position, Positions, Producer, Record, Seq};
 
 use super::names::{self, Name};
 use super::{Checks, Seen};
@@ -15,18 +15,22 @@ impl Checks {
         let (owner, number) = (&record.owner, record.number);
         let read = record.parse_read().map_err(|error| stopped(&error))?;
         let seen = self.seen.get(owner);
-        follows(record, seen.map(|seen| &seen.last), matches!(read, Read::Claim))?;
+        follows(record, seen.map(|seen| &seen.last), matches!(read, Consumed::Claim))?;
         let before = seen.map(|seen| seen.checkpoint.clone()).unwrap_or_default();
         let checkpoint = record.parse_checkpoint().map_err(|error| stopped(&error))?;
         let positions = match &read {
-            Read::Claim | Read::Requests(_) => before.positions.clone(),
-            Read::Frames(runs) => self.after_runs(record, &before.positions, runs)?,
+            Consumed::Claim | Consumed::Requests(_) => before.positions.clone(),
+            Consumed::Frames(ranges) => self.after_runs(record, &before.positions, ranges)?,
         };
         ensure!(positions == checkpoint.positions, Positions, "{owner} claims other positions in batch {number}");
-        let silent = matches!(read, Read::Claim);
-        ensure!(!silent || before.heads == checkpoint.heads, Dense, "{owner} said something with claim {number}");
-        self.said(owner, store, &before.heads, &checkpoint.heads)?;
-        let (last, runs) = (record.clone(), if let Read::Frames(runs) = read { runs } else { Vec::new() });
+        let silent = matches!(read, Consumed::Claim);
+        ensure!(
+            !silent || before.last_frames == checkpoint.last_frames,
+            Dense,
+            "{owner} said something with claim {number}"
+        );
+        self.emitted(owner, store, &before.last_frames, &checkpoint.last_frames)?;
+        let (last, ranges) = (record.clone(), if let Consumed::Frames(ranges) = read { ranges } else { Vec::new() });
         self.seen.insert(owner.clone(), Seen { last, checkpoint });
         if silent {
             return Ok(());
@@ -35,17 +39,17 @@ impl Checks {
             Name::RecordRates => self.rates_recorded(record, scene),
             Name::CopyRates => self.rates_copied(),
             Name::Accept => self.accepted(record, scene),
-            Name::Instruct => self.instructed(record, scene),
-            Name::Post => self.posted(record, &runs, scene),
-            Name::Settle => self.settled(record, &runs),
+            Name::RecordCommands => self.instructed(record, scene),
+            Name::Post => self.posted(record, &ranges, scene),
+            Name::Settle => self.settled(record, &ranges),
         }
     }
 
-    /// Where a reader is after these runs: each begins where the one before ended, and was said.
-    fn after_runs(&self, record: &Record, before: &Positions, runs: &[Run]) -> Checked<Positions> {
+    /// Where a reader is after these ranges: each begins where the one before ended, and was said.
+    fn after_runs(&self, record: &Record, before: &Positions, ranges: &[FrameRange]) -> Checked<Positions> {
         let mut list: Vec<_> = before.clone().into();
-        for run in runs {
-            let Run { target, producer, from, frames } = run;
+        for run in ranges {
+            let FrameRange { target, producer, from, frames } = run;
             let (owner, number) = (&record.owner, record.number);
             let expected = Positions::from(list.clone()).of(target, producer).next;
             ensure!(
@@ -54,14 +58,14 @@ impl Checks {
                 "{owner} applied {producer}>{target}#{from} in batch {number}, but #{expected} was next"
             );
             let last = usize::try_from(from.0 + frames - 1).unwrap_or(usize::MAX);
-            let said = self.journals.get(&(producer.clone(), target.clone()));
-            let said = said.and_then(|said| said.get(last.wrapping_sub(1)));
-            let Some(said) = said else {
+            let emitted = self.journals.get(&(producer.clone(), target.clone()));
+            let emitted = emitted.and_then(|emitted| emitted.get(last.wrapping_sub(1)));
+            let Some(emitted) = emitted else {
                 ensure!(false, Recorded, "{owner} applied {producer}>{target}#{last}, which is in no journal");
                 continue;
             };
             list.retain(|(to, by, _)| (to, by) != (target, producer));
-            list.push((target.clone(), producer.clone(), Position { next: Seq(last as u64 + 1), head: said.hash }));
+            list.push((target.clone(), producer.clone(), Position { next: Seq(last as u64 + 1), head: emitted.hash }));
         }
         Ok(list.into())
     }
@@ -86,7 +90,7 @@ pub(super) fn whole_chain(owner: &Producer, store: &Store) -> Checked {
     let mut last: Option<Record> = None;
     for record in records {
         let read = record.parse_read().map_err(|error| stopped(&error))?;
-        follows(&record, last.as_ref(), matches!(read, Read::Claim))?;
+        follows(&record, last.as_ref(), matches!(read, Consumed::Claim))?;
         last = Some(record);
     }
     Ok(())
@@ -96,7 +100,7 @@ pub(super) fn whole_chain(owner: &Producer, store: &Store) -> Checked {
 pub(super) fn requests(record: &Record) -> Checked<Vec<Value>> {
     let read = record.parse_read().map_err(|error| stopped(&error))?;
     match read {
-        Read::Requests(requests) => serde_json::from_str(requests.get()).map_err(|error| stopped(&error)),
-        Read::Claim | Read::Frames(_) => Ok(Vec::new()),
+        Consumed::Requests(requests) => serde_json::from_str(requests.get()).map_err(|error| stopped(&error)),
+        Consumed::Claim | Consumed::Frames(_) => Ok(Vec::new()),
     }
 }

@@ -2,40 +2,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dataflow::{Delivery, Feed, MemoryFeed};
-use stage::{Checkpoint, Positions, Producer, Seq, Target};
+use dataflow::{Delivery, MemorySubscription, Subscription};
+use stage::{Checkpoint, Positions, Producer, Seq, StreamPartition};
 
-use super::Said;
+use super::TracedOutput;
 use crate::simulation::scene::{Scene, now};
 use crate::simulation::violation::{Checked, ensure, stopped};
 
-type Journals = BTreeMap<(Producer, Target), Vec<Said>>;
+type Journals = BTreeMap<(Producer, StreamPartition), Vec<TracedOutput>>;
 
 /// What was seen in the streams.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    feeds: BTreeMap<Target, Feed>,
-    held: BTreeSet<(Producer, Target, Seq)>,
+    feeds: BTreeMap<StreamPartition, Subscription>,
+    held: BTreeSet<(Producer, StreamPartition, Seq)>,
 }
 
 impl Streams {
     /// Reads on in a stream.
-    pub(super) fn look(&mut self, target: &Target, scene: &Scene<'_>, journals: &Journals) -> Checked {
+    pub(super) fn look(&mut self, target: &StreamPartition, scene: &Scene<'_>, journals: &Journals) -> Checked {
         let attach = || {
             let targets = [target.clone()];
-            Feed::Memory(MemoryFeed::attach(scene.broker.clone(), &targets, &Checkpoint::default()))
+            Subscription::Memory(MemorySubscription::attach(scene.broker.clone(), &targets, &Checkpoint::default()))
         };
-        let feed = self.feeds.entry(target.clone()).or_insert_with(attach);
+        let subscription = self.feeds.entry(target.clone()).or_insert_with(attach);
         loop {
-            let ready = now(feed.ready(&Positions::default())).map_err(|error| stopped(&error))?;
+            let ready = now(subscription.ready(&Positions::default())).map_err(|error| stopped(&error))?;
             if ready.is_empty() {
                 return Ok(());
             }
             for Delivery { frame, .. } in ready.into_iter().filter(|delivery| delivery.frame.is_intact()) {
                 let from = (frame.producer.clone(), frame.target.clone());
                 let at = usize::try_from(frame.seq.0).unwrap_or_default().wrapping_sub(1);
-                let said = journals.get(&from).and_then(|said| said.get(at));
-                let same = said.is_some_and(|said| said.hash == frame.hash);
+                let emitted = journals.get(&from).and_then(|emitted| emitted.get(at));
+                let same = emitted.is_some_and(|emitted| emitted.hash == frame.hash);
                 ensure!(same, Recorded, "{}>{}#{} is in the stream and not in the journal", from.0, from.1, frame.seq);
                 self.held.insert((from.0, from.1, frame.seq));
             }
@@ -43,7 +43,7 @@ impl Streams {
     }
 
     /// Begins again with a stream.
-    pub(super) fn forget(&mut self, target: &Target) {
+    pub(super) fn discard_uncommitted(&mut self, target: &StreamPartition) {
         self.feeds.remove(target);
     }
 
@@ -57,8 +57,8 @@ impl Streams {
 
     /// Whatever is in a journal is in its stream.
     pub(super) fn hold_all(&self, journals: &Journals) -> Checked {
-        for ((producer, target), said) in journals {
-            for seq in (1..=said.len() as u64).map(Seq) {
+        for ((producer, target), emitted) in journals {
+            for seq in (1..=emitted.len() as u64).map(Seq) {
                 let held = self.held.contains(&(producer.clone(), target.clone(), seq));
                 ensure!(held, Recorded, "{producer}>{target}#{seq} is in the journal and not in the stream");
             }

@@ -69,7 +69,7 @@ impl Ledger {
             "PurchaseConfirmed" => self.purchase(data)?,
             "TransferAccepted" => self.transfer(data)?,
             "AccountClaimed" => self.claim(data)?,
-            "LegsSaid" => {
+            "LegsRequested" => {
                 for leg in data["legs"].as_array().ok_or_else(|| unreadable(data))? {
                     let (account, (amount, currency)) = (text(&leg["account"])?, money(&leg["amount"])?);
                     let signed = if leg["side"] == "credit" { amount } else { -amount };

@@ -33,7 +33,7 @@ pub fn price(
     offers: &[Option<&Value>],
     at: DateTime<Utc>,
     rates: &Rates,
-    pinned: usize,
+    captured: usize,
 ) -> Option<Result<Priced, &'static str>> {
     let lines = request["lines"].as_array()?;
     let into = request["pay_in"].as_str()?;
@@ -60,7 +60,7 @@ pub fn price(
             return Some(Err("amount_too_large"));
         }
     }
-    let Some(way) = rates.way(from, into, at, pinned) else {
+    let Some(way) = rates.way(from, into, at, captured) else {
         return Some(Err("no_rate"));
     };
     if way.valid_from().is_some_and(|from| (at.date_naive() - from.date_naive()).num_days() > STALE_AFTER_DAYS) {

@@ -99,11 +99,11 @@ impl Rates {
     }
 
     /// How `from` becomes `into` at a moment, by the first `pinned` versions.
-    pub fn way(&self, from: &str, into: &str, at: DateTime<Utc>, pinned: usize) -> Option<Way> {
+    pub fn way(&self, from: &str, into: &str, at: DateTime<Utc>, captured: usize) -> Option<Way> {
         if from == into {
             return Some(Way::Same);
         }
-        let newest = |base: &str, quote: &str| self.newest(base, quote, at, pinned);
+        let newest = |base: &str, quote: &str| self.newest(base, quote, at, captured);
         let mut best = newest(from, into).map(Way::Direct);
         let inverse = newest(into, from).map(Way::Inverse);
         let cross = newest("EUR", from).zip(newest("EUR", into)).map(|(base, quote)| Way::Cross(base, quote));
@@ -115,9 +115,9 @@ impl Rates {
         best
     }
 
-    fn newest(&self, base: &str, quote: &str, at: DateTime<Utc>, pinned: usize) -> Option<Used> {
+    fn newest(&self, base: &str, quote: &str, at: DateTime<Utc>, captured: usize) -> Option<Used> {
         let mut newest: Option<Used> = None;
-        for version in self.versions.iter().take(pinned).filter(|version| version.valid_from <= at) {
+        for version in self.versions.iter().take(captured).filter(|version| version.valid_from <= at) {
             let rate = version.rates.get(&(base.to_owned(), quote.to_owned()));
             if let Some(rate) = rate
                 && newest.as_ref().is_none_or(|newest| newest.valid_from <= version.valid_from)

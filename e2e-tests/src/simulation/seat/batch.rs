@@ -1,7 +1,7 @@
 //! A turn: read, prepare, commit, tell; and what may come between.
 
-use dataflow::{CommitFault, Committed, Delivery, Stop};
-use stage::{Admission, Input, Stage, read_events};
+use dataflow::{CommitFault, Committed, Delivery, OwnerError};
+use stage::{Admission, BatchInput, Stage, read_events};
 
 use super::super::coverage::Hit;
 use super::super::scene::{Mutant, Scene, now};
@@ -9,7 +9,7 @@ use super::super::violation::{Checked, ensure, stopped};
 use super::{Held, Open, Seat, Turn};
 
 /// A batch, if there is something to do and it could be prepared.
-pub(super) type MaybeOpen<S> = Result<Option<Open<S>>, Stop>;
+pub(super) type MaybeOpen<S> = Result<Option<Open<S>>, OwnerError>;
 
 /// Requests taken together at most.
 const REQUESTS_MAX: usize = 12;
@@ -37,7 +37,7 @@ impl<S: Stage> Seat<S> {
         if scene.read_fails() {
             held.faults.fail_read(scene.reads_before_fault());
         }
-        if boundary == Boundary::None && whole && held.feed.is_some() {
+        if boundary == Boundary::None && whole && held.subscription.is_some() {
             held.goes_wrong(fault);
             return self.take_whole(held, scene);
         }
@@ -80,7 +80,7 @@ impl<S: Stage> Seat<S> {
                     scene.say(&format!("{} dies after its commit of {}", self.id, shown(&committed)));
                     return Ok(Turn::Died);
                 }
-                self.told(held, committed, asked, scene);
+                self.into_committed(held, committed, asked, scene);
                 Ok(Turn::Worked)
             }
             Err(stop) => self.failed(held, &stop, asked, scene),
@@ -91,14 +91,14 @@ impl<S: Stage> Seat<S> {
     fn take_whole(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked<Turn> {
         let deliveries = self.read(&mut held, scene)?;
         let (delivered, mut seen) = (deliveries.len(), Vec::new());
-        let taken = now(held.owner.take_frames(deliveries, scene.now, |admission| seen.push(admission)));
-        let complete = delivered == seen.len() || taken.as_ref().is_err_and(|stop| !stop.is_passing());
+        let taken = now(held.owner.process(deliveries, scene.now, |admission| seen.push(admission)));
+        let complete = delivered == seen.len() || taken.as_ref().is_err_and(|stop| !stop.is_transient());
         ensure!(complete, Counted, "{} got {delivered} frames and saw {}", self.id, seen.len());
         let frames = count(&mut held, &seen, scene);
         match taken {
             Ok(Some(committed)) => {
                 self.check_committed(&held, &committed, 0, frames)?;
-                self.told(held, committed, Vec::new(), scene);
+                self.into_committed(held, committed, Vec::new(), scene);
                 Ok(Turn::Worked)
             }
             Ok(None) => {
@@ -110,9 +110,9 @@ impl<S: Stage> Seat<S> {
     }
 
     pub(super) fn prepare(&mut self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<MaybeOpen<S>> {
-        let (input, asked, frames) = if held.feed.is_some() {
+        let (input, asked, frames) = if held.subscription.is_some() {
             let (admitted, frames) = self.admit(held, scene)?;
-            (Input::Frames(admitted), Vec::new(), frames)
+            (BatchInput::Frames(admitted), Vec::new(), frames)
         } else {
             let asked = self.choose(scene);
             let next = self.newest()?.map(|newest| newest.number.next());
@@ -120,7 +120,7 @@ impl<S: Stage> Seat<S> {
                 scene.copied_when.insert((self.id.clone(), held.epoch, number), scene.copied);
             }
             let requests = asked.iter().map(|(_, request)| request.clone()).collect();
-            (Input::Requests(requests), asked, 0)
+            (BatchInput::Requests(requests), asked, 0)
         };
         if frames == 0 && asked.is_empty() {
             return Ok(Ok(None));
@@ -130,7 +130,7 @@ impl<S: Stage> Seat<S> {
     }
 
     /// Some of the requests that wait, as a client sends them again: at another time.
-    fn choose(&mut self, scene: &mut Scene<'_>) -> super::Asked<S::Fact> {
+    fn choose(&mut self, scene: &mut Scene<'_>) -> super::Asked<S::Input> {
         let mut asked = self.pending.clone();
         scene.random.shuffle(&mut asked);
         let some = if scene.random.chance(500) { 1 } else { scene.random.between(1, REQUESTS_MAX) };
@@ -146,25 +146,25 @@ impl<S: Stage> Seat<S> {
 
     /// What arrives, with what goes wrong on the way.
     fn read(&self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<Vec<Delivery>> {
-        let Some(feed) = &mut held.feed else {
+        let Some(subscription) = &mut held.subscription else {
             return Ok(Vec::new());
         };
         if held.cut {
-            feed.rewind(held.owner.checkpoint());
-            held.owner.forget();
+            subscription.rewind(held.owner.checkpoint());
+            held.owner.discard_uncommitted();
             held.inbox.clear();
             held.cut = false;
         }
         if held.inbox.is_empty() {
-            let ready = now(feed.ready(&held.owner.checkpoint().positions)).map_err(|error| stopped(&error))?;
+            let ready = now(subscription.ready(&held.owner.checkpoint().positions)).map_err(|error| stopped(&error))?;
             held.inbox.extend(ready);
         }
         // Nothing more comes, and something is missing: once for each such hole the stream is read from its beginning.
         let missing = held.owner.missing();
         if held.inbox.is_empty() && missing != held.looked_for {
-            missing.iter().for_each(|missing| feed.read_again(&missing.target));
+            missing.iter().for_each(|missing| subscription.seek_to_start(&missing.target));
             scene.hit(Hit::ReadAgain);
-            let ready = now(feed.ready(&held.owner.checkpoint().positions)).map_err(|error| stopped(&error))?;
+            let ready = now(subscription.ready(&held.owner.checkpoint().positions)).map_err(|error| stopped(&error))?;
             held.inbox.extend(ready);
             held.looked_for = missing;
         }
@@ -188,7 +188,7 @@ impl<S: Stage> Seat<S> {
         &self,
         held: &mut Held<S>,
         scene: &mut Scene<'_>,
-    ) -> Checked<(Vec<(stage::Frame, Vec<stage::Event<S::Fact>>)>, u64)> {
+    ) -> Checked<(Vec<(stage::Frame, Vec<stage::Event<S::Input>>)>, u64)> {
         let (mut admitted, mut seen) = (Vec::new(), Vec::new());
         for delivery in self.read(held, scene)? {
             let frame = delivery.frame.clone();
@@ -199,7 +199,7 @@ impl<S: Stage> Seat<S> {
             let mutant = scene.mutant == Some(Mutant::NoDuplicateCheck) && S::NAME == ledger::post::Post::NAME;
             let again = admission == Admission::Duplicate && mutant;
             if again && scene.random.chance(300) {
-                let events = read_events::<S::Fact>(&frame.body).map_err(|error| stopped(&error))?;
+                let events = read_events::<S::Input>(&frame.body).map_err(|error| stopped(&error))?;
                 admitted.push((frame, events));
             }
         }
@@ -265,6 +265,6 @@ pub(super) fn shown<A>(committed: &Committed<A>) -> String {
 }
 
 /// Whether the stop says that somebody else owns the partition.
-pub(super) fn is_fenced(stop: &Stop) -> bool {
-    matches!(stop, Stop::Fenced(_))
+pub(super) fn is_fenced(stop: &OwnerError) -> bool {
+    matches!(stop, OwnerError::Fenced(_))
 }

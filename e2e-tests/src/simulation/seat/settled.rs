@@ -1,7 +1,7 @@
 //! What became of a commit, and what follows from it.
 
-use dataflow::{CommitError, CommitFault, Committed, Stop};
-use stage::{Read, Stage};
+use dataflow::{CommitError, CommitFault, Committed, OwnerError};
+use stage::{Consumed, Stage};
 
 use super::super::coverage::Hit;
 use super::super::scene::{Scene, now};
@@ -10,72 +10,72 @@ use super::batch::{is_fenced, shown};
 use super::{Asked, Chair as _, Held, Seat, Turn};
 
 /// What an owner in doubt finds.
-pub(super) type Resolved<S> = Result<Option<Committed<<S as Stage>::Answer>>, Stop>;
+pub(super) type Resolved<S> = Result<Option<Committed<<S as Stage>::Reply>>, OwnerError>;
 
 impl<S: Stage> Seat<S> {
     /// What an owner believes after a commit is what is stored, and counts up.
     pub(super) fn check_committed(
         &self,
         held: &Held<S>,
-        committed: &Committed<S::Answer>,
+        committed: &Committed<S::Reply>,
         asked: usize,
         frames: u64,
     ) -> Checked {
         let id = &self.id;
-        if held.feed.is_none() {
-            let answers = committed.answers.len();
-            ensure!(answers == asked, Counted, "{id} took {asked} requests and gave {answers} answers");
+        if held.subscription.is_none() {
+            let replies = committed.replies.len();
+            ensure!(replies == asked, Counted, "{id} took {asked} requests and gave {replies} replies");
             return Ok(());
         }
         let Some(newest) = self.newest()? else { return Ok(()) };
         let stored = newest.parse_checkpoint().map_err(|error| stopped(&error))?;
         ensure!(stored == *held.owner.checkpoint(), Positions, "{id} believes to be elsewhere than it committed");
         let read = newest.parse_read().map_err(|error| stopped(&error))?;
-        let runs = if let Read::Frames(runs) = read { runs } else { Vec::new() };
-        let recorded: u64 = runs.iter().map(|run| run.frames).sum();
+        let ranges = if let Consumed::Frames(ranges) = read { ranges } else { Vec::new() };
+        let recorded: u64 = ranges.iter().map(|run| run.frames).sum();
         ensure!(recorded == frames, Counted, "{id} admitted {frames} frames and recorded {recorded}");
         Ok(())
     }
 
     /// It is durable: who waits may know.
-    pub(super) fn told(
+    pub(super) fn into_committed(
         &mut self,
         mut held: Held<S>,
-        committed: Committed<S::Answer>,
-        asked: Asked<S::Fact>,
+        committed: Committed<S::Reply>,
+        asked: Asked<S::Input>,
         scene: &mut Scene<'_>,
     ) {
         scene.say(&format!("{} commits {}", self.id, shown(&committed)));
         held.read_only = false;
-        self.answer(committed, asked);
+        self.reply(committed, asked);
         self.held = Some(held);
     }
 
-    pub(super) fn answer(&mut self, committed: Committed<S::Answer>, asked: Asked<S::Fact>) {
+    pub(super) fn reply(&mut self, committed: Committed<S::Reply>, asked: Asked<S::Input>) {
         self.pending.retain(|(ticket, _)| asked.iter().all(|(answered, _)| answered != ticket));
         let requests = asked.into_iter().map(|(_, request)| request);
-        self.answered.extend(requests.zip(committed.answers));
+        self.answered.extend(requests.zip(committed.replies));
     }
 
     /// It is not, or not surely.
     pub(super) fn failed(
         &mut self,
         mut held: Held<S>,
-        stop: &Stop,
-        asked: Asked<S::Fact>,
+        stop: &OwnerError,
+        asked: Asked<S::Input>,
         scene: &mut Scene<'_>,
     ) -> Checked<Turn> {
         scene.say(&format!("{} cannot commit: {}", self.id, super::super::violation::stopped(stop).what));
         match stop {
-            Stop::Unavailable { .. } => {
+            OwnerError::Unavailable { .. } => {
                 let refused = held.fault.take() == Some(CommitFault::Refused);
                 scene.hit(if refused { Hit::CommitRefused } else { Hit::ReadFailed });
-                held.owner.forget();
+                held.owner.discard_uncommitted();
                 held.cut = true;
                 self.held = Some(held);
                 Ok(Turn::Worked)
             }
-            Stop::Doubtful { .. } => {
+            OwnerError::InDoubt { .. } => {
                 match held.fault.take() {
                     Some(CommitFault::LostBefore) => scene.hit(Hit::CommitLostBefore),
                     Some(CommitFault::LostAfter) => scene.hit(Hit::CommitLostAfter),
@@ -85,11 +85,13 @@ impl<S: Stage> Seat<S> {
                 self.held = Some(held);
                 Ok(Turn::Worked)
             }
-            Stop::Fenced(_) => {
+            OwnerError::Fenced(_) => {
                 ensure!(self.epoch()? != held.epoch, Fence, "{} was fenced by nobody", self.id);
                 Ok(Turn::Died)
             }
-            Stop::Broken { .. } | Stop::Frame { .. } | Stop::Panicked { .. } => Err(stopped(stop)),
+            OwnerError::StageError { .. } | OwnerError::Frame { .. } | OwnerError::Panicked { .. } => {
+                Err(stopped(stop))
+            }
         }
     }
 
@@ -119,7 +121,7 @@ impl<S: Stage> Seat<S> {
                 self.after_doubt(&mut held)?;
                 let asked = std::mem::take(&mut held.in_doubt);
                 match found {
-                    Some(committed) => self.told(held, committed, asked, scene),
+                    Some(committed) => self.into_committed(held, committed, asked, scene),
                     None => self.held = Some(held),
                 }
                 Ok(Turn::Worked)
@@ -129,9 +131,13 @@ impl<S: Stage> Seat<S> {
                 scene.say(&format!("{} was in doubt, and has another owner", self.id));
                 Ok(Turn::Died)
             }
-            Err(stop) if stop.is_passing() => {
+            Err(stop) if stop.is_transient() => {
                 self.late.push((held.serial, held.store.clone()));
-                scene.hit(if matches!(stop, Stop::Unavailable { .. }) { Hit::ReadFailed } else { Hit::StillInDoubt });
+                scene.hit(if matches!(stop, OwnerError::Unavailable { .. }) {
+                    Hit::ReadFailed
+                } else {
+                    Hit::StillInDoubt
+                });
                 scene.say(&format!("{} is still in doubt", self.id));
                 self.held = Some(held);
                 Ok(Turn::Worked)
@@ -148,7 +154,7 @@ impl<S: Stage> Seat<S> {
     }
 
     /// It does not know what became of its commit, which may be on its way.
-    pub(super) fn doubts(&mut self, held: &mut Held<S>, asked: Asked<S::Fact>) {
+    pub(super) fn doubts(&mut self, held: &mut Held<S>, asked: Asked<S::Input>) {
         held.in_doubt = asked;
         held.doubt_epoch = held.epoch;
         self.late.push((held.serial, held.store.clone()));

@@ -1,6 +1,6 @@
 //! One that froze wakes, and goes on where it was.
 
-use dataflow::{Committed, Stop};
+use dataflow::{Committed, OwnerError};
 use stage::Stage;
 
 use super::super::coverage::Hit;
@@ -10,7 +10,7 @@ use super::batch::{is_fenced, shown};
 use super::{Asked, Held, Open, Seat};
 
 /// What a woken owner tried, and who waits for it.
-type Tried<S> = (Result<Option<Committed<<S as Stage>::Answer>>, Stop>, Asked<<S as Stage>::Fact>);
+type Tried<S> = (Result<Option<Committed<<S as Stage>::Reply>>, OwnerError>, Asked<<S as Stage>::Input>);
 
 impl<S: Stage> Seat<S> {
     pub(super) fn wake_one(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
@@ -33,7 +33,7 @@ impl<S: Stage> Seat<S> {
             Ok(committed) => {
                 if let Some(committed) = committed {
                     scene.say(&format!("{} wakes and commits {}", self.id, shown(&committed)));
-                    self.answer(committed, asked);
+                    self.reply(committed, asked);
                 }
                 if was_in_doubt {
                     self.after_doubt(&mut held)?;
@@ -50,14 +50,14 @@ impl<S: Stage> Seat<S> {
                 scene.say(&format!("{} wakes and is fenced", self.id));
                 self.stays_fenced(held, scene)?;
             }
-            Err(stop) if stop.is_passing() => {
+            Err(stop) if stop.is_transient() => {
                 scene.say(&format!("{} wakes: {stop}", self.id));
                 if was_in_doubt {
                     self.late.push((held.serial, held.store.clone()));
                 } else if held.owner.is_in_doubt() {
                     self.doubts(&mut held, asked);
                 } else {
-                    held.owner.forget();
+                    held.owner.discard_uncommitted();
                     held.cut = true;
                 }
                 self.zombies.push(held);
@@ -90,7 +90,7 @@ impl<S: Stage> Seat<S> {
         let (tried, _) = self.go_on(&mut held, scene)?;
         let fenced = match &tried {
             Ok(_) => true,
-            Err(stop) => is_fenced(stop) || stop.is_passing(),
+            Err(stop) => is_fenced(stop) || stop.is_transient(),
         };
         ensure!(fenced, Fence, "{} was fenced and then stopped otherwise", self.id);
         ensure!(self.newest()? == before, Fence, "{} was fenced and claimed again", self.id);
@@ -100,5 +100,5 @@ impl<S: Stage> Seat<S> {
 
 /// A batch of requests that changed nothing is answered and not written.
 fn is_without_effect<A>(committed: &Committed<A>) -> bool {
-    committed.changes.is_empty() && committed.frames.is_empty() && !committed.answers.is_empty()
+    committed.changes.is_empty() && committed.frames.is_empty() && !committed.replies.is_empty()
 }

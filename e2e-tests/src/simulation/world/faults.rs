@@ -114,7 +114,7 @@ impl World<'_> {
     }
 
     /// All who write or read a stream have to attach again.
-    fn connections_break(&mut self, target: &stage::Target) {
+    fn connections_break(&mut self, target: &stage::StreamPartition) {
         let Self { scene, publishers, .. } = self;
         publishers.iter_mut().filter(|p| p.target == *target).for_each(|p| p.detach(scene));
         for at in 0..self.chairs().count() {

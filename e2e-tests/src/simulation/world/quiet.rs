@@ -59,7 +59,7 @@ impl World<'_> {
         Ok(waiting == 0 && confirmed && self.checks.all_is_read(&self.reads()))
     }
 
-    fn reads(&self) -> Vec<(stage::Producer, Vec<stage::Target>)> {
+    fn reads(&self) -> Vec<(stage::Producer, Vec<stage::StreamPartition>)> {
         self.chairs().map(|chair| (chair.id().clone(), chair.reads().to_vec())).collect()
     }
 

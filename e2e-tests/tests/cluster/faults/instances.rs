@@ -40,9 +40,9 @@ async fn of_two_started_at_once_one_is_active_and_the_other_takes_over_when_it_i
         let refused = cluster.client.get(&format!("{url}{route}")).await.is(503);
         assert!(refused.header("retry-after").is_some(), "{refused:?}");
         cluster.client.get(&format!("{url}/anything")).await.is(404);
-        let figures = cluster.client.get(&format!("{url}/metrics")).await.is(200).body;
+        let metrics = cluster.client.get(&format!("{url}/metrics")).await.is(200).body;
         let counted = format!("http_requests_total{{method=\"GET\",route=\"{route}\",status=\"503\"}} 1\n");
-        assert!(figures.contains(&counted), "{figures}");
+        assert!(metrics.contains(&counted), "{metrics}");
 
         cluster.instance(&active).stop().await;
         let stopped = Instant::now();

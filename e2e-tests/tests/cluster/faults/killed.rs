@@ -57,6 +57,6 @@ async fn killed_while_the_built_in_history_is_imported_it_imports_it_again() {
     }
     cluster.start_all(&[]).await;
     let quote = cluster.client.rate_at("EUR/GBP", "2010-12-01T12:00:00Z".parse().unwrap()).await.is(200);
-    assert_eq!(quote.json::<contracts::Quote>().rate, "0.8393");
+    assert_eq!(quote.json::<contracts::RateQuote>().rate, "0.8393");
     Scene::on(cluster).await.all_is_well().await.finish().await;
 }

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use dataflow::message::Message;
-use stage::{Partition, Target};
+use dataflow::message::BrokerMessage;
+use stage::{Partition, StreamPartition};
 
 use super::{BATCHES, Scene};
 use crate::cluster::harness::{Cluster, metric_of, metric_reaches};
@@ -18,8 +18,8 @@ const PARTS: usize = 20;
 /// The messages that were written together at last are at most so many.
 const PART: usize = 10_000;
 
-fn purchases(partition: u16) -> Target {
-    Target::new("purchases", Partition(partition))
+fn purchases(partition: u16) -> StreamPartition {
+    StreamPartition::new("purchases", Partition(partition))
 }
 
 /// The stopped broker's disk is as it was some time ago.
@@ -37,11 +37,11 @@ async fn remembers_from_now_on(cluster: &Cluster) {
 }
 
 /// Every frame of a service's journal is in its stream.
-async fn is_whole(cluster: &Cluster, target: &Target) {
-    let said = format!("SELECT count(*) FROM journal WHERE target = '{target}'");
-    let said = cluster.database("purchase").await.number(&said).await;
-    let held = async || (cluster.streams().held(target).await.len() == usize::try_from(said).unwrap()).then_some(());
-    until(&format!("{target} holds all {said} frames"), held).await;
+async fn is_whole(cluster: &Cluster, target: &StreamPartition) {
+    let emitted = format!("SELECT count(*) FROM journal WHERE target = '{target}'");
+    let emitted = cluster.database("purchase").await.number(&emitted).await;
+    let held = async || (cluster.streams().held(target).await.len() == usize::try_from(emitted).unwrap()).then_some(());
+    until(&format!("{target} holds all {emitted} frames"), held).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +94,7 @@ async fn a_frame_that_is_damaged_in_a_quiet_stream_is_named_until_it_is_publishe
     let message = messages.iter_mut().rfind(|message| !message.is_marker()).expect("a frame");
     let (mut damaged, session) = (message.frame(&target).expect("a frame"), message.session().expect("a session"));
     damaged.body.push(' ');
-    *message = Message::of_frame(&damaged, message.incarnation().expect("an incarnation"), session);
+    *message = BrokerMessage::of_frame(&damaged, message.incarnation().expect("an incarnation"), session);
     cluster.streams().make_anew(&target, messages).await;
 
     for service in ["purchase", "ledger"] {

@@ -25,8 +25,8 @@ async fn republish(cluster: &Cluster, more: &[&str]) -> (Option<i32>, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_operator_wants_published_again_comes_again_and_is_dropped() {
     let cluster = settled().await;
-    let said = "SELECT count(*) FROM journal WHERE target LIKE 'outcomes/%'";
-    let said = u64::try_from(cluster.database("ledger").await.number(said).await).unwrap();
+    let emitted = "SELECT count(*) FROM journal WHERE target LIKE 'outcomes/%'";
+    let emitted = u64::try_from(cluster.database("ledger").await.number(emitted).await).unwrap();
     let url = cluster.client.at.purchase.clone();
     let before = metric_of(&cluster.client, &url, DUPLICATES, "stage=\"settle\"").await;
     let (code, printed) = republish(&cluster, &["--stream", "outcomes"]).await;
@@ -35,7 +35,7 @@ async fn what_an_operator_wants_published_again_comes_again_and_is_dropped() {
         assert!(printed.contains(&format!("{producer} publishes its journal for outcomes/")), "{printed}");
     }
     assert!(!printed.contains("credits"), "{printed}");
-    metric_reaches(&cluster.client, &url, DUPLICATES, "stage=\"settle\"", before + said).await;
+    metric_reaches(&cluster.client, &url, DUPLICATES, "stage=\"settle\"", before + emitted).await;
     for (more, expected) in [(&["--stream", "nothing"], "nothing in the journal"), (&["--producer", "x"], "x")] {
         let (code, printed) = republish(&cluster, more).await;
         assert!(code != Some(0) && printed.contains(expected), "{code:?} {printed}");

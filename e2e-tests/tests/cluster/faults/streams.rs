@@ -22,13 +22,13 @@ async fn messages(cluster: &Cluster, target: &str) -> Option<i64> {
 
 /// Returns once a stream holds everything that was ever said there. (The broker counts every few seconds.)
 async fn is_whole(cluster: &Cluster, producer: &str, target: &str) {
-    let frames = said(cluster, producer, target).await;
+    let frames = emitted(cluster, producer, target).await;
     let whole = async || messages(cluster, target).await.filter(|count| *count == frames + 1);
     until(&format!("{target} has {frames} frames and a marker"), whole).await;
 }
 
 /// Frames that a service has said to a target.
-async fn said(cluster: &Cluster, service: &str, target: &str) -> i64 {
+async fn emitted(cluster: &Cluster, service: &str, target: &str) -> i64 {
     let count = format!("SELECT count(*) FROM journal WHERE target = '{target}'");
     cluster.database(service).await.number(&count).await
 }
@@ -54,7 +54,7 @@ async fn a_stream_deleted_while_nobody_says_anything_is_made_anew_with_everythin
         let label = format!("stage=\"{stage}\"");
         let before = metric_of(&cluster.client, &url, DUPLICATES, &label).await;
         delete(&cluster, target).await;
-        let frames = said(&cluster, producer, target).await;
+        let frames = emitted(&cluster, producer, target).await;
         assert!(frames > 0, "nothing was ever said to {target}");
         // Every frame comes again to the one who reads, who drops it; beside them there is the marker.
         let all = before + u64::try_from(frames).unwrap();

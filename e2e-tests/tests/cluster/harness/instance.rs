@@ -107,8 +107,8 @@ impl Instance {
         let ended = timeout(left, child.wait()).await;
         let ended = ended.unwrap_or_else(|_| panic!("SIGTERM did not end {} in {STOP_TIMEOUT:?}", self.name));
         assert_eq!(ended.unwrap().code(), Some(0), "{}", self.name);
-        let said = Event::all(&self.printed());
-        assert!(said.last().is_some_and(|said| said.message() == "stopped"), "{}: {said:?}", self.name);
+        let emitted = Event::all(&self.printed());
+        assert!(emitted.last().is_some_and(|emitted| emitted.message() == "stopped"), "{}: {emitted:?}", self.name);
         eprintln!("{} stopped {:?} after SIGTERM", self.name, begun.elapsed());
     }
 

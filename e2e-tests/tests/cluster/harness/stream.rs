@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use dataflow::message::Message;
-use dataflow::{Publishing, RabbitMq};
+use dataflow::message::BrokerMessage;
+use dataflow::{PublishChannel, RabbitMq};
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
-use stage::{Producer, Seq, Target};
+use stage::{Producer, Seq, StreamPartition};
 
 use crate::scenarios::harness::until;
 
@@ -30,12 +30,12 @@ impl RawStreams {
     }
 
     /// A session of its own, once the broker is there.
-    async fn attach(&self, target: &Target) -> Publishing {
+    async fn attach(&self, target: &StreamPartition) -> PublishChannel {
         until(&format!("{target} can be published to"), async || self.broker.attach(target).await.ok()).await
     }
 
     /// Everything in a stream, in order, up to now. (One marker more ends it.)
-    pub async fn messages(&self, target: &Target) -> Vec<Message> {
+    pub async fn messages(&self, target: &StreamPartition) -> Vec<BrokerMessage> {
         let publishing = self.attach(target).await;
         let mut reading = self.broker.read(target, None).await.unwrap();
         let mut messages = Vec::new();
@@ -49,14 +49,14 @@ impl RawStreams {
     }
 
     /// Every frame in a stream, copies too.
-    pub async fn frames(&self, target: &Target) -> Vec<Message> {
+    pub async fn frames(&self, target: &StreamPartition) -> Vec<BrokerMessage> {
         let mut messages = self.messages(target).await;
         messages.retain(|message| !message.is_marker());
         messages
     }
 
     /// The frames in a stream, each once.
-    pub async fn held(&self, target: &Target) -> BTreeSet<(Producer, Seq)> {
+    pub async fn held(&self, target: &StreamPartition) -> BTreeSet<(Producer, Seq)> {
         let frames = self.frames(target).await;
         frames
             .iter()
@@ -66,7 +66,7 @@ impl RawStreams {
     }
 
     /// Deletes a stream.
-    pub async fn delete(&self, target: &Target) -> Channel {
+    pub async fn delete(&self, target: &StreamPartition) -> Channel {
         let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         channel.queue_delete(self.broker.queue(target).into(), QueueDeleteOptions::default()).await.unwrap();
@@ -74,7 +74,7 @@ impl RawStreams {
     }
 
     /// Makes a stream that can be published to, and is empty.
-    pub async fn declare(&self, target: &Target) -> Channel {
+    pub async fn declare(&self, target: &StreamPartition) -> Channel {
         let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
         let (channel, queue) = (connection.create_channel().await.unwrap(), self.broker.queue(target));
         let exchange: ShortString = self.prefix.as_str().into();
@@ -91,7 +91,7 @@ impl RawStreams {
     }
 
     /// A stream holds these messages, each at its place, and nothing else.
-    pub async fn make_anew(&self, target: &Target, messages: Vec<Message>) {
+    pub async fn make_anew(&self, target: &StreamPartition, messages: Vec<BrokerMessage>) {
         let publishing = self.attach(target).await;
         self.delete(target).await;
         self.declare(target).await;
@@ -99,14 +99,14 @@ impl RawStreams {
     }
 
     /// A stream gets so many messages more that say nothing.
-    pub async fn pad(&self, target: &Target, messages: usize) {
+    pub async fn pad(&self, target: &StreamPartition, messages: usize) {
         let publishing = self.attach(target).await;
-        let marker = Message::marker(&publishing.incarnation, &publishing.session);
+        let marker = BrokerMessage::marker(&publishing.incarnation, &publishing.session);
         send_all(&publishing, std::iter::repeat_n(marker, messages)).await;
     }
 }
 
-async fn send_all(publishing: &Publishing, messages: impl IntoIterator<Item = Message>) {
+async fn send_all(publishing: &PublishChannel, messages: impl IntoIterator<Item = BrokerMessage>) {
     let mut on_their_way = std::collections::VecDeque::new();
     for message in messages {
         on_their_way.push_back(publishing.send(message).await.unwrap());

@@ -119,8 +119,8 @@ impl Substrate for Databases {
         let newest =
             |owner| format!("owner = '{owner}' AND number = (SELECT max(number) FROM batches WHERE owner = '{owner}')");
         let last = |by, to| {
-            let said = format!("producer = '{by}' AND target = '{to}'");
-            format!("{said} AND seq = (SELECT max(seq) FROM journal WHERE {said})")
+            let emitted = format!("producer = '{by}' AND target = '{to}'");
+            format!("{emitted} AND seq = (SELECT max(seq) FROM journal WHERE {emitted})")
         };
         let statement = match damage {
             Damage::ChangedRecord(owner) => {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use dataflow::conformance::fixture::{self, Answer, Collect, Collected, add, ask, claim};
-use dataflow::{Commit, Owner, Stop, Store, StoreError};
+use dataflow::conformance::fixture::{self, Collect, Collected, Reply, add, ask, claim};
+use dataflow::{Commit, Owner, OwnerError, Store, StoreError};
 use sqlx::PgConnection;
-use stage::{BatchNumber, Checkpoint, Partition, Producer, Read, Record, Stage as _};
+use stage::{BatchNumber, Checkpoint, Consumed, Partition, Producer, Record, Stage as _};
 
 use super::database::{BLOCKED, Databases, until};
 
@@ -50,10 +50,10 @@ async fn a_stopped_client_holds_up_a_claim_for_two_seconds_and_is_out() {
     // Its own patience ends after three seconds: that it is there at all says that the other's session was ended.
     let mut new = claim(&front, Collect::default()).await.unwrap();
     let stop = asked.await;
-    assert!(matches!(stop, Err(Stop::Unavailable { .. })), "{stop:?}");
+    assert!(matches!(stop, Err(OwnerError::Unavailable { .. })), "{stop:?}");
     let stop = ask(&mut old, vec![add("1", "a", 1)]).await;
-    assert!(matches!(stop, Err(Stop::Fenced(_))), "{stop:?}");
-    assert_eq!(ask(&mut new, vec![add("1", "a", 1)]).await.unwrap().answers, [Answer::New]);
+    assert!(matches!(stop, Err(OwnerError::Fenced(_))), "{stop:?}");
+    assert_eq!(ask(&mut new, vec![add("1", "a", 1)]).await.unwrap().replies, [Reply::New]);
 }
 
 #[tokio::test]
@@ -68,14 +68,14 @@ async fn a_session_ended_before_commit_wrote_nothing_and_is_replaced() {
          WHERE datname = current_database() AND application_name LIKE 'front: %'";
     execute(&mut watcher, end).await;
     let stop = asked.await;
-    assert!(matches!(stop, Err(Stop::Unavailable { .. })), "{stop:?}");
+    assert!(matches!(stop, Err(OwnerError::Unavailable { .. })), "{stop:?}");
     execute(&mut other, "ROLLBACK").await;
-    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().answers, [Answer::New]);
+    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().replies, [Reply::New]);
     // All sessions were ended, as when the server is restarted: the first use finds out, the next works.
     execute(&mut watcher, end).await;
     let stop = ask(&mut collect, vec![add("2", "a", 1)]).await;
-    assert!(matches!(stop, Err(Stop::Unavailable { .. })), "{stop:?}");
-    assert_eq!(ask(&mut collect, vec![add("2", "a", 1)]).await.unwrap().answers, [Answer::New]);
+    assert!(matches!(stop, Err(OwnerError::Unavailable { .. })), "{stop:?}");
+    assert_eq!(ask(&mut collect, vec![add("2", "a", 1)]).await.unwrap().replies, [Reply::New]);
     assert_eq!(front.rows::<Collected>(&[], None, 10).await.unwrap().len(), 2);
 }
 
@@ -89,8 +89,8 @@ async fn a_commit_abandoned_half_way_wrote_nothing() {
     let asked = asked_until_blocked!(collect, watcher);
     drop(asked);
     execute(&mut other, "ROLLBACK").await;
-    collect.forget();
-    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().answers, [Answer::New]);
+    collect.discard_uncommitted();
+    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().replies, [Reply::New]);
     let newest = front.newest(collect.id()).await.unwrap().unwrap();
     assert_eq!(newest.number, BatchNumber(2));
 }
@@ -113,10 +113,10 @@ async fn a_session_ended_in_commit_leaves_a_doubt_that_a_claim_resolves() {
     let mut collect = claim(&front, Collect::default()).await.unwrap();
     at_commit(&mut other, "pg_terminate_backend(pg_backend_pid())").await;
     let stop = ask(&mut collect, vec![add("1", "a", 1)]).await;
-    assert!(matches!(stop, Err(Stop::Doubtful { .. })), "{stop:?}");
+    assert!(matches!(stop, Err(OwnerError::InDoubt { .. })), "{stop:?}");
     assert!(collect.resolve(fixture::now()).await.unwrap().is_none());
     execute(&mut other, "DROP TRIGGER late ON collected").await;
-    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().answers, [Answer::New]);
+    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().replies, [Reply::New]);
 }
 
 #[tokio::test]
@@ -127,11 +127,11 @@ async fn a_commit_that_lands_after_its_owner_gave_up_waiting_is_found() {
     at_commit(&mut databases.raw("front").await, "pg_sleep(7)").await;
     let started = Instant::now();
     let stop = ask(&mut collect, vec![add("1", "a", 1)]).await;
-    assert!(matches!(stop, Err(Stop::Doubtful { .. })), "{stop:?}");
+    assert!(matches!(stop, Err(OwnerError::InDoubt { .. })), "{stop:?}");
     assert!(started.elapsed() < Duration::from_secs(7), "it gave up before the database did");
     let committed = collect.resolve(fixture::now()).await.unwrap().unwrap();
-    assert_eq!((committed.answers, committed.frames.len()), (vec![Answer::New], 1));
-    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().answers, [Answer::Known]);
+    assert_eq!((committed.replies, committed.frames.len()), (vec![Reply::New], 1));
+    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await.unwrap().replies, [Reply::Known]);
 }
 
 #[tokio::test]
@@ -187,5 +187,5 @@ async fn more_owners_than_connections_take_turns_and_none_gives_up() {
 
 async fn record_after(store: &Store, id: &Producer) -> Record {
     let last = store.newest(id).await.unwrap();
-    Record::following(last.as_ref(), id, &Read::Frames(Vec::new()), &Checkpoint::default(), fixture::now()).unwrap()
+    Record::following(last.as_ref(), id, &Consumed::Frames(Vec::new()), &Checkpoint::default(), fixture::now()).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dataflow::conformance::fixture::{ADDED, Collect, add, ask, claim, of, said};
+use dataflow::conformance::fixture::{ADDED, Collect, add, ask, claim, emitted, of};
 use dataflow::{Leased, Quarantined, Store};
 use sqlx::Row as _;
 use stage::{Partition, Producer, PublishPosition, ResumePoint, Seq, Stage as _};
@@ -13,7 +13,7 @@ fn collect() -> Producer {
     Producer::new(Collect::NAME, Partition(0))
 }
 
-fn noted(confirmed: u64, rewinds: u64) -> PublishPosition {
+fn position_at(confirmed: u64, rewinds: u64) -> PublishPosition {
     let (offset, session) = (confirmed + 1, "session".to_owned());
     let resume = Some(ResumePoint { offset, session, frame: Some((collect(), Seq(confirmed))) });
     PublishPosition { resume, confirmed: [(collect(), Seq(confirmed))].into(), republish: [].into(), rewinds }
@@ -28,20 +28,20 @@ async fn a_publisher_at_work_does_not_undo_a_rewind() {
     let note = async |position: &PublishPosition| postgres.note_publish_position(&target, position).await.unwrap();
     let position = async || postgres.publish_position(&target).await.unwrap();
     assert_eq!(position().await, PublishPosition::default());
-    assert!(!note(&noted(1, 1)).await, "nothing was noted of it yet");
-    assert!(note(&noted(1, 0)).await);
-    assert!(note(&noted(2, 0)).await);
-    assert_eq!(position().await, noted(2, 0));
+    assert!(!note(&position_at(1, 1)).await, "nothing was noted of it yet");
+    assert!(note(&position_at(1, 0)).await);
+    assert!(note(&position_at(2, 0)).await);
+    assert_eq!(position().await, position_at(2, 0));
 
     let journal = |producer: &Producer| (producer.clone(), target.clone());
     let silent = Producer::new("silent", Partition(0));
     assert_eq!(postgres.republish(&[journal(&silent), journal(&collect())]).await.unwrap(), [journal(&collect())]);
     assert!(postgres.republish(&[journal(&silent)]).await.unwrap().is_empty());
     assert_eq!(postgres.republish(&[journal(&collect())]).await.unwrap(), [journal(&collect())]);
-    assert!(!note(&noted(3, 0)).await);
-    assert_eq!(position().await, PublishPosition { republish: [collect()].into(), ..noted(2, 2) });
+    assert!(!note(&position_at(3, 0)).await);
+    assert_eq!(position().await, PublishPosition { republish: [collect()].into(), ..position_at(2, 2) });
     let marker = ResumePoint { offset: 7, session: "other".to_owned(), frame: None };
-    let begun = PublishPosition { resume: Some(marker), ..noted(0, 2) };
+    let begun = PublishPosition { resume: Some(marker), ..position_at(0, 2) };
     assert!(note(&begun).await);
     assert_eq!(position().await, begun);
 
@@ -49,7 +49,7 @@ async fn a_publisher_at_work_does_not_undo_a_rewind() {
     let (mut other, mut watcher) = (databases.raw("front").await, databases.raw("front").await);
     let rewind = "BEGIN; UPDATE publish_positions SET rewinds = rewinds + 1";
     sqlx::raw_sql(rewind).execute(&mut other).await.unwrap();
-    let late = noted(7, 2);
+    let late = position_at(7, 2);
     let (is_noted, ()) = tokio::join!(note(&late), async {
         until(&mut watcher, "front: publishing", BLOCKED).await;
         sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
@@ -69,7 +69,8 @@ async fn what_is_not_published_is_counted() {
     for id in ["1", "2", "3"] {
         ask(&mut owner, vec![add(id, "a", 1)]).await.unwrap();
     }
-    let bytes: Vec<_> = said(&store, "a").await.unwrap().iter().map(|said| said.frame.body.len() as u64).collect();
+    let bytes: Vec<_> =
+        emitted(&store, "a").await.unwrap().iter().map(|emitted| emitted.frame.body.len() as u64).collect();
     assert_eq!(unpublished(0).await, [(Seq(3), bytes.iter().sum())]);
     assert_eq!(unpublished(2).await, [(Seq(3), bytes[2])]);
     assert_eq!(unpublished(3).await, []);

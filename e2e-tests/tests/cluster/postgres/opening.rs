@@ -3,8 +3,8 @@
 use dataflow::conformance::fixture::{self, Collect, Collected, Copy, TallyUp, add, ask, claim, meta};
 use dataflow::{Commit, Meta, Postgres, Store, StoreError, audit::Audit};
 use stage::{
-    Change, Checkpoint, Decimal, Integer, Nullable, Partition, PartitionCount, Producer, Read, Record, Row as _, Text,
-    Write,
+    Change, Checkpoint, Consumed, Decimal, Integer, Nullable, Partition, PartitionCount, Producer, Record, Row as _,
+    Text, Write,
 };
 
 use super::database::Databases;
@@ -159,7 +159,7 @@ async fn every_value_comes_back_byte_for_byte() {
     things.extend([thing(names[0], "1", Some(0), None), thing(names[2], "0.00", None, Some("0.00"))]);
     things.sort_by(|a, b| a.name.cmp(&b.name));
     let id = Producer::new("things", Partition(0));
-    let record = Record::following(None, &id, &Read::Claim, &Checkpoint::default(), fixture::now()).unwrap();
+    let record = Record::following(None, &id, &Consumed::Claim, &Checkpoint::default(), fixture::now()).unwrap();
     let change = |row: &Thing| Change { table: Thing::TABLE, write: Write::Insert, cells: row.to_cells() };
     let commit = Commit { record, changes: things.iter().map(change).collect(), frames: Vec::new() };
     store.commit(&commit).await.unwrap();

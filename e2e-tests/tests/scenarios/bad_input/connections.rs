@@ -73,10 +73,10 @@ async fn what_is_no_http_is_answered_with_an_error_or_closed_and_counted() {
         }
     }
     for url in system.client.everywhere("/metrics") {
-        let figures = system.client.get(&url).await.is(200).body;
+        let metrics = system.client.get(&url).await.is(200).body;
         for status in [400, 431] {
             let counted = format!("http_requests_total{{method=\"other\",route=\"unreadable\",status=\"{status}\"}}");
-            assert!(figures.contains(&counted), "{url}: {figures}");
+            assert!(metrics.contains(&counted), "{url}: {metrics}");
         }
     }
     nothing_was_done(&system.client, &corner).await;

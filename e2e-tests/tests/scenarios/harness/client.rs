@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use contracts::{Offer, Purchase, Quote};
+use contracts::{Offer, Purchase, RateQuote};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -120,7 +120,7 @@ impl Client {
     }
 
     /// `PUT /rates/{base}/{quote}`.
-    pub async fn set_rate(&self, pair: &str, rate: &str, from: DateTime<Utc>) -> Quote {
+    pub async fn set_rate(&self, pair: &str, rate: &str, from: DateTime<Utc>) -> RateQuote {
         let body = json!({"rate": rate, "valid_from": timestamp(from)});
         self.put(&format!("{}/rates/{pair}", self.at.exchange_rate), &body).await.is(200).json()
     }

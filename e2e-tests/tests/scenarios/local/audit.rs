@@ -66,9 +66,9 @@ async fn check(service: &'static str, ways: &[Damage]) {
 
 /// The audit says so by its exit code, and names the service and the record.
 fn verdict(audit: &Output, service: &str, table: &str) -> Result<(), String> {
-    let said = format!("{}{}", String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
+    let emitted = format!("{}{}", String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
     if audit.status.code() != Some(1) {
-        return Err(format!("{:?}: {said}", audit.status));
+        return Err(format!("{:?}: {emitted}", audit.status));
     }
     let table_place = format!("table {table}");
     let places = match table {
@@ -79,7 +79,7 @@ fn verdict(audit: &Output, service: &str, table: &str) -> Result<(), String> {
         _ => &[table_place.as_str()],
     };
     let named = |line: &str| line.contains(service) && places.iter().any(|place| line.contains(place));
-    if said.lines().any(named) && !said.contains("panicked") { Ok(()) } else { Err(said) }
+    if emitted.lines().any(named) && !emitted.contains("panicked") { Ok(()) } else { Err(emitted) }
 }
 
 fn restore(path: &Path, whole: &[u8]) {
@@ -137,9 +137,10 @@ async fn a_file_that_is_gone_or_no_database_is_named() {
                 None => fs::remove_file(&path).unwrap(),
             }
             let audit = local.audit().await;
-            let said = format!("{}{}", String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
-            assert!(audit.status.code().is_some_and(|code| code != 0), "{service}: {said}");
-            assert!(said.contains(service) && !said.contains("panicked"), "{service}: {said}");
+            let emitted =
+                format!("{}{}", String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
+            assert!(audit.status.code().is_some_and(|code| code != 0), "{service}: {emitted}");
+            assert!(emitted.contains(service) && !emitted.contains("panicked"), "{service}: {emitted}");
             restore(&path, &whole);
         }
     }

@@ -41,6 +41,6 @@ async fn killed_while_the_built_in_history_is_imported_it_imports_it_again() {
     run_until_logged(&["run", "--base-port", "0", "--data", data.to_str().unwrap()], "listening").await;
     let local = Local::start_on(folder, &[]).await;
     let quote = local.client.rate_at("EUR/GBP", "2010-12-01T12:00:00Z".parse().unwrap()).await.is(200);
-    assert_eq!(quote.json::<contracts::Quote>().rate, "0.8393");
+    assert_eq!(quote.json::<contracts::RateQuote>().rate, "0.8393");
     local.finish().await;
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use chrono::NaiveTime;
-use contracts::Quote;
+use contracts::RateQuote;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -52,9 +52,9 @@ impl Drop for Server {
 }
 
 async fn fetches(client: &Client, result: &str) -> u64 {
-    let figures = client.get(&format!("{}/metrics", client.at.exchange_rate)).await.is(200).body;
+    let metrics = client.get(&format!("{}/metrics", client.at.exchange_rate)).await.is(200).body;
     let name = format!("ecb_feed_fetches_total{{result=\"{result}\"}} ");
-    figures.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+    metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_rate_of_the_feed_prices_a_purchase() {
     let client = &local.client;
 
     until("the feed has been read", async || (fetches(client, "new").await == 1).then_some(())).await;
-    let quote: Quote = client.rate_at("EUR/GBP", corner.moment).await.is(200).json();
+    let quote: RateQuote = client.rate_at("EUR/GBP", corner.moment).await.is(200).json();
     let midnight = date.and_time(NaiveTime::MIN).and_utc();
     assert_eq!((quote.rate.as_str(), quote.valid_from, quote.source.to_string()), ("0.83", midnight, "ecb".to_owned()));
 

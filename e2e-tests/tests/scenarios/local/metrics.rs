@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scenarios::harness::{Client, Corner, Figures, Local, overdraft, promtool, until};
+use crate::scenarios::harness::{Client, Corner, Local, Metrics, overdraft, promtool, until};
 
 /// What a figure has to have moved by: of which service, name, labels.
 type Moved<'a> = (usize, &'a str, &'a [(&'a str, &'a str)], u32);
@@ -37,7 +37,7 @@ const EXPECTED: [Moved<'_>; 27] = [
     (LEDGER, "ledger_decisions_total", &[("kind", "transfer"), ("status", "posted"), ("reason", "")], 2),
     (LEDGER, "ledger_decisions_total", &[("kind", "transfer"), ("status", "rejected"), ("reason", "overdrawn")], 1),
     (LEDGER, "ledger_decisions_total", &[("kind", "transfer"), ("reason", "unknown_account")], 2),
-    (LEDGER, "stage_latency_seconds_count", &[("stage", "instruct")], 8),
+    (LEDGER, "stage_latency_seconds_count", &[("stage", "record-commands")], 8),
     // 11 purchases, 3 transfers, 3 claims; the merchant's legs of the 10 and of the 2 that were posted.
     (LEDGER, "stage_latency_seconds_count", &[("stage", "post")], 29),
     (LEDGER, "stage_duplicate_frames_total", &[], 0),
@@ -48,31 +48,31 @@ const EXPECTED: [Moved<'_>; 27] = [
 async fn every_figure_moves_by_exactly_what_was_done() {
     let (mut local, corner) = (Local::start().await, Corner::new());
     let client = local.client.clone();
-    let before = client.figures().await;
+    let before = client.metrics().await;
     rates_and_purchases(&client, &corner).await;
     claims_and_transfers(&client, &corner).await;
 
     let differing = async || {
-        let after = client.figures().await;
+        let after = client.metrics().await;
         EXPECTED.into_iter().filter_map(|moved| differs(&before, &after, moved)).collect::<Vec<_>>()
     };
     until("all is counted, and nothing more", async || differing().await.is_empty().then_some(())).await;
     nothing_waits(&client).await;
     assert_eq!(differing().await, Vec::<String>::new());
-    let after = client.figures().await;
-    for figures in &after {
-        latencies_are_times(figures);
-        let commits = figures.sum("stage_commit_seconds_count", &[]);
-        assert!(commits > 0.0 && commits <= figures.sum("stage_batch_seconds_count", &[]), "{}", figures.text);
-        figures.are_documented();
-        figures.pass_promtool().await;
+    let after = client.metrics().await;
+    for metrics in &after {
+        latencies_are_times(metrics);
+        let commits = metrics.sum("stage_commit_seconds_count", &[]);
+        assert!(commits > 0.0 && commits <= metrics.sum("stage_batch_seconds_count", &[]), "{}", metrics.text);
+        metrics.are_documented();
+        metrics.pass_promtool().await;
     }
     the_books_are_shown(&client).await;
 
     // Counted is what happened since the start; the books are what they are.
     local.stop().await;
     local.start_again(&[]).await;
-    let [_, purchase, ledger] = local.client.figures().await;
+    let [_, purchase, ledger] = local.client.metrics().await;
     assert_eq!(purchase.sum("purchases_total", &[]) + ledger.sum("ledger_decisions_total", &[]), 0.0);
     the_books_are_shown(&local.client).await;
     local.finish().await;
@@ -83,8 +83,8 @@ async fn the_configuration_and_the_alerts_pass_promtool() {
     for arguments in
         [&["check", "config", "infra/prometheus/prometheus.yml"], &["check", "rules", "infra/prometheus/alerts.yml"]]
     {
-        let said = promtool(arguments, "").await;
-        assert!(said.contains("SUCCESS") && !said.contains("FAILED") && !said.contains("error"), "{said}");
+        let emitted = promtool(arguments, "").await;
+        assert!(emitted.contains("SUCCESS") && !emitted.contains("FAILED") && !emitted.contains("error"), "{emitted}");
     }
 }
 
@@ -136,39 +136,39 @@ async fn claims_and_transfers(client: &Client, corner: &Corner) {
 
 /// What a figure did move by, if that is something else.
 fn differs(
-    before: &[Figures; 3],
-    after: &[Figures; 3],
+    before: &[Metrics; 3],
+    after: &[Metrics; 3],
     (service, name, labels, expected): Moved<'_>,
 ) -> Option<String> {
     let moved = after[service].sum(name, labels) - before[service].sum(name, labels);
     (moved != f64::from(expected)).then(|| format!("{name}{labels:?} moved by {moved}, not {expected}"))
 }
 
-/// Returns once no stage is behind, and the figures say so.
+/// Returns once no stage is behind, and the metrics say so.
 async fn nothing_waits(client: &Client) {
     let waiting = async || {
         let gauges = ["stage_lag_frames", "stage_lag_seconds", "stage_requests_waiting", "ledger_in_transit_amount"];
-        let figures = client.figures().await;
-        figures.iter().flat_map(|figures| gauges.map(|gauge| figures.sum(gauge, &[]))).sum::<f64>()
+        let metrics = client.metrics().await;
+        metrics.iter().flat_map(|metrics| gauges.map(|gauge| metrics.sum(gauge, &[]))).sum::<f64>()
     };
     until("nothing waits anywhere", async || (waiting().await == 0.0).then_some(())).await;
 }
 
 /// Each took more than no time and less than the test.
-fn latencies_are_times(figures: &Figures) {
-    for stage in ["record-rates", "copy-rates", "accept", "settle", "instruct", "post"] {
+fn latencies_are_times(metrics: &Metrics) {
+    for stage in ["record-rates", "copy-rates", "accept", "settle", "record-commands", "post"] {
         let of_stage = [("stage", stage)];
-        let count = figures.sum("stage_latency_seconds_count", &of_stage);
-        let sum = figures.sum("stage_latency_seconds_sum", &of_stage);
+        let count = metrics.sum("stage_latency_seconds_count", &of_stage);
+        let sum = metrics.sum("stage_latency_seconds_sum", &of_stage);
         assert!(count == 0.0 || (sum > 0.0 && sum / count < 60.0), "{stage}: {sum} s for {count}");
     }
 }
 
 /// The same as `GET /trial-balance`, and balanced.
 async fn the_books_are_shown(client: &Client) {
-    let (books, [_, _, figures]) = (client.trial_balance().await, client.figures().await);
+    let (books, [_, _, metrics]) = (client.trial_balance().await, client.metrics().await);
     assert_eq!(books.keys().map(ToString::to_string).collect::<Vec<_>>(), ["EUR"]);
-    let shown = |name: &str, side: &str| figures.sum(name, &[("currency", "EUR"), ("side", side)]);
+    let shown = |name: &str, side: &str| metrics.sum(name, &[("currency", "EUR"), ("side", side)]);
     for line in books.values() {
         let number = |amount: money::Amount| amount.to_string().parse::<f64>().unwrap();
         assert_eq!(shown("ledger_posted_amount", "debit"), number(line.debits));
@@ -176,5 +176,5 @@ async fn the_books_are_shown(client: &Client) {
         // Ten lanterns and two transfers.
         assert_eq!(number(line.debits), 160.0);
     }
-    assert!(figures.text.contains("ledger_trial_balance_difference{currency=\"EUR\"} 0\n"), "{}", figures.text);
+    assert!(metrics.text.contains("ledger_trial_balance_difference{currency=\"EUR\"} 0\n"), "{}", metrics.text);
 }

@@ -12,7 +12,7 @@ async fn with_64_partitions_all_is_settled_and_few_files_are_open() {
     load.note(load.send(&local.client).end().await);
     load.all_have_their_outcome(&local.client).await;
     load.each_had_one_effect(&local.client).await;
-    let [of_process, ..] = local.client.figures().await;
+    let [of_process, ..] = local.client.metrics().await;
     let files = of_process.sum("process_open_fds", &[]);
     eprintln!("{files} files are open");
     assert!(files < FILES, "{files} files are open");

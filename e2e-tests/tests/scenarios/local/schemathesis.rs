@@ -17,7 +17,7 @@ fn root() -> PathBuf {
 }
 
 /// Runs a command that has to succeed, and gives what it printed.
-async fn said(command: &mut Command) -> String {
+async fn emitted(command: &mut Command) -> String {
     let command = command.current_dir(root()).stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(PATIENCE, command.output()).await.expect("it did not end").unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -27,7 +27,7 @@ async fn said(command: &mut Command) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_services_do_what_their_documents_say() {
-    let program = said(&mut Command::new("infra/local/schemathesis.sh")).await;
+    let program = emitted(&mut Command::new("infra/local/schemathesis.sh")).await;
     let local = Local::start().await;
     // What the examples of the documents name.
     let (client, corner) = (&local.client, Corner::new());
@@ -39,7 +39,7 @@ async fn the_services_do_what_their_documents_say() {
         let mut schemathesis = Command::new(program.trim());
         schemathesis.args(["--config-file", "e2e-tests/schemathesis/schemathesis.toml", "run", "--no-color", &url]);
         schemathesis.env("PYTHONPATH", "e2e-tests/schemathesis").env("PYTHONDONTWRITEBYTECODE", "1");
-        eprintln!("{}", said(schemathesis.env("NO_PROXY", "127.0.0.1")).await);
+        eprintln!("{}", emitted(schemathesis.env("NO_PROXY", "127.0.0.1")).await);
     }
     eprintln!("tested in {:?}", started.elapsed());
     local.finish().await;

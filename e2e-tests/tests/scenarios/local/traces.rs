@@ -100,8 +100,8 @@ async fn the_caller_decides_and_else_the_ratio_does() {
     assert!(trace.drawn().ends_with(WITHOUT_FX), "{}", trace.drawn());
     trace.is_of_request(&yes);
     for span in &spans {
-        let said = ["deployment.environment.name", "service.version"].map(|name| span.resource.get(name));
-        assert_eq!(said.map(|text| text.map(String::as_str)), [Some("cellar"), Some(env!("CARGO_PKG_VERSION"))]);
+        let emitted = ["deployment.environment.name", "service.version"].map(|name| span.resource.get(name));
+        assert_eq!(emitted.map(|text| text.map(String::as_str)), [Some("cellar"), Some(env!("CARGO_PKG_VERSION"))]);
     }
     local.start_again(&[]).await;
     local.finish().await;

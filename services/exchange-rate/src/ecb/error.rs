@@ -153,7 +153,7 @@ pub enum EcbError {
     },
     /// An element that says nothing.
     #[error("{place}: {element} without {missing}")]
-    Missing {
+    MissingFrame {
         /// Where the element begins, or ends.
         place: Place,
         /// The element, as the ECB writes it.

@@ -90,7 +90,7 @@ impl<'a> File<'a> {
 
     fn document(&mut self) -> Result<History, EcbError> {
         let Some(root) = self.root()? else {
-            return Err(EcbError::Missing { place: self.here, element: "the file", missing: ENVELOPE });
+            return Err(EcbError::MissingFrame { place: self.here, element: "the file", missing: ENVELOPE });
         };
         if root.name != Name::Envelope {
             return Err(self.unexpected(&root, ENVELOPE));
@@ -125,7 +125,7 @@ impl<'a> File<'a> {
                 }
             }
         }
-        let missing = || EcbError::Missing { place: self.here, element: ENVELOPE, missing: CUBE };
+        let missing = || EcbError::MissingFrame { place: self.here, element: ENVELOPE, missing: CUBE };
         days.map(History::from).ok_or_else(missing)
     }
 
@@ -137,7 +137,7 @@ impl<'a> File<'a> {
             let date = DateForm::ISO.read(&time, place)?;
             days.add(Day { date, rates: self.rates()? }, place)?;
         }
-        let missing = EcbError::Missing { place: self.here, element: CUBE, missing: DAY };
+        let missing = EcbError::MissingFrame { place: self.here, element: CUBE, missing: DAY };
         if days.is_empty() { Err(missing) } else { Ok(days) }
     }
 
@@ -155,7 +155,7 @@ impl<'a> File<'a> {
                 return Err(self.unexpected(&tag, "the end of this element"));
             }
         }
-        let missing = EcbError::Missing { place: self.here, element: DAY, missing: RATE };
+        let missing = EcbError::MissingFrame { place: self.here, element: DAY, missing: RATE };
         if rates.is_empty() { Err(missing) } else { Ok(rates) }
     }
 
@@ -230,7 +230,7 @@ impl<'a> File<'a> {
             seen[index] = true;
         }
         match names.iter().zip(seen).find(|(_, seen)| !seen) {
-            Some(((_, missing), _)) => Err(EcbError::Missing { place, element, missing }),
+            Some(((_, missing), _)) => Err(EcbError::MissingFrame { place, element, missing }),
             None => Ok(values),
         }
     }

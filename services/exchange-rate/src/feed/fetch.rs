@@ -77,9 +77,9 @@ pub enum FetchError {
         source: reqwest::Error,
     },
     /// Neither a file nor that there is no newer one.
-    #[error("it answers {status}")]
+    #[error("it replies {status}")]
     Status {
-        /// What it answers.
+        /// What it replies.
         status: StatusCode,
         /// When to ask again, by what it says.
         retry_after: Option<Duration>,

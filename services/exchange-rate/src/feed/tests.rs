@@ -5,9 +5,9 @@ mod server;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use ::web::{Running, Setup};
-use contracts::Quote;
-use dataflow::{Bells, Carrier, Meta, Sqlite, Store};
+use ::web::{RunningService, ServiceSetup};
+use contracts::RateQuote;
+use dataflow::{Meta, Sqlite, Store, Transport, Wakeups};
 use reqwest::StatusCode;
 use stage::PartitionCount;
 use telemetry::Traces;
@@ -28,7 +28,7 @@ const GOOD: &str = "Date, USD, GBP, \n2 November 2026, 1.1500, 0.83000, \n";
 
 /// A service of its own.
 struct Subject {
-    running: Running,
+    running: RunningService,
     client: reqwest::Client,
     _folder: TempDir,
 }
@@ -41,10 +41,10 @@ impl Subject {
         let meta = Meta { service: SERVICE, partitions: PartitionCount::new(2).unwrap() };
         let store = Sqlite::open(&folder.path().join("store.sqlite"), meta, &tables()).await.unwrap();
         let store = Store::from(store);
-        let carrier = Carrier::Journals([(SERVICE, store.clone())].into(), Bells::default());
+        let transport = Transport::Journals([(SERVICE, store.clone())].into(), Wakeups::default());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let feed = Feed { url: url.parse().unwrap(), interval: INTERVAL, limits: LIMITS };
-        let setup = Setup { store, carrier, listener, workers: 1, traces: Traces::default() };
+        let setup = ServiceSetup { store, transport, listener, workers: 1, traces: Traces::default() };
         let running = start(setup, Some(feed)).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let subject = Self { running, client, _folder: folder };
@@ -67,7 +67,8 @@ impl Subject {
 
     /// `EUR/GBP` as of a day on which only the feed has one.
     async fn pounds(&self) -> String {
-        let quote: Quote = serde_json::from_str(&self.get("/rates/EUR/GBP?at=2026-11-02T12:00:00Z").await.1).unwrap();
+        let quote: RateQuote =
+            serde_json::from_str(&self.get("/rates/EUR/GBP?at=2026-11-02T12:00:00Z").await.1).unwrap();
         format!("{} since {} from {}", quote.rate, quote.valid_from.date_naive(), quote.source)
     }
 
@@ -76,13 +77,13 @@ impl Subject {
     }
 
     async fn figure(&self, name: &str) -> u64 {
-        let figures = self.get("/metrics").await.1;
-        let line = figures.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!("no {name}:\n{figures}")).trim().parse().unwrap()
+        let metrics = self.get("/metrics").await.1;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name}:\n{metrics}")).trim().parse().unwrap()
     }
 
     async fn stop(self) {
-        Running::stop(vec![self.running]).await;
+        RunningService::stop(vec![self.running]).await;
     }
 }
 
@@ -197,6 +198,6 @@ fn it_ends_at_once_with_the_service() {
         assert!(stopping.elapsed() < PATIENCE, "{:?}", stopping.elapsed());
         // Longer than an attempt and the wait after it.
         actix::clock::sleep(LIMITS.whole + INTERVAL * 4).await;
-        assert!(server.asked().len() <= asked + 1, "it goes on asking");
+        assert!(server.asked().len() <= asked + 1, "it goes on submit");
     });
 }

@@ -3,16 +3,16 @@ use std::collections::BTreeMap;
 use contracts::RatePut;
 use money::{Currency, Rate, RateBook};
 use proptest::prelude::*;
-use stage::testing::{Bench, cut, event};
+use stage::harness::{StageHarness, cut, event};
 use stage::{Partition, PartitionCount};
 
 use super::*;
 
 /// Moments such as `2010-12-01 EUR/GBP 0.848 EUR/USD 1.3115`.
-fn asked(source: &str, moments: &[&str], completes_history: bool) -> Event<Request> {
+fn asked(source: &str, moments: &[&str], completes_history: bool) -> Event<RecordRatesInput> {
     let moments = moments.iter().map(|text| moment(text)).collect();
-    let asked = RatesAsked { source: source.parse().unwrap(), moments, completes_history };
-    event("import", "2011-12-09T12:50:00Z".parse().unwrap(), Request::RatesAsked(asked))
+    let asked = SetRates { source: source.parse().unwrap(), moments, completes_history };
+    event("import", "2011-12-09T12:50:00Z".parse().unwrap(), RecordRatesInput::SetRates(asked))
 }
 
 fn moment(text: &str) -> Moment {
@@ -26,15 +26,15 @@ fn moment(text: &str) -> Moment {
     Moment { valid_from: format!("{}T00:00:00Z", words[0]).parse().unwrap(), rates }
 }
 
-fn history(moments: &[&str]) -> Event<Request> {
+fn history(moments: &[&str]) -> Event<RecordRatesInput> {
     asked("ecb", moments, true)
 }
 
-fn import(moments: &[&str]) -> Event<Request> {
+fn import(moments: &[&str]) -> Event<RecordRatesInput> {
     asked("ecb", moments, false)
 }
 
-fn put(moment: &str) -> Event<Request> {
+fn put(moment: &str) -> Event<RecordRatesInput> {
     asked("manual", &[moment], false)
 }
 
@@ -52,49 +52,49 @@ fn shown(fact: &RatesFact) -> String {
 }
 
 struct Ran {
-    bench: Bench<RecordRates>,
-    answers: Vec<Imported>,
+    harness: StageHarness<RecordRates>,
+    replies: Vec<Imported>,
 }
 
-fn run(requests: &[Event<Request>], sizes: &[usize]) -> Ran {
-    let bench = Bench::new(RecordRates, Partition(0), PartitionCount::new(2).unwrap());
-    let mut ran = Ran { bench, answers: Vec::new() };
+fn run(requests: &[Event<RecordRatesInput>], sizes: &[usize]) -> Ran {
+    let harness = StageHarness::new(RecordRates, Partition(0), PartitionCount::new(2).unwrap());
+    let mut ran = Ran { harness, replies: Vec::new() };
     for batch in cut(requests.to_vec(), sizes) {
-        ran.answers.extend(ran.bench.ask(batch).unwrap());
+        ran.replies.extend(ran.harness.ask(batch).unwrap());
     }
     ran
 }
 
 impl Ran {
-    fn said(&self) -> Vec<RatesFact> {
-        self.bench.said(&RATES).unwrap().into_iter().map(|event| event.fact).collect()
+    fn emitted(&self) -> Vec<RatesFact> {
+        self.harness.emitted(&RATES).unwrap().into_iter().map(|event| event.fact).collect()
     }
 
     /// What holds whatever was asked.
     fn check(&self) {
-        let (said, rows) = (self.said(), self.bench.rows::<RateRow>().unwrap());
+        let (emitted, rows) = (self.emitted(), self.harness.rows::<RateRow>().unwrap());
         let row = |fact: &RatesFact| match fact {
             RatesFact::RatesPublished(published) => RateRow::from(published),
             RatesFact::HistoryImported(history) => RateRow::from(history),
         };
-        assert_eq!(said.iter().map(row).collect::<Vec<_>>(), rows);
+        assert_eq!(emitted.iter().map(row).collect::<Vec<_>>(), rows);
         assert!((1..).zip(&rows).all(|(version, row)| row.version == version), "versions have holes");
         assert!(rows.iter().filter(|row| row.complete).count() <= 1);
-        let newest = self.bench.rows::<NewestRow>().unwrap();
+        let newest = self.harness.rows::<NewestRow>().unwrap();
         let newest: Vec<_> = newest.iter().map(|row| (row.version, row.complete)).collect();
         let last = rows.last().map(|row| (row.version, rows.iter().any(|row| row.complete)));
         assert_eq!(newest, Vec::from_iter(last));
-        assert_eq!(self.bench.again(RecordRates).unwrap(), *self.bench.state());
+        assert_eq!(self.harness.again(RecordRates).unwrap(), *self.harness.state());
     }
 }
 
 /// Expects `read new changed unchanged` for each request, and what is published, however they are cut into batches.
-fn check(requests: &[Event<Request>], counts: &[&str], published: &[&str]) {
+fn check(requests: &[Event<RecordRatesInput>], counts: &[&str], published: &[&str]) {
     for size in [1, 2, usize::MAX] {
         let ran = run(requests, &[size]);
-        let answer = |a: &Imported| format!("{} {} {} {}", a.read, a.new, a.changed, a.unchanged);
-        assert_eq!(ran.answers.iter().map(answer).collect::<Vec<_>>(), counts);
-        assert_eq!(ran.said().iter().map(shown).collect::<Vec<_>>(), published);
+        let reply = |a: &Imported| format!("{} {} {} {}", a.read, a.new, a.changed, a.unchanged);
+        assert_eq!(ran.replies.iter().map(reply).collect::<Vec<_>>(), counts);
+        assert_eq!(ran.emitted().iter().map(shown).collect::<Vec<_>>(), published);
         ran.check();
     }
 }
@@ -121,7 +121,7 @@ fn the_same_again_changes_nothing() {
 #[test]
 fn what_changes_nothing_leaves_no_record() {
     let ran = run(&[history(TWO_DAYS), history(TWO_DAYS), import(&[]), put("2010-12-02 EUR/GBP 0.846")], &[1]);
-    assert_eq!(ran.bench.state().records.len(), 1);
+    assert_eq!(ran.harness.state().records.len(), 1);
 }
 
 #[test]
@@ -172,10 +172,10 @@ fn any_moment_that_can_be_set_can_be_stored_and_read_back() {
         let RatePut { rate, valid_from } = put(at).unwrap();
         let rates = [(Currency::EUR, [(Currency::GBP, rate)].into())].into();
         let moments = vec![Moment { valid_from, rates }];
-        let asked = RatesAsked { source: "manual".parse().unwrap(), moments, completes_history: false };
-        let request = event("put", "2011-12-09T12:50:00Z".parse().unwrap(), Request::RatesAsked(asked));
+        let asked = SetRates { source: "manual".parse().unwrap(), moments, completes_history: false };
+        let request = event("put", "2011-12-09T12:50:00Z".parse().unwrap(), RecordRatesInput::SetRates(asked));
         let ran = run(&[request.clone(), request], &[1]);
-        assert_eq!(ran.answers.iter().map(|answer| answer.unchanged).collect::<Vec<_>>(), [0, 1], "{at}");
+        assert_eq!(ran.replies.iter().map(|reply| reply.unchanged).collect::<Vec<_>>(), [0, 1], "{at}");
         ran.check();
     }
     for at in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01", "2010-12-01"] {
@@ -190,13 +190,13 @@ fn a_long_history_is_cut_into_frames_in_order() {
     let days: Vec<_> = days.collect();
     let days: Vec<_> = days.iter().map(String::as_str).collect();
     let ran = run(&[history(&days)], &[1]);
-    assert_eq!(ran.answers, [Imported { read: 2_500, new: 2_500, changed: 0, unchanged: 0 }]);
-    let facts: Vec<_> = ran.bench.state().frames.iter().map(|frame| frame.facts).collect();
+    assert_eq!(ran.replies, [Imported { read: 2_500, new: 2_500, changed: 0, unchanged: 0 }]);
+    let facts: Vec<_> = ran.harness.state().frames.iter().map(|frame| frame.facts).collect();
     assert_eq!(facts, [1_000, 1_000, 501]);
     ran.check();
 }
 
-fn any_request() -> impl Strategy<Value = Event<Request>> {
+fn any_request() -> impl Strategy<Value = Event<RecordRatesInput>> {
     let day = prop::sample::select(vec!["2010-12-01", "2010-12-02", "2010-12-03"]);
     let pair = prop::sample::select(vec!["EUR/GBP", "EUR/USD", "GBP/EUR"]);
     let rate = prop::sample::select(vec!["0.8", "0.9"]);
@@ -217,9 +217,9 @@ proptest! {
     ) {
         let (ran, alone) = (run(&requests, &sizes), run(&requests, &[1]));
         ran.check();
-        prop_assert_eq!((&ran.answers, ran.said()), (&alone.answers, alone.said()));
+        prop_assert_eq!((&ran.replies, ran.emitted()), (&alone.replies, alone.emitted()));
         let mut last = BTreeMap::new();
-        for Event { fact: Request::RatesAsked(asked), .. } in &requests {
+        for Event { fact: RecordRatesInput::SetRates(asked), .. } in &requests {
             for Moment { valid_from, rates } in &asked.moments {
                 for (base, quotes) in rates {
                     last.extend(quotes.iter().map(|(quote, rate)| ((*valid_from, *base, *quote), *rate)));
@@ -227,7 +227,7 @@ proptest! {
             }
         }
         let mut book = RateBook::default();
-        for row in ran.bench.rows::<RateRow>().unwrap() {
+        for row in ran.harness.rows::<RateRow>().unwrap() {
             book.learn(row.version(), row.valid_from, &row.source, &row.rates);
         }
         for ((valid_from, base, quote), rate) in last {

@@ -33,7 +33,7 @@ pub async fn account(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<
 /// An account as it is now, if it is there.
 pub async fn show(store: &Store, id: AccountId) -> Result<Option<Account>, StoreError> {
     let row = store.get::<AccountRow>(&(id.clone(),)).await?;
-    if row.is_none() && !id.is_house() {
+    if row.is_none() && !id.is_system() {
         return Ok(None);
     }
     let balances = store.rows::<BalanceRow>(&[Cell::Text(id.to_string())], None, usize::MAX).await?;
@@ -61,7 +61,7 @@ struct Page {
 )]
 pub async fn entries(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Entries>, Problem> {
     let (store, id) = (&ledger.store, account_id(&request)?);
-    if !id.is_house() && store.get::<AccountRow>(&(id.clone(),)).await?.is_none() {
+    if !id.is_system() && store.get::<AccountRow>(&(id.clone(),)).await?.is_none() {
         return Err(no_account());
     }
     let Page { after, limit } = ::web::query(&request)?;

@@ -18,19 +18,19 @@ pub enum Allowance {
 
 /// What a debit does to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Authorization {
     /// It is posted.
-    Posted,
+    Approved,
     /// It is posted, and crosses the limit.
-    PostedFor(Money),
+    ApprovedWithFee(Money),
     /// It would take the account below this.
-    Refused(Amount),
+    Declined(Amount),
 }
 
 impl Allowance {
     /// Of an account that may not be there yet.
     pub fn of(account: &AccountId, row: Option<&AccountRow>, currency: Currency) -> Self {
-        let Some(row) = row.filter(|row| !account.is_house() && row.opened_by.is_some()) else {
+        let Some(row) = row.filter(|row| !account.is_system() && row.opened_by.is_some()) else {
             return Allowance::Unlimited;
         };
         let zero = Amount::zero(currency);
@@ -44,11 +44,11 @@ impl Allowance {
     }
 
     /// What becomes of a debit that takes the balance from `before` to `after`. The fee itself is none.
-    pub fn judge(self, before: Amount, after: Amount) -> Verdict {
+    pub fn authorize(self, before: Amount, after: Amount) -> Authorization {
         match self {
-            Allowance::DownTo(floor) if after < floor && after < before => Verdict::Refused(floor),
-            Allowance::FeeBelow(floor, fee) if after < floor && before >= floor => Verdict::PostedFor(fee),
-            Allowance::Unlimited | Allowance::DownTo(_) | Allowance::FeeBelow(_, _) => Verdict::Posted,
+            Allowance::DownTo(floor) if after < floor && after < before => Authorization::Declined(floor),
+            Allowance::FeeBelow(floor, fee) if after < floor && before >= floor => Authorization::ApprovedWithFee(fee),
+            Allowance::Unlimited | Allowance::DownTo(_) | Allowance::FeeBelow(_, _) => Authorization::Approved,
         }
     }
 }
@@ -71,43 +71,43 @@ mod tests {
     const REFUSE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"refuse"}"#;
     const FEE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"fee","fee":"7.50"}"#;
 
-    fn check(row: &AccountRow, currency: Currency, before: &str, after: &str, expected: Verdict) {
+    fn check(row: &AccountRow, currency: Currency, before: &str, after: &str, expected: Authorization) {
         let allowance = Allowance::of(&row.account, Some(row), currency);
-        let verdict = allowance.judge(before.parse().unwrap(), after.parse().unwrap());
-        assert_eq!(verdict, expected, "{row:?} {before} {after}");
+        let authorization = allowance.authorize(before.parse().unwrap(), after.parse().unwrap());
+        assert_eq!(authorization, expected, "{row:?} {before} {after}");
     }
 
-    fn down_to(floor: &str) -> Verdict {
-        Verdict::Refused(floor.parse().unwrap())
+    fn down_to(floor: &str) -> Authorization {
+        Authorization::Declined(floor.parse().unwrap())
     }
 
     #[test]
     fn who_was_not_claimed_has_no_limit() {
         let customer = row("customer:1", None, None);
-        check(&customer, Currency::EUR, "0.00", "-1000000.00", Verdict::Posted);
+        check(&customer, Currency::EUR, "0.00", "-1000000.00", Authorization::Approved);
         assert_eq!(Allowance::of(&customer.account, None, Currency::EUR), Allowance::Unlimited);
-        check(&row("merchant", None, None), Currency::GBP, "0.00", "-5.00", Verdict::Posted);
+        check(&row("merchant", None, None), Currency::GBP, "0.00", "-5.00", Authorization::Approved);
     }
 
     #[test]
     fn a_claimed_account_goes_down_to_its_limit_and_to_zero_in_other_currencies() {
         let (plain, alice) = (row("bob", Some("c1"), None), row("alice", Some("c2"), Some(REFUSE)));
-        check(&plain, Currency::EUR, "5.00", "0.00", Verdict::Posted);
+        check(&plain, Currency::EUR, "5.00", "0.00", Authorization::Approved);
         check(&plain, Currency::EUR, "5.00", "-0.01", down_to("0.00"));
-        check(&alice, Currency::EUR, "0.00", "-100.00", Verdict::Posted);
+        check(&alice, Currency::EUR, "0.00", "-100.00", Authorization::Approved);
         check(&alice, Currency::EUR, "0.00", "-100.01", down_to("-100.00"));
         check(&alice, Currency::JPY, "0", "-1", down_to("0"));
-        check(&alice, Currency::EUR, "-100.00", "-100.00", Verdict::Posted);
+        check(&alice, Currency::EUR, "-100.00", "-100.00", Authorization::Approved);
     }
 
     #[test]
     fn a_fee_is_due_once_for_each_crossing() {
         let alice = row("alice", Some("c1"), Some(FEE));
         let fee = Money::parse("7.50", Currency::EUR).unwrap();
-        check(&alice, Currency::EUR, "0.00", "-100.00", Verdict::Posted);
-        check(&alice, Currency::EUR, "-100.00", "-100.01", Verdict::PostedFor(fee));
-        check(&alice, Currency::EUR, "-100.01", "-500.00", Verdict::Posted);
-        check(&alice, Currency::EUR, "20.00", "-300.00", Verdict::PostedFor(fee));
+        check(&alice, Currency::EUR, "0.00", "-100.00", Authorization::Approved);
+        check(&alice, Currency::EUR, "-100.00", "-100.01", Authorization::ApprovedWithFee(fee));
+        check(&alice, Currency::EUR, "-100.01", "-500.00", Authorization::Approved);
+        check(&alice, Currency::EUR, "20.00", "-300.00", Authorization::ApprovedWithFee(fee));
         check(&alice, Currency::GBP, "0.00", "-0.01", down_to("0.00"));
     }
 }

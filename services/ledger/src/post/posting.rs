@@ -1,49 +1,49 @@
 //! Double entry in one partition: entries, balances, running totals, and what is said to the others.
 
-use contracts::{CREDITS, Fact, Leg, LegsSaid, Purpose, Reason, ReasonCode, Side};
+use contracts::{CREDITS, Fact, Leg, LegsRequested, Purpose, Reason, ReasonCode, Side};
 use money::Amount;
-use stage::{Broken, Event, Keys, Outputs, Partition, RequestId, Rows};
+use stage::{Event, Outputs, Partition, ReadSet, RequestId, StageError, WorkingSet};
 
-use super::overdraft::{Allowance, Verdict};
+use super::overdraft::{Allowance, Authorization};
 use super::payment::Payment;
-use super::{AccountRow, BalanceRow, EntryRow, Heard, TotalsRow};
+use super::{AccountRow, BalanceRow, EntryRow, PostInput, TotalsRow};
 
 /// A fact that is being posted.
 pub(super) struct Posting<'a> {
     /// Where.
     pub partition: Partition,
     /// The fact, with the request behind it.
-    pub event: &'a Event<Heard>,
+    pub event: &'a Event<PostInput>,
     /// The rows loaded for it.
-    pub rows: &'a mut Rows,
+    pub rows: &'a mut WorkingSet,
     /// Where to say what follows from it.
-    pub say: &'a mut Outputs<Fact>,
+    pub out: &'a mut Outputs<Fact>,
 }
 
 /// The rows that posting a leg here needs.
-pub(super) fn leg_keys(partition: Partition, leg: &Leg, keys: &mut Keys) {
+pub(super) fn leg_keys(partition: Partition, leg: &Leg, keys: &mut ReadSet) {
     keys.row::<AccountRow>(&(leg.account.clone(),));
     keys.row::<BalanceRow>(&(leg.account.clone(), leg.amount.currency()));
     totals_keys(partition, leg, keys);
 }
 
 /// The rows that paying from an account here needs. A fee is of the payer's currency.
-pub(super) fn payment_keys(partition: Partition, payment: &Payment, keys: &mut Keys) {
+pub(super) fn payment_keys(partition: Partition, payment: &Payment, keys: &mut ReadSet) {
     leg_keys(partition, &payment.payer, keys);
     payment.others.iter().for_each(|leg| totals_keys(partition, leg, keys));
 }
 
-fn totals_keys(partition: Partition, leg: &Leg, keys: &mut Keys) {
+fn totals_keys(partition: Partition, leg: &Leg, keys: &mut ReadSet) {
     keys.row::<TotalsRow>(&(partition, leg.amount.currency()));
 }
 
 impl Posting<'_> {
     /// Posts the payer's leg and says the others; or refuses it, moves nothing, and gives the reason.
-    pub fn pay(&mut self, payment: &Payment) -> Result<Option<Reason>, Broken> {
-        match self.judge(&payment.payer)? {
-            Verdict::Refused(floor) => return Ok(Some(overdrawn(&payment.payer, floor))),
-            Verdict::Posted => self.post_and_say(payment)?,
-            Verdict::PostedFor(fee) => {
+    pub fn pay(&mut self, payment: &Payment) -> Result<Option<Reason>, StageError> {
+        match self.authorize(&payment.payer)? {
+            Authorization::Declined(floor) => return Ok(Some(overdrawn(&payment.payer, floor))),
+            Authorization::Approved => self.post_and_say(payment)?,
+            Authorization::ApprovedWithFee(fee) => {
                 self.post_and_say(payment)?;
                 self.post_and_say(&payment.fee(fee))?;
             }
@@ -51,42 +51,42 @@ impl Posting<'_> {
         Ok(None)
     }
 
-    fn judge(&self, leg: &Leg) -> Result<Verdict, Broken> {
+    fn authorize(&self, leg: &Leg) -> Result<Authorization, StageError> {
         let row = self.rows.get::<AccountRow>(&(leg.account.clone(),))?;
         let before = self.balance(leg)?;
-        Ok(Allowance::of(&leg.account, row.as_ref(), leg.amount.currency()).judge(before, after(leg, before)))
+        Ok(Allowance::of(&leg.account, row.as_ref(), leg.amount.currency()).authorize(before, after(leg, before)))
     }
 
-    fn post_and_say(&mut self, payment: &Payment) -> Result<(), Broken> {
+    fn post_and_say(&mut self, payment: &Payment) -> Result<(), StageError> {
         self.post(&payment.request_id, payment.purpose, &payment.payer)?;
         for leg in &payment.others {
             self.total(leg, |totals| match leg.side {
-                Side::Debit => &mut totals.said_debits,
-                Side::Credit => &mut totals.said_credits,
+                Side::Debit => &mut totals.requested_debits,
+                Side::Credit => &mut totals.requested_credits,
             })?;
         }
         for legs in payment.others.chunk_by(|a, b| a.account == b.account) {
             let (request_id, purpose) = (payment.request_id.clone(), payment.purpose);
-            let said = LegsSaid { request_id, purpose, legs: legs.to_vec() };
-            self.say.to(&CREDITS, legs[0].account.key(), Fact::LegsSaid(said))?;
+            let emitted = LegsRequested { request_id, purpose, legs: legs.to_vec() };
+            self.out.emit(&CREDITS, legs[0].account.key(), Fact::LegsRequested(emitted))?;
         }
         Ok(())
     }
 
     /// Posts legs that were said elsewhere. They cannot be refused.
-    pub fn apply(&mut self, said: &LegsSaid) -> Result<(), Broken> {
-        for leg in &said.legs {
-            self.post(&said.request_id, said.purpose, leg)?;
+    pub fn apply(&mut self, emitted: &LegsRequested) -> Result<(), StageError> {
+        for leg in &emitted.legs {
+            self.post(&emitted.request_id, emitted.purpose, leg)?;
             self.total(leg, |totals| match leg.side {
-                Side::Debit => &mut totals.applied_debits,
-                Side::Credit => &mut totals.applied_credits,
+                Side::Debit => &mut totals.completed_debits,
+                Side::Credit => &mut totals.completed_credits,
             })?;
         }
         Ok(())
     }
 
     /// Writes the entry, the balance and the posted total.
-    fn post(&mut self, request_id: &RequestId, purpose: Purpose, leg: &Leg) -> Result<(), Broken> {
+    fn post(&mut self, request_id: &RequestId, purpose: Purpose, leg: &Leg) -> Result<(), StageError> {
         let (account, currency, amount) = (leg.account.clone(), leg.amount.currency(), leg.amount.amount());
         let row = self.rows.get::<AccountRow>(&(account.clone(),))?;
         let mut row = row.unwrap_or(AccountRow::on_first_use(account.clone()));
@@ -102,20 +102,20 @@ impl Posting<'_> {
         })
     }
 
-    fn balance(&self, leg: &Leg) -> Result<Amount, Broken> {
+    fn balance(&self, leg: &Leg) -> Result<Amount, StageError> {
         let currency = leg.amount.currency();
         let balance = self.rows.get::<BalanceRow>(&(leg.account.clone(), currency))?;
         Ok(balance.map_or(Amount::zero(currency), |row| row.amount))
     }
 
-    fn total(&mut self, leg: &Leg, of: impl Fn(&mut TotalsRow) -> &mut Amount) -> Result<(), Broken> {
+    fn total(&mut self, leg: &Leg, of: impl Fn(&mut TotalsRow) -> &mut Amount) -> Result<(), StageError> {
         let currency = leg.amount.currency();
         let totals = self.rows.get::<TotalsRow>(&(self.partition, currency))?;
         let mut totals = totals.unwrap_or(TotalsRow::zero(self.partition, currency));
         let total = of(&mut totals);
         *total += leg.amount.amount();
         if !total.is_fit_for_a_total() {
-            return Err(Broken::Rule(format!("the totals of {currency} have outgrown their limit: {total}")));
+            return Err(StageError::Rule(format!("the totals of {currency} have outgrown their limit: {total}")));
         }
         self.rows.put(&totals)
     }

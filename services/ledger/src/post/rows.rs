@@ -1,7 +1,7 @@
 //! The tables of `post`.
 
 use chrono::{DateTime, Utc};
-use contracts::{AccountId, Instruction, Overdraft, Purpose, Reason, ReasonCode, Side};
+use contracts::{AccountId, LedgerCommand, Overdraft, Purpose, Reason, ReasonCode, Side};
 use money::{Amount, Currency};
 use stage::{BatchNumber, Decimal, Integer, Json, Nullable, Partition, RequestId, Text, Time};
 
@@ -66,7 +66,7 @@ stage::row! {
 }
 
 stage::row! {
-    /// Running totals of one partition in one currency: what the trial balance adds up. Over all partitions, what
+    /// RunningService totals of one partition in one currency: what the trial balance adds up. Over all partitions, what
     /// was said less what of it was applied is in transit.
     pub struct TotalsRow: "totals" {
         key {
@@ -81,13 +81,13 @@ stage::row! {
             /// Credits posted here.
             credits: Amount => Decimal,
             /// Debits said from here to other accounts.
-            said_debits: Amount => Decimal,
+            requested_debits: Amount => Decimal,
             /// Credits said from here to other accounts.
-            said_credits: Amount => Decimal,
+            requested_credits: Amount => Decimal,
             /// Of the debits posted here, such as were said before, anywhere.
-            applied_debits: Amount => Decimal,
+            completed_debits: Amount => Decimal,
             /// Of the credits posted here, such as were said before, anywhere.
-            applied_credits: Amount => Decimal,
+            completed_credits: Amount => Decimal,
         }
     }
 }
@@ -97,7 +97,7 @@ stage::row! {
     pub struct DecisionRow: "decisions" {
         key {
             /// Of which kind the request is: each has its own ids.
-            kind: Instruction => Text,
+            kind: LedgerCommand => Text,
             /// The request.
             request_id: RequestId => Text,
         }
@@ -137,10 +137,10 @@ impl TotalsRow {
             currency,
             debits: zero,
             credits: zero,
-            said_debits: zero,
-            said_credits: zero,
-            applied_debits: zero,
-            applied_credits: zero,
+            requested_debits: zero,
+            requested_credits: zero,
+            completed_debits: zero,
+            completed_credits: zero,
         }
     }
 }

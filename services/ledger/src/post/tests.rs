@@ -11,7 +11,7 @@ use self::ledger::{Books, Ledger, units};
 use super::*;
 
 /// Expects the balances `account amount currency` once all is delivered, whatever the partitions and frames.
-fn check(purchases: &[Event<Heard>], expected: &[&str]) {
+fn check(purchases: &[Event<PostInput>], expected: &[&str]) {
     for partitions in [1, 2, 3, 8] {
         for size in [1, 2, usize::MAX] {
             let mut ledger = Ledger::new(partitions, purchases, &[size]);
@@ -92,8 +92,8 @@ fn until_the_payees_legs_are_posted_they_are_in_transit() {
         Books { debits, credits, debits_in_transit, credits_in_transit }
     };
     let eur = book(["46.88", "0", "0", "46.88"]);
-    let said = [(Currency::EUR, eur), (Currency::GBP, book(["0", "0", "39.75", "39.75"]))];
-    assert_eq!(ledger.books(), said.into());
+    let emitted = [(Currency::EUR, eur), (Currency::GBP, book(["0", "0", "39.75", "39.75"]))];
+    assert_eq!(ledger.books(), emitted.into());
     assert_eq!(ledger.paid(), [RequestId("r1".to_owned())]);
     ledger.deliver_all();
     let eur = book(["46.88", "46.88", "0", "0"]);
@@ -105,9 +105,10 @@ fn until_the_payees_legs_are_posted_they_are_in_transit() {
 fn every_leg_is_said_by_its_account_and_the_outcome_by_the_payer() {
     let mut ledger = Ledger::new(1, &[bought("r1", "1", "39.75 GBP", "46.88 EUR"), rejected("r2", "2")], &[2]);
     ledger.deliver_all();
-    let said = |stream| ledger.posts[0].said(stream).unwrap().into_iter().map(|event| event.key.0).collect::<Vec<_>>();
-    assert_eq!(said(&CREDITS), ["merchant", "fx"]);
-    assert_eq!(said(&OUTCOMES), ["customer:1"]);
+    let emitted =
+        |stream| ledger.posts[0].emitted(stream).unwrap().into_iter().map(|event| event.key.0).collect::<Vec<_>>();
+    assert_eq!(emitted(&CREDITS), ["merchant", "fx"]);
+    assert_eq!(emitted(&OUTCOMES), ["customer:1"]);
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn the_largest_amounts_add_up() {
 
 /// Expects the decisions and balances of one partition, where the order is as given, whatever the frames; with
 /// more partitions the same, as long as no payment waits for money from another partition.
-fn decided(facts: &[Event<Heard>], decisions: &[&str], balances: &[&str]) {
+fn decided(facts: &[Event<PostInput>], decisions: &[&str], balances: &[&str]) {
     for size in [1, 2, usize::MAX] {
         let mut ledger = Ledger::new(1, facts, &[size]);
         ledger.deliver_all();
@@ -133,7 +134,7 @@ fn decided(facts: &[Event<Heard>], decisions: &[&str], balances: &[&str]) {
 fn totals_that_outgrow_their_limit_stop_the_partition() {
     let here = Partition(0);
     let (post, event) = (Post::new(here), bought("r1", "1", "5.01 GBP", "5.01 GBP"));
-    let (mut rows, mut keys) = (Rows::default(), Keys::default());
+    let (mut rows, mut keys) = (WorkingSet::default(), ReadSet::default());
     post.keys(&event, &rows, &mut keys).unwrap();
     let almost = "99999999999999999995.00".parse().unwrap();
     let totals = TotalsRow { debits: almost, ..TotalsRow::zero(here, Currency::GBP) };
@@ -141,9 +142,9 @@ fn totals_that_outgrow_their_limit_stop_the_partition() {
         let found = if table.name == TotalsRow::TABLE.name { vec![totals.to_cells()] } else { Vec::new() };
         rows.fill(table, keys, found);
     }
-    let mut say = Outputs::new(PartitionCount::new(1).unwrap(), here, BatchNumber(1));
-    say.caused_by(&event.cause);
-    let stop = post.apply(&event, &mut rows, &mut say).unwrap_err();
+    let mut out = Outputs::new(PartitionCount::new(1).unwrap(), here, BatchNumber(1));
+    out.caused_by(&event.cause);
+    let stop = post.apply(&event, &mut rows, &mut out).unwrap_err();
     assert_eq!(stop.to_string(), "the totals of GBP have outgrown their limit: 100000000000000000000.01");
 }
 
@@ -159,11 +160,11 @@ fn a_customer_account_can_be_claimed_before_its_first_use_only() {
     let mut ledger = Ledger::new(1, &used, &[1]);
     ledger.deliver_all();
     let claims = [claimed("c1", "customer:1", NONE), claimed("c2", "customer:2", REFUSE)];
-    let target = INSTRUCTIONS.target(Partition(0));
-    let producer = Producer::new("instruct", Partition(0));
-    let (seq, previous) = (Seq(2), ledger.said[0].hash);
+    let target = LEDGER_COMMANDS.target(Partition(0));
+    let producer = Producer::new("record-commands", Partition(0));
+    let (seq, previous) = (Seq(2), ledger.emitted[0].hash);
     let body = write_events(&claims, &producer).unwrap();
-    ledger.said.push(Frame::seal(producer, target, seq, previous, claims.len(), body));
+    ledger.emitted.push(Frame::seal(producer, target, seq, previous, claims.len(), body));
     ledger.deliver_all();
     assert_eq!(ledger.decisions(), ["claim c1 handle_taken", "claim c2", "transfer t1"]);
 }
@@ -204,8 +205,8 @@ fn a_refused_purchase_moves_nothing_and_says_why() {
     ledger.deliver_all();
     ledger.quiet();
     assert!(ledger.balances().is_empty() && ledger.paid().is_empty());
-    let said = ledger.posts[0].said(&OUTCOMES).unwrap();
-    let refused = said.iter().find_map(|event| match &event.fact {
+    let emitted = ledger.posts[0].emitted(&OUTCOMES).unwrap();
+    let refused = emitted.iter().find_map(|event| match &event.fact {
         Fact::PaymentRefused(refused) => Some((refused.purchase.0.as_str(), refused.reason.code, event.key.0.as_str())),
         _ => None,
     });
@@ -246,7 +247,7 @@ fn any_purchase() -> impl Strategy<Value = (u8, bool, String, String)> {
 }
 
 /// Converted only from one currency into another.
-fn purchase(number: usize, (customer, refused, total, charged): &(u8, bool, String, String)) -> Event<Heard> {
+fn purchase(number: usize, (customer, refused, total, charged): &(u8, bool, String, String)) -> Event<PostInput> {
     let (request_id, customer) = (format!("r{number:03}"), customer.to_string());
     let same = total.rsplit(' ').next() == charged.rsplit(' ').next();
     match refused {
@@ -255,8 +256,8 @@ fn purchase(number: usize, (customer, refused, total, charged): &(u8, bool, Stri
     }
 }
 
-fn confirmed(purchases: &[Event<Heard>]) -> Vec<RequestId> {
-    let confirmed = purchases.iter().filter(|event| matches!(event.fact, Heard::PurchaseConfirmed(_)));
+fn confirmed(purchases: &[Event<PostInput>]) -> Vec<RequestId> {
+    let confirmed = purchases.iter().filter(|event| matches!(event.fact, PostInput::PurchaseConfirmed(_)));
     confirmed.map(|event| event.cause.request_id.clone()).collect()
 }
 
@@ -303,7 +304,7 @@ proptest! {
                 _ => transfer(&id, ACCOUNTS[*from], ACCOUNTS[*to], &amount),
             });
         }
-        let asked = facts.iter().filter(|event| !matches!(event.fact, Heard::PurchaseConfirmed(_))).count();
+        let asked = facts.iter().filter(|event| !matches!(event.fact, PostInput::PurchaseConfirmed(_))).count();
         let bought = facts.len() - asked;
         let mut ledger = Ledger::new(partitions, &facts, &sizes);
         for (partition, from, frames, again) in deliveries {
@@ -312,7 +313,7 @@ proptest! {
         ledger.deliver_all();
         ledger.quiet();
         prop_assert_eq!(ledger.decisions().len(), asked);
-        let said: Vec<_> = ledger.posts.iter().flat_map(|post| post.said(&OUTCOMES).unwrap()).collect();
-        prop_assert_eq!(said.len(), asked + bought);
+        let emitted: Vec<_> = ledger.posts.iter().flat_map(|post| post.emitted(&OUTCOMES).unwrap()).collect();
+        prop_assert_eq!(emitted.len(), asked + bought);
     }
 }

@@ -1,7 +1,7 @@
 use contracts::{LineRequest, RatesByPair};
 use proptest::prelude::*;
-use stage::testing::{Bench, cut, event};
-use stage::{FRAME_BYTES_MAX, Partition, PartitionCount, Read, read_events};
+use stage::harness::{StageHarness, cut, event};
+use stage::{Consumed, FRAME_BYTES_MAX, Partition, PartitionCount, read_events};
 
 use super::*;
 
@@ -11,7 +11,7 @@ enum Step {
     /// The local copy takes in the next version of the rates.
     Learned(RateRow),
     /// A request comes in.
-    Asked(Event<Request>),
+    Asked(Event<AcceptInput>),
 }
 
 fn now() -> DateTime<Utc> {
@@ -35,8 +35,8 @@ fn price(text: &str) -> money::UnitPrice {
 
 fn offer(sku: &str, unit_price: &str) -> Step {
     let terms = serde_json::from_value(serde_json::json!({ "price": price(unit_price), "open_price": true })).unwrap();
-    let asked = OfferAsked { sku: sku.parse().unwrap(), terms };
-    Step::Asked(event(&format!("offer {sku} {unit_price}"), now(), Request::OfferAsked(asked)))
+    let asked = SetOffer { sku: sku.parse().unwrap(), terms };
+    Step::Asked(event(&format!("offer {sku} {unit_price}"), now(), AcceptInput::SetOffer(asked)))
 }
 
 /// Lines such as `6 A` or, with their own price, `6 A 2.55 GBP`.
@@ -51,18 +51,18 @@ fn buy_of(request_id: &str, customer: &str, lines: &[&str], pay_in: &str) -> Ste
     let (customer, pay_in) = (customer.parse().unwrap(), pay_in.parse().unwrap());
     let lines = lines.iter().map(|line| wanted(line)).collect();
     let request = PurchaseRequest { customer, pay_in, lines, occurred_at: None };
-    Step::Asked(event(request_id, now(), Request::PurchaseAsked(PurchaseAsked { request, judged_by: None })))
+    Step::Asked(event(request_id, now(), AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None })))
 }
 
 fn buy(request_id: &str, line: &str, pay_in: &str) -> Step {
     buy_of(request_id, "17850", &[line], pay_in)
 }
 
-fn shown(answer: &Answer) -> String {
-    match answer {
-        Answer::Conflict => "conflict".to_owned(),
-        Answer::Offer(offer) => format!("{} v{}", offer.sku, offer.version),
-        Answer::Purchase(row) => match (row.total, row.price_currency, row.charged, row.reason()) {
+fn shown(reply: &Reply) -> String {
+    match reply {
+        Reply::Conflict => "conflict".to_owned(),
+        Reply::Offer(offer) => format!("{} v{}", offer.sku, offer.version),
+        Reply::Purchase(row) => match (row.total, row.price_currency, row.charged, row.reason()) {
             (Some(total), Some(currency), Some(charged), None) => {
                 format!("{total} {currency} = {charged} {}", row.pay_in)
             }
@@ -73,18 +73,18 @@ fn shown(answer: &Answer) -> String {
 }
 
 struct Ran {
-    bench: Bench<Accept>,
-    answers: Vec<String>,
+    harness: StageHarness<Accept>,
+    replies: Vec<String>,
     /// How many requests each batch recorded.
     recorded: Vec<usize>,
     /// A stage that has learned all there is.
-    learned: Accept,
+    side_input: Accept,
 }
 
 /// Runs the steps, with the requests between two versions of the rates cut into batches of these sizes.
 fn run(steps: &[Step], sizes: &[usize]) -> Ran {
-    let bench = Bench::new(Accept::default(), Partition(0), PartitionCount::new(2).unwrap());
-    let mut ran = Ran { bench, answers: Vec::new(), recorded: Vec::new(), learned: Accept::default() };
+    let harness = StageHarness::new(Accept::default(), Partition(0), PartitionCount::new(2).unwrap());
+    let mut ran = Ran { harness, replies: Vec::new(), recorded: Vec::new(), side_input: Accept::default() };
     let mut version = 0;
     for steps in steps.chunk_by(|a, b| matches!((a, b), (Step::Asked(_), Step::Asked(_)))) {
         let mut requests = Vec::new();
@@ -94,8 +94,8 @@ fn run(steps: &[Step], sizes: &[usize]) -> Ran {
                 Step::Learned(row) => {
                     version += 1;
                     let row = RateRow { version, ..row.clone() };
-                    ran.bench.learn(&row).unwrap();
-                    ran.learned.learn(&row.to_cells()).unwrap();
+                    ran.harness.on_side_input(&row).unwrap();
+                    ran.side_input.on_side_input(&row.to_cells()).unwrap();
                 }
             }
         }
@@ -107,41 +107,41 @@ fn run(steps: &[Step], sizes: &[usize]) -> Ran {
 }
 
 impl Ran {
-    fn batch(&mut self, requests: Vec<Event<Request>>) {
-        let before = self.bench.state().records.len();
-        let answers = self.bench.ask(requests).unwrap();
-        self.answers.extend(answers.iter().map(shown));
-        let new = &self.bench.state().records[before..];
+    fn batch(&mut self, requests: Vec<Event<AcceptInput>>) {
+        let before = self.harness.state().records.len();
+        let replies = self.harness.ask(requests).unwrap();
+        self.replies.extend(replies.iter().map(shown));
+        let new = &self.harness.state().records[before..];
         let taken = |record: &stage::Record| match record.parse_read().unwrap() {
-            Read::Requests(taken) => read_events::<Request>(taken.get()).unwrap().len(),
-            Read::Claim | Read::Frames(_) => panic!("a way in reads requests"),
+            Consumed::Requests(taken) => read_events::<AcceptInput>(taken.get()).unwrap().len(),
+            Consumed::Claim | Consumed::Frames(_) => panic!("a way in reads requests"),
         };
         self.recorded.push(new.iter().map(taken).sum());
     }
 
-    fn said(&self) -> Vec<Fact> {
-        self.bench.said(&PURCHASES).unwrap().into_iter().map(|event| event.fact).collect()
+    fn emitted(&self) -> Vec<Fact> {
+        self.harness.emitted(&PURCHASES).unwrap().into_iter().map(|event| event.fact).collect()
     }
 
     fn purchases(&self) -> Vec<PurchaseRow> {
-        let rows = self.bench.rows::<PurchaseRow>().unwrap();
+        let rows = self.harness.rows::<PurchaseRow>().unwrap();
         rows.into_iter().map(|row| PurchaseRow { batch: BatchNumber(0), ..row }).collect()
     }
 }
 
-/// Expects an answer per request: `total = charged`, a reason's code, `sku version`, or `conflict`. Before
+/// Expects an reply per request: `total = charged`, a reason's code, `sku version`, or `conflict`. Before
 /// one that had no effect stands `still`. Each is the same however the requests are cut into batches.
 fn check(steps: &[Step], expected: &[&str]) {
     let (alone, together) = (run(steps, &[1]), run(steps, &[usize::MAX]));
-    let effect = |(recorded, answer): (&usize, &String)| {
-        if *recorded == 0 { format!("still {answer}") } else { answer.clone() }
+    let effect = |(recorded, reply): (&usize, &String)| {
+        if *recorded == 0 { format!("still {reply}") } else { reply.clone() }
     };
-    assert_eq!(alone.recorded.iter().zip(&alone.answers).map(effect).collect::<Vec<_>>(), expected);
-    assert_eq!(together.answers, alone.answers);
+    assert_eq!(alone.recorded.iter().zip(&alone.replies).map(effect).collect::<Vec<_>>(), expected);
+    assert_eq!(together.replies, alone.replies);
     assert_eq!(together.recorded.iter().sum::<usize>(), alone.recorded.iter().sum::<usize>());
-    assert_eq!((together.said(), together.purchases()), (alone.said(), alone.purchases()));
+    assert_eq!((together.emitted(), together.purchases()), (alone.emitted(), alone.purchases()));
     for ran in [alone, together] {
-        assert_eq!(ran.bench.again(ran.learned).unwrap(), *ran.bench.state());
+        assert_eq!(ran.harness.again(ran.side_input).unwrap(), *ran.harness.state());
     }
 }
 
@@ -203,7 +203,7 @@ fn the_same_request_id_with_other_content_is_a_conflict() {
 fn content_is_the_same_when_it_means_the_same() {
     let ask = |json: &str| {
         let request = serde_json::from_str(json).unwrap();
-        Step::Asked(event("r1", now(), Request::PurchaseAsked(PurchaseAsked { request, judged_by: None })))
+        Step::Asked(event("r1", now(), AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None })))
     };
     let first = r#"{
         "customer":"1","pay_in":"GBP","occurred_at":"2010-12-02T01:00:00Z",
@@ -238,7 +238,7 @@ fn a_rate_that_comes_late_changes_nothing_that_was_judged() {
 #[test]
 fn a_purchase_of_the_past_is_priced_by_the_rate_of_its_time() {
     let mut past = buy("r1", "1 A", "EUR");
-    if let Step::Asked(Event { fact: Request::PurchaseAsked(asked), .. }) = &mut past {
+    if let Step::Asked(Event { fact: AcceptInput::SubmitPurchase(asked), .. }) = &mut past {
         asked.request.occurred_at = Some("2010-12-01T12:00:00Z".parse().unwrap());
     }
     let steps = [
@@ -273,11 +273,11 @@ fn every_purchase_is_said_once_by_its_payer() {
         buy("r1", "2 A", "GBP"),
     ];
     let ran = run(&steps, &[2]);
-    let mut said: Vec<_> = ran.bench.said(&PURCHASES).unwrap();
-    said.sort_by(|a, b| a.cause.request_id.cmp(&b.cause.request_id));
-    let said: Vec<_> = said.iter().map(|event| (event.key.0.as_str(), &event.fact)).collect();
-    let [(first, Fact::PurchaseConfirmed(confirmed)), (second, Fact::PurchaseRejected(rejected))] = said[..] else {
-        panic!("{said:?}")
+    let mut emitted: Vec<_> = ran.harness.emitted(&PURCHASES).unwrap();
+    emitted.sort_by(|a, b| a.cause.request_id.cmp(&b.cause.request_id));
+    let emitted: Vec<_> = emitted.iter().map(|event| (event.key.0.as_str(), &event.fact)).collect();
+    let [(first, Fact::PurchaseConfirmed(confirmed)), (second, Fact::PurchaseRejected(rejected))] = emitted[..] else {
+        panic!("{emitted:?}")
     };
     assert_eq!((first, confirmed.purchase.0.as_str()), ("customer:17850", "r1"));
     assert_eq!((second, rejected.purchase.0.as_str()), ("customer:12583", "r2"));
@@ -294,8 +294,8 @@ fn any_time_of_rfc_3339_can_be_stored_and_read_back() {
     };
     for at in ["9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z", "2016-12-31T23:59:60Z", "1969-12-31T23:59:59.1234567Z"] {
         let request = asked(at).unwrap();
-        let asked = PurchaseAsked { request, judged_by: None };
-        let ask = Step::Asked(event("r1", now(), Request::PurchaseAsked(asked)));
+        let asked = SubmitPurchase { request, captured: None };
+        let ask = Step::Asked(event("r1", now(), AcceptInput::SubmitPurchase(asked)));
         let paid = "1.00 GBP = 1.00 GBP";
         check(&[offer("A", "1 GBP"), ask.clone(), ask], &["A v1", paid, &format!("still {paid}")]);
     }
@@ -312,21 +312,21 @@ fn the_largest_purchase_fits_a_frame() {
     let mut steps: Vec<_> = skus.iter().map(|sku| offer(sku, "1 GBP")).collect();
     steps.push(buy_of(&"r".repeat(64), &"c".repeat(64), &lines, "GBP"));
     let ran = run(&steps, &[1_000]);
-    assert_eq!(ran.answers.last().map(String::as_str), Some("246912000.00 GBP = 246912000.00 GBP"));
-    let bodies: Vec<_> = ran.bench.state().frames.iter().map(|frame| frame.body.len()).collect();
+    assert_eq!(ran.replies.last().map(String::as_str), Some("246912000.00 GBP = 246912000.00 GBP"));
+    let bodies: Vec<_> = ran.harness.state().frames.iter().map(|frame| frame.body.len()).collect();
     assert!(bodies.len() == 1 && bodies[0] < FRAME_BYTES_MAX, "{bodies:?}");
-    assert_eq!(ran.bench.again(ran.learned).unwrap(), *ran.bench.state());
+    assert_eq!(ran.harness.again(ran.side_input).unwrap(), *ran.harness.state());
 }
 
 #[test]
 fn a_record_that_does_not_say_what_each_line_was_judged_by_is_not_derived() {
-    let offers = |versions: &[u64]| Some(JudgedBy { rates: RateVersion(0), offers: versions.to_vec() });
-    for judged_by in [None, offers(&[]), offers(&[0]), offers(&[0, 0, 0])] {
+    let offers = |versions: &[u64]| Some(CapturedVersions { rates: RateVersion(0), offers: versions.to_vec() });
+    for captured in [None, offers(&[]), offers(&[0]), offers(&[0, 0, 0])] {
         let Step::Asked(mut asked) = buy_of("r1", "17850", &["1 A", "1 B"], "GBP") else { panic!("a request") };
-        let Request::PurchaseAsked(purchase) = &mut asked.fact else { panic!("a purchase") };
-        purchase.judged_by = judged_by.clone();
-        let mut bench = Bench::new(Accept::default(), Partition(0), PartitionCount::new(1).unwrap());
-        assert!(matches!(bench.ask_as_recorded(vec![asked]), Err(Broken::Rule(_))), "{judged_by:?}");
+        let AcceptInput::SubmitPurchase(purchase) = &mut asked.fact else { panic!("a purchase") };
+        purchase.captured = captured.clone();
+        let mut harness = StageHarness::new(Accept::default(), Partition(0), PartitionCount::new(1).unwrap());
+        assert!(matches!(harness.ask_as_recorded(vec![asked]), Err(StageError::Rule(_))), "{captured:?}");
     }
 }
 
@@ -360,12 +360,12 @@ proptest! {
         sizes in prop::collection::vec(1..9_usize, 1..5),
     ) {
         let (alone, cut) = (run(&steps, &[1]), run(&steps, &sizes));
-        prop_assert_eq!(&cut.answers, &alone.answers);
+        prop_assert_eq!(&cut.replies, &alone.replies);
         prop_assert_eq!(cut.purchases(), alone.purchases());
-        prop_assert_eq!(cut.bench.rows::<OfferRow>().unwrap(), alone.bench.rows::<OfferRow>().unwrap());
-        let said = |ran: &Ran| in_order_of_requests(ran.bench.said(&PURCHASES).unwrap());
-        prop_assert_eq!(said(&cut), said(&alone));
-        prop_assert_eq!(said(&cut).len(), cut.purchases().len());
-        prop_assert_eq!(&cut.bench.again(cut.learned).unwrap(), cut.bench.state());
+        prop_assert_eq!(cut.harness.rows::<OfferRow>().unwrap(), alone.harness.rows::<OfferRow>().unwrap());
+        let emitted = |ran: &Ran| in_order_of_requests(ran.harness.emitted(&PURCHASES).unwrap());
+        prop_assert_eq!(emitted(&cut), emitted(&alone));
+        prop_assert_eq!(emitted(&cut).len(), cut.purchases().len());
+        prop_assert_eq!(&cut.harness.again(cut.side_input).unwrap(), cut.harness.state());
     }
 }

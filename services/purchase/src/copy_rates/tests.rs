@@ -1,11 +1,11 @@
 use contracts::{HistoryImported, RatesByPair, RatesPublished};
-use money::{RateVersion, Source};
-use stage::testing::{Bench, cut, event};
+use money::{RateSource, RateVersion};
+use stage::harness::{StageHarness, cut, event};
 use stage::{PartitionCount, partition_of};
 
 use super::*;
 
-fn ecb() -> Source {
+fn ecb() -> RateSource {
     "ecb".parse().unwrap()
 }
 
@@ -25,16 +25,16 @@ fn imported(version: u64) -> RatesFact {
 fn check(facts: &[RatesFact], expected: &[&str]) {
     for size in [1, 2, usize::MAX] {
         let partitions = PartitionCount::new(8).unwrap();
-        let mut bench = Bench::new(CopyRates, partition_of(RATES_KEY, partitions), partitions);
+        let mut harness = StageHarness::new(CopyRates, partition_of(RATES_KEY, partitions), partitions);
         for batch in cut(facts.to_vec(), &[size]) {
             let told = |fact: RatesFact| event("import", chrono::DateTime::UNIX_EPOCH, fact);
-            bench.hear(&RATES, &batch.into_iter().map(told).collect::<Vec<_>>()).unwrap();
+            harness.read_facts(&RATES, &batch.into_iter().map(told).collect::<Vec<_>>()).unwrap();
         }
-        let rows = bench.rows::<RateRow>().unwrap();
+        let rows = harness.rows::<RateRow>().unwrap();
         assert_eq!(rows.iter().map(shown).collect::<Vec<_>>(), expected);
         assert_eq!(rows, facts.iter().filter_map(row_of).collect::<Vec<_>>());
-        assert!(bench.state().frames.is_empty());
-        assert_eq!(bench.again(CopyRates).unwrap(), *bench.state());
+        assert!(harness.state().frames.is_empty());
+        assert_eq!(harness.again(CopyRates).unwrap(), *harness.state());
     }
 }
 
@@ -75,9 +75,9 @@ fn the_copy_is_complete_once_the_history_is_imported() {
 #[test]
 fn a_version_that_is_there_is_refused() {
     let partitions = PartitionCount::new(1).unwrap();
-    let mut bench = Bench::new(CopyRates, partition_of(RATES_KEY, partitions), partitions);
+    let mut harness = StageHarness::new(CopyRates, partition_of(RATES_KEY, partitions), partitions);
     let told = |fact: RatesFact| event("import", chrono::DateTime::UNIX_EPOCH, fact);
-    bench.hear(&RATES, &[told(published(1, "2010-12-01", "0.848"))]).unwrap();
-    let again = bench.hear(&RATES, &[told(published(1, "2010-12-01", "0.9"))]);
-    assert!(matches!(again, Err(Broken::Exists { table: "rates", .. })));
+    harness.read_facts(&RATES, &[told(published(1, "2010-12-01", "0.848"))]).unwrap();
+    let again = harness.read_facts(&RATES, &[told(published(1, "2010-12-01", "0.9"))]);
+    assert!(matches!(again, Err(StageError::Exists { table: "rates", .. })));
 }

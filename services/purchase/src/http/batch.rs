@@ -8,7 +8,7 @@ use serde_json::value::to_raw_value;
 use stage::Event;
 
 use super::{PURCHASE_BYTES_MAX, Purchases, asked, purchase_of};
-use crate::accept::{PurchaseRow, Request};
+use crate::accept::{AcceptInput, PurchaseRow};
 
 /// Requests of a batch at most.
 const REQUESTS_MAX: usize = 1_000;
@@ -53,31 +53,31 @@ pub async fn post(
     // While this waits for outcomes, others have room for theirs.
     drop(body);
     let events: Vec<_> = lines.iter().filter_map(|line| line.as_ref().ok()).cloned().collect();
-    let answers = match events.is_empty() {
+    let replies = match events.is_empty() {
         true => Vec::new(),
-        false => ::web::ask_all(purchases.way_in()?, events, bytes).await?,
+        false => ::web::submit_all(purchases.ingress()?, events, bytes).await?,
     };
-    let mut answers = answers.into_iter();
+    let mut replies = replies.into_iter();
     let mut taken = Vec::new();
     let mut places: Vec<Result<(), Refused>> = Vec::with_capacity(lines.len());
     for line in lines {
-        let row = line.and_then(|event| row(event, answers.next()));
+        let row = line.and_then(|event| row(event, replies.next()));
         places.push(row.map(|row| taken.push(row)));
     }
     let mut shown = purchases.show(taken, prefer.wait).await?.into_iter();
-    let mut answer = Vec::with_capacity(bytes * 2);
+    let mut reply = Vec::with_capacity(bytes * 2);
     for place in places {
         let line = match place {
             Ok(()) => accepted(shown.next().ok_or_else(::web::unexpected)?),
             Err(refused) => problem(refused),
         };
-        serde_json::to_writer(&mut answer, &line).map_err(|error| Problem::internal(&error))?;
-        answer.push(b'\n');
+        serde_json::to_writer(&mut reply, &line).map_err(|error| Problem::internal(&error))?;
+        reply.push(b'\n');
     }
-    Ok(prefer.applied(HttpResponse::Ok().content_type(NDJSON).body(Bytes::from(answer))))
+    Ok(prefer.applied(HttpResponse::Ok().content_type(NDJSON).body(Bytes::from(reply))))
 }
 
-fn read(body: &[u8], traces: &mut Lines) -> Result<Vec<Result<Event<Request>, Refused>>, Problem> {
+fn read(body: &[u8], traces: &mut Lines) -> Result<Vec<Result<Event<AcceptInput>, Refused>>, Problem> {
     let line = |(number, line): (usize, &[u8])| {
         if line.len() > PURCHASE_BYTES_MAX {
             let problem = Problem::too_large(PURCHASE_BYTES_MAX, "bytes").at_line(number);
@@ -103,8 +103,8 @@ fn id_of(line: &[u8]) -> Option<String> {
     contracts::request_id(&id).ok().map(|id| id.0)
 }
 
-fn row(event: Event<Request>, answer: Option<crate::accept::Answer>) -> Result<PurchaseRow, Refused> {
-    let row = answer.map_or_else(|| Err(::web::unexpected()), purchase_of);
+fn row(event: Event<AcceptInput>, reply: Option<crate::accept::Reply>) -> Result<PurchaseRow, Refused> {
+    let row = reply.map_or_else(|| Err(::web::unexpected()), purchase_of);
     row.map_err(|problem| Refused { request_id: Some(event.cause.request_id.0), problem: Box::new(problem) })
 }
 

@@ -4,8 +4,8 @@ use std::net::TcpListener;
 use std::task::Poll;
 
 use contracts::{RATES_KEY, RateRow};
-use dataflow::{Bells, Carrier, Commit, CommitFault, Faults, Memory, Meta, Store};
-use stage::{Checkpoint, PartitionCount, Producer, Read, Record, Row as _, Write, partition_of};
+use dataflow::{Commit, CommitFault, Faults, Memory, Meta, Store, Transport, Wakeups};
+use stage::{Checkpoint, Consumed, PartitionCount, Producer, Record, Row as _, Write, partition_of};
 use telemetry::Traces;
 
 use super::*;
@@ -14,7 +14,7 @@ use super::*;
 async fn complete_copy(store: &Store) {
     let id = Producer::new(CopyRates::NAME, partition_of(RATES_KEY, store.meta().partitions));
     let last = store.newest(&id).await.unwrap();
-    let (read, now) = (Read::Frames(Vec::new()), Utc::now());
+    let (read, now) = (Consumed::Frames(Vec::new()), Utc::now());
     let record = Record::following(last.as_ref(), &id, &read, &Checkpoint::default(), now).unwrap();
     let row = RateRow { version: 1, valid_from: now, source: "ecb".parse().unwrap(), rates: [].into(), complete: true };
     let change = Change { table: RateRow::TABLE, write: Write::Insert, cells: row.to_cells() };
@@ -27,15 +27,15 @@ async fn what_another_instance_copied_in_its_last_moment_is_seen() {
     let meta = Meta { service: SERVICE, partitions: PartitionCount::new(2).unwrap() };
     let (store, faults) = (Store::from(Memory::new(meta)), Faults::default());
     faults.push(Some(CommitFault::Refused));
-    let carrier = Carrier::Journals([(SERVICE, store.clone())].into(), Bells::default());
+    let transport = Transport::Journals([(SERVICE, store.clone())].into(), Wakeups::default());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let refusing = store.clone().with_faults(faults);
-    let setup = Setup { store: refusing, carrier, listener, workers: 1, traces: Traces::default() };
+    let setup = ServiceSetup { store: refusing, transport, listener, workers: 1, traces: Traces::default() };
     let mut starting = Box::pin(start(setup));
     let is_waiting = std::future::poll_fn(|cx| Poll::Ready(starting.as_mut().poll(cx).is_pending())).await;
     assert!(is_waiting, "its first claim is refused, so it waits before it claims again");
     complete_copy(&store).await;
     let running = starting.await.unwrap();
     assert_eq!(running.readiness().missing(), []);
-    Running::stop(vec![running]).await;
+    RunningService::stop(vec![running]).await;
 }

@@ -1,41 +1,41 @@
 use proptest::prelude::*;
-use stage::testing::{Bench, cut, event};
+use stage::harness::{StageHarness, cut, event};
 use stage::{Partition, PartitionCount};
 
 use super::*;
 
-fn posted(purchase: &str) -> Event<Heard> {
+fn posted(purchase: &str) -> Event<SettleInput> {
     let fact = PaymentPosted { purchase: RequestId(purchase.to_owned()) };
-    event(purchase, chrono::DateTime::UNIX_EPOCH, Heard::PaymentPosted(fact))
+    event(purchase, chrono::DateTime::UNIX_EPOCH, SettleInput::PaymentPosted(fact))
 }
 
-fn refused(purchase: &str) -> Event<Heard> {
+fn refused(purchase: &str) -> Event<SettleInput> {
     let reason = Reason { code: ReasonCode::PaymentRefused, detail: "no further".to_owned() };
     let fact = PaymentRefused { purchase: RequestId(purchase.to_owned()), reason };
-    event(purchase, chrono::DateTime::UNIX_EPOCH, Heard::PaymentRefused(fact))
+    event(purchase, chrono::DateTime::UNIX_EPOCH, SettleInput::PaymentRefused(fact))
 }
 
-fn settle() -> Bench<Settle> {
-    Bench::new(Settle, Partition(1), PartitionCount::new(2).unwrap())
+fn settle() -> StageHarness<Settle> {
+    StageHarness::new(Settle, Partition(1), PartitionCount::new(2).unwrap())
 }
 
 /// Expects the outcomes `purchase status partition/batch`, or the table that refuses a second one.
 fn check(batches: &[&[&str]], expected: Result<&[&str], &str>) {
-    let mut bench = settle();
+    let mut harness = settle();
     let hear = |purchases: &&[&str]| {
         let facts: Vec<_> = purchases.iter().map(|purchase| posted(purchase)).collect();
-        bench.hear(&OUTCOMES, &facts).map(|_| ())
+        harness.read_facts(&OUTCOMES, &facts).map(|_| ())
     };
     let refused = batches.iter().try_for_each(hear).map_err(|broken| match broken {
-        Broken::Exists { table, .. } => table,
+        StageError::Exists { table, .. } => table,
         other => panic!("{other}"),
     });
-    let rows = bench.rows::<OutcomeRow>().unwrap();
+    let rows = harness.rows::<OutcomeRow>().unwrap();
     let shown: Vec<_> =
         rows.iter().map(|r| format!("{} {} {}/{}", r.purchase, r.status, r.partition.0, r.batch)).collect();
     assert_eq!(refused.map(|()| shown), expected.map(|rows| rows.iter().map(ToString::to_string).collect()));
-    assert_eq!(bench.again(Settle).unwrap(), *bench.state());
-    assert!(bench.state().frames.is_empty());
+    assert_eq!(harness.again(Settle).unwrap(), *harness.state());
+    assert!(harness.state().frames.is_empty());
 }
 
 #[test]
@@ -46,13 +46,13 @@ fn a_payment_settles_its_purchase() {
 
 #[test]
 fn a_refused_payment_rejects_its_purchase_and_says_why() {
-    let mut bench = settle();
-    bench.hear(&OUTCOMES, &[posted("r1"), refused("r2")]).unwrap();
-    let rows = bench.rows::<OutcomeRow>().unwrap();
+    let mut harness = settle();
+    harness.read_facts(&OUTCOMES, &[posted("r1"), refused("r2")]).unwrap();
+    let rows = harness.rows::<OutcomeRow>().unwrap();
     let shown: Vec<_> = rows.iter().map(|row| (row.status, row.reason().map(|reason| reason.code))).collect();
     assert_eq!(shown, [(Status::Settled, None), (Status::Rejected, Some(ReasonCode::PaymentRefused))]);
-    assert!(bench.hear(&OUTCOMES, &[refused("r1")]).is_err());
-    assert_eq!(bench.again(Settle).unwrap(), *bench.state());
+    assert!(harness.read_facts(&OUTCOMES, &[refused("r1")]).is_err());
+    assert_eq!(harness.again(Settle).unwrap(), *harness.state());
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn a_second_outcome_is_refused_whatever_the_batch() {
 
 #[test]
 fn nothing_is_kept_of_a_batch_that_is_refused() {
-    let mut bench = settle();
-    bench.hear(&OUTCOMES, &[posted("r1")]).unwrap();
-    assert!(bench.hear(&OUTCOMES, &[posted("r2"), posted("r1")]).is_err());
-    assert_eq!((bench.rows::<OutcomeRow>().unwrap().len(), bench.state().records.len()), (1, 1));
+    let mut harness = settle();
+    harness.read_facts(&OUTCOMES, &[posted("r1")]).unwrap();
+    assert!(harness.read_facts(&OUTCOMES, &[posted("r2"), posted("r1")]).is_err());
+    assert_eq!((harness.rows::<OutcomeRow>().unwrap().len(), harness.state().records.len()), (1, 1));
 }
 
 proptest! {
@@ -78,25 +78,25 @@ proptest! {
         back in prop::collection::vec(0..4_usize, 1..5),
     ) {
         let producer = stage::Producer::new("post", Partition(0));
-        let (mut said, mut previous) = (Vec::new(), stage::Hash::ZERO);
+        let (mut emitted, mut previous) = (Vec::new(), stage::Hash::ZERO);
         let facts = (0..count).map(|number| posted(&format!("r{number:02}"))).collect();
-        for (seq, facts) in (1..).zip(cut::<Event<Heard>>(facts, &frames)) {
+        for (seq, facts) in (1..).zip(cut::<Event<SettleInput>>(facts, &frames)) {
             let body = stage::write_events(&facts, &producer).unwrap();
             let target = OUTCOMES.target(Partition(1));
             let frame = stage::Frame::seal(producer.clone(), target, stage::Seq(seq), previous, facts.len(), body);
             previous = frame.hash;
-            said.push(frame);
+            emitted.push(frame);
         }
-        let mut bench = settle();
+        let mut harness = settle();
         let (mut next, mut back) = (0, back.iter().copied().cycle());
-        for batch in cut(said.clone(), &batches) {
+        for batch in cut(emitted.clone(), &batches) {
             // Frames read before come again.
             let from = usize::saturating_sub(next, back.next().unwrap_or_default());
             next += batch.len();
-            bench.read(said[from..next].to_vec()).unwrap();
+            harness.read(emitted[from..next].to_vec()).unwrap();
         }
-        let settled = bench.rows::<OutcomeRow>().unwrap();
+        let settled = harness.rows::<OutcomeRow>().unwrap();
         prop_assert_eq!(settled.len(), count);
-        prop_assert_eq!(&bench.again(Settle).unwrap(), bench.state());
+        prop_assert_eq!(&harness.again(Settle).unwrap(), harness.state());
     }
 }

@@ -2,18 +2,18 @@
 
 use std::collections::VecDeque;
 
-use contracts::Instruction;
+use contracts::LedgerCommand;
 use dataflow::audit::{Finding, Report};
 use dataflow::{Store, StoreError};
-use ledger::instruct::{ClaimRow, TransferRow};
 use ledger::invariants::{Books, Decisions};
 use ledger::post::{AccountRow, BalanceRow, DecisionRow, EntryRow, TotalsRow};
+use ledger::record_commands::{ClaimRow, TransferRow};
 use purchase::accept::PurchaseRow;
 use purchase::invariants::Outcomes;
 use purchase::settle::OutcomeRow;
-use stage::{Cell, Reading, Row, Violation};
+use stage::{Cell, Quiescence, Row, Violation};
 
-/// Rows read at a time.
+/// WorkingSet read at a time.
 const PAGE: usize = 256;
 
 /// What was counted.
@@ -32,7 +32,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Checks one service. Rows that are not what they should be would only be found once more, so a service
+    /// Checks one service. WorkingSet that are not what they should be would only be found once more, so a service
     /// with findings is left out.
     pub(super) async fn service(&mut self, store: &Store, report: &mut Report) -> Result<(), StoreError> {
         let service = store.meta().service;
@@ -40,10 +40,10 @@ impl Counted {
             return Ok(());
         }
         let is_done = report.is_quiet() && report.findings.is_empty();
-        let reading = if is_done { Reading::Done } else { Reading::UnderWay };
+        let quiescence = if is_done { Quiescence::Reached } else { Quiescence::Pending };
         let violations = match service {
-            ledger::SERVICE => self.books(store, reading).await,
-            purchase::SERVICE => self.outcomes(store, reading).await,
+            ledger::SERVICE => self.books(store, quiescence).await,
+            purchase::SERVICE => self.outcomes(store, quiescence).await,
             _ => return Ok(()),
         };
         let violations = match violations {
@@ -56,27 +56,28 @@ impl Counted {
         Ok(())
     }
 
-    async fn books(&mut self, store: &Store, reading: Reading) -> Result<Vec<Violation>, StoreError> {
+    async fn books(&mut self, store: &Store, quiescence: Quiescence) -> Result<Vec<Violation>, StoreError> {
         let (mut books, mut decisions) = (Books::default(), Decisions::default());
         each(store, |row: AccountRow| books.account(&row)).await?;
         self.entries += each(store, |row: EntryRow| books.entry(&row)).await?;
         each(store, |row: BalanceRow| books.balance(&row)).await?;
         each(store, |row: TotalsRow| books.totals(&row)).await?;
-        let decided = |kind: Instruction| Walk::<DecisionRow>::within(store, vec![Cell::Text(kind.to_string())]);
-        self.claims += in_order(Walk::<ClaimRow>::of(store), decided(Instruction::Claim), |next| match next {
+        let decided = |kind: LedgerCommand| Walk::<DecisionRow>::within(store, vec![Cell::Text(kind.to_string())]);
+        self.claims += in_order(Walk::<ClaimRow>::of(store), decided(LedgerCommand::Claim), |next| match next {
             Next::Request(row) => decisions.claim(&row),
             Next::Decision(row) => decisions.decision(&row),
         })
         .await?;
-        self.transfers += in_order(Walk::<TransferRow>::of(store), decided(Instruction::Transfer), |next| match next {
-            Next::Request(row) => decisions.transfer(&row),
-            Next::Decision(row) => decisions.decision(&row),
-        })
-        .await?;
-        Ok([books.close(reading), decisions.close(reading)].concat())
+        self.transfers +=
+            in_order(Walk::<TransferRow>::of(store), decided(LedgerCommand::Transfer), |next| match next {
+                Next::Request(row) => decisions.transfer(&row),
+                Next::Decision(row) => decisions.decision(&row),
+            })
+            .await?;
+        Ok([books.close(quiescence), decisions.close(quiescence)].concat())
     }
 
-    async fn outcomes(&mut self, store: &Store, reading: Reading) -> Result<Vec<Violation>, StoreError> {
+    async fn outcomes(&mut self, store: &Store, quiescence: Quiescence) -> Result<Vec<Violation>, StoreError> {
         let mut outcomes = Outcomes::default();
         let (purchases, decided) = (Walk::<PurchaseRow>::of(store), Walk::<OutcomeRow>::of(store));
         self.purchases += in_order(purchases, decided, |next| match next {
@@ -85,7 +86,7 @@ impl Counted {
         })
         .await?;
         self.in_flight += outcomes.in_flight() as u64;
-        Ok(outcomes.close(reading))
+        Ok(outcomes.close(quiescence))
     }
 }
 

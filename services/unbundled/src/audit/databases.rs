@@ -85,7 +85,7 @@ pub async fn at_one_moment(urls: &[(&'static str, &str); 3]) -> Result<Vec<Store
 
 async fn newest(store: &Store) -> Result<impl PartialEq, NotAudited> {
     let service = store.meta().service;
-    store.noted_newest().await.map_err(|source| NotAudited::Store { service, source })
+    store.chain_ends().await.map_err(|source| NotAudited::Store { service, source })
 }
 
 async fn open(urls: &[(&'static str, &str); 3]) -> Result<Vec<Store>, NotAudited> {

@@ -17,7 +17,7 @@ pub fn text(audited: &Audited) -> String {
     let report = &audited.report;
     let mut text = String::new();
     if !report.checked.is_empty() {
-        figures(&mut text, audited);
+        metrics(&mut text, audited);
     }
     // Writing into a string cannot fail.
     if report.findings.is_empty() {
@@ -34,7 +34,7 @@ pub fn text(audited: &Audited) -> String {
     text
 }
 
-fn figures(text: &mut String, audited: &Audited) {
+fn metrics(text: &mut String, audited: &Audited) {
     let (report, counted) = (&audited.report, &audited.counted);
     let _ = writeln!(text, "{:<30} {:>9} {:>9} {:>9} {:>9}", "derived again", "batches", "facts", "frames", "rows");
     for checked in &report.checked {

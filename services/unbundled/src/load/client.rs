@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::Mode;
 use super::orders::{Order, Orders};
 use super::tally::Tally;
-use crate::service::{Failed, Service, ServiceError, ShownProblem};
+use crate::service::{Failed, ServiceClient, ServiceError, ShownProblem};
 
 /// How long an answer is held for the outcome.
 const WAIT: &str = "wait=10";
@@ -36,7 +36,7 @@ enum For {
 pub enum LoadError {
     /// The service is away, or refuses.
     #[error("stopped before {next}")]
-    Service {
+    ServiceClient {
         /// The first purchase that was not answered.
         next: String,
         /// Why.
@@ -89,7 +89,7 @@ impl Became {
 /// What all clients share.
 pub struct Client<'a> {
     /// Whom to ask.
-    pub purchase: &'a Service,
+    pub purchase: &'a ServiceClient,
     /// What to send.
     pub orders: &'a Orders,
     /// Where to note it.
@@ -149,7 +149,7 @@ impl Client<'_> {
             }
             attempt
         });
-        answer.await.map_err(|source| LoadError::Service { next: self.orders.request_id(order.first), source })
+        answer.await.map_err(|source| LoadError::ServiceClient { next: self.orders.request_id(order.first), source })
     }
 
     async fn attempt(&self, order: &Order, asks_for: For) -> Result<Became, Failed> {

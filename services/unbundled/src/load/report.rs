@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use money::{Amount, Currency};
 use serde::Serialize;
 
-use super::figures::{Memory, Stage};
+use super::metrics::{Memory, Stage};
 use super::orders::OCCURRED_AT;
 use super::tally::{Counts, Tally};
 use super::{LoadArguments, Mode};

@@ -4,7 +4,7 @@ use clap::Parser;
 use reqwest::StatusCode;
 
 use super::client::{Became, read_batch, read_one};
-use super::figures;
+use super::metrics;
 use super::orders::Orders;
 use super::report::Times;
 use super::tally::Tally;
@@ -141,7 +141,7 @@ fn whatever_is_not_settled_is_a_failure() {
 
 #[test]
 fn the_partitions_of_a_stage_are_added_up() {
-    let figures = figures::read(
+    let metrics = metrics::read(
         "# HELP stage_batch_facts Facts or requests applied in one commit.\n\
          # TYPE stage_batch_facts histogram\n\
          stage_batch_facts_bucket{partition=\"0\",stage=\"post\",le=\"1\"} 7\n\
@@ -157,15 +157,15 @@ fn the_partitions_of_a_stage_are_added_up() {
          process_resident_memory_bytes 1048576\n\
          process_peak_resident_memory_bytes 2097152\n",
     );
-    let post = figures.stages["post"];
+    let post = metrics.stages["post"];
     assert_eq!((post.batch_facts.count(), post.batch_facts.mean()), (14.0, Some(3.0)));
     assert_eq!((post.batch_seconds.mean(), post.frame_facts.mean()), (Some(0.125), None));
-    assert_eq!(figures.stages["accept"].frame_facts.mean(), Some(4.0));
+    assert_eq!(metrics.stages["accept"].frame_facts.mean(), Some(4.0));
     assert_eq!((post.batch_facts - post.batch_facts).mean(), None);
-    assert_eq!(figures.stages.len(), 2);
+    assert_eq!(metrics.stages.len(), 2);
     assert_eq!(
-        figures.memory.map(|memory| (memory.resident_bytes, memory.peak_bytes)),
+        metrics.memory.map(|memory| (memory.resident_bytes, memory.peak_bytes)),
         Some((1_048_576.0, 2_097_152.0))
     );
-    assert_eq!(figures::read("not a metric").memory, None);
+    assert_eq!(metrics::read("not a metric").memory, None);
 }

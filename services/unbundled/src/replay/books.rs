@@ -10,7 +10,7 @@ use stage::RequestId;
 
 use super::IN_FLIGHT;
 use super::sending::Taken;
-use crate::service::{Service, ServiceError};
+use crate::service::{ServiceClient, ServiceError};
 
 /// Entries of a page.
 const PAGE: u32 = 1_000;
@@ -66,7 +66,7 @@ pub fn sums<'a>(legs: impl IntoIterator<Item = &'a Leg>) -> Sums {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn postings(ledger: &Service, taken: &[Taken]) -> Result<Postings, ServiceError> {
+pub async fn postings(ledger: &ServiceClient, taken: &[Taken]) -> Result<Postings, ServiceError> {
     let ours: BTreeSet<_> = taken.iter().map(|taken| &taken.asked.request_id).collect();
     let customers = taken.iter().map(|taken| AccountId::of_customer(&taken.asked.customer));
     let accounts: BTreeSet<_> = customers.chain([AccountId::merchant(), AccountId::fx()]).collect();
@@ -83,7 +83,7 @@ pub async fn postings(ledger: &Service, taken: &[Taken]) -> Result<Postings, Ser
 }
 
 async fn of_account(
-    ledger: &Service,
+    ledger: &ServiceClient,
     account: AccountId,
     ours: &BTreeSet<&RequestId>,
 ) -> Result<Vec<(RequestId, Leg)>, ServiceError> {

@@ -7,14 +7,14 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use money::UnitPrice;
 
 use super::IN_FLIGHT;
-use crate::service::{Service, ServiceError};
+use crate::service::{ServiceClient, ServiceError};
 
 /// Makes sure that everything in `wanted` is offered, and says how many offers had to be set. One that serves is left
 /// as it is: running again changes nothing.
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn set(purchase: &Service, wanted: &BTreeMap<Sku, UnitPrice>) -> Result<u64, ServiceError> {
+pub async fn set(purchase: &ServiceClient, wanted: &BTreeMap<Sku, UnitPrice>) -> Result<u64, ServiceError> {
     stream::iter(wanted)
         .map(|(sku, price)| set_one(purchase, sku, *price))
         .buffer_unordered(IN_FLIGHT)
@@ -22,7 +22,7 @@ pub async fn set(purchase: &Service, wanted: &BTreeMap<Sku, UnitPrice>) -> Resul
         .await
 }
 
-async fn set_one(purchase: &Service, sku: &Sku, price: UnitPrice) -> Result<u64, ServiceError> {
+async fn set_one(purchase: &ServiceClient, sku: &Sku, price: UnitPrice) -> Result<u64, ServiceError> {
     let path = format!("/offers/{}", web::segment::encode(sku.as_str()));
     let there = purchase.get::<Offer>(&path).await?;
     if there.is_some_and(|offer| serves(&offer.terms, price)) {

@@ -13,7 +13,7 @@ use super::batch::{Asked, Batch};
 use super::file::FileError;
 use super::findings::Findings;
 use super::progress::Progress;
-use crate::service::{Failed, Service, ServiceError, ShownProblem, is_away};
+use crate::service::{Failed, ServiceClient, ServiceError, ShownProblem, is_away};
 
 const PATH: &str = "/purchases/batch";
 
@@ -72,7 +72,7 @@ pub enum SendError {
 /// # Errors
 /// [`SendError`].
 pub async fn send(
-    purchase: &Service,
+    purchase: &ServiceClient,
     mut batches: Receiver<Result<Batch, FileError>>,
     progress: Progress,
 ) -> Result<(Vec<Taken>, Findings), SendError> {
@@ -103,7 +103,7 @@ pub async fn send(
 /// Sends a batch once. If even one of its purchases could not be taken now, the whole is to be sent again: it is the
 /// same requests, and the order of the file is kept.
 async fn attempt(
-    purchase: &Service,
+    purchase: &ServiceClient,
     batch: &Batch,
     progress: &Progress,
 ) -> Result<Vec<Result<Answer, String>>, Failed> {

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use super::IN_FLIGHT;
 use super::progress::Progress;
 use super::sending::{Answer, Taken};
-use crate::service::{Service, ServiceError};
+use crate::service::{ServiceClient, ServiceError};
 
 /// So long nothing may move before waiting ends.
 const STILL_MAX: Duration = Duration::from_secs(60);
@@ -36,14 +36,14 @@ pub enum SettleError {
     },
     /// The service is away, or refuses.
     #[error("stopped while waiting for outcomes; run it again to go on: nothing is done twice")]
-    Service(#[from] ServiceError),
+    ServiceClient(#[from] ServiceError),
 }
 
 /// Asks for every purchase until it has its outcome.
 ///
 /// # Errors
 /// [`SettleError`].
-pub async fn outcomes(purchase: &Service, all: &mut [Taken]) -> Result<(), SettleError> {
+pub async fn outcomes(purchase: &ServiceClient, all: &mut [Taken]) -> Result<(), SettleError> {
     let mut progress = None;
     let (mut still_since, mut done) = (Instant::now(), 0);
     loop {
@@ -68,7 +68,7 @@ pub async fn outcomes(purchase: &Service, all: &mut [Taken]) -> Result<(), Settl
 
 /// Asks for each once, and says how many have an outcome now. Before, `done` had.
 async fn round(
-    purchase: &Service,
+    purchase: &ServiceClient,
     waiting: &mut [&mut Taken],
     progress: &Progress,
     done: u64,
@@ -89,8 +89,8 @@ async fn round(
         .await
 }
 
-/// As [`Service::get`] does, but with room for the service to say that it is away.
-async fn ask(purchase: &Service, path: &str, progress: &Progress) -> Result<Option<Answer>, ServiceError> {
+/// As [`ServiceClient::get`] does, but with room for the service to say that it is away.
+async fn ask(purchase: &ServiceClient, path: &str, progress: &Progress) -> Result<Option<Answer>, ServiceError> {
     let attempt = async || {
         let body = purchase.once(path, purchase.request(Method::GET, path)).await;
         body.inspect_err(|_| progress.step_aside())

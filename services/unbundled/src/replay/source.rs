@@ -90,7 +90,7 @@ impl Display for Shape {
 pub type Opened = BufReader<ProgressBarIter<File>>;
 
 /// A file that was opened.
-pub struct Source {
+pub struct SourceFile {
     inside: Inside,
     packing: Packing,
     progress: Progress,
@@ -101,7 +101,7 @@ enum Inside {
     Workbook(Box<Xlsx<Opened>>),
 }
 
-impl Source {
+impl SourceFile {
     /// Opens a file and looks at what it is. How far it has been read is shown as `progress`.
     ///
     /// # Errors

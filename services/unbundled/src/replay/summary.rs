@@ -163,7 +163,7 @@ impl Display for Summary {
         findings(f, "could not be taken", &self.problems)?;
         findings(f, "differ from the file and the rates", &self.differences)?;
         if self.is_clean() {
-            writeln!(f, "  the ledger holds what the file and the rates say, to the last penny")?;
+            writeln!(f, "  the ledger holds what the file and the rates out, to the last penny")?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::days::Days;
 use super::file::FileError;
 use super::form::Form;
 use super::progress::Progress;
-use super::source::Source;
+use super::source::SourceFile;
 use super::survey::Survey;
 
 const HEADER: &str =
@@ -20,7 +20,7 @@ fn survey(text: &str) -> Result<Survey, FileError> {
 }
 
 fn survey_of(text: &str, days: Days) -> Result<Survey, FileError> {
-    Survey::of(Source::of_text(text.as_bytes()).lines()?, days)
+    Survey::of(SourceFile::of_text(text.as_bytes()).lines()?, days)
 }
 
 /// The invoices of a file, each in one line.
@@ -29,7 +29,7 @@ fn invoices(text: &str, surveyed: &str, pay_in: Option<Currency>) -> Result<Vec<
 }
 
 fn invoices_of(text: &str, survey: &Survey, pay_in: Option<Currency>) -> Result<Vec<String>, FileError> {
-    let mut source = Source::of_text(text.as_bytes());
+    let mut source = SourceFile::of_text(text.as_bytes());
     let mut invoices = Invoices::of(source.lines()?, survey, pay_in);
     let mut found = Vec::new();
     while let Some(invoice) = invoices.next()? {
@@ -205,16 +205,16 @@ fn only_invoices_of_the_days_that_are_asked_for_are_sent() {
     );
 }
 
-fn of_the_year(name: &str) -> Option<Source> {
+fn of_the_year(name: &str) -> Option<SourceFile> {
     let data = std::env::var_os("UNBUNDLED_DATA")?;
-    Some(Source::open(&Path::new(&data).join("retail").join(name), Progress::hidden()).unwrap())
+    Some(SourceFile::open(&Path::new(&data).join("retail").join(name), Progress::hidden()).unwrap())
 }
 
 #[test]
 fn full_year_has_the_same_counts_and_the_same_invoices_in_both_forms() {
     let names = ["online_retail_clean.csv.zst", "online-retail-dataset.csv.zst"];
     let [Some(mut clean), Some(mut original)] = names.map(of_the_year) else { return };
-    let survey = |mut source: Source| Survey::of(source.lines().unwrap(), Days::default()).unwrap();
+    let survey = |mut source: SourceFile| Survey::of(source.lines().unwrap(), Days::default()).unwrap();
     let [survey, same] = names.map(|name| survey(of_the_year(name).unwrap()));
     assert_eq!(
         serde_json::to_string(&(&survey.lines, &survey.invoices)).unwrap(),

@@ -18,18 +18,18 @@ mod table;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 
-use stage::{Cell, Change, Keys, Table};
+use stage::{Cell, Change, ReadSet, Table};
 use tokio::sync::Mutex;
 
 use crate::owner::Tables;
-use crate::{Found, Store, StoreError};
+use crate::{LoadedRows, Store, StoreError};
 
 use self::table::{Backing, DerivedTable};
 
 /// How much is kept in memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Rows that wait to be compared.
+    /// WorkingSet that wait to be compared.
     pub rows: usize,
     /// Bytes of them.
     pub bytes: usize,
@@ -81,7 +81,7 @@ pub(super) struct DerivedRows {
 }
 
 enum State {
-    /// Rows of its own.
+    /// WorkingSet of its own.
     Derived(DerivedTable),
     /// It was compared and is the stored table, or stands for one that could not be derived.
     AsStored,
@@ -153,7 +153,7 @@ impl DerivedRows {
 }
 
 impl Tables for DerivedRows {
-    async fn load(&self, keys: &Keys) -> Result<Vec<Found>, StoreError> {
+    async fn load(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
         let mut tables = self.tables.lock().await;
         let mut found = Vec::new();
         for (table, wanted) in keys.iter() {
@@ -162,7 +162,7 @@ impl Tables for DerivedRows {
                 Some(State::AsStored) => self.stored.load_rows(table, wanted).await?,
                 None => Vec::new(),
             };
-            found.push(Found { table, wanted: wanted.clone(), rows });
+            found.push(LoadedRows { table, wanted: wanted.clone(), rows });
         }
         Ok(found)
     }

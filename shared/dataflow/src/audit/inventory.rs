@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use stage::{Producer, Seq, Target};
+use stage::{Producer, Seq, StreamPartition};
 
-use super::{End, Finding, Service, at, batch_place, frame_place, wrong};
+use super::{AuditedService, End, Finding, at, batch_place, frame_place, wrong};
 
-pub(super) async fn check(service: &Service) -> Vec<End> {
+pub(super) async fn check(service: &AuditedService) -> Vec<End> {
     let mut ends = records(service);
     ends.extend(frames(service));
     ends.extend(tables(service));
@@ -14,7 +14,7 @@ pub(super) async fn check(service: &Service) -> Vec<End> {
     ends
 }
 
-fn records(service: &Service) -> Vec<End> {
+fn records(service: &AuditedService) -> Vec<End> {
     let mut ends = Vec::new();
     for (name, rows) in &service.inventory.records {
         let owner = name.parse().ok().and_then(|owner| service.owners.get(&owner));
@@ -31,23 +31,23 @@ fn records(service: &Service) -> Vec<End> {
 }
 
 /// Frames after the last that a batch said, and journals of which no batch said anything.
-fn frames(service: &Service) -> Vec<End> {
+fn frames(service: &AuditedService) -> Vec<End> {
     let mut ends = Vec::new();
     for (by, to, rows) in &service.inventory.frames {
-        let (Ok(by), Ok(to)) = (by.parse::<Producer>(), to.parse::<Target>()) else {
+        let (Ok(by), Ok(to)) = (by.parse::<Producer>(), to.parse::<StreamPartition>()) else {
             continue;
         };
         let is_whole = service.owners.get(&by).is_some_and(Option::is_some);
-        let said = service.said.get(&(by.clone(), to.clone())).map_or(0, |seq| seq.0);
-        if is_whole && said < *rows {
-            let place = frame_place(&by, &to, Seq(said + 1));
+        let emitted = service.emitted.get(&(by.clone(), to.clone())).map_or(0, |seq| seq.0);
+        if is_whole && emitted < *rows {
+            let place = frame_place(&by, &to, Seq(emitted + 1));
             ends.push(wrong(service.name, place, "no batch said it"));
         }
     }
     ends
 }
 
-fn tables(service: &Service) -> Vec<End> {
+fn tables(service: &AuditedService) -> Vec<End> {
     let there: BTreeSet<_> = service.inventory.tables.iter().map(String::as_str).collect();
     let unknown = there.iter().filter(|name| !service.tables.contains(**name));
     let what = "belongs to no stage";
@@ -55,8 +55,8 @@ fn tables(service: &Service) -> Vec<End> {
 }
 
 /// The note of the newest record of each owner: of those who have none at all.
-async fn notes(service: &Service) -> Vec<End> {
-    let notes = match service.store.noted_newest().await.map_err(at(service.name, "owners")) {
+async fn notes(service: &AuditedService) -> Vec<End> {
+    let notes = match service.store.chain_ends().await.map_err(at(service.name, "owners")) {
         Ok(notes) => notes,
         Err(end) => return vec![end],
     };

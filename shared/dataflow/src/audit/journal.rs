@@ -1,13 +1,13 @@
 //! The journal by itself: per producer and target dense from 1, chained, intact.
 
 use serde::de::IgnoredAny;
-use stage::{Frame, Hash, Producer, Seq, Stream, Target};
+use stage::{Frame, Hash, Producer, Seq, Stream, StreamPartition};
 
 use super::pages::Journal;
-use super::{End, Service, Watch, at, frame_place, wrong};
+use super::{AuditedService, End, Watch, at, frame_place, wrong};
 
 /// Everything wrong with a service's journal: the first of each producer and target.
-pub(super) async fn check(service: &Service, streams: &[&'static Stream], watch: &Watch) -> Vec<End> {
+pub(super) async fn check(service: &AuditedService, streams: &[&'static Stream], watch: &Watch) -> Vec<End> {
     let mut ends = Vec::new();
     for (producer, target, frames) in &service.inventory.frames {
         match known(service, streams, producer, target) {
@@ -22,20 +22,31 @@ pub(super) async fn check(service: &Service, streams: &[&'static Stream], watch:
 }
 
 /// Whether such a producer says such a thing in this service.
-fn known(service: &Service, streams: &[&'static Stream], by: &str, to: &str) -> Option<(Producer, Target)> {
-    let (by, to): (Producer, Target) = (by.parse().ok()?, to.parse().ok()?);
+fn known(
+    service: &AuditedService,
+    streams: &[&'static Stream],
+    by: &str,
+    to: &str,
+) -> Option<(Producer, StreamPartition)> {
+    let (by, to): (Producer, StreamPartition) = (by.parse().ok()?, to.parse().ok()?);
     let partitions = service.store.meta().partitions;
     let stream = streams.iter().find(|stream| stream.name == to.stream && stream.service == service.name)?;
     let is_known = to.partition.0 < partitions.get() && stream.known_producers(partitions).contains(&by);
     is_known.then_some((by, to))
 }
 
-async fn chain(service: &Service, by: &Producer, to: &Target, frames: u64, watch: &Watch) -> Result<(), End> {
+async fn chain(
+    service: &AuditedService,
+    by: &Producer,
+    to: &StreamPartition,
+    frames: u64,
+    watch: &Watch,
+) -> Result<(), End> {
     let (mut next, mut previous, mut journal) = (Seq::FIRST, Hash::ZERO, Journal::new());
     loop {
         let frame = journal.next(&service.store, by, to, next).await;
         let Some(frame) = frame.map_err(at(service.name, frame_place(by, to, next)))? else { break };
-        link(&frame, next, previous).map_err(|what| wrong(service.name, frame_place(by, to, next), what))?;
+        status(&frame, next, previous).map_err(|what| wrong(service.name, frame_place(by, to, next), what))?;
         (next, previous) = (next.next(), frame.hash);
         watch.step("journals", 0);
     }
@@ -46,7 +57,7 @@ async fn chain(service: &Service, by: &Producer, to: &Target, frames: u64, watch
     Err(wrong(service.name, format!("journal {by}>{to}"), what))
 }
 
-fn link(frame: &Frame, expected: Seq, previous: Hash) -> Result<(), String> {
+fn status(frame: &Frame, expected: Seq, previous: Hash) -> Result<(), String> {
     if frame.seq != expected {
         return Err(format!("is missing; the next one there is #{}", frame.seq));
     }

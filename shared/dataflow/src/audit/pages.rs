@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use stage::{BatchNumber, Frame, Producer, Record, Seq, Target};
+use stage::{BatchNumber, Frame, Producer, Record, Seq, StreamPartition};
 
 use crate::{Store, StoreError};
 
@@ -83,7 +83,7 @@ impl Journal {
         &mut self,
         store: &Store,
         producer: &Producer,
-        target: &Target,
+        target: &StreamPartition,
         from: Seq,
     ) -> Result<Option<Frame>, StoreError> {
         if self.next != from {

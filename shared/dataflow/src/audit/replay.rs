@@ -3,31 +3,31 @@
 use std::collections::BTreeMap;
 
 use stage::{
-    Admission, BatchNumber, Checkpoint, Derived, Frame, Input, Pinning, Place, Positions, Producer, Read, Record, Run,
-    Seq, Stage, Target,
+    Admission, BatchContext, BatchInput, BatchNumber, Capture, Checkpoint, Consumed, Derived, Frame, FrameRange,
+    Positions, Producer, Record, Seq, Stage, StreamPartition,
 };
 
 use super::derived::NotWritten;
 use super::pages::{Journal, Records, bytes_of_record};
 use super::tables::excerpts;
-use super::{Checked, End, Service, Watch, at, batch_place, frame_place, wrong};
-use crate::owner::{Admitted, Unloaded, follow, load};
+use super::{AuditedService, Checked, End, Watch, at, batch_place, frame_place, wrong};
+use crate::owner::{Admitted, LoadError, follow, load};
 use crate::{Owner, StoreError};
 
-type Services = BTreeMap<&'static str, Service>;
+type Services = BTreeMap<&'static str, AuditedService>;
 
 /// Derives one partition again.
 pub(super) struct Replay<'a, S: Stage> {
     stage: S,
     owner: Producer,
-    service: Option<&'a Service>,
+    service: Option<&'a AuditedService>,
     services: &'a Services,
     watch: &'a Watch,
     last: Option<Record>,
     checkpoint: Checkpoint,
     /// What it reads, and what it has said.
-    read: BTreeMap<(Producer, Target), Journal>,
-    said: BTreeMap<Target, Journal>,
+    read: BTreeMap<(Producer, StreamPartition), Journal>,
+    emitted: BTreeMap<StreamPartition, Journal>,
 }
 
 impl<'a, S: Stage> Replay<'a, S> {
@@ -39,20 +39,20 @@ impl<'a, S: Stage> Replay<'a, S> {
         watch: &'a Watch,
     ) -> Self {
         let (service, checkpoint) = (services.get(service), Checkpoint::default());
-        let (read, said) = (BTreeMap::new(), BTreeMap::new());
-        Self { stage, owner, service, services, watch, last: None, checkpoint, read, said }
+        let (read, emitted) = (BTreeMap::new(), BTreeMap::new());
+        Self { stage, owner, service, services, watch, last: None, checkpoint, read, emitted }
     }
 
     /// How far it has said.
-    pub(super) fn said(&self) -> Vec<(Target, Seq)> {
-        self.checkpoint.heads.iter().map(|(target, head)| (target.clone(), head.seq)).collect()
+    pub(super) fn emitted(&self) -> Vec<(StreamPartition, Seq)> {
+        self.checkpoint.last_frames.iter().map(|(target, head)| (target.clone(), head.seq)).collect()
     }
 
     /// Runs through all records. How many there are.
     pub(super) async fn run(&mut self, checked: &mut Checked) -> Result<u64, End> {
         let Some(service) = self.service else { return Ok(0) };
-        let learned = follow(&mut self.stage, &service.derived, &mut None).await;
-        learned.map_err(|error| self.unloaded(error, BatchNumber(1)))?;
+        let side_input = follow(&mut self.stage, &service.derived, &mut None).await;
+        side_input.map_err(|error| self.load_failed(error, BatchNumber(1)))?;
         let mut records = Records::new();
         loop {
             let next = self.next();
@@ -72,32 +72,34 @@ impl<'a, S: Stage> Replay<'a, S> {
         self.last.as_ref().map_or(BatchNumber(0), |last| last.number).next()
     }
 
-    async fn batch(&mut self, service: &Service, record: Record, checked: &mut Checked) -> Result<(), End> {
+    async fn batch(&mut self, service: &AuditedService, record: Record, checked: &mut Checked) -> Result<(), End> {
         let number = self.next();
         let place = batch_place(&self.owner, number);
         let wrong_here = |what: String| wrong(service.name, place.clone(), what);
-        link(self.last.as_ref(), &self.owner, &record).map_err(wrong_here)?;
+        status(self.last.as_ref(), &self.owner, &record).map_err(wrong_here)?;
         let read = record.parse_read().map_err(|error| wrong_here(format!("read {error}")))?;
         let recorded = record.parse_checkpoint().map_err(|error| wrong_here(format!("checkpoint {error}")))?;
         checked.batches += 1;
         checked.bytes += bytes_of_record(&record) as u64;
         let input = match read {
-            Read::Claim => {
-                if (&recorded.positions, &recorded.heads) != (&self.checkpoint.positions, &self.checkpoint.heads) {
+            Consumed::Claim => {
+                if (&recorded.positions, &recorded.last_frames)
+                    != (&self.checkpoint.positions, &self.checkpoint.last_frames)
+                {
                     return Err(wrong_here("claims another checkpoint than the batch before left".to_owned()));
                 }
                 (self.last, self.checkpoint) = (Some(record), recorded);
                 return Ok(());
             }
-            Read::Frames(runs) => Input::Frames(self.frames(&runs, number).await?),
-            Read::Requests(requests) => {
-                let requests = stage::read_events::<S::Fact>(requests.get());
-                Input::Requests(requests.map_err(|error| wrong_here(chain_of(&error)))?)
+            Consumed::Frames(ranges) => BatchInput::Frames(self.frames(&ranges, number).await?),
+            Consumed::Requests(requests) => {
+                let requests = stage::read_events::<S::Input>(requests.get());
+                BatchInput::Requests(requests.map_err(|error| wrong_here(chain_of(&error)))?)
             }
         };
         checked.facts += input.events().count() as u64;
         let came_to = self.derive(service, input, number).await?;
-        let Derived { read, mut checkpoint, frames, changes, answers: _, has_effect: _, .. } = came_to;
+        let Derived { read, mut checkpoint, frames, changes, replies: _, has_effect: _, .. } = came_to;
         checkpoint.resume_points.clone_from(&recorded.resume_points);
         let texts = serde_json::to_string(&read).and_then(|read| Ok((read, serde_json::to_string(&checkpoint)?)));
         let (read, head) = texts.map_err(|error| wrong_here(error.to_string()))?;
@@ -121,12 +123,12 @@ impl<'a, S: Stage> Replay<'a, S> {
     }
 
     /// The frames a batch read, from the journals of those who said them.
-    async fn frames(&mut self, runs: &[Run], number: BatchNumber) -> Result<Vec<Admitted<S>>, End> {
+    async fn frames(&mut self, ranges: &[FrameRange], number: BatchNumber) -> Result<Vec<Admitted<S>>, End> {
         let mut admitted = Vec::new();
         let mut positions = self.checkpoint.positions.clone();
-        for run in runs {
+        for run in ranges {
             let (source, known) = self.source(run, number)?;
-            let Run { target, producer, from, frames } = run;
+            let FrameRange { target, producer, from, frames } = run;
             let journal = self.read.entry((producer.clone(), target.clone())).or_insert_with(Journal::new);
             let mut next = *from;
             for _ in 0..*frames {
@@ -145,7 +147,7 @@ impl<'a, S: Stage> Replay<'a, S> {
     }
 
     /// Whose journal a run was read from, and who may say something there.
-    fn source(&self, run: &Run, number: BatchNumber) -> Result<(&'a Service, Vec<Producer>), End> {
+    fn source(&self, run: &FrameRange, number: BatchNumber) -> Result<(&'a AuditedService, Vec<Producer>), End> {
         let streams = S::READS.iter().find(|stream| stream.name == run.target.stream);
         let source = streams.and_then(|stream| self.services.get(stream.service));
         let partitions = self.service.map(|service| service.store.meta().partitions);
@@ -163,25 +165,25 @@ impl<'a, S: Stage> Replay<'a, S> {
 
     async fn derive(
         &self,
-        service: &Service,
-        input: Input<S::Fact>,
+        service: &AuditedService,
+        input: BatchInput<S::Input>,
         number: BatchNumber,
-    ) -> Result<Derived<S::Answer>, End> {
+    ) -> Result<Derived<S::Reply>, End> {
         let rows = load(&self.stage, &service.derived, &input).await;
-        let rows = rows.map_err(|error| self.unloaded(error, number))?;
+        let rows = rows.map_err(|error| self.load_failed(error, number))?;
         let partitions = service.store.meta().partitions;
-        let place = Place { owner: &self.owner, number, partitions, before: &self.checkpoint };
-        let came_to = stage::derive(&self.stage, &place, input, rows, Pinning::Recorded);
-        let came_to = came_to.map_err(|error| self.unloaded(error.into(), number))?;
+        let context = BatchContext { owner: &self.owner, number, partitions, before: &self.checkpoint };
+        let came_to = stage::derive(&self.stage, &context, input, rows, Capture::Recorded);
+        let came_to = came_to.map_err(|error| self.load_failed(error.into(), number))?;
         if came_to.has_effect { Ok(came_to) } else { Err(self.wrong_batch(number, "has no effect".to_owned())) }
     }
 
     /// The frames a batch came to, against those in the journal.
-    async fn compare(&mut self, service: &Service, derived: &[Frame], number: BatchNumber) -> Result<(), End> {
+    async fn compare(&mut self, service: &AuditedService, derived: &[Frame], number: BatchNumber) -> Result<(), End> {
         for frame in derived {
             let Frame { producer, target, seq, .. } = frame;
             let place = || frame_place(producer, target, *seq);
-            let journal = self.said.entry(target.clone()).or_insert_with(Journal::new);
+            let journal = self.emitted.entry(target.clone()).or_insert_with(Journal::new);
             let stored = journal.next(&service.store, producer, target, *seq).await;
             let stored = stored.map_err(at(service.name, place()))?;
             let what = match stored.filter(|stored| stored.seq == *seq) {
@@ -196,8 +198,8 @@ impl<'a, S: Stage> Replay<'a, S> {
     }
 
     /// What the store noted as the newest record, so that a deleted one is missed.
-    async fn newest(&self, service: &Service) -> Result<(), End> {
-        let noted = service.store.noted_newest().await.map_err(at(service.name, "owners"))?;
+    async fn newest(&self, service: &AuditedService) -> Result<(), End> {
+        let noted = service.store.chain_ends().await.map_err(at(service.name, "owners"))?;
         let noted = noted.into_iter().find(|(owner, _, _)| *owner == self.owner);
         let newest = self.last.as_ref().map(|last| (last.number, last.hash.to_string()));
         let (place, what) = match (noted, newest) {
@@ -219,11 +221,11 @@ impl<'a, S: Stage> Replay<'a, S> {
         for (target, producers) in Owner::<S>::reads(&self.owner, service.store.meta().partitions) {
             for producer in producers {
                 let (by, to) = (producer.to_string(), target.to_string());
-                let said = self.services.values().flat_map(|service| &service.inventory.frames);
-                let said = said.filter(|(producer, target, _)| *producer == by && *target == to);
-                let said: u64 = said.map(|(_, _, frames)| frames).sum();
+                let emitted = self.services.values().flat_map(|service| &service.inventory.frames);
+                let emitted = emitted.filter(|(producer, target, _)| *producer == by && *target == to);
+                let emitted: u64 = emitted.map(|(_, _, frames)| frames).sum();
                 let read = self.checkpoint.positions.of(&target, &producer).next.0.saturating_sub(1);
-                checked.unread += said.saturating_sub(read);
+                checked.unread += emitted.saturating_sub(read);
             }
         }
     }
@@ -232,18 +234,20 @@ impl<'a, S: Stage> Replay<'a, S> {
         wrong(self.service.map_or("", |service| service.name), batch_place(&self.owner, number), what)
     }
 
-    fn unloaded(&self, error: Unloaded, number: BatchNumber) -> End {
+    fn load_failed(&self, error: LoadError, number: BatchNumber) -> End {
         match error {
-            Unloaded::Broken(broken) => self.wrong_batch(number, format!("cannot be applied: {}", chain_of(&broken))),
-            Unloaded::Store(StoreError::Damaged(what)) => {
+            LoadError::StageError(broken) => {
+                self.wrong_batch(number, format!("cannot be applied: {}", chain_of(&broken)))
+            }
+            LoadError::Store(StoreError::Damaged(what)) => {
                 self.wrong_batch(number, format!("cannot be applied: {what}"))
             }
-            Unloaded::Store(error @ StoreError::Unavailable(_)) => End::Unavailable(error),
+            LoadError::Store(error @ StoreError::Unavailable(_)) => End::Unavailable(error),
         }
     }
 }
 
-fn link(last: Option<&Record>, owner: &Producer, record: &Record) -> Result<(), String> {
+fn status(last: Option<&Record>, owner: &Producer, record: &Record) -> Result<(), String> {
     let expected = last.map_or(BatchNumber(0), |last| last.number).next();
     let (epoch, previous) = last.map_or((0, stage::Hash::ZERO), |last| (last.epoch.0, last.hash));
     if record.number != expected {
@@ -258,7 +262,7 @@ fn link(last: Option<&Record>, owner: &Producer, record: &Record) -> Result<(), 
     if !record.is_intact() {
         return Err("was changed: its hash does not fit".to_owned());
     }
-    let is_claim = matches!(record.parse_read(), Ok(Read::Claim));
+    let is_claim = matches!(record.parse_read(), Ok(Consumed::Claim));
     let expected = epoch + u64::from(is_claim);
     if record.epoch.0 == expected && expected > 0 {
         return Ok(());
@@ -272,7 +276,7 @@ fn admit<S: Stage>(
     known: &[Producer],
     frame: &Frame,
     expected: Seq,
-) -> Result<Vec<stage::Event<S::Fact>>, String> {
+) -> Result<Vec<stage::Event<S::Input>>, String> {
     match stage::admit(positions, known, frame) {
         Admission::Next if frame.seq == expected => {}
         Admission::Damaged => return Err("was changed, and is read by".to_owned()),

@@ -6,14 +6,14 @@ use stage::{Cell, Table};
 
 use super::derived::{Size, bytes_of};
 use super::pages::Pace;
-use super::{End, Service, at, wrong};
+use super::{AuditedService, End, at, wrong};
 use crate::owner::Tables;
 
 /// How much of a value is shown.
 const SHOWN_CHARS: usize = 60;
 
 /// Compares all rows. How many there are.
-pub(super) async fn compare(service: &Service, table: &'static Table) -> Result<Size, End> {
+pub(super) async fn compare(service: &AuditedService, table: &'static Table) -> Result<Size, End> {
     let place = || format!("table {}", table.name);
     if let Some(size) = service.derived.close(table).await.map_err(at(service.name, place()))? {
         return Ok(size);
@@ -35,7 +35,7 @@ pub(super) async fn compare(service: &Service, table: &'static Table) -> Result<
 }
 
 /// Takes the stored rows for the derived ones, of a stage that could not be derived to its end.
-pub(super) async fn take_over(service: &Service, table: &'static Table) -> Result<(), End> {
+pub(super) async fn take_over(service: &AuditedService, table: &'static Table) -> Result<(), End> {
     service.derived.take_over(table).await;
     let mut stored = Cursor::new(&service.store, table);
     while stored.next(service.name).await?.is_some() {}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use stage::{Column, Kind, Partition, Stream, Table};
+use stage::{CellKind, Column, Partition, Stream, Table};
 
 use super::derived::Limits;
 use super::{Audit, Report, Watch};
@@ -111,9 +111,9 @@ async fn what_was_only_run_is_clean() {
     run(&front, &back).await.unwrap();
     let report = audit(vec![front.clone(), back.clone()]).await.unwrap();
     assert_eq!(report.findings, []);
-    let figures: Vec<_> =
+    let metrics: Vec<_> =
         report.checked.iter().map(|c| (c.stage, c.batches, c.facts, c.frames, c.rows, c.unread)).collect();
-    assert_eq!(figures, [("copy", 8, 15, 0, 16, 0), ("collect", 12, 15, 12, 15, 0), ("tally", 18, 15, 9, 19, 0)]);
+    assert_eq!(metrics, [("copy", 8, 15, 0, 16, 0), ("collect", 12, 15, 12, 15, 0), ("tally", 18, 15, 9, 19, 0)]);
     assert!(report.is_quiet());
     assert_eq!(audit_files(&stopped().await).await, [""; 0]);
 
@@ -169,37 +169,37 @@ async fn a_deleted_batch_is_named_whether_first_middle_or_last() {
 }
 
 /// The columns of the tables that every store has.
-const OWN: &[(&str, &[(&str, Kind)])] = &[
-    ("meta", &[("key", Kind::Text), ("value", Kind::Text)]),
+const OWN: &[(&str, &[(&str, CellKind)])] = &[
+    ("meta", &[("key", CellKind::Text), ("value", CellKind::Text)]),
     (
         "batches",
         &[
-            ("owner", Kind::Text),
-            ("number", Kind::Integer),
-            ("epoch", Kind::Integer),
-            ("read", Kind::Text),
-            ("checkpoint", Kind::Text),
-            ("committed_at", Kind::Text),
-            ("previous", Kind::Text),
-            ("hash", Kind::Text),
+            ("owner", CellKind::Text),
+            ("number", CellKind::Integer),
+            ("epoch", CellKind::Integer),
+            ("read", CellKind::Text),
+            ("checkpoint", CellKind::Text),
+            ("committed_at", CellKind::Text),
+            ("previous", CellKind::Text),
+            ("hash", CellKind::Text),
         ],
     ),
-    ("owners", &[("owner", Kind::Text), ("number", Kind::Integer), ("hash", Kind::Text)]),
+    ("owners", &[("owner", CellKind::Text), ("number", CellKind::Integer), ("hash", CellKind::Text)]),
     (
         "journal",
         &[
-            ("producer", Kind::Text),
-            ("target", Kind::Text),
-            ("seq", Kind::Integer),
-            ("facts", Kind::Integer),
-            ("previous", Kind::Text),
-            ("hash", Kind::Text),
-            ("body", Kind::Text),
+            ("producer", CellKind::Text),
+            ("target", CellKind::Text),
+            ("seq", CellKind::Integer),
+            ("facts", CellKind::Integer),
+            ("previous", CellKind::Text),
+            ("hash", CellKind::Text),
+            ("body", CellKind::Text),
         ],
     ),
 ];
 
-fn columns(tables: &[&Table]) -> Vec<(String, Vec<(String, Kind)>)> {
+fn columns(tables: &[&Table]) -> Vec<(String, Vec<(String, CellKind)>)> {
     let own = OWN.iter().map(|(table, columns)| {
         ((*table).to_owned(), columns.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect())
     });
@@ -209,7 +209,7 @@ fn columns(tables: &[&Table]) -> Vec<(String, Vec<(String, Kind)>)> {
 }
 
 /// One row of a table, by its place in the order of its first columns.
-fn row(table: &str, columns: &[(String, Kind)], at: usize) -> String {
+fn row(table: &str, columns: &[(String, CellKind)], at: usize) -> String {
     let all: Vec<_> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let all = all.join(", ");
     // A null is equal to nothing, so it is left out of the comparison.
@@ -227,8 +227,8 @@ async fn every_changed_value_is_found() {
         for (table, columns) in columns(tables) {
             for (column, kind) in &columns {
                 let others: &[&str] = match kind {
-                    Kind::Integer => &["{} + 1", "-1 - {}", "9223372036854775807", "{} | 4294967296"],
-                    Kind::Text | Kind::Decimal => &[
+                    CellKind::Integer => &["{} + 1", "-1 - {}", "9223372036854775807", "{} | 4294967296"],
+                    CellKind::Text | CellKind::Decimal => &[
                         "{} || ' '",
                         "'~' || substr({}, 2)",
                         "substr({}, 1, length({}) - 1)",

@@ -4,7 +4,7 @@ use stage::{Partition, Producer, Stage as _};
 
 use super::fixture::{ADDED, Collect, add, ask, claim, of};
 use super::{Damage, Outcome, Substrate, open};
-use crate::Stop;
+use crate::OwnerError;
 
 async fn refuses(substrate: &impl Substrate, damage: Damage) -> Outcome {
     let front = open(substrate, "front").await?;
@@ -17,7 +17,7 @@ async fn refuses(substrate: &impl Substrate, damage: Damage) -> Outcome {
     substrate.damage("front", damage).await?;
     let front = open(substrate, "front").await?;
     let stop = claim(&front, Collect::default()).await.err();
-    assert!(matches!(stop, Some(Stop::Broken { .. })), "{stop:?}");
+    assert!(matches!(stop, Some(OwnerError::StageError { .. })), "{stop:?}");
     Ok(())
 }
 

@@ -1,14 +1,18 @@
 //! Frames in, one commit out: repeated, missing, forged, resumed, fenced, refused.
 
 use stage::{
-    BatchNumber, Change, Checkpoint, Frame, Hash, Partition, Producer, Read, Record, Row as _, Seq, Stage as _, Write,
+    BatchNumber, Change, Checkpoint, Consumed, Frame, Hash, Partition, Producer, Record, Row as _, Seq, Stage as _,
+    Write,
 };
 
 use super::fixture::{
-    ADDED, Answer, Collect, Collected, Tally, TallyUp, Tick, add, ask, claim, claim_tally, now, of, said, take,
+    ADDED, Collect, Collected, Reply, Tally, TallyUp, Tick, add, ask, claim, claim_tally, emitted, now, of, take,
 };
 use super::{Failure, Outcome, Substrate, open};
-use crate::{Commit, CommitError, CommitFault, Delivery, Faults, Feed, Source, Stop, Store, StoreError, Tail};
+use crate::{
+    Commit, CommitError, CommitFault, Delivery, Faults, JournalReader, JournalSource, OwnerError, Store, StoreError,
+    Subscription,
+};
 
 async fn tally(back: &Store, name: &str) -> Result<Option<(u64, u64)>, StoreError> {
     let tally = back.get::<Tally>(&(name.to_owned(),)).await?;
@@ -25,7 +29,7 @@ pub async fn duplicate(substrate: &impl Substrate) -> Outcome {
     for id in ["1", "2", "3"] {
         ask(&mut collect, vec![add(id, "a", 1)]).await?;
     }
-    let frames = said(&front, "a").await?;
+    let frames = emitted(&front, "a").await?;
     let order = [0, 0, 1, 0, 1, 2, 2].map(|at: usize| frames[at].clone());
     let mut owner = claim_tally(&back, "a").await?;
     assert!(take(&mut owner, order.to_vec()).await?);
@@ -46,7 +50,7 @@ pub async fn gap(substrate: &impl Substrate) -> Outcome {
     for id in ["1", "2", "3"] {
         ask(&mut collect, vec![add(id, "a", 1)]).await?;
     }
-    let frames = said(&front, "a").await?;
+    let frames = emitted(&front, "a").await?;
     let mut owner = claim_tally(&back, "a").await?;
     assert!(take(&mut owner, vec![frames[0].clone(), frames[2].clone()]).await?);
     assert_eq!(tally(&back, "a").await?, Some((1, 1)));
@@ -66,7 +70,7 @@ pub async fn fork(substrate: &impl Substrate) -> Outcome {
     for id in ["1", "2"] {
         ask(&mut collect, vec![add(id, "a", 1)]).await?;
     }
-    let frames: Vec<Frame> = said(&front, "a").await?.into_iter().map(|delivery| delivery.frame).collect();
+    let frames: Vec<Frame> = emitted(&front, "a").await?.into_iter().map(|delivery| delivery.frame).collect();
     let seal = |stage, seq, previous| {
         let (producer, target) = (Producer::new(stage, Partition(0)), ADDED.target(of("a")));
         let frame = Frame::seal(producer, target, seq, previous, 0, "[]".to_owned());
@@ -81,8 +85,8 @@ pub async fn fork(substrate: &impl Substrate) -> Outcome {
     ];
     for other in others {
         let stop = take(&mut owner, vec![other]).await;
-        assert!(matches!(stop, Err(Stop::Frame { .. })), "{stop:?}");
-        owner.forget();
+        assert!(matches!(stop, Err(OwnerError::Frame { .. })), "{stop:?}");
+        owner.discard_uncommitted();
     }
     let damaged = Frame { body: "[ ]".to_owned(), ..frames[1].clone() };
     assert!(!take(&mut owner, vec![Delivery { frame: damaged, resume_point: None }]).await?, "damaged: as if missing");
@@ -97,7 +101,7 @@ pub async fn fork(substrate: &impl Substrate) -> Outcome {
 pub async fn resume(substrate: &impl Substrate) -> Outcome {
     let sources = |front: &Store| {
         let producers = vec![Producer::new(Collect::NAME, Partition(0))];
-        vec![Source { target: ADDED.target(of("a")), producers, journal: front.clone() }]
+        vec![JournalSource { target: ADDED.target(of("a")), producers, journal: front.clone() }]
     };
     for round in 1..=3_u64 {
         let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
@@ -105,10 +109,10 @@ pub async fn resume(substrate: &impl Substrate) -> Outcome {
         let request = add(&round.to_string(), "a", 1);
         let committed = ask(&mut collect, vec![request.clone()]).await?;
         assert_eq!(committed.frames.first().map(|frame| frame.seq), Some(Seq(round)));
-        assert_eq!(ask(&mut collect, vec![request]).await?.answers, [Answer::Known]);
+        assert_eq!(ask(&mut collect, vec![request]).await?.replies, [Reply::Known]);
         let mut owner = claim_tally(&back, "a").await?;
-        let mut feed = Feed::Tail(Tail::new(sources(&front)));
-        let ready = feed.ready(&owner.checkpoint().positions).await?;
+        let mut subscription = Subscription::Journal(JournalReader::new(sources(&front)));
+        let ready = subscription.ready(&owner.checkpoint().positions).await?;
         assert_eq!(ready.iter().map(|delivery| delivery.frame.seq).collect::<Vec<_>>(), [Seq(round)]);
         take(&mut owner, ready).await?;
         assert_eq!(tally(&back, "a").await?, Some((round, round)));
@@ -127,15 +131,15 @@ pub async fn resume(substrate: &impl Substrate) -> Outcome {
 pub async fn fence(substrate: &impl Substrate) -> Outcome {
     let front = open(substrate, "front").await?;
     let mut old = claim(&front, Collect::default()).await?;
-    let prepared = old.prepare(stage::Input::Requests(vec![add("1", "a", 1)]), now()).await?;
+    let prepared = old.prepare(stage::BatchInput::Requests(vec![add("1", "a", 1)]), now()).await?;
     let mut new = claim(&front, Collect::default()).await?;
     let stop = old.commit(prepared).await;
-    assert!(matches!(stop, Err(Stop::Fenced(_))), "{stop:?}");
+    assert!(matches!(stop, Err(OwnerError::Fenced(_))), "{stop:?}");
     let stop = ask(&mut old, vec![add("1", "a", 1)]).await;
-    assert!(matches!(stop, Err(Stop::Fenced(_))), "{stop:?}");
-    assert!(said(&front, "a").await?.is_empty(), "not a part of it was written");
+    assert!(matches!(stop, Err(OwnerError::Fenced(_))), "{stop:?}");
+    assert!(emitted(&front, "a").await?.is_empty(), "not a part of it was written");
     assert_eq!(front.get::<Collected>(&(add("1", "a", 1).cause.request_id,)).await?, None);
-    assert_eq!(ask(&mut new, vec![add("1", "a", 1)]).await?.answers, [Answer::New]);
+    assert_eq!(ask(&mut new, vec![add("1", "a", 1)]).await?.replies, [Reply::New]);
     let newest = front.newest(new.id()).await?;
     assert_eq!(newest.map(|record| (record.number.0, record.epoch.0)), Some((3, 2)));
     Ok(())
@@ -151,10 +155,10 @@ pub async fn refused(substrate: &impl Substrate) -> Outcome {
     let mut collect = claim(&front, Collect::default()).await?;
     faults.push(Some(CommitFault::Refused));
     let stop = ask(&mut collect, vec![add("1", "a", 1)]).await;
-    assert!(matches!(stop, Err(Stop::Unavailable { .. })), "{stop:?}");
+    assert!(matches!(stop, Err(OwnerError::Unavailable { .. })), "{stop:?}");
     assert!(!collect.is_in_doubt());
-    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await?.answers, [Answer::New]);
-    assert_eq!(said(&front, "a").await?.len(), 1);
+    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await?.replies, [Reply::New]);
+    assert_eq!(emitted(&front, "a").await?.len(), 1);
     Ok(())
 }
 
@@ -172,7 +176,7 @@ pub async fn conflict(substrate: &impl Substrate) -> Outcome {
     let update = Change { table: Tally::TABLE, write: Write::Insert, cells: tally_row.to_cells() };
     let target = super::fixture::TALLIED.target(Partition(0));
     let commit = |last: Option<&Record>, numbers: &[u64], seq| {
-        let record = Record::following(last, owner.id(), &Read::Frames(Vec::new()), &Checkpoint::default(), now())?;
+        let record = Record::following(last, owner.id(), &Consumed::Frames(Vec::new()), &Checkpoint::default(), now())?;
         let frame = Frame::seal(owner.id().clone(), target.clone(), seq, Hash::ZERO, 0, "[]".to_owned());
         let changes = numbers.iter().map(|number| insert(*number)).collect();
         Ok::<_, serde_json::Error>(Commit { record, changes, frames: vec![frame] })
@@ -203,7 +207,7 @@ pub async fn vanished(substrate: &impl Substrate) -> Outcome {
     let change = |write, row: &Tally| Change { table: Tally::TABLE, write, cells: row.to_cells() };
     let commit = async |changes| -> Result<_, Failure> {
         let last = back.newest(owner.id()).await?;
-        let read = Read::Frames(Vec::new());
+        let read = Consumed::Frames(Vec::new());
         let record = Record::following(last.as_ref(), owner.id(), &read, &Checkpoint::default(), now())?;
         Ok(back.commit(&Commit { record, changes, frames: Vec::new() }).await)
     };

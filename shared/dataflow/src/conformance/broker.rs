@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use stage::{Checkpoint, Producer, Target};
+use stage::{Checkpoint, Producer, StreamPartition};
 use tokio::sync::{Notify, watch};
 
 use super::{Failure, Outcome};
 use crate::broker_metrics::BrokerMetrics;
-use crate::feed::Wanted;
-use crate::links::Link;
+use crate::connection_status::ConnectionStatus;
 use crate::publisher::{Backlog, Publication, Session};
-use crate::{Bells, Feed, Postgres, RabbitMq, Store, Subscription};
+use crate::subscription::SubscriptionSpec;
+use crate::{Postgres, RabbitMq, Store, StreamSubscription, Subscription, Wakeups};
 
 /// Attaches, publishes what a journal holds for a target, notes what was confirmed.
 ///
@@ -21,7 +21,7 @@ pub async fn publish(
     database: &Arc<Postgres>,
     journal: &Store,
     producer: &Producer,
-    target: &Target,
+    target: &StreamPartition,
 ) -> Outcome {
     let publication = Publication {
         target: target.clone(),
@@ -32,7 +32,7 @@ pub async fn publish(
         backlog: Backlog::new([target.clone()], u64::MAX),
         metrics: BrokerMetrics::new()?,
     };
-    let mut session = Session::attach(publication, link(target)).await?;
+    let mut session = Session::attach(publication, status(target)).await?;
     // Asked to stop, it ends when nothing is left to publish.
     let (_stop, mut stopped) = watch::channel(true);
     session.run(&Notify::new(), &mut stopped).await?;
@@ -47,16 +47,17 @@ pub async fn publish(
 pub fn subscribe(
     broker: &RabbitMq,
     database: &Arc<Postgres>,
-    targets: &[Target],
+    targets: &[StreamPartition],
     checkpoint: &Checkpoint,
-) -> Result<Feed, Failure> {
-    let wanted = targets.iter().map(|target| Wanted { link: link(target), target: target.clone() }).collect();
+) -> Result<Subscription, Failure> {
+    let wanted =
+        targets.iter().map(|target| SubscriptionSpec { status: status(target), target: target.clone() }).collect();
     let metrics = BrokerMetrics::new()?;
-    let bells = Bells::default();
-    Ok(Feed::Broker(Subscription::start(broker, wanted, checkpoint, &bells, database.clone(), metrics)))
+    let wakeups = Wakeups::default();
+    Ok(Subscription::Broker(StreamSubscription::start(broker, wanted, checkpoint, &wakeups, database.clone(), metrics)))
 }
 
 /// Nobody asks how it is.
-fn link(target: &Target) -> Link {
-    Link::new(target.to_string(), Arc::new(|_, _| {}))
+fn status(target: &StreamPartition) -> ConnectionStatus {
+    ConnectionStatus::new(target.to_string(), Arc::new(|_, _| {}))
 }

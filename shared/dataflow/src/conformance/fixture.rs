@@ -8,21 +8,28 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use stage::{
-    BatchNumber, Broken, Cause, Cell, Event, EventId, Input, Integer, Key, Keys, Nullable, Outputs, Partition,
-    PartitionCount, Producer, RequestId, Row as _, Rows, Seq, Spread, Stage, Stream, Table, Text, Traceparent,
+    BatchInput, BatchNumber, Cause, Cell, Event, EventId, Integer, Key, Nullable, Outputs, Partition, PartitionCount,
+    Partitioning, Producer, ReadSet, RequestId, Row as _, Seq, Stage, StageError, Stream, Table, Text, Traceparent,
+    WorkingSet,
 };
 
-use crate::{Committed, Delivery, Feed, Meta, Owner, Source, Stop, Store, StoreError, Tail};
+use crate::{
+    Committed, Delivery, JournalReader, JournalSource, Meta, Owner, OwnerError, Store, StoreError, Subscription,
+};
 
 /// The key of everything that `tally` says.
 const ALL: &str = "all";
 
 /// From `collect` to `tally`, by name.
 pub const ADDED: Stream =
-    Stream { name: "added", service: "front", producers: &[("collect", Spread::Lanes)], facts: &["Added"] };
+    Stream { name: "added", service: "front", producers: &[("collect", Partitioning::Unkeyed)], facts: &["Added"] };
 /// From `tally` to `copy`.
-pub const TALLIED: Stream =
-    Stream { name: "tallied", service: "back", producers: &[("tally", Spread::Every)], facts: &["Tallied"] };
+pub const TALLIED: Stream = Stream {
+    name: "tallied",
+    service: "back",
+    producers: &[("tally", Partitioning::Copartitioned)],
+    facts: &["Tallied"],
+};
 
 /// Where `collect` and `copy` are.
 pub const FRONT: &[&Table] = &[Collected::TABLE, Copied::TABLE, Newest::TABLE];
@@ -146,9 +153,9 @@ stage::row! {
     }
 }
 
-/// What the way in answers.
+/// What the way in replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Reply {
     /// It is new.
     New,
     /// It was there.
@@ -162,46 +169,46 @@ pub enum Answer {
 pub struct Collect(Vec<Copied>);
 
 impl Stage for Collect {
-    type Fact = Fact;
-    type Said = Fact;
-    type Answer = Answer;
+    type Input = Fact;
+    type Output = Fact;
+    type Reply = Reply;
     const NAME: &'static str = "collect";
-    const SPREAD: Spread = Spread::Lanes;
+    const PARTITIONING: Partitioning = Partitioning::Unkeyed;
     const READS: &'static [&'static Stream] = &[];
     const TABLES: &'static [&'static Table] = &[Collected::TABLE];
-    const FOLLOWS: Option<&'static Table> = Some(Copied::TABLE);
+    const SIDE_INPUT: Option<&'static Table> = Some(Copied::TABLE);
 
-    fn keys(&self, event: &Event<Fact>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+    fn keys(&self, event: &Event<Fact>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
         keys.row::<Collected>(&(event.cause.request_id.clone(),));
         Ok(())
     }
 
-    fn pin(&self, event: &mut Event<Fact>, _: &Rows) -> Result<(), Broken> {
+    fn capture(&self, event: &mut Event<Fact>, _: &WorkingSet) -> Result<(), StageError> {
         if let Fact::Added(added) = &mut event.fact {
             added.version = Some(self.0.last().map_or(0, |copied| copied.version));
         }
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Fact>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<Answer, Broken> {
+    fn apply(&self, event: &Event<Fact>, rows: &mut WorkingSet, out: &mut Outputs<Fact>) -> Result<Reply, StageError> {
         let Fact::Added(Added { name, by, version }) = &event.fact else {
-            return Err(Broken::Rule("only additions can be asked".to_owned()));
+            return Err(StageError::Rule("only additions can be asked".to_owned()));
         };
         let request_id = event.cause.request_id.clone();
         if rows.get::<Collected>(&(request_id.clone(),))?.is_some() {
-            return Ok(Answer::Known);
+            return Ok(Reply::Known);
         }
         if *by == 0 {
-            return Ok(Answer::Nothing);
+            return Ok(Reply::Nothing);
         }
         let seen = self.0.iter().rev().find(|copied| Some(copied.version) <= *version && copied.name == *name);
         let known = seen.map(|copied| copied.sum);
         rows.put(&Collected { request_id, name: name.clone(), by: *by, known })?;
-        say.to(&ADDED, Key(name.clone()), event.fact.clone())?;
-        Ok(Answer::New)
+        out.emit(&ADDED, Key(name.clone()), event.fact.clone())?;
+        Ok(Reply::New)
     }
 
-    fn learn(&mut self, row: &[Cell]) -> Result<(), Broken> {
+    fn on_side_input(&mut self, row: &[Cell]) -> Result<(), StageError> {
         self.0.push(Copied::from_cells(row)?);
         Ok(())
     }
@@ -211,22 +218,22 @@ impl Stage for Collect {
 pub struct TallyUp;
 
 impl Stage for TallyUp {
-    type Fact = Fact;
-    type Said = Fact;
-    type Answer = ();
+    type Input = Fact;
+    type Output = Fact;
+    type Reply = ();
     const NAME: &'static str = "tally";
-    const SPREAD: Spread = Spread::Every;
+    const PARTITIONING: Partitioning = Partitioning::Copartitioned;
     const READS: &'static [&'static Stream] = &[&ADDED];
     const TABLES: &'static [&'static Table] = &[Tally::TABLE, Tick::TABLE];
 
-    fn keys(&self, event: &Event<Fact>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+    fn keys(&self, event: &Event<Fact>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
         if let Fact::Added(added) = &event.fact {
             keys.row::<Tally>(&(added.name.clone(),));
         }
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Fact>, rows: &mut Rows, say: &mut Outputs<Fact>) -> Result<(), Broken> {
+    fn apply(&self, event: &Event<Fact>, rows: &mut WorkingSet, out: &mut Outputs<Fact>) -> Result<(), StageError> {
         let Fact::Added(Added { name, by, .. }) = &event.fact else {
             return Ok(());
         };
@@ -234,8 +241,8 @@ impl Stage for TallyUp {
         let (sum, ticks) = tally.map_or((0, 0), |tally| (tally.sum, tally.ticks));
         let (name, sum, number) = (name.clone(), sum + by, ticks + 1);
         rows.put(&Tally { name: name.clone(), sum, ticks: number })?;
-        rows.insert(&Tick { name: name.clone(), number, by: *by, batch: say.batch() })?;
-        say.to(&TALLIED, Key(ALL.to_owned()), Fact::Tallied(Tallied { name, sum }))
+        rows.insert(&Tick { name: name.clone(), number, by: *by, batch: out.batch() })?;
+        out.emit(&TALLIED, Key(ALL.to_owned()), Fact::Tallied(Tallied { name, sum }))
     }
 }
 
@@ -243,20 +250,20 @@ impl Stage for TallyUp {
 pub struct Copy;
 
 impl Stage for Copy {
-    type Fact = Fact;
-    type Said = Fact;
-    type Answer = ();
+    type Input = Fact;
+    type Output = Fact;
+    type Reply = ();
     const NAME: &'static str = "copy";
-    const SPREAD: Spread = Spread::OfKey(ALL);
+    const PARTITIONING: Partitioning = Partitioning::SingleKey(ALL);
     const READS: &'static [&'static Stream] = &[&TALLIED];
     const TABLES: &'static [&'static Table] = &[Copied::TABLE, Newest::TABLE];
 
-    fn keys(&self, _: &Event<Fact>, _: &Rows, keys: &mut Keys) -> Result<(), Broken> {
+    fn keys(&self, _: &Event<Fact>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
         keys.row::<Newest>(&(ALL.to_owned(),));
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Fact>, rows: &mut Rows, _: &mut Outputs<Fact>) -> Result<(), Broken> {
+    fn apply(&self, event: &Event<Fact>, rows: &mut WorkingSet, _: &mut Outputs<Fact>) -> Result<(), StageError> {
         let Fact::Tallied(Tallied { name, sum }) = &event.fact else {
             return Ok(());
         };
@@ -272,19 +279,19 @@ pub struct Panics;
 
 #[cfg(test)]
 impl Stage for Panics {
-    type Fact = Fact;
-    type Said = Fact;
-    type Answer = Answer;
+    type Input = Fact;
+    type Output = Fact;
+    type Reply = Reply;
     const NAME: &'static str = "panics";
-    const SPREAD: Spread = Spread::Every;
+    const PARTITIONING: Partitioning = Partitioning::Copartitioned;
     const READS: &'static [&'static Stream] = &[&ADDED];
     const TABLES: &'static [&'static Table] = &[];
 
-    fn keys(&self, _: &Event<Fact>, _: &Rows, _: &mut Keys) -> Result<(), Broken> {
+    fn keys(&self, _: &Event<Fact>, _: &WorkingSet, _: &mut ReadSet) -> Result<(), StageError> {
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Fact>, _: &mut Rows, _: &mut Outputs<Fact>) -> Result<Answer, Broken> {
+    fn apply(&self, event: &Event<Fact>, _: &mut WorkingSet, _: &mut Outputs<Fact>) -> Result<Reply, StageError> {
         panic!("{} is too much", event.key.0)
     }
 }
@@ -314,31 +321,31 @@ pub fn of(name: &str) -> Partition {
 }
 
 /// Claims the first partition of a stage.
-pub async fn claim<S: Stage>(store: &Store, stage: S) -> Result<Owner<S>, Stop> {
+pub async fn claim<S: Stage>(store: &Store, stage: S) -> Result<Owner<S>, OwnerError> {
     Owner::claim(stage, Producer::new(S::NAME, Partition(0)), store.clone(), now()).await
 }
 
 /// Claims the partition of `tally` that a name belongs to.
-pub async fn claim_tally(store: &Store, name: &str) -> Result<Owner<TallyUp>, Stop> {
+pub async fn claim_tally(store: &Store, name: &str) -> Result<Owner<TallyUp>, OwnerError> {
     Owner::claim(TallyUp, Producer::new(TallyUp::NAME, of(name)), store.clone(), now()).await
 }
 
 /// Takes requests in with one commit.
-pub async fn ask(collect: &mut Owner<Collect>, requests: Vec<Event<Fact>>) -> Result<Committed<Answer>, Stop> {
-    let prepared = collect.prepare(Input::Requests(requests), now()).await?;
+pub async fn ask(collect: &mut Owner<Collect>, requests: Vec<Event<Fact>>) -> Result<Committed<Reply>, OwnerError> {
+    let prepared = collect.prepare(BatchInput::Requests(requests), now()).await?;
     collect.commit(prepared).await
 }
 
 /// Everything said to `tally` about names of the same partition as this.
-pub async fn said(front: &Store, name: &str) -> Result<Vec<Delivery>, StoreError> {
+pub async fn emitted(front: &Store, name: &str) -> Result<Vec<Delivery>, StoreError> {
     let (by, to) = (Producer::new(Collect::NAME, Partition(0)), ADDED.target(of(name)));
     let frames = front.journal(&by, &to, Seq::FIRST, usize::from(u16::MAX), usize::MAX).await?;
     Ok(frames.into_iter().map(|frame| Delivery { frame, resume_point: None }).collect())
 }
 
 /// Commits what was delivered.
-pub async fn take<S: Stage>(owner: &mut Owner<S>, deliveries: Vec<Delivery>) -> Result<bool, Stop> {
-    let committed = owner.take_frames(deliveries, now(), |_| {}).await?;
+pub async fn take<S: Stage>(owner: &mut Owner<S>, deliveries: Vec<Delivery>) -> Result<bool, OwnerError> {
+    let committed = owner.process(deliveries, now(), |_| {}).await?;
     Ok(committed.is_some())
 }
 
@@ -353,13 +360,13 @@ pub async fn catch_up<S: Stage>(
     let id = Producer::new(S::NAME, partition);
     let mut owner = Owner::claim(stage, id, store.clone(), now()).await?;
     let producers = from.known_producers(store.meta().partitions);
-    let source = Source { target: from.target(partition), producers, journal: journal.clone() };
-    let mut feed = Feed::Tail(Tail::new(vec![source]));
+    let source = JournalSource { target: from.target(partition), producers, journal: journal.clone() };
+    let mut subscription = Subscription::Journal(JournalReader::new(vec![source]));
     loop {
-        let ready = feed.ready(&owner.checkpoint().positions).await?;
+        let ready = subscription.ready(&owner.checkpoint().positions).await?;
         if ready.is_empty() {
             return Ok(());
         }
-        owner.take_frames(ready, now(), |_| {}).await?;
+        owner.process(ready, now(), |_| {}).await?;
     }
 }

@@ -1,12 +1,12 @@
-//! Reading: the same order, the same pages and the same limits everywhere.
+//! StreamConsumer: the same order, the same pages and the same limits everywhere.
 
 use std::collections::BTreeSet;
 
-use stage::{Cell, Keys, Partition, Producer, RequestId, Row as _, Seq, Stage as _, Target};
+use stage::{Cell, Partition, Producer, ReadSet, RequestId, Row as _, Seq, Stage as _, StreamPartition};
 
 use super::fixture::{
-    ADDED, Collect, Collected, Copy, TALLIED, Tally, TallyUp, Tick, add, ask, catch_up, claim, claim_tally, of, said,
-    take,
+    ADDED, Collect, Collected, Copy, TALLIED, Tally, TallyUp, Tick, add, ask, catch_up, claim, claim_tally, emitted,
+    of, take,
 };
 use super::{Failure, Outcome, Substrate, open};
 use crate::{Store, StoreError};
@@ -25,12 +25,12 @@ async fn ticked(substrate: &impl Substrate) -> Result<Store, Failure> {
     ask(&mut collect, requests.collect()).await?;
     for name in ["a", "~", "-", "9", "B"] {
         let mut owner = claim_tally(&back, name).await?;
-        take(&mut owner, said(&front, name).await?).await?;
+        take(&mut owner, emitted(&front, name).await?).await?;
     }
     Ok(back)
 }
 
-/// Rows come in the order of their key, compared byte by byte and number by number.
+/// WorkingSet come in the order of their key, compared byte by byte and number by number.
 ///
 /// # Errors
 /// When the substrate fails.
@@ -85,10 +85,10 @@ pub async fn load_many(substrate: &impl Substrate) -> Outcome {
     ask(&mut collect, (0..MANY).step_by(2).map(|at| add(&name(at), &name(at), 1)).collect()).await?;
     for at in 0..8 {
         let mut owner = claim_tally(&back, &name(at)).await?;
-        take(&mut owner, said(&front, &name(at)).await?).await?;
+        take(&mut owner, emitted(&front, &name(at)).await?).await?;
     }
     for wanted in [0..1, 1..2, 0..255, 0..256, 0..257, 0..MANY] {
-        let mut keys = Keys::default();
+        let mut keys = ReadSet::default();
         wanted.clone().for_each(|at| keys.row::<Tally>(&(name(at),)));
         let found = back.load(&keys).await?;
         let mut there: Vec<_> = found.iter().flat_map(|found| &found.rows).map(|row| row[0].to_string()).collect();
@@ -135,7 +135,7 @@ pub async fn journal_limits(substrate: &impl Substrate) -> Outcome {
         ask(&mut collect, vec![add(id, "a", 1)]).await?;
     }
     let (by, to) = (Producer::new(Collect::NAME, Partition(0)), ADDED.target(of("a")));
-    let all = said(&front, "a").await?;
+    let all = emitted(&front, "a").await?;
     let bytes = all[0].frame.body.len();
     let cases = [
         ((1, 10, usize::MAX), vec![1, 2, 3, 4, 5]),
@@ -150,7 +150,7 @@ pub async fn journal_limits(substrate: &impl Substrate) -> Outcome {
         let frames = journal(&front, &by, &to, from, limit, max_bytes).await?;
         assert_eq!(frames, expected, "from {from}, {limit} frames, {max_bytes} bytes");
     }
-    assert_eq!(front.said().await?, [(by.clone(), to.clone(), Seq(5))]);
+    assert_eq!(front.emitted().await?, [(by.clone(), to.clone(), Seq(5))]);
     let stranger = Producer::new(TallyUp::NAME, Partition(0));
     assert!(journal(&front, &stranger, &to, 1, 10, usize::MAX).await?.is_empty());
     Ok(())
@@ -170,13 +170,14 @@ pub async fn last_frames(substrate: &impl Substrate) -> Outcome {
     let (by, other) = (Producer::new(Collect::NAME, Partition(0)), Producer::new(TallyUp::NAME, Partition(0)));
     let [a, b] = ["a", elsewhere].map(|name| ADDED.target(of(name)));
     let nowhere = ADDED.target(Partition(2));
-    let check = async |producer: &Producer, targets: &[&Target], expected: &[(&Target, u64)]| -> Outcome {
-        let frames = front.last_frames(producer, targets).await?;
-        assert!(frames.iter().all(|frame| frame.producer == *producer && frame.is_intact()));
-        let ends: BTreeSet<_> = frames.iter().map(|frame| (&frame.target, frame.seq.0)).collect();
-        assert_eq!((frames.len(), ends), (expected.len(), expected.iter().copied().collect()), "{targets:?}");
-        Ok(())
-    };
+    let check =
+        async |producer: &Producer, targets: &[&StreamPartition], expected: &[(&StreamPartition, u64)]| -> Outcome {
+            let frames = front.last_frames(producer, targets).await?;
+            assert!(frames.iter().all(|frame| frame.producer == *producer && frame.is_intact()));
+            let ends: BTreeSet<_> = frames.iter().map(|frame| (&frame.target, frame.seq.0)).collect();
+            assert_eq!((frames.len(), ends), (expected.len(), expected.iter().copied().collect()), "{targets:?}");
+            Ok(())
+        };
     check(&by, &[&a, &b], &[(&a, 3), (&b, 1)]).await?;
     check(&by, &[&b], &[(&b, 1)]).await?;
     check(&by, &[&nowhere, &a], &[(&a, 3)]).await?;
@@ -187,7 +188,7 @@ pub async fn last_frames(substrate: &impl Substrate) -> Outcome {
 async fn journal(
     store: &Store,
     by: &Producer,
-    to: &Target,
+    to: &StreamPartition,
     from: u64,
     limit: usize,
     max_bytes: usize,

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use stage::{Partition, Producer, ResumePoint, Stage as _, Target};
+use stage::{Partition, Producer, ResumePoint, Stage as _, StreamPartition};
 
-use super::fixture::{ADDED, Collect, Tally, TallyUp, add, ask, claim, claim_tally, of, said, take};
+use super::fixture::{ADDED, Collect, Tally, TallyUp, add, ask, claim, claim_tally, emitted, of, take};
 use super::{Failure, Outcome, Publisher, Streams, open};
-use crate::{Feed, Owner, Store};
+use crate::{Owner, Store, Subscription};
 
 /// What was published comes in this time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(2);
 
 /// A way in that has said `said`, and a reader.
-struct Bench<'a, S> {
+struct StageHarness<'a, S> {
     streams: &'a S,
     front: Store,
     back: Store,
@@ -23,7 +23,7 @@ struct Bench<'a, S> {
     asked: u64,
 }
 
-impl<'a, S: Streams> Bench<'a, S> {
+impl<'a, S: Streams> StageHarness<'a, S> {
     async fn new(streams: &'a S) -> Result<Self, Failure> {
         let (front, back) = (open(streams, "front").await?, open(streams, "back").await?);
         let collect = claim(&front, Collect::default()).await?;
@@ -48,16 +48,16 @@ impl<'a, S: Streams> Bench<'a, S> {
     /// A reader and its subscription, from its checkpoint on.
     async fn reader(&self) -> Result<Reader, Failure> {
         let owner = claim_tally(&self.back, "a").await?;
-        let feed = self.streams.feed(&[target()], owner.checkpoint()).await?;
+        let subscription = self.streams.subscription(&[target()], owner.checkpoint()).await?;
         let seen = owner.checkpoint().resume_points.get(&target()).cloned();
-        Ok(Reader { owner, feed, seen })
+        Ok(Reader { owner, subscription, seen })
     }
 
     /// Reads everything that is in the stream now.
     async fn drain(&self, reader: &mut Reader) -> Outcome {
         let (end, begun) = (self.streams.end(&target()).await?, Instant::now());
         while reader.seen != end {
-            let ready = reader.feed.ready(&reader.owner.checkpoint().positions).await?;
+            let ready = reader.subscription.ready(&reader.owner.checkpoint().positions).await?;
             match ready.last() {
                 Some(last) => reader.seen.clone_from(&last.resume_point),
                 None => tokio::time::sleep(INTERVAL).await,
@@ -73,14 +73,14 @@ impl<'a, S: Streams> Bench<'a, S> {
     }
 }
 
-fn target() -> Target {
+fn target() -> StreamPartition {
     ADDED.target(of("a"))
 }
 
 /// Who reads, and where in the stream it is.
 struct Reader {
     owner: Owner<TallyUp>,
-    feed: Feed,
+    subscription: Subscription,
     seen: Option<ResumePoint>,
 }
 
@@ -89,21 +89,21 @@ struct Reader {
 /// # Errors
 /// When the substrate fails.
 pub async fn nothing_twice(streams: &impl Streams) -> Outcome {
-    let mut bench = Bench::new(streams).await?;
-    bench.say(3).await?;
-    bench.publish().await?;
-    let mut reader = bench.reader().await?;
-    bench.drain(&mut reader).await?;
+    let mut harness = StageHarness::new(streams).await?;
+    harness.say(3).await?;
+    harness.publish().await?;
+    let mut reader = harness.reader().await?;
+    harness.drain(&mut reader).await?;
     for (is_lost, frames) in [(false, 5), (true, 7), (true, 9)] {
         if is_lost {
-            bench.publisher.noted = None;
+            harness.publisher.noted = None;
         }
-        bench.say(2).await?;
-        bench.publish().await?;
-        bench.publish().await?;
+        harness.say(2).await?;
+        harness.publish().await?;
+        harness.publish().await?;
         assert_eq!(streams.frames(&target()).await?, frames);
-        bench.drain(&mut reader).await?;
-        assert_eq!(bench.sum().await?, frames as u64);
+        harness.drain(&mut reader).await?;
+        assert_eq!(harness.sum().await?, frames as u64);
     }
     Ok(())
 }
@@ -113,21 +113,21 @@ pub async fn nothing_twice(streams: &impl Streams) -> Outcome {
 /// # Errors
 /// When the substrate fails.
 pub async fn republished(streams: &impl Streams) -> Outcome {
-    let mut bench = Bench::new(streams).await?;
-    bench.say(3).await?;
-    bench.publish().await?;
-    let mut reader = bench.reader().await?;
-    bench.drain(&mut reader).await?;
-    let producer = bench.publisher.producer.clone();
-    bench.publisher.noted.get_or_insert_default().republish.insert(producer);
-    bench.say(2).await?;
-    bench.publish().await?;
+    let mut harness = StageHarness::new(streams).await?;
+    harness.say(3).await?;
+    harness.publish().await?;
+    let mut reader = harness.reader().await?;
+    harness.drain(&mut reader).await?;
+    let producer = harness.publisher.producer.clone();
+    harness.publisher.noted.get_or_insert_default().republish.insert(producer);
+    harness.say(2).await?;
+    harness.publish().await?;
     assert_eq!(streams.frames(&target()).await?, 8);
-    bench.drain(&mut reader).await?;
-    assert_eq!(bench.sum().await?, 5);
-    let mut reader = bench.reader().await?;
-    bench.drain(&mut reader).await?;
-    assert_eq!(bench.sum().await?, 5);
+    harness.drain(&mut reader).await?;
+    assert_eq!(harness.sum().await?, 5);
+    let mut reader = harness.reader().await?;
+    harness.drain(&mut reader).await?;
+    assert_eq!(harness.sum().await?, 5);
     Ok(())
 }
 
@@ -137,20 +137,20 @@ pub async fn republished(streams: &impl Streams) -> Outcome {
 /// # Errors
 /// When the substrate fails.
 pub async fn stream_with_a_hole(streams: &impl Streams) -> Outcome {
-    let mut bench = Bench::new(streams).await?;
-    bench.say(3).await?;
-    let frames = said(&bench.front, "a").await?;
+    let mut harness = StageHarness::new(streams).await?;
+    harness.say(3).await?;
+    let frames = emitted(&harness.front, "a").await?;
     streams.publish_alone(&frames[0].frame).await?;
     streams.publish_alone(&frames[2].frame).await?;
-    let mut reader = bench.reader().await?;
-    bench.drain(&mut reader).await?;
-    assert_eq!(bench.sum().await?, 1);
-    bench.publish().await?;
-    bench.drain(&mut reader).await?;
-    assert_eq!(bench.sum().await?, 3);
-    let mut reader = bench.reader().await?;
-    bench.drain(&mut reader).await?;
-    assert_eq!(bench.sum().await?, 3);
+    let mut reader = harness.reader().await?;
+    harness.drain(&mut reader).await?;
+    assert_eq!(harness.sum().await?, 1);
+    harness.publish().await?;
+    harness.drain(&mut reader).await?;
+    assert_eq!(harness.sum().await?, 3);
+    let mut reader = harness.reader().await?;
+    harness.drain(&mut reader).await?;
+    assert_eq!(harness.sum().await?, 3);
     Ok(())
 }
 
@@ -160,23 +160,23 @@ pub async fn stream_with_a_hole(streams: &impl Streams) -> Outcome {
 /// # Errors
 /// When the substrate fails.
 pub async fn lost_stream(streams: &impl Streams) -> Outcome {
-    let mut bench = Bench::new(streams).await?;
-    bench.say(3).await?;
-    bench.publish().await?;
-    let mut reader = bench.reader().await?;
-    bench.drain(&mut reader).await?;
-    bench.say(2).await?;
+    let mut harness = StageHarness::new(streams).await?;
+    harness.say(3).await?;
+    harness.publish().await?;
+    let mut reader = harness.reader().await?;
+    harness.drain(&mut reader).await?;
+    harness.say(2).await?;
     streams.lose(&target()).await?;
-    bench.publish().await?;
+    harness.publish().await?;
     assert_eq!(streams.frames(&target()).await?, 5);
-    bench.drain(&mut reader).await?;
-    assert_eq!(bench.sum().await?, 5);
+    harness.drain(&mut reader).await?;
+    assert_eq!(harness.sum().await?, 5);
     streams.lose(&target()).await?;
-    bench.say(1).await?;
-    bench.publish().await?;
-    let mut fresh = bench.reader().await?;
-    bench.drain(&mut fresh).await?;
-    assert_eq!(bench.sum().await?, 6);
+    harness.say(1).await?;
+    harness.publish().await?;
+    let mut fresh = harness.reader().await?;
+    harness.drain(&mut fresh).await?;
+    assert_eq!(harness.sum().await?, 6);
     Ok(())
 }
 
@@ -187,22 +187,22 @@ pub async fn lost_stream(streams: &impl Streams) -> Outcome {
 /// When the substrate fails.
 pub async fn lost_tail(streams: &impl Streams) -> Outcome {
     for has_read in [true, false] {
-        let mut bench = Bench::new(streams).await?;
-        let before = bench.sum().await?;
-        bench.asked = before;
-        bench.say(20).await?;
-        bench.publish().await?;
-        let mut reader = bench.reader().await?;
+        let mut harness = StageHarness::new(streams).await?;
+        let before = harness.sum().await?;
+        harness.asked = before;
+        harness.say(20).await?;
+        harness.publish().await?;
+        let mut reader = harness.reader().await?;
         if has_read {
-            bench.drain(&mut reader).await?;
+            harness.drain(&mut reader).await?;
         }
         let frames = streams.frames(&target()).await?;
         streams.lose_tail(&target(), 10).await?;
-        bench.say(5).await?;
-        bench.publish().await?;
+        harness.say(5).await?;
+        harness.publish().await?;
         assert_eq!(streams.frames(&target()).await?, frames + 5, "what was lost is published again, and no more");
-        bench.drain(&mut reader).await?;
-        assert_eq!(bench.sum().await?, before + 25);
+        harness.drain(&mut reader).await?;
+        assert_eq!(harness.sum().await?, before + 25);
     }
     Ok(())
 }

@@ -1,67 +1,67 @@
 //! Taking over a partition.
 
 use chrono::{DateTime, Utc};
-use stage::{Broken, Checkpoint, Hash, Head, Producer, Read, Record, Target};
+use stage::{Checkpoint, Consumed, Hash, LastFrame, Producer, Record, StageError, StreamPartition};
 
-use super::stop::{Stop, stop, unavailable};
+use super::error::{OwnerError, stop, unavailable};
 use crate::{Commit, CommitError, Store};
 
 /// Tries to claim: each fails only when another batch of the same owner landed in between.
 const CLAIM_TRIES_MAX: usize = 3;
 
 /// Inserts the next record with the next epoch. With `mine`, only while no other owner has claimed.
-/// A claim of unknown fate is kept in `doubtful`: inserted again it cannot land twice, and found as
+/// A claim of unknown fate is kept in `in_doubt`: inserted again it cannot land twice, and found as
 /// the newest it is ours.
 pub(super) async fn claim(
     id: &Producer,
     store: &Store,
     mine: Option<&Record>,
-    doubtful: &mut Option<Record>,
+    in_doubt: &mut Option<Record>,
     now: DateTime<Utc>,
-) -> Result<(Record, Checkpoint), Stop> {
+) -> Result<(Record, Checkpoint), OwnerError> {
     let mut last_error = CommitError::Fenced;
     for _ in 0..CLAIM_TRIES_MAX {
         let newest = store.newest(id).await.map_err(|error| unavailable(id, error))?;
-        let broken = |source| Stop::Broken { owner: id.clone(), source };
+        let broken = |source| OwnerError::StageError { owner: id.clone(), source };
         let checkpoint = match &newest {
             None => Checkpoint::default(),
             Some(record) => record.parse_checkpoint().map_err(|error| broken(error.into()))?,
         };
-        if let Some(landed) = doubtful.take_if(|claim| newest.as_ref() == Some(claim)) {
+        if let Some(landed) = in_doubt.take_if(|claim| newest.as_ref() == Some(claim)) {
             return Ok((landed, checkpoint));
         }
         let taken = |mine: &Record| newest.as_ref().is_none_or(|newest| newest.epoch != mine.epoch);
         if mine.is_some_and(taken) {
-            return Err(Stop::Fenced(id.clone()));
+            return Err(OwnerError::Fenced(id.clone()));
         }
         if let Some(what) = changed_behind(id, store, newest.as_ref(), &checkpoint).await? {
             let moved = store.newest(id).await.map_err(|error| unavailable(id, error))? != newest;
             if moved {
                 continue;
             }
-            return Err(broken(Broken::Rule(format!("{what}: run `unbundled audit`"))));
+            return Err(broken(StageError::Rule(format!("{what}: run `unbundled audit`"))));
         }
         let previous = newest.as_ref().map_or(Hash::ZERO, |newest| newest.hash);
-        let again = doubtful.take().filter(|claim| claim.previous == previous);
+        let again = in_doubt.take().filter(|claim| claim.previous == previous);
         let was_tried = again.is_some();
         let record = match again {
             Some(record) => record,
-            None => Record::following(newest.as_ref(), id, &Read::Claim, &checkpoint, now)
+            None => Record::following(newest.as_ref(), id, &Consumed::Claim, &checkpoint, now)
                 .map_err(|error| broken(error.into()))?,
         };
         let commit = Commit { record: record.clone(), changes: Vec::new(), frames: Vec::new() };
         match store.commit(&commit).await {
             Ok(_) => return Ok((record, checkpoint)),
             // Ours of unknown fate, batch or claim, may have landed just now: look again.
-            Err(CommitError::Fenced) if was_tried => *doubtful = Some(record),
+            Err(CommitError::Fenced) if was_tried => *in_doubt = Some(record),
             Err(CommitError::Fenced) if mine.is_some() => {}
-            Err(error @ CommitError::Doubtful(_)) => {
-                *doubtful = Some(record);
+            Err(error @ CommitError::InDoubt(_)) => {
+                *in_doubt = Some(record);
                 last_error = error;
             }
             Err(error) => {
                 // What was of unknown fate before still is.
-                *doubtful = was_tried.then_some(record);
+                *in_doubt = was_tried.then_some(record);
                 return Err(stop(id, error));
             }
         }
@@ -76,20 +76,20 @@ async fn changed_behind(
     store: &Store,
     newest: Option<&Record>,
     checkpoint: &Checkpoint,
-) -> Result<Option<String>, Stop> {
-    let noted = store.noted(id).await.map_err(|error| unavailable(id, error))?;
+) -> Result<Option<String>, OwnerError> {
+    let noted = store.chain_end(id).await.map_err(|error| unavailable(id, error))?;
     if noted != newest.map(|record| (record.number, record.hash.to_string())) {
         return Ok(Some("the newest batch record is not the one noted".to_owned()));
     }
     if let Some(record) = newest.filter(|record| !record.is_intact()) {
         return Ok(Some(format!("batch {} was changed after it was written", record.number)));
     }
-    let targets: Vec<_> = checkpoint.heads.keys().collect();
+    let targets: Vec<_> = checkpoint.last_frames.keys().collect();
     let last = store.last_frames(id, &targets).await.map_err(|error| unavailable(id, error))?;
-    let ends_with = |target: &Target, head: &Head| {
+    let ends_with = |target: &StreamPartition, head: &LastFrame| {
         let mut last = last.iter().filter(|frame| frame.target == *target);
         last.any(|frame| frame.seq == head.seq && frame.hash == head.hash && frame.is_intact())
     };
-    let other = checkpoint.heads.iter().find(|(target, head)| !ends_with(target, head));
+    let other = checkpoint.last_frames.iter().find(|(target, head)| !ends_with(target, head));
     Ok(other.map(|(target, _)| format!("the journal for {target} does not end where the last batch says")))
 }

@@ -1,18 +1,18 @@
 //! What a batch needs of the tables before it can be applied: by the owner, and when deriving again.
 
-use stage::{Broken, Cell, Input, Keys, LOAD_ROUNDS_MAX, Rows, Stage, Table};
+use stage::{BatchInput, Cell, LOAD_ROUNDS_MAX, ReadSet, Stage, StageError, Table, WorkingSet};
 
-use crate::{Found, Store, StoreError};
+use crate::{LoadedRows, Store, StoreError};
 
-/// Rows of a followed table taken in at a time.
+/// WorkingSet of a followed table taken in at a time.
 const FOLLOW_ROWS_MAX: usize = 1_000;
 
 /// What rows are loaded from: the store of an owner, or what an audit has derived.
 pub(crate) trait Tables {
     /// The rows that exist among these keys, by table.
-    fn load(&self, keys: &Keys) -> impl Future<Output = Result<Vec<Found>, StoreError>> + Send;
+    fn load(&self, keys: &ReadSet) -> impl Future<Output = Result<Vec<LoadedRows>, StoreError>> + Send;
 
-    /// Rows in the order of their key, those after a key, at most `limit`.
+    /// WorkingSet in the order of their key, those after a key, at most `limit`.
     fn scan(
         &self,
         table: &'static Table,
@@ -22,7 +22,7 @@ pub(crate) trait Tables {
 }
 
 impl Tables for Store {
-    async fn load(&self, keys: &Keys) -> Result<Vec<Found>, StoreError> {
+    async fn load(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
         Store::load(self, keys).await
     }
 
@@ -38,22 +38,22 @@ impl Tables for Store {
 
 /// Why rows could not be loaded.
 #[derive(Debug)]
-pub(crate) enum Unloaded {
+pub(crate) enum LoadError {
     /// They are broken.
-    Broken(Broken),
+    StageError(StageError),
     /// They cannot be read.
     Store(StoreError),
 }
 
-impl From<Broken> for Unloaded {
-    fn from(broken: Broken) -> Self {
-        Unloaded::Broken(broken)
+impl From<StageError> for LoadError {
+    fn from(broken: StageError) -> Self {
+        LoadError::StageError(broken)
     }
 }
 
-impl From<StoreError> for Unloaded {
+impl From<StoreError> for LoadError {
     fn from(error: StoreError) -> Self {
-        Unloaded::Store(error)
+        LoadError::Store(error)
     }
 }
 
@@ -61,14 +61,14 @@ impl From<StoreError> for Unloaded {
 pub(crate) async fn follow<S: Stage>(
     stage: &mut S,
     tables: &impl Tables,
-    learned: &mut Option<Vec<Cell>>,
-) -> Result<(), Unloaded> {
-    let Some(table) = S::FOLLOWS else { return Ok(()) };
+    side_input: &mut Option<Vec<Cell>>,
+) -> Result<(), LoadError> {
+    let Some(table) = S::SIDE_INPUT else { return Ok(()) };
     loop {
-        let rows = tables.scan(table, learned.as_deref(), FOLLOW_ROWS_MAX).await?;
+        let rows = tables.scan(table, side_input.as_deref(), FOLLOW_ROWS_MAX).await?;
         for row in &rows {
-            stage.learn(row)?;
-            *learned = Some(row[..table.key_columns].to_vec());
+            stage.on_side_input(row)?;
+            *side_input = Some(row[..table.key_columns].to_vec());
         }
         if rows.len() < FOLLOW_ROWS_MAX {
             return Ok(());
@@ -77,10 +77,14 @@ pub(crate) async fn follow<S: Stage>(
 }
 
 /// The rows that these events name, and those that the rows name.
-pub(crate) async fn load<S: Stage>(stage: &S, tables: &impl Tables, input: &Input<S::Fact>) -> Result<Rows, Unloaded> {
-    let mut rows = Rows::default();
+pub(crate) async fn load<S: Stage>(
+    stage: &S,
+    tables: &impl Tables,
+    input: &BatchInput<S::Input>,
+) -> Result<WorkingSet, LoadError> {
+    let mut rows = WorkingSet::default();
     for _ in 0..LOAD_ROUNDS_MAX {
-        let mut keys = Keys::default();
+        let mut keys = ReadSet::default();
         for event in input.events() {
             stage.keys(event, &rows, &mut keys)?;
         }
@@ -92,5 +96,5 @@ pub(crate) async fn load<S: Stage>(stage: &S, tables: &impl Tables, input: &Inpu
             rows.fill(found.table, &found.wanted, found.rows);
         }
     }
-    Err(Broken::Rule(format!("rows named rows more than {LOAD_ROUNDS_MAX} times")).into())
+    Err(StageError::Rule(format!("rows named rows more than {LOAD_ROUNDS_MAX} times")).into())
 }

@@ -3,20 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use stage::{Frame, Positions, Producer, ResumePoint, Seq, Target};
+use stage::{Frame, Positions, Producer, ResumePoint, Seq, StreamPartition};
 
 /// A frame that did not come, or came damaged.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Missing {
+pub struct MissingFrame {
     /// Where it should be.
-    pub target: Target,
+    pub target: StreamPartition,
     /// Whose it is.
     pub producer: Producer,
     /// Which.
     pub seq: Seq,
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for MissingFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "frame {} of {} in {}", self.seq, self.producer, self.target)
     }
@@ -24,23 +24,23 @@ impl fmt::Display for Missing {
 
 /// The holes of one reader.
 #[derive(Debug, Default)]
-pub(super) struct Holes {
+pub(super) struct Gaps {
     /// Whose next frame did not come.
-    gaps: BTreeSet<(Target, Producer)>,
+    gaps: BTreeSet<(StreamPartition, Producer)>,
     /// In each stream a message that came damaged once.
-    damaged: BTreeMap<Target, Damaged>,
+    damaged: BTreeMap<StreamPartition, Damaged>,
     /// Where in each stream messages came damaged twice: the stream holds them like this.
-    at_rest: BTreeMap<Target, BTreeSet<u64>>,
+    at_rest: BTreeMap<StreamPartition, BTreeSet<u64>>,
 }
 
 /// A message that came damaged: another look may find it intact. What it says of itself may be wrong too.
 #[derive(Debug)]
 struct Damaged {
-    claims: Missing,
+    claims: MissingFrame,
     offset: u64,
 }
 
-impl Holes {
+impl Gaps {
     /// Frames behind the expected one came.
     pub fn gap(&mut self, frame: &Frame) {
         self.gaps.insert((frame.target.clone(), frame.producer.clone()));
@@ -78,22 +78,22 @@ impl Holes {
             Some(_) => {}
             None => {
                 let (target, producer, seq) = (frame.target.clone(), frame.producer.clone(), frame.seq);
-                let damaged = Damaged { claims: Missing { target, producer, seq }, offset: *offset };
+                let damaged = Damaged { claims: MissingFrame { target, producer, seq }, offset: *offset };
                 self.damaged.insert(frame.target.clone(), damaged);
             }
         }
     }
 
     /// Whether a stream has a hole.
-    pub fn are_in(&self, target: &Target) -> bool {
+    pub fn are_in(&self, target: &StreamPartition) -> bool {
         self.gaps.iter().any(|(gap, _)| gap == target) || self.damaged.contains_key(target)
     }
 
     /// All of them, for a reader that is so far.
-    pub fn missing(&self, positions: &Positions) -> BTreeSet<Missing> {
-        let missing = |(target, producer): &(Target, Producer)| {
+    pub fn missing(&self, positions: &Positions) -> BTreeSet<MissingFrame> {
+        let missing = |(target, producer): &(StreamPartition, Producer)| {
             let seq = positions.of(target, producer).next;
-            Missing { target: target.clone(), producer: producer.clone(), seq }
+            MissingFrame { target: target.clone(), producer: producer.clone(), seq }
         };
         let damaged = self.damaged.values().map(|damaged| damaged.claims.clone());
         self.gaps.iter().map(missing).chain(damaged).collect()
@@ -105,27 +105,27 @@ mod tests {
     use super::*;
     use stage::{Hash, Partition};
 
-    fn target() -> Target {
-        Target::new("purchases", Partition(0))
+    fn target() -> StreamPartition {
+        StreamPartition::new("purchases", Partition(0))
     }
 
     /// A damaged message at a place comes; how many frames are missing then.
-    fn comes(holes: &mut Holes, offset: u64) -> usize {
+    fn comes(gaps: &mut Gaps, offset: u64) -> usize {
         let producer = Producer::new("accept", Partition(0));
         let frame = Frame::seal(producer.clone(), target(), Seq(offset), Hash::ZERO, 1, "[]".to_owned());
         let place = ResumePoint { offset, session: "one".to_owned(), frame: Some((producer, frame.seq)) };
-        holes.damaged(&frame, Some(&place), false);
-        holes.missing(&Positions::default()).len()
+        gaps.damaged(&frame, Some(&place), false);
+        gaps.missing(&Positions::default()).len()
     }
 
     #[test]
     fn what_came_damaged_twice_at_its_place_is_not_looked_for_again_however_many_there_are() {
-        let mut holes = Holes::default();
-        assert_eq!([10, 20].map(|offset| comes(&mut holes, offset)), [1, 1]);
+        let mut gaps = Gaps::default();
+        assert_eq!([10, 20].map(|offset| comes(&mut gaps, offset)), [1, 1]);
         // The stream is read from its beginning, and once more for the other one.
-        assert_eq!([10, 20].map(|offset| comes(&mut holes, offset)), [0, 1]);
-        assert_eq!([10, 20].map(|offset| comes(&mut holes, offset)), [1, 0]);
-        assert_eq!([10, 20, 10, 20].map(|offset| comes(&mut holes, offset)), [0; 4]);
-        assert!(!holes.are_in(&target()));
+        assert_eq!([10, 20].map(|offset| comes(&mut gaps, offset)), [0, 1]);
+        assert_eq!([10, 20].map(|offset| comes(&mut gaps, offset)), [1, 0]);
+        assert_eq!([10, 20, 10, 20].map(|offset| comes(&mut gaps, offset)), [0; 4]);
+        assert!(!gaps.are_in(&target()));
     }
 }

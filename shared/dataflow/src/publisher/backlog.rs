@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stage::{Frame, Head, Producer, Seq, Target};
+use stage::{Frame, LastFrame, Producer, Seq, StreamPartition};
 use tokio::sync::Notify;
 
 /// The unconfirmed frames of all of a service's producers. Clones are the same.
@@ -18,30 +18,30 @@ pub struct Backlog(Arc<Shared>);
 struct Shared {
     bytes: AtomicU64,
     bytes_max: u64,
-    lines: Mutex<BTreeMap<(Target, Producer), Line>>,
-    bells: BTreeMap<Target, Arc<Notify>>,
+    windows: Mutex<BTreeMap<(StreamPartition, Producer), ProducerWindow>>,
+    wakeups: BTreeMap<StreamPartition, Arc<Notify>>,
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct ProducerWindow {
     /// The last `seq` said, 0 before the first.
     last: u64,
     /// The last `seq` ever confirmed.
     confirmed: u64,
     has_begun: bool,
-    /// Runs of frames by their last `seq`, with their bytes. What was there before this process is in runs of many.
+    /// Runs of frames by their last `seq`, with their bytes. What was there before this process is in ranges of many.
     unconfirmed: VecDeque<(Seq, u64)>,
 }
 
 impl Backlog {
     /// Nothing unconfirmed yet, for streams that are published to.
-    pub fn new(targets: impl IntoIterator<Item = Target>, bytes_max: u64) -> Self {
-        let bells = targets.into_iter().map(|target| (target, Arc::default())).collect();
-        Self(Arc::new(Shared { bytes: AtomicU64::new(0), bytes_max, lines: Mutex::default(), bells }))
+    pub fn new(targets: impl IntoIterator<Item = StreamPartition>, bytes_max: u64) -> Self {
+        let wakeups = targets.into_iter().map(|target| (target, Arc::default())).collect();
+        Self(Arc::new(Shared { bytes: AtomicU64::new(0), bytes_max, windows: Mutex::default(), wakeups }))
     }
 
-    fn lines(&self) -> MutexGuard<'_, BTreeMap<(Target, Producer), Line>> {
-        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn windows(&self) -> MutexGuard<'_, BTreeMap<(StreamPartition, Producer), ProducerWindow>> {
+        self.0.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes that wait.
@@ -51,8 +51,8 @@ impl Backlog {
 
     /// Frames that wait, of producers whose journals were looked at.
     pub fn frames(&self) -> u64 {
-        let begun = |line: &&Line| line.has_begun;
-        self.lines().values().filter(begun).map(|line| line.last.saturating_sub(line.confirmed)).sum()
+        let begun = |window: &&ProducerWindow| window.has_begun;
+        self.windows().values().filter(begun).map(|window| window.last.saturating_sub(window.confirmed)).sum()
     }
 
     /// So many bytes may wait.
@@ -66,83 +66,83 @@ impl Backlog {
     }
 
     /// Is rung when something was said to the target.
-    pub(crate) fn bell(&self, target: &Target) -> Arc<Notify> {
-        self.0.bells.get(target).cloned().unwrap_or_default()
+    pub(crate) fn wakeup(&self, target: &StreamPartition) -> Arc<Notify> {
+        self.0.wakeups.get(target).cloned().unwrap_or_default()
     }
 
     /// Whether [`Backlog::begin`] was told about this producer.
-    pub(crate) fn knows(&self, target: &Target, producer: &Producer) -> bool {
-        self.lines().get(&(target.clone(), producer.clone())).is_some_and(|line| line.has_begun)
+    pub(crate) fn knows(&self, target: &StreamPartition, producer: &Producer) -> bool {
+        self.windows().get(&(target.clone(), producer.clone())).is_some_and(|window| window.has_begun)
     }
 
-    /// What the journal held behind what was `confirmed` when this process began to publish it: runs of frames, each
+    /// What the journal held behind what was `confirmed` when this process began to publish it: ranges of frames, each
     /// with its last `seq` and the bytes of its bodies.
-    pub(crate) fn begin(&self, target: &Target, producer: &Producer, confirmed: Seq, runs: Vec<(Seq, u64)>) {
-        let mut lines = self.lines();
-        let line = lines.entry((target.clone(), producer.clone())).or_default();
-        let last = runs.last().map_or(confirmed, |(last, _)| *last);
+    pub(crate) fn begin(&self, target: &StreamPartition, producer: &Producer, confirmed: Seq, ranges: Vec<(Seq, u64)>) {
+        let mut windows = self.windows();
+        let window = windows.entry((target.clone(), producer.clone())).or_default();
+        let last = ranges.last().map_or(confirmed, |(last, _)| *last);
         // Frames said meanwhile are part of it.
-        while let Some((_, counted)) = line.unconfirmed.pop_front_if(|(seq, _)| *seq <= last) {
+        while let Some((_, counted)) = window.unconfirmed.pop_front_if(|(seq, _)| *seq <= last) {
             self.0.bytes.fetch_sub(counted, Ordering::Relaxed);
         }
-        for run in runs.into_iter().rev() {
+        for run in ranges.into_iter().rev() {
             self.0.bytes.fetch_add(run.1, Ordering::Relaxed);
-            line.unconfirmed.push_front(run);
+            window.unconfirmed.push_front(run);
         }
-        line.last = line.last.max(last.0);
-        line.confirmed = confirmed.0;
-        line.has_begun = true;
+        window.last = window.last.max(last.0);
+        window.confirmed = confirmed.0;
+        window.has_begun = true;
     }
 
     /// So far had a producer said when its partition was claimed: also what another instance said in its last
     /// moment, after the journal was looked at here.
-    pub(crate) fn claimed(&self, producer: &Producer, heads: &BTreeMap<Target, Head>) {
-        let mut lines = self.lines();
-        for (target, head) in heads {
-            let line = lines.entry((target.clone(), producer.clone())).or_default();
-            line.last = line.last.max(head.seq.0);
+    pub(crate) fn claimed(&self, producer: &Producer, last_frames: &BTreeMap<StreamPartition, LastFrame>) {
+        let mut windows = self.windows();
+        for (target, head) in last_frames {
+            let window = windows.entry((target.clone(), producer.clone())).or_default();
+            window.last = window.last.max(head.seq.0);
         }
-        drop(lines);
-        heads.keys().for_each(|target| self.ring(target));
+        drop(windows);
+        last_frames.keys().for_each(|target| self.notify(target));
     }
 
-    fn ring(&self, target: &Target) {
-        if let Some(bell) = self.0.bells.get(target) {
-            bell.notify_one();
+    fn notify(&self, target: &StreamPartition) {
+        if let Some(wakeup) = self.0.wakeups.get(target) {
+            wakeup.notify_one();
         }
     }
 
     /// These frames are in the journal now.
-    pub(crate) fn said(&self, frames: &[Frame]) {
-        let mut lines = self.lines();
+    pub(crate) fn emitted(&self, frames: &[Frame]) {
+        let mut windows = self.windows();
         for frame in frames {
-            let line = lines.entry((frame.target.clone(), frame.producer.clone())).or_default();
-            if frame.seq.0 > line.last {
+            let window = windows.entry((frame.target.clone(), frame.producer.clone())).or_default();
+            if frame.seq.0 > window.last {
                 let bytes = frame.body.len() as u64;
-                line.last = frame.seq.0;
-                line.unconfirmed.push_back((frame.seq, bytes));
+                window.last = frame.seq.0;
+                window.unconfirmed.push_back((frame.seq, bytes));
                 self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
             }
         }
-        drop(lines);
-        frames.iter().for_each(|frame| self.ring(&frame.target));
+        drop(windows);
+        frames.iter().for_each(|frame| self.notify(&frame.target));
     }
 
     /// The broker has all of a producer's frames up to this one.
-    pub(crate) fn confirmed(&self, target: &Target, producer: &Producer, up_to: Seq) {
-        let mut lines = self.lines();
-        let Some(line) = lines.get_mut(&(target.clone(), producer.clone())) else { return };
+    pub(crate) fn confirmed(&self, target: &StreamPartition, producer: &Producer, up_to: Seq) {
+        let mut windows = self.windows();
+        let Some(window) = windows.get_mut(&(target.clone(), producer.clone())) else { return };
         // After a rewind it is less for a while.
-        line.confirmed = line.confirmed.max(up_to.0);
-        while let Some((_, bytes)) = line.unconfirmed.pop_front_if(|(seq, _)| *seq <= up_to) {
+        window.confirmed = window.confirmed.max(up_to.0);
+        while let Some((_, bytes)) = window.unconfirmed.pop_front_if(|(seq, _)| *seq <= up_to) {
             self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 
     /// The last frame that a producer has said to a target.
-    pub(crate) fn last(&self, target: &Target, producer: &Producer) -> Seq {
-        let lines = self.lines();
-        Seq(lines.get(&(target.clone(), producer.clone())).map_or(0, |line| line.last))
+    pub(crate) fn last(&self, target: &StreamPartition, producer: &Producer) -> Seq {
+        let windows = self.windows();
+        Seq(windows.get(&(target.clone(), producer.clone())).map_or(0, |window| window.last))
     }
 }
 
@@ -155,8 +155,8 @@ mod tests {
         Frame::seal(producer(), target(), Seq(seq), Hash::ZERO, 1, "x".repeat(bytes))
     }
 
-    fn target() -> Target {
-        Target::new("purchases", Partition(0))
+    fn target() -> StreamPartition {
+        StreamPartition::new("purchases", Partition(0))
     }
 
     fn producer() -> Producer {
@@ -167,7 +167,7 @@ mod tests {
     fn what_is_said_counts_until_it_is_confirmed() {
         let backlog = Backlog::new([target()], 100);
         backlog.begin(&target(), &producer(), Seq(2), vec![(Seq(3), 30), (Seq(5), 20)]);
-        backlog.said(&[frame(5, 10), frame(6, 40), frame(7, 20)]);
+        backlog.emitted(&[frame(5, 10), frame(6, 40), frame(7, 20)]);
         assert_eq!((backlog.bytes(), backlog.is_full()), (110, true));
         assert_eq!(backlog.last(&target(), &producer()), Seq(7));
         assert_eq!(backlog.frames(), 5);
@@ -185,16 +185,16 @@ mod tests {
     fn what_another_instance_said_at_last_is_known_with_the_claim() {
         let backlog = Backlog::new([target()], 100);
         backlog.begin(&target(), &producer(), Seq(3), Vec::new());
-        backlog.claimed(&producer(), &BTreeMap::from([(target(), Head { seq: Seq(4), hash: Hash::ZERO })]));
+        backlog.claimed(&producer(), &BTreeMap::from([(target(), LastFrame { seq: Seq(4), hash: Hash::ZERO })]));
         assert_eq!((backlog.last(&target(), &producer()), backlog.bytes(), backlog.frames()), (Seq(4), 0, 1));
-        let rung = backlog.bell(&target());
+        let rung = backlog.wakeup(&target());
         assert!(futures_util::FutureExt::now_or_never(rung.notified()).is_some());
     }
 
     #[test]
     fn what_was_said_before_the_journal_was_looked_at_counts_once() {
         let backlog = Backlog::new([target()], 100);
-        backlog.said(&[frame(3, 10), frame(4, 10), frame(5, 7)]);
+        backlog.emitted(&[frame(3, 10), frame(4, 10), frame(5, 7)]);
         assert_eq!((backlog.bytes(), backlog.frames()), (27, 0));
         backlog.begin(&target(), &producer(), Seq(0), vec![(Seq(4), 45)]);
         assert_eq!((backlog.bytes(), backlog.frames(), backlog.last(&target(), &producer())), (52, 5, Seq(5)));

@@ -1,4 +1,4 @@
-//! Publishing over one channel, until something goes wrong with it.
+//! PublishChannel over one channel, until something goes wrong with it.
 
 mod attach;
 mod look;
@@ -7,13 +7,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use stage::{Frame, Outbox, PUBLISH_WINDOW, Producer, PublishPosition, ResumePoint, Seq};
+use stage::{Frame, PUBLISH_WINDOW, Producer, PublishPosition, PublishWindow, ResumePoint, Seq};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Interrupted, Publication};
-use crate::links::Link;
-use crate::rabbitmq::{Confirm, Publishing};
+use super::{Publication, PublishError};
+use crate::connection_status::ConnectionStatus;
+use crate::rabbitmq::{Confirm, PublishChannel};
 use crate::{BrokerError, StoreError};
 
 /// Bytes on their way to the broker at most: what it has not confirmed is in our memory too.
@@ -27,25 +27,25 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// One producer's way to the stream.
-struct Line {
+struct ProducerWindow {
     producer: Producer,
-    outbox: Outbox,
+    window: PublishWindow,
 }
 
 /// A frame that the broker has not confirmed yet.
 struct InFlight {
-    line: usize,
+    window: usize,
     seq: Seq,
     bytes: usize,
     sent: Instant,
     confirm: Confirm,
 }
 
-/// Publishing over one channel.
+/// PublishChannel over one channel.
 pub struct Session {
     publication: Publication,
-    publishing: Publishing,
-    lines: Vec<Line>,
+    publishing: PublishChannel,
+    windows: Vec<ProducerWindow>,
     /// The line that is looked at first.
     first: usize,
     in_flight: VecDeque<InFlight>,
@@ -58,14 +58,18 @@ pub struct Session {
     is_to_note: bool,
     /// The first of the messages that were written together at last, if nothing was sent since.
     end: Option<ResumePoint>,
-    link: Link,
-    /// Whether the link was told that it works.
+    status: ConnectionStatus,
+    /// Whether the status was told that it works.
     works: bool,
 }
 
 impl Session {
     /// Publishes until it is stopped and nothing is left.
-    pub(crate) async fn run(&mut self, bell: &Notify, stopped: &mut watch::Receiver<bool>) -> Result<(), Interrupted> {
+    pub(crate) async fn run(
+        &mut self,
+        wakeup: &Notify,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<(), PublishError> {
         let mut ticks = interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -81,7 +85,7 @@ impl Session {
             }
             tokio::select! {
                 confirmed = next_confirm(&mut self.in_flight) => self.confirmed(confirmed)?,
-                () = bell.notified() => {}
+                () = wakeup.notified() => {}
                 _ = stopped.changed() => {}
                 _ = ticks.tick() => {
                     if self.publication.broker.is_blocked() {
@@ -99,7 +103,7 @@ impl Session {
     fn works(&mut self) {
         if !self.works {
             self.works = true;
-            self.link.works();
+            self.status.works();
         }
     }
 
@@ -109,14 +113,14 @@ impl Session {
         self.in_flight.iter_mut().for_each(|frame| frame.sent = Instant::now());
         self.works = false;
         let target = &self.publication.target;
-        self.link.fails(format!("{target}: the broker takes nothing just now: it is short of memory or disk space"));
+        self.status.fails(format!("{target}: the broker takes nothing just now: it is short of memory or disk space"));
     }
 
     /// Hands over what the journal holds and the window allows.
-    async fn fill(&mut self) -> Result<(), Interrupted> {
+    async fn fill(&mut self) -> Result<(), PublishError> {
         // Another line comes first each time, so that one with much to say does not keep the others waiting.
-        self.first = (self.first + 1) % self.lines.len().max(1);
-        for at in (self.first..self.lines.len()).chain(0..self.first) {
+        self.first = (self.first + 1) % self.windows.len().max(1);
+        for at in (self.first..self.windows.len()).chain(0..self.first) {
             while let Some(frames) = self.wanted(at).await? {
                 for frame in &frames {
                     self.send(at, frame).await?;
@@ -127,59 +131,59 @@ impl Session {
     }
 
     /// The next frames of a producer, as many as have room.
-    async fn wanted(&self, at: usize) -> Result<Option<Vec<Frame>>, Interrupted> {
+    async fn wanted(&self, at: usize) -> Result<Option<Vec<Frame>>, PublishError> {
         let Publication { target, journal, backlog, .. } = &self.publication;
-        let line = &self.lines[at];
+        let window = &self.windows[at];
         let room = usize::try_from(PUBLISH_WINDOW).unwrap_or(usize::MAX).saturating_sub(self.in_flight.len());
         let room_bytes = IN_FLIGHT_BYTES_MAX.saturating_sub(self.bytes_in_flight);
-        let Some(from) = line.outbox.wants() else { return Ok(None) };
-        if room == 0 || room_bytes == 0 || from > backlog.last(target, &line.producer) {
+        let Some(from) = window.window.wants() else { return Ok(None) };
+        if room == 0 || room_bytes == 0 || from > backlog.last(target, &window.producer) {
             return Ok(None);
         }
-        let frames = journal.journal(&line.producer, target, from, room, room_bytes.min(READ_BYTES_MAX)).await;
+        let frames = journal.journal(&window.producer, target, from, room, room_bytes.min(READ_BYTES_MAX)).await;
         let frames = frames.map_err(|source| self.unreadable(source))?;
         match frames.first() {
             Some(first) if first.seq == from => Ok(Some(frames)),
             _ => {
-                let what = format!("the journal of {} for {target} lacks frame {from}", line.producer);
+                let what = format!("the journal of {} for {target} lacks frame {from}", window.producer);
                 Err(self.unreadable(StoreError::Damaged(what)))
             }
         }
     }
 
-    async fn send(&mut self, line: usize, frame: &Frame) -> Result<(), Interrupted> {
+    async fn send(&mut self, window: usize, frame: &Frame) -> Result<(), PublishError> {
         let confirm = self.publishing.publish(frame).await.map_err(|source| self.broken(source))?;
         let (seq, bytes) = (frame.seq, frame.body.len());
         self.publication.metrics.published();
-        self.lines[line].outbox.sent();
+        self.windows[window].window.sent();
         self.end = None;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { line, seq, bytes, sent: Instant::now(), confirm });
+        self.in_flight.push_back(InFlight { window, seq, bytes, sent: Instant::now(), confirm });
         Ok(())
     }
 
     /// Takes the answer to the first frame in flight, and those that are there already for the next.
-    fn confirmed(&mut self, first: Result<(), BrokerError>) -> Result<(), Interrupted> {
-        let mut answer = Some(first);
-        while let Some(confirmed) = answer {
+    fn confirmed(&mut self, first: Result<(), BrokerError>) -> Result<(), PublishError> {
+        let mut next_answer = Some(first);
+        while let Some(confirmed) = next_answer {
             confirmed.map_err(|source| self.broken(source))?;
-            let Some(InFlight { line, seq, bytes, .. }) = self.in_flight.pop_front() else { break };
+            let Some(InFlight { window, seq, bytes, .. }) = self.in_flight.pop_front() else { break };
             self.bytes_in_flight -= bytes;
             self.works();
-            let line = &mut self.lines[line];
-            line.outbox.confirmed(seq);
-            self.confirmed = Some((line.producer.clone(), seq));
-            self.publication.backlog.confirmed(&self.publication.target, &line.producer, line.outbox.held());
-            answer = self.in_flight.front_mut().and_then(|next| next.confirm.confirmed().now_or_never());
+            let window = &mut self.windows[window];
+            window.window.confirmed(seq);
+            self.confirmed = Some((window.producer.clone(), seq));
+            self.publication.backlog.confirmed(&self.publication.target, &window.producer, window.window.held());
+            next_answer = self.in_flight.front_mut().and_then(|next| next.confirm.confirmed().now_or_never());
         }
         Ok(())
     }
 
     /// The same as [`Session::note`], but a database that does not answer is asked the next time: what is published
     /// meanwhile is none the worse.
-    async fn try_to_note(&mut self) -> Result<(), Interrupted> {
+    async fn try_to_note(&mut self) -> Result<(), PublishError> {
         match self.note().await {
-            Err(error @ Interrupted::Journal { .. }) => {
+            Err(error @ PublishError::Journal { .. }) => {
                 tracing::debug!(why = telemetry::chain(&error), "the position is noted later");
                 Ok(())
             }
@@ -188,7 +192,7 @@ impl Session {
     }
 
     /// Notes what was found out, and learns whether an operator wants it published again.
-    async fn note(&mut self) -> Result<(), Interrupted> {
+    async fn note(&mut self) -> Result<(), PublishError> {
         let Publication { target, positions, .. } = &self.publication;
         let is_rewound = if self.is_to_note {
             !positions.note_publish_position(target, &self.noted).await.map_err(|source| self.unreadable(source))?
@@ -197,7 +201,7 @@ impl Session {
             position.rewinds != self.noted.rewinds
         };
         if is_rewound {
-            return Err(Interrupted::Rewound(target.clone()));
+            return Err(PublishError::Rewound(target.clone()));
         }
         self.is_to_note = false;
         Ok(())
@@ -208,12 +212,12 @@ impl Session {
         self.publishing.close().await;
     }
 
-    fn broken(&self, source: BrokerError) -> Interrupted {
-        Interrupted::Broker { target: self.publication.target.clone(), source }
+    fn broken(&self, source: BrokerError) -> PublishError {
+        PublishError::Broker { target: self.publication.target.clone(), source }
     }
 
-    fn unreadable(&self, source: StoreError) -> Interrupted {
-        Interrupted::Journal { target: self.publication.target.clone(), source }
+    fn unreadable(&self, source: StoreError) -> PublishError {
+        PublishError::Journal { target: self.publication.target.clone(), source }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Publishing to one stream, in order, each message confirmed.
+//! PublishChannel to one stream, in order, each message confirmed.
 
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -7,10 +7,10 @@ use stage::Frame;
 
 use super::answered;
 use crate::broker_error::BrokerError;
-use crate::message::{CONTENT_TYPE, Message, Scalar};
+use crate::message::{BrokerMessage, CONTENT_TYPE, Scalar};
 
 /// A channel that publishes to one stream, in order.
-pub struct Publishing {
+pub struct PublishChannel {
     pub(super) channel: Channel,
     pub(super) exchange: ShortString,
     pub(super) queue: ShortString,
@@ -20,20 +20,20 @@ pub struct Publishing {
     pub session: String,
 }
 
-impl Publishing {
+impl PublishChannel {
     /// Hands a frame to the broker. Confirms come in the same order; after one that fails, nothing later counts.
     ///
     /// # Errors
     /// [`BrokerError`] when the channel is broken.
     pub async fn publish(&self, frame: &Frame) -> Result<Confirm, BrokerError> {
-        self.send(Message::of_frame(frame, &self.incarnation, &self.session)).await
+        self.send(BrokerMessage::of_frame(frame, &self.incarnation, &self.session)).await
     }
 
     /// Hands any message to the broker.
     ///
     /// # Errors
     /// [`BrokerError`] when the channel is broken.
-    pub async fn send(&self, message: Message) -> Result<Confirm, BrokerError> {
+    pub async fn send(&self, message: BrokerMessage) -> Result<Confirm, BrokerError> {
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let (exchange, queue, body) = (self.exchange.clone(), self.queue.clone(), message.body.clone());
         let publish = self.channel.basic_publish(exchange, queue, options, &body, properties(message));
@@ -64,7 +64,7 @@ impl Confirm {
     }
 }
 
-fn properties(message: Message) -> BasicProperties {
+fn properties(message: BrokerMessage) -> BasicProperties {
     let value = |value| match value {
         Scalar::Text(text) => AMQPValue::LongString(text.into()),
         Scalar::Number(number) => AMQPValue::LongLongInt(number),

@@ -1,4 +1,4 @@
-//! Reading one stream, from a message on that was seen there before.
+//! StreamConsumer one stream, from a message on that was seen there before.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use futures_util::StreamExt as _;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Consumer};
-use stage::{ResumePoint, Target};
+use stage::{ResumePoint, StreamPartition};
 use tokio::time::timeout;
 
 use super::{ANSWER_TIMEOUT, RabbitMq, answered, missing, table};
 use crate::broker_error::BrokerError;
-use crate::message::{Message, Scalar};
+use crate::message::{BrokerMessage, Scalar};
 
 /// What was given out is acknowledged after this, also when nothing more comes.
 const ACKNOWLEDGE_AFTER: Duration = Duration::from_secs(1);
@@ -27,7 +27,11 @@ impl RabbitMq {
     ///
     /// # Errors
     /// [`BrokerError`].
-    pub async fn read(&self, target: &Target, behind: Option<&ResumePoint>) -> Result<Reading, BrokerError> {
+    pub async fn read(
+        &self,
+        target: &StreamPartition,
+        behind: Option<&ResumePoint>,
+    ) -> Result<StreamConsumer, BrokerError> {
         if let Some(point) = behind
             && let Some(reading) = self.find(target, point).await?
         {
@@ -43,7 +47,11 @@ impl RabbitMq {
     ///
     /// # Errors
     /// [`BrokerError`].
-    pub async fn find(&self, target: &Target, point: &ResumePoint) -> Result<Option<Reading>, BrokerError> {
+    pub async fn find(
+        &self,
+        target: &StreamPartition,
+        point: &ResumePoint,
+    ) -> Result<Option<StreamConsumer>, BrokerError> {
         let mut reading = self.consume(target, last(), PREFETCH).await?;
         let mut next = reading.next_within(ANSWER_TIMEOUT).await?;
         if next.as_ref().is_some_and(|first| first.offset > point.offset) {
@@ -67,23 +75,23 @@ impl RabbitMq {
     ///
     /// # Errors
     /// [`BrokerError`].
-    pub async fn read_last(&self, target: &Target, prefetch: u16) -> Result<Reading, BrokerError> {
+    pub async fn read_last(&self, target: &StreamPartition, prefetch: u16) -> Result<StreamConsumer, BrokerError> {
         self.consume(target, last(), prefetch).await
     }
 
     pub(super) async fn consume(
         &self,
-        target: &Target,
+        target: &StreamPartition,
         offset: AMQPValue,
         prefetch: u16,
-    ) -> Result<Reading, BrokerError> {
+    ) -> Result<StreamConsumer, BrokerError> {
         let (queue, channel) = (self.queue(target), self.0.consuming.channel(&self.0.uri).await?);
         answered(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
         let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
         let arguments = table([("x-stream-offset", offset)]);
         let consumer = answered(channel.basic_consume(queue.as_str().into(), tag, options, arguments)).await;
         let consumer = consumer.map_err(|error| missing(error, &queue))?;
-        Ok(Reading { channel, consumer, queue, prefetch, unacknowledged: 0, last: 0, is_resumed: false })
+        Ok(StreamConsumer { channel, consumer, queue, prefetch, unacknowledged: 0, last: 0, is_resumed: false })
     }
 }
 
@@ -98,7 +106,7 @@ fn last() -> AMQPValue {
 }
 
 /// A stream being read.
-pub struct Reading {
+pub struct StreamConsumer {
     channel: Channel,
     consumer: Consumer,
     queue: String,
@@ -110,12 +118,12 @@ pub struct Reading {
     pub is_resumed: bool,
 }
 
-impl Reading {
+impl StreamConsumer {
     /// The next message, whenever it comes.
     ///
     /// # Errors
     /// [`BrokerError`] when none can come any more.
-    pub async fn next(&mut self) -> Result<Message, BrokerError> {
+    pub async fn next(&mut self) -> Result<BrokerMessage, BrokerError> {
         let delivery = loop {
             match timeout(ACKNOWLEDGE_AFTER, self.consumer.next()).await {
                 Ok(delivery) => break delivery.ok_or_else(|| BrokerError::Ended(self.queue.clone()))??,
@@ -134,7 +142,7 @@ impl Reading {
     ///
     /// # Errors
     /// [`BrokerError`] when none can come any more.
-    pub async fn next_within(&mut self, limit: Duration) -> Result<Option<Message>, BrokerError> {
+    pub async fn next_within(&mut self, limit: Duration) -> Result<Option<BrokerMessage>, BrokerError> {
         timeout(limit, self.next()).await.ok().transpose()
     }
 
@@ -150,7 +158,7 @@ impl Reading {
 }
 
 /// A message as it came. Headers of other kinds than ours play no part.
-fn received(properties: &BasicProperties, body: Vec<u8>) -> Result<Message, BrokerError> {
+fn received(properties: &BasicProperties, body: Vec<u8>) -> Result<BrokerMessage, BrokerError> {
     let scalar = |value: &AMQPValue| match value {
         AMQPValue::LongString(text) => Some(Scalar::Text(String::from_utf8_lossy(text.as_bytes()).into_owned())),
         AMQPValue::ShortString(text) => Some(Scalar::Text(text.to_string())),
@@ -169,5 +177,5 @@ fn received(properties: &BasicProperties, body: Vec<u8>) -> Result<Message, Brok
     let offset = offset.ok_or(BrokerError::NoOffset)?;
     let kind = properties.kind().as_ref().map(ToString::to_string);
     let encoding = properties.content_encoding().as_ref().map(ToString::to_string);
-    Ok(Message { kind, encoding, headers, body, offset })
+    Ok(BrokerMessage { kind, encoding, headers, body, offset })
 }

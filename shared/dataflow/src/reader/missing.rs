@@ -3,34 +3,34 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use stage::Target;
+use stage::StreamPartition;
 
-use crate::Missing;
+use crate::MissingFrame;
 
 /// A frame that only comes late is not looked for: after a refusal of the broker some come once more, in order.
 const LATE: Duration = Duration::from_secs(1);
 /// Between the first look and the second; it doubles from there.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
-/// Reading a long stream takes minutes.
+/// StreamConsumer a long stream takes minutes.
 const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The frames that one reader misses, and when to look for them again.
 #[derive(Debug)]
-pub(super) struct MissingFrames {
-    missing: BTreeSet<Missing>,
+pub(super) struct GapRecovery {
+    missing: BTreeSet<MissingFrame>,
     due: Option<Instant>,
     pause: Duration,
 }
 
-impl Default for MissingFrames {
+impl Default for GapRecovery {
     fn default() -> Self {
         Self { missing: BTreeSet::new(), due: None, pause: PAUSE_MIN }
     }
 }
 
-impl MissingFrames {
+impl GapRecovery {
     /// What is missing now. `true`: it is not what was missing before.
-    pub fn see(&mut self, missing: BTreeSet<Missing>, now: Instant) -> bool {
+    pub fn see(&mut self, missing: BTreeSet<MissingFrame>, now: Instant) -> bool {
         if missing == self.missing {
             return false;
         }
@@ -46,12 +46,12 @@ impl MissingFrames {
     }
 
     /// What is missing.
-    pub fn all(&self) -> &BTreeSet<Missing> {
+    pub fn all(&self) -> &BTreeSet<MissingFrame> {
         &self.missing
     }
 
     /// The streams in which something is missing.
-    pub fn targets(&self) -> BTreeSet<Target> {
+    pub fn targets(&self) -> BTreeSet<StreamPartition> {
         self.missing.iter().map(|missing| missing.target.clone()).collect()
     }
 
@@ -61,7 +61,7 @@ impl MissingFrames {
     }
 
     /// The streams to be read from their first message now.
-    pub fn due_again(&mut self, now: Instant) -> BTreeSet<Target> {
+    pub fn due_again(&mut self, now: Instant) -> BTreeSet<StreamPartition> {
         if self.due.is_none_or(|due| due > now) {
             return BTreeSet::new();
         }
@@ -76,15 +76,15 @@ mod tests {
     use super::*;
     use stage::{Partition, Producer, Seq};
 
-    fn missing(seqs: &[u64]) -> BTreeSet<Missing> {
-        let target = || Target::new("purchases", Partition(1));
+    fn missing(seqs: &[u64]) -> BTreeSet<MissingFrame> {
+        let target = || StreamPartition::new("purchases", Partition(1));
         let producer = || Producer::new("accept", Partition(0));
-        seqs.iter().map(|seq| Missing { target: target(), producer: producer(), seq: Seq(*seq) }).collect()
+        seqs.iter().map(|seq| MissingFrame { target: target(), producer: producer(), seq: Seq(*seq) }).collect()
     }
 
     /// In which seconds the stream is read again, when this is missing from these seconds on.
     fn check(seen: &[(u64, &[u64])], until: u64, expected: &[u64]) {
-        let (mut frames, begin, mut looks) = (MissingFrames::default(), Instant::now(), Vec::new());
+        let (mut frames, begin, mut looks) = (GapRecovery::default(), Instant::now(), Vec::new());
         for second in 0..until {
             let now = begin + Duration::from_secs(second);
             if let Some((_, seqs)) = seen.iter().rev().find(|(from, _)| *from <= second) {

@@ -15,20 +15,21 @@ use crate::conformance::fixture::{
 use crate::store::memory::tests::Maps;
 use crate::store::sqlite::tests::Files;
 use crate::{
-    Bells, Broker, CommitFault, Faults, Feed, Health, Hooks, MemoryFeed, Metrics, Owner, Source, Spans, Store, Tail,
+    Broker, CommitFault, Faults, Health, Hooks, JournalReader, JournalSource, MemorySubscription, Metrics, Owner,
+    Spans, Store, Subscription, Wakeups,
 };
 
 /// Longer than anything here takes: a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Bench {
+struct StageHarness {
     _files: Files,
     front: Store,
     back: Store,
     collect: Owner<Collect>,
-    bells: Bells,
+    wakeups: Wakeups,
     sums: UnboundedReceiver<u64>,
-    heard: Arc<Mutex<Vec<Health>>>,
+    input: Arc<Mutex<Vec<Health>>>,
     registry: Registry,
     reader: actix::Addr<Reader<TallyUp>>,
 }
@@ -40,12 +41,12 @@ fn sums(changes: &[Change]) -> Vec<u64> {
 /// Hooks that tell only how the owner is.
 fn hooks(
     id: &Producer,
-    bells: &Bells,
+    wakeups: &Wakeups,
     registry: &Registry,
     on_health: impl Fn(Health) + Send + Sync + 'static,
 ) -> Hooks {
     Hooks {
-        bells: bells.clone(),
+        wakeups: wakeups.clone(),
         backlog: None,
         metrics: Metrics::register(registry, id).unwrap(),
         spans: Spans::default(),
@@ -55,12 +56,16 @@ fn hooks(
 }
 
 /// What is said about the partition of `a`.
-fn tail(front: &Store) -> Feed {
+fn tail(front: &Store) -> Subscription {
     let producers = ADDED.known_producers(front.meta().partitions);
-    Feed::Tail(Tail::new(vec![Source { target: ADDED.target(of("a")), producers, journal: front.clone() }]))
+    Subscription::Journal(JournalReader::new(vec![JournalSource {
+        target: ADDED.target(of("a")),
+        producers,
+        journal: front.clone(),
+    }]))
 }
 
-impl Bench {
+impl StageHarness {
     /// A reader that is started when so many frames are waiting.
     async fn new(backlog: u64, faults: Faults) -> Self {
         let files = Files::new();
@@ -72,14 +77,14 @@ impl Bench {
         }
         let owner = claim_tally(&back.clone().with_faults(faults), "a").await.unwrap();
         let (told, sums_told) = unbounded_channel();
-        let (bells, registry, heard) = (Bells::default(), Registry::new(), Arc::new(Mutex::new(Vec::new())));
-        let noted = heard.clone();
+        let (wakeups, registry, input) = (Wakeups::default(), Registry::new(), Arc::new(Mutex::new(Vec::new())));
+        let noted = input.clone();
         let hooks = Hooks {
             on_rows: Arc::new(move |changes| sums(changes).into_iter().for_each(|sum| told.send(sum).unwrap())),
-            ..hooks(owner.id(), &bells, &registry, move |health| noted.lock().unwrap().push(health))
+            ..hooks(owner.id(), &wakeups, &registry, move |health| noted.lock().unwrap().push(health))
         };
         let reader = Reader::start(owner, tail(&front), hooks);
-        Self { _files: files, front, back, collect, bells, sums: sums_told, heard, registry, reader }
+        Self { _files: files, front, back, collect, wakeups, sums: sums_told, input, registry, reader }
     }
 
     /// How many commits it took until the sum is this.
@@ -96,12 +101,12 @@ impl Bench {
 
 #[actix::test]
 async fn it_drains_a_backlog_in_few_batches_and_wakes_for_more() {
-    let mut bench = Bench::new(600, Faults::default()).await;
-    assert!(bench.until(600).await <= 3, "256 frames are taken at a time");
+    let mut harness = StageHarness::new(600, Faults::default()).await;
+    assert!(harness.until(600).await <= 3, "256 frames are taken at a time");
     for (id, sum) in [("more", 601), ("and more", 602)] {
-        let committed = ask(&mut bench.collect, vec![add(id, "a", 1)]).await.unwrap();
-        bench.bells.ring(&committed.frames);
-        assert_eq!(bench.until(sum).await, 1);
+        let committed = ask(&mut harness.collect, vec![add(id, "a", 1)]).await.unwrap();
+        harness.wakeups.notify(&committed.frames);
+        assert_eq!(harness.until(sum).await, 1);
     }
 }
 
@@ -109,26 +114,26 @@ async fn it_drains_a_backlog_in_few_batches_and_wakes_for_more() {
 async fn passing_failures_of_the_store_are_survived_with_one_effect() {
     for fault in [CommitFault::Refused, CommitFault::LostBefore, CommitFault::LostAfter] {
         let faults = Faults::default();
-        let mut bench = Bench::new(0, faults.clone()).await;
+        let mut harness = StageHarness::new(0, faults.clone()).await;
         faults.push(Some(fault));
-        let committed = ask(&mut bench.collect, vec![add("1", "a", 1)]).await.unwrap();
-        bench.bells.ring(&committed.frames);
-        bench.until(1).await;
-        let committed = ask(&mut bench.collect, vec![add("2", "a", 1)]).await.unwrap();
-        bench.bells.ring(&committed.frames);
-        bench.until(2).await;
+        let committed = ask(&mut harness.collect, vec![add("1", "a", 1)]).await.unwrap();
+        harness.wakeups.notify(&committed.frames);
+        harness.until(1).await;
+        let committed = ask(&mut harness.collect, vec![add("2", "a", 1)]).await.unwrap();
+        harness.wakeups.notify(&committed.frames);
+        harness.until(2).await;
     }
 }
 
 #[actix::test]
 async fn drained_it_reads_no_more() {
-    let mut bench = Bench::new(3, Faults::default()).await;
-    bench.until(3).await;
-    bench.reader.send(Drain).await.unwrap();
-    let committed = ask(&mut bench.collect, vec![add("late", "a", 1)]).await.unwrap();
-    bench.bells.ring(&committed.frames);
-    assert!(bench.reader.send(Drain).await.is_err(), "it is gone");
-    assert_eq!(bench.front.said().await.unwrap()[0].2, Seq(4), "and what it has not read stays in the journal");
+    let mut harness = StageHarness::new(3, Faults::default()).await;
+    harness.until(3).await;
+    harness.reader.send(Drain).await.unwrap();
+    let committed = ask(&mut harness.collect, vec![add("late", "a", 1)]).await.unwrap();
+    harness.wakeups.notify(&committed.frames);
+    assert!(harness.reader.send(Drain).await.is_err(), "it is gone");
+    assert_eq!(harness.front.emitted().await.unwrap()[0].2, Seq(4), "and what it has not read stays in the journal");
 }
 
 #[actix::test]
@@ -144,11 +149,12 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
     assert!(broker.publish(&first, "one"));
     assert!(broker.publish(&frame(Seq(2), Hash::ZERO), "one"));
     let owner = claim_tally(&back, "a").await.unwrap();
-    let feed = Feed::Memory(MemoryFeed::attach(broker, std::slice::from_ref(&target), owner.checkpoint()));
+    let subscription =
+        Subscription::Memory(MemorySubscription::attach(broker, std::slice::from_ref(&target), owner.checkpoint()));
     let (stopped, mut stops) = unbounded_channel();
     let id = owner.id().clone();
-    let hooks = hooks(&id, &Bells::default(), &Registry::new(), move |health| stopped.send(health).unwrap());
-    let reader: actix::Addr<Reader<TallyUp>> = Reader::start(owner, feed, hooks);
+    let hooks = hooks(&id, &Wakeups::default(), &Registry::new(), move |health| stopped.send(health).unwrap());
+    let reader: actix::Addr<Reader<TallyUp>> = Reader::start(owner, subscription, hooks);
     let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
     let expected = format!("{id} stops at collect/0>{target}#2: its producer said something else there before");
     assert_eq!(why, Health::Stopped(expected));
@@ -158,41 +164,41 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
 
 #[actix::test]
 async fn a_panic_stops_it_for_good_and_the_others_go_on() {
-    let mut bench = Bench::new(1, Faults::default()).await;
+    let mut harness = StageHarness::new(1, Faults::default()).await;
     let id = Producer::new(Panics::NAME, of("a"));
-    let owner = Owner::claim(Panics, id.clone(), bench.back.clone(), now()).await.unwrap();
+    let owner = Owner::claim(Panics, id.clone(), harness.back.clone(), now()).await.unwrap();
     let (stopped, mut stops) = unbounded_channel();
-    let hooks = hooks(&id, &bench.bells, &Registry::new(), move |health| stopped.send(health).unwrap());
-    let reader = Reader::start(owner, tail(&bench.front), hooks);
+    let hooks = hooks(&id, &harness.wakeups, &Registry::new(), move |health| stopped.send(health).unwrap());
+    let reader = Reader::start(owner, tail(&harness.front), hooks);
     let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
     assert_eq!(why, Health::Stopped(format!("{id} panicked: a is too much")));
     let drained = tokio::time::timeout(PATIENCE, reader.send(Drain)).await;
     assert!(drained.is_ok(), "whoever stops the service does not wait for it");
-    let committed = ask(&mut bench.collect, vec![add("more", "a", 1)]).await.unwrap();
-    bench.bells.ring(&committed.frames);
-    bench.until(2).await;
+    let committed = ask(&mut harness.collect, vec![add("more", "a", 1)]).await.unwrap();
+    harness.wakeups.notify(&committed.frames);
+    harness.until(2).await;
 }
 
 #[actix::test]
 async fn wakes_during_an_outage_do_not_multiply_the_tries_and_its_end_is_told() {
     let faults = Faults::default();
-    let mut bench = Bench::new(0, faults.clone()).await;
+    let mut harness = StageHarness::new(0, faults.clone()).await;
     (0..4).for_each(|_| faults.push(Some(CommitFault::Refused)));
-    let committed = ask(&mut bench.collect, vec![add("1", "a", 1)]).await.unwrap();
+    let committed = ask(&mut harness.collect, vec![add("1", "a", 1)]).await.unwrap();
     let told = tokio::time::timeout(PATIENCE, async {
         loop {
-            bench.bells.ring(&committed.frames);
-            if let Ok(sum) = tokio::time::timeout(Duration::from_millis(1), bench.sums.recv()).await {
+            harness.wakeups.notify(&committed.frames);
+            if let Ok(sum) = tokio::time::timeout(Duration::from_millis(1), harness.sums.recv()).await {
                 return sum;
             }
         }
     });
     assert_eq!(told.await.unwrap(), Some(1));
-    let families = bench.registry.gather();
+    let families = harness.registry.gather();
     let retries = families.iter().find(|family| family.name() == "stage_retries_total").unwrap();
     assert!((retries.get_metric()[0].get_counter().get_value() - 4.0).abs() < 0.5, "{retries:?}");
     // The turn tells of its rows before it is over.
-    bench.reader.send(Drain).await.unwrap();
-    let heard = bench.heard.lock().unwrap();
-    assert!(matches!(heard.as_slice(), [Health::Failing(_), Health::Well]), "{heard:?}");
+    harness.reader.send(Drain).await.unwrap();
+    let input = harness.input.lock().unwrap();
+    assert!(matches!(input.as_slice(), [Health::Failing(_), Health::Well]), "{input:?}");
 }

@@ -6,24 +6,24 @@ use stage::{Event, Stage};
 use telemetry::{SpanContext, SpanData, SpanId, SpanKind, Traces, attribute, context};
 
 use super::{LINKS_MAX, Spans};
+use crate::batch_trace::BatchTrace;
 use crate::conformance::Substrate as _;
 use crate::conformance::fixture::{
-    BACK, Collect, FRONT, Fact, TallyUp, add, ask, claim, claim_tally, meta, now, said, take,
+    BACK, Collect, FRONT, Fact, TallyUp, add, ask, claim, claim_tally, emitted, meta, now, take,
 };
 use crate::store::memory::tests::Maps;
-use crate::trail::Trail;
-use crate::{CommitFault, Faults, Owner, Stop, Store};
+use crate::{CommitFault, Faults, Owner, OwnerError, Store};
 
 /// The span of [`add`]'s traceparent: what came before.
 const CALLER: &str = "b7ad6b7169203331";
 
-struct Bench {
+struct StageHarness {
     front: Store,
     collect: Owner<Collect>,
     tally: Owner<TallyUp>,
 }
 
-impl Bench {
+impl StageHarness {
     async fn new() -> Self {
         Self::with(Faults::default()).await
     }
@@ -38,20 +38,20 @@ impl Bench {
     }
 
     async fn asked(&mut self, requests: Vec<Event<Fact>>) -> Vec<SpanData> {
-        spans(ask(&mut self.collect, requests).await.unwrap().trail.as_deref())
+        spans(ask(&mut self.collect, requests).await.unwrap().batch_trace.as_deref())
     }
 
     async fn tallied(&mut self) -> Vec<SpanData> {
-        let frames = said(&self.front, "a").await.unwrap();
-        let committed = self.tally.take_frames(frames, now(), |_| {}).await.unwrap();
-        spans(committed.and_then(|committed| committed.trail).as_deref())
+        let frames = emitted(&self.front, "a").await.unwrap();
+        let committed = self.tally.process(frames, now(), |_| {}).await.unwrap();
+        spans(committed.and_then(|committed| committed.batch_trace).as_deref())
     }
 }
 
-fn spans(trail: Option<&Trail>) -> Vec<SpanData> {
+fn spans(batch_trace: Option<&BatchTrace>) -> Vec<SpanData> {
     let mut all = Vec::new();
-    if let Some(trail) = trail {
-        Spans::new(Traces::off(), "journal").each(trail, SystemTime::now(), |span| all.push(span()));
+    if let Some(batch_trace) = batch_trace {
+        Spans::new(Traces::off(), "journal").each(batch_trace, SystemTime::now(), |span| all.push(span()));
     }
     all
 }
@@ -78,17 +78,17 @@ fn unsampled(mut request: Event<Fact>) -> Event<Fact> {
 
 #[actix::test]
 async fn each_step_is_the_child_of_the_one_that_led_to_it() {
-    let mut bench = Bench::new().await;
-    let asked = bench.asked(vec![add("1", "a", 1)]).await;
+    let mut harness = StageHarness::new().await;
+    let asked = harness.asked(vec![add("1", "a", 1)]).await;
     assert_eq!(names(&asked), ["collect Internal", "send added Producer", "batch collect Internal"]);
     let (collect, sent) = (one(&asked, "collect"), one(&asked, "send added"));
     assert_eq!(collect.parent_span_id, SpanId::from_hex(CALLER).unwrap());
     assert_eq!(sent.parent_span_id, collect.span_context.span_id());
-    let told = &said(&bench.front, "a").await.unwrap()[0].frame;
+    let told = &emitted(&harness.front, "a").await.unwrap()[0].frame;
     let fact = &stage::read_events::<Fact>(&told.body).unwrap()[0];
     assert_eq!(context(&fact.cause.traceparent.0, false), Some(sent.span_context.clone()), "its id is in the fact");
 
-    let tallied = bench.tallied().await;
+    let tallied = harness.tallied().await;
     assert_eq!(names(&tallied), ["process added Consumer", "send tallied Producer", "batch tally Consumer"]);
     let (process, sent_on) = (one(&tallied, "process added"), one(&tallied, "send tallied"));
     assert_eq!((process.parent_span_id, process.parent_span_is_remote), (sent.span_context.span_id(), true));
@@ -99,11 +99,11 @@ async fn each_step_is_the_child_of_the_one_that_led_to_it() {
 
 #[actix::test]
 async fn a_batch_and_what_is_in_it_are_linked_both_ways() {
-    let mut bench = Bench::new().await;
-    let asked = bench.asked(vec![add("1", "a", 1), add("2", "a", 1)]).await;
+    let mut harness = StageHarness::new().await;
+    let asked = harness.asked(vec![add("1", "a", 1), add("2", "a", 1)]).await;
     let batch = one(&asked, "batch collect");
     assert_eq!(batch.parent_span_id, SpanId::INVALID);
-    let record = bench.front.records(bench.collect.id(), stage::BatchNumber(2), 1).await.unwrap().remove(0);
+    let record = harness.front.records(harness.collect.id(), stage::BatchNumber(2), 1).await.unwrap().remove(0);
     assert!(record.hash.to_string().starts_with(&batch.span_context.trace_id().to_string()), "found by its record");
     let applied: Vec<_> = asked.iter().filter(|span| span.name == Collect::NAME).collect();
     let contexts: Vec<SpanContext> = applied.iter().map(|span| span.span_context.clone()).collect();
@@ -112,7 +112,7 @@ async fn a_batch_and_what_is_in_it_are_linked_both_ways() {
     let requests: Vec<_> = batch.links.iter().map(|link| link.attributes[0].value.to_string()).collect();
     assert_eq!(requests, ["1", "2"]);
 
-    let many = bench.asked((3..3 + LINKS_MAX + 2).map(|id| add(&id.to_string(), "a", 1)).collect()).await;
+    let many = harness.asked((3..3 + LINKS_MAX + 2).map(|id| add(&id.to_string(), "a", 1)).collect()).await;
     let links = &one(&many, "batch collect").links;
     assert_eq!((links.len(), links.dropped_count), (LINKS_MAX, 2));
     assert_eq!(text(one(&many, "batch collect"), attribute::MESSAGING_BATCH_MESSAGE_COUNT), "130");
@@ -120,11 +120,11 @@ async fn a_batch_and_what_is_in_it_are_linked_both_ways() {
 
 #[actix::test]
 async fn every_span_names_its_request_stage_and_message() {
-    let mut bench = Bench::new().await;
-    bench.asked(vec![add("r-1", "a", 1)]).await;
-    let tallied = bench.tallied().await;
+    let mut harness = StageHarness::new().await;
+    harness.asked(vec![add("r-1", "a", 1)]).await;
+    let tallied = harness.tallied().await;
     let process = one(&tallied, "process added");
-    let partition = bench.tally.id().partition.0.to_string();
+    let partition = harness.tally.id().partition.0.to_string();
     for (name, expected) in [
         (attribute::REQUEST_ID, "r-1"),
         (attribute::STAGE, "tally"),
@@ -145,18 +145,18 @@ async fn every_span_names_its_request_stage_and_message() {
 
 #[actix::test]
 async fn only_what_is_sampled_and_had_an_effect_is_shown() {
-    let mut bench = Bench::new().await;
+    let mut harness = StageHarness::new().await;
     let requests = vec![unsampled(add("1", "a", 1)), add("2", "a", 0), add("3", "a", 1), unsampled(add("4", "a", 1))];
-    let asked = bench.asked(requests).await;
+    let asked = harness.asked(requests).await;
     assert_eq!(names(&asked), ["collect Internal", "send added Producer", "batch collect Internal"]);
     assert!(asked[..2].iter().all(|span| text(span, attribute::REQUEST_ID) == "3"));
-    assert_eq!(bench.asked(vec![unsampled(add("5", "a", 1)), add("3", "a", 1)]).await, []);
+    assert_eq!(harness.asked(vec![unsampled(add("5", "a", 1)), add("3", "a", 1)]).await, []);
     let mut strange = add("6", "b", 1);
     strange.cause.traceparent = stage::Traceparent("00-1-2-01".to_owned());
-    assert_eq!(bench.asked(vec![strange]).await, []);
-    let tallied = bench.tallied().await;
+    assert_eq!(harness.asked(vec![strange]).await, []);
+    let tallied = harness.tallied().await;
     assert_eq!(tallied.iter().filter(|span| span.span_kind == SpanKind::Consumer).count(), 2, "one, and its batch");
-    assert_eq!(bench.tallied().await, [], "what comes again is not shown again");
+    assert_eq!(harness.tallied().await, [], "what comes again is not shown again");
 }
 
 #[actix::test]
@@ -169,7 +169,7 @@ async fn nothing_of_it_changes_what_is_said() {
             collect = collect.traced();
         }
         let committed = ask(&mut collect, vec![add("1", "a", 1), add("2", "b", 2)]).await.unwrap();
-        assert_eq!(committed.trail.is_some(), is_traced);
+        assert_eq!(committed.batch_trace.is_some(), is_traced);
         let record = front.records(collect.id(), stage::BatchNumber(2), 1).await.unwrap().remove(0);
         bodies.push((record.hash, committed.frames));
     }
@@ -179,31 +179,31 @@ async fn nothing_of_it_changes_what_is_said() {
 #[actix::test]
 async fn a_batch_tells_which_commits_failed_before_it() {
     let faults = Faults::default();
-    let mut bench = Bench::with(faults.clone()).await;
+    let mut harness = StageHarness::with(faults.clone()).await;
     (0..10).for_each(|_| faults.push(Some(CommitFault::Refused)));
     for _ in 0..10 {
-        let refused = ask(&mut bench.collect, vec![add("1", "a", 1)]).await;
-        assert!(matches!(refused, Err(Stop::Unavailable { .. })), "{refused:?}");
+        let refused = ask(&mut harness.collect, vec![add("1", "a", 1)]).await;
+        assert!(matches!(refused, Err(OwnerError::Unavailable { .. })), "{refused:?}");
     }
-    let asked = bench.asked(vec![add("1", "a", 1)]).await;
+    let asked = harness.asked(vec![add("1", "a", 1)]).await;
     let events = &one(&asked, "batch collect").events;
     assert_eq!((events.len(), events.dropped_count), (8, 2));
     assert!(events.iter().all(|event| event.name == "not committed" && !event.attributes.is_empty()));
-    let asked = bench.asked(vec![add("2", "a", 1)]).await;
+    let asked = harness.asked(vec![add("2", "a", 1)]).await;
     assert!(one(&asked, "batch collect").events.is_empty(), "told once");
 }
 
 #[actix::test]
 async fn a_commit_in_doubt_is_shown_once_it_is_known_to_be_there() {
     let faults = Faults::default();
-    let mut bench = Bench::with(faults.clone()).await;
+    let mut harness = StageHarness::with(faults.clone()).await;
     faults.push(Some(CommitFault::LostAfter));
-    let doubtful = ask(&mut bench.collect, vec![add("1", "a", 1)]).await;
-    assert!(matches!(doubtful, Err(Stop::Doubtful { .. })), "{doubtful:?}");
-    let committed = bench.collect.resolve(now()).await.unwrap().unwrap();
-    let resolved = spans(committed.trail.as_deref());
+    let in_doubt = ask(&mut harness.collect, vec![add("1", "a", 1)]).await;
+    assert!(matches!(in_doubt, Err(OwnerError::InDoubt { .. })), "{in_doubt:?}");
+    let committed = harness.collect.resolve(now()).await.unwrap().unwrap();
+    let resolved = spans(committed.batch_trace.as_deref());
     assert_eq!(names(&resolved), ["collect Internal", "send added Producer", "batch collect Internal"]);
     assert_eq!(one(&resolved, "batch collect").events.len(), 1);
-    let frames = said(&bench.front, "a").await.unwrap();
-    assert!(take(&mut bench.tally, frames).await.unwrap());
+    let frames = emitted(&harness.front, "a").await.unwrap();
+    assert!(take(&mut harness.tally, frames).await.unwrap());
 }

@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stage::{BatchNumber, Cell, Change, Frame, Hash, Producer, Record, Seq, Table, Target, Write};
+use stage::{BatchNumber, Cell, Change, Frame, Hash, Producer, Record, Seq, StreamPartition, Table, Write};
 
 use super::{Commit, CommitError, Inventory, Meta, StoreError};
 
-type Rows = BTreeMap<Vec<Cell>, Vec<Cell>>;
+type WorkingSet = BTreeMap<Vec<Cell>, Vec<Cell>>;
 
 #[derive(Debug, Default)]
 struct Content {
     records: BTreeMap<Producer, BTreeMap<BatchNumber, Record>>,
     /// Beside the records, so that a deleted one is missed.
     newest: BTreeMap<Producer, (BatchNumber, Hash)>,
-    tables: BTreeMap<&'static str, Rows>,
-    journal: BTreeMap<(Producer, Target), BTreeMap<Seq, Frame>>,
+    tables: BTreeMap<&'static str, WorkingSet>,
+    journal: BTreeMap<(Producer, StreamPartition), BTreeMap<Seq, Frame>>,
 }
 
 impl Content {
@@ -42,7 +42,7 @@ pub enum Fence {
     /// A number that is taken is taken.
     Kept,
     /// The last writer wins: the mistake that the simulation must find.
-    Broken,
+    StageError,
 }
 
 /// Maps behind one lock.
@@ -61,12 +61,12 @@ impl Memory {
 
     /// An empty store that lets two owners write: only to show that the simulation finds it.
     pub fn without_fence(meta: Meta) -> Self {
-        Self { fence: Fence::Broken, ..Self::new(meta) }
+        Self { fence: Fence::StageError, ..Self::new(meta) }
     }
 
     pub(super) fn inventory(&self) -> Result<Inventory, StoreError> {
         let content = self.content();
-        let frames = |((producer, target), frames): (&(Producer, Target), &BTreeMap<Seq, Frame>)| {
+        let frames = |((producer, target), frames): (&(Producer, StreamPartition), &BTreeMap<Seq, Frame>)| {
             (producer.to_string(), target.to_string(), frames.len() as u64)
         };
         Ok(Inventory {
@@ -117,14 +117,14 @@ impl Memory {
         Ok(records.take(limit).map(|(_, record)| record.clone()).collect())
     }
 
-    pub(super) fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+    pub(super) fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
         let content = self.content();
         let newest = content.newest.iter();
         let newest = newest.map(|(owner, (number, hash))| (owner.clone(), *number, hash.to_string()));
         Ok(newest.collect())
     }
 
-    pub(super) fn noted(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+    pub(super) fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
         Ok(self.content().newest.get(owner).map(|(number, hash)| (*number, hash.to_string())))
     }
 
@@ -157,40 +157,45 @@ impl Memory {
     pub(super) fn journal(
         &self,
         producer: &Producer,
-        target: &Target,
+        target: &StreamPartition,
         from: Seq,
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<Frame>, StoreError> {
         let content = self.content();
-        let said = content.journal.get(&(producer.clone(), target.clone()));
+        let emitted = content.journal.get(&(producer.clone(), target.clone()));
         let mut bytes = 0;
-        let frames = said.into_iter().flat_map(|said| said.range(from..)).take(limit).take_while(|(_, frame)| {
-            let room = bytes < max_bytes;
-            bytes += frame.body.len();
-            room
-        });
+        let frames =
+            emitted.into_iter().flat_map(|emitted| emitted.range(from..)).take(limit).take_while(|(_, frame)| {
+                let room = bytes < max_bytes;
+                bytes += frame.body.len();
+                room
+            });
         Ok(frames.map(|(_, frame)| frame.clone()).collect())
     }
 
-    pub(super) fn said(&self) -> Result<Vec<(Producer, Target, Seq)>, StoreError> {
+    pub(super) fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
         let content = self.content();
-        let said = content.journal.iter().filter_map(|((producer, target), frames)| {
+        let emitted = content.journal.iter().filter_map(|((producer, target), frames)| {
             frames.last_key_value().map(|(seq, _)| (producer.clone(), target.clone(), *seq))
         });
-        Ok(said.collect())
+        Ok(emitted.collect())
     }
 
-    pub(super) fn last_said(&self, producer: &Producer, target: &Target) -> Result<Seq, StoreError> {
+    pub(super) fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
         let content = self.content();
-        let said = content.journal.get(&(producer.clone(), target.clone()));
-        Ok(said.and_then(BTreeMap::last_key_value).map_or(Seq(0), |(seq, _)| *seq))
+        let emitted = content.journal.get(&(producer.clone(), target.clone()));
+        Ok(emitted.and_then(BTreeMap::last_key_value).map_or(Seq(0), |(seq, _)| *seq))
     }
 
-    pub(super) fn last_frames(&self, producer: &Producer, targets: &[&Target]) -> Result<Vec<Frame>, StoreError> {
+    pub(super) fn last_frames(
+        &self,
+        producer: &Producer,
+        targets: &[&StreamPartition],
+    ) -> Result<Vec<Frame>, StoreError> {
         let content = self.content();
-        let said = targets.iter().filter_map(|target| content.journal.get(&(producer.clone(), (*target).clone())));
-        Ok(said.filter_map(BTreeMap::last_key_value).map(|(_, frame)| frame.clone()).collect())
+        let emitted = targets.iter().filter_map(|target| content.journal.get(&(producer.clone(), (*target).clone())));
+        Ok(emitted.filter_map(BTreeMap::last_key_value).map(|(_, frame)| frame.clone()).collect())
     }
 
     pub(super) fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
@@ -214,8 +219,8 @@ impl Memory {
                 content.records.get_mut(owner).and_then(BTreeMap::pop_last);
             }
             Damage::ChangedFrame(producer, target) => {
-                let said = content.journal.get_mut(&(producer.clone(), target.clone()));
-                let last = said.and_then(|frames| frames.last_entry());
+                let emitted = content.journal.get_mut(&(producer.clone(), target.clone()));
+                let last = emitted.and_then(|frames| frames.last_entry());
                 last.into_iter().for_each(|mut last| last.get_mut().body.push(' '));
             }
             Damage::DeletedFrame(producer, target) => {
@@ -229,11 +234,11 @@ impl Memory {
 pub(crate) mod tests {
     use std::sync::Mutex;
 
-    use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, Seq, Table, Target};
+    use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, Seq, StreamPartition, Table};
 
     use super::{BTreeMap, Memory};
     use crate::conformance::{Damage, Failure, Publisher, Streams, Substrate};
-    use crate::{Broker, Delivery, Feed, MemoryFeed, Meta, Store, StoreError};
+    use crate::{Broker, Delivery, MemorySubscription, Meta, Store, StoreError, Subscription};
 
     /// Stores and streams in memory.
     #[derive(Default)]
@@ -250,10 +255,10 @@ pub(crate) mod tests {
             format!("session {sessions}")
         }
 
-        fn all(&self, target: &Target) -> Vec<Delivery> {
+        fn all(&self, target: &StreamPartition) -> Vec<Delivery> {
             let targets = [target.clone()];
-            let mut feed = MemoryFeed::attach(self.broker.clone(), &targets, &Checkpoint::default());
-            std::iter::repeat_with(|| feed.ready()).take_while(|ready| !ready.is_empty()).flatten().collect()
+            let mut subscription = MemorySubscription::attach(self.broker.clone(), &targets, &Checkpoint::default());
+            std::iter::repeat_with(|| subscription.ready()).take_while(|ready| !ready.is_empty()).flatten().collect()
         }
     }
 
@@ -277,13 +282,13 @@ pub(crate) mod tests {
             let (scan, resume) = self.broker.scan(&publisher.target, &noted);
             let is_rewound = noted.republish.contains(&publisher.producer);
             let held = if is_rewound { Seq(0) } else { scan.held(&publisher.producer) };
-            let mut outbox = stage::Outbox::behind(held);
-            while let Some(seq) = outbox.wants() {
+            let mut window = stage::PublishWindow::behind(held);
+            while let Some(seq) = window.wants() {
                 let frames = journal.journal(&publisher.producer, &publisher.target, seq, 1, usize::MAX).await?;
                 let Some(frame) = frames.first() else { break };
                 assert!(self.broker.publish(frame, &session));
-                outbox.sent();
-                outbox.confirmed(seq);
+                window.sent();
+                window.confirmed(seq);
             }
             let confirmed = [(publisher.producer.clone(), held)].into();
             publisher.noted = Some(PublishPosition { resume, confirmed, ..PublishPosition::default() });
@@ -297,24 +302,28 @@ pub(crate) mod tests {
             Ok(())
         }
 
-        async fn feed(&self, targets: &[Target], checkpoint: &Checkpoint) -> Result<Feed, Failure> {
-            Ok(Feed::Memory(MemoryFeed::attach(self.broker.clone(), targets, checkpoint)))
+        async fn subscription(
+            &self,
+            targets: &[StreamPartition],
+            checkpoint: &Checkpoint,
+        ) -> Result<Subscription, Failure> {
+            Ok(Subscription::Memory(MemorySubscription::attach(self.broker.clone(), targets, checkpoint)))
         }
 
-        async fn end(&self, target: &Target) -> Result<Option<ResumePoint>, Failure> {
+        async fn end(&self, target: &StreamPartition) -> Result<Option<ResumePoint>, Failure> {
             Ok(self.all(target).last().and_then(|last| last.resume_point.clone()))
         }
 
-        async fn frames(&self, target: &Target) -> Result<usize, Failure> {
+        async fn frames(&self, target: &StreamPartition) -> Result<usize, Failure> {
             Ok(self.all(target).len())
         }
 
-        async fn lose(&self, target: &Target) -> Result<(), Failure> {
+        async fn lose(&self, target: &StreamPartition) -> Result<(), Failure> {
             self.broker.lose(target);
             Ok(())
         }
 
-        async fn lose_tail(&self, target: &Target, messages: usize) -> Result<(), Failure> {
+        async fn lose_tail(&self, target: &StreamPartition, messages: usize) -> Result<(), Failure> {
             self.broker.lose_tail(target, messages);
             Ok(())
         }
@@ -327,7 +336,7 @@ pub(crate) mod tests {
     async fn a_stream_that_is_not_there_keeps_nothing() {
         let frame = Frame::seal(
             Producer::new("a", stage::Partition(0)),
-            Target::new("b", stage::Partition(0)),
+            StreamPartition::new("b", stage::Partition(0)),
             Seq::FIRST,
             stage::Hash::ZERO,
             0,

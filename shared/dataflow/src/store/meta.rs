@@ -13,7 +13,7 @@ pub struct Meta {
 
 /// What `look` saw of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct StoredMeta {
     /// How many partitions it was made for.
     pub partitions: u16,
     /// Whether anybody ever owned a partition in it.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgRow};
-use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, Table, Target};
+use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, StreamPartition, Table};
 
 pub use self::lease::Leased;
 pub use self::notes::Quarantined;
@@ -34,7 +34,7 @@ use self::open::at;
 use self::session::{Purpose, Query, Sessions, within};
 use self::write::{bind_columns, unavailable, write};
 use super::decode::{frame, name, number, record};
-use super::{Commit, CommitError, Meta, Seen, StoreError};
+use super::{Commit, CommitError, Meta, StoreError, StoredMeta};
 
 /// For the requests of a service. Who finds all in use is answered 503 after a second; the limit is what a client would
 /// wait for.
@@ -56,7 +56,7 @@ const AUDIT: Purpose =
     Purpose { name: "audit", connections: 1, turn: Duration::from_secs(600), limit: Duration::from_secs(600) };
 /// Owners and publishers wait for their turn, and turns are given in order. By then each connection has been given back
 /// or given up at least once (a new one, a statement's limit, a COMMIT's): who waits longer has a database that does not
-/// answer, and tries again later.
+/// reply, and tries again later.
 const TURN_MAX: Duration = Duration::from_secs(20);
 /// To make tables, with others that do the same.
 const OPEN_MAX: Duration = Duration::from_secs(30);
@@ -89,7 +89,7 @@ impl Postgres {
     /// Opens the database of a service and makes its tables if they are not there. Several instances may.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it does not answer: try again. [`StoreError::Damaged`] when it is
+    /// [`StoreError::Unavailable`] when it does not reply: try again. [`StoreError::Damaged`] when it is
     /// another service's, or of another layout or number of partitions.
     pub async fn open(url: &str, meta: Meta, tables: &[&'static Table]) -> Result<Self, StoreError> {
         let base = parse(url)?;
@@ -125,8 +125,8 @@ impl Postgres {
     /// What a database is, without changing it; `None` when there is no such database, or an empty one.
     ///
     /// # Errors
-    /// When it does not answer, or does not say.
-    pub async fn look(url: &str) -> Result<Option<Seen>, StoreError> {
+    /// When it does not reply, or does not say.
+    pub async fn look(url: &str) -> Result<Option<StoredMeta>, StoreError> {
         let base = parse(url)?;
         within(SETTING_UP.limit, async { Ok(open::look(&base).await) }).await?.map_err(at(&base))
     }
@@ -167,7 +167,7 @@ impl Postgres {
         written.map_err(unavailable)??;
         // From here on the fate of the transaction is the database's; without an answer it is unknown.
         let ended = within(COMMIT_MAX, sqlx::query("COMMIT").execute(&mut *session)).await;
-        ended.map_err(|error| CommitError::Doubtful(Box::new(error)))?;
+        ended.map_err(|error| CommitError::InDoubt(Box::new(error)))?;
         session.put_back();
         Ok(())
     }
@@ -189,13 +189,13 @@ impl Postgres {
         self.sessions.fetch(query).await?.iter().map(record).collect()
     }
 
-    pub(super) async fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+    pub(super) async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
         let rows = self.sessions.fetch(sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner")).await?;
         let noted = |row: &PgRow| Ok((name(row, "owner")?, BatchNumber(number(row, "number")?), row.try_get("hash")?));
         rows.iter().map(noted).collect()
     }
 
-    pub(super) async fn noted(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+    pub(super) async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
         let statement = sqlx::query("SELECT number, hash FROM owners WHERE owner = $1").bind(owner.to_string());
         let rows = self.sessions.fetch(statement).await?;
         rows.first().map(|row| Ok((BatchNumber(number(row, "number")?), row.try_get("hash")?))).transpose()
@@ -228,7 +228,7 @@ impl Postgres {
     pub(super) async fn journal(
         &self,
         producer: &Producer,
-        target: &Target,
+        target: &StreamPartition,
         from: Seq,
         limit: usize,
         max_bytes: usize,
@@ -243,21 +243,25 @@ impl Postgres {
         self.sessions.fetch(query).await?.iter().map(frame).collect()
     }
 
-    pub(super) async fn said(&self) -> Result<Vec<(Producer, Target, Seq)>, StoreError> {
+    pub(super) async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
         let statement = "SELECT producer, target, max(seq) AS seq FROM journal GROUP BY producer, target \
              ORDER BY producer, target";
         let rows = self.sessions.fetch(sqlx::query(statement)).await?;
         rows.iter().map(|row| Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?)))).collect()
     }
 
-    pub(super) async fn last_said(&self, producer: &Producer, target: &Target) -> Result<Seq, StoreError> {
+    pub(super) async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
         let statement = "SELECT seq FROM journal WHERE producer = $1 AND target = $2 ORDER BY seq DESC LIMIT 1";
         let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
         let rows = self.sessions.fetch(query).await?;
         rows.first().map_or(Ok(Seq(0)), |row| Ok(Seq(number(row, "seq")?)))
     }
 
-    pub(super) async fn last_frames(&self, producer: &Producer, targets: &[&Target]) -> Result<Vec<Frame>, StoreError> {
+    pub(super) async fn last_frames(
+        &self,
+        producer: &Producer,
+        targets: &[&StreamPartition],
+    ) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT f.* FROM UNNEST($2::text[]) AS w(target), LATERAL (SELECT * FROM journal \
              WHERE producer = $1 AND target = w.target ORDER BY seq DESC LIMIT 1) f";
         let targets: Vec<_> = targets.iter().map(|target| target.to_string()).collect();

@@ -22,7 +22,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{Connection as _, Row as _, SqliteConnection};
-use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, Table, Target};
+use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, StreamPartition, Table};
 use tokio::sync::Mutex;
 
 pub(crate) use self::scratch::Scratch;
@@ -31,13 +31,13 @@ use self::decode::{at, cells};
 use self::inventory::check_tables;
 use self::write::write;
 use super::decode::{frame, name, number, record};
-use super::{Commit, CommitError, Meta, Seen, StoreError};
+use super::{Commit, CommitError, Meta, StoreError, StoredMeta};
 
 /// Requests that read at a time, and owners that do: each has a thread, a few files and a page cache.
 const READERS_MAX: u32 = 8;
 /// A request that gets no connection in this time is answered 503.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-/// Owners wait for their turn, also when there are many: who waits longer has a disk that does not answer.
+/// Owners wait for their turn, also when there are many: who waits longer has a disk that does not reply.
 const OWNER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait for another process that holds the file (a backup, an operator's shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -114,7 +114,7 @@ impl Sqlite {
     ///
     /// # Errors
     /// When the file cannot be read or does not say.
-    pub async fn look(path: &Path) -> Result<Option<Seen>, StoreError> {
+    pub async fn look(path: &Path) -> Result<Option<StoredMeta>, StoreError> {
         if !path.exists() {
             return Ok(None);
         }
@@ -130,7 +130,7 @@ impl Sqlite {
         let partitions = value.as_deref().and_then(|value| value.parse().ok());
         let partitions = partitions
             .ok_or_else(|| StoreError::Damaged(format!("{}: meta.partitions is {value:?}", path.display())))?;
-        Ok(Some(Seen { partitions, is_used }))
+        Ok(Some(StoredMeta { partitions, is_used }))
     }
 
     fn connect(path: &Path, meta: Meta, access: Access) -> Self {
@@ -186,7 +186,7 @@ impl Sqlite {
         }
         // From here on the fate of the transaction is the database's; without an answer it is unknown.
         let ended = sqlx::query("COMMIT").execute(&mut connection).await;
-        ended.map_err(|error| CommitError::Doubtful(Box::new(error)))?;
+        ended.map_err(|error| CommitError::InDoubt(Box::new(error)))?;
         *slot = Some(connection);
         Ok(())
     }
@@ -208,7 +208,7 @@ impl Sqlite {
         query.fetch_all(&self.readers).await?.iter().map(record).collect()
     }
 
-    pub(super) async fn noted_newest(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+    pub(super) async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
         let rows =
             sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner").fetch_all(&self.readers).await?;
         let noted =
@@ -216,7 +216,7 @@ impl Sqlite {
         rows.iter().map(noted).collect()
     }
 
-    pub(super) async fn noted(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+    pub(super) async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
         let statement = sqlx::query("SELECT number, hash FROM owners WHERE owner = ?").bind(owner.to_string());
         let row = statement.fetch_optional(&self.readers).await?;
         row.map(|row| Ok((BatchNumber(number(&row, "number")?), row.try_get("hash")?))).transpose()
@@ -258,7 +258,7 @@ impl Sqlite {
     pub(super) async fn journal(
         &self,
         producer: &Producer,
-        target: &Target,
+        target: &StreamPartition,
         from: Seq,
         limit: usize,
         max_bytes: usize,
@@ -276,19 +276,23 @@ impl Sqlite {
         Ok(frames)
     }
 
-    pub(super) async fn said(&self) -> Result<Vec<(Producer, Target, Seq)>, StoreError> {
+    pub(super) async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
         let statement = "SELECT producer, target, max(seq) AS seq FROM journal GROUP BY producer, target";
         let rows = sqlx::query(statement).fetch_all(&self.readers).await?;
         rows.iter().map(|row| Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?)))).collect()
     }
 
-    pub(super) async fn last_said(&self, producer: &Producer, target: &Target) -> Result<Seq, StoreError> {
+    pub(super) async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
         let statement = "SELECT coalesce(max(seq), 0) AS seq FROM journal WHERE producer = ? AND target = ?";
         let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
         Ok(Seq(number(&query.fetch_one(&self.readers).await?, "seq")?))
     }
 
-    pub(super) async fn last_frames(&self, producer: &Producer, targets: &[&Target]) -> Result<Vec<Frame>, StoreError> {
+    pub(super) async fn last_frames(
+        &self,
+        producer: &Producer,
+        targets: &[&StreamPartition],
+    ) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT j.* FROM json_each(?1) w CROSS JOIN journal j ON j.producer = ?2 AND j.target = w.value \
              AND j.seq = (SELECT max(seq) FROM journal WHERE producer = ?2 AND target = w.value)";
         let targets: Vec<_> = targets.iter().map(|target| target.to_string()).collect();

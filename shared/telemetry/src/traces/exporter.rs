@@ -140,7 +140,7 @@ mod tests {
         counts.left(1, &Ok(()));
         counts.left(1, &Err(OTelSdkError::InternalFailure("away".to_owned())));
         assert!(counts.enters());
-        let figures = (counts.sent.get(), counts.queue_full.get(), counts.not_taken.get(), counts.queued());
-        assert_eq!(figures, (1, 1, 1, 1));
+        let metrics = (counts.sent.get(), counts.queue_full.get(), counts.not_taken.get(), counts.queued());
+        assert_eq!(metrics, (1, 1, 1, 1));
     }
 }

@@ -1,4 +1,4 @@
-//! A server that answers as it is told, one connection after the other.
+//! A server that replies as it is told, one connection after the other.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -43,20 +43,20 @@ pub struct Server {
 
 impl Server {
     /// Answers with these in turn, and then with the last of them for ever.
-    pub async fn start(answers: Vec<Answers>) -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), answers).await
+    pub async fn start(replies: Vec<Answers>) -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), replies).await
     }
 
     /// The same at an address.
-    pub async fn start_at(address: SocketAddr, answers: Vec<Answers>) -> Self {
+    pub async fn start_at(address: SocketAddr, replies: Vec<Answers>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}/rates", listener.local_addr().unwrap());
         let asked = Arc::<Mutex<Vec<Question>>>::default();
         let noted = asked.clone();
         let serving = actix::spawn(async move {
             let mut held = Vec::new();
-            let last = answers.last().unwrap().clone();
-            for answer in answers.into_iter().chain(std::iter::repeat(last)) {
+            let last = replies.last().unwrap().clone();
+            for answer in replies.into_iter().chain(std::iter::repeat(last)) {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let text = head(&mut stream).await;
                 noted.lock().unwrap().push(Question { text, at: Instant::now() });

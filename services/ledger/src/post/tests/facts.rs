@@ -2,7 +2,7 @@
 
 use contracts::{AccountId, PurchaseRejected};
 use money::{Conversion, Money};
-use stage::testing::event;
+use stage::harness::event;
 
 use super::super::*;
 
@@ -11,11 +11,11 @@ pub(super) fn money(text: &str) -> Money {
     Money::parse(amount, currency.parse().unwrap()).unwrap()
 }
 
-pub(super) fn told(request_id: &str, fact: Heard) -> Event<Heard> {
+pub(super) fn input_event(request_id: &str, fact: PostInput) -> Event<PostInput> {
     event(request_id, "2010-12-01T08:26:00Z".parse().unwrap(), fact)
 }
 
-pub(super) fn bought(request_id: &str, customer: &str, total: &str, charged: &str) -> Event<Heard> {
+pub(super) fn bought(request_id: &str, customer: &str, total: &str, charged: &str) -> Event<PostInput> {
     let fact = PurchaseConfirmed {
         purchase: RequestId(request_id.to_owned()),
         customer: customer.parse().unwrap(),
@@ -25,26 +25,26 @@ pub(super) fn bought(request_id: &str, customer: &str, total: &str, charged: &st
         conversion: Conversion::Same,
         lines: Vec::new(),
     };
-    told(request_id, Heard::PurchaseConfirmed(fact))
+    input_event(request_id, PostInput::PurchaseConfirmed(fact))
 }
 
-pub(super) fn rejected(request_id: &str, customer: &str) -> Event<Heard> {
+pub(super) fn rejected(request_id: &str, customer: &str) -> Event<PostInput> {
     let reason = Reason { code: ReasonCode::NoRate, detail: String::new() };
     let (purchase, customer) = (RequestId(request_id.to_owned()), customer.parse().unwrap());
-    told(request_id, Heard::PurchaseRejected(PurchaseRejected { purchase, customer, reason }))
+    input_event(request_id, PostInput::PurchaseRejected(PurchaseRejected { purchase, customer, reason }))
 }
 
-pub(super) fn transfer(request_id: &str, payer: &str, payee: &str, amount: &str) -> Event<Heard> {
+pub(super) fn transfer(request_id: &str, payer: &str, payee: &str, amount: &str) -> Event<PostInput> {
     let (transfer, amount) = (RequestId(request_id.to_owned()), money(amount));
     let (payer, payee) = (payer.parse().unwrap(), payee.parse().unwrap());
-    told(request_id, Heard::TransferAccepted(TransferAccepted { transfer, payer, payee, amount }))
+    input_event(request_id, PostInput::TransferAccepted(TransferAccepted { transfer, payer, payee, amount }))
 }
 
 /// `overdraft` in JSON, or `null`.
-pub(super) fn claimed(request_id: &str, account: &str, overdraft: &str) -> Event<Heard> {
+pub(super) fn claimed(request_id: &str, account: &str, overdraft: &str) -> Event<PostInput> {
     let (claim, account) = (RequestId(request_id.to_owned()), account.parse().unwrap());
     let overdraft = serde_json::from_str(overdraft).unwrap();
-    told(request_id, Heard::AccountClaimed(AccountClaimed { claim, account, overdraft }))
+    input_event(request_id, PostInput::AccountClaimed(AccountClaimed { claim, account, overdraft }))
 }
 
 pub(super) const NONE: &str = "null";
@@ -52,13 +52,13 @@ pub(super) const REFUSE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"
 pub(super) const FEE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"fee"}"#;
 
 /// The stream that a fact of another stage stands in, with who says it there, and the account that decides.
-pub(super) fn way_of(fact: &Heard) -> (&'static Stream, &'static str, AccountId) {
+pub(super) fn way_of(fact: &PostInput) -> (&'static Stream, &'static str, AccountId) {
     match fact {
-        Heard::PurchaseConfirmed(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
-        Heard::PurchaseRejected(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
-        Heard::TransferAccepted(transfer) => (&INSTRUCTIONS, "instruct", transfer.payer.clone()),
-        Heard::AccountClaimed(claim) => (&INSTRUCTIONS, "instruct", claim.account.clone()),
-        Heard::TransferRejected(_) => (&INSTRUCTIONS, "instruct", AccountId::merchant()),
-        Heard::LegsSaid(_) => panic!("{fact:?} is said by post"),
+        PostInput::PurchaseConfirmed(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
+        PostInput::PurchaseRejected(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
+        PostInput::TransferAccepted(transfer) => (&LEDGER_COMMANDS, "record-commands", transfer.payer.clone()),
+        PostInput::AccountClaimed(claim) => (&LEDGER_COMMANDS, "record-commands", claim.account.clone()),
+        PostInput::TransferRejected(_) => (&LEDGER_COMMANDS, "record-commands", AccountId::merchant()),
+        PostInput::LegsRequested(_) => panic!("{fact:?} is said by post"),
     }
 }

@@ -1,11 +1,13 @@
-//! All partitions of a ledger at the bench, delivered to in any order.
+//! All partitions of a ledger at the harness, delivered to in any order.
 
 use std::collections::BTreeMap;
 
 use contracts::{AccountId, Side};
 use money::{Amount, Currency};
-use stage::testing::{Bench, cut};
-use stage::{Frame, Hash, PartitionCount, Producer, Reading, Seq, Target, Violation, partition_of, write_events};
+use stage::harness::{StageHarness, cut};
+use stage::{
+    Frame, Hash, PartitionCount, Producer, Quiescence, Seq, StreamPartition, Violation, partition_of, write_events,
+};
 
 use super::super::*;
 use super::facts::way_of;
@@ -13,8 +15,8 @@ use super::facts::way_of;
 /// All partitions of the ledger, and what the ways in have said to them.
 pub(super) struct Ledger {
     pub(super) partitions: PartitionCount,
-    pub(super) posts: Vec<Bench<Post>>,
-    pub(super) said: Vec<Frame>,
+    pub(super) posts: Vec<StageHarness<Post>>,
+    pub(super) emitted: Vec<Frame>,
 }
 
 /// One currency over all partitions.
@@ -34,43 +36,49 @@ pub(super) fn units(amount: Amount) -> i128 {
 
 impl Ledger {
     /// One to whose partitions the ways in have said these facts, in frames of these sizes.
-    pub(super) fn new(partitions: u16, facts: &[Event<Heard>], sizes: &[usize]) -> Self {
+    pub(super) fn new(partitions: u16, facts: &[Event<PostInput>], sizes: &[usize]) -> Self {
         let partitions = PartitionCount::new(partitions).unwrap();
-        let posts = partitions.all().map(|p| Bench::new(Post::new(p), p, partitions)).collect();
-        let mut ledger = Self { partitions, posts, said: Vec::new() };
-        for (stream, stage) in [(&PURCHASES, "accept"), (&INSTRUCTIONS, "instruct")] {
+        let posts = partitions.all().map(|p| StageHarness::new(Post::new(p), p, partitions)).collect();
+        let mut ledger = Self { partitions, posts, emitted: Vec::new() };
+        for (stream, stage) in [(&PURCHASES, "accept"), (&LEDGER_COMMANDS, "record-commands")] {
             for partition in partitions.all() {
-                let here = |event: &&Event<Heard>| {
+                let here = |event: &&Event<PostInput>| {
                     let (way, _, account) = way_of(&event.fact);
                     way == stream && partition_of(&account.key().0, partitions) == partition
                 };
                 let facts = facts.iter().filter(here).cloned().collect();
-                ledger.say(&stream.target(partition), &Producer::new(stage, Partition(0)), facts, sizes);
+                ledger.out(&stream.target(partition), &Producer::new(stage, Partition(0)), facts, sizes);
             }
         }
         ledger
     }
 
-    pub(super) fn say(&mut self, target: &Target, producer: &Producer, facts: Vec<Event<Heard>>, sizes: &[usize]) {
+    pub(super) fn out(
+        &mut self,
+        target: &StreamPartition,
+        producer: &Producer,
+        facts: Vec<Event<PostInput>>,
+        sizes: &[usize],
+    ) {
         let mut previous = Hash::ZERO;
         for (seq, facts) in (1..).zip(cut(facts, sizes)) {
             let body = write_events(&facts, producer).unwrap();
             let frame = Frame::seal(producer.clone(), target.clone(), Seq(seq), previous, facts.len(), body);
             previous = frame.hash;
-            self.said.push(frame);
+            self.emitted.push(frame);
         }
     }
 
     /// All that a partition can read: each producer's frames in order.
-    pub(super) fn streams(&self, partition: Partition) -> Vec<(Target, Producer)> {
+    pub(super) fn streams(&self, partition: Partition) -> Vec<(StreamPartition, Producer)> {
         let all = Post::READS.iter();
         let all = all.map(|stream| (stream.target(partition), stream.known_producers(self.partitions)));
         all.into_iter().flat_map(|(target, all)| all.into_iter().map(move |one| (target.clone(), one))).collect()
     }
 
-    pub(super) fn journal(&self, target: &Target, producer: &Producer) -> Vec<&Frame> {
-        let said = self.posts.iter().flat_map(|post| &post.state().frames).chain(&self.said);
-        said.filter(|frame| frame.target == *target && frame.producer == *producer).collect()
+    pub(super) fn journal(&self, target: &StreamPartition, producer: &Producer) -> Vec<&Frame> {
+        let emitted = self.posts.iter().flat_map(|post| &post.state().frames).chain(&self.emitted);
+        emitted.filter(|frame| frame.target == *target && frame.producer == *producer).collect()
     }
 
     /// One batch of one partition: the next frames of one producer, and some that it has read before.
@@ -106,8 +114,8 @@ impl Ledger {
             let book = books.entry(totals.currency).or_default();
             book.debits += units(totals.debits);
             book.credits += units(totals.credits);
-            book.debits_in_transit += units(totals.said_debits - totals.applied_debits);
-            book.credits_in_transit += units(totals.said_credits - totals.applied_credits);
+            book.debits_in_transit += units(totals.requested_debits - totals.completed_debits);
+            book.credits_in_transit += units(totals.requested_credits - totals.completed_credits);
         }
         books
     }
@@ -135,11 +143,11 @@ impl Ledger {
         let used = self.rows::<AccountRow>().into_iter().filter(|row| row.entries > 0);
         assert_eq!(used.map(|row| (row.account, row.entries)).collect::<BTreeMap<_, _>>(), numbers);
         self.numbers_are_dense();
-        let violations = self.invariants(Reading::UnderWay);
+        let violations = self.invariants(Quiescence::Pending);
         assert!(violations.is_empty(), "{violations:?}");
     }
 
-    pub(super) fn invariants(&self, reading: Reading) -> Vec<Violation> {
+    pub(super) fn invariants(&self, reading: Quiescence) -> Vec<Violation> {
         let mut books = crate::invariants::Books::default();
         let sorted = |mut rows: Vec<EntryRow>| {
             rows.sort_by_key(|row| (row.account.clone(), row.number));
@@ -169,7 +177,7 @@ impl Ledger {
         for (post, partition) in self.posts.iter().zip(self.partitions.all()) {
             assert_eq!(post.again(Post::new(partition)).unwrap(), *post.state());
         }
-        let violations = self.invariants(Reading::Done);
+        let violations = self.invariants(Quiescence::Reached);
         assert!(violations.is_empty(), "{violations:?}");
     }
 
@@ -195,7 +203,7 @@ impl Ledger {
     }
 
     pub(super) fn paid(&self) -> Vec<RequestId> {
-        let outcomes = self.posts.iter().flat_map(|post| post.said(&OUTCOMES).unwrap());
+        let outcomes = self.posts.iter().flat_map(|post| post.emitted(&OUTCOMES).unwrap());
         let mut paid: Vec<_> = outcomes
             .filter_map(
                 |event| if let Fact::PaymentPosted(payment) = event.fact { Some(payment.purchase) } else { None },

@@ -10,7 +10,7 @@ use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::{Days, FileError, Progress, Source, Survey};
+use super::{Days, FileError, Progress, SourceFile, Survey};
 use crate::replay::encoding::Encoding;
 use crate::replay::form::Form;
 use crate::replay::row::Row;
@@ -36,7 +36,7 @@ A563185,B,Adjust bad debt,1,8/12/2011 14:50,-11062.06,,United Kingdom
 581587,22613,PACK OF 20 SPACEBOY NAPKINS,12,12/9/2011 12:50,0.85,12680,France
 ";
 
-/// What both say, without the description, which is not read.
+/// What both out, without the description, which is not read.
 const ROWS: [&str; 6] = [
     "2 1 Sale 536365 85123A 6 2010-12-01T08:26:00 2550000 `17850` United Kingdom",
     "3 2 Sale 536365 71053 6 2010-12-01T08:26:00 3390000 `17850` United Kingdom",
@@ -57,7 +57,7 @@ fn read(content: &[u8]) -> Result<Found, FileError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("download");
     fs::write(&path, content).unwrap();
-    let mut source = Source::open(&path, Progress::hidden())?;
+    let mut source = SourceFile::open(&path, Progress::hidden())?;
     let packing = source.packing();
     let mut lines = source.lines()?;
     let (mut rows, mut record) = (Vec::new(), StringRecord::new());
@@ -129,8 +129,9 @@ fn xlsx_of(sheets: &[&str]) -> Vec<u8> {
     };
     let numbers = || 1..=sheets.len();
     let names: String = numbers().map(|n| format!(r#"<sheet name="S{n}" sheetId="{n}" r:id="r{n}"/>"#)).collect();
-    let targets = numbers()
-        .map(|n| format!(r#"<Relationship Id="r{n}" Type="{relations}/worksheet" Target="worksheets/sheet{n}.xml"/>"#));
+    let targets = numbers().map(|n| {
+        format!(r#"<Relationship Id="r{n}" Type="{relations}/worksheet" Target="worksheets/sheet{n}.xml"/>"#)
+    });
     add(
         "_rels/.rels".to_owned(),
         format!(
@@ -343,7 +344,7 @@ fn what_is_something_else_is_refused_with_what_it_is() {
 #[test]
 fn both_forms_survey_to_the_same() {
     let survey = |text: &str| {
-        let survey = Survey::of(Source::of_text(text.as_bytes()).lines().unwrap(), Days::default()).unwrap();
+        let survey = Survey::of(SourceFile::of_text(text.as_bytes()).lines().unwrap(), Days::default()).unwrap();
         (survey.lines, survey.invoices, survey.offers)
     };
     assert_eq!(survey(CLEAN), survey(ORIGINAL));

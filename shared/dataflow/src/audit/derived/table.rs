@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::RandomState;
 use std::ops::Bound;
 
-use stage::{Cell, Change, Column, Kind, Table, Write};
+use stage::{Cell, CellKind, Change, Column, Table, Write};
 
 use super::{Fingerprint, Limits, NotWritten, Size, bytes_of};
 use crate::store::Scratch;
@@ -14,8 +14,8 @@ use crate::{Store, StoreError};
 static FINGERPRINTS: Table = Table {
     name: "fingerprints",
     columns: &[
-        Column { name: "first", kind: Kind::Integer, nullable: false },
-        Column { name: "second", kind: Kind::Integer, nullable: false },
+        Column { name: "first", kind: CellKind::Integer, nullable: false },
+        Column { name: "second", kind: CellKind::Integer, nullable: false },
     ],
     key_columns: 2,
 };
@@ -64,7 +64,7 @@ pub(super) struct DerivedTable {
     let_go: HashSet<Fingerprint>,
     aside: Option<Aside>,
     size: Size,
-    /// Rows to look at with the next comparison, and their bytes.
+    /// WorkingSet to look at with the next comparison, and their bytes.
     pub waiting_rows: usize,
     pub waiting_bytes: usize,
 }
@@ -149,7 +149,7 @@ impl DerivedTable {
         }
         (self.waiting_rows, self.waiting_bytes) = (0, 0);
         if let Some(Aside { scratch, has_rows: true, .. }) = &self.aside {
-            scratch.forget(self.table, &gone).await?;
+            scratch.discard_uncommitted(self.table, &gone).await?;
         }
         if held_bytes > backing.limits.held_bytes { self.put_rows_aside().await } else { Ok(()) }
     }
@@ -165,7 +165,7 @@ impl DerivedTable {
         Ok(is_stored.then_some(self.size))
     }
 
-    /// Rows in the order of their key, those after a key, at most `limit`.
+    /// WorkingSet in the order of their key, those after a key, at most `limit`.
     pub(super) async fn scan(
         &self,
         after: Option<&[Cell]>,

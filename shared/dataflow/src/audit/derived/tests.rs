@@ -1,6 +1,6 @@
 //! What is kept of derived rows, and that nothing of them is lost.
 
-use stage::{BatchNumber, Change, Checkpoint, Keys, Partition, Producer, Read, Record, Row as _, Write};
+use stage::{BatchNumber, Change, Checkpoint, Consumed, Partition, Producer, ReadSet, Record, Row as _, Write};
 
 use super::{DerivedRows, Limits, NotWritten, State};
 use crate::conformance::fixture::{Tick, meta, now};
@@ -8,7 +8,7 @@ use crate::owner::Tables as _;
 use crate::{Commit, Memory, Store};
 
 const LIMITS: Limits = Limits { rows: 16, bytes: usize::MAX, held_bytes: 200, fingerprints: 64 };
-/// Rows that a batch writes.
+/// WorkingSet that a batch writes.
 const BATCH: u64 = 10;
 const ROWS: u64 = 2_000;
 
@@ -24,7 +24,7 @@ fn change(write: Write, row: &Tick) -> Change {
 async fn stored() -> Store {
     let store = Store::from(Memory::new(meta("back").unwrap()));
     let owner = Producer::new("tally", Partition(0));
-    let record = Record::following(None, &owner, &Read::Claim, &Checkpoint::default(), now()).unwrap();
+    let record = Record::following(None, &owner, &Consumed::Claim, &Checkpoint::default(), now()).unwrap();
     let changes = (1..=ROWS).map(|number| change(Write::Insert, &tick(number, 1))).collect();
     store.commit(&Commit { record, changes, frames: Vec::new() }).await.unwrap();
     store
@@ -43,7 +43,7 @@ async fn derive(derived: &DerivedRows, by: u64) {
 }
 
 async fn load(derived: &DerivedRows, number: u64) -> Option<Tick> {
-    let mut keys = Keys::default();
+    let mut keys = ReadSet::default();
     keys.row::<Tick>(&("a".to_owned(), number));
     let found = derived.load(&keys).await.unwrap();
     found[0].rows.first().map(|cells| Tick::from_cells(cells).unwrap())

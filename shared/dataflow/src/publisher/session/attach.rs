@@ -2,42 +2,42 @@
 
 use std::collections::VecDeque;
 
-use stage::{Outbox, Producer, PublishPosition, ResumePoint, Seq, StreamScan};
+use stage::{Producer, PublishPosition, PublishWindow, ResumePoint, Seq, StreamScan};
 
-use super::{Line, Session};
-use crate::links::Link;
-use crate::publisher::{Interrupted, Publication};
-use crate::rabbitmq::{ANSWER_TIMEOUT, Publishing};
+use super::{ProducerWindow, Session};
+use crate::connection_status::ConnectionStatus;
+use crate::publisher::{Publication, PublishError};
+use crate::rabbitmq::{ANSWER_TIMEOUT, PublishChannel};
 use crate::{BrokerError, StoreError};
 
 impl Session {
     /// Attaches to the stream, of whatever incarnation, and reads what was published since the last note. The marker
     /// that is written and read back shows that both ways work.
-    pub(crate) async fn attach(publication: Publication, link: Link) -> Result<Self, Interrupted> {
+    pub(crate) async fn attach(publication: Publication, status: ConnectionStatus) -> Result<Self, PublishError> {
         let target = &publication.target;
-        let unreadable = |source| Interrupted::Journal { target: target.clone(), source };
-        let broken = |source| Interrupted::Broker { target: target.clone(), source };
+        let unreadable = |source| PublishError::Journal { target: target.clone(), source };
+        let broken = |source| PublishError::Broker { target: target.clone(), source };
         let mut noted = publication.positions.publish_position(target).await.map_err(unreadable)?;
         begin_backlog(&publication, &noted).await.map_err(unreadable)?;
         let publishing = publication.broker.attach(target).await.map_err(broken)?;
         let (scan, marker) = scan(&publication, &publishing, &noted).await.map_err(broken)?;
-        let mut lines = Vec::new();
+        let mut windows = Vec::new();
         for producer in &publication.producers {
             let is_rewound = noted.republish.contains(producer);
             let held = if is_rewound { Seq(0) } else { scan.held(producer) };
             check_held(&publication, producer, held).await.map_err(unreadable)?;
             publication.backlog.confirmed(target, producer, held);
-            lines.push(Line { producer: producer.clone(), outbox: Outbox::behind(held) });
+            windows.push(ProducerWindow { producer: producer.clone(), window: PublishWindow::behind(held) });
         }
-        noted.confirmed = lines.iter().map(|line| (line.producer.clone(), line.outbox.held())).collect();
+        noted.confirmed = windows.iter().map(|window| (window.producer.clone(), window.window.held())).collect();
         noted.republish.clear();
         noted.resume = Some(marker);
         tracing::info!(stream = %target, incarnation = publishing.incarnation, "publishing");
-        link.works();
+        status.works();
         Ok(Self {
             publication,
             publishing,
-            lines,
+            windows,
             first: 0,
             in_flight: VecDeque::new(),
             bytes_in_flight: 0,
@@ -45,7 +45,7 @@ impl Session {
             noted,
             is_to_note: true,
             end: None,
-            link,
+            status,
             works: true,
         })
     }
@@ -71,7 +71,7 @@ async fn begin_backlog(publication: &Publication, noted: &PublishPosition) -> Re
 /// What the stream holds, up to the marker of this session.
 async fn scan(
     publication: &Publication,
-    publishing: &Publishing,
+    publishing: &PublishChannel,
     noted: &PublishPosition,
 ) -> Result<(StreamScan, ResumePoint), BrokerError> {
     let Publication { target, broker, metrics, .. } = publication;
@@ -95,7 +95,7 @@ async fn check_held(publication: &Publication, producer: &Producer, held: Seq) -
     if held <= backlog.last(target, producer) {
         return Ok(());
     }
-    let last = journal.last_said(producer, target).await?;
+    let last = journal.last_seq(producer, target).await?;
     if held <= last {
         return Ok(());
     }

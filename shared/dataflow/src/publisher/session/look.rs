@@ -8,7 +8,7 @@ use stage::{Producer, ResumePoint, Seq};
 
 use super::Session;
 use crate::BrokerError;
-use crate::publisher::Interrupted;
+use crate::publisher::PublishError;
 use crate::rabbitmq::{ANSWER_TIMEOUT, TOGETHER};
 
 /// Messages asked for at a time.
@@ -17,10 +17,10 @@ const MANY: u16 = 64;
 impl Session {
     /// Finds a message at the end of the stream that is not before anything confirmed. Where nothing was sent since the
     /// last look, it is enough that the stream still ends the same way.
-    pub(super) async fn look(&mut self) -> Result<(), Interrupted> {
+    pub(super) async fn look(&mut self) -> Result<(), PublishError> {
         match self.find_end().await {
             Ok(true) => Ok(()),
-            Ok(false) | Err(BrokerError::NoStream(_)) => Err(Interrupted::Lost(self.publication.target.clone())),
+            Ok(false) | Err(BrokerError::NoStream(_)) => Err(PublishError::Lost(self.publication.target.clone())),
             Err(error) => Err(self.broken(error)),
         }
     }
@@ -33,7 +33,7 @@ impl Session {
                 return Ok(true);
             }
         }
-        let confirmed = self.lines.iter().map(|line| (line.producer.clone(), line.outbox.held()));
+        let confirmed = self.windows.iter().map(|window| (window.producer.clone(), window.window.held()));
         let confirmed: BTreeMap<_, _> = confirmed.collect();
         let mut reading = broker.read_last(&target, MANY).await?;
         let mut next = reading.next_within(ANSWER_TIMEOUT).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
-use stage::{Producer, PublishPosition, ResumePoint, Seq, Target};
+use stage::{Producer, PublishPosition, ResumePoint, Seq, StreamPartition};
 
 use super::{Postgres, integer};
 use crate::StoreError;
@@ -19,7 +19,7 @@ const RUN_FRAMES: i64 = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     /// The stream partition.
-    pub target: Target,
+    pub target: StreamPartition,
     /// Which life of it.
     pub incarnation: String,
     /// Where in it.
@@ -35,7 +35,7 @@ impl Postgres {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn publish_position(&self, target: &Target) -> Result<PublishPosition, StoreError> {
+    pub async fn publish_position(&self, target: &StreamPartition) -> Result<PublishPosition, StoreError> {
         let statement = "SELECT place, session, producer, seq, confirmed::text AS confirmed, \
              republish::text AS republish, rewinds FROM publish_positions WHERE target = $1";
         let rows = self.publishing.fetch(sqlx::query(statement).bind(target.to_string())).await?;
@@ -47,7 +47,11 @@ impl Postgres {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn note_publish_position(&self, target: &Target, noted: &PublishPosition) -> Result<bool, StoreError> {
+    pub async fn note_publish_position(
+        &self,
+        target: &StreamPartition,
+        noted: &PublishPosition,
+    ) -> Result<bool, StoreError> {
         let statement = "INSERT INTO publish_positions AS p \
                (target, place, session, producer, seq, confirmed, republish, rewinds) \
              SELECT $1, $2, $3, $4, $5, $6::jsonb, '[]', $7 \
@@ -72,13 +76,16 @@ impl Postgres {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn republish(&self, journals: &[(Producer, Target)]) -> Result<Vec<(Producer, Target)>, StoreError> {
+    pub async fn republish(
+        &self,
+        journals: &[(Producer, StreamPartition)],
+    ) -> Result<Vec<(Producer, StreamPartition)>, StoreError> {
         let statement = "SELECT w.producer, w.target FROM UNNEST($1::text[], $2::text[]) AS w(producer, target) \
              WHERE EXISTS (SELECT 1 FROM journal j WHERE j.producer = w.producer AND j.target = w.target)";
         let query = sqlx::query(statement)
             .bind(journals.iter().map(|(producer, _)| producer.to_string()).collect::<Vec<_>>())
             .bind(journals.iter().map(|(_, target)| target.to_string()).collect::<Vec<_>>());
-        let mut targets: BTreeMap<Target, Vec<Producer>> = BTreeMap::new();
+        let mut targets: BTreeMap<StreamPartition, Vec<Producer>> = BTreeMap::new();
         for row in self.publishing.fetch(query).await? {
             targets.entry(name(&row, "target")?).or_default().push(name(&row, "producer")?);
         }
@@ -87,10 +94,10 @@ impl Postgres {
              SELECT target, '{}', list::jsonb, 1 FROM UNNEST($1::text[], $2::text[]) AS w(target, list) ORDER BY target \
              ON CONFLICT (target) DO UPDATE SET republish = p.republish || excluded.republish, rewinds = p.rewinds + 1";
         let query = sqlx::query(statement)
-            .bind(targets.keys().map(Target::to_string).collect::<Vec<_>>())
+            .bind(targets.keys().map(StreamPartition::to_string).collect::<Vec<_>>())
             .bind(lists.map_err(|error| StoreError::Damaged(error.to_string()))?);
         self.publishing.fetch(query).await?;
-        let pairs = |(target, producers): (Target, Vec<Producer>)| {
+        let pairs = |(target, producers): (StreamPartition, Vec<Producer>)| {
             producers.into_iter().map(move |producer| (producer, target.clone()))
         };
         Ok(targets.into_iter().flat_map(pairs).collect())
@@ -100,7 +107,7 @@ impl Postgres {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn ends(&self, target: &Target, producers: &[Producer]) -> Result<Vec<Seq>, StoreError> {
+    pub async fn ends(&self, target: &StreamPartition, producers: &[Producer]) -> Result<Vec<Seq>, StoreError> {
         let statement = "SELECT coalesce((SELECT j.seq FROM journal j WHERE j.producer = w.producer AND j.target = $1 \
              ORDER BY j.seq DESC LIMIT 1), 0) AS seq FROM UNNEST($2::text[]) WITH ORDINALITY AS w(producer, place) \
              ORDER BY w.place";
@@ -109,14 +116,14 @@ impl Postgres {
         self.publishing.fetch(query).await?.iter().map(|row| Ok(Seq(number(row, "seq")?))).collect()
     }
 
-    /// What a journal holds behind a frame: runs of some frames, each with its last `seq` and the bytes of its
+    /// What a journal holds behind a frame: ranges of some frames, each with its last `seq` and the bytes of its
     /// bodies. It is read in pages, so that a journal of any length can be counted.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn unpublished(
         &self,
-        target: &Target,
+        target: &StreamPartition,
         producer: &Producer,
         after: Seq,
     ) -> Result<Vec<(Seq, u64)>, StoreError> {
@@ -124,15 +131,15 @@ impl Postgres {
              (SELECT seq, octet_length(body) AS bytes FROM journal \
               WHERE producer = $1 AND target = $2 AND seq > $3 ORDER BY seq LIMIT $4) page \
              GROUP BY (seq - 1) / $5 ORDER BY 1";
-        let (mut runs, mut after) = (Vec::new(), after);
+        let (mut ranges, mut after) = (Vec::new(), after);
         loop {
             let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
             let query = query.bind(integer(after.0)).bind(PAGE_FRAMES).bind(RUN_FRAMES);
             let rows = self.publishing.fetch(query).await?;
-            let Some(last) = rows.last() else { return Ok(runs) };
+            let Some(last) = rows.last() else { return Ok(ranges) };
             after = Seq(number(last, "last")?);
             for row in &rows {
-                runs.push((Seq(number(row, "last")?), number(row, "bytes")?));
+                ranges.push((Seq(number(row, "last")?), number(row, "bytes")?));
             }
         }
     }

@@ -8,7 +8,7 @@ use stage::Table;
 use super::session::{connect, within};
 use super::{FORMAT, OPEN_MAX, Postgres, SETTING_UP, session, sql};
 use crate::StoreError;
-use crate::store::Seen;
+use crate::store::StoredMeta;
 
 /// The oldest server whose dialect this is.
 const VERSION_MIN: i32 = 150_000;
@@ -50,7 +50,7 @@ impl Postgres {
 }
 
 /// What a database is, without changing it.
-pub(super) async fn look(options: &PgConnectOptions) -> Result<Option<Seen>, StoreError> {
+pub(super) async fn look(options: &PgConnectOptions) -> Result<Option<StoredMeta>, StoreError> {
     let mut connection = match connect(options).await {
         // 3D000: there is no such database.
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("3D000") => return Ok(None),
@@ -63,7 +63,7 @@ pub(super) async fn look(options: &PgConnectOptions) -> Result<Option<Seen>, Sto
     let partitions = value.and_then(|value| value.parse().ok());
     let partitions = partitions.ok_or_else(|| StoreError::Damaged(format!("meta.partitions is {value:?}")))?;
     let is_used = sqlx::query("SELECT EXISTS (SELECT 1 FROM owners)").fetch_one(&mut connection).await?;
-    Ok(Some(Seen { partitions, is_used: is_used.try_get(0)? }))
+    Ok(Some(StoredMeta { partitions, is_used: is_used.try_get(0)? }))
 }
 
 /// The rows of `meta`; `None` before there are any, as after a crash at the very beginning.

@@ -54,9 +54,9 @@ struct Inner {
     /// Where the connections are made, and so driven. Not with whoever happens to need a new one first: on the thread of
     /// an owner they would stand still while it works, and break when it ends.
     runtime: Handle,
-    places: Arc<Semaphore>,
+    progress: Arc<Semaphore>,
     /// With the time since when.
-    idle: Mutex<Vec<(Instant, PgConnection)>>,
+    without_effect: Mutex<Vec<(Instant, PgConnection)>>,
     is_closed: Arc<AtomicBool>,
 }
 
@@ -74,8 +74,8 @@ impl Sessions {
             turn: purpose.turn,
             limit: purpose.limit,
             runtime: Handle::current(),
-            places: Arc::new(Semaphore::new(purpose.connections)),
-            idle: Mutex::default(),
+            progress: Arc::new(Semaphore::new(purpose.connections)),
+            without_effect: Mutex::default(),
             is_closed: is_closed.clone(),
         }))
     }
@@ -95,21 +95,21 @@ impl Sessions {
             turn: purpose.turn,
             limit: purpose.limit,
             runtime: Handle::current(),
-            places: Arc::new(Semaphore::new(1)),
-            idle: Mutex::new(vec![(Instant::now(), connection)]),
+            progress: Arc::new(Semaphore::new(1)),
+            without_effect: Mutex::new(vec![(Instant::now(), connection)]),
             is_closed: is_closed.clone(),
         })))
     }
 
     /// Takes a connection out; made when none is idle.
     pub(super) async fn take(&self) -> sqlx::Result<Session> {
-        let place = tokio::time::timeout(self.0.turn, self.0.places.clone().acquire_owned()).await;
+        let place = tokio::time::timeout(self.0.turn, self.0.progress.clone().acquire_owned()).await;
         let place = place.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
         if self.0.is_closed.load(Ordering::Acquire) {
             return Err(sqlx::Error::PoolClosed);
         }
-        let idle = self.idle().pop();
-        let connection = match (idle, &self.0.options) {
+        let without_effect = self.without_effect().pop();
+        let connection = match (without_effect, &self.0.options) {
             (Some((since, connection)), Some(options)) if since.elapsed() > ASK_AFTER => {
                 self.still_there(connection, options).await?
             }
@@ -139,8 +139,8 @@ impl Sessions {
 
     async fn connect(&self, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
         let options = options.clone();
-        let connected = self.0.runtime.spawn(async move { connect(&options).await }).await;
-        connected.map_err(|ended| sqlx::Error::Io(std::io::Error::other(ended)))?
+        let transport = self.0.runtime.spawn(async move { connect(&options).await }).await;
+        transport.map_err(|ended| sqlx::Error::Io(std::io::Error::other(ended)))?
     }
 
     /// All rows of one statement.
@@ -175,11 +175,11 @@ impl Sessions {
 
     /// Ends those that are idle; the others end with their use.
     pub(super) fn clear(&self) {
-        self.idle().clear();
+        self.without_effect().clear();
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, PgConnection)>> {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn without_effect(&self) -> MutexGuard<'_, Vec<(Instant, PgConnection)>> {
+        self.0.without_effect.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -187,7 +187,7 @@ impl Session {
     /// It is at rest, and of use to the next.
     pub(super) fn put_back(self) {
         if !self.home.0.is_closed.load(Ordering::Acquire) {
-            self.home.idle().push((Instant::now(), self.connection));
+            self.home.without_effect().push((Instant::now(), self.connection));
         }
     }
 

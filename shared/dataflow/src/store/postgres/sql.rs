@@ -1,7 +1,7 @@
-//! Statement texts for tables that are data. Rows travel as one array per column, so there is one text per
+//! Statement texts for tables that are data. WorkingSet travel as one array per column, so there is one text per
 //! table and purpose, whatever the number of rows.
 
-use stage::{Column, Kind, Table};
+use stage::{CellKind, Column, Table};
 
 /// The statement that makes a stage's table.
 pub fn create(table: &Table) -> String {
@@ -39,7 +39,7 @@ SELECT coalesce((
     WHERE i.indrelid = t.oid AND i.indisprimary AND a.attrelid = t.oid AND a.attnum = k.attnum), '')
 FROM (SELECT to_regclass(quote_ident($1)) AS oid) t";
 
-/// Rows by key: one array per column of the key.
+/// WorkingSet by key: one array per column of the key.
 pub fn load(table: &Table) -> String {
     let key = table.key();
     let on: Vec<_> = key.iter().map(same).collect();
@@ -81,10 +81,10 @@ pub fn update(table: &Table) -> String {
     )
 }
 
-/// Rows in the order of the key: a fixed prefix of it, and of the rest those after a given one.
+/// WorkingSet in the order of the key: a fixed prefix of it, and of the rest those after a given one.
 pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
     let key = table.key();
-    let value = |at: usize| format!("${}{}", at + 1, if key[at].kind == Kind::Decimal { "::numeric" } else { "" });
+    let value = |at: usize| format!("${}{}", at + 1, if key[at].kind == CellKind::Decimal { "::numeric" } else { "" });
     let mut conditions: Vec<_> = (0..prefix).map(|at| format!("t.\"{}\" = {}", key[at].name, value(at))).collect();
     if after > 0 {
         let rest = prefix..prefix + after;
@@ -103,9 +103,9 @@ pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
 
 fn declared(column: &Column) -> String {
     let kind = match column.kind {
-        Kind::Integer => "BIGINT",
-        Kind::Text => "TEXT COLLATE \"C\"",
-        Kind::Decimal => "NUMERIC",
+        CellKind::Integer => "BIGINT",
+        CellKind::Text => "TEXT COLLATE \"C\"",
+        CellKind::Decimal => "NUMERIC",
     };
     let null = if column.nullable { "" } else { " NOT NULL" };
     format!("\"{}\" {kind}{null}", column.name)
@@ -114,9 +114,9 @@ fn declared(column: &Column) -> String {
 /// One array parameter per column. A decimal travels as text: so no digit is lost.
 fn unnest(columns: &[Column]) -> String {
     let array = |(number, column): (usize, &Column)| match column.kind {
-        Kind::Integer => format!("${number}::bigint[]"),
-        Kind::Text => format!("${number}::text[]"),
-        Kind::Decimal => format!("${number}::text[]::numeric[]"),
+        CellKind::Integer => format!("${number}::bigint[]"),
+        CellKind::Text => format!("${number}::text[]"),
+        CellKind::Decimal => format!("${number}::text[]::numeric[]"),
     };
     let arrays: Vec<_> = (1..).zip(columns).map(array).collect();
     format!("UNNEST({})", arrays.join(", "))
@@ -124,8 +124,8 @@ fn unnest(columns: &[Column]) -> String {
 
 fn read(columns: &[Column]) -> String {
     let column = |column: &Column| match column.kind {
-        Kind::Integer | Kind::Text => format!("t.\"{}\"", column.name),
-        Kind::Decimal => format!("t.\"{0}\"::text AS \"{0}\"", column.name),
+        CellKind::Integer | CellKind::Text => format!("t.\"{}\"", column.name),
+        CellKind::Decimal => format!("t.\"{0}\"::text AS \"{0}\"", column.name),
     };
     columns.iter().map(column).collect::<Vec<_>>().join(", ")
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
-use stage::{Cell, Change, Column, Frame, Kind, Record, Write};
+use stage::{Cell, CellKind, Change, Column, Frame, Record, Write};
 
 use super::session::Query;
 use super::{integer, sql};
@@ -12,7 +12,7 @@ use crate::{Commit, CommitError};
 pub(super) async fn write(connection: &mut PgConnection, commit: &Commit) -> Result<(), CommitError> {
     sqlx::query("BEGIN").execute(&mut *connection).await.map_err(unavailable)?;
     insert_record(connection, &commit.record).await?;
-    for rows in runs(&commit.changes).into_values() {
+    for rows in ranges(&commit.changes).into_values() {
         write_rows(connection, &rows).await?;
     }
     if !commit.frames.is_empty() {
@@ -46,14 +46,14 @@ async fn insert_record(connection: &mut PgConnection, record: &Record) -> Result
 
 /// Changes of one table and kind are one statement. Every writer has tables, kinds and keys in the same
 /// order, so no two ever wait for each other.
-fn runs(changes: &[Change]) -> BTreeMap<(&'static str, bool), Vec<&Change>> {
-    let mut runs: BTreeMap<_, Vec<&Change>> = BTreeMap::new();
+fn ranges(changes: &[Change]) -> BTreeMap<(&'static str, bool), Vec<&Change>> {
+    let mut ranges: BTreeMap<_, Vec<&Change>> = BTreeMap::new();
     for change in changes {
-        runs.entry((change.table.name, change.write == Write::Update)).or_default().push(change);
+        ranges.entry((change.table.name, change.write == Write::Update)).or_default().push(change);
     }
     let key = |change: &&Change| change.cells[..change.table.key_columns].to_vec();
-    runs.values_mut().filter(|rows| !rows.is_sorted_by_key(key)).for_each(|rows| rows.sort_by_cached_key(key));
-    runs
+    ranges.values_mut().filter(|rows| !rows.is_sorted_by_key(key)).for_each(|rows| rows.sort_by_cached_key(key));
+    ranges
 }
 
 async fn write_rows(connection: &mut PgConnection, rows: &[&Change]) -> Result<(), CommitError> {
@@ -89,14 +89,16 @@ async fn insert_frames(connection: &mut PgConnection, frames: &[Frame]) -> Resul
 pub(super) fn bind_columns<'q>(query: Query<'q>, columns: &[Column], rows: &[&'q [Cell]]) -> Query<'q> {
     let fits = |(column, cell): (&Column, &Cell)| match cell {
         Cell::Null => column.nullable,
-        Cell::Integer(_) => column.kind == Kind::Integer,
-        Cell::Text(_) => column.kind != Kind::Integer,
+        Cell::Integer(_) => column.kind == CellKind::Integer,
+        Cell::Text(_) => column.kind != CellKind::Integer,
     };
     let is_row = |cells: &&[Cell]| cells.len() == columns.len() && columns.iter().zip(*cells).all(fits);
     assert!(rows.iter().all(is_row), "a row that is not of its table");
     let bind = |query: Query<'q>, (at, column): (usize, &Column)| match column.kind {
-        Kind::Integer => query.bind(rows.iter().map(|cells| as_integer(&cells[at])).collect::<Vec<_>>()),
-        Kind::Text | Kind::Decimal => query.bind(rows.iter().map(|cells| as_text(&cells[at])).collect::<Vec<_>>()),
+        CellKind::Integer => query.bind(rows.iter().map(|cells| as_integer(&cells[at])).collect::<Vec<_>>()),
+        CellKind::Text | CellKind::Decimal => {
+            query.bind(rows.iter().map(|cells| as_text(&cells[at])).collect::<Vec<_>>())
+        }
     };
     columns.iter().enumerate().fold(query, bind)
 }

@@ -1,4 +1,4 @@
-//! Rows of stages' tables, read back. What does not fit is damage.
+//! WorkingSet of stages' tables, read back. What does not fit is damage.
 
 use std::path::{Path, PathBuf};
 

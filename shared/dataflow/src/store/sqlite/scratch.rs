@@ -1,4 +1,4 @@
-//! Rows put aside for a while, in a file that has no name and is gone with its connection.
+//! WorkingSet put aside for a while, in a file that has no name and is gone with its connection.
 
 use std::collections::BTreeSet;
 
@@ -65,7 +65,11 @@ impl Scratch {
     }
 
     /// Forgets the rows with these keys.
-    pub(crate) async fn forget(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<(), StoreError> {
+    pub(crate) async fn discard_uncommitted(
+        &self,
+        table: &'static Table,
+        keys: &BTreeSet<Vec<Cell>>,
+    ) -> Result<(), StoreError> {
         let mut connection = self.0.lock().await;
         let mut transaction = connection.begin().await?;
         let text = sql::delete(table);
@@ -75,7 +79,7 @@ impl Scratch {
         Ok(transaction.commit().await?)
     }
 
-    /// Rows in the order of their key, those after a key, at most `limit`.
+    /// WorkingSet in the order of their key, those after a key, at most `limit`.
     pub(crate) async fn scan(
         &self,
         table: &'static Table,

@@ -1,7 +1,7 @@
 //! Statement texts for tables that are data. Sizes are powers of two, so that few texts are ever
 //! prepared.
 
-use stage::{Column, Kind, Table};
+use stage::{CellKind, Column, Table};
 
 /// Most rows in one statement: 16 columns of 256 rows stay far below `SQLite`'s 32,766 parameters.
 pub const ROWS_MAX: usize = 256;
@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS journal (
 pub fn create(table: &Table) -> String {
     let column = |column: &Column| {
         let kind = match column.kind {
-            Kind::Integer => "INTEGER",
-            Kind::Text | Kind::Decimal => "TEXT",
+            CellKind::Integer => "INTEGER",
+            CellKind::Text | CellKind::Decimal => "TEXT",
         };
         let null = if column.nullable { "" } else { " NOT NULL" };
         format!("\"{}\" {kind}{null}", column.name)
@@ -37,7 +37,7 @@ pub fn create(table: &Table) -> String {
     )
 }
 
-/// Rows by key: as many keys as `count`, each a `VALUES` tuple. Repeated keys give repeated rows.
+/// WorkingSet by key: as many keys as `count`, each a `VALUES` tuple. Repeated keys give repeated rows.
 pub fn load(table: &Table, count: usize) -> String {
     format!(
         "WITH w ({}) AS (VALUES {}) SELECT {} FROM w CROSS JOIN {} t ON {}",
@@ -55,7 +55,7 @@ pub fn insert(table: &Table, count: usize) -> String {
     format!("INSERT INTO {} ({columns}) VALUES {}", table.name, tuples(table.columns.len(), count))
 }
 
-/// Rows; one with the key of an earlier one takes its place.
+/// WorkingSet; one with the key of an earlier one takes its place.
 pub fn replace(table: &Table, count: usize) -> String {
     insert(table, count).replacen("INSERT", "INSERT OR REPLACE", 1)
 }
@@ -76,7 +76,7 @@ pub fn update(table: &Table, count: usize) -> String {
     )
 }
 
-/// Rows in the order of the key: a fixed prefix of it, and of the rest those after a given one.
+/// WorkingSet in the order of the key: a fixed prefix of it, and of the rest those after a given one.
 pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
     let key = table.key();
     let mut conditions: Vec<_> = key[..prefix].iter().map(|c| format!("\"{}\" = ?", c.name)).collect();

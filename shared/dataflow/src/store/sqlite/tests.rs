@@ -40,8 +40,8 @@ impl Substrate for Files {
         let newest =
             |owner| format!("owner = '{owner}' AND number = (SELECT max(number) FROM batches WHERE owner = '{owner}')");
         let last = |by, to| {
-            let said = format!("producer = '{by}' AND target = '{to}'");
-            format!("{said} AND seq = (SELECT max(seq) FROM journal WHERE {said})")
+            let emitted = format!("producer = '{by}' AND target = '{to}'");
+            format!("{emitted} AND seq = (SELECT max(seq) FROM journal WHERE {emitted})")
         };
         let statement = match damage {
             Damage::ChangedRecord(owner) => {
@@ -100,8 +100,8 @@ async fn a_commit_waits_for_another_process_and_does_nothing_by_halves() {
     let mut other = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
     let stop = fixture::ask(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap_err();
-    assert!(matches!(stop, crate::Stop::Unavailable { .. }), "{stop:?}");
+    assert!(matches!(stop, crate::OwnerError::Unavailable { .. }), "{stop:?}");
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     let committed = fixture::ask(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap();
-    assert_eq!(committed.answers, [fixture::Answer::New]);
+    assert_eq!(committed.replies, [fixture::Reply::New]);
 }

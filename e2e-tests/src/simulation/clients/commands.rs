@@ -1,0 +1,85 @@
+//! What clients ask of the ledger itself: accounts and transfers.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use contracts::{AccountRequest, Overdraft, TransferRequest};
+use ledger::record_commands::{ClaimAccount, RecordCommandsInput, SubmitTransfer};
+use money::Money;
+use serde_json::{Value, json};
+use stage::Event;
+
+use super::{Clients, event, parsed};
+use crate::simulation::random::Random;
+
+/// Handles that are claimed, again and again.
+const HANDLES: [&str; 6] = ["alice", "bob", "carol", "customer:c0", "customer:c1", "merchant"];
+/// Accounts that transfers name; the last is never opened.
+const ACCOUNTS: [&str; 7] = ["alice", "bob", "carol", "customer:c0", "customer:c2", "merchant", "nobody"];
+/// What is transferred; the second is no overdraft's.
+const CURRENCIES: [&str; 2] = ["EUR", "GBP"];
+
+impl Clients {
+    /// A claim or a transfer: mostly new, sometimes sent before, sometimes other content under an id sent before.
+    pub fn instruction(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<RecordCommandsInput> {
+        if !self.instructed.is_empty() && random.chance(150) {
+            let (id, request) = random.pick(&self.instructed).clone();
+            return self.record_commands(id, request, now);
+        }
+        let request = if random.chance(250) { claim(random) } else { transfer(random) };
+        let old = (!self.instructed.is_empty() && random.chance(60)).then(|| random.pick(&self.instructed).0.clone());
+        let id = old.unwrap_or_else(|| self.id("record-commandsion"));
+        self.record_commands(id, request, now)
+    }
+
+    fn record_commands(
+        &mut self,
+        id: String,
+        request: RecordCommandsInput,
+        now: DateTime<Utc>,
+    ) -> Event<RecordCommandsInput> {
+        self.instructed.push((id.clone(), request.clone()));
+        event(id, "record-commands", request, now)
+    }
+
+    /// What was sent under an id to open accounts or to move money, all of it.
+    pub fn sent_instructions(&self) -> BTreeMap<(&'static str, &str), Vec<Value>> {
+        let mut sent: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (id, request) in &self.instructed {
+            let (kind, content) = content(request);
+            sent.entry((kind, id.as_str())).or_default().push(content);
+        }
+        sent
+    }
+}
+
+/// The kind of a request, and what the client sent.
+pub fn content(request: &RecordCommandsInput) -> (&'static str, Value) {
+    match request {
+        RecordCommandsInput::ClaimAccount(asked) => ("claim", json!(asked.request)),
+        RecordCommandsInput::SubmitTransfer(asked) => ("transfer", json!(asked.request)),
+    }
+}
+
+fn claim(random: &mut Random) -> RecordCommandsInput {
+    let overdraft = random.chance(700).then(|| {
+        let policy = if random.chance(500) { "fee" } else { "refuse" };
+        let terms = json!({"limit": format!("{}", random.below(60)), "currency": "EUR", "policy": policy});
+        let Ok(overdraft) = serde_json::from_value::<Overdraft>(terms) else { unreachable!("these are terms") };
+        overdraft
+    });
+    let handle = parsed(HANDLES[random.below(HANDLES.len())]);
+    RecordCommandsInput::ClaimAccount(ClaimAccount { request: AccountRequest { handle, overdraft } })
+}
+
+fn transfer(random: &mut Random) -> RecordCommandsInput {
+    let (known, all) = (ACCOUNTS.len() - 1, ACCOUNTS.len());
+    let named = if random.chance(900) { known } else { all };
+    let from = random.below(named);
+    let to = (from + random.between(1, named - 1)) % named;
+    let currency = CURRENCIES[usize::from(random.chance(150))];
+    let amount = format!("{}.{:02}", random.below(40), random.between(1, 99));
+    let Ok(amount) = Money::parse(&amount, parsed(currency)) else { unreachable!("{amount} is a sum") };
+    let request = TransferRequest { from: parsed(ACCOUNTS[from]), to: parsed(ACCOUNTS[to]), amount };
+    RecordCommandsInput::SubmitTransfer(SubmitTransfer { request, unknown: None })
+}

@@ -1,0 +1,48 @@
+//! What is counted of the feed.
+
+use chrono::Utc;
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+
+use super::{Failed, News};
+
+/// There only while a feed is followed.
+#[derive(Clone)]
+pub struct Metrics {
+    fetches: IntCounterVec,
+    last_success: IntGauge,
+}
+
+impl Metrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// When they are registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let opts = Opts::new("ecb_feed_fetches_total", "Times the feed was asked, by what came of it.");
+        let fetches = IntCounterVec::new(opts, &["result"])?;
+        let last_success =
+            IntGauge::new("ecb_feed_last_success_timestamp_seconds", "When the feed last answered well; 0: never.")?;
+        registry.register(Box::new(fetches.clone()))?;
+        registry.register(Box::new(last_success.clone()))?;
+        for result in [NEW, UNCHANGED, FAILED] {
+            fetches.with_label_values(&[result]);
+        }
+        Ok(Self { fetches, last_success })
+    }
+
+    pub(super) fn count(&self, attempt: &Result<News, Failed>) {
+        let result = match attempt {
+            Ok(News::Rates(_)) => NEW,
+            Ok(News::None) => UNCHANGED,
+            Err(_) => FAILED,
+        };
+        self.fetches.with_label_values(&[result]).inc();
+        if attempt.is_ok() {
+            self.last_success.set(Utc::now().timestamp());
+        }
+    }
+}
+
+const NEW: &str = "new";
+const UNCHANGED: &str = "unchanged";
+const FAILED: &str = "failed";

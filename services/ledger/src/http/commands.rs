@@ -1,0 +1,228 @@
+//! What the ledger itself can be asked to do: open accounts, move money.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use ::web::{
+    Conflict, IdempotencyKey, NotFound, OptionalIdempotencyKey, Prefer, Problem, ProblemType, Reading,
+    UnprocessableContent, Writing,
+};
+use actix_web::http::StatusCode;
+use actix_web::http::header::LOCATION;
+use actix_web::web::{Data, Json, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use contracts::{
+    Account, AccountRequest, LedgerCommand, Reason, Transfer, TransferId, TransferRequest, TransferStatus,
+};
+use dataflow::{CommitTimes, StoreError, Waiters};
+use money::Money;
+use stage::{Change, Partition, RequestId};
+
+use super::{Ledger, books};
+use crate::post::{DecisionRow, Post};
+use crate::record_commands::{
+    ClaimAccount, ClaimRow, RecordCommands, RecordCommandsInput, Reply, SubmitTransfer, TransferRow,
+};
+
+/// Bytes of a claim or a transfer at most.
+const REQUEST_BYTES_MAX: usize = 4 << 10;
+/// How long a claim is waited for, unless the client says otherwise: it takes some milliseconds.
+const CLAIM_WAIT: Duration = Duration::from_secs(10);
+/// When to look again for a claim that nobody has decided yet.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+const HANDLE_TAKEN: ProblemType = ProblemType { code: "handle-taken", title: "The handle is taken" };
+
+/// Claims a handle, and opens the account if the claim comes first.
+///
+/// It waits until that is decided, 10 s or longer if `Prefer` says so, never shorter. Without `Idempotency-Key` each is a claim of its own.
+#[utoipa::path(
+    post, path = "/accounts", tag = "accounts", operation_id = "post_account",
+    params(OptionalIdempotencyKey, Prefer),
+    request_body = AccountRequest,
+    responses(
+        (
+            status = 201, description = "The account is open.", body = Account,
+            headers(("Location" = String, description = "Where the account is."))
+        ),
+        Conflict, UnprocessableContent, Writing
+    )
+)]
+pub async fn claim(
+    ledger: Data<Ledger>,
+    request: HttpRequest,
+    prefer: Prefer,
+    trace: ::web::Traceparent,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let key = IdempotencyKey::optional(&request)?;
+    let can_ask_again = key.is_some();
+    let request_id = key.map_or_else(|| uuid::Uuid::new_v4().to_string(), |key| key.as_str().to_owned());
+    ::web::name_request(&request, &request_id);
+    let request: AccountRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
+    let account = request.handle.clone();
+    let asked = RecordCommandsInput::ClaimAccount(ClaimAccount { request });
+    let event = ::web::event(::web::cause(RequestId(request_id), &trace), account.key(), asked);
+    let claim = match ::web::submit(&ledger.record_commands, event, REQUEST_BYTES_MAX).await? {
+        Reply::Claim(claim) => claim,
+        Reply::Conflict => return Err(::web::other_content()),
+        Reply::Transfer(_) => return Err(::web::unexpected()),
+    };
+    let ClaimRow { request_id, account, .. } = claim;
+    // Until it is decided there is nothing to say: 201 and 409 are all that this can come to.
+    let wait = prefer.wait.unwrap_or_default().max(CLAIM_WAIT);
+    let decision = ledger.decision(LedgerCommand::Claim, &request_id, wait).await?;
+    let path = format!("/accounts/{}", ::web::segment::encode(account.as_str()));
+    // Without a key the same again would be another claim, which may lose against this one.
+    let undecided = || match can_ask_again {
+        true => {
+            let detail = "the claim is recorded and not decided yet: the same request, with its key, tells later";
+            Problem::unavailable(detail, RETRY_AFTER)
+        }
+        false => {
+            let detail = format!(
+                "the claim is recorded and not decided yet: GET {path} tells later whether the account is open, and only \
+                 a claim with an Idempotency-Key whose it is"
+            );
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
+    };
+    match decision.ok_or_else(undecided)?.reason() {
+        Some(Reason { detail, .. }) => Err(Problem::conflict(detail).of(&HANDLE_TAKEN).at("/handle")),
+        None => {
+            let account = books::show(&ledger.store, account).await?.ok_or_else(undecided)?;
+            Ok(HttpResponse::Created().insert_header((LOCATION, path)).json(account))
+        }
+    }
+}
+
+/// Moves money from one account to another.
+///
+/// The same key with the same content is the same transfer, however often it is sent. That it is refused is an outcome
+/// like others: `status` and `reason` say so.
+#[utoipa::path(
+    post, path = "/transfers", tag = "transfers", operation_id = "post_transfer",
+    params(IdempotencyKey, Prefer),
+    request_body = TransferRequest,
+    responses(
+        (
+            status = 201, description = "It has its outcome, which is for good.", body = Transfer,
+            headers(
+                ("Location" = String, description = "Where the transfer is."),
+                ("Preference-Applied" = String, description = "`wait=N`, if that was asked for.")
+            )
+        ),
+        (
+            status = 202, description = "It is taken in, durably; ask again for the outcome.", body = Transfer,
+            headers(
+                ("Location" = String, description = "Where the transfer is."),
+                ("Preference-Applied" = String, description = "`wait=N`, if that was asked for.")
+            )
+        ),
+        Conflict, UnprocessableContent, Writing
+    )
+)]
+pub async fn transfer(
+    ledger: Data<Ledger>,
+    request: HttpRequest,
+    key: IdempotencyKey,
+    prefer: Prefer,
+    trace: ::web::Traceparent,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let request: TransferRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
+    if request.from == request.to {
+        return Err(Problem::unprocessable("it is the account that pays").at("/to"));
+    }
+    let (request_id, payer) = (RequestId(key.as_str().to_owned()), request.from.key());
+    let asked = RecordCommandsInput::SubmitTransfer(SubmitTransfer { request, unknown: None });
+    let event = ::web::event(::web::cause(request_id, &trace), payer, asked);
+    let row = match ::web::submit(&ledger.record_commands, event, REQUEST_BYTES_MAX).await? {
+        Reply::Transfer(row) => row,
+        Reply::Conflict => return Err(::web::other_content()),
+        Reply::Claim(_) => return Err(::web::unexpected()),
+    };
+    let decision = match row.reason() {
+        Some(_) => None,
+        None => ledger.decision(LedgerCommand::Transfer, &row.request_id, prefer.wait.unwrap_or_default()).await?,
+    };
+    let transfer = ledger.shown(row, decision).await?;
+    let location = format!("/transfers/{}", transfer.id);
+    let mut response = match transfer.status.is_outcome() {
+        true => HttpResponse::Created(),
+        false => HttpResponse::Accepted(),
+    };
+    Ok(prefer.applied(response.insert_header((LOCATION, location)).json(transfer)))
+}
+
+/// A transfer, and what has become of it.
+#[utoipa::path(
+    get, path = "/transfers/{id}", tag = "transfers", operation_id = "get_transfer",
+    params(("id" = TransferId, Path, description = "As the transfer says, or its `Location`.")),
+    responses((status = 200, description = "The transfer.", body = Transfer), NotFound, Reading)
+)]
+pub async fn get_transfer(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Transfer>, Problem> {
+    let missing = || Problem::not_found("no such transfer");
+    let id: TransferId = ::web::segment::decode(&request, "id")?.parse().map_err(|_| missing())?;
+    let row = ledger.store.get::<TransferRow>(&(id.request_id(),)).await?.ok_or_else(missing)?;
+    let decision = ledger.decided(LedgerCommand::Transfer, &row.request_id).await?;
+    Ok(Json(ledger.shown(row, decision).await?))
+}
+
+impl Ledger {
+    /// What became of a request, once it is decided or the time is over.
+    async fn decision(
+        &self,
+        kind: LedgerCommand,
+        request_id: &RequestId,
+        wait: Duration,
+    ) -> Result<Option<DecisionRow>, StoreError> {
+        if !wait.is_zero() {
+            let key = waiting_for(kind, request_id);
+            let there = async || {
+                let decided = self.decided(kind, request_id).await?;
+                Ok::<_, StoreError>(decided.map(|_| key.clone()).into_iter().collect::<BTreeSet<_>>())
+            };
+            self.waiters.all(vec![key.clone()], Instant::now() + wait, there).await?;
+        }
+        self.decided(kind, request_id).await
+    }
+
+    async fn decided(&self, kind: LedgerCommand, request_id: &RequestId) -> Result<Option<DecisionRow>, StoreError> {
+        self.store.get::<DecisionRow>(&(kind, request_id.clone())).await
+    }
+
+    async fn shown(&self, row: TransferRow, decision: Option<DecisionRow>) -> Result<Transfer, StoreError> {
+        let mut times = CommitTimes::new(&self.store);
+        let accepted_at = times.of::<RecordCommands>(Partition(0), row.batch).await?;
+        let (mut reason, mut decided_at) = (row.reason(), None);
+        if let Some(decision) = &decision {
+            reason = decision.reason();
+            decided_at = Some(times.of::<Post>(decision.partition, decision.batch).await?);
+        } else if reason.is_some() {
+            decided_at = Some(accepted_at);
+        }
+        let status = match (&reason, decided_at) {
+            (Some(_), _) => TransferStatus::Rejected,
+            (None, Some(_)) => TransferStatus::Posted,
+            (None, None) => TransferStatus::Accepted,
+        };
+        let amount = Money::new(row.amount, row.currency);
+        let amount = amount.map_err(|error| StoreError::Damaged(format!("transfer {}: {error}", row.request_id)))?;
+        let TransferRow { request_id, payer: from, payee: to, .. } = row;
+        let id = TransferId::of(&request_id);
+        Ok(Transfer { id, request_id, from, to, amount, status, reason, accepted_at, decided_at })
+    }
+}
+
+/// Wakes who waits for the decisions among what was written.
+pub fn wake(waiters: &Waiters, changes: &[Change]) {
+    for DecisionRow { kind, request_id, .. } in Change::rows(changes) {
+        waiters.wake(&waiting_for(kind, &request_id));
+    }
+}
+
+/// The key under which a decision is waited for.
+fn waiting_for(kind: LedgerCommand, request_id: &RequestId) -> String {
+    format!("{kind}:{request_id}")
+}

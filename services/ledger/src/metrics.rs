@@ -1,0 +1,77 @@
+//! What is counted of the business, since the process started, and how the books stand.
+
+mod totals;
+
+use contracts::LedgerCommand;
+use dataflow::{Store, StoreError};
+use prometheus::{IntCounterVec, Opts, Registry};
+use stage::Change;
+
+use self::totals::Totals;
+use crate::post::DecisionRow;
+use crate::record_commands::{ClaimRow, TransferRow};
+
+/// Clones count together.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    taken: IntCounterVec,
+    decisions: IntCounterVec,
+    totals: Totals,
+}
+
+impl Metrics {
+    /// # Errors
+    /// When they are registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let help = "Instructions taken in, rejected ones too, by kind; no retries.";
+        let taken = IntCounterVec::new(Opts::new("ledger_instructions_taken_total", help), &["kind"])?;
+        let help = "What became of claims and transfers, by kind, status and reason.";
+        let opts = Opts::new("ledger_decisions_total", help);
+        let decisions = IntCounterVec::new(opts, &["kind", "status", "reason"])?;
+        registry.register(Box::new(taken.clone()))?;
+        registry.register(Box::new(decisions.clone()))?;
+        Ok(Self { taken, decisions, totals: Totals::register(registry)? })
+    }
+
+    /// Reads how the books stand; what was seen of them since the start is newer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn load(&self, store: &Store) -> Result<(), StoreError> {
+        self.totals.load(store).await
+    }
+
+    /// Counts what the way in has taken in. What it rejects itself nobody else decides.
+    pub fn taken(&self, changes: &[Change]) {
+        for _ in Change::of::<ClaimRow>(changes) {
+            self.taken.with_label_values(&[LedgerCommand::Claim.to_string()]).inc();
+        }
+        for transfer in Change::rows::<TransferRow>(changes) {
+            self.taken.with_label_values(&[LedgerCommand::Transfer.to_string()]).inc();
+            if let Some(reason) = transfer.reason_code {
+                self.decided(LedgerCommand::Transfer, Some(reason.to_string().as_str()));
+            }
+        }
+    }
+
+    /// Counts what the owners of the accounts have decided and posted.
+    pub fn posted(&self, changes: &[Change]) {
+        for decision in Change::rows::<DecisionRow>(changes) {
+            let reason = decision.reason_code.map(|code| code.to_string());
+            self.decided(decision.kind, reason.as_deref());
+        }
+        self.totals.see(Change::rows(changes));
+    }
+
+    fn decided(&self, kind: LedgerCommand, reason: Option<&str>) {
+        let status = match (kind, reason) {
+            (_, Some(_)) => "rejected",
+            (LedgerCommand::Claim, None) => "opened",
+            (LedgerCommand::Transfer, None) => "posted",
+        };
+        self.decisions.with_label_values(&[kind.to_string().as_str(), status, reason.unwrap_or_default()]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests;

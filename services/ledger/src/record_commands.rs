@@ -1,0 +1,231 @@
+//! `record_commands`: the ledger's own way in. It records claims of accounts and transfers; who decides about them
+//! is the owner of the account.
+//!
+//! A transfer is judged by which accounts could be seen when it came in. That is written into the request,
+//! so judging it again, whenever, gives the same.
+
+use contracts::{
+    AccountClaimed, AccountId, AccountRequest, Fact, LEDGER_COMMANDS, Overdraft, Reason, ReasonCode, TransferAccepted,
+    TransferRejected, TransferRequest,
+};
+use money::{Amount, Currency};
+use serde::{Deserialize, Serialize};
+use stage::{
+    BatchNumber, Decimal, Event, Integer, Json, Nullable, Outputs, Partitioning, ReadSet, RequestId, Row as _, Stage,
+    StageError, Stream, Table, Text, WorkingSet,
+};
+
+use crate::post::AccountRow;
+
+stage::payload! {
+    /// What can be asked of the ledger.
+    pub enum RecordCommandsInput {
+        /// To open an account.
+        ClaimAccount(ClaimAccount),
+        /// To move money.
+        SubmitTransfer(SubmitTransfer),
+    }
+}
+
+/// A claim of an account as it came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimAccount {
+    /// What the client sent.
+    pub request: AccountRequest,
+}
+
+/// A transfer as it came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmitTransfer {
+    /// What the client sent.
+    pub request: TransferRequest,
+    /// Those of its accounts that were not there; none until somebody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Vec<AccountId>>,
+}
+
+stage::row! {
+    /// A claim of an account. Never changed: what becomes of it stands elsewhere.
+    pub struct ClaimRow: "claims" {
+        key {
+            /// The client's id, or one made for it.
+            request_id: RequestId => Text,
+        }
+        value {
+            /// Of what the client sent, to tell a retry from another request under the same id.
+            content_hash: String => Text,
+            /// The wanted name.
+            account: AccountId => Text,
+            /// How far below zero it is to be allowed to go.
+            overdraft: Option<Overdraft> => Nullable<Json>,
+            /// The batch it was written in: the batch record knows when.
+            batch: BatchNumber => Integer,
+        }
+    }
+}
+
+stage::row! {
+    /// A transfer as it was accepted or rejected. Never changed: what becomes of it stands elsewhere.
+    pub struct TransferRow: "transfers" {
+        key {
+            /// The client's id: there is one transfer for each.
+            request_id: RequestId => Text,
+        }
+        value {
+            /// Of what the client sent, to tell a retry from another request under the same id.
+            content_hash: String => Text,
+            /// Who pays.
+            payer: AccountId => Text,
+            /// Who is paid.
+            payee: AccountId => Text,
+            /// How much.
+            amount: Amount => Decimal,
+            /// Of which currency.
+            currency: Currency => Text,
+            /// Why it was rejected; none: it was accepted.
+            reason_code: Option<ReasonCode> => Nullable<Text>,
+            /// The same for people.
+            reason_detail: Option<String> => Nullable<Text>,
+            /// The batch it was written in: the batch record knows when.
+            batch: BatchNumber => Integer,
+        }
+    }
+}
+
+impl TransferRow {
+    /// Why it was rejected here, if it was.
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::of_columns(self.reason_code, self.reason_detail.as_deref())
+    }
+}
+
+/// What the way in replies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The claim, new or as it was.
+    Claim(ClaimRow),
+    /// The transfer, new or as it was.
+    Transfer(TransferRow),
+    /// The id belongs to another request.
+    Conflict,
+}
+
+/// Takes claims and transfers in.
+pub struct RecordCommands;
+
+impl Stage for RecordCommands {
+    type Input = RecordCommandsInput;
+    type Output = Fact;
+    type Reply = Reply;
+    const NAME: &'static str = "record-commands";
+    const PARTITIONING: Partitioning = Partitioning::Unkeyed;
+    const READS: &'static [&'static Stream] = &[];
+    const TABLES: &'static [&'static Table] = &[ClaimRow::TABLE, TransferRow::TABLE];
+
+    fn keys(&self, event: &Event<RecordCommandsInput>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
+        let key = (event.cause.request_id.clone(),);
+        match &event.fact {
+            RecordCommandsInput::ClaimAccount(_) => keys.row::<ClaimRow>(&key),
+            RecordCommandsInput::SubmitTransfer(asked) => {
+                keys.row::<TransferRow>(&key);
+                if asked.unknown.is_none() {
+                    looked_up(&asked.request).for_each(|account| keys.row::<AccountRow>(&(account.clone(),)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn capture(&self, event: &mut Event<RecordCommandsInput>, rows: &WorkingSet) -> Result<(), StageError> {
+        if let RecordCommandsInput::SubmitTransfer(asked) = &mut event.fact {
+            let mut unknown = Vec::new();
+            for account in looked_up(&asked.request) {
+                if rows.get::<AccountRow>(&(account.clone(),))?.is_none() {
+                    unknown.push(account.clone());
+                }
+            }
+            asked.unknown = Some(unknown);
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &self,
+        event: &Event<RecordCommandsInput>,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<Fact>,
+    ) -> Result<Reply, StageError> {
+        let request_id = &event.cause.request_id;
+        match &event.fact {
+            RecordCommandsInput::ClaimAccount(asked) => claim(request_id, &asked.request, rows, out),
+            RecordCommandsInput::SubmitTransfer(asked) => transfer(request_id, asked, rows, out),
+        }
+    }
+}
+
+/// The accounts of a transfer that may not be there: the house's always are, and customers' open on first use.
+fn looked_up(request: &TransferRequest) -> impl Iterator<Item = &AccountId> {
+    [&request.from, &request.to].into_iter().filter(|account| !account.is_system() && !account.is_customer())
+}
+
+fn claim(
+    request_id: &RequestId,
+    request: &AccountRequest,
+    rows: &mut WorkingSet,
+    out: &mut Outputs<Fact>,
+) -> Result<Reply, StageError> {
+    let content_hash = stage::content_hash(request)?;
+    if let Some(row) = rows.get::<ClaimRow>(&(request_id.clone(),))? {
+        return Ok(if row.content_hash == content_hash { Reply::Claim(row) } else { Reply::Conflict });
+    }
+    let AccountRequest { handle: account, overdraft } = request.clone();
+    let (request_id, batch) = (request_id.clone(), out.batch());
+    let row = ClaimRow { request_id: request_id.clone(), content_hash, account: account.clone(), overdraft, batch };
+    rows.put(&row)?;
+    let fact = AccountClaimed { claim: request_id, account: account.clone(), overdraft };
+    out.emit(&LEDGER_COMMANDS, account.key(), Fact::AccountClaimed(fact))?;
+    Ok(Reply::Claim(row))
+}
+
+fn transfer(
+    request_id: &RequestId,
+    asked: &SubmitTransfer,
+    rows: &mut WorkingSet,
+    out: &mut Outputs<Fact>,
+) -> Result<Reply, StageError> {
+    let content_hash = stage::content_hash(&asked.request)?;
+    if let Some(row) = rows.get::<TransferRow>(&(request_id.clone(),))? {
+        return Ok(if row.content_hash == content_hash { Reply::Transfer(row) } else { Reply::Conflict });
+    }
+    let unknown = asked.unknown.as_deref();
+    let unknown =
+        unknown.ok_or_else(|| StageError::Rule("a transfer whose accounts nobody has looked for".to_owned()))?;
+    let reason = unknown.first().map(|account| Reason {
+        code: ReasonCode::UnknownAccount,
+        detail: format!("there is no account {account}: open it with POST /accounts, then transfer under a new key"),
+    });
+    let (reason_code, reason_detail) = Reason::columns(reason.as_ref());
+    let (transfer, TransferRequest { from: payer, to: payee, amount }) = (request_id.clone(), asked.request.clone());
+    let row = TransferRow {
+        request_id: transfer.clone(),
+        content_hash,
+        payer: payer.clone(),
+        payee: payee.clone(),
+        amount: amount.amount(),
+        currency: amount.currency(),
+        reason_code,
+        reason_detail,
+        batch: out.batch(),
+    };
+    rows.put(&row)?;
+    let key = payer.key();
+    let fact = match reason {
+        Some(reason) => Fact::TransferRejected(TransferRejected { transfer, reason }),
+        None => Fact::TransferAccepted(TransferAccepted { transfer, payer, payee, amount }),
+    };
+    out.emit(&LEDGER_COMMANDS, key, fact)?;
+    Ok(Reply::Transfer(row))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! What a purchase comes to, or why it is refused. The same for every mode.
+
+use chrono::{DateTime, Utc};
+use contracts::{LineRequest, LineSold, OfferTerms, PurchaseRequest, Reason, ReasonCode};
+use money::{Conversion, Money, RateBook, RateVersion, STALE_AFTER_DAYS, Total, UnitPrice, age_days, is_stale};
+
+/// A price that is final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// What the seller gets.
+    pub total: Money,
+    /// What the customer pays.
+    pub charged: Money,
+    /// How the one became the other.
+    pub conversion: Conversion,
+    /// What was sold.
+    pub lines: Vec<LineSold>,
+}
+
+/// The answer to a purchase request: what to charge, or why it is rejected.
+pub type Quote = Result<Charge, Reason>;
+
+/// Prices a purchase: summed exactly, converted once, rounded once.
+///
+/// `offers` are the terms of each line's offer. A refusal is a reply, not an error.
+pub fn quote(
+    request: &PurchaseRequest,
+    offers: &[Option<OfferTerms>],
+    occurred_at: DateTime<Utc>,
+    rates: &RateBook,
+    captured: RateVersion,
+) -> Quote {
+    let lines = request.lines.iter().zip(offers);
+    let lines = lines.map(|(line, offer)| sell(line, offer.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    let total = sum(&lines)?;
+    let (from, into) = (total.currency(), request.pay_in);
+    let conversion = rates.as_of(from, into, occurred_at, captured);
+    let conversion = conversion.ok_or_else(|| {
+        refused(ReasonCode::NoRate, format!("no rate from {from} to {into} was known for {occurred_at}"))
+    })?;
+    if let Some(valid_from) = conversion.valid_from()
+        && is_stale(valid_from, occurred_at)
+    {
+        let age = age_days(valid_from, occurred_at);
+        let detail = format!(
+            "the newest rate from {from} to {into} was {age} days old at {occurred_at}; {STALE_AFTER_DAYS} are allowed"
+        );
+        return Err(refused(ReasonCode::StaleRate, detail));
+    }
+    let charged = conversion.apply_round_half_even(&total, into);
+    let charged = charged.map_err(|error| refused(ReasonCode::AmountTooLarge, error.to_string()))?;
+    Ok(Charge { total: total.round_half_even(), charged, conversion, lines })
+}
+
+fn sell(line: &LineRequest, offer: Option<&OfferTerms>) -> Result<LineSold, Reason> {
+    let sku = &line.sku;
+    let offer = offer.ok_or_else(|| refused(ReasonCode::UnknownOffer, format!("nobody offers {sku}")))?;
+    let unit_price = match line.unit_price {
+        None => offer.price,
+        Some(price) => own_price(line, price, offer)?,
+    };
+    Ok(LineSold { sku: sku.clone(), quantity: line.quantity, unit_price })
+}
+
+fn own_price(line: &LineRequest, price: UnitPrice, offer: &OfferTerms) -> Result<UnitPrice, Reason> {
+    let sku = &line.sku;
+    let offered = offer.price.currency();
+    if !offer.open_price {
+        return Err(refused(ReasonCode::PriceNotOpen, format!("{sku} is sold at the price of its offer only")));
+    }
+    if price.currency() != offered {
+        return Err(refused(ReasonCode::PriceNotOpen, format!("{sku} is sold in {offered} only")));
+    }
+    Ok(price)
+}
+
+fn sum(lines: &[LineSold]) -> Result<Total, Reason> {
+    let Some(first) = lines.first() else {
+        return Err(refused(ReasonCode::UnknownOffer, "nothing is wanted".to_owned()));
+    };
+    let currency = first.unit_price.currency();
+    let mut total = Total::zero(currency);
+    for line in lines {
+        let other = line.unit_price.currency();
+        if other != currency {
+            let detail = format!("{} is priced in {currency}, {} in {other}", first.sku, line.sku);
+            return Err(refused(ReasonCode::MixedCurrencies, detail));
+        }
+        let added = total.add_line(line.quantity, line.unit_price);
+        added.map_err(|error| refused(ReasonCode::AmountTooLarge, error.to_string()))?;
+    }
+    Ok(total)
+}
+
+fn refused(code: ReasonCode, detail: String) -> Reason {
+    Reason { code, detail }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! What is counted of the business, since the process started.
+
+use contracts::Status;
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use stage::{Cell, Change};
+
+use crate::accept::{OfferRow, PurchaseRow};
+use crate::settle::OutcomeRow;
+
+/// Clones count together.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    taken: IntCounter,
+    offers: IntCounter,
+    outcomes: IntCounterVec,
+}
+
+impl Metrics {
+    /// # Errors
+    /// When they are registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let taken = IntCounter::new("purchases_taken_total", "Purchases taken in, rejected ones too; no retries.")?;
+        let offers = IntCounter::new("offers_taken_total", "Versions of offers taken in; no repeats.")?;
+        let opts = Opts::new("purchases_total", "Purchases that have their outcome, by outcome and reason.");
+        let outcomes = IntCounterVec::new(opts, &["status", "reason"])?;
+        registry.register(Box::new(taken.clone()))?;
+        registry.register(Box::new(offers.clone()))?;
+        registry.register(Box::new(outcomes.clone()))?;
+        Ok(Self { taken, offers, outcomes })
+    }
+
+    /// Counts what the way in has taken in. What it rejects itself has its outcome at once.
+    pub fn taken(&self, changes: &[Change]) {
+        for purchase in Change::of::<PurchaseRow>(changes) {
+            self.taken.inc();
+            // This column alone: there may be a thousand purchases, of many lines each.
+            if let Some(Cell::Text(reason)) = purchase.cell("reason_code") {
+                self.outcome(Status::Rejected, reason);
+            }
+        }
+        self.offers.inc_by(Change::of::<OfferRow>(changes).count() as u64);
+    }
+
+    /// Counts what has become of purchases.
+    pub fn settled(&self, changes: &[Change]) {
+        for OutcomeRow { status, reason_code, .. } in Change::rows(changes) {
+            self.outcome(status, &reason_code.map(|code| code.to_string()).unwrap_or_default());
+        }
+    }
+
+    fn outcome(&self, status: Status, reason: &str) {
+        self.outcomes.with_label_values(&[status.to_string().as_str(), reason]).inc();
+    }
+}

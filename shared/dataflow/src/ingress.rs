@@ -1,0 +1,291 @@
+//! The actor around the owner of a way in: many requests, one commit.
+//!
+//! Requests that arrive while a commit is running wait together and share the next one. They are
+//! answered after the commit and not before. What waits is bounded by count and bytes; beyond that a
+//! request is refused at once. Nothing behind it is throttled.
+
+use std::collections::VecDeque;
+
+use actix::{
+    Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, Message, ResponseFuture,
+    SpawnHandle, WrapFuture as _,
+};
+use chrono::Utc;
+use stage::{BatchInput, Event, Stage};
+use tokio::sync::oneshot;
+use tracing::Instrument as _;
+
+use crate::hooks::{Backoff, Hooks, caught};
+use crate::{Backlog, Committed, Owner, OwnerError};
+
+/// Requests that share a commit: as many as one HTTP batch may hold, so that it is never cut.
+const BATCH_REQUESTS_MAX: usize = 1_000;
+/// Bytes of requests that share a commit, unless one ask alone has more: what one HTTP batch may have.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Requests that may wait: about a second of work.
+const WAITING_REQUESTS_MAX: usize = 16_000;
+/// Bytes of requests that may wait.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// Requests to take in together. Answered in the same order.
+pub struct Submit<S: Stage> {
+    /// The requests.
+    pub requests: Vec<Event<S::Input>>,
+    /// About how much memory they take.
+    pub bytes: usize,
+}
+
+impl<S: Stage> Message for Submit<S> {
+    type Result = Result<Vec<S::Reply>, SubmitError>;
+}
+
+/// Requests that were not taken in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Too many wait. Nothing was done.
+    #[error("too many requests are waiting")]
+    Overloaded,
+    /// Too much of what was said waits for a broker that does not take it. Nothing was done.
+    #[error("too much waits to be published")]
+    Backlog,
+    /// The service is stopping, or this partition has stopped. Nothing was done, unless a panic came behind the
+    /// commit: the same request will tell.
+    #[error("the service takes no requests any more")]
+    Stopped,
+    /// The database does not reply. Whether anything was done, the same request will tell.
+    #[error("the database does not answer")]
+    Unavailable,
+}
+
+/// Finish what was begun, then end.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+type ReplySender<S> = oneshot::Sender<Result<Vec<<S as Stage>::Reply>, SubmitError>>;
+
+/// Owns one lane of a way in.
+pub struct Ingress<S: Stage> {
+    /// Away while a turn is running.
+    owner: Option<Owner<S>>,
+    hooks: Hooks,
+    backoff: Backoff,
+    queue: VecDeque<(Submit<S>, ReplySender<S>)>,
+    waiting_requests: usize,
+    waiting_bytes: usize,
+    retry: Option<SpawnHandle>,
+    draining: Vec<oneshot::Sender<()>>,
+}
+
+impl<S: Stage> Ingress<S> {
+    /// Starts it on a thread of its own.
+    pub fn start(owner: Owner<S>, hooks: Hooks) -> Addr<Self> {
+        let ingress = move |_: &mut Context<Self>| Self {
+            owner: Some(owner),
+            hooks,
+            backoff: Backoff::default(),
+            queue: VecDeque::new(),
+            waiting_requests: 0,
+            waiting_bytes: 0,
+            retry: None,
+            draining: Vec::new(),
+        };
+        Self::start_in_arbiter(&Arbiter::new().handle(), ingress)
+    }
+
+    fn take_queued(&mut self) -> Vec<(Submit<S>, ReplySender<S>)> {
+        let (mut taken, mut requests, mut bytes) = (Vec::new(), 0, 0);
+        while let Some((submit, _)) = self.queue.front() {
+            requests += submit.requests.len();
+            bytes += submit.bytes;
+            if !taken.is_empty() && (requests > BATCH_REQUESTS_MAX || bytes > BATCH_BYTES_MAX) {
+                break;
+            }
+            self.waiting_requests -= submit.requests.len();
+            self.waiting_bytes -= submit.bytes;
+            taken.extend(self.queue.pop_front());
+        }
+        self.hooks.metrics.waiting(self.waiting_requests);
+        taken
+    }
+
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        let in_doubt = self.owner.as_ref().is_some_and(Owner::is_in_doubt);
+        if self.queue.is_empty() && !in_doubt {
+            return self.drained(ctx);
+        }
+        let Some(mut owner) = self.owner.take() else { return };
+        let taken = self.take_queued();
+        let (id, hooks) = (owner.id().clone(), self.hooks.clone());
+        let span = tracing::info_span!("batch", owner = %id, trace_id = tracing::field::Empty);
+        let turn = async move {
+            let stop = caught(id, turn(&mut owner, taken, &hooks)).await.err();
+            (owner, stop)
+        };
+        ctx.spawn(
+            turn.instrument(span).into_actor(self).map(|(owner, stop), ingress, ctx| ingress.turned(owner, stop, ctx)),
+        );
+    }
+
+    fn turned(&mut self, owner: Owner<S>, stop: Option<OwnerError>, ctx: &mut Context<Self>) {
+        match stop {
+            None => {
+                self.hooks.succeeded(&mut self.backoff);
+                self.owner = Some(owner);
+                self.pump(ctx);
+            }
+            // The next start claims, and so learns what became of a batch of unknown fate.
+            Some(stop) if stop.is_transient() && !self.draining.is_empty() => {
+                self.owner = Some(owner);
+                self.queue.clear();
+                self.drained(ctx);
+            }
+            Some(stop) if stop.is_transient() => {
+                let wait = self.hooks.retry(&mut self.backoff, &stop);
+                self.owner = Some(owner);
+                let retry = ctx.run_later(wait, |ingress, ctx| ingress.pump(ctx));
+                if let Some(before) = self.retry.replace(retry) {
+                    ctx.cancel_future(before);
+                }
+            }
+            Some(stop) => {
+                self.hooks.stopped(&stop);
+                self.queue.clear();
+                actix::ActorContext::stop(ctx);
+            }
+        }
+    }
+
+    fn drained(&mut self, ctx: &mut Context<Self>) {
+        if self.draining.is_empty() || self.owner.is_none() {
+            return;
+        }
+        for done in self.draining.drain(..) {
+            let _gone = done.send(());
+        }
+        actix::ActorContext::stop(ctx);
+    }
+}
+
+/// Commits these requests together and replies them. After a passing failure nothing was done, or it
+/// is not known: the same request will tell.
+async fn turn<S: Stage>(
+    owner: &mut Owner<S>,
+    taken: Vec<(Submit<S>, ReplySender<S>)>,
+    hooks: &Hooks,
+) -> Result<(), OwnerError> {
+    if owner.is_in_doubt() {
+        let started = std::time::Instant::now();
+        match owner.resolve(Utc::now()).await {
+            Ok(resolved) => {
+                hooks.metrics.resolved(resolved.is_some());
+                if let Some(committed) = resolved {
+                    let took = started.elapsed();
+                    hooks.committed(&committed, took);
+                    hooks.show(&committed, took);
+                }
+            }
+            Err(stop) => {
+                refuse(taken, &stop);
+                return Err(stop);
+            }
+        }
+    }
+    let requests: Vec<_> = taken.iter().flat_map(|(submit, _)| submit.requests.iter().cloned()).collect();
+    let started = std::time::Instant::now();
+    match commit(owner, requests, hooks).await {
+        Ok(mut committed) => {
+            let took = started.elapsed();
+            hooks.committed(&committed, took);
+            let mut replies = std::mem::take(&mut committed.replies).into_iter();
+            for (submit, reply) in taken {
+                let _gone = reply.send(Ok(replies.by_ref().take(submit.requests.len()).collect()));
+            }
+            hooks.show(&committed, took);
+            Ok(())
+        }
+        Err(stop) => {
+            refuse(taken, &stop);
+            Err(stop)
+        }
+    }
+}
+
+/// One commit; if its fate is unknown, one look at what became of it, and if it is nothing, once more.
+async fn commit<S: Stage>(
+    owner: &mut Owner<S>,
+    requests: Vec<Event<S::Input>>,
+    hooks: &Hooks,
+) -> Result<Committed<S::Reply>, OwnerError> {
+    let prepared = owner.prepare(BatchInput::Requests(requests.clone()), Utc::now()).await?;
+    match owner.commit(prepared).await {
+        Err(OwnerError::InDoubt { .. }) => {}
+        other => return other,
+    }
+    let resolved = owner.resolve(Utc::now()).await?;
+    hooks.metrics.resolved(resolved.is_some());
+    if let Some(committed) = resolved {
+        return Ok(committed);
+    }
+    let prepared = owner.prepare(BatchInput::Requests(requests), Utc::now()).await?;
+    owner.commit(prepared).await
+}
+
+fn refuse<S: Stage>(taken: Vec<(Submit<S>, ReplySender<S>)>, stop: &OwnerError) {
+    let refused = if stop.is_transient() { SubmitError::Unavailable } else { SubmitError::Stopped };
+    for (_, reply) in taken {
+        let _gone = reply.send(Err(refused.clone()));
+    }
+}
+
+impl<S: Stage> Actor for Ingress<S> {
+    type Context = Context<Self>;
+
+    /// Its thread ends with it.
+    fn stopped(&mut self, _: &mut Self::Context) {
+        // Behind the replies that are on their way.
+        actix::spawn(async { Arbiter::current().stop() });
+    }
+}
+
+impl<S: Stage> Handler<Submit<S>> for Ingress<S> {
+    type Result = ResponseFuture<Result<Vec<S::Reply>, SubmitError>>;
+
+    fn handle(&mut self, submit: Submit<S>, ctx: &mut Context<Self>) -> Self::Result {
+        if !self.draining.is_empty() {
+            return Box::pin(async { Err(SubmitError::Stopped) });
+        }
+        let requests = self.waiting_requests + submit.requests.len();
+        let bytes = self.waiting_bytes + submit.bytes;
+        if requests > WAITING_REQUESTS_MAX || bytes > WAITING_BYTES_MAX {
+            return Box::pin(async { Err(SubmitError::Overloaded) });
+        }
+        if self.hooks.backlog.as_ref().is_some_and(Backlog::is_full) {
+            return Box::pin(async { Err(SubmitError::Backlog) });
+        }
+        (self.waiting_requests, self.waiting_bytes) = (requests, bytes);
+        self.hooks.metrics.waiting(requests);
+        let (sender, reply) = oneshot::channel();
+        self.queue.push_back((submit, sender));
+        self.pump(ctx);
+        Box::pin(async { reply.await.unwrap_or(Err(SubmitError::Stopped)) })
+    }
+}
+
+impl<S: Stage> Handler<Drain> for Ingress<S> {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        let (done, drained) = oneshot::channel();
+        self.draining.push(done);
+        if self.owner.is_some() {
+            self.pump(ctx);
+        }
+        Box::pin(async {
+            let _stopped = drained.await;
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! What carries frames between the services: their journals themselves, or a broker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prometheus::Registry;
+use stage::{Producer, Stage, StreamPartition};
+
+use crate::broker_metrics::BrokerMetrics;
+use crate::connection_status::ConnectionStatus;
+use crate::lag::LagSource;
+use crate::publisher::{Publication, Publishers};
+use crate::subscription::SubscriptionSpec;
+use crate::{
+    Backlog, JournalReader, JournalSource, Meta, OnConnection, Owner, Postgres, RabbitMq, Store, StreamSubscription,
+    Subscription, Wakeups,
+};
+
+/// What carries frames between the services.
+#[derive(Clone)]
+pub enum Transport {
+    /// All services are in this process: their stores, by name, are the streams, and wakeups tell when
+    /// there is something new.
+    Journals(BTreeMap<&'static str, Store>, Wakeups),
+    /// A broker, for services in processes of their own.
+    Broker(Streams),
+}
+
+/// The streams of a broker, as one service uses them.
+#[derive(Clone)]
+pub struct Streams {
+    /// The broker.
+    pub broker: RabbitMq,
+    /// The service's database: how far its journals are published, and what was no frame.
+    pub database: Arc<Postgres>,
+    /// The streams that there are, of all services.
+    pub streams: &'static [&'static stage::Stream],
+    /// Bytes that may wait for the broker before the way in is closed.
+    pub backlog_bytes_max: u64,
+}
+
+impl Streams {
+    /// The partitions of the streams that a service produces, with all who say something there.
+    fn produced(&self, store: &Store) -> Vec<(StreamPartition, Vec<Producer>)> {
+        let Meta { service, partitions } = *store.meta();
+        let own = self.streams.iter().filter(|stream| stream.service == service);
+        let publications = own.flat_map(|stream| {
+            partitions.all().map(|partition| (stream.target(partition), stream.known_producers(partitions)))
+        });
+        publications.collect()
+    }
+}
+
+/// How a service's owners are transport to the others.
+pub(crate) enum TransportRuntime {
+    Journals(BTreeMap<&'static str, Store>),
+    Broker {
+        streams: Streams,
+        backlog: Backlog,
+        metrics: BrokerMetrics,
+        publishers: Option<Publishers>,
+        on_connection: OnConnection,
+    },
+}
+
+impl TransportRuntime {
+    /// What is said is published from now on.
+    ///
+    /// # Errors
+    /// When its metrics are registered already.
+    pub fn new(
+        transport: Transport,
+        store: &Store,
+        registry: &Registry,
+        on_connection: OnConnection,
+    ) -> prometheus::Result<(Self, Wakeups)> {
+        let streams = match transport {
+            Transport::Journals(stores, wakeups) => return Ok((Self::Journals(stores), wakeups)),
+            Transport::Broker(streams) => streams,
+        };
+        let produced = streams.produced(store);
+        let targets = produced.iter().map(|(target, _)| target.clone());
+        let backlog = Backlog::new(targets, streams.backlog_bytes_max);
+        let metrics = BrokerMetrics::register(registry, &backlog)?;
+        let publication = |(target, producers): (StreamPartition, Vec<Producer>)| {
+            let status = ConnectionStatus::new(format!("to {target}"), on_connection.clone());
+            let (broker, positions) = (streams.broker.clone(), streams.database.clone());
+            let (journal, backlog, metrics) = (store.for_publishers(), backlog.clone(), metrics.clone());
+            (Publication { target, producers, journal, positions, broker, backlog, metrics }, status)
+        };
+        let publishers = Some(Publishers::start(produced.into_iter().map(publication).collect()));
+        Ok((Self::Broker { streams, backlog, metrics, publishers, on_connection }, Wakeups::default()))
+    }
+
+    /// What a stage's partition reads.
+    pub fn subscription<S: Stage>(
+        &self,
+        owner: &Owner<S>,
+        store: &Store,
+        wakeups: &Wakeups,
+    ) -> (Subscription, LagSource) {
+        let reads = Owner::<S>::reads(owner.id(), owner.partitions());
+        match self {
+            TransportRuntime::Journals(stores) => {
+                let of = |stream: &stage::Stream| stores.get(stream.service).unwrap_or(store).for_owners();
+                let source = |(stream, (target, producers))| JournalSource { target, producers, journal: of(stream) };
+                let sources: Vec<_> = S::READS.iter().copied().zip(reads).map(source).collect();
+                (
+                    Subscription::Journal(JournalReader::new(sources.clone())),
+                    LagSource::of_journals(owner.id(), store, sources),
+                )
+            }
+            TransportRuntime::Broker { streams, metrics, on_connection, .. } => {
+                let wanted = |(target, _)| {
+                    let status = ConnectionStatus::new(format!("{} from {target}", owner.id()), on_connection.clone());
+                    SubscriptionSpec { target, status }
+                };
+                let (wanted, quarantine) = (reads.into_iter().map(wanted).collect(), streams.database.clone());
+                let checkpoint = owner.checkpoint();
+                let metrics = metrics.clone();
+                let subscription =
+                    StreamSubscription::start(&streams.broker, wanted, checkpoint, wakeups, quarantine, metrics);
+                let behind = LagSource::of_broker(&streams.broker, subscription.progress());
+                (Subscription::Broker(subscription), behind)
+            }
+        }
+    }
+
+    /// What carries frames, as `messaging.system` names it.
+    pub fn system(&self) -> &'static str {
+        match self {
+            TransportRuntime::Journals(_) => "journal",
+            TransportRuntime::Broker { .. } => "rabbitmq",
+        }
+    }
+
+    pub fn backlog(&self) -> Option<Backlog> {
+        match self {
+            TransportRuntime::Journals(_) => None,
+            TransportRuntime::Broker { backlog, .. } => Some(backlog.clone()),
+        }
+    }
+
+    /// Where messages in quarantine are, and where they are counted.
+    pub fn quarantine(&self) -> Option<(Arc<Postgres>, BrokerMetrics)> {
+        match self {
+            TransportRuntime::Journals(_) => None,
+            TransportRuntime::Broker { streams, metrics, .. } => Some((streams.database.clone(), metrics.clone())),
+        }
+    }
+
+    /// Lets what was said go out, for a while.
+    pub async fn drain(&mut self) {
+        let TransportRuntime::Broker { streams, publishers, .. } = self else { return };
+        if let Some(publishers) = publishers.take() {
+            publishers.drain().await;
+        }
+        streams.broker.close().await;
+    }
+}

@@ -1,0 +1,255 @@
+//! A stage at the harness: facts in; rows, frames and replies out, with maps for a database.
+//!
+//! Behind the feature `testing`. It drives the production [`derive()`] and [`admit()`] and keeps production
+//! batch records. What it replaces is the store: a row is kept as cells between batches, an insert of a row
+//! that is there is refused, and nothing is kept of a batch that fails.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Admission, BatchContext, BatchInput, BatchNumber, Capture, Cause, Cell, Change, Checkpoint, Consumed, Event,
+    EventId, Frame, Key, LOAD_ROUNDS_MAX, Partition, PartitionCount, Payload as _, Position, Producer, ReadSet, Record,
+    RequestId, Row, Seq, Stage, StageError, Stream, StreamPartition, Traceparent, WorkingSet, Write, admit, derive,
+    read_events, write_events,
+};
+
+/// All that is durable of one partition. Deriving again must give an equal one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The rows of each table, by key.
+    pub tables: BTreeMap<&'static str, BTreeMap<Vec<Cell>, Vec<Cell>>>,
+    /// One per batch that had an effect; all committed at the same moment.
+    pub records: Vec<Record>,
+    /// Everything said, in order.
+    pub frames: Vec<Frame>,
+}
+
+impl State {
+    fn holds(&self, change: &Change) -> bool {
+        let key = &change.cells[..change.table.key_columns];
+        self.tables.get(change.table.name).is_some_and(|rows| rows.contains_key(key))
+    }
+
+    fn write(&mut self, changes: Vec<Change>) -> Result<(), StageError> {
+        for change in &changes {
+            let (table, key) = (change.table.name, change.cells[..change.table.key_columns].to_vec());
+            match (change.write, self.holds(change)) {
+                (Write::Insert, false) | (Write::Update, true) => {}
+                (Write::Insert, true) => return Err(StageError::Exists { table, key }),
+                (Write::Update, false) => return Err(StageError::Rule(format!("no row {key:?} of {table} to update"))),
+            }
+        }
+        for Change { table, cells, .. } in changes {
+            self.tables.entry(table.name).or_default().insert(cells[..table.key_columns].to_vec(), cells);
+        }
+        Ok(())
+    }
+}
+
+/// One partition of a stage with everything it has read, written and said.
+pub struct StageHarness<S: Stage> {
+    stage: S,
+    owner: Producer,
+    partitions: PartitionCount,
+    checkpoint: Checkpoint,
+    inbox: BTreeMap<(StreamPartition, Producer, Seq), Frame>,
+    state: State,
+}
+
+impl<S: Stage> StageHarness<S> {
+    /// One that has read nothing yet.
+    ///
+    /// # Panics
+    /// When the stage does not know every fact of the streams it reads: it would stop at the first of them.
+    pub fn new(stage: S, partition: Partition, partitions: PartitionCount) -> Self {
+        for (stream, fact) in S::READS.iter().flat_map(|stream| stream.facts.iter().map(|fact| (stream.name, fact))) {
+            assert!(S::Input::KINDS.contains(fact), "{} reads {stream} and does not know {fact}", S::NAME);
+        }
+        let owner = Producer::new(S::NAME, partition);
+        let (checkpoint, inbox, state) = (Checkpoint::default(), BTreeMap::new(), State::default());
+        Self { stage, owner, partitions, checkpoint, inbox, state }
+    }
+
+    /// Takes these requests in as one batch.
+    ///
+    /// # Errors
+    /// What `derive` or the store refuses. Nothing has changed then.
+    pub fn ask(&mut self, requests: Vec<Event<S::Input>>) -> Result<Vec<S::Reply>, StageError> {
+        self.commit(BatchInput::Requests(requests), Capture::Live)
+    }
+
+    /// Derives these requests as if they stood in a batch record.
+    ///
+    /// # Errors
+    /// As for [`StageHarness::ask`].
+    pub fn ask_as_recorded(&mut self, requests: Vec<Event<S::Input>>) -> Result<Vec<S::Reply>, StageError> {
+        self.commit(BatchInput::Requests(requests), Capture::Recorded)
+    }
+
+    /// Reads these frames as one batch. Such as it has read already are dropped.
+    ///
+    /// # Errors
+    /// As for [`StageHarness::ask`]; and any frame that is neither the next nor a duplicate.
+    pub fn read(&mut self, frames: Vec<Frame>) -> Result<Vec<S::Reply>, StageError> {
+        let (mut ahead, mut admitted) = (self.checkpoint.positions.clone(), Vec::new());
+        for frame in frames {
+            let admission = admit(&ahead, &self.known(&frame.target), &frame);
+            match admission {
+                Admission::Next => {
+                    ahead.advance(&frame);
+                    let events = read_events(&frame.body)?;
+                    admitted.push((frame, events));
+                }
+                Admission::Duplicate => {}
+                Admission::Gap { .. } | Admission::Damaged | Admission::Fork | Admission::UnknownProducer => {
+                    return Err(StageError::Rule(format!("{admission:?}")));
+                }
+            }
+        }
+        let read: Vec<_> = admitted.iter().map(|(frame, _)| frame.clone()).collect();
+        let replies = self.commit(BatchInput::Frames(admitted), Capture::Live)?;
+        let named = |frame: Frame| ((frame.target.clone(), frame.producer.clone(), frame.seq), frame);
+        self.inbox.extend(read.into_iter().map(named));
+        Ok(replies)
+    }
+
+    /// Reads these facts as one batch of one frame, said by the first producer of the stream.
+    ///
+    /// # Errors
+    /// As for [`StageHarness::read`].
+    pub fn read_facts(&mut self, stream: &Stream, facts: &[Event<S::Input>]) -> Result<Vec<S::Reply>, StageError> {
+        let producer = stream.known_producers(self.partitions).into_iter().next();
+        let producer = producer.ok_or_else(|| StageError::Rule(format!("nobody says anything to {}", stream.name)))?;
+        let target = stream.target(self.owner.partition);
+        let Position { next, head } = self.position(&target, &producer);
+        let body = write_events(facts, &producer)?;
+        self.read(vec![Frame::seal(producer, target, next, head, facts.len(), body)])
+    }
+
+    /// Hands the stage a row of the table it follows.
+    ///
+    /// # Errors
+    /// What the stage refuses.
+    pub fn on_side_input<R: Row>(&mut self, row: &R) -> Result<(), StageError> {
+        self.stage.on_side_input(&row.to_cells())
+    }
+
+    /// How far it has read one producer.
+    pub fn position(&self, target: &StreamPartition, producer: &Producer) -> Position {
+        self.checkpoint.positions.of(target, producer)
+    }
+
+    /// The rows of one type, by key.
+    ///
+    /// # Errors
+    /// When one is not what the type says.
+    pub fn rows<R: Row>(&self) -> Result<Vec<R>, StageError> {
+        let rows = self.state.tables.get(R::TABLE.name).into_iter().flat_map(BTreeMap::values);
+        Ok(rows.map(|cells| R::from_cells(cells)).collect::<Result<_, _>>()?)
+    }
+
+    /// Everything said to a stream, whatever the partition, in the order of the frames.
+    ///
+    /// # Errors
+    /// When what was said cannot be read.
+    pub fn emitted(&self, stream: &Stream) -> Result<Vec<Event<S::Output>>, StageError> {
+        let mut emitted = Vec::new();
+        for frame in self.state.frames.iter().filter(|frame| frame.target.stream == stream.name) {
+            emitted.extend(read_events::<S::Output>(&frame.body)?);
+        }
+        Ok(emitted)
+    }
+
+    /// All that is durable.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What a stage that knows nothing but the batch records, and what they name, comes to. A stage that
+    /// follows a table is given all of it beforehand.
+    ///
+    /// # Errors
+    /// As for [`StageHarness::ask`] and [`StageHarness::read`].
+    pub fn again(&self, stage: S) -> Result<State, StageError> {
+        let mut again = Self::new(stage, self.owner.partition, self.partitions);
+        for record in &self.state.records {
+            let input = match record.parse_read()? {
+                Consumed::Claim => continue,
+                Consumed::Requests(requests) => BatchInput::Requests(read_events(requests.get())?),
+                Consumed::Frames(ranges) => {
+                    let frames = ranges.iter().flat_map(|run| {
+                        let seqs = (run.from.0..run.from.0 + run.frames).map(Seq);
+                        seqs.filter_map(|seq| self.inbox.get(&(run.target.clone(), run.producer.clone(), seq)))
+                    });
+                    let read = |frame: &Frame| Ok((frame.clone(), read_events(&frame.body)?));
+                    BatchInput::Frames(frames.map(read).collect::<Result<_, StageError>>()?)
+                }
+            };
+            again.commit(input, Capture::Recorded)?;
+        }
+        Ok(again.state)
+    }
+
+    fn known(&self, target: &StreamPartition) -> Vec<Producer> {
+        let stream = S::READS.iter().find(|stream| stream.target(self.owner.partition) == *target);
+        stream.map(|stream| stream.known_producers(self.partitions)).unwrap_or_default()
+    }
+
+    fn load(&self, input: &BatchInput<S::Input>) -> Result<WorkingSet, StageError> {
+        let mut rows = WorkingSet::default();
+        for _ in 0..LOAD_ROUNDS_MAX {
+            let mut keys = ReadSet::default();
+            input.events().try_for_each(|event| self.stage.keys(event, &rows, &mut keys))?;
+            let missing = rows.missing(keys);
+            if missing.is_empty() {
+                return Ok(rows);
+            }
+            for (table, wanted) in missing.iter() {
+                let stored = self.state.tables.get(table.name);
+                let found = wanted.iter().filter_map(|key| stored?.get(key).cloned());
+                rows.fill(table, wanted, found.collect());
+            }
+        }
+        Err(StageError::Rule(format!("rows named rows more than {LOAD_ROUNDS_MAX} times")))
+    }
+
+    fn commit(&mut self, input: BatchInput<S::Input>, capture: Capture) -> Result<Vec<S::Reply>, StageError> {
+        let (rows, last) = (self.load(&input)?, self.state.records.last());
+        let number = last.map_or(BatchNumber(0), |last| last.number).next();
+        let context =
+            BatchContext { owner: &self.owner, number, partitions: self.partitions, before: &self.checkpoint };
+        let derived = derive(&self.stage, &context, input, rows, capture)?;
+        if derived.has_effect {
+            let (read, checkpoint) = (&derived.read, &derived.checkpoint);
+            let record = Record::following(last, &self.owner, read, checkpoint, DateTime::UNIX_EPOCH)?;
+            self.state.write(derived.changes)?;
+            self.state.records.push(record);
+            self.state.frames.extend(derived.frames);
+            self.checkpoint = derived.checkpoint;
+        }
+        Ok(derived.replies)
+    }
+}
+
+/// A fact or request under this request id.
+pub fn event<F>(request_id: &str, time: DateTime<Utc>, fact: F) -> Event<F> {
+    let traceparent = Traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+    Event {
+        id: EventId(request_id.to_owned()),
+        cause: Cause { time, request_id: RequestId(request_id.to_owned()), traceparent },
+        key: Key(request_id.to_owned()),
+        fact,
+    }
+}
+
+/// Cuts a list into batches of these sizes, again and again; an empty batch takes one.
+pub fn cut<T>(list: Vec<T>, sizes: &[usize]) -> Vec<Vec<T>> {
+    let (mut batches, mut list) = (Vec::new(), list.into_iter().peekable());
+    let mut sizes = sizes.iter().copied().cycle();
+    while list.peek().is_some() {
+        batches.push(list.by_ref().take(sizes.next().unwrap_or(1).max(1)).collect());
+    }
+    batches
+}

@@ -10,10 +10,12 @@ mod zombie;
 
 use std::collections::{BTreeSet, VecDeque};
 
+use chrono::{DateTime, Utc};
 use dataflow::{
-    Broker, CommitFault, Delivery, Faults, MemorySubscription, MissingFrame, Owner, Prepared, Store, Subscription,
+    Broker, CommitFault, Delivery, Faults, MemorySubscription, MissingFrame, Owner, OwnerError, Prepared, Store,
+    Subscription,
 };
-use stage::{Checkpoint, Epoch, Event, Partition, Producer, Record, Stage, StreamPartition};
+use stage::{Checkpoint, Epoch, Event, IngressStage, Partition, Producer, Record, Stage, StreamPartition};
 
 use super::coverage::Hit;
 use super::scene::{Scene, now};
@@ -23,14 +25,15 @@ use super::violation::{Checked, ensure, stopped};
 type Asked<F> = Vec<(u64, Event<F>)>;
 
 /// A batch between `prepare` and `commit`.
-struct Open<S: Stage> {
-    prepared: Prepared<S::Reply>,
-    asked: Asked<S::Input>,
+struct Open<F, R> {
+    prepared: Prepared,
+    asked: Asked<F>,
+    replies: Vec<R>,
     frames: u64,
 }
 
 /// A process that owns the partition, or believes so.
-struct Held<S: Stage> {
+struct Held<S: Stage, R> {
     /// Which process of all there were.
     serial: u64,
     owner: Owner<S>,
@@ -44,9 +47,11 @@ struct Held<S: Stage> {
     /// Its epoch when its last doubt began.
     doubt_epoch: Epoch,
     /// Prepared when it froze.
-    open: Option<Open<S>>,
+    open: Option<Open<S::Input, R>>,
     /// Who waits for the batch that it is in doubt about.
     in_doubt: Asked<S::Input>,
+    /// The replies they get if it was written.
+    in_doubt_replies: Vec<R>,
     /// What reached it was not what was in the stream: read again from the checkpoint.
     cut: bool,
     /// It has read what it has not committed, such as duplicates.
@@ -55,15 +60,20 @@ struct Held<S: Stage> {
     looked_for: BTreeSet<MissingFrame>,
 }
 
-/// A partition of a stage.
-pub struct Seat<S: Stage> {
+/// Submits requests to an owner: only an owner of an ingress stage can.
+type Submit<S, R> =
+    fn(&mut Owner<S>, Vec<Event<<S as Stage>::Input>>, DateTime<Utc>) -> Result<(Prepared, Vec<R>), OwnerError>;
+
+/// A partition of a stage: of an ingress stage with its replies `R`, or of one that reads streams.
+pub struct Seat<S: Stage, R = ()> {
     id: Producer,
     store: Store,
     broker: Broker,
     make: fn(Partition) -> S,
+    submit: Option<Submit<S, R>>,
     reads: Vec<StreamPartition>,
-    held: Option<Held<S>>,
-    zombies: Vec<Held<S>>,
+    held: Option<Held<S, R>>,
+    zombies: Vec<Held<S, R>>,
     /// Stores with commits that are still on their way, and whose they are.
     late: Vec<(u64, Store)>,
     serials: u64,
@@ -71,7 +81,7 @@ pub struct Seat<S: Stage> {
     pending: Asked<S::Input>,
     tickets: u64,
     /// What was answered, until it is checked.
-    pub answered: Vec<(Event<S::Input>, S::Reply)>,
+    pub answered: Vec<(Event<S::Input>, R)>,
 }
 
 /// What a turn came to.
@@ -110,8 +120,28 @@ pub trait Chair {
 }
 
 impl<S: Stage> Seat<S> {
-    /// A partition that nobody owns yet.
-    pub fn new(partition: Partition, store: &Store, broker: &Broker, make: fn(Partition) -> S) -> Self {
+    /// A partition of a stage that reads streams. It has no owner yet.
+    pub fn reader(partition: Partition, store: &Store, broker: &Broker, make: fn(Partition) -> S) -> Self {
+        Self::new(partition, store, broker, make, None)
+    }
+}
+
+impl<S: IngressStage<Reply: Clone>> Seat<S, S::Reply> {
+    /// The partition of an ingress stage. It has no owner yet.
+    pub fn ingress(store: &Store, broker: &Broker, make: fn(Partition) -> S) -> Self {
+        let submit: Submit<S, S::Reply> = |owner, requests, time| now(owner.prepare_requests(requests, time));
+        Self::new(Partition(0), store, broker, make, Some(submit))
+    }
+}
+
+impl<S: Stage, R: Clone> Seat<S, R> {
+    fn new(
+        partition: Partition,
+        store: &Store,
+        broker: &Broker,
+        make: fn(Partition) -> S,
+        submit: Option<Submit<S, R>>,
+    ) -> Self {
         let id = Producer::new(S::NAME, partition);
         let reads = Owner::<S>::reads(&id, store.meta().partitions);
         Self {
@@ -119,6 +149,7 @@ impl<S: Stage> Seat<S> {
             store: store.clone(),
             broker: broker.clone(),
             make,
+            submit,
             reads: reads.into_iter().map(|(target, _)| target).collect(),
             held: None,
             zombies: Vec::new(),
@@ -173,6 +204,7 @@ impl<S: Stage> Seat<S> {
                     doubt_epoch: epoch,
                     open: None,
                     in_doubt: Vec::new(),
+                    in_doubt_replies: Vec::new(),
                     cut: false,
                     read_only: false,
                     looked_for: BTreeSet::new(),
@@ -192,7 +224,7 @@ impl<S: Stage> Seat<S> {
         (!self.reads.is_empty()).then(attach)
     }
 
-    fn note_death(&self, held: &Held<S>, scene: &mut Scene<'_>) {
+    fn note_death(&self, held: &Held<S, R>, scene: &mut Scene<'_>) {
         if held.owner.is_in_doubt() {
             scene.hit(Hit::CrashInDoubt);
         }
@@ -202,7 +234,7 @@ impl<S: Stage> Seat<S> {
     }
 }
 
-impl<S: Stage> Chair for Seat<S> {
+impl<S: Stage, R: Clone> Chair for Seat<S, R> {
     fn id(&self) -> &Producer {
         &self.id
     }

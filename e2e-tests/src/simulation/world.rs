@@ -13,7 +13,7 @@ use ledger::record_commands::RecordCommands;
 use purchase::accept::Accept;
 use purchase::copy_rates::CopyRates;
 use purchase::settle::Settle;
-use stage::{Partition, PartitionCount, Producer, Stage, StreamPartition};
+use stage::{IngressStage, PartitionCount, Producer, Stage, StreamPartition};
 
 use super::checks::{Checks, Stores};
 use super::clients::Clients;
@@ -32,10 +32,10 @@ const SINGLE: usize = 4;
 /// All services.
 pub(super) struct World<'a> {
     scene: Scene<'a>,
-    record_rates: Seat<RecordRates>,
+    record_rates: Seat<RecordRates, <RecordRates as IngressStage>::Reply>,
     copy_rates: Seat<CopyRates>,
-    accept: Seat<Accept>,
-    record_commands: Seat<RecordCommands>,
+    accept: Seat<Accept, <Accept as IngressStage>::Reply>,
+    record_commands: Seat<RecordCommands, <RecordCommands as IngressStage>::Reply>,
     post: Vec<Seat<Post>>,
     settle: Vec<Seat<Settle>>,
     publishers: Vec<Publisher>,
@@ -55,13 +55,13 @@ impl<'a> World<'a> {
         let stores =
             Stores { exchange_rate: store("exchange-rate"), purchase: store("purchase"), ledger: store("ledger") };
         let broker = scene.broker.clone();
-        let (lane, of_rates) = (Partition(0), CopyRates::PARTITIONING.partitions(partitions)[0]);
-        let record_rates = Seat::new(lane, &stores.exchange_rate, &broker, |_| RecordRates);
-        let copy_rates = Seat::new(of_rates, &stores.purchase, &broker, |_| CopyRates);
-        let accept = Seat::new(lane, &stores.purchase, &broker, |_| Accept::default());
-        let record_commands = Seat::new(lane, &stores.ledger, &broker, |_| RecordCommands);
-        let post = partitions.all().map(|at| Seat::new(at, &stores.ledger, &broker, Post::new)).collect();
-        let settle = partitions.all().map(|at| Seat::new(at, &stores.purchase, &broker, |_| Settle)).collect();
+        let of_rates = CopyRates::PARTITIONING.partitions(partitions)[0];
+        let record_rates = Seat::ingress(&stores.exchange_rate, &broker, |_| RecordRates);
+        let copy_rates = Seat::reader(of_rates, &stores.purchase, &broker, |_| CopyRates);
+        let accept = Seat::ingress(&stores.purchase, &broker, |_| Accept::default());
+        let record_commands = Seat::ingress(&stores.ledger, &broker, |_| RecordCommands);
+        let post = partitions.all().map(|at| Seat::reader(at, &stores.ledger, &broker, Post::new)).collect();
+        let settle = partitions.all().map(|at| Seat::reader(at, &stores.purchase, &broker, |_| Settle)).collect();
         let publishers = publishers(&stores, partitions);
         let checks = Checks::new(&stores, Vec::new());
         let clients = Clients::default();

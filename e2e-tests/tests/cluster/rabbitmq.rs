@@ -102,7 +102,7 @@ async fn what_is_published_is_in_the_stream_as_it_is_in_the_journal() -> Outcome
     let front = broker.open(fixture::meta("front").ok_or("partitions")?, fixture::FRONT).await?;
     let mut collect = fixture::claim(&front, fixture::Collect::default()).await?;
     for id in ["1", "2", "3"] {
-        fixture::ask(&mut collect, vec![fixture::add(id, "a", 1)]).await?;
+        fixture::submit(&mut collect, vec![fixture::add(id, "a", 1)]).await?;
     }
     let target = fixture::ADDED.target(fixture::of("a"));
     let mut publisher = Publisher { producer: collect.id().clone(), target: target.clone(), noted: None };

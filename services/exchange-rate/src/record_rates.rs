@@ -5,8 +5,8 @@ use contracts::{HistoryImported, Imported, RATES, RATES_KEY, RateRow, RatesByPai
 use money::{RateSource, RateVersion};
 use serde::{Deserialize, Serialize};
 use stage::{
-    Event, Flag, Integer, Json, Key, Outputs, Partitioning, ReadSet, Row as _, Stage, StageError, Stream, Table, Text,
-    Time, WorkingSet,
+    Event, Flag, IngressStage, Integer, Json, Key, Outputs, Partitioning, ReadSet, Row as _, Stage, StageError, Table,
+    Text, Time, WorkingSet,
 };
 
 stage::payload! {
@@ -85,20 +85,31 @@ pub struct RecordRates;
 impl Stage for RecordRates {
     type Input = RecordRatesInput;
     type Output = RatesFact;
-    type Reply = Imported;
     const NAME: &'static str = "record-rates";
     const PARTITIONING: Partitioning = Partitioning::Unkeyed;
-    const READS: &'static [&'static Stream] = &[];
     const TABLES: &'static [&'static Table] = &[RateRow::TABLE, MomentRow::TABLE, NewestRow::TABLE];
 
-    fn keys(&self, event: &Event<RecordRatesInput>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
+    fn read_set(&self, event: &Event<RecordRatesInput>, _: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
         let RecordRatesInput::SetRates(asked) = &event.fact;
-        keys.row::<NewestRow>(&NewestRow::key());
-        asked.moments.iter().for_each(|moment| keys.row::<MomentRow>(&(moment.valid_from,)));
+        reads.row::<NewestRow>(&NewestRow::key());
+        asked.moments.iter().for_each(|moment| reads.row::<MomentRow>(&(moment.valid_from,)));
         Ok(())
     }
 
     fn apply(
+        &self,
+        event: &Event<RecordRatesInput>,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<RatesFact>,
+    ) -> Result<(), StageError> {
+        self.submit(event, rows, out).map(drop)
+    }
+}
+
+impl IngressStage for RecordRates {
+    type Reply = Imported;
+
+    fn submit(
         &self,
         event: &Event<RecordRatesInput>,
         rows: &mut WorkingSet,

@@ -20,7 +20,7 @@ use stage::{
 };
 
 use self::payment::Payment;
-use self::posting::{Posting, leg_keys, payment_keys};
+use self::posting::{Posting, leg_reads, payment_reads};
 
 pub use self::overdraft::{Allowance, Authorization};
 pub use self::rows::{AccountRow, BalanceRow, DecisionRow, EntryRow, TotalsRow};
@@ -58,25 +58,24 @@ impl Post {
 impl Stage for Post {
     type Input = PostInput;
     type Output = Fact;
-    type Reply = ();
     const NAME: &'static str = "post";
     const PARTITIONING: Partitioning = Partitioning::Copartitioned;
     const READS: &'static [&'static Stream] = &[&PURCHASES, &LEDGER_COMMANDS, &CREDITS];
     const TABLES: &'static [&'static Table] =
         &[AccountRow::TABLE, BalanceRow::TABLE, EntryRow::TABLE, TotalsRow::TABLE, DecisionRow::TABLE];
 
-    fn keys(&self, event: &Event<PostInput>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
+    fn read_set(&self, event: &Event<PostInput>, _: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
         match &event.fact {
             PostInput::PurchaseConfirmed(purchase) => {
-                payment_keys(self.partition, &Payment::of_purchase(purchase), keys)
+                payment_reads(self.partition, &Payment::of_purchase(purchase), reads)
             }
             PostInput::TransferAccepted(transfer) => {
-                payment_keys(self.partition, &Payment::of_transfer(transfer), keys)
+                payment_reads(self.partition, &Payment::of_transfer(transfer), reads)
             }
             PostInput::LegsRequested(emitted) => {
-                emitted.legs.iter().for_each(|leg| leg_keys(self.partition, leg, keys))
+                emitted.legs.iter().for_each(|leg| leg_reads(self.partition, leg, reads))
             }
-            PostInput::AccountClaimed(claim) => keys.row::<AccountRow>(&(claim.account.clone(),)),
+            PostInput::AccountClaimed(claim) => reads.row::<AccountRow>(&(claim.account.clone(),)),
             PostInput::PurchaseRejected(_) | PostInput::TransferRejected(_) => {}
         }
         Ok(())

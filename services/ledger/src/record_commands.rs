@@ -11,8 +11,8 @@ use contracts::{
 use money::{Amount, Currency};
 use serde::{Deserialize, Serialize};
 use stage::{
-    BatchNumber, Decimal, Event, Integer, Json, Nullable, Outputs, Partitioning, ReadSet, RequestId, Row as _, Stage,
-    StageError, Stream, Table, Text, WorkingSet,
+    BatchNumber, Decimal, Event, IngressStage, Integer, Json, Nullable, Outputs, Partitioning, ReadSet, RequestId,
+    Row as _, Stage, StageError, Table, Text, WorkingSet,
 };
 
 use crate::post::AccountRow;
@@ -116,25 +116,41 @@ pub struct RecordCommands;
 impl Stage for RecordCommands {
     type Input = RecordCommandsInput;
     type Output = Fact;
-    type Reply = Reply;
     const NAME: &'static str = "record-commands";
     const PARTITIONING: Partitioning = Partitioning::Unkeyed;
-    const READS: &'static [&'static Stream] = &[];
     const TABLES: &'static [&'static Table] = &[ClaimRow::TABLE, TransferRow::TABLE];
 
-    fn keys(&self, event: &Event<RecordCommandsInput>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
+    fn read_set(
+        &self,
+        event: &Event<RecordCommandsInput>,
+        _: &WorkingSet,
+        reads: &mut ReadSet,
+    ) -> Result<(), StageError> {
         let key = (event.cause.request_id.clone(),);
         match &event.fact {
-            RecordCommandsInput::ClaimAccount(_) => keys.row::<ClaimRow>(&key),
+            RecordCommandsInput::ClaimAccount(_) => reads.row::<ClaimRow>(&key),
             RecordCommandsInput::SubmitTransfer(asked) => {
-                keys.row::<TransferRow>(&key);
+                reads.row::<TransferRow>(&key);
                 if asked.unknown.is_none() {
-                    looked_up(&asked.request).for_each(|account| keys.row::<AccountRow>(&(account.clone(),)));
+                    looked_up(&asked.request).for_each(|account| reads.row::<AccountRow>(&(account.clone(),)));
                 }
             }
         }
         Ok(())
     }
+
+    fn apply(
+        &self,
+        event: &Event<RecordCommandsInput>,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<Fact>,
+    ) -> Result<(), StageError> {
+        self.submit(event, rows, out).map(drop)
+    }
+}
+
+impl IngressStage for RecordCommands {
+    type Reply = Reply;
 
     fn capture(&self, event: &mut Event<RecordCommandsInput>, rows: &WorkingSet) -> Result<(), StageError> {
         if let RecordCommandsInput::SubmitTransfer(asked) = &mut event.fact {
@@ -149,7 +165,7 @@ impl Stage for RecordCommands {
         Ok(())
     }
 
-    fn apply(
+    fn submit(
         &self,
         event: &Event<RecordCommandsInput>,
         rows: &mut WorkingSet,

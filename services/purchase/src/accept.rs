@@ -13,8 +13,8 @@ use contracts::{
 use money::{Amount, Conversion, Currency, RateBook, RateVersion};
 use serde::{Deserialize, Serialize};
 use stage::{
-    BatchNumber, Cell, Decimal, Event, Integer, Json, Nullable, Outputs, Partitioning, ReadSet, RequestId, Row as _,
-    Stage, StageError, Stream, Table, Text, Time, WorkingSet,
+    BatchNumber, Cell, Decimal, Event, IngressStage, Integer, Json, Nullable, Outputs, Partitioning, ReadSet,
+    RequestId, Row as _, Stage, StageError, Table, Text, Time, WorkingSet,
 };
 
 use self::quote::{Charge, Quote, quote};
@@ -177,24 +177,21 @@ pub struct Accept {
 impl Stage for Accept {
     type Input = AcceptInput;
     type Output = Fact;
-    type Reply = Reply;
     const NAME: &'static str = "accept";
     const PARTITIONING: Partitioning = Partitioning::Unkeyed;
-    const READS: &'static [&'static Stream] = &[];
     const TABLES: &'static [&'static Table] = &[PurchaseRow::TABLE, OfferHeadRow::TABLE, OfferRow::TABLE];
-    const SIDE_INPUT: Option<&'static Table> = Some(RateRow::TABLE);
 
-    fn keys(&self, event: &Event<AcceptInput>, rows: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
+    fn read_set(&self, event: &Event<AcceptInput>, rows: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
         match &event.fact {
-            AcceptInput::SetOffer(asked) => offer_keys(&asked.sku, rows, keys),
+            AcceptInput::SetOffer(asked) => offer_reads(&asked.sku, rows, reads),
             AcceptInput::SubmitPurchase(asked) => {
-                keys.row::<PurchaseRow>(&(event.cause.request_id.clone(),));
+                reads.row::<PurchaseRow>(&(event.cause.request_id.clone(),));
                 for (at, line) in asked.request.lines.iter().enumerate() {
                     match &asked.captured {
-                        None => offer_keys(&line.sku, rows, keys)?,
+                        None => offer_reads(&line.sku, rows, reads)?,
                         Some(captured) => {
                             let version = captured.offers.get(at).copied().unwrap_or_default();
-                            keys.row::<OfferRow>(&(line.sku.clone(), version));
+                            reads.row::<OfferRow>(&(line.sku.clone(), version));
                         }
                     }
                 }
@@ -202,6 +199,20 @@ impl Stage for Accept {
             }
         }
     }
+
+    fn apply(
+        &self,
+        event: &Event<AcceptInput>,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<Fact>,
+    ) -> Result<(), StageError> {
+        self.submit(event, rows, out).map(drop)
+    }
+}
+
+impl IngressStage for Accept {
+    type Reply = Reply;
+    const SIDE_INPUT: Option<&'static Table> = Some(RateRow::TABLE);
 
     fn capture(&self, event: &mut Event<AcceptInput>, rows: &WorkingSet) -> Result<(), StageError> {
         if let AcceptInput::SubmitPurchase(asked) = &mut event.fact {
@@ -212,7 +223,7 @@ impl Stage for Accept {
         Ok(())
     }
 
-    fn apply(
+    fn submit(
         &self,
         event: &Event<AcceptInput>,
         rows: &mut WorkingSet,
@@ -281,10 +292,10 @@ fn head(sku: &Sku, rows: &WorkingSet) -> Result<u64, StageError> {
 }
 
 /// First which version holds, then that version.
-fn offer_keys(sku: &Sku, rows: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
-    keys.row::<OfferHeadRow>(&(sku.clone(),));
+fn offer_reads(sku: &Sku, rows: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
+    reads.row::<OfferHeadRow>(&(sku.clone(),));
     if rows.is_loaded::<OfferHeadRow>(&(sku.clone(),)) {
-        keys.row::<OfferRow>(&(sku.clone(), head(sku, rows)?));
+        reads.row::<OfferRow>(&(sku.clone(), head(sku, rows)?));
     }
     Ok(())
 }

@@ -161,7 +161,7 @@ async fn last_of(store: &Store, partition: Partition) -> Result<Option<DateTime<
         for record in store.records(&owner, BatchNumber(from), limit).await?.into_iter().rev() {
             let damaged =
                 |why: String| StoreError::Damaged(format!("batch record {} of {owner}: {why}", record.number.0));
-            match record.parse_read().map_err(|error| damaged(error.to_string()))? {
+            match record.parse_consumed().map_err(|error| damaged(error.to_string()))? {
                 Consumed::Claim => {}
                 Consumed::Frames(_) | Consumed::Requests(_) => {
                     let time = record.committed_at.parse();

@@ -9,7 +9,6 @@ pub struct CopyRates;
 impl Stage for CopyRates {
     type Input = RatesFact;
     type Output = RatesFact;
-    type Reply = ();
     const NAME: &'static str = "copy-rates";
     const PARTITIONING: Partitioning = Partitioning::SingleKey(RATES_KEY);
     const READS: &'static [&'static Stream] = &[&RATES];

@@ -62,7 +62,6 @@ pub struct Settle;
 impl Stage for Settle {
     type Input = SettleInput;
     type Output = Fact;
-    type Reply = ();
     const NAME: &'static str = "settle";
     const PARTITIONING: Partitioning = Partitioning::Copartitioned;
     const READS: &'static [&'static Stream] = &[&OUTCOMES];

@@ -34,9 +34,9 @@ pub async fn outcomes(
     store: &Store,
     requests: impl Iterator<Item = &RequestId>,
 ) -> Result<BTreeMap<RequestId, OutcomeRow>, StoreError> {
-    let mut keys = ReadSet::default();
-    requests.for_each(|request| keys.row::<OutcomeRow>(&(request.clone(),)));
-    let found = store.load(&keys).await?;
+    let mut reads = ReadSet::default();
+    requests.for_each(|request| reads.row::<OutcomeRow>(&(request.clone(),)));
+    let found = store.load(&reads).await?;
     let rows = found.iter().flat_map(|found| &found.rows).map(|cells| OutcomeRow::from_cells(cells));
     rows.map(|row| row.map(|row| (row.purchase.clone(), row)).map_err(StoreError::from)).collect()
 }

@@ -94,10 +94,10 @@ pub async fn everything(stores: Vec<Store>) -> Result<Audited, StoreError> {
     let progress = Progress::auditing();
     let watch = Watch::new(move |far| progress.audited(far));
     let mut audit = Audit::watched(&STREAMS, stores.clone(), watch).await?;
-    audit.stage(exchange_rate::SERVICE, |_| RecordRates).await?;
+    audit.ingress(exchange_rate::SERVICE, |_| RecordRates).await?;
     audit.stage(purchase::SERVICE, |_| CopyRates).await?;
-    audit.stage(purchase::SERVICE, |_| Accept::default()).await?;
-    audit.stage(ledger::SERVICE, |_| RecordCommands).await?;
+    audit.ingress(purchase::SERVICE, |_| Accept::default()).await?;
+    audit.ingress(ledger::SERVICE, |_| RecordCommands).await?;
     audit.stage(ledger::SERVICE, Post::new).await?;
     audit.stage(purchase::SERVICE, |_| Settle).await?;
     let mut audited = Audited { report: audit.finish().await?, ..Audited::default() };

@@ -22,7 +22,7 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use stage::{Partition, Producer, Seq, Stage, Stream, StreamPartition, Table};
+use stage::{IngressStage, Partition, Producer, Seq, Stage, Stream, StreamPartition, Table};
 
 use crate::{Inventory, Store, StoreError};
 
@@ -200,13 +200,37 @@ impl Audit {
         service: &'static str,
         make: impl Fn(Partition) -> S,
     ) -> Result<(), StoreError> {
+        self.derive(service, make, async |_| Ok(())).await
+    }
+
+    /// The same for an ingress stage, which takes in its side input first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a store does not reply; damage is a finding.
+    pub async fn ingress<S: IngressStage>(
+        &mut self,
+        service: &'static str,
+        make: impl Fn(Partition) -> S,
+    ) -> Result<(), StoreError> {
+        self.derive(service, make, async |replay| replay.read_side_input().await).await
+    }
+
+    async fn derive<S: Stage>(
+        &mut self,
+        service: &'static str,
+        make: impl Fn(Partition) -> S,
+        begin: impl AsyncFn(&mut Replay<'_, S>) -> Result<(), End>,
+    ) -> Result<(), StoreError> {
         let (stage, mut checked) = (S::NAME, Checked::of(service, S::NAME));
         let mut is_whole = true;
         let partitions = self.services.get(service).map(|service| service.store.meta().partitions);
         for partition in partitions.into_iter().flat_map(|count| S::PARTITIONING.partitions(count)) {
             let owner = Producer::new(stage, partition);
             let mut replay = Replay::new(make(partition), owner.clone(), service, &self.services, &self.watch);
-            let replayed = replay.run(&mut checked).await;
+            let replayed = match begin(&mut replay).await {
+                Ok(()) => replay.run(&mut checked).await,
+                Err(end) => Err(end),
+            };
             let emitted = replay.emitted();
             let records = self.note(replayed)?;
             is_whole &= records.is_some();

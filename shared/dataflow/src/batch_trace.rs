@@ -3,7 +3,7 @@
 //! It holds what is sampled and nothing else, so that a batch without any costs one look at a byte of each fact.
 
 use chrono::{DateTime, Utc};
-use stage::{BatchInput, BatchNumber, Cause, Event, EventId, Frame, Hash, Origin, Payload, Producer, StreamPartition};
+use stage::{BatchNumber, Cause, Event, EventId, Frame, Hash, Origin, Payload, Producer, StreamPartition};
 use telemetry::{SpanContext, context};
 
 use crate::Commit;
@@ -91,15 +91,22 @@ impl Attempts {
 }
 
 impl TracedInput {
-    /// The events of a batch that are traced.
-    pub fn all<F: Payload>(owner: &Producer, input: &BatchInput<F>) -> Vec<Self> {
-        let (frames, requests) = match input {
-            BatchInput::Frames(frames) => (frames.as_slice(), [].as_slice()),
-            BatchInput::Requests(requests) => ([].as_slice(), requests.as_slice()),
-        };
-        let read = frames.iter().flat_map(|(frame, events)| events.iter().map(|event| (Some(&frame.target), event)));
-        let all = read.chain(requests.iter().map(|request| (None, request))).enumerate();
-        let traced = all.filter(|(_, (_, event))| event.cause.traceparent.is_sampled());
+    /// The traced ones among the events of admitted frames.
+    pub fn of_frames<F: Payload>(owner: &Producer, frames: &[(Frame, Vec<Event<F>>)]) -> Vec<Self> {
+        let events = frames.iter().flat_map(|(frame, events)| events.iter().map(|event| (Some(&frame.target), event)));
+        Self::all(owner, events)
+    }
+
+    /// The traced ones among requests.
+    pub fn of_requests<F: Payload>(owner: &Producer, requests: &[Event<F>]) -> Vec<Self> {
+        Self::all(owner, requests.iter().map(|request| (None, request)))
+    }
+
+    fn all<'a, F: Payload>(
+        owner: &Producer,
+        events: impl Iterator<Item = (Option<&'a StreamPartition>, &'a Event<F>)>,
+    ) -> Vec<Self> {
+        let traced = events.enumerate().filter(|(_, (_, event))| event.cause.traceparent.is_sampled());
         traced.filter_map(|(place, (from, event))| Self::of(owner, place, event, from)).collect()
     }
 

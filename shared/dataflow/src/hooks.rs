@@ -54,7 +54,7 @@ pub struct Hooks {
 
 impl Hooks {
     /// Tells what has become durable.
-    pub(crate) fn committed<A>(&self, committed: &Committed<A>, took: Duration) {
+    pub(crate) fn committed(&self, committed: &Committed, took: Duration) {
         if let Some(batch_trace) = &committed.batch_trace {
             let trace = spans::batch_of(batch_trace).trace_id();
             tracing::Span::current().record("trace_id", tracing::field::display(trace));
@@ -69,7 +69,7 @@ impl Hooks {
     }
 
     /// Shows and counts what has become durable. Nobody waits for it: it comes last.
-    pub(crate) fn show<A>(&self, committed: &Committed<A>, took: Duration) {
+    pub(crate) fn show(&self, committed: &Committed, took: Duration) {
         self.metrics.batch(committed, took);
         if let Some(batch_trace) = &committed.batch_trace {
             self.spans.committed(batch_trace);

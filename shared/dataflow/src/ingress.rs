@@ -11,7 +11,7 @@ use actix::{
     SpawnHandle, WrapFuture as _,
 };
 use chrono::Utc;
-use stage::{BatchInput, Event, Stage};
+use stage::{Event, IngressStage};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
@@ -28,14 +28,14 @@ const WAITING_REQUESTS_MAX: usize = 16_000;
 const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// Requests to take in together. Answered in the same order.
-pub struct Submit<S: Stage> {
+pub struct Submit<S: IngressStage> {
     /// The requests.
     pub requests: Vec<Event<S::Input>>,
     /// About how much memory they take.
     pub bytes: usize,
 }
 
-impl<S: Stage> Message for Submit<S> {
+impl<S: IngressStage> Message for Submit<S> {
     type Result = Result<Vec<S::Reply>, SubmitError>;
 }
 
@@ -62,10 +62,10 @@ pub enum SubmitError {
 #[rtype(result = "()")]
 pub struct Drain;
 
-type ReplySender<S> = oneshot::Sender<Result<Vec<<S as Stage>::Reply>, SubmitError>>;
+type ReplySender<S> = oneshot::Sender<Result<Vec<<S as IngressStage>::Reply>, SubmitError>>;
 
 /// Owns one lane of a way in.
-pub struct Ingress<S: Stage> {
+pub struct Ingress<S: IngressStage> {
     /// Away while a turn is running.
     owner: Option<Owner<S>>,
     hooks: Hooks,
@@ -77,7 +77,7 @@ pub struct Ingress<S: Stage> {
     draining: Vec<oneshot::Sender<()>>,
 }
 
-impl<S: Stage> Ingress<S> {
+impl<S: IngressStage> Ingress<S> {
     /// Starts it on a thread of its own.
     pub fn start(owner: Owner<S>, hooks: Hooks) -> Addr<Self> {
         let ingress = move |_: &mut Context<Self>| Self {
@@ -169,7 +169,7 @@ impl<S: Stage> Ingress<S> {
 
 /// Commits these requests together and replies them. After a passing failure nothing was done, or it
 /// is not known: the same request will tell.
-async fn turn<S: Stage>(
+async fn turn<S: IngressStage>(
     owner: &mut Owner<S>,
     taken: Vec<(Submit<S>, ReplySender<S>)>,
     hooks: &Hooks,
@@ -194,10 +194,10 @@ async fn turn<S: Stage>(
     let requests: Vec<_> = taken.iter().flat_map(|(submit, _)| submit.requests.iter().cloned()).collect();
     let started = std::time::Instant::now();
     match commit(owner, requests, hooks).await {
-        Ok(mut committed) => {
+        Ok((committed, replies)) => {
             let took = started.elapsed();
             hooks.committed(&committed, took);
-            let mut replies = std::mem::take(&mut committed.replies).into_iter();
+            let mut replies = replies.into_iter();
             for (submit, reply) in taken {
                 let _gone = reply.send(Ok(replies.by_ref().take(submit.requests.len()).collect()));
             }
@@ -211,34 +211,34 @@ async fn turn<S: Stage>(
     }
 }
 
-/// One commit; if its fate is unknown, one look at what became of it, and if it is nothing, once more.
-async fn commit<S: Stage>(
+/// One commit; if its fate is unknown, one look at what became of it, and if it was lost, one more.
+async fn commit<S: IngressStage>(
     owner: &mut Owner<S>,
     requests: Vec<Event<S::Input>>,
     hooks: &Hooks,
-) -> Result<Committed<S::Reply>, OwnerError> {
-    let prepared = owner.prepare(BatchInput::Requests(requests.clone()), Utc::now()).await?;
+) -> Result<(Committed, Vec<S::Reply>), OwnerError> {
+    let (prepared, replies) = owner.prepare_requests(requests.clone(), Utc::now()).await?;
     match owner.commit(prepared).await {
         Err(OwnerError::InDoubt { .. }) => {}
-        other => return other,
+        other => return Ok((other?, replies)),
     }
     let resolved = owner.resolve(Utc::now()).await?;
     hooks.metrics.resolved(resolved.is_some());
     if let Some(committed) = resolved {
-        return Ok(committed);
+        return Ok((committed, replies));
     }
-    let prepared = owner.prepare(BatchInput::Requests(requests), Utc::now()).await?;
-    owner.commit(prepared).await
+    let (prepared, replies) = owner.prepare_requests(requests, Utc::now()).await?;
+    Ok((owner.commit(prepared).await?, replies))
 }
 
-fn refuse<S: Stage>(taken: Vec<(Submit<S>, ReplySender<S>)>, stop: &OwnerError) {
+fn refuse<S: IngressStage>(taken: Vec<(Submit<S>, ReplySender<S>)>, stop: &OwnerError) {
     let refused = if stop.is_transient() { SubmitError::Unavailable } else { SubmitError::Stopped };
     for (_, reply) in taken {
         let _gone = reply.send(Err(refused.clone()));
     }
 }
 
-impl<S: Stage> Actor for Ingress<S> {
+impl<S: IngressStage> Actor for Ingress<S> {
     type Context = Context<Self>;
 
     /// Its thread ends with it.
@@ -248,7 +248,7 @@ impl<S: Stage> Actor for Ingress<S> {
     }
 }
 
-impl<S: Stage> Handler<Submit<S>> for Ingress<S> {
+impl<S: IngressStage> Handler<Submit<S>> for Ingress<S> {
     type Result = ResponseFuture<Result<Vec<S::Reply>, SubmitError>>;
 
     fn handle(&mut self, submit: Submit<S>, ctx: &mut Context<Self>) -> Self::Result {
@@ -272,7 +272,7 @@ impl<S: Stage> Handler<Submit<S>> for Ingress<S> {
     }
 }
 
-impl<S: Stage> Handler<Drain> for Ingress<S> {
+impl<S: IngressStage> Handler<Drain> for Ingress<S> {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {

@@ -89,7 +89,7 @@ impl Metrics {
 
     /// Counts a batch.
     #[allow(clippy::cast_precision_loss)] // A batch has thousands of facts, not 2^52.
-    pub(crate) fn batch<A>(&self, committed: &Committed<A>, took: Duration) {
+    pub(crate) fn batch(&self, committed: &Committed, took: Duration) {
         self.facts_per_batch.observe(committed.facts as f64);
         committed.frames.iter().for_each(|frame| self.facts_per_frame.observe(frame.facts as f64));
         self.batch_seconds.observe(took.as_secs_f64());
@@ -180,11 +180,11 @@ mod tests {
         let metrics = Metrics::register(&registry, &owner).unwrap();
         let frame =
             Frame::seal(owner, StreamPartition::new("outcomes", Partition(0)), Seq(1), Hash::ZERO, 2, "[]".to_owned());
-        let (frames, changes, replies) = (vec![frame], Vec::new(), Vec::<()>::new());
+        let (frames, changes) = (vec![frame], Vec::new());
         // Of three facts one had no effect; one of the others is said to come in after now.
         let since = vec![Utc::now() - Duration::from_secs(3), Utc::now() + Duration::from_secs(3_600)];
         let commit_took = Some(Duration::from_millis(2));
-        let committed = Committed { frames, changes, replies, facts: 3, since, commit_took, batch_trace: None };
+        let committed = Committed { frames, changes, facts: 3, since, commit_took, batch_trace: None };
         metrics.batch(&committed, Duration::from_millis(5));
         metrics.batch(&Committed { facts: 1, since: Vec::new(), commit_took: None, ..committed }, Duration::ZERO);
         let counted = |histogram: &Histogram| (histogram.get_sample_count(), histogram.get_sample_sum());

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use stage::{
-    Admission, BatchContext, BatchInput, Capture, Cell, Change, Checkpoint, Event, Frame, PartitionCount, Positions,
-    Producer, Record, ResumePoint, Stage, StageError, StreamPartition,
+    Admission, BatchContext, BatchInput, Cell, Change, Checkpoint, Derived, Event, Frame, IngressStage, PartitionCount,
+    Positions, Producer, Record, ResumePoint, Stage, StageError, StreamPartition,
 };
 
 use self::claim::claim;
@@ -32,27 +32,26 @@ use crate::batch_trace::{Attempts, BatchTrace, TracedInput};
 use crate::{Commit, CommitError, Delivery, Store};
 
 pub use self::error::OwnerError;
-pub(crate) use self::load::{LoadError, Tables, follow, load};
+pub(crate) use self::load::{LoadError, Tables, load, read_side_input};
 pub use self::missing::MissingFrame;
 
 /// A batch ready to be committed.
-pub struct Prepared<A> {
+pub struct Prepared {
     commit: Option<Commit>,
     checkpoint: Checkpoint,
-    replies: Vec<A>,
     facts: usize,
     since: Vec<DateTime<Utc>>,
     batch_trace: Option<Box<BatchTrace>>,
 }
 
-impl<A> Prepared<A> {
-    fn into_committed(self, attempts: Attempts, commit_took: Option<Duration>) -> Committed<A> {
-        let Self { commit, replies, facts, since, mut batch_trace, .. } = self;
+impl Prepared {
+    fn into_committed(self, attempts: Attempts, commit_took: Option<Duration>) -> Committed {
+        let Self { commit, facts, since, mut batch_trace, .. } = self;
         let (changes, frames) = commit.map(|commit| (commit.changes, commit.frames)).unwrap_or_default();
         if let Some(batch_trace) = &mut batch_trace {
             batch_trace.attempts = attempts;
         }
-        Committed { frames, changes, replies, facts, since, commit_took, batch_trace }
+        Committed { frames, changes, facts, since, commit_took, batch_trace }
     }
 
     /// The frames that will leave once it is committed.
@@ -63,13 +62,11 @@ impl<A> Prepared<A> {
 
 /// A batch that is durable.
 #[derive(Debug)]
-pub struct Committed<A> {
+pub struct Committed {
     /// What others may be told now.
     pub frames: Vec<Frame>,
     /// What was written.
     pub changes: Vec<Change>,
-    /// One per request, in order.
-    pub replies: Vec<A>,
     /// How many facts or requests it took.
     pub facts: usize,
     /// When the requests behind these came in: one time for each from which something followed.
@@ -94,7 +91,7 @@ pub struct Owner<S: Stage> {
     gaps: Gaps,
     side_input: Option<Vec<Cell>>,
     /// Whose fate is unknown.
-    in_doubt: Option<Prepared<S::Reply>>,
+    in_doubt: Option<Prepared>,
     /// A claim whose fate is unknown too.
     in_doubt_claim: Option<Record>,
     /// Whether traces are recorded at all.
@@ -218,50 +215,55 @@ impl<S: Stage> Owner<S> {
         self.gaps.missing(&self.ahead)
     }
 
-    /// Loads what the batch needs and applies it. Nothing is durable yet.
+    /// Loads the rows that admitted frames need and applies them. Nothing is durable yet.
     ///
     /// # Errors
-    /// [`OwnerError::Unavailable`] when rows cannot be loaded now, [`OwnerError::StageError`] for good.
-    pub async fn prepare(
+    /// [`OwnerError::Unavailable`] when rows cannot be loaded now, [`OwnerError::Broken`] for good.
+    pub async fn prepare_frames(
         &mut self,
-        input: BatchInput<S::Input>,
+        admitted: Vec<Admitted<S>>,
         now: DateTime<Utc>,
-    ) -> Result<Prepared<S::Reply>, OwnerError> {
-        let side_input = follow(&mut self.stage, &self.store, &mut self.side_input).await;
-        side_input.map_err(|error| load_failed(&self.id, error))?;
-        let rows = load(&self.stage, &self.store, &input).await.map_err(|error| load_failed(&self.id, error))?;
+    ) -> Result<Prepared, OwnerError> {
+        let traced = if self.is_traced { TracedInput::of_frames(&self.id, &admitted) } else { Vec::new() };
+        let input = BatchInput::Frames(admitted);
+        let rows = load(&self.stage, &self.store, input.events()).await;
+        let rows = rows.map_err(|error| load_failed(&self.id, error))?;
         let facts = input.events().count();
-        let traced = if self.is_traced { TracedInput::all(&self.id, &input) } else { Vec::new() };
+        let derived = stage::derive(&self.stage, &self.context(), input, rows);
+        self.prepared(derived.map_err(|source| self.broken(source))?, facts, traced, now)
+    }
+
+    fn context(&self) -> BatchContext<'_> {
         let number = self.last.number.next();
-        let context = BatchContext { owner: &self.id, number, partitions: self.partitions, before: &self.checkpoint };
-        let derived = stage::derive(&self.stage, &context, input, rows, Capture::Live);
-        let mut derived = derived.map_err(|source| self.broken(source))?;
+        BatchContext { owner: &self.id, number, partitions: self.partitions, before: &self.checkpoint }
+    }
+
+    fn prepared(
+        &self,
+        mut derived: Derived,
+        facts: usize,
+        traced: Vec<TracedInput>,
+        now: DateTime<Utc>,
+    ) -> Result<Prepared, OwnerError> {
         derived.checkpoint.resume_points.clone_from(&self.resume_points);
-        let commit = if derived.has_effect {
-            let record = Record::following(Some(&self.last), &self.id, &derived.read, &derived.checkpoint, now);
-            let record = record.map_err(|error| self.broken(error.into()))?;
-            Some(Commit { record, changes: derived.changes, frames: derived.frames })
+        let Derived { consumed, checkpoint, frames, changes, origins, without_effect, has_effect, since } = derived;
+        let commit = if has_effect {
+            let record = Record::following(Some(&self.last), &self.id, &consumed, &checkpoint, now);
+            Some(Commit { record: record.map_err(|error| self.broken(error.into()))?, changes, frames })
         } else {
             None
         };
         let batch_trace = commit.as_ref();
-        let batch_trace = batch_trace
-            .and_then(|commit| BatchTrace::of(traced, commit, &derived.origins, &derived.without_effect, facts, now));
-        Ok(Prepared {
-            commit,
-            checkpoint: derived.checkpoint,
-            replies: derived.replies,
-            facts,
-            since: derived.since,
-            batch_trace: batch_trace.map(Box::new),
-        })
+        let batch_trace =
+            batch_trace.and_then(|commit| BatchTrace::of(traced, commit, &origins, &without_effect, facts, now));
+        Ok(Prepared { commit, checkpoint, facts, since, batch_trace: batch_trace.map(Box::new) })
     }
 
     /// Makes a batch durable. Only then may anything of it be told.
     ///
     /// # Errors
     /// [`OwnerError`] says what is known about it. After [`OwnerError::InDoubt`] only [`Owner::resolve`] helps.
-    pub async fn commit(&mut self, prepared: Prepared<S::Reply>) -> Result<Committed<S::Reply>, OwnerError> {
+    pub async fn commit(&mut self, prepared: Prepared) -> Result<Committed, OwnerError> {
         let Some(commit) = &prepared.commit else {
             return Ok(prepared.into_committed(Attempts::default(), None));
         };
@@ -289,7 +291,7 @@ impl<S: Stage> Owner<S> {
     ///
     /// # Errors
     /// [`OwnerError::Fenced`] when another owner has claimed meanwhile; a passing one when it is still unknown.
-    pub async fn resolve(&mut self, now: DateTime<Utc>) -> Result<Option<Committed<S::Reply>>, OwnerError> {
+    pub async fn resolve(&mut self, now: DateTime<Utc>) -> Result<Option<Committed>, OwnerError> {
         let Some(in_doubt) = &self.in_doubt else {
             return Ok(None);
         };
@@ -323,7 +325,7 @@ impl<S: Stage> Owner<S> {
         deliveries: Vec<Delivery>,
         now: DateTime<Utc>,
         mut seen: impl FnMut(Admission),
-    ) -> Result<Option<Committed<S::Reply>>, OwnerError> {
+    ) -> Result<Option<Committed>, OwnerError> {
         let mut admitted = Vec::new();
         for delivery in deliveries {
             let (admission, next) = self.admit(delivery)?;
@@ -333,7 +335,7 @@ impl<S: Stage> Owner<S> {
         if admitted.is_empty() {
             return Ok(None);
         }
-        let prepared = self.prepare(BatchInput::Frames(admitted), now).await?;
+        let prepared = self.prepare_frames(admitted, now).await?;
         self.commit(prepared).await.map(Some)
     }
 
@@ -344,6 +346,29 @@ impl<S: Stage> Owner<S> {
     fn stop_at(&self, frame: &Frame, why: &'static str) -> OwnerError {
         let (producer, target, seq) = (frame.producer.clone(), frame.target.clone(), frame.seq);
         OwnerError::Frame { owner: self.id.clone(), producer, target, seq, why }
+    }
+}
+
+impl<S: IngressStage> Owner<S> {
+    /// Takes in what is new in the side input, loads the rows that live requests need, and submits the requests. One
+    /// reply each, in order: to be sent once the batch is committed. Nothing is durable yet.
+    ///
+    /// # Errors
+    /// As for [`Owner::prepare_frames`].
+    pub async fn prepare_requests(
+        &mut self,
+        requests: Vec<Event<S::Input>>,
+        now: DateTime<Utc>,
+    ) -> Result<(Prepared, Vec<S::Reply>), OwnerError> {
+        let read = read_side_input(&mut self.stage, &self.store, &mut self.side_input).await;
+        read.map_err(|error| load_failed(&self.id, error))?;
+        let rows = load(&self.stage, &self.store, requests.iter()).await;
+        let rows = rows.map_err(|error| load_failed(&self.id, error))?;
+        let traced = if self.is_traced { TracedInput::of_requests(&self.id, &requests) } else { Vec::new() };
+        let facts = requests.len();
+        let derived = stage::derive_requests(&self.stage, &self.context(), requests, rows);
+        let (derived, replies) = derived.map_err(|source| self.broken(source))?;
+        Ok((self.prepared(derived, facts, traced, now)?, replies))
     }
 }
 

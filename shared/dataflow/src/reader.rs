@@ -29,14 +29,14 @@ struct Work<S: Stage> {
 }
 
 /// What a turn came to.
-enum Turn<A> {
-    Committed(Committed<A>),
+enum Turn {
+    Committed(Committed),
     Idle,
 }
 
 impl<S: Stage> Work<S> {
     /// One turn, and what it committed told.
-    async fn run_turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Reply>, OwnerError> {
+    async fn run_turn(&mut self, hooks: &Hooks) -> Result<Turn, OwnerError> {
         let started = Instant::now();
         let turn = self.turn(hooks).await?;
         if let Turn::Committed(committed) = &turn {
@@ -47,7 +47,7 @@ impl<S: Stage> Work<S> {
         Ok(turn)
     }
 
-    async fn turn(&mut self, hooks: &Hooks) -> Result<Turn<S::Reply>, OwnerError> {
+    async fn turn(&mut self, hooks: &Hooks) -> Result<Turn, OwnerError> {
         if self.owner.is_in_doubt() {
             let resolved = self.owner.resolve(Utc::now()).await?;
             hooks.metrics.resolved(resolved.is_some());
@@ -129,7 +129,7 @@ impl<S: Stage> Reader<S> {
         );
     }
 
-    fn turned(&mut self, mut work: Work<S>, turn: Result<Turn<S::Reply>, OwnerError>, ctx: &mut Context<Self>) {
+    fn turned(&mut self, mut work: Work<S>, turn: Result<Turn, OwnerError>, ctx: &mut Context<Self>) {
         match turn {
             Ok(turn) => {
                 let is_done = matches!(turn, Turn::Idle);

@@ -7,7 +7,7 @@ use actix::{Addr, Recipient};
 use chrono::Utc;
 use futures_util::future::{join_all, try_join_all};
 use prometheus::{Gauge, IntGauge, Opts, Registry};
-use stage::{Change, Partition, Producer, Stage};
+use stage::{Change, IngressStage, Partition, Producer, Stage};
 use telemetry::Traces;
 use tokio::sync::Notify;
 
@@ -103,7 +103,7 @@ impl ServiceRuntime {
     ///
     /// # Errors
     /// [`RuntimeError`].
-    pub async fn ingress<S: Stage>(
+    pub async fn ingress<S: IngressStage>(
         &mut self,
         stage: impl Fn() -> S,
         on_rows: OnRows,

@@ -6,7 +6,8 @@ use crate::frame::{batch_of, write_event, write_parts};
 use crate::stage_trait::Emission;
 use crate::{
     BatchNumber, Change, Checkpoint, Consumed, Event, EventId, FRAME_BYTES_MAX, FRAME_FACTS_MAX, Frame, FrameRange,
-    Hash, LastFrame, Outputs, PartitionCount, Payload, Producer, Seq, Stage, StageError, StreamPartition, WorkingSet,
+    Hash, IngressStage, LastFrame, Outputs, PartitionCount, Payload, Producer, Seq, Stage, StageError, StreamPartition,
+    WorkingSet,
 };
 
 /// What a batch reads: all frames, or all requests.
@@ -19,7 +20,7 @@ pub enum BatchInput<F> {
 
 impl<F> BatchInput<F> {
     /// All events, in order.
-    pub fn events(&self) -> impl Iterator<Item = &Event<F>> {
+    pub fn events(&self) -> impl Iterator<Item = &Event<F>> + Clone {
         let (frames, requests) = match self {
             BatchInput::Frames(frames) => (frames.as_slice(), [].as_slice()),
             BatchInput::Requests(requests) => ([].as_slice(), requests.as_slice()),
@@ -28,27 +29,16 @@ impl<F> BatchInput<F> {
     }
 }
 
-/// Whether requests still have to be told which versions they are judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Capture {
-    /// They are new: [`Stage::pin`] writes it into them.
-    Live,
-    /// They come from a batch record, which says it.
-    Recorded,
-}
-
 /// What a batch comes to. Nothing of it is durable yet.
-pub struct Derived<A> {
+pub struct Derived {
     /// What was read, for the batch record. Requests that had no effect are not in it.
-    pub read: Consumed,
+    pub consumed: Consumed,
     /// Where to go on after it.
     pub checkpoint: Checkpoint,
     /// What to tell once it is committed.
     pub frames: Vec<Frame>,
     /// The rows to write.
     pub changes: Vec<Change>,
-    /// One answer per event, in order.
-    pub replies: Vec<A>,
     /// Where each fact that was said comes from, in the order of the frames.
     pub origins: Vec<Origin>,
     /// The places of the requests that had no effect.
@@ -80,7 +70,7 @@ pub struct BatchContext<'a> {
     pub before: &'a Checkpoint,
 }
 
-/// Applies the facts of one batch to the rows loaded for it.
+/// Applies the facts of one batch to the rows loaded for it. Requests are recorded ones: their versions are captured.
 ///
 /// # Errors
 /// [`StageError`] when an invariant does not hold; nothing of the batch may then be committed.
@@ -88,85 +78,121 @@ pub fn derive<S: Stage>(
     stage: &S,
     context: &BatchContext<'_>,
     input: BatchInput<S::Input>,
-    mut rows: WorkingSet,
-    capture: Capture,
-) -> Result<Derived<S::Reply>, StageError> {
-    let mut out = Outputs::new(context.partitions, context.owner.partition, context.number);
-    let mut checkpoint = context.before.clone();
-    let (mut replies, mut without_effect, mut since) = (Vec::new(), Vec::new(), Vec::new());
-    let (read, has_effect) = match input {
-        BatchInput::Frames(frames) => {
-            for (frame, events) in &frames {
-                checkpoint.positions.advance(frame);
-                for event in events {
-                    let (reply, effect) = apply(stage, event, &mut rows, &mut out)?;
-                    replies.push(reply);
-                    match effect {
-                        Effect::Lasting => since.push(event.cause.time),
-                        Effect::AnswerOnly => {}
-                    }
-                }
-            }
-            // Having read them is an effect.
-            (Consumed::Frames(FrameRange::of(frames.iter().map(|(frame, _)| frame))), !frames.is_empty())
-        }
+    rows: WorkingSet,
+) -> Result<Derived, StageError> {
+    let mut batch = Batch::new(context, rows);
+    let consumed = match input {
+        BatchInput::Frames(frames) => batch.frames(stage, &frames)?,
         BatchInput::Requests(requests) => {
-            let mut taken = Vec::with_capacity(requests.len());
-            for (at, mut request) in requests.into_iter().enumerate() {
-                if capture == Capture::Live {
-                    stage.capture(&mut request, &rows)?;
-                }
-                let (reply, effect) = apply(stage, &request, &mut rows, &mut out)?;
-                replies.push(reply);
-                match effect {
-                    Effect::Lasting => {
-                        taken.push(write_event(&request, context.owner)?);
-                        since.push(request.cause.time);
-                    }
-                    Effect::AnswerOnly => without_effect.push(at),
-                }
-            }
-            let read = Consumed::Requests(serde_json::value::RawValue::from_string(batch_of(&taken))?);
-            (read, !taken.is_empty())
+            batch.requests(requests, |request, rows, out| stage.apply(request, rows, out))?.0
         }
     };
-    let (mut frames, mut origins) = (Vec::new(), Vec::new());
-    for (target, emitted) in out.emitted {
-        origins.extend(emitted.iter().map(|emission| Origin { cause: emission.place, kind: emission.fact.kind() }));
-        pack(context.owner, &target, &emitted, &mut checkpoint, &mut frames)?;
-    }
-    Ok(Derived {
-        read,
-        checkpoint,
-        frames,
-        changes: rows.changes(),
-        replies,
-        origins,
-        without_effect,
-        has_effect,
-        since,
-    })
+    batch.derived(consumed)
 }
 
-/// What followed from an event.
-enum Effect {
-    /// A row was changed, or a fact was said.
-    Lasting,
-    /// Nothing but the reply.
-    AnswerOnly,
-}
-
-fn apply<S: Stage>(
+/// Captures the versions of live requests, submits the requests, and gives one reply to each, in order.
+///
+/// # Errors
+/// [`StageError`] when an invariant does not hold; nothing of the batch may then be committed.
+pub fn derive_requests<S: IngressStage>(
     stage: &S,
-    event: &Event<S::Input>,
-    rows: &mut WorkingSet,
-    out: &mut Outputs<S::Output>,
-) -> Result<(S::Reply, Effect), StageError> {
-    let before = (rows.writes(), out.count);
-    out.caused_by(&event.cause);
-    let reply = stage.apply(event, rows, out)?;
-    let effect = if before == (rows.writes(), out.count) { Effect::AnswerOnly } else { Effect::Lasting };
-    Ok((reply, effect))
+    context: &BatchContext<'_>,
+    requests: Vec<Event<S::Input>>,
+    rows: WorkingSet,
+) -> Result<(Derived, Vec<S::Reply>), StageError> {
+    let mut batch = Batch::new(context, rows);
+    let (consumed, replies) = batch.requests(requests, |request, rows, out| {
+        stage.capture(request, rows)?;
+        stage.submit(request, rows, out)
+    })?;
+    Ok((batch.derived(consumed)?, replies))
+}
+
+/// A batch while its events are applied.
+struct Batch<'a, F> {
+    context: &'a BatchContext<'a>,
+    rows: WorkingSet,
+    out: Outputs<F>,
+    checkpoint: Checkpoint,
+    without_effect: Vec<usize>,
+    since: Vec<DateTime<Utc>>,
+    has_effect: bool,
+}
+
+impl<'a, F: Payload> Batch<'a, F> {
+    fn new(context: &'a BatchContext<'a>, rows: WorkingSet) -> Self {
+        let out = Outputs::new(context.partitions, context.owner.partition, context.number);
+        let (checkpoint, without_effect, since) = (context.before.clone(), Vec::new(), Vec::new());
+        Self { context, rows, out, checkpoint, without_effect, since, has_effect: false }
+    }
+
+    fn frames<S: Stage<Output = F>>(
+        &mut self,
+        stage: &S,
+        frames: &[(Frame, Vec<Event<S::Input>>)],
+    ) -> Result<Consumed, StageError> {
+        for (frame, events) in frames {
+            self.checkpoint.positions.advance(frame);
+            for event in events {
+                let before = self.effects();
+                self.out.caused_by(&event.cause);
+                stage.apply(event, &mut self.rows, &mut self.out)?;
+                if self.effects() != before {
+                    self.since.push(event.cause.time);
+                }
+            }
+        }
+        // Having read them is an effect.
+        self.has_effect = !frames.is_empty();
+        Ok(Consumed::Frames(FrameRange::of(frames.iter().map(|(frame, _)| frame))))
+    }
+
+    /// Requests without any effect are not recorded.
+    fn requests<I: Payload, R>(
+        &mut self,
+        requests: Vec<Event<I>>,
+        apply: impl Fn(&mut Event<I>, &mut WorkingSet, &mut Outputs<F>) -> Result<R, StageError>,
+    ) -> Result<(Consumed, Vec<R>), StageError> {
+        let (mut recorded, mut replies) = (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
+        for (at, mut request) in requests.into_iter().enumerate() {
+            let before = self.effects();
+            self.out.caused_by(&request.cause);
+            replies.push(apply(&mut request, &mut self.rows, &mut self.out)?);
+            if self.effects() == before {
+                self.without_effect.push(at);
+            } else {
+                recorded.push(write_event(&request, self.context.owner)?);
+                self.since.push(request.cause.time);
+            }
+        }
+        self.has_effect = !recorded.is_empty();
+        let consumed = Consumed::Requests(serde_json::value::RawValue::from_string(batch_of(&recorded))?);
+        Ok((consumed, replies))
+    }
+
+    /// Grows with every row that is changed and every fact that is emitted.
+    fn effects(&self) -> (u64, u64) {
+        (self.rows.writes(), self.out.count)
+    }
+
+    fn derived(self, consumed: Consumed) -> Result<Derived, StageError> {
+        let Self { context, rows, out, mut checkpoint, without_effect, since, has_effect } = self;
+        let (mut frames, mut origins) = (Vec::new(), Vec::new());
+        for (target, emitted) in out.emitted {
+            origins.extend(emitted.iter().map(|emission| Origin { cause: emission.place, kind: emission.fact.kind() }));
+            pack(context.owner, &target, &emitted, &mut checkpoint, &mut frames)?;
+        }
+        Ok(Derived {
+            consumed,
+            checkpoint,
+            frames,
+            changes: rows.changes(),
+            origins,
+            without_effect,
+            has_effect,
+            since,
+        })
+    }
 }
 
 /// Packs what was said to one target into as few frames as the limits allow.
@@ -255,19 +281,25 @@ mod tests {
     impl Stage for Count {
         type Input = Fact;
         type Output = Fact;
-        type Reply = u64;
         const NAME: &'static str = "count";
         const PARTITIONING: Partitioning = Partitioning::Unkeyed;
-        const READS: &'static [&'static Stream] = &[];
         const TABLES: &'static [&'static Table] = &[Counter::TABLE];
 
-        fn keys(&self, event: &Event<Fact>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
+        fn read_set(&self, event: &Event<Fact>, _: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
             let Fact::Added(added) = &event.fact;
-            keys.row::<Counter>(&(added.name.clone(),));
+            reads.row::<Counter>(&(added.name.clone(),));
             Ok(())
         }
 
-        fn apply(
+        fn apply(&self, event: &Event<Fact>, rows: &mut WorkingSet, out: &mut Outputs<Fact>) -> Result<(), StageError> {
+            self.submit(event, rows, out).map(drop)
+        }
+    }
+
+    impl IngressStage for Count {
+        type Reply = u64;
+
+        fn submit(
             &self,
             event: &Event<Fact>,
             rows: &mut WorkingSet,
@@ -296,25 +328,25 @@ mod tests {
         }
     }
 
-    fn run(requests: Vec<Event<Fact>>) -> Derived<u64> {
+    fn run(requests: Vec<Event<Fact>>) -> (Derived, Vec<u64>) {
         let owner = Producer::new("count", Partition(0));
         let before = Checkpoint::default();
         let partitions = PartitionCount::new(1).unwrap();
         let context = BatchContext { owner: &owner, number: BatchNumber(2), partitions, before: &before };
         let (mut rows, mut keys) = (WorkingSet::default(), ReadSet::default());
-        requests.iter().for_each(|event| Count.keys(event, &rows, &mut keys).unwrap());
+        requests.iter().for_each(|event| Count.read_set(event, &rows, &mut keys).unwrap());
         keys.iter().for_each(|(table, wanted)| rows.fill(table, wanted, Vec::new()));
-        derive(&Count, &context, BatchInput::Requests(requests), rows, Capture::Live).unwrap()
+        derive_requests(&Count, &context, requests, rows).unwrap()
     }
 
     #[test]
     fn a_request_without_effect_is_answered_and_not_recorded() {
-        let derived = run(vec![request("a", 0)]);
-        assert_eq!((derived.replies, derived.has_effect, derived.changes.len()), (vec![0], false, 0));
-        let derived = run(vec![request("a", 2), request("a", 0), request("a", 1)]);
-        assert_eq!((derived.replies, derived.has_effect, derived.changes.len()), (vec![2, 2, 3], true, 1));
+        let (derived, replies) = run(vec![request("a", 0)]);
+        assert_eq!((replies, derived.has_effect, derived.changes.len()), (vec![0], false, 0));
+        let (derived, replies) = run(vec![request("a", 2), request("a", 0), request("a", 1)]);
+        assert_eq!((replies, derived.has_effect, derived.changes.len()), (vec![2, 2, 3], true, 1));
         assert_eq!(derived.without_effect, [1]);
-        let Consumed::Requests(taken) = derived.read else { panic!("requests were read") };
+        let Consumed::Requests(taken) = derived.consumed else { panic!("requests were read") };
         assert_eq!((read_events::<Fact>(taken.get()).unwrap().len(), derived.since.len()), (2, 2));
     }
 
@@ -330,7 +362,7 @@ mod tests {
 
     #[test]
     fn every_fact_that_was_said_names_its_cause() {
-        let derived = run(vec![request("a", 2), request("b", 0), request("b", 1)]);
+        let (derived, _) = run(vec![request("a", 2), request("b", 0), request("b", 1)]);
         assert_eq!(derived.origins, [0, 2].map(|cause| Origin { cause, kind: "Added" }));
         let emitted = read_events::<Fact>(&derived.frames[0].body).unwrap();
         let requests: Vec<_> = emitted.iter().map(|event| event.cause.request_id.0.as_str()).collect();
@@ -339,13 +371,13 @@ mod tests {
 
     #[test]
     fn what_is_said_is_cut_into_frames_that_chain() {
-        let derived = run((0..2_500).map(|_| request("a", 1)).collect());
+        let (derived, _) = run((0..2_500).map(|_| request("a", 1)).collect());
         let facts: Vec<_> = derived.frames.iter().map(|frame| frame.facts).collect();
         assert_eq!(facts, [1_000, 1_000, 500]);
         assert_eq!(derived.frames[1].previous, derived.frames[0].hash);
         let events = read_events::<Fact>(&derived.frames[2].body).unwrap();
         assert_eq!(events[499].id.0, "count/0>added/0#3.499");
-        let big = run((0..30).map(|_| request(&"x".repeat(100_000), 1)).collect());
+        let (big, _) = run((0..30).map(|_| request(&"x".repeat(100_000), 1)).collect());
         assert!(big.frames.len() > 2 && big.frames.iter().all(|frame| frame.body.len() <= FRAME_BYTES_MAX));
     }
 }

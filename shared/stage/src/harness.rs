@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    Admission, BatchContext, BatchInput, BatchNumber, Capture, Cause, Cell, Change, Checkpoint, Consumed, Event,
-    EventId, Frame, Key, LOAD_ROUNDS_MAX, Partition, PartitionCount, Payload as _, Position, Producer, ReadSet, Record,
-    RequestId, Row, Seq, Stage, StageError, Stream, StreamPartition, Traceparent, WorkingSet, Write, admit, derive,
-    read_events, write_events,
+    Admission, BatchContext, BatchInput, BatchNumber, Cause, Cell, Change, Checkpoint, Consumed, Derived, Event,
+    EventId, Frame, IngressStage, Key, LOAD_ROUNDS_MAX, Partition, PartitionCount, Payload as _, Position, Producer,
+    ReadSet, Record, RequestId, Row, Seq, Stage, StageError, Stream, StreamPartition, Traceparent, WorkingSet, Write,
+    admit, derive, derive_requests, read_events, write_events,
 };
 
 /// All that is durable of one partition. Deriving again must give an equal one.
@@ -56,6 +56,7 @@ pub struct StageHarness<S: Stage> {
     checkpoint: Checkpoint,
     inbox: BTreeMap<(StreamPartition, Producer, Seq), Frame>,
     state: State,
+    foreign_rows: BTreeMap<&'static str, BTreeMap<Vec<Cell>, Vec<Cell>>>,
 }
 
 impl<S: Stage> StageHarness<S> {
@@ -69,30 +70,22 @@ impl<S: Stage> StageHarness<S> {
         }
         let owner = Producer::new(S::NAME, partition);
         let (checkpoint, inbox, state) = (Checkpoint::default(), BTreeMap::new(), State::default());
-        Self { stage, owner, partitions, checkpoint, inbox, state }
+        Self { stage, owner, partitions, checkpoint, inbox, state, foreign_rows: BTreeMap::new() }
     }
 
-    /// Takes these requests in as one batch.
+    /// Applies recorded requests as one batch.
     ///
     /// # Errors
     /// What `derive` or the store refuses. Nothing has changed then.
-    pub fn ask(&mut self, requests: Vec<Event<S::Input>>) -> Result<Vec<S::Reply>, StageError> {
-        self.commit(BatchInput::Requests(requests), Capture::Live)
-    }
-
-    /// Derives these requests as if they stood in a batch record.
-    ///
-    /// # Errors
-    /// As for [`StageHarness::ask`].
-    pub fn ask_as_recorded(&mut self, requests: Vec<Event<S::Input>>) -> Result<Vec<S::Reply>, StageError> {
-        self.commit(BatchInput::Requests(requests), Capture::Recorded)
+    pub fn apply_recorded(&mut self, requests: Vec<Event<S::Input>>) -> Result<(), StageError> {
+        self.derive(BatchInput::Requests(requests))
     }
 
     /// Reads these frames as one batch. Such as it has read already are dropped.
     ///
     /// # Errors
-    /// As for [`StageHarness::ask`]; and any frame that is neither the next nor a duplicate.
-    pub fn read(&mut self, frames: Vec<Frame>) -> Result<Vec<S::Reply>, StageError> {
+    /// As for [`StageHarness::apply_recorded`]; and any frame that is neither the next nor a duplicate.
+    pub fn read(&mut self, frames: Vec<Frame>) -> Result<(), StageError> {
         let (mut ahead, mut admitted) = (self.checkpoint.positions.clone(), Vec::new());
         for frame in frames {
             let admission = admit(&ahead, &self.known(&frame.target), &frame);
@@ -109,17 +102,17 @@ impl<S: Stage> StageHarness<S> {
             }
         }
         let read: Vec<_> = admitted.iter().map(|(frame, _)| frame.clone()).collect();
-        let replies = self.commit(BatchInput::Frames(admitted), Capture::Live)?;
+        self.derive(BatchInput::Frames(admitted))?;
         let named = |frame: Frame| ((frame.target.clone(), frame.producer.clone(), frame.seq), frame);
         self.inbox.extend(read.into_iter().map(named));
-        Ok(replies)
+        Ok(())
     }
 
     /// Reads these facts as one batch of one frame, said by the first producer of the stream.
     ///
     /// # Errors
     /// As for [`StageHarness::read`].
-    pub fn read_facts(&mut self, stream: &Stream, facts: &[Event<S::Input>]) -> Result<Vec<S::Reply>, StageError> {
+    pub fn read_facts(&mut self, stream: &Stream, facts: &[Event<S::Input>]) -> Result<(), StageError> {
         let producer = stream.known_producers(self.partitions).into_iter().next();
         let producer = producer.ok_or_else(|| StageError::Rule(format!("nobody says anything to {}", stream.name)))?;
         let target = stream.target(self.owner.partition);
@@ -128,12 +121,11 @@ impl<S: Stage> StageHarness<S> {
         self.read(vec![Frame::seal(producer, target, next, head, facts.len(), body)])
     }
 
-    /// Hands the stage a row of the table it follows.
-    ///
-    /// # Errors
-    /// What the stage refuses.
-    pub fn on_side_input<R: Row>(&mut self, row: &R) -> Result<(), StageError> {
-        self.stage.on_side_input(&row.to_cells())
+    /// Puts a row into the table of another stage of the same service, for this stage to read.
+    pub fn put_foreign<R: Row>(&mut self, row: &R) {
+        let cells = row.to_cells();
+        let key = cells[..R::TABLE.key_columns].to_vec();
+        self.foreign_rows.entry(R::TABLE.name).or_default().insert(key, cells);
     }
 
     /// How far it has read one producer.
@@ -167,15 +159,15 @@ impl<S: Stage> StageHarness<S> {
         &self.state
     }
 
-    /// What a stage that knows nothing but the batch records, and what they name, comes to. A stage that
-    /// follows a table is given all of it beforehand.
+    /// The state that another instance of the stage derives from the batch records. An ingress stage needs its whole side
+    /// input beforehand.
     ///
     /// # Errors
-    /// As for [`StageHarness::ask`] and [`StageHarness::read`].
-    pub fn again(&self, stage: S) -> Result<State, StageError> {
-        let mut again = Self::new(stage, self.owner.partition, self.partitions);
+    /// As for [`StageHarness::apply_recorded`] and [`StageHarness::read`].
+    pub fn replay(&self, stage: S) -> Result<State, StageError> {
+        let mut replayed = Self::new(stage, self.owner.partition, self.partitions);
         for record in &self.state.records {
-            let input = match record.parse_read()? {
+            let input = match record.parse_consumed()? {
                 Consumed::Claim => continue,
                 Consumed::Requests(requests) => BatchInput::Requests(read_events(requests.get())?),
                 Consumed::Frames(ranges) => {
@@ -187,9 +179,9 @@ impl<S: Stage> StageHarness<S> {
                     BatchInput::Frames(frames.map(read).collect::<Result<_, StageError>>()?)
                 }
             };
-            again.commit(input, Capture::Recorded)?;
+            replayed.derive(input)?;
         }
-        Ok(again.state)
+        Ok(replayed.state)
     }
 
     fn known(&self, target: &StreamPartition) -> Vec<Producer> {
@@ -197,17 +189,17 @@ impl<S: Stage> StageHarness<S> {
         stream.map(|stream| stream.known_producers(self.partitions)).unwrap_or_default()
     }
 
-    fn load(&self, input: &BatchInput<S::Input>) -> Result<WorkingSet, StageError> {
+    fn load<'a>(&self, events: impl Iterator<Item = &'a Event<S::Input>> + Clone) -> Result<WorkingSet, StageError> {
         let mut rows = WorkingSet::default();
         for _ in 0..LOAD_ROUNDS_MAX {
-            let mut keys = ReadSet::default();
-            input.events().try_for_each(|event| self.stage.keys(event, &rows, &mut keys))?;
-            let missing = rows.missing(keys);
+            let mut reads = ReadSet::default();
+            events.clone().try_for_each(|event| self.stage.read_set(event, &rows, &mut reads))?;
+            let missing = rows.missing(reads);
             if missing.is_empty() {
                 return Ok(rows);
             }
             for (table, wanted) in missing.iter() {
-                let stored = self.state.tables.get(table.name);
+                let stored = self.state.tables.get(table.name).or_else(|| self.foreign_rows.get(table.name));
                 let found = wanted.iter().filter_map(|key| stored?.get(key).cloned());
                 rows.fill(table, wanted, found.collect());
             }
@@ -215,21 +207,48 @@ impl<S: Stage> StageHarness<S> {
         Err(StageError::Rule(format!("rows named rows more than {LOAD_ROUNDS_MAX} times")))
     }
 
-    fn commit(&mut self, input: BatchInput<S::Input>, capture: Capture) -> Result<Vec<S::Reply>, StageError> {
-        let (rows, last) = (self.load(&input)?, self.state.records.last());
-        let number = last.map_or(BatchNumber(0), |last| last.number).next();
-        let context =
-            BatchContext { owner: &self.owner, number, partitions: self.partitions, before: &self.checkpoint };
-        let derived = derive(&self.stage, &context, input, rows, capture)?;
+    fn context(&self) -> BatchContext<'_> {
+        let number = self.state.records.last().map_or(BatchNumber(0), |last| last.number).next();
+        BatchContext { owner: &self.owner, number, partitions: self.partitions, before: &self.checkpoint }
+    }
+
+    fn derive(&mut self, input: BatchInput<S::Input>) -> Result<(), StageError> {
+        let rows = self.load(input.events())?;
+        let derived = derive(&self.stage, &self.context(), input, rows)?;
+        self.commit(derived)
+    }
+
+    fn commit(&mut self, derived: Derived) -> Result<(), StageError> {
         if derived.has_effect {
-            let (read, checkpoint) = (&derived.read, &derived.checkpoint);
-            let record = Record::following(last, &self.owner, read, checkpoint, DateTime::UNIX_EPOCH)?;
+            let (consumed, checkpoint, last) = (&derived.consumed, &derived.checkpoint, self.state.records.last());
+            let record = Record::following(last, &self.owner, consumed, checkpoint, DateTime::UNIX_EPOCH)?;
             self.state.write(derived.changes)?;
             self.state.records.push(record);
             self.state.frames.extend(derived.frames);
             self.checkpoint = derived.checkpoint;
         }
-        Ok(derived.replies)
+        Ok(())
+    }
+}
+
+impl<S: IngressStage> StageHarness<S> {
+    /// Submits live requests as one batch. One reply each, in order.
+    ///
+    /// # Errors
+    /// What `derive_requests` or the store refuses. Nothing has changed then.
+    pub fn submit(&mut self, requests: Vec<Event<S::Input>>) -> Result<Vec<S::Reply>, StageError> {
+        let rows = self.load(requests.iter())?;
+        let (derived, replies) = derive_requests(&self.stage, &self.context(), requests, rows)?;
+        self.commit(derived)?;
+        Ok(replies)
+    }
+
+    /// Hands the stage one row of its side input.
+    ///
+    /// # Errors
+    /// What the stage refuses.
+    pub fn side_input<R: Row>(&mut self, row: &R) -> Result<(), StageError> {
+        self.stage.on_side_input(&row.to_cells())
     }
 }
 

@@ -21,12 +21,11 @@ mod publish_window;
 mod record;
 mod resume;
 mod row;
-#[path = "stage.rs"]
 mod stage_trait;
 mod stream_scan;
 mod working_set;
 
-pub use batch::{BatchContext, BatchInput, Capture, Derived, Origin, derive};
+pub use batch::{BatchContext, BatchInput, Derived, Origin, derive, derive_requests};
 pub use event::{Cause, Event, EventId, Key, Payload, RequestId, Traceparent, UnknownPayload};
 pub use frame::{FRAME_BYTES_MAX, FRAME_FACTS_MAX, Frame, Unreadable, read_events, write_events};
 pub use hash::{Digest, Hash, content_hash};
@@ -39,6 +38,6 @@ pub use publish_window::{PUBLISH_WINDOW, PublishWindow};
 pub use record::{Checkpoint, Consumed, FrameRange, LastFrame, Record};
 pub use resume::ResumePoint;
 pub use row::{BadCell, Cell, CellKind, Codec, Column, Decimal, Flag, Integer, Json, Nullable, Row, Table, Text, Time};
-pub use stage_trait::{LOAD_ROUNDS_MAX, Outputs, Stage, StageError};
+pub use stage_trait::{IngressStage, LOAD_ROUNDS_MAX, Outputs, Stage, StageError};
 pub use stream_scan::{PublishPosition, StreamScan};
 pub use working_set::{Change, ReadSet, WorkingSet, Write};

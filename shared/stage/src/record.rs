@@ -95,7 +95,7 @@ pub struct Record {
     /// The owner's epoch.
     pub epoch: Epoch,
     /// [`Consumed`] as JSON.
-    pub read: String,
+    pub consumed: String,
     /// [`Checkpoint`] as JSON.
     pub checkpoint: String,
     /// When it was committed, by the owner's clock, RFC 3339.
@@ -114,7 +114,7 @@ impl Record {
     pub fn following(
         last: Option<&Record>,
         owner: &Producer,
-        read: &Consumed,
+        consumed: &Consumed,
         checkpoint: &Checkpoint,
         committed_at: DateTime<Utc>,
     ) -> serde_json::Result<Record> {
@@ -122,8 +122,8 @@ impl Record {
         let mut record = Record {
             owner: owner.clone(),
             number: last.map_or(BatchNumber(0), |last| last.number).next(),
-            epoch: if matches!(read, Consumed::Claim) { epoch.next() } else { epoch },
-            read: serde_json::to_string(read)?,
+            epoch: if matches!(consumed, Consumed::Claim) { epoch.next() } else { epoch },
+            consumed: serde_json::to_string(consumed)?,
             checkpoint: serde_json::to_string(checkpoint)?,
             committed_at: committed_at.to_rfc3339_opts(SecondsFormat::Micros, true),
             previous: last.map_or(Hash::ZERO, |last| last.hash),
@@ -142,8 +142,8 @@ impl Record {
     ///
     /// # Errors
     /// When the text is none of [`Consumed`].
-    pub fn parse_read(&self) -> serde_json::Result<Consumed> {
-        serde_json::from_str(&self.read)
+    pub fn parse_consumed(&self) -> serde_json::Result<Consumed> {
+        serde_json::from_str(&self.consumed)
     }
 
     /// Where to go on.
@@ -159,7 +159,7 @@ impl Record {
             .part(self.owner.to_string().as_bytes())
             .part(&self.number.0.to_be_bytes())
             .part(&self.epoch.0.to_be_bytes())
-            .part(self.read.as_bytes())
+            .part(self.consumed.as_bytes())
             .part(self.checkpoint.as_bytes())
             .part(self.committed_at.as_bytes())
             .part(&self.previous.0)
@@ -194,9 +194,9 @@ mod tests {
     use super::*;
     use crate::Partition;
 
-    fn following(last: Option<&Record>, read: &Consumed) -> Record {
+    fn following(last: Option<&Record>, consumed: &Consumed) -> Record {
         let owner = Producer::new("post", Partition(0));
-        Record::following(last, &owner, read, &Checkpoint::default(), DateTime::UNIX_EPOCH).unwrap()
+        Record::following(last, &owner, consumed, &Checkpoint::default(), DateTime::UNIX_EPOCH).unwrap()
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
             |r| r.owner.partition = Partition(1),
             |r| r.number = r.number.next(),
             |r| r.epoch = r.epoch.next(),
-            |r| r.read.push(' '),
+            |r| r.consumed.push(' '),
             |r| r.checkpoint.push(' '),
             |r| r.committed_at.push('0'),
             |r| r.previous = r.hash,

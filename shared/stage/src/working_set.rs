@@ -201,10 +201,10 @@ mod tests {
     }
 
     fn loaded(names: &[&str], found: &[Counter]) -> WorkingSet {
-        let mut keys = ReadSet::default();
-        names.iter().for_each(|name| keys.row::<Counter>(&((*name).to_owned(),)));
+        let mut reads = ReadSet::default();
+        names.iter().for_each(|name| reads.row::<Counter>(&((*name).to_owned(),)));
         let mut rows = WorkingSet::default();
-        for (table, wanted) in keys.iter() {
+        for (table, wanted) in reads.iter() {
             rows.fill(table, wanted, found.iter().map(Row::to_cells).collect());
         }
         rows

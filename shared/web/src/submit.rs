@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::Addr;
 use chrono::{SubsecRound as _, Utc};
 use dataflow::{Health, Ingress, OnConnection, OnHealth, StoreError, Submit, SubmitError};
-use stage::{Cause, Event, EventId, Key, RequestId, Stage};
+use stage::{Cause, Event, EventId, IngressStage, Key, RequestId};
 
 use crate::{Problem, Readiness, Traceparent};
 
@@ -30,7 +30,7 @@ pub fn event<F>(cause: Cause, key: Key, fact: F) -> Event<F> {
 ///
 /// # Errors
 /// 429 or 503, as [`Refused`] says; [`unexpected`] when the way in has no answer.
-pub async fn submit<S: Stage>(
+pub async fn submit<S: IngressStage>(
     ingress: &Addr<Ingress<S>>,
     event: Event<S::Input>,
     bytes: usize,
@@ -43,7 +43,7 @@ pub async fn submit<S: Stage>(
 ///
 /// # Errors
 /// 429 or 503.
-pub async fn submit_all<S: Stage>(
+pub async fn submit_all<S: IngressStage>(
     ingress: &Addr<Ingress<S>>,
     requests: Vec<Event<S::Input>>,
     bytes: usize,

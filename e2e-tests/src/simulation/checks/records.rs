@@ -13,7 +13,7 @@ impl Checks {
     /// Looks at one new record and what was written with it.
     pub(super) fn record(&mut self, record: &Record, store: &Store, scene: &mut Scene<'_>) -> Checked {
         let (owner, number) = (&record.owner, record.number);
-        let read = record.parse_read().map_err(|error| stopped(&error))?;
+        let read = record.parse_consumed().map_err(|error| stopped(&error))?;
         let seen = self.seen.get(owner);
         follows(record, seen.map(|seen| &seen.last), matches!(read, Consumed::Claim))?;
         let before = seen.map(|seen| seen.checkpoint.clone()).unwrap_or_default();
@@ -89,7 +89,7 @@ pub(super) fn whole_chain(owner: &Producer, store: &Store) -> Checked {
     let records = now(store.records(owner, BatchNumber(1), usize::MAX)).map_err(|error| stopped(&error))?;
     let mut last: Option<Record> = None;
     for record in records {
-        let read = record.parse_read().map_err(|error| stopped(&error))?;
+        let read = record.parse_consumed().map_err(|error| stopped(&error))?;
         follows(&record, last.as_ref(), matches!(read, Consumed::Claim))?;
         last = Some(record);
     }
@@ -98,7 +98,7 @@ pub(super) fn whole_chain(owner: &Producer, store: &Store) -> Checked {
 
 /// The requests of a record, as JSON.
 pub(super) fn requests(record: &Record) -> Checked<Vec<Value>> {
-    let read = record.parse_read().map_err(|error| stopped(&error))?;
+    let read = record.parse_consumed().map_err(|error| stopped(&error))?;
     match read {
         Consumed::Requests(requests) => serde_json::from_str(requests.get()).map_err(|error| stopped(&error)),
         Consumed::Claim | Consumed::Frames(_) => Ok(Vec::new()),

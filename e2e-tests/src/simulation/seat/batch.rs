@@ -1,7 +1,7 @@
 //! A turn: read, prepare, commit, tell; and what may come between.
 
 use dataflow::{CommitFault, Committed, Delivery, OwnerError};
-use stage::{Admission, BatchInput, Stage, read_events};
+use stage::{Admission, Stage, read_events};
 
 use super::super::coverage::Hit;
 use super::super::scene::{Mutant, Scene, now};
@@ -9,7 +9,7 @@ use super::super::violation::{Checked, ensure, stopped};
 use super::{Held, Open, Seat, Turn};
 
 /// A batch, if there is something to do and it could be prepared.
-pub(super) type MaybeOpen<S> = Result<Option<Open<S>>, OwnerError>;
+pub(super) type MaybeOpen<F, R> = Result<Option<Open<F, R>>, OwnerError>;
 
 /// Requests taken together at most.
 const REQUESTS_MAX: usize = 12;
@@ -27,8 +27,8 @@ enum Boundary {
     Freeze,
 }
 
-impl<S: Stage> Seat<S> {
-    pub(super) fn work(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked<Turn> {
+impl<S: Stage, R: Clone> Seat<S, R> {
+    pub(super) fn work(&mut self, mut held: Held<S, R>, scene: &mut Scene<'_>) -> Checked<Turn> {
         let boundaries = [Boundary::BeforeCommit, Boundary::AfterCommit, Boundary::Freeze];
         let one = *scene.random.pick(&boundaries);
         let boundary = if scene.random.chance(scene.weather.owners) { one } else { Boundary::None };
@@ -47,7 +47,7 @@ impl<S: Stage> Seat<S> {
                 self.held = Some(held);
                 return Ok(Turn::Idle);
             }
-            Err(stop) => return self.failed(held, &stop, Vec::new(), scene),
+            Err(stop) => return self.failed(held, &stop, Default::default(), scene),
         };
         if scene.mutant == Some(Mutant::PublishBeforeCommit) {
             for frame in open.prepared.frames() {
@@ -71,24 +71,24 @@ impl<S: Stage> Seat<S> {
             }
             Boundary::None | Boundary::AfterCommit => held.goes_wrong(fault),
         }
-        let Open { prepared, asked, frames } = open;
+        let Open { prepared, asked, replies, frames } = open;
         match now(held.owner.commit(prepared)) {
             Ok(committed) => {
-                self.check_committed(&held, &committed, asked.len(), frames)?;
+                self.check_committed(&held, (asked.len(), replies.len()), frames)?;
                 if boundary == Boundary::AfterCommit {
                     scene.hit(Hit::CrashAfterCommit);
                     scene.say(&format!("{} dies after its commit of {}", self.id, shown(&committed)));
                     return Ok(Turn::Died);
                 }
-                self.into_committed(held, committed, asked, scene);
+                self.into_committed(held, &committed, (asked, replies), scene);
                 Ok(Turn::Worked)
             }
-            Err(stop) => self.failed(held, &stop, asked, scene),
+            Err(stop) => self.failed(held, &stop, (asked, replies), scene),
         }
     }
 
     /// The production rule in one piece.
-    fn take_whole(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked<Turn> {
+    fn take_whole(&mut self, mut held: Held<S, R>, scene: &mut Scene<'_>) -> Checked<Turn> {
         let deliveries = self.read(&mut held, scene)?;
         let (delivered, mut seen) = (deliveries.len(), Vec::new());
         let taken = now(held.owner.process(deliveries, scene.now, |admission| seen.push(admission)));
@@ -97,36 +97,39 @@ impl<S: Stage> Seat<S> {
         let frames = count(&mut held, &seen, scene);
         match taken {
             Ok(Some(committed)) => {
-                self.check_committed(&held, &committed, 0, frames)?;
-                self.into_committed(held, committed, Vec::new(), scene);
+                self.check_committed(&held, (0, 0), frames)?;
+                self.into_committed(held, &committed, Default::default(), scene);
                 Ok(Turn::Worked)
             }
             Ok(None) => {
                 self.held = Some(held);
                 Ok(if delivered == 0 { Turn::Idle } else { Turn::Worked })
             }
-            Err(stop) => self.failed(held, &stop, Vec::new(), scene),
+            Err(stop) => self.failed(held, &stop, Default::default(), scene),
         }
     }
 
-    pub(super) fn prepare(&mut self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<MaybeOpen<S>> {
-        let (input, asked, frames) = if held.subscription.is_some() {
+    pub(super) fn prepare(&mut self, held: &mut Held<S, R>, scene: &mut Scene<'_>) -> Checked<MaybeOpen<S::Input, R>> {
+        let Some(submit) = self.submit else {
             let (admitted, frames) = self.admit(held, scene)?;
-            (BatchInput::Frames(admitted), Vec::new(), frames)
-        } else {
-            let asked = self.choose(scene);
-            let next = self.newest()?.map(|newest| newest.number.next());
-            if let Some(number) = next {
-                scene.copied_when.insert((self.id.clone(), held.epoch, number), scene.copied);
+            if frames == 0 {
+                return Ok(Ok(None));
             }
-            let requests = asked.iter().map(|(_, request)| request.clone()).collect();
-            (BatchInput::Requests(requests), asked, 0)
+            let prepared = now(held.owner.prepare_frames(admitted, scene.now));
+            let open = |prepared| Some(Open { prepared, asked: Vec::new(), replies: Vec::new(), frames });
+            return Ok(prepared.map(open));
         };
-        if frames == 0 && asked.is_empty() {
+        let asked = self.choose(scene);
+        let next = self.newest()?.map(|newest| newest.number.next());
+        if let Some(number) = next {
+            scene.copied_when.insert((self.id.clone(), held.epoch, number), scene.copied);
+        }
+        if asked.is_empty() {
             return Ok(Ok(None));
         }
-        let prepared = now(held.owner.prepare(input, scene.now));
-        Ok(prepared.map(|prepared| Some(Open { prepared, asked, frames })))
+        let requests = asked.iter().map(|(_, request)| request.clone()).collect();
+        let submitted = submit(&mut held.owner, requests, scene.now);
+        Ok(submitted.map(|(prepared, replies)| Some(Open { prepared, asked, replies, frames: 0 })))
     }
 
     /// Some of the requests that wait, as a client sends them again: at another time.
@@ -145,7 +148,7 @@ impl<S: Stage> Seat<S> {
     }
 
     /// What arrives, with what goes wrong on the way.
-    fn read(&self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<Vec<Delivery>> {
+    fn read(&self, held: &mut Held<S, R>, scene: &mut Scene<'_>) -> Checked<Vec<Delivery>> {
         let Some(subscription) = &mut held.subscription else {
             return Ok(Vec::new());
         };
@@ -186,7 +189,7 @@ impl<S: Stage> Seat<S> {
     #[expect(clippy::type_complexity, reason = "it is what a batch is made of")]
     fn admit(
         &self,
-        held: &mut Held<S>,
+        held: &mut Held<S, R>,
         scene: &mut Scene<'_>,
     ) -> Checked<(Vec<(stage::Frame, Vec<stage::Event<S::Input>>)>, u64)> {
         let (mut admitted, mut seen) = (Vec::new(), Vec::new());
@@ -209,7 +212,7 @@ impl<S: Stage> Seat<S> {
     }
 }
 
-impl<S: Stage> Held<S> {
+impl<S: Stage, R> Held<S, R> {
     fn goes_wrong(&mut self, fault: Option<CommitFault>) {
         self.faults.push(fault);
         self.fault = fault;
@@ -217,7 +220,7 @@ impl<S: Stage> Held<S> {
 }
 
 /// Counts what became of frames; gives how many are to be applied.
-fn count<S: Stage>(held: &mut Held<S>, seen: &[Admission], scene: &mut Scene<'_>) -> u64 {
+fn count<S: Stage, R>(held: &mut Held<S, R>, seen: &[Admission], scene: &mut Scene<'_>) -> u64 {
     let mut next = 0;
     for admission in seen {
         match admission {
@@ -258,7 +261,7 @@ fn disturb(all: &mut Vec<Delivery>, scene: &mut Scene<'_>) {
 }
 
 /// A batch in a few words.
-pub(super) fn shown<A>(committed: &Committed<A>) -> String {
+pub(super) fn shown(committed: &Committed) -> String {
     let Committed { facts, changes, frames, .. } = committed;
     let frames: Vec<_> = frames.iter().map(|frame| format!("{}#{}", frame.target, frame.seq)).collect();
     format!("{facts} facts: {} rows, says [{}]", changes.len(), frames.join(", "))

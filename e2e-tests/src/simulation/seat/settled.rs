@@ -10,27 +10,20 @@ use super::batch::{is_fenced, shown};
 use super::{Asked, Chair as _, Held, Seat, Turn};
 
 /// What an owner in doubt finds.
-pub(super) type Resolved<S> = Result<Option<Committed<<S as Stage>::Reply>>, OwnerError>;
+pub(super) type Resolved = Result<Option<Committed>, OwnerError>;
 
-impl<S: Stage> Seat<S> {
+impl<S: Stage, R: Clone> Seat<S, R> {
     /// What an owner believes after a commit is what is stored, and counts up.
-    pub(super) fn check_committed(
-        &self,
-        held: &Held<S>,
-        committed: &Committed<S::Reply>,
-        asked: usize,
-        frames: u64,
-    ) -> Checked {
+    pub(super) fn check_committed(&self, held: &Held<S, R>, (asked, replies): (usize, usize), frames: u64) -> Checked {
         let id = &self.id;
         if held.subscription.is_none() {
-            let replies = committed.replies.len();
             ensure!(replies == asked, Counted, "{id} took {asked} requests and gave {replies} replies");
             return Ok(());
         }
         let Some(newest) = self.newest()? else { return Ok(()) };
         let stored = newest.parse_checkpoint().map_err(|error| stopped(&error))?;
         ensure!(stored == *held.owner.checkpoint(), Positions, "{id} believes to be elsewhere than it committed");
-        let read = newest.parse_read().map_err(|error| stopped(&error))?;
+        let read = newest.parse_consumed().map_err(|error| stopped(&error))?;
         let ranges = if let Consumed::Frames(ranges) = read { ranges } else { Vec::new() };
         let recorded: u64 = ranges.iter().map(|run| run.frames).sum();
         ensure!(recorded == frames, Counted, "{id} admitted {frames} frames and recorded {recorded}");
@@ -40,29 +33,29 @@ impl<S: Stage> Seat<S> {
     /// It is durable: who waits may know.
     pub(super) fn into_committed(
         &mut self,
-        mut held: Held<S>,
-        committed: Committed<S::Reply>,
-        asked: Asked<S::Input>,
+        mut held: Held<S, R>,
+        committed: &Committed,
+        (asked, replies): (Asked<S::Input>, Vec<R>),
         scene: &mut Scene<'_>,
     ) {
-        scene.say(&format!("{} commits {}", self.id, shown(&committed)));
+        scene.say(&format!("{} commits {}", self.id, shown(committed)));
         held.read_only = false;
-        self.reply(committed, asked);
+        self.reply(asked, replies);
         self.held = Some(held);
     }
 
-    pub(super) fn reply(&mut self, committed: Committed<S::Reply>, asked: Asked<S::Input>) {
+    pub(super) fn reply(&mut self, asked: Asked<S::Input>, replies: Vec<R>) {
         self.pending.retain(|(ticket, _)| asked.iter().all(|(answered, _)| answered != ticket));
         let requests = asked.into_iter().map(|(_, request)| request);
-        self.answered.extend(requests.zip(committed.replies));
+        self.answered.extend(requests.zip(replies));
     }
 
     /// It is not, or not surely.
     pub(super) fn failed(
         &mut self,
-        mut held: Held<S>,
+        mut held: Held<S, R>,
         stop: &OwnerError,
-        asked: Asked<S::Input>,
+        (asked, replies): (Asked<S::Input>, Vec<R>),
         scene: &mut Scene<'_>,
     ) -> Checked<Turn> {
         scene.say(&format!("{} cannot commit: {}", self.id, super::super::violation::stopped(stop).what));
@@ -81,7 +74,7 @@ impl<S: Stage> Seat<S> {
                     Some(CommitFault::LostAfter) => scene.hit(Hit::CommitLostAfter),
                     Some(CommitFault::Refused | CommitFault::Late) | None => {}
                 }
-                self.doubts(&mut held, asked);
+                self.doubts(&mut held, asked, replies);
                 self.held = Some(held);
                 Ok(Turn::Worked)
             }
@@ -96,7 +89,7 @@ impl<S: Stage> Seat<S> {
     }
 
     /// It wants to know what became of its commit: claims, and reads back.
-    pub(super) fn resolve(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked<Turn> {
+    pub(super) fn resolve(&mut self, mut held: Held<S, R>, scene: &mut Scene<'_>) -> Checked<Turn> {
         if scene.random.chance(scene.weather.owners) {
             self.held = Some(held);
             let died = scene.random.chance(500) && self.crash(scene);
@@ -120,8 +113,9 @@ impl<S: Stage> Seat<S> {
                 ));
                 self.after_doubt(&mut held)?;
                 let asked = std::mem::take(&mut held.in_doubt);
+                let replies = std::mem::take(&mut held.in_doubt_replies);
                 match found {
-                    Some(committed) => self.into_committed(held, committed, asked, scene),
+                    Some(committed) => self.into_committed(held, &committed, (asked, replies), scene),
                     None => self.held = Some(held),
                 }
                 Ok(Turn::Worked)
@@ -147,21 +141,22 @@ impl<S: Stage> Seat<S> {
     }
 
     /// It has claimed once more, and reads from the checkpoint again.
-    pub(super) fn after_doubt(&self, held: &mut Held<S>) -> Checked {
+    pub(super) fn after_doubt(&self, held: &mut Held<S, R>) -> Checked {
         ensure!(self.epoch()? > held.doubt_epoch, Fence, "{} resolved a doubt without claiming", self.id);
         held.cut = true;
         Ok(())
     }
 
     /// It does not know what became of its commit, which may be on its way.
-    pub(super) fn doubts(&mut self, held: &mut Held<S>, asked: Asked<S::Input>) {
+    pub(super) fn doubts(&mut self, held: &mut Held<S, R>, asked: Asked<S::Input>, replies: Vec<R>) {
         held.in_doubt = asked;
+        held.in_doubt_replies = replies;
         held.doubt_epoch = held.epoch;
         self.late.push((held.serial, held.store.clone()));
     }
 
     /// Any claim that is there afterwards and was not before is its own.
-    pub(super) fn try_to_resolve(&self, held: &mut Held<S>, scene: &Scene<'_>) -> Checked<Resolved<S>> {
+    pub(super) fn try_to_resolve(&self, held: &mut Held<S, R>, scene: &Scene<'_>) -> Checked<Resolved> {
         let before = self.epoch()?;
         let resolved = now(held.owner.resolve(scene.now));
         let after = self.epoch()?;

@@ -9,10 +9,10 @@ use super::super::violation::{Checked, ensure, stopped};
 use super::batch::{is_fenced, shown};
 use super::{Asked, Held, Open, Seat};
 
-/// What a woken owner tried, and who waits for it.
-type Tried<S> = (Result<Option<Committed<<S as Stage>::Reply>>, OwnerError>, Asked<<S as Stage>::Input>);
+/// What a woken owner tried, who waits for it, and the replies they get.
+type Tried<F, R> = (Result<Option<Committed>, OwnerError>, Asked<F>, Vec<R>);
 
-impl<S: Stage> Seat<S> {
+impl<S: Stage, R: Clone> Seat<S, R> {
     pub(super) fn wake_one(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
         if self.zombies.is_empty() {
             return Ok(false);
@@ -22,7 +22,7 @@ impl<S: Stage> Seat<S> {
         let before = self.newest()?;
         let superseded = before.as_ref().is_some_and(|newest| newest.epoch != held.epoch);
         let was_in_doubt = held.owner.is_in_doubt();
-        let (tried, asked) = self.go_on(&mut held, scene)?;
+        let (tried, asked, replies) = self.go_on(&mut held, scene)?;
         let after = self.newest()?;
         let unchanged = after == before;
         match tried {
@@ -33,7 +33,7 @@ impl<S: Stage> Seat<S> {
             Ok(committed) => {
                 if let Some(committed) = committed {
                     scene.say(&format!("{} wakes and commits {}", self.id, shown(&committed)));
-                    self.reply(committed, asked);
+                    self.reply(asked, replies);
                 }
                 if was_in_doubt {
                     self.after_doubt(&mut held)?;
@@ -55,7 +55,7 @@ impl<S: Stage> Seat<S> {
                 if was_in_doubt {
                     self.late.push((held.serial, held.store.clone()));
                 } else if held.owner.is_in_doubt() {
-                    self.doubts(&mut held, asked);
+                    self.doubts(&mut held, asked, replies);
                 } else {
                     held.owner.discard_uncommitted();
                     held.cut = true;
@@ -67,27 +67,27 @@ impl<S: Stage> Seat<S> {
         Ok(true)
     }
 
-    fn go_on(&mut self, held: &mut Held<S>, scene: &mut Scene<'_>) -> Checked<Tried<S>> {
+    fn go_on(&mut self, held: &mut Held<S, R>, scene: &mut Scene<'_>) -> Checked<Tried<S::Input, R>> {
         if held.owner.is_in_doubt() {
             let resolved = self.try_to_resolve(held, scene)?;
-            return Ok((resolved, held.in_doubt.clone()));
+            return Ok((resolved, held.in_doubt.clone(), held.in_doubt_replies.clone()));
         }
         let open = match held.open.take() {
             Some(open) => Ok(Some(open)),
             None => self.prepare(held, scene)?,
         };
-        let Open { prepared, asked, .. } = match open {
+        let Open { prepared, asked, replies, .. } = match open {
             Ok(Some(open)) => open,
-            Ok(None) => return Ok((Ok(None), Vec::new())),
-            Err(stop) => return Ok((Err(stop), Vec::new())),
+            Ok(None) => return Ok((Ok(None), Vec::new(), Vec::new())),
+            Err(stop) => return Ok((Err(stop), Vec::new(), Vec::new())),
         };
-        Ok((now(held.owner.commit(prepared)).map(Some), asked))
+        Ok((now(held.owner.commit(prepared)).map(Some), asked, replies))
     }
 
     /// Whatever it tries, it never claims again.
-    fn stays_fenced(&mut self, mut held: Held<S>, scene: &mut Scene<'_>) -> Checked {
+    fn stays_fenced(&mut self, mut held: Held<S, R>, scene: &mut Scene<'_>) -> Checked {
         let before = self.newest()?;
-        let (tried, _) = self.go_on(&mut held, scene)?;
+        let (tried, ..) = self.go_on(&mut held, scene)?;
         let fenced = match &tried {
             Ok(_) => true,
             Err(stop) => is_fenced(stop) || stop.is_transient(),
@@ -99,6 +99,6 @@ impl<S: Stage> Seat<S> {
 }
 
 /// A batch of requests that changed nothing is answered and not written.
-fn is_without_effect<A>(committed: &Committed<A>) -> bool {
-    committed.changes.is_empty() && committed.frames.is_empty() && !committed.replies.is_empty()
+fn is_without_effect(committed: &Committed) -> bool {
+    committed.changes.is_empty() && committed.frames.is_empty() && committed.facts > 0
 }

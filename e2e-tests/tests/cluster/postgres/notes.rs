@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dataflow::conformance::fixture::{ADDED, Collect, add, ask, claim, emitted, of};
+use dataflow::conformance::fixture::{ADDED, Collect, add, claim, emitted, of, submit};
 use dataflow::{Leased, Quarantined, Store};
 use sqlx::Row as _;
 use stage::{Partition, Producer, PublishPosition, ResumePoint, Seq, Stage as _};
@@ -24,7 +24,7 @@ async fn a_publisher_at_work_does_not_undo_a_rewind() {
     let databases = Databases::new();
     let (postgres, target) = (databases.postgres("front").await, ADDED.target(of("a")));
     let mut owner = claim(&Store::from(postgres.clone()), Collect::default()).await.unwrap();
-    ask(&mut owner, vec![add("1", "a", 1)]).await.unwrap();
+    submit(&mut owner, vec![add("1", "a", 1)]).await.unwrap();
     let note = async |position: &PublishPosition| postgres.note_publish_position(&target, position).await.unwrap();
     let position = async || postgres.publish_position(&target).await.unwrap();
     assert_eq!(position().await, PublishPosition::default());
@@ -67,7 +67,7 @@ async fn what_is_not_published_is_counted() {
     let unpublished = async |after| postgres.unpublished(&target, &collect(), Seq(after)).await.unwrap();
     assert_eq!(unpublished(0).await, []);
     for id in ["1", "2", "3"] {
-        ask(&mut owner, vec![add(id, "a", 1)]).await.unwrap();
+        submit(&mut owner, vec![add(id, "a", 1)]).await.unwrap();
     }
     let bytes: Vec<_> =
         emitted(&store, "a").await.unwrap().iter().map(|emitted| emitted.frame.body.len() as u64).collect();

@@ -1,6 +1,6 @@
 //! Opening: by several at once, only as what it is, and only to read.
 
-use dataflow::conformance::fixture::{self, Collect, Collected, Copy, TallyUp, add, ask, claim, meta};
+use dataflow::conformance::fixture::{self, Collect, Collected, Copy, TallyUp, add, claim, meta, submit};
 use dataflow::{Commit, Meta, Postgres, Store, StoreError, audit::Audit};
 use stage::{
     Change, Checkpoint, Consumed, Decimal, Integer, Nullable, Partition, PartitionCount, Producer, Record, Row as _,
@@ -82,13 +82,13 @@ async fn an_audit_sees_one_moment_and_changes_nothing() {
     let front = Store::from(databases.postgres("front").await);
     let back = Store::from(databases.postgres("back").await);
     let mut collect = claim(&front, Collect::default()).await.unwrap();
-    ask(&mut collect, vec![add("1", "a", 1), add("2", "b", 1)]).await.unwrap();
+    submit(&mut collect, vec![add("1", "a", 1), add("2", "b", 1)]).await.unwrap();
     for partition in [Partition(0), Partition(1)] {
         fixture::catch_up(TallyUp, partition, &back, &fixture::ADDED, &front).await.unwrap();
     }
     let seen_front = Store::from(Postgres::open_to_read(&front_url, meta("front").unwrap()).await.unwrap());
     let seen_back = Store::from(Postgres::open_to_read(&back_url, meta("back").unwrap()).await.unwrap());
-    ask(&mut collect, vec![add("3", "a", 1)]).await.unwrap();
+    submit(&mut collect, vec![add("3", "a", 1)]).await.unwrap();
     assert_eq!(seen_front.rows::<Collected>(&[], None, 10).await.unwrap().len(), 2);
     assert!(claim(&seen_front, Collect::default()).await.is_err());
 

@@ -60,7 +60,7 @@ fn run(requests: &[Event<RecordRatesInput>], sizes: &[usize]) -> Ran {
     let harness = StageHarness::new(RecordRates, Partition(0), PartitionCount::new(2).unwrap());
     let mut ran = Ran { harness, replies: Vec::new() };
     for batch in cut(requests.to_vec(), sizes) {
-        ran.replies.extend(ran.harness.ask(batch).unwrap());
+        ran.replies.extend(ran.harness.submit(batch).unwrap());
     }
     ran
 }
@@ -84,7 +84,7 @@ impl Ran {
         let newest: Vec<_> = newest.iter().map(|row| (row.version, row.complete)).collect();
         let last = rows.last().map(|row| (row.version, rows.iter().any(|row| row.complete)));
         assert_eq!(newest, Vec::from_iter(last));
-        assert_eq!(self.harness.again(RecordRates).unwrap(), *self.harness.state());
+        assert_eq!(self.harness.replay(RecordRates).unwrap(), *self.harness.state());
     }
 }
 

@@ -21,20 +21,20 @@ pub(super) struct Posting<'a> {
 }
 
 /// The rows that posting a leg here needs.
-pub(super) fn leg_keys(partition: Partition, leg: &Leg, keys: &mut ReadSet) {
-    keys.row::<AccountRow>(&(leg.account.clone(),));
-    keys.row::<BalanceRow>(&(leg.account.clone(), leg.amount.currency()));
-    totals_keys(partition, leg, keys);
+pub(super) fn leg_reads(partition: Partition, leg: &Leg, reads: &mut ReadSet) {
+    reads.row::<AccountRow>(&(leg.account.clone(),));
+    reads.row::<BalanceRow>(&(leg.account.clone(), leg.amount.currency()));
+    totals_reads(partition, leg, reads);
 }
 
 /// The rows that paying from an account here needs. A fee is of the payer's currency.
-pub(super) fn payment_keys(partition: Partition, payment: &Payment, keys: &mut ReadSet) {
-    leg_keys(partition, &payment.payer, keys);
-    payment.others.iter().for_each(|leg| totals_keys(partition, leg, keys));
+pub(super) fn payment_reads(partition: Partition, payment: &Payment, reads: &mut ReadSet) {
+    leg_reads(partition, &payment.payer, reads);
+    payment.others.iter().for_each(|leg| totals_reads(partition, leg, reads));
 }
 
-fn totals_keys(partition: Partition, leg: &Leg, keys: &mut ReadSet) {
-    keys.row::<TotalsRow>(&(partition, leg.amount.currency()));
+fn totals_reads(partition: Partition, leg: &Leg, reads: &mut ReadSet) {
+    reads.row::<TotalsRow>(&(partition, leg.amount.currency()));
 }
 
 impl Posting<'_> {

@@ -123,7 +123,7 @@ impl DecisionRow {
 
 impl AccountRow {
     /// One that nobody has claimed.
-    pub(super) fn on_first_use(account: AccountId) -> Self {
+    pub(crate) fn on_first_use(account: AccountId) -> Self {
         Self { account, entries: 0, opened_by: None, overdraft: None }
     }
 }

@@ -135,7 +135,7 @@ fn totals_that_outgrow_their_limit_stop_the_partition() {
     let here = Partition(0);
     let (post, event) = (Post::new(here), bought("r1", "1", "5.01 GBP", "5.01 GBP"));
     let (mut rows, mut keys) = (WorkingSet::default(), ReadSet::default());
-    post.keys(&event, &rows, &mut keys).unwrap();
+    post.read_set(&event, &rows, &mut keys).unwrap();
     let almost = "99999999999999999995.00".parse().unwrap();
     let totals = TotalsRow { debits: almost, ..TotalsRow::zero(here, Currency::GBP) };
     for (table, keys) in rows.missing(keys).iter() {

@@ -12,33 +12,35 @@ fn claim_of(request_id: &str, json: &str) -> Event<RecordCommandsInput> {
 }
 
 /// A transfer whose unknown accounts are these.
-fn transfer_of(request_id: &str, from: &str, to: &str, amount: &str, unknown: &[&str]) -> Event<RecordCommandsInput> {
+fn transfer_of(request_id: &str, from: &str, to: &str, amount: &str) -> Event<RecordCommandsInput> {
     let json = format!(r#"{{"from":"{from}","to":"{to}","amount":{{"amount":"{amount}","currency":"EUR"}}}}"#);
-    let unknown = Some(unknown.iter().map(|account| account.parse().unwrap()).collect());
-    asked(
-        request_id,
-        RecordCommandsInput::SubmitTransfer(SubmitTransfer { request: serde_json::from_str(&json).unwrap(), unknown }),
-    )
+    let request = serde_json::from_str(&json).unwrap();
+    asked(request_id, RecordCommandsInput::SubmitTransfer(SubmitTransfer { request, unknown: None }))
+}
+
+fn open(harness: &mut StageHarness<RecordCommands>, account: &str) {
+    harness.put_foreign(&AccountRow::on_first_use(account.parse().unwrap()));
 }
 
 fn harness() -> StageHarness<RecordCommands> {
     StageHarness::new(RecordCommands, Partition(0), PartitionCount::new(2).unwrap())
 }
 
-/// Expects the replies `claim|transfer id [reason]` or `conflict`, and what is said: `type key`.
-fn check(requests: &[Event<RecordCommandsInput>], replies: &[&str], emitted: &[&str]) {
+/// With these accounts open, expects the replies `claim|transfer id [reason]` or `conflict`, and the emitted facts: `type key`.
+fn check(opened: &[&str], requests: &[Event<RecordCommandsInput>], replies: &[&str], emitted: &[&str]) {
     for size in [1, usize::MAX] {
         let mut harness = harness();
+        opened.iter().for_each(|account| open(&mut harness, account));
         let mut found = Vec::new();
         for batch in stage::harness::cut(requests.to_vec(), &[size]) {
-            found.extend(harness.ask_as_recorded(batch).unwrap().iter().map(shown));
+            found.extend(harness.submit(batch).unwrap().iter().map(shown));
         }
         assert_eq!(found, replies);
         let mut facts: Vec<_> = harness.emitted(&LEDGER_COMMANDS).unwrap();
         facts.sort_by(|a, b| a.cause.request_id.cmp(&b.cause.request_id));
         let facts: Vec<_> = facts.iter().map(|e| format!("{} {}", stage::Payload::kind(&e.fact), e.key)).collect();
         assert_eq!(facts, emitted);
-        assert_eq!(harness.again(RecordCommands).unwrap(), *harness.state());
+        assert_eq!(harness.replay(RecordCommands).unwrap(), *harness.state());
     }
 }
 
@@ -56,50 +58,57 @@ fn shown(reply: &Reply) -> String {
 #[test]
 fn a_claim_is_recorded_and_said_to_the_owner_of_the_handle() {
     let alice = r#"{"handle":"alice"}"#;
-    check(&[claim_of("c1", alice)], &["claim c1"], &["AccountClaimed alice"]);
+    check(&[], &[claim_of("c1", alice)], &["claim c1"], &["AccountClaimed alice"]);
     let two = [claim_of("c1", alice), claim_of("c2", alice)];
-    check(&two, &["claim c1", "claim c2"], &["AccountClaimed alice", "AccountClaimed alice"]);
+    check(&[], &two, &["claim c1", "claim c2"], &["AccountClaimed alice", "AccountClaimed alice"]);
 }
 
 #[test]
 fn a_transfer_goes_to_the_owner_of_the_payer() {
-    check(&[transfer_of("t1", "alice", "bob", "5", &[])], &["transfer t1"], &["TransferAccepted alice"]);
+    check(&["alice", "bob"], &[transfer_of("t1", "alice", "bob", "5")], &["transfer t1"], &["TransferAccepted alice"]);
 }
 
 #[test]
 fn a_transfer_with_an_account_that_is_not_there_is_rejected() {
-    let one = [transfer_of("t1", "alice", "bob", "5", &["bob"])];
-    check(&one, &["transfer t1 unknown_account"], &["TransferRejected alice"]);
+    let one = [transfer_of("t1", "alice", "bob", "5")];
+    check(&["alice"], &one, &["transfer t1 unknown_account"], &["TransferRejected alice"]);
 }
 
 #[test]
 fn the_same_again_is_answered_the_same_and_other_content_is_a_conflict() {
     let requests = [
-        transfer_of("t1", "alice", "bob", "5", &[]),
-        transfer_of("t1", "alice", "bob", "5.00", &["alice"]),
-        transfer_of("t1", "alice", "bob", "6", &[]),
+        transfer_of("t1", "alice", "bob", "5"),
+        transfer_of("t1", "alice", "bob", "5.00"),
+        transfer_of("t1", "alice", "bob", "6"),
         claim_of("t1", r#"{"handle":"alice"}"#),
         claim_of("t1", r#"{"handle":"alice","overdraft":{"limit":"1","currency":"EUR","policy":"fee"}}"#),
     ];
     let replies = ["transfer t1", "transfer t1", "conflict", "claim t1", "conflict"];
-    check(&requests, &replies, &["TransferAccepted alice", "AccountClaimed alice"]);
+    check(&["alice", "bob"], &requests, &replies, &["TransferAccepted alice", "AccountClaimed alice"]);
+}
+
+#[test]
+fn a_rejected_transfer_stays_rejected_when_the_account_opens_later() {
+    let (mut harness, transfer) = (harness(), || vec![transfer_of("t1", "alice", "bob", "5")]);
+    for opened in ["alice", "bob"] {
+        open(&mut harness, opened);
+        let replies = harness.submit(transfer()).unwrap();
+        assert_eq!(replies.iter().map(shown).collect::<Vec<_>>(), ["transfer t1 unknown_account"]);
+    }
 }
 
 #[test]
 fn what_could_be_seen_is_written_into_the_request() {
-    let new = |request_id: &str, from: &str, to: &str| {
-        let mut event = transfer_of(request_id, from, to, "5", &[]);
-        if let RecordCommandsInput::SubmitTransfer(asked) = &mut event.fact {
-            asked.unknown = None;
-        }
-        event
-    };
     let mut harness = harness();
-    let requests = vec![new("t1", "alice", "customer:1"), new("t2", "merchant", "customer:1"), new("t3", "fx", "bob")];
-    let replies = harness.ask(requests).unwrap();
+    let requests = vec![
+        transfer_of("t1", "alice", "customer:1", "5"),
+        transfer_of("t2", "merchant", "customer:1", "5"),
+        transfer_of("t3", "fx", "bob", "5"),
+    ];
+    let replies = harness.submit(requests).unwrap();
     let shown: Vec<_> = replies.iter().map(shown).collect();
     assert_eq!(shown, ["transfer t1 unknown_account", "transfer t2", "transfer t3 unknown_account"]);
-    let Consumed::Requests(recorded) = harness.state().records[0].parse_read().unwrap() else { panic!("requests") };
+    let Consumed::Requests(recorded) = harness.state().records[0].parse_consumed().unwrap() else { panic!("requests") };
     let unknown = |event: &Event<RecordCommandsInput>| match &event.fact {
         RecordCommandsInput::SubmitTransfer(asked) => {
             asked.unknown.iter().flatten().map(ToString::to_string).collect::<Vec<_>>()
@@ -108,5 +117,5 @@ fn what_could_be_seen_is_written_into_the_request() {
     };
     let unknown: Vec<_> = read_events(recorded.get()).unwrap().iter().map(unknown).collect();
     assert_eq!(unknown, [vec!["alice".to_owned()], Vec::new(), vec!["bob".to_owned()]]);
-    assert_eq!(harness.again(RecordCommands).unwrap(), *harness.state());
+    assert_eq!(harness.replay(RecordCommands).unwrap(), *harness.state());
 }

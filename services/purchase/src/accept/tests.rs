@@ -94,7 +94,7 @@ fn run(steps: &[Step], sizes: &[usize]) -> Ran {
                 Step::Learned(row) => {
                     version += 1;
                     let row = RateRow { version, ..row.clone() };
-                    ran.harness.on_side_input(&row).unwrap();
+                    ran.harness.side_input(&row).unwrap();
                     ran.side_input.on_side_input(&row.to_cells()).unwrap();
                 }
             }
@@ -109,10 +109,10 @@ fn run(steps: &[Step], sizes: &[usize]) -> Ran {
 impl Ran {
     fn batch(&mut self, requests: Vec<Event<AcceptInput>>) {
         let before = self.harness.state().records.len();
-        let replies = self.harness.ask(requests).unwrap();
+        let replies = self.harness.submit(requests).unwrap();
         self.replies.extend(replies.iter().map(shown));
         let new = &self.harness.state().records[before..];
-        let taken = |record: &stage::Record| match record.parse_read().unwrap() {
+        let taken = |record: &stage::Record| match record.parse_consumed().unwrap() {
             Consumed::Requests(taken) => read_events::<AcceptInput>(taken.get()).unwrap().len(),
             Consumed::Claim | Consumed::Frames(_) => panic!("a way in reads requests"),
         };
@@ -141,7 +141,7 @@ fn check(steps: &[Step], expected: &[&str]) {
     assert_eq!(together.recorded.iter().sum::<usize>(), alone.recorded.iter().sum::<usize>());
     assert_eq!((together.emitted(), together.purchases()), (alone.emitted(), alone.purchases()));
     for ran in [alone, together] {
-        assert_eq!(ran.harness.again(ran.side_input).unwrap(), *ran.harness.state());
+        assert_eq!(ran.harness.replay(ran.side_input).unwrap(), *ran.harness.state());
     }
 }
 
@@ -315,7 +315,7 @@ fn the_largest_purchase_fits_a_frame() {
     assert_eq!(ran.replies.last().map(String::as_str), Some("246912000.00 GBP = 246912000.00 GBP"));
     let bodies: Vec<_> = ran.harness.state().frames.iter().map(|frame| frame.body.len()).collect();
     assert!(bodies.len() == 1 && bodies[0] < FRAME_BYTES_MAX, "{bodies:?}");
-    assert_eq!(ran.harness.again(ran.side_input).unwrap(), *ran.harness.state());
+    assert_eq!(ran.harness.replay(ran.side_input).unwrap(), *ran.harness.state());
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn a_record_that_does_not_say_what_each_line_was_judged_by_is_not_derived() {
         let AcceptInput::SubmitPurchase(purchase) = &mut asked.fact else { panic!("a purchase") };
         purchase.captured = captured.clone();
         let mut harness = StageHarness::new(Accept::default(), Partition(0), PartitionCount::new(1).unwrap());
-        assert!(matches!(harness.ask_as_recorded(vec![asked]), Err(StageError::Rule(_))), "{captured:?}");
+        assert!(matches!(harness.apply_recorded(vec![asked]), Err(StageError::Rule(_))), "{captured:?}");
     }
 }
 
@@ -366,6 +366,6 @@ proptest! {
         let emitted = |ran: &Ran| in_order_of_requests(ran.harness.emitted(&PURCHASES).unwrap());
         prop_assert_eq!(emitted(&cut), emitted(&alone));
         prop_assert_eq!(emitted(&cut).len(), cut.purchases().len());
-        prop_assert_eq!(&cut.harness.again(cut.side_input).unwrap(), cut.harness.state());
+        prop_assert_eq!(&cut.harness.replay(cut.side_input).unwrap(), cut.harness.state());
     }
 }

@@ -34,7 +34,7 @@ fn check(facts: &[RatesFact], expected: &[&str]) {
         assert_eq!(rows.iter().map(shown).collect::<Vec<_>>(), expected);
         assert_eq!(rows, facts.iter().filter_map(row_of).collect::<Vec<_>>());
         assert!(harness.state().frames.is_empty());
-        assert_eq!(harness.again(CopyRates).unwrap(), *harness.state());
+        assert_eq!(harness.replay(CopyRates).unwrap(), *harness.state());
     }
 }
 

@@ -34,7 +34,7 @@ fn check(batches: &[&[&str]], expected: Result<&[&str], &str>) {
     let shown: Vec<_> =
         rows.iter().map(|r| format!("{} {} {}/{}", r.purchase, r.status, r.partition.0, r.batch)).collect();
     assert_eq!(refused.map(|()| shown), expected.map(|rows| rows.iter().map(ToString::to_string).collect()));
-    assert_eq!(harness.again(Settle).unwrap(), *harness.state());
+    assert_eq!(harness.replay(Settle).unwrap(), *harness.state());
     assert!(harness.state().frames.is_empty());
 }
 
@@ -52,7 +52,7 @@ fn a_refused_payment_rejects_its_purchase_and_says_why() {
     let shown: Vec<_> = rows.iter().map(|row| (row.status, row.reason().map(|reason| reason.code))).collect();
     assert_eq!(shown, [(Status::Settled, None), (Status::Rejected, Some(ReasonCode::PaymentRefused))]);
     assert!(harness.read_facts(&OUTCOMES, &[refused("r1")]).is_err());
-    assert_eq!(harness.again(Settle).unwrap(), *harness.state());
+    assert_eq!(harness.replay(Settle).unwrap(), *harness.state());
 }
 
 #[test]
@@ -97,6 +97,6 @@ proptest! {
         }
         let settled = harness.rows::<OutcomeRow>().unwrap();
         prop_assert_eq!(settled.len(), count);
-        prop_assert_eq!(&harness.again(Settle).unwrap(), harness.state());
+        prop_assert_eq!(&harness.replay(Settle).unwrap(), harness.state());
     }
 }

@@ -100,7 +100,7 @@ impl Journal {
 
 /// What a record holds.
 pub(super) fn bytes_of_record(record: &Record) -> usize {
-    record.read.len() + record.checkpoint.len() + record.committed_at.len()
+    record.consumed.len() + record.checkpoint.len() + record.committed_at.len()
 }
 
 #[cfg(test)]

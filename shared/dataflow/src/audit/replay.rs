@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stage::{
-    Admission, BatchContext, BatchInput, BatchNumber, Capture, Checkpoint, Consumed, Derived, Frame, FrameRange,
+    Admission, BatchContext, BatchInput, BatchNumber, Checkpoint, Consumed, Derived, Frame, FrameRange, IngressStage,
     Positions, Producer, Record, Seq, Stage, StreamPartition,
 };
 
@@ -11,7 +11,7 @@ use super::derived::NotWritten;
 use super::pages::{Journal, Records, bytes_of_record};
 use super::tables::excerpts;
 use super::{AuditedService, Checked, End, Watch, at, batch_place, frame_place, wrong};
-use crate::owner::{Admitted, LoadError, follow, load};
+use crate::owner::{Admitted, LoadError, load, read_side_input};
 use crate::{Owner, StoreError};
 
 type Services = BTreeMap<&'static str, AuditedService>;
@@ -28,6 +28,15 @@ pub(super) struct Replay<'a, S: Stage> {
     /// What it reads, and what it has said.
     read: BTreeMap<(Producer, StreamPartition), Journal>,
     emitted: BTreeMap<StreamPartition, Journal>,
+}
+
+impl<S: IngressStage> Replay<'_, S> {
+    /// Takes in the side input, which is derived already.
+    pub(super) async fn read_side_input(&mut self) -> Result<(), End> {
+        let Some(service) = self.service else { return Ok(()) };
+        let read = read_side_input(&mut self.stage, &service.derived, &mut None).await;
+        read.map_err(|error| self.load_failed(error, BatchNumber(1)))
+    }
 }
 
 impl<'a, S: Stage> Replay<'a, S> {
@@ -51,8 +60,6 @@ impl<'a, S: Stage> Replay<'a, S> {
     /// Runs through all records. How many there are.
     pub(super) async fn run(&mut self, checked: &mut Checked) -> Result<u64, End> {
         let Some(service) = self.service else { return Ok(0) };
-        let side_input = follow(&mut self.stage, &service.derived, &mut None).await;
-        side_input.map_err(|error| self.load_failed(error, BatchNumber(1)))?;
         let mut records = Records::new();
         loop {
             let next = self.next();
@@ -77,7 +84,7 @@ impl<'a, S: Stage> Replay<'a, S> {
         let place = batch_place(&self.owner, number);
         let wrong_here = |what: String| wrong(service.name, place.clone(), what);
         status(self.last.as_ref(), &self.owner, &record).map_err(wrong_here)?;
-        let read = record.parse_read().map_err(|error| wrong_here(format!("read {error}")))?;
+        let read = record.parse_consumed().map_err(|error| wrong_here(format!("read {error}")))?;
         let recorded = record.parse_checkpoint().map_err(|error| wrong_here(format!("checkpoint {error}")))?;
         checked.batches += 1;
         checked.bytes += bytes_of_record(&record) as u64;
@@ -99,11 +106,11 @@ impl<'a, S: Stage> Replay<'a, S> {
         };
         checked.facts += input.events().count() as u64;
         let came_to = self.derive(service, input, number).await?;
-        let Derived { read, mut checkpoint, frames, changes, replies: _, has_effect: _, .. } = came_to;
+        let Derived { consumed, mut checkpoint, frames, changes, has_effect: _, .. } = came_to;
         checkpoint.resume_points.clone_from(&recorded.resume_points);
-        let texts = serde_json::to_string(&read).and_then(|read| Ok((read, serde_json::to_string(&checkpoint)?)));
+        let texts = serde_json::to_string(&consumed).and_then(|read| Ok((read, serde_json::to_string(&checkpoint)?)));
         let (read, head) = texts.map_err(|error| wrong_here(error.to_string()))?;
-        for (name, stored, again) in [("read", &record.read, read), ("checkpoint", &record.checkpoint, head)] {
+        for (name, stored, again) in [("consumed", &record.consumed, read), ("checkpoint", &record.checkpoint, head)] {
             if *stored != again {
                 let (stored, again) = excerpts(stored, &again);
                 return Err(wrong_here(format!("{name} holds {stored}, derived is {again}")));
@@ -168,12 +175,12 @@ impl<'a, S: Stage> Replay<'a, S> {
         service: &AuditedService,
         input: BatchInput<S::Input>,
         number: BatchNumber,
-    ) -> Result<Derived<S::Reply>, End> {
-        let rows = load(&self.stage, &service.derived, &input).await;
+    ) -> Result<Derived, End> {
+        let rows = load(&self.stage, &service.derived, input.events()).await;
         let rows = rows.map_err(|error| self.load_failed(error, number))?;
         let partitions = service.store.meta().partitions;
         let context = BatchContext { owner: &self.owner, number, partitions, before: &self.checkpoint };
-        let came_to = stage::derive(&self.stage, &context, input, rows, Capture::Recorded);
+        let came_to = stage::derive(&self.stage, &context, input, rows);
         let came_to = came_to.map_err(|error| self.load_failed(error.into(), number))?;
         if came_to.has_effect { Ok(came_to) } else { Err(self.wrong_batch(number, "has no effect".to_owned())) }
     }
@@ -262,7 +269,7 @@ fn status(last: Option<&Record>, owner: &Producer, record: &Record) -> Result<()
     if !record.is_intact() {
         return Err("was changed: its hash does not fit".to_owned());
     }
-    let is_claim = matches!(record.parse_read(), Ok(Consumed::Claim));
+    let is_claim = matches!(record.parse_consumed(), Ok(Consumed::Claim));
     let expected = epoch + u64::from(is_claim);
     if record.epoch.0 == expected && expected > 0 {
         return Ok(());

@@ -7,7 +7,7 @@ use stage::{CellKind, Column, Partition, Stream, Table};
 use super::derived::Limits;
 use super::{Audit, Report, Watch};
 use crate::conformance::fixture::{
-    ADDED, BACK, Collect, Copy, FRONT, TALLIED, TallyUp, add, ask, catch_up, claim, meta, of,
+    ADDED, BACK, Collect, Copy, FRONT, TALLIED, TallyUp, add, catch_up, claim, meta, of, submit,
 };
 use crate::conformance::{Outcome, Substrate as _};
 use crate::store::memory::tests::Maps;
@@ -21,14 +21,14 @@ async fn run(front: &Store, back: &Store) -> Outcome {
     for day in 0..3 {
         let id = |n: u64| format!("{day}.{n}");
         let mut collect = claim(front, Collect::default()).await?;
-        ask(&mut collect, vec![add(&id(1), "a", 5), add(&id(1), "a", 5), add(&id(2), "é", 7), add(&id(3), "a", 0)])
+        submit(&mut collect, vec![add(&id(1), "a", 5), add(&id(1), "a", 5), add(&id(2), "é", 7), add(&id(3), "a", 0)])
             .await?;
-        ask(&mut collect, vec![add(&id(1), "a", 5)]).await?;
-        ask(&mut collect, vec![add(&id(4), "b", 1), add(&id(5), "a B", 2)]).await?;
+        submit(&mut collect, vec![add(&id(1), "a", 5)]).await?;
+        submit(&mut collect, vec![add(&id(4), "b", 1), add(&id(5), "a B", 2)]).await?;
         catch_up(TallyUp, Partition(0), back, &ADDED, front).await?;
         catch_up(TallyUp, Partition(1), back, &ADDED, front).await?;
         catch_up(Copy, of("all"), front, &TALLIED, back).await?;
-        ask(&mut collect, vec![add(&id(6), "a", 3)]).await?;
+        submit(&mut collect, vec![add(&id(6), "a", 3)]).await?;
         catch_up(TallyUp, of("a"), back, &ADDED, front).await?;
     }
     catch_up(Copy, of("all"), front, &TALLIED, back).await
@@ -47,7 +47,7 @@ async fn audit(stores: Vec<Store>) -> Result<Report, StoreError> {
 async fn audit_within(stores: Vec<Store>, limits: Limits) -> Result<Report, StoreError> {
     let mut audit = Audit::within(&STREAMS, stores, Watch::nobody(), limits).await?;
     audit.stage("front", |_| Copy).await?;
-    audit.stage("front", |_| Collect::default()).await?;
+    audit.ingress("front", |_| Collect::default()).await?;
     audit.stage("back", |_| TallyUp).await?;
     audit.finish().await
 }
@@ -118,7 +118,7 @@ async fn what_was_only_run_is_clean() {
     assert_eq!(audit_files(&stopped().await).await, [""; 0]);
 
     let mut collect = claim(&front, Collect::default()).await.unwrap();
-    ask(&mut collect, vec![add("late", "a", 1)]).await.unwrap();
+    submit(&mut collect, vec![add("late", "a", 1)]).await.unwrap();
     let report = audit(vec![front, back]).await.unwrap();
     assert_eq!((report.findings.len(), report.is_quiet()), (0, false), "unread is no fault");
 }
@@ -177,7 +177,7 @@ const OWN: &[(&str, &[(&str, CellKind)])] = &[
             ("owner", CellKind::Text),
             ("number", CellKind::Integer),
             ("epoch", CellKind::Integer),
-            ("read", CellKind::Text),
+            ("consumed", CellKind::Text),
             ("checkpoint", CellKind::Text),
             ("committed_at", CellKind::Text),
             ("previous", CellKind::Text),
@@ -295,7 +295,7 @@ async fn every_deleted_row_and_every_two_swapped_are_found() {
         }
     }
     for (service, table, column, one, other) in [
-        ("front", "batches", "read", "owner = 'collect/0' AND number = 2", "owner = 'collect/0' AND number = 3"),
+        ("front", "batches", "consumed", "owner = 'collect/0' AND number = 2", "owner = 'collect/0' AND number = 3"),
         ("front", "batches", "hash", "owner = 'collect/0' AND number = 2", "owner = 'collect/0' AND number = 3"),
         ("front", "collected", "by", "request_id = '0.1'", "request_id = '0.2'"),
         ("front", "copied", "sum", "version = 1", "version = 3"),

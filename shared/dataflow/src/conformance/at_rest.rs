@@ -2,7 +2,7 @@
 
 use stage::{Partition, Producer, Stage as _};
 
-use super::fixture::{ADDED, Collect, add, ask, claim, of};
+use super::fixture::{ADDED, Collect, add, claim, of, submit};
 use super::{Damage, Outcome, Substrate, open};
 use crate::OwnerError;
 
@@ -10,7 +10,7 @@ async fn refuses(substrate: &impl Substrate, damage: Damage) -> Outcome {
     let front = open(substrate, "front").await?;
     let mut collect = claim(&front, Collect::default()).await?;
     for id in ["1", "2"] {
-        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+        submit(&mut collect, vec![add(id, "a", 1)]).await?;
     }
     front.close().await;
     claim(&open(substrate, "front").await?, Collect::default()).await?;

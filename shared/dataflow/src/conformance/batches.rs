@@ -6,7 +6,7 @@ use stage::{
 };
 
 use super::fixture::{
-    ADDED, Collect, Collected, Reply, Tally, TallyUp, Tick, add, ask, claim, claim_tally, emitted, now, of, take,
+    ADDED, Collect, Collected, Reply, Tally, TallyUp, Tick, add, claim, claim_tally, emitted, now, of, submit, take,
 };
 use super::{Failure, Outcome, Substrate, open};
 use crate::{
@@ -27,7 +27,7 @@ pub async fn duplicate(substrate: &impl Substrate) -> Outcome {
     let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     for id in ["1", "2", "3"] {
-        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+        submit(&mut collect, vec![add(id, "a", 1)]).await?;
     }
     let frames = emitted(&front, "a").await?;
     let order = [0, 0, 1, 0, 1, 2, 2].map(|at: usize| frames[at].clone());
@@ -48,7 +48,7 @@ pub async fn gap(substrate: &impl Substrate) -> Outcome {
     let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     for id in ["1", "2", "3"] {
-        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+        submit(&mut collect, vec![add(id, "a", 1)]).await?;
     }
     let frames = emitted(&front, "a").await?;
     let mut owner = claim_tally(&back, "a").await?;
@@ -68,7 +68,7 @@ pub async fn fork(substrate: &impl Substrate) -> Outcome {
     let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     for id in ["1", "2"] {
-        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+        submit(&mut collect, vec![add(id, "a", 1)]).await?;
     }
     let frames: Vec<Frame> = emitted(&front, "a").await?.into_iter().map(|delivery| delivery.frame).collect();
     let seal = |stage, seq, previous| {
@@ -107,9 +107,9 @@ pub async fn resume(substrate: &impl Substrate) -> Outcome {
         let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
         let mut collect = claim(&front, Collect::default()).await?;
         let request = add(&round.to_string(), "a", 1);
-        let committed = ask(&mut collect, vec![request.clone()]).await?;
+        let (committed, _) = submit(&mut collect, vec![request.clone()]).await?;
         assert_eq!(committed.frames.first().map(|frame| frame.seq), Some(Seq(round)));
-        assert_eq!(ask(&mut collect, vec![request]).await?.replies, [Reply::Known]);
+        assert_eq!(submit(&mut collect, vec![request]).await?.1, [Reply::Known]);
         let mut owner = claim_tally(&back, "a").await?;
         let mut subscription = Subscription::Journal(JournalReader::new(sources(&front)));
         let ready = subscription.ready(&owner.checkpoint().positions).await?;
@@ -131,15 +131,15 @@ pub async fn resume(substrate: &impl Substrate) -> Outcome {
 pub async fn fence(substrate: &impl Substrate) -> Outcome {
     let front = open(substrate, "front").await?;
     let mut old = claim(&front, Collect::default()).await?;
-    let prepared = old.prepare(stage::BatchInput::Requests(vec![add("1", "a", 1)]), now()).await?;
+    let (prepared, _) = old.prepare_requests(vec![add("1", "a", 1)], now()).await?;
     let mut new = claim(&front, Collect::default()).await?;
     let stop = old.commit(prepared).await;
     assert!(matches!(stop, Err(OwnerError::Fenced(_))), "{stop:?}");
-    let stop = ask(&mut old, vec![add("1", "a", 1)]).await;
+    let stop = submit(&mut old, vec![add("1", "a", 1)]).await;
     assert!(matches!(stop, Err(OwnerError::Fenced(_))), "{stop:?}");
     assert!(emitted(&front, "a").await?.is_empty(), "not a part of it was written");
     assert_eq!(front.get::<Collected>(&(add("1", "a", 1).cause.request_id,)).await?, None);
-    assert_eq!(ask(&mut new, vec![add("1", "a", 1)]).await?.replies, [Reply::New]);
+    assert_eq!(submit(&mut new, vec![add("1", "a", 1)]).await?.1, [Reply::New]);
     let newest = front.newest(new.id()).await?;
     assert_eq!(newest.map(|record| (record.number.0, record.epoch.0)), Some((3, 2)));
     Ok(())
@@ -154,10 +154,10 @@ pub async fn refused(substrate: &impl Substrate) -> Outcome {
     let front = open(substrate, "front").await?.with_faults(faults.clone());
     let mut collect = claim(&front, Collect::default()).await?;
     faults.push(Some(CommitFault::Refused));
-    let stop = ask(&mut collect, vec![add("1", "a", 1)]).await;
+    let stop = submit(&mut collect, vec![add("1", "a", 1)]).await;
     assert!(matches!(stop, Err(OwnerError::Unavailable { .. })), "{stop:?}");
     assert!(!collect.is_in_doubt());
-    assert_eq!(ask(&mut collect, vec![add("1", "a", 1)]).await?.replies, [Reply::New]);
+    assert_eq!(submit(&mut collect, vec![add("1", "a", 1)]).await?.1, [Reply::New]);
     assert_eq!(emitted(&front, "a").await?.len(), 1);
     Ok(())
 }

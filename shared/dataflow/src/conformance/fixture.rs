@@ -8,7 +8,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use stage::{
-    BatchInput, BatchNumber, Cause, Cell, Event, EventId, Integer, Key, Nullable, Outputs, Partition, PartitionCount,
+    BatchNumber, Cause, Cell, Event, EventId, IngressStage, Integer, Key, Nullable, Outputs, Partition, PartitionCount,
     Partitioning, Producer, ReadSet, RequestId, Row as _, Seq, Stage, StageError, Stream, Table, Text, Traceparent,
     WorkingSet,
 };
@@ -171,17 +171,23 @@ pub struct Collect(Vec<Copied>);
 impl Stage for Collect {
     type Input = Fact;
     type Output = Fact;
-    type Reply = Reply;
     const NAME: &'static str = "collect";
     const PARTITIONING: Partitioning = Partitioning::Unkeyed;
-    const READS: &'static [&'static Stream] = &[];
     const TABLES: &'static [&'static Table] = &[Collected::TABLE];
-    const SIDE_INPUT: Option<&'static Table> = Some(Copied::TABLE);
 
-    fn keys(&self, event: &Event<Fact>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
-        keys.row::<Collected>(&(event.cause.request_id.clone(),));
+    fn read_set(&self, event: &Event<Fact>, _: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
+        reads.row::<Collected>(&(event.cause.request_id.clone(),));
         Ok(())
     }
+
+    fn apply(&self, event: &Event<Fact>, rows: &mut WorkingSet, out: &mut Outputs<Fact>) -> Result<(), StageError> {
+        self.submit(event, rows, out).map(drop)
+    }
+}
+
+impl IngressStage for Collect {
+    type Reply = Reply;
+    const SIDE_INPUT: Option<&'static Table> = Some(Copied::TABLE);
 
     fn capture(&self, event: &mut Event<Fact>, _: &WorkingSet) -> Result<(), StageError> {
         if let Fact::Added(added) = &mut event.fact {
@@ -190,7 +196,7 @@ impl Stage for Collect {
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Fact>, rows: &mut WorkingSet, out: &mut Outputs<Fact>) -> Result<Reply, StageError> {
+    fn submit(&self, event: &Event<Fact>, rows: &mut WorkingSet, out: &mut Outputs<Fact>) -> Result<Reply, StageError> {
         let Fact::Added(Added { name, by, version }) = &event.fact else {
             return Err(StageError::Rule("only additions can be asked".to_owned()));
         };
@@ -220,15 +226,14 @@ pub struct TallyUp;
 impl Stage for TallyUp {
     type Input = Fact;
     type Output = Fact;
-    type Reply = ();
     const NAME: &'static str = "tally";
     const PARTITIONING: Partitioning = Partitioning::Copartitioned;
     const READS: &'static [&'static Stream] = &[&ADDED];
     const TABLES: &'static [&'static Table] = &[Tally::TABLE, Tick::TABLE];
 
-    fn keys(&self, event: &Event<Fact>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
+    fn read_set(&self, event: &Event<Fact>, _: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
         if let Fact::Added(added) = &event.fact {
-            keys.row::<Tally>(&(added.name.clone(),));
+            reads.row::<Tally>(&(added.name.clone(),));
         }
         Ok(())
     }
@@ -252,14 +257,13 @@ pub struct Copy;
 impl Stage for Copy {
     type Input = Fact;
     type Output = Fact;
-    type Reply = ();
     const NAME: &'static str = "copy";
     const PARTITIONING: Partitioning = Partitioning::SingleKey(ALL);
     const READS: &'static [&'static Stream] = &[&TALLIED];
     const TABLES: &'static [&'static Table] = &[Copied::TABLE, Newest::TABLE];
 
-    fn keys(&self, _: &Event<Fact>, _: &WorkingSet, keys: &mut ReadSet) -> Result<(), StageError> {
-        keys.row::<Newest>(&(ALL.to_owned(),));
+    fn read_set(&self, _: &Event<Fact>, _: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
+        reads.row::<Newest>(&(ALL.to_owned(),));
         Ok(())
     }
 
@@ -281,17 +285,25 @@ pub struct Panics;
 impl Stage for Panics {
     type Input = Fact;
     type Output = Fact;
-    type Reply = Reply;
     const NAME: &'static str = "panics";
     const PARTITIONING: Partitioning = Partitioning::Copartitioned;
     const READS: &'static [&'static Stream] = &[&ADDED];
     const TABLES: &'static [&'static Table] = &[];
 
-    fn keys(&self, _: &Event<Fact>, _: &WorkingSet, _: &mut ReadSet) -> Result<(), StageError> {
+    fn read_set(&self, _: &Event<Fact>, _: &WorkingSet, _: &mut ReadSet) -> Result<(), StageError> {
         Ok(())
     }
 
-    fn apply(&self, event: &Event<Fact>, _: &mut WorkingSet, _: &mut Outputs<Fact>) -> Result<Reply, StageError> {
+    fn apply(&self, event: &Event<Fact>, rows: &mut WorkingSet, out: &mut Outputs<Fact>) -> Result<(), StageError> {
+        self.submit(event, rows, out).map(drop)
+    }
+}
+
+#[cfg(test)]
+impl IngressStage for Panics {
+    type Reply = Reply;
+
+    fn submit(&self, event: &Event<Fact>, _: &mut WorkingSet, _: &mut Outputs<Fact>) -> Result<Reply, StageError> {
         panic!("{} is too much", event.key.0)
     }
 }
@@ -330,10 +342,13 @@ pub async fn claim_tally(store: &Store, name: &str) -> Result<Owner<TallyUp>, Ow
     Owner::claim(TallyUp, Producer::new(TallyUp::NAME, of(name)), store.clone(), now()).await
 }
 
-/// Takes requests in with one commit.
-pub async fn ask(collect: &mut Owner<Collect>, requests: Vec<Event<Fact>>) -> Result<Committed<Reply>, OwnerError> {
-    let prepared = collect.prepare(BatchInput::Requests(requests), now()).await?;
-    collect.commit(prepared).await
+/// Commits requests as one batch, and gives the replies.
+pub async fn submit(
+    collect: &mut Owner<Collect>,
+    requests: Vec<Event<Fact>>,
+) -> Result<(Committed, Vec<Reply>), OwnerError> {
+    let (prepared, replies) = collect.prepare_requests(requests, now()).await?;
+    Ok((collect.commit(prepared).await?, replies))
 }
 
 /// Everything said to `tally` about names of the same partition as this.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use stage::{Cell, Partition, Producer, ReadSet, RequestId, Row as _, Seq, Stage as _, StreamPartition};
 
 use super::fixture::{
-    ADDED, Collect, Collected, Copy, TALLIED, Tally, TallyUp, Tick, add, ask, catch_up, claim, claim_tally, emitted,
-    of, take,
+    ADDED, Collect, Collected, Copy, TALLIED, Tally, TallyUp, Tick, add, catch_up, claim, claim_tally, emitted, of,
+    submit, take,
 };
 use super::{Failure, Outcome, Substrate, open};
 use crate::{Store, StoreError};
@@ -22,7 +22,7 @@ async fn ticked(substrate: &impl Substrate) -> Result<Store, Failure> {
     let mut collect = claim(&front, Collect::default()).await?;
     let request = |(at, name): (usize, &&str)| add(&at.to_string(), name, 1);
     let requests = NAMES.iter().chain(&NAMES).chain(&NAMES).rev().enumerate().map(request);
-    ask(&mut collect, requests.collect()).await?;
+    submit(&mut collect, requests.collect()).await?;
     for name in ["a", "~", "-", "9", "B"] {
         let mut owner = claim_tally(&back, name).await?;
         take(&mut owner, emitted(&front, name).await?).await?;
@@ -82,7 +82,7 @@ pub async fn load_many(substrate: &impl Substrate) -> Outcome {
     let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     let name = |at: usize| format!("name {at}");
-    ask(&mut collect, (0..MANY).step_by(2).map(|at| add(&name(at), &name(at), 1)).collect()).await?;
+    submit(&mut collect, (0..MANY).step_by(2).map(|at| add(&name(at), &name(at), 1)).collect()).await?;
     for at in 0..8 {
         let mut owner = claim_tally(&back, &name(at)).await?;
         take(&mut owner, emitted(&front, &name(at)).await?).await?;
@@ -111,14 +111,14 @@ pub async fn follow(substrate: &impl Substrate) -> Outcome {
     let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     for (id, sum) in [("1", None), ("2", Some(1)), ("3", Some(2))] {
-        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+        submit(&mut collect, vec![add(id, "a", 1)]).await?;
         let row = front.get::<Collected>(&(RequestId(id.to_owned()),)).await?;
         assert_eq!(row.and_then(|row| row.known), sum);
         catch_up(TallyUp, of("a"), &back, &ADDED, &front).await?;
         catch_up(Copy, of("all"), &front, &TALLIED, &back).await?;
     }
     let mut later = claim(&front, Collect::default()).await?;
-    ask(&mut later, vec![add("4", "a", 1)]).await?;
+    submit(&mut later, vec![add("4", "a", 1)]).await?;
     let row = front.get::<Collected>(&(RequestId("4".to_owned()),)).await?;
     assert_eq!(row.and_then(|row| row.known), Some(3));
     Ok(())
@@ -132,7 +132,7 @@ pub async fn journal_limits(substrate: &impl Substrate) -> Outcome {
     let front = open(substrate, "front").await?;
     let mut collect = claim(&front, Collect::default()).await?;
     for id in ["1", "2", "3", "4", "5"] {
-        ask(&mut collect, vec![add(id, "a", 1)]).await?;
+        submit(&mut collect, vec![add(id, "a", 1)]).await?;
     }
     let (by, to) = (Producer::new(Collect::NAME, Partition(0)), ADDED.target(of("a")));
     let all = emitted(&front, "a").await?;
@@ -165,7 +165,7 @@ pub async fn last_frames(substrate: &impl Substrate) -> Outcome {
     let mut collect = claim(&front, Collect::default()).await?;
     let elsewhere = NAMES.into_iter().find(|name| of(name) != of("a")).ok_or("a name of the other partition")?;
     for (id, name) in [("1", "a"), ("2", elsewhere), ("3", "a"), ("4", "a")] {
-        ask(&mut collect, vec![add(id, name, 1)]).await?;
+        submit(&mut collect, vec![add(id, name, 1)]).await?;
     }
     let (by, other) = (Producer::new(Collect::NAME, Partition(0)), Producer::new(TallyUp::NAME, Partition(0)));
     let [a, b] = ["a", elsewhere].map(|name| ADDED.target(of(name)));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use stage::{Partition, Producer, ResumePoint, Stage as _, StreamPartition};
 
-use super::fixture::{ADDED, Collect, Tally, TallyUp, add, ask, claim, claim_tally, emitted, of, take};
+use super::fixture::{ADDED, Collect, Tally, TallyUp, add, claim, claim_tally, emitted, of, submit, take};
 use super::{Failure, Outcome, Publisher, Streams, open};
 use crate::{Owner, Store, Subscription};
 
@@ -36,7 +36,7 @@ impl<'a, S: Streams> StageHarness<'a, S> {
     async fn say(&mut self, frames: u64) -> Outcome {
         for _ in 0..frames {
             self.asked += 1;
-            ask(&mut self.collect, vec![add(&self.asked.to_string(), "a", 1)]).await?;
+            submit(&mut self.collect, vec![add(&self.asked.to_string(), "a", 1)]).await?;
         }
         Ok(())
     }

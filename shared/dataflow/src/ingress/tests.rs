@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use prometheus::Registry;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
-use stage::{BatchNumber, Partition, Producer, Seq, Stage};
+use stage::{BatchNumber, IngressStage, Partition, Producer, Seq};
 
 use super::{Drain, Ingress, Submit, SubmitError, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX};
 use crate::conformance::Substrate as _;
@@ -15,7 +15,7 @@ use crate::conformance::fixture::{ADDED, Collect, FRONT, Fact, Panics, Reply, ad
 use crate::store::sqlite::tests::Files;
 use crate::{Backlog, CommitFault, Faults, Health, Hooks, Metrics, Spans, Store, Wakeups};
 
-struct Harness<S: Stage = Collect> {
+struct Harness<S: IngressStage = Collect> {
     files: Files,
     front: Store,
     ingress: actix::Addr<Ingress<S>>,
@@ -29,7 +29,7 @@ impl Harness {
     }
 }
 
-impl<S: Stage<Input = Fact>> Harness<S> {
+impl<S: IngressStage<Input = Fact>> Harness<S> {
     async fn with(stage: S, faults: Faults, backlog: Option<Backlog>) -> Self {
         let files = Files::new();
         let front = files.open(meta("front").unwrap(), FRONT).await.unwrap();

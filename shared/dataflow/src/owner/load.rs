@@ -1,11 +1,11 @@
 //! What a batch needs of the tables before it can be applied: by the owner, and when deriving again.
 
-use stage::{BatchInput, Cell, LOAD_ROUNDS_MAX, ReadSet, Stage, StageError, Table, WorkingSet};
+use stage::{Cell, Event, IngressStage, LOAD_ROUNDS_MAX, ReadSet, Stage, StageError, Table, WorkingSet};
 
 use crate::{LoadedRows, Store, StoreError};
 
-/// WorkingSet of a followed table taken in at a time.
-const FOLLOW_ROWS_MAX: usize = 1_000;
+/// Rows of a side input that are read at a time.
+const SIDE_INPUT_ROWS_MAX: usize = 1_000;
 
 /// What rows are loaded from: the store of an owner, or what an audit has derived.
 pub(crate) trait Tables {
@@ -57,38 +57,38 @@ impl From<StoreError> for LoadError {
     }
 }
 
-/// Takes in what the followed table has got after `learned`.
-pub(crate) async fn follow<S: Stage>(
+/// Takes in the rows of the side input after `read_to`.
+pub(crate) async fn read_side_input<S: IngressStage>(
     stage: &mut S,
     tables: &impl Tables,
-    side_input: &mut Option<Vec<Cell>>,
+    read_to: &mut Option<Vec<Cell>>,
 ) -> Result<(), LoadError> {
     let Some(table) = S::SIDE_INPUT else { return Ok(()) };
     loop {
-        let rows = tables.scan(table, side_input.as_deref(), FOLLOW_ROWS_MAX).await?;
+        let rows = tables.scan(table, read_to.as_deref(), SIDE_INPUT_ROWS_MAX).await?;
         for row in &rows {
             stage.on_side_input(row)?;
-            *side_input = Some(row[..table.key_columns].to_vec());
+            *read_to = Some(row[..table.key_columns].to_vec());
         }
-        if rows.len() < FOLLOW_ROWS_MAX {
+        if rows.len() < SIDE_INPUT_ROWS_MAX {
             return Ok(());
         }
     }
 }
 
 /// The rows that these events name, and those that the rows name.
-pub(crate) async fn load<S: Stage>(
+pub(crate) async fn load<'a, S: Stage>(
     stage: &S,
     tables: &impl Tables,
-    input: &BatchInput<S::Input>,
+    events: impl Iterator<Item = &'a Event<S::Input>> + Clone,
 ) -> Result<WorkingSet, LoadError> {
     let mut rows = WorkingSet::default();
     for _ in 0..LOAD_ROUNDS_MAX {
-        let mut keys = ReadSet::default();
-        for event in input.events() {
-            stage.keys(event, &rows, &mut keys)?;
+        let mut reads = ReadSet::default();
+        for event in events.clone() {
+            stage.read_set(event, &rows, &mut reads)?;
         }
-        let missing = rows.missing(keys);
+        let missing = rows.missing(reads);
         if missing.is_empty() {
             return Ok(rows);
         }

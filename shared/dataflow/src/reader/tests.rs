@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::{Drain, Reader};
 use crate::conformance::Substrate as _;
 use crate::conformance::fixture::{
-    ADDED, BACK, Collect, FRONT, Panics, Tally, TallyUp, add, ask, claim, claim_tally, meta, now, of,
+    ADDED, BACK, Collect, FRONT, Panics, Tally, TallyUp, add, claim, claim_tally, meta, now, of, submit,
 };
 use crate::store::memory::tests::Maps;
 use crate::store::sqlite::tests::Files;
@@ -73,7 +73,7 @@ impl StageHarness {
         let back = files.open(meta("back").unwrap(), BACK).await.unwrap();
         let mut collect = claim(&front, Collect::default()).await.unwrap();
         for id in 0..backlog {
-            ask(&mut collect, vec![add(&id.to_string(), "a", 1)]).await.unwrap();
+            submit(&mut collect, vec![add(&id.to_string(), "a", 1)]).await.unwrap();
         }
         let owner = claim_tally(&back.clone().with_faults(faults), "a").await.unwrap();
         let (told, sums_told) = unbounded_channel();
@@ -104,7 +104,7 @@ async fn it_drains_a_backlog_in_few_batches_and_wakes_for_more() {
     let mut harness = StageHarness::new(600, Faults::default()).await;
     assert!(harness.until(600).await <= 3, "256 frames are taken at a time");
     for (id, sum) in [("more", 601), ("and more", 602)] {
-        let committed = ask(&mut harness.collect, vec![add(id, "a", 1)]).await.unwrap();
+        let (committed, _) = submit(&mut harness.collect, vec![add(id, "a", 1)]).await.unwrap();
         harness.wakeups.notify(&committed.frames);
         assert_eq!(harness.until(sum).await, 1);
     }
@@ -116,10 +116,10 @@ async fn passing_failures_of_the_store_are_survived_with_one_effect() {
         let faults = Faults::default();
         let mut harness = StageHarness::new(0, faults.clone()).await;
         faults.push(Some(fault));
-        let committed = ask(&mut harness.collect, vec![add("1", "a", 1)]).await.unwrap();
+        let (committed, _) = submit(&mut harness.collect, vec![add("1", "a", 1)]).await.unwrap();
         harness.wakeups.notify(&committed.frames);
         harness.until(1).await;
-        let committed = ask(&mut harness.collect, vec![add("2", "a", 1)]).await.unwrap();
+        let (committed, _) = submit(&mut harness.collect, vec![add("2", "a", 1)]).await.unwrap();
         harness.wakeups.notify(&committed.frames);
         harness.until(2).await;
     }
@@ -130,7 +130,7 @@ async fn drained_it_reads_no_more() {
     let mut harness = StageHarness::new(3, Faults::default()).await;
     harness.until(3).await;
     harness.reader.send(Drain).await.unwrap();
-    let committed = ask(&mut harness.collect, vec![add("late", "a", 1)]).await.unwrap();
+    let (committed, _) = submit(&mut harness.collect, vec![add("late", "a", 1)]).await.unwrap();
     harness.wakeups.notify(&committed.frames);
     assert!(harness.reader.send(Drain).await.is_err(), "it is gone");
     assert_eq!(harness.front.emitted().await.unwrap()[0].2, Seq(4), "and what it has not read stays in the journal");
@@ -174,7 +174,7 @@ async fn a_panic_stops_it_for_good_and_the_others_go_on() {
     assert_eq!(why, Health::Stopped(format!("{id} panicked: a is too much")));
     let drained = tokio::time::timeout(PATIENCE, reader.send(Drain)).await;
     assert!(drained.is_ok(), "whoever stops the service does not wait for it");
-    let committed = ask(&mut harness.collect, vec![add("more", "a", 1)]).await.unwrap();
+    let (committed, _) = submit(&mut harness.collect, vec![add("more", "a", 1)]).await.unwrap();
     harness.wakeups.notify(&committed.frames);
     harness.until(2).await;
 }
@@ -184,7 +184,7 @@ async fn wakes_during_an_outage_do_not_multiply_the_tries_and_its_end_is_told() 
     let faults = Faults::default();
     let mut harness = StageHarness::new(0, faults.clone()).await;
     (0..4).for_each(|_| faults.push(Some(CommitFault::Refused)));
-    let committed = ask(&mut harness.collect, vec![add("1", "a", 1)]).await.unwrap();
+    let (committed, _) = submit(&mut harness.collect, vec![add("1", "a", 1)]).await.unwrap();
     let told = tokio::time::timeout(PATIENCE, async {
         loop {
             harness.wakeups.notify(&committed.frames);

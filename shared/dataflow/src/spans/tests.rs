@@ -9,7 +9,7 @@ use super::{LINKS_MAX, Spans};
 use crate::batch_trace::BatchTrace;
 use crate::conformance::Substrate as _;
 use crate::conformance::fixture::{
-    BACK, Collect, FRONT, Fact, TallyUp, add, ask, claim, claim_tally, emitted, meta, now, take,
+    BACK, Collect, FRONT, Fact, TallyUp, add, claim, claim_tally, emitted, meta, now, submit, take,
 };
 use crate::store::memory::tests::Maps;
 use crate::{CommitFault, Faults, Owner, OwnerError, Store};
@@ -38,7 +38,7 @@ impl StageHarness {
     }
 
     async fn asked(&mut self, requests: Vec<Event<Fact>>) -> Vec<SpanData> {
-        spans(ask(&mut self.collect, requests).await.unwrap().batch_trace.as_deref())
+        spans(submit(&mut self.collect, requests).await.unwrap().0.batch_trace.as_deref())
     }
 
     async fn tallied(&mut self) -> Vec<SpanData> {
@@ -168,7 +168,7 @@ async fn nothing_of_it_changes_what_is_said() {
         if is_traced {
             collect = collect.traced();
         }
-        let committed = ask(&mut collect, vec![add("1", "a", 1), add("2", "b", 2)]).await.unwrap();
+        let (committed, _) = submit(&mut collect, vec![add("1", "a", 1), add("2", "b", 2)]).await.unwrap();
         assert_eq!(committed.batch_trace.is_some(), is_traced);
         let record = front.records(collect.id(), stage::BatchNumber(2), 1).await.unwrap().remove(0);
         bodies.push((record.hash, committed.frames));
@@ -182,7 +182,7 @@ async fn a_batch_tells_which_commits_failed_before_it() {
     let mut harness = StageHarness::with(faults.clone()).await;
     (0..10).for_each(|_| faults.push(Some(CommitFault::Refused)));
     for _ in 0..10 {
-        let refused = ask(&mut harness.collect, vec![add("1", "a", 1)]).await;
+        let refused = submit(&mut harness.collect, vec![add("1", "a", 1)]).await;
         assert!(matches!(refused, Err(OwnerError::Unavailable { .. })), "{refused:?}");
     }
     let asked = harness.asked(vec![add("1", "a", 1)]).await;
@@ -198,7 +198,7 @@ async fn a_commit_in_doubt_is_shown_once_it_is_known_to_be_there() {
     let faults = Faults::default();
     let mut harness = StageHarness::with(faults.clone()).await;
     faults.push(Some(CommitFault::LostAfter));
-    let in_doubt = ask(&mut harness.collect, vec![add("1", "a", 1)]).await;
+    let in_doubt = submit(&mut harness.collect, vec![add("1", "a", 1)]).await;
     assert!(matches!(in_doubt, Err(OwnerError::InDoubt { .. })), "{in_doubt:?}");
     let committed = harness.collect.resolve(now()).await.unwrap().unwrap();
     let resolved = spans(committed.batch_trace.as_deref());

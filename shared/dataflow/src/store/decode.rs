@@ -40,7 +40,7 @@ pub(super) fn record(row: &impl Stored) -> Result<Record, StoreError> {
         owner: name(row, "owner")?,
         number: BatchNumber(number(row, "number")?),
         epoch: Epoch(number(row, "epoch")?),
-        read: row.text("read")?,
+        consumed: row.text("consumed")?,
         checkpoint: row.text("checkpoint")?,
         committed_at: row.text("committed_at")?,
         previous: name(row, "previous")?,

@@ -175,7 +175,7 @@ impl Ledger {
             assert_eq!(book.debits, book.credits, "{currency}");
         }
         for (post, partition) in self.posts.iter().zip(self.partitions.all()) {
-            assert_eq!(post.again(Post::new(partition)).unwrap(), *post.state());
+            assert_eq!(post.replay(Post::new(partition)).unwrap(), *post.state());
         }
         let violations = self.invariants(Quiescence::Reached);
         assert!(violations.is_empty(), "{violations:?}");

@@ -129,9 +129,8 @@ fn xlsx_of(sheets: &[&str]) -> Vec<u8> {
     };
     let numbers = || 1..=sheets.len();
     let names: String = numbers().map(|n| format!(r#"<sheet name="S{n}" sheetId="{n}" r:id="r{n}"/>"#)).collect();
-    let targets = numbers().map(|n| {
-        format!(r#"<Relationship Id="r{n}" Type="{relations}/worksheet" Target="worksheets/sheet{n}.xml"/>"#)
-    });
+    let targets = numbers()
+        .map(|n| format!(r#"<Relationship Id="r{n}" Type="{relations}/worksheet" Target="worksheets/sheet{n}.xml"/>"#));
     add(
         "_rels/.rels".to_owned(),
         format!(

@@ -28,7 +28,7 @@ async fn insert_record(connection: &mut PgConnection, record: &Record) -> Result
         .bind(&owner)
         .bind(integer(record.number.0))
         .bind(integer(record.epoch.0))
-        .bind(&record.read)
+        .bind(&record.consumed)
         .bind(&record.checkpoint)
         .bind(&record.committed_at)
         .bind(record.previous.to_string())

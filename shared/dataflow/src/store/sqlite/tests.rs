@@ -99,9 +99,9 @@ async fn a_commit_waits_for_another_process_and_does_nothing_by_halves() {
     let options = SqliteConnectOptions::new().filename(files.path("front"));
     let mut other = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-    let stop = fixture::ask(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap_err();
+    let stop = fixture::submit(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap_err();
     assert!(matches!(stop, crate::OwnerError::Unavailable { .. }), "{stop:?}");
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    let committed = fixture::ask(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap();
-    assert_eq!(committed.replies, [fixture::Reply::New]);
+    let (_, replies) = fixture::submit(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap();
+    assert_eq!(replies, [fixture::Reply::New]);
 }

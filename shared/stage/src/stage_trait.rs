@@ -7,7 +7,7 @@ use crate::{
     StreamPartition, Table, Unreadable, WorkingSet, partition_of,
 };
 
-/// How often [`Stage::keys`] is called for a batch at most: a row may name a row that names a row. A
+/// How often [`Stage::read_set`] is called for a batch at most: a row may name a row that names a row. A
 /// stage that still asks for more then is broken.
 pub const LOAD_ROUNDS_MAX: usize = 4;
 
@@ -16,55 +16,82 @@ pub const LOAD_ROUNDS_MAX: usize = 4;
 /// Synchronous and total: no clock, no randomness, no I/O, no logging. Time, ids, rates and terms
 /// arrive as data. A refusal is an output, not an error.
 pub trait Stage: Send + Unpin + 'static {
-    /// What it reads: facts, or for a way in, requests.
+    /// The facts it reads; for an ingress stage, the requests it takes.
     type Input: Payload;
-    /// What it says.
+    /// The facts it emits.
     type Output: Payload;
-    /// What a way in replies a request; `()` elsewhere.
-    type Reply: Send + Unpin + 'static;
 
     /// Its name, part of every producer's name.
     const NAME: &'static str;
-    /// Over which partitions it is spread.
+    /// How its partitions follow from those of the streams.
     const PARTITIONING: Partitioning;
-    /// The streams it reads; none for a way in.
-    const READS: &'static [&'static Stream];
-    /// The tables it writes, and nobody else does.
+    /// The streams it reads; none for an ingress stage.
+    const READS: &'static [&'static Stream] = &[];
+    /// The tables that it, and only it, writes.
     const TABLES: &'static [&'static Table];
-    /// An append-only table of another stage of the same service that it keeps in memory.
-    const SIDE_INPUT: Option<&'static Table> = None;
 
-    /// Names the rows that `apply` will need. Called again after each load until it asks for nothing
-    /// new, [`LOAD_ROUNDS_MAX`] times at most, so that a row may name the next. Unless a stage has
-    /// its own, there is nothing to load: `apply` only inserts.
+    /// Adds the rows that `apply` needs to the read set.
+    ///
+    /// It is called again after each load until it asks for nothing new, [`LOAD_ROUNDS_MAX`] times at most, so that one
+    /// row can name the next. The default asks for nothing: `apply` only inserts.
     ///
     /// # Errors
-    /// When a row it reads is broken.
-    fn keys(&self, _event: &Event<Self::Input>, _rows: &WorkingSet, _keys: &mut ReadSet) -> Result<(), StageError> {
+    /// When a loaded row is broken.
+    fn read_set(
+        &self,
+        _event: &Event<Self::Input>,
+        _rows: &WorkingSet,
+        _reads: &mut ReadSet,
+    ) -> Result<(), StageError> {
         Ok(())
     }
 
-    /// Writes into a live request which versions it is judged by, just before `apply`. Deriving it
-    /// again finds them there.
+    /// Applies one fact, or one request whose versions are captured.
     ///
     /// # Errors
-    /// When a row it reads is broken.
+    /// Only when the system is broken: the partition stops.
+    fn apply(
+        &self,
+        event: &Event<Self::Input>,
+        rows: &mut WorkingSet,
+        out: &mut Outputs<Self::Output>,
+    ) -> Result<(), StageError>;
+}
+
+/// A stage whose input is requests, in no order but that of their arrival. Only it has a side input, captures versions
+/// and replies.
+///
+/// A side input and the time of arrival are not part of any stream. So a live request is made self-contained before it
+/// is applied: [`capture`](IngressStage::capture) writes the versions it depends on into it, and the batch record keeps
+/// them. [`Stage::apply`] must do what [`submit`](IngressStage::submit) does, without the reply: the audit applies
+/// recorded requests with it.
+pub trait IngressStage: Stage {
+    /// The reply to one request.
+    type Reply: Send + Unpin + 'static;
+
+    /// An append-only table of another stage of the same service, kept in memory.
+    const SIDE_INPUT: Option<&'static Table> = None;
+
+    /// Writes the versions that a live request depends on into the request.
+    ///
+    /// # Errors
+    /// When a loaded row is broken.
     fn capture(&self, _event: &mut Event<Self::Input>, _rows: &WorkingSet) -> Result<(), StageError> {
         Ok(())
     }
 
-    /// Applies one fact.
+    /// Applies one request and replies to it.
     ///
     /// # Errors
-    /// Only when the system is broken; the partition stops.
-    fn apply(
+    /// Only when the system is broken: the partition stops.
+    fn submit(
         &self,
         event: &Event<Self::Input>,
         rows: &mut WorkingSet,
         out: &mut Outputs<Self::Output>,
     ) -> Result<Self::Reply, StageError>;
 
-    /// Takes in a row of the followed table. They come once each, in the order of the key.
+    /// Takes in one row of the side input. Rows come once each, in the order of their key.
     ///
     /// # Errors
     /// When the row is broken.
@@ -79,7 +106,7 @@ pub enum StageError {
     /// A stored row that is none.
     #[error("a stored row is broken")]
     Row(#[from] BadCell),
-    /// `apply` used a row that `keys` did not name.
+    /// `apply` used a row that `read_set` did not name.
     #[error("the row {key:?} of {table} was used without being loaded")]
     NotLoaded {
         /// The table.

@@ -27,11 +27,11 @@ async fn audit(stores: &Stores) -> Result<Report, StoreError> {
     let Stores { exchange_rate, purchase, ledger } = stores;
     let all = vec![exchange_rate.clone(), purchase.clone(), ledger.clone()];
     let mut audit = Audit::begin(&STREAMS, all).await?;
-    audit.ingress(exchange_rate.meta().service, |_| RecordRates).await?;
-    audit.stage(purchase.meta().service, |_| CopyRates).await?;
-    audit.ingress(purchase.meta().service, |_| Accept::default()).await?;
-    audit.ingress(ledger.meta().service, |_| RecordCommands).await?;
-    audit.stage(ledger.meta().service, Post::new).await?;
-    audit.stage(purchase.meta().service, |_| Settle).await?;
+    audit.ingress(exchange_rate.meta().service, |_| RecordRates);
+    audit.stage(purchase.meta().service, |_| CopyRates);
+    audit.ingress(purchase.meta().service, |_| Accept::default());
+    audit.ingress(ledger.meta().service, |_| RecordCommands);
+    audit.stage(ledger.meta().service, Post::new);
+    audit.stage(purchase.meta().service, |_| Settle);
     audit.finish().await
 }

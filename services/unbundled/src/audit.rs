@@ -94,12 +94,12 @@ pub async fn everything(stores: Vec<Store>) -> Result<Audited, StoreError> {
     let progress = Progress::auditing();
     let watch = Watch::new(move |far| progress.audited(far));
     let mut audit = Audit::watched(&STREAMS, stores.clone(), watch).await?;
-    audit.ingress(exchange_rate::SERVICE, |_| RecordRates).await?;
-    audit.stage(purchase::SERVICE, |_| CopyRates).await?;
-    audit.ingress(purchase::SERVICE, |_| Accept::default()).await?;
-    audit.ingress(ledger::SERVICE, |_| RecordCommands).await?;
-    audit.stage(ledger::SERVICE, Post::new).await?;
-    audit.stage(purchase::SERVICE, |_| Settle).await?;
+    audit.ingress(exchange_rate::SERVICE, |_| RecordRates);
+    audit.stage(purchase::SERVICE, |_| CopyRates);
+    audit.ingress(purchase::SERVICE, |_| Accept::default());
+    audit.ingress(ledger::SERVICE, |_| RecordCommands);
+    audit.stage(ledger::SERVICE, Post::new);
+    audit.stage(purchase::SERVICE, |_| Settle);
     let mut audited = Audited { report: audit.finish().await?, ..Audited::default() };
     for store in &stores {
         audited.counted.service(store, &mut audited.report).await?;

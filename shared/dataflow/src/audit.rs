@@ -8,26 +8,33 @@
 //!
 //! What is found is named by its place. A partition, a table, a journal is left at its first wrong record;
 //! the others go on, and read what is stored in its stead. Nothing is ever changed, and nothing that is
-//! stored can make it panic. Memory: one batch, some pages, and of the derived rows as much as `derived.rs` allows,
-//! whatever the size of the stores.
+//! stored can make it panic.
+//!
+//! Services are audited side by side, each on a thread of its own: of another one a stage reads only what is stored.
+//! Findings are noted in the order of the stages, not in the order of the threads. Memory, for each service: one batch,
+//! some pages, and of the derived rows as much as `derived.rs` allows, whatever the size of the stores.
 
 mod derived;
 mod inventory;
 mod journal;
 mod pages;
 mod replay;
+mod side_by_side;
 mod tables;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
-use stage::{IngressStage, Partition, Producer, Seq, Stage, Stream, StreamPartition, Table};
+use futures_util::future::join_all;
+use stage::{IngressStage, Partition, Producer, Seq, Stage, Stream, StreamPartition};
 
 use crate::{Inventory, Store, StoreError};
 
 use self::derived::{DerivedRows, Limits, Size};
 use self::replay::Replay;
+use self::side_by_side::{Job, side_by_side};
 
 pub use self::watch::{Progress, Watch};
 
@@ -87,6 +94,17 @@ impl Report {
         }
     }
 
+    fn note<T>(&mut self, result: Result<T, End>) -> Result<Option<T>, StoreError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(End::Wrong(finding)) => {
+                self.find(finding);
+                Ok(None)
+            }
+            Err(End::Unavailable(error)) => Err(error),
+        }
+    }
+
     /// Whether every frame said has been read by those it was said for.
     pub fn is_quiet(&self) -> bool {
         self.checked.iter().all(|checked| checked.unread == 0)
@@ -127,6 +145,13 @@ struct AuditedService {
     inventory: Inventory,
     /// The rows as derived again; of a stage that could not be, as stored.
     derived: DerivedRows,
+}
+
+type Services = BTreeMap<&'static str, AuditedService>;
+
+/// What the stages of a service account for.
+#[derive(Default)]
+struct Accounted {
     tables: BTreeSet<&'static str>,
     /// Every owner, with how many records it has; none when it was left.
     owners: BTreeMap<Producer, Option<u64>>,
@@ -134,15 +159,24 @@ struct AuditedService {
     emitted: BTreeMap<(Producer, StreamPartition), Seq>,
 }
 
+/// What deriving a stage came to.
+struct Derivation {
+    checked: Checked,
+    accounted: Accounted,
+    /// What is wrong, in the order it was found.
+    wrong: Vec<Finding>,
+}
+
 /// An audit of the stores of a whole system, stage by stage.
 ///
 /// `begin`, then every stage of every service, of a service those first whose tables others read; then
 /// `finish`.
 pub struct Audit {
-    streams: Vec<&'static Stream>,
-    services: BTreeMap<&'static str, AuditedService>,
-    watch: Watch,
+    services: Arc<Services>,
+    watch: Arc<Watch>,
     report: Report,
+    /// Which service, and what is to be done there.
+    stages: Vec<(&'static str, Job<Result<Derivation, StoreError>>)>,
 }
 
 impl Audit {
@@ -168,130 +202,138 @@ impl Audit {
         watch: Watch,
         limits: Limits,
     ) -> Result<Self, StoreError> {
-        let (streams, services) = (streams.to_vec(), BTreeMap::new());
-        let mut audit = Self { streams, services, watch, report: Report::default() };
-        for store in stores {
+        let (mut report, mut services) = (Report::default(), Services::new());
+        let inventories = join_all(stores.iter().map(Store::inventory)).await;
+        for (store, inventory) in stores.into_iter().zip(inventories) {
             let name = store.meta().service;
-            let inventory = audit.note(store.inventory().await.map_err(at(name, "database")))?.unwrap_or_default();
+            let inventory = report.note(inventory.map_err(at(name, "database")))?.unwrap_or_default();
             for problem in &inventory.problems {
-                audit.report.find(Finding { service: name, place: "database".into(), what: problem.clone() });
+                report.find(Finding { service: name, place: "database".into(), what: problem.clone() });
             }
-            audit.watch.announce(&inventory);
+            watch.announce(&inventory);
             let derived = DerivedRows::new(store.clone(), limits);
-            let (tables, owners, emitted) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-            audit.services.insert(name, AuditedService { name, store, inventory, derived, tables, owners, emitted });
+            services.insert(name, AuditedService { name, store, inventory, derived });
         }
-        let mut ends = Vec::new();
-        for service in audit.services.values() {
-            ends.extend(journal::check(service, &audit.streams, &audit.watch).await);
+        let (services, watch) = (Arc::new(services), Arc::new(watch));
+        let jobs = services.keys().map(|name| (*name, vec![journals(name, streams, &services, &watch)]));
+        for end in side_by_side(jobs.collect()).await.into_values().flatten().flatten() {
+            report.note::<()>(Err(end))?;
         }
-        for end in ends {
-            audit.note::<()>(Err(end))?;
-        }
-        Ok(audit)
+        Ok(Self { services, watch, report, stages: Vec::new() })
     }
 
-    /// Derives a stage of a service again, all its partitions, and compares.
+    /// Adds a stage of a service: [`Audit::finish`] derives all its partitions again and compares.
+    pub fn stage<S: Stage>(&mut self, service: &'static str, make: fn(Partition) -> S) {
+        self.add(service, make, async |_| Ok(()));
+    }
+
+    /// Adds an ingress stage of a service. Its side input is derived before it: add that stage first.
+    pub fn ingress<S: IngressStage>(&mut self, service: &'static str, make: fn(Partition) -> S) {
+        self.add(service, make, async |replay| replay.read_side_input().await);
+    }
+
+    fn add<S: Stage>(
+        &mut self,
+        service: &'static str,
+        make: fn(Partition) -> S,
+        begin: impl AsyncFn(&mut Replay<'_, S>) -> Result<(), End> + Send + 'static,
+    ) {
+        let (services, watch) = (self.services.clone(), self.watch.clone());
+        let job: Job<_> =
+            Box::new(move || Box::pin(async move { derive_stage(service, make, begin, &services, &watch).await }));
+        self.stages.push((service, job));
+    }
+
+    /// Derives all stages, and looks for what none of them accounts for.
     ///
     /// # Errors
     /// [`StoreError`] when a store does not reply; damage is a finding.
-    pub async fn stage<S: Stage>(
-        &mut self,
-        service: &'static str,
-        make: impl Fn(Partition) -> S,
-    ) -> Result<(), StoreError> {
-        self.derive(service, make, async |_| Ok(())).await
+    pub async fn finish(self) -> Result<Report, StoreError> {
+        let Self { services, watch: _, mut report, stages } = self;
+        let order: Vec<_> = stages.iter().map(|(service, _)| *service).collect();
+        let mut jobs = BTreeMap::<_, Vec<_>>::new();
+        for (service, job) in stages {
+            jobs.entry(service).or_default().push(job);
+        }
+        let done = side_by_side(jobs).await;
+        let mut done: BTreeMap<_, _> = done.into_iter().map(|(name, done)| (name, done.into_iter())).collect();
+        let mut accounted = BTreeMap::<_, Accounted>::new();
+        for service in order {
+            let Some(derivation) = done.get_mut(service).and_then(Iterator::next) else { continue };
+            let Derivation { checked, accounted: of_stage, wrong } = derivation?;
+            wrong.into_iter().for_each(|finding| report.find(finding));
+            report.checked.push(checked);
+            accounted.entry(service).or_default().extend(of_stage);
+        }
+        for service in services.values() {
+            for end in inventory::check(service, &accounted.remove(service.name).unwrap_or_default()).await {
+                report.note::<()>(Err(end))?;
+            }
+        }
+        Ok(report)
     }
+}
 
-    /// The same for an ingress stage, which takes in its side input first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when a store does not reply; damage is a finding.
-    pub async fn ingress<S: IngressStage>(
-        &mut self,
-        service: &'static str,
-        make: impl Fn(Partition) -> S,
-    ) -> Result<(), StoreError> {
-        self.derive(service, make, async |replay| replay.read_side_input().await).await
-    }
+fn journals(
+    name: &'static str,
+    streams: &[&'static Stream],
+    services: &Arc<Services>,
+    watch: &Arc<Watch>,
+) -> Job<Vec<End>> {
+    let (streams, services, watch) = (streams.to_vec(), services.clone(), watch.clone());
+    Box::new(move || {
+        Box::pin(async move {
+            match services.get(name) {
+                Some(service) => journal::check(service, &streams, &watch).await,
+                None => Vec::new(),
+            }
+        })
+    })
+}
 
-    async fn derive<S: Stage>(
-        &mut self,
-        service: &'static str,
-        make: impl Fn(Partition) -> S,
-        begin: impl AsyncFn(&mut Replay<'_, S>) -> Result<(), End>,
-    ) -> Result<(), StoreError> {
-        let (stage, mut checked) = (S::NAME, Checked::of(service, S::NAME));
+async fn derive_stage<S: Stage>(
+    name: &'static str,
+    make: fn(Partition) -> S,
+    begin: impl AsyncFn(&mut Replay<'_, S>) -> Result<(), End>,
+    services: &Services,
+    watch: &Watch,
+) -> Result<Derivation, StoreError> {
+    let (mut checked, mut accounted, mut report) =
+        (Checked::of(name, S::NAME), Accounted::default(), Report::default());
+    if let Some(service) = services.get(name) {
         let mut is_whole = true;
-        let partitions = self.services.get(service).map(|service| service.store.meta().partitions);
-        for partition in partitions.into_iter().flat_map(|count| S::PARTITIONING.partitions(count)) {
-            let owner = Producer::new(stage, partition);
-            let mut replay = Replay::new(make(partition), owner.clone(), service, &self.services, &self.watch);
+        for partition in S::PARTITIONING.partitions(service.store.meta().partitions) {
+            let owner = Producer::new(S::NAME, partition);
+            let mut replay = Replay::new(make(partition), owner.clone(), name, services, watch);
             let replayed = match begin(&mut replay).await {
                 Ok(()) => replay.run(&mut checked).await,
                 Err(end) => Err(end),
             };
-            let emitted = replay.emitted();
-            let records = self.note(replayed)?;
+            let records = report.note(replayed)?;
             is_whole &= records.is_some();
-            if let Some(service) = self.services.get_mut(service) {
-                service.owners.insert(owner.clone(), records);
-                let emitted = emitted.into_iter().filter(|_| records.is_some());
-                service.emitted.extend(emitted.map(|(target, seq)| ((owner.clone(), target), seq)));
-            }
+            let emitted = replay.emitted().into_iter().filter(|_| records.is_some());
+            accounted.emitted.extend(emitted.map(|(target, seq)| ((owner.clone(), target), seq)));
+            accounted.owners.insert(owner, records);
         }
         for table in S::TABLES {
-            self.table(service, table, is_whole, &mut checked).await?;
+            accounted.tables.insert(table.name);
+            let rows = if is_whole {
+                tables::compare(service, table).await
+            } else {
+                tables::take_over(service, table).await.map(|()| Size::default())
+            };
+            let Size { rows, bytes } = report.note(rows)?.unwrap_or_default();
+            (checked.rows, checked.bytes) = (checked.rows + rows, checked.bytes + bytes);
         }
-        self.report.checked.push(checked);
-        Ok(())
     }
+    Ok(Derivation { checked, accounted, wrong: report.findings })
+}
 
-    async fn table(
-        &mut self,
-        service: &'static str,
-        table: &'static Table,
-        is_whole: bool,
-        checked: &mut Checked,
-    ) -> Result<(), StoreError> {
-        let Some(service) = self.services.get_mut(service) else {
-            return Ok(());
-        };
-        service.tables.insert(table.name);
-        let rows = if is_whole {
-            tables::compare(service, table).await
-        } else {
-            tables::take_over(service, table).await.map(|()| Size::default())
-        };
-        let Size { rows, bytes } = self.note(rows)?.unwrap_or_default();
-        (checked.rows, checked.bytes) = (checked.rows + rows, checked.bytes + bytes);
-        Ok(())
-    }
-
-    /// Looks for what no stage accounts for.
-    ///
-    /// # Errors
-    /// [`StoreError`] when a store does not reply; damage is a finding.
-    pub async fn finish(mut self) -> Result<Report, StoreError> {
-        let mut ends = Vec::new();
-        for service in self.services.values() {
-            ends.extend(inventory::check(service).await);
-        }
-        for end in ends {
-            self.note::<()>(Err(end))?;
-        }
-        Ok(self.report)
-    }
-
-    fn note<T>(&mut self, result: Result<T, End>) -> Result<Option<T>, StoreError> {
-        match result {
-            Ok(value) => Ok(Some(value)),
-            Err(End::Wrong(finding)) => {
-                self.report.find(finding);
-                Ok(None)
-            }
-            Err(End::Unavailable(error)) => Err(error),
-        }
+impl Accounted {
+    fn extend(&mut self, other: Accounted) {
+        self.tables.extend(other.tables);
+        self.owners.extend(other.owners);
+        self.emitted.extend(other.emitted);
     }
 }
 

@@ -30,6 +30,7 @@ mod service_runtime;
 mod spans;
 mod store;
 mod subscription;
+mod topology;
 mod transport;
 mod waiters;
 mod wakeups;
@@ -53,6 +54,7 @@ pub use store::{
 pub use subscription::{
     Broker, Delivery, JournalReader, JournalSource, MemoryMessage, MemorySubscription, StreamSubscription, Subscription,
 };
+pub use topology::{ServiceTopology, StageDefinition};
 pub use transport::{Streams, Transport};
 pub use waiters::Waiters;
 pub use wakeups::{Wakeup, Wakeups};

@@ -40,7 +40,7 @@ pub(super) struct Limits {
 }
 
 impl Default for Limits {
-    /// Together at most 100 MB for the largest table. A set of so many fingerprints is full just before it would grow.
+    /// Together at most 100 MB for the largest table of each service that is being derived. A set of so many fingerprints is full just before it would grow.
     fn default() -> Self {
         Self { rows: 4_096, bytes: 8 << 20, held_bytes: 24 << 20, fingerprints: (1 << 21) / 8 * 7 }
     }

@@ -10,11 +10,9 @@ use stage::{
 use super::derived::NotWritten;
 use super::pages::{Journal, Records, bytes_of_record};
 use super::tables::excerpts;
-use super::{AuditedService, Checked, End, Watch, at, batch_place, frame_place, wrong};
+use super::{AuditedService, Checked, End, Services, Watch, at, batch_place, frame_place, wrong};
 use crate::owner::{Admitted, LoadError, load, read_side_input};
 use crate::{Owner, StoreError};
-
-type Services = BTreeMap<&'static str, AuditedService>;
 
 /// Derives one partition again.
 pub(super) struct Replay<'a, S: Stage> {

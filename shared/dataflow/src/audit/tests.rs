@@ -46,9 +46,9 @@ async fn audit(stores: Vec<Store>) -> Result<Report, StoreError> {
 
 async fn audit_within(stores: Vec<Store>, limits: Limits) -> Result<Report, StoreError> {
     let mut audit = Audit::within(&STREAMS, stores, Watch::nobody(), limits).await?;
-    audit.stage("front", |_| Copy).await?;
-    audit.ingress("front", |_| Collect::default()).await?;
-    audit.stage("back", |_| TallyUp).await?;
+    audit.stage("front", |_| Copy);
+    audit.ingress("front", |_| Collect::default());
+    audit.stage("back", |_| TallyUp);
     audit.finish().await
 }
 

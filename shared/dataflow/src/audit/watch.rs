@@ -1,7 +1,7 @@
 //! How far an audit is, for whoever watches it.
 
-use std::cell::Cell;
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Inventory;
 
@@ -20,8 +20,8 @@ pub struct Progress {
 
 /// Somebody who is told after every step.
 pub struct Watch {
-    progress: Cell<Progress>,
-    tell: Box<dyn Fn(&Progress)>,
+    progress: Mutex<Progress>,
+    tell: Box<dyn Fn(&Progress) + Send + Sync>,
 }
 
 impl fmt::Debug for Watch {
@@ -32,8 +32,8 @@ impl fmt::Debug for Watch {
 
 impl Watch {
     /// Who is told.
-    pub fn new(tell: impl Fn(&Progress) + 'static) -> Self {
-        Self { progress: Cell::default(), tell: Box::new(tell) }
+    pub fn new(tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        Self { progress: Mutex::default(), tell: Box::new(tell) }
     }
 
     /// Nobody.
@@ -45,17 +45,17 @@ impl Watch {
     pub(super) fn announce(&self, inventory: &Inventory) {
         let frames = inventory.frames.iter().map(|(_, _, frames)| frames);
         let all: u64 = inventory.records.iter().map(|(_, records)| records).chain(frames).sum();
-        self.progress.update(|progress| Progress { of: progress.of + all, ..progress });
+        self.progress().of += all;
     }
 
     /// One more is checked.
     pub(super) fn step(&self, what: &'static str, facts: u64) {
-        self.progress.update(|Progress { done, of, facts: before, .. }| Progress {
-            done: done + 1,
-            of,
-            facts: before + facts,
-            what,
-        });
-        (self.tell)(&self.progress.get());
+        let mut progress = self.progress();
+        *progress = Progress { done: progress.done + 1, facts: progress.facts + facts, what, ..*progress };
+        (self.tell)(&progress);
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

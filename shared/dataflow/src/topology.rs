@@ -1,0 +1,80 @@
+//! What the services of a system consist of, declared once. Whatever needs a list of stages, tables or streams walks
+//! these declarations.
+
+use std::fmt;
+use std::sync::Arc;
+
+use stage::{IngressStage, Partition, Partitioning, Stage, Stream, Table};
+
+use crate::audit::Audit;
+
+/// A stage, without its types.
+#[derive(Clone)]
+pub struct StageDefinition {
+    /// Its name: `post`.
+    pub name: &'static str,
+    /// How its partitions follow from those of the streams.
+    pub partitioning: Partitioning,
+    /// The streams it reads; none for an ingress stage.
+    pub reads: &'static [&'static Stream],
+    /// The tables that it, and only it, writes.
+    pub tables: &'static [&'static Table],
+    /// A table of another stage of the service that an ingress stage keeps in memory.
+    pub side_input: Option<&'static Table>,
+    audit: Arc<dyn Fn(&mut Audit, &'static str) + Send + Sync>,
+}
+
+impl StageDefinition {
+    /// A stage that reads streams.
+    pub fn reader<S: Stage>(make: fn(Partition) -> S) -> Self {
+        Self::new::<S>(None, move |audit, service| audit.stage(service, make))
+    }
+
+    /// A stage that takes requests.
+    pub fn ingress<S: IngressStage>(make: fn(Partition) -> S) -> Self {
+        Self::new::<S>(S::SIDE_INPUT, move |audit, service| audit.ingress(service, make))
+    }
+
+    fn new<S: Stage>(
+        side_input: Option<&'static Table>,
+        audit: impl Fn(&mut Audit, &'static str) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: S::NAME,
+            partitioning: S::PARTITIONING,
+            reads: S::READS,
+            tables: S::TABLES,
+            side_input,
+            audit: Arc::new(audit),
+        }
+    }
+}
+
+impl fmt::Debug for StageDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StageDefinition").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A service: its streams and its stages.
+#[derive(Clone, Debug)]
+pub struct ServiceTopology {
+    /// Its name, also of its database: `ledger`.
+    pub name: &'static str,
+    /// The streams that its stages produce.
+    pub streams: &'static [&'static Stream],
+    /// Its stages. One whose table is another's side input comes before that one.
+    pub stages: Vec<StageDefinition>,
+}
+
+impl ServiceTopology {
+    /// The tables of the service's store.
+    pub fn tables(&self) -> Vec<&'static Table> {
+        self.stages.iter().flat_map(|stage| stage.tables).copied().collect()
+    }
+
+    /// Adds all stages to an audit.
+    pub fn audit(&self, audit: &mut Audit) {
+        self.stages.iter().for_each(|stage| (stage.audit)(audit, self.name));
+    }
+}

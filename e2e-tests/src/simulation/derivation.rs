@@ -1,14 +1,7 @@
 //! I9: everything derived again from the batch records, as `unbundled audit` does it.
 
-use contracts::STREAMS;
 use dataflow::StoreError;
 use dataflow::audit::{Audit, Report};
-use exchange_rate::record_rates::RecordRates;
-use ledger::post::Post;
-use ledger::record_commands::RecordCommands;
-use purchase::accept::Accept;
-use purchase::copy_rates::CopyRates;
-use purchase::settle::Settle;
 
 use super::checks::Stores;
 use super::scene::now;
@@ -26,12 +19,9 @@ pub fn derive_again(stores: &Stores) -> Checked {
 async fn audit(stores: &Stores) -> Result<Report, StoreError> {
     let Stores { exchange_rate, purchase, ledger } = stores;
     let all = vec![exchange_rate.clone(), purchase.clone(), ledger.clone()];
-    let mut audit = Audit::begin(&STREAMS, all).await?;
-    audit.ingress(exchange_rate.meta().service, |_| RecordRates);
-    audit.stage(purchase.meta().service, |_| CopyRates);
-    audit.ingress(purchase.meta().service, |_| Accept::default());
-    audit.ingress(ledger.meta().service, |_| RecordCommands);
-    audit.stage(ledger.meta().service, Post::new);
-    audit.stage(purchase.meta().service, |_| Settle);
+    let services = unbundled::services::all(None);
+    let streams: Vec<_> = services.iter().flat_map(|service| service.topology.streams).copied().collect();
+    let mut audit = Audit::begin(&streams, all).await?;
+    services.iter().for_each(|service| service.topology.audit(&mut audit));
     audit.finish().await
 }

@@ -5,7 +5,6 @@ mod quiet;
 
 use std::collections::BTreeSet;
 
-use contracts::STREAMS;
 use dataflow::{Memory, Meta, Store};
 use exchange_rate::record_rates::RecordRates;
 use ledger::post::Post;
@@ -232,7 +231,8 @@ impl<'a> World<'a> {
 /// One for each producer of each partition of each stream.
 fn publishers(stores: &Stores, partitions: PartitionCount) -> Vec<Publisher> {
     let mut publishers = Vec::new();
-    for stream in STREAMS {
+    let services = unbundled::services::all(None);
+    for stream in services.iter().flat_map(|service| service.topology.streams) {
         let stores = [&stores.exchange_rate, &stores.purchase, &stores.ledger];
         let Some(store) = stores.into_iter().find(|store| store.meta().service == stream.service) else {
             unreachable!("{} has no service", stream.name)

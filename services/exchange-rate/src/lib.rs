@@ -11,7 +11,7 @@ mod service;
 
 pub use feed::{Feed, FeedSettings, Limits};
 pub use http::api;
-pub use service::{start, tables};
+pub use service::{definition, start};
 
 /// The service's name.
 pub const SERVICE: &str = "exchange-rate";

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use ::web::{RunningService, ServiceSetup, StartError};
-use stage::{Change, Stage as _, Table};
+use ::web::{RunningService, ServiceDefinition, ServiceSetup, StartError};
+use contracts::RATES;
+use dataflow::{ServiceTopology, StageDefinition};
+use stage::Change;
 
 use crate::SERVICE;
 use crate::feed::{self, Feed};
@@ -12,9 +14,16 @@ use crate::import::keep_up;
 use crate::metrics::Metrics;
 use crate::record_rates::{NewestRow, RecordRates};
 
-/// The tables of the service's store.
-pub fn tables() -> Vec<&'static Table> {
-    RecordRates::TABLES.to_vec()
+/// The service, which follows this feed if there is one.
+pub fn definition(feed: Option<Feed>) -> ServiceDefinition {
+    let topology =
+        ServiceTopology { name: SERVICE, streams: &[&RATES], stages: vec![StageDefinition::ingress(|_| RecordRates)] };
+    ServiceDefinition {
+        topology,
+        port: 8081,
+        api: http::api,
+        start: Arc::new(move |setup| Box::pin(start(setup, feed.clone()))),
+    }
 }
 
 /// Starts the service. The built-in history is imported when it is not complete yet; after that the feed is followed,

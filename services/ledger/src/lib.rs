@@ -9,7 +9,7 @@ mod service;
 mod trial_balance;
 
 pub use http::api;
-pub use service::{start, tables};
+pub use service::{definition, start};
 
 /// The service's name.
 pub const SERVICE: &str = "ledger";

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use dataflow::Waiters;
-use stage::{Change, Stage as _, Table};
-use web::{RunningService, ServiceSetup, StartError};
+use contracts::{CREDITS, LEDGER_COMMANDS, OUTCOMES};
+use dataflow::{ServiceTopology, StageDefinition, Waiters};
+use stage::Change;
+use web::{RunningService, ServiceDefinition, ServiceSetup, StartError};
 
 use crate::SERVICE;
 use crate::http::{self, Ledger};
@@ -12,9 +13,14 @@ use crate::metrics::Metrics;
 use crate::post::Post;
 use crate::record_commands::RecordCommands;
 
-/// The tables of the service's store.
-pub fn tables() -> Vec<&'static Table> {
-    [RecordCommands::TABLES, Post::TABLES].concat()
+/// The service.
+pub fn definition() -> ServiceDefinition {
+    let topology = ServiceTopology {
+        name: SERVICE,
+        streams: &[&LEDGER_COMMANDS, &CREDITS, &OUTCOMES],
+        stages: vec![StageDefinition::ingress(|_| RecordCommands), StageDefinition::reader(Post::new)],
+    };
+    ServiceDefinition { topology, port: 8083, api: http::api, start: Arc::new(|setup| Box::pin(start(setup))) }
 }
 
 /// Starts the service.

@@ -12,7 +12,7 @@ pub mod settle;
 mod shown;
 
 pub use http::api;
-pub use service::{start, tables};
+pub use service::{definition, start};
 
 /// The service's name.
 pub const SERVICE: &str = "purchase";

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ::web::{RunningService, ServiceSetup, StartError};
+use ::web::{RunningService, ServiceDefinition, ServiceSetup, StartError};
 use chrono::Utc;
-use dataflow::Waiters;
-use stage::{Change, Stage as _, Table};
+use contracts::PURCHASES;
+use dataflow::{ServiceTopology, StageDefinition, Waiters};
+use stage::Change;
 
 use crate::SERVICE;
 use crate::accept::Accept;
@@ -15,9 +16,18 @@ use crate::http::{self, Purchases};
 use crate::metrics::Metrics;
 use crate::settle::Settle;
 
-/// The tables of the service's store.
-pub fn tables() -> Vec<&'static Table> {
-    [CopyRates::TABLES, Accept::TABLES, Settle::TABLES].concat()
+/// The service.
+pub fn definition() -> ServiceDefinition {
+    let topology = ServiceTopology {
+        name: SERVICE,
+        streams: &[&PURCHASES],
+        stages: vec![
+            StageDefinition::reader(|_| CopyRates),
+            StageDefinition::ingress(|_| Accept::default()),
+            StageDefinition::reader(|_| Settle),
+        ],
+    };
+    ServiceDefinition { topology, port: 8082, api: http::api, start: Arc::new(|setup| Box::pin(start(setup))) }
 }
 
 /// Starts the service. It takes nothing in until its copy of the rates is complete.

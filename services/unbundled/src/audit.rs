@@ -13,22 +13,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use contracts::STREAMS;
 use dataflow::audit::{Audit, Finding, Report, Watch};
 use dataflow::{Meta, Sqlite, Store, StoreError};
-use exchange_rate::record_rates::RecordRates;
-use ledger::post::Post;
-use ledger::record_commands::RecordCommands;
-use purchase::accept::Accept;
-use purchase::copy_rates::CopyRates;
-use purchase::settle::Settle;
-use stage::PartitionCount;
+use stage::{PartitionCount, Stream};
+use web::ServiceDefinition;
 
 use self::databases::NotAudited;
-use crate::data::{DataFolder, services};
+use crate::data::DataFolder;
 use crate::replay::Progress;
 
 pub use business::Counted;
+pub use databases::{arguments as database_arguments, urls as database_urls};
 
 /// The exit code when something is wrong with the data.
 const FOUND: u8 = 1;
@@ -41,8 +36,6 @@ pub struct AuditArguments {
     /// The data folder of a stopped system.
     #[arg(long, value_name = "DIR", default_value = ".unbundled", env = "UNBUNDLED_FOLDER")]
     data: PathBuf,
-    #[command(flatten)]
-    databases: databases::Databases,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -60,11 +53,15 @@ pub struct Audited {
 }
 
 /// Audits a data folder, or three databases. 0: clean, 1: something is wrong, 2: it could not be audited.
-pub async fn audit(arguments: AuditArguments) -> ExitCode {
+pub async fn audit(
+    arguments: AuditArguments,
+    databases: Option<Vec<(&'static str, String)>>,
+    services: &[ServiceDefinition],
+) -> ExitCode {
     let started = Instant::now();
-    let audited = match arguments.databases.urls() {
-        Some(urls) => of_databases(&urls).await,
-        None => of_folder(&arguments).await,
+    let audited = match databases {
+        Some(urls) => of_databases(&urls, services).await,
+        None => of_folder(&arguments, services).await,
     };
     match audited {
         Ok(mut audited) => {
@@ -90,16 +87,12 @@ fn not_audited(error: &(dyn std::error::Error + 'static)) -> ExitCode {
 ///
 /// # Errors
 /// [`StoreError`] when a store does not answer.
-pub async fn everything(stores: Vec<Store>) -> Result<Audited, StoreError> {
+pub async fn everything(stores: Vec<Store>, services: &[ServiceDefinition]) -> Result<Audited, StoreError> {
     let progress = Progress::auditing();
     let watch = Watch::new(move |far| progress.audited(far));
-    let mut audit = Audit::watched(&STREAMS, stores.clone(), watch).await?;
-    audit.ingress(exchange_rate::SERVICE, |_| RecordRates);
-    audit.stage(purchase::SERVICE, |_| CopyRates);
-    audit.ingress(purchase::SERVICE, |_| Accept::default());
-    audit.ingress(ledger::SERVICE, |_| RecordCommands);
-    audit.stage(ledger::SERVICE, Post::new);
-    audit.stage(purchase::SERVICE, |_| Settle);
+    let streams: Vec<&Stream> = services.iter().flat_map(|service| service.topology.streams).copied().collect();
+    let mut audit = Audit::watched(&streams, stores.clone(), watch).await?;
+    services.iter().for_each(|service| service.topology.audit(&mut audit));
     let mut audited = Audited { report: audit.finish().await?, ..Audited::default() };
     for store in &stores {
         audited.counted.service(store, &mut audited.report).await?;
@@ -107,7 +100,7 @@ pub async fn everything(stores: Vec<Store>) -> Result<Audited, StoreError> {
     Ok(audited)
 }
 
-async fn of_databases(urls: &[(&'static str, &str); 3]) -> anyhow::Result<Audited> {
+async fn of_databases(urls: &[(&'static str, String)], services: &[ServiceDefinition]) -> anyhow::Result<Audited> {
     let stores = match databases::at_one_moment(urls).await {
         Err(NotAudited::Store { service, source: StoreError::Damaged(what) }) => {
             let mut audited = Audited::default();
@@ -116,23 +109,23 @@ async fn of_databases(urls: &[(&'static str, &str); 3]) -> anyhow::Result<Audite
         }
         stores => stores?,
     };
-    let audited = everything(stores.clone()).await?;
+    let audited = everything(stores.clone(), services).await?;
     for store in stores {
         store.close().await;
     }
     Ok(audited)
 }
 
-async fn of_folder(arguments: &AuditArguments) -> anyhow::Result<Audited> {
+async fn of_folder(arguments: &AuditArguments, services: &[ServiceDefinition]) -> anyhow::Result<Audited> {
     let path = &arguments.data;
     anyhow::ensure!(path.is_dir(), "there is no data folder {}: choose one with --data", path.display());
-    let there = services().iter().any(|(service, _)| path.join(format!("{service}.sqlite")).exists());
+    let there = services.iter().any(|service| path.join(format!("{}.sqlite", service.name())).exists());
     anyhow::ensure!(there, "{} holds no data: choose a data folder with --data", path.display());
     let folder = DataFolder::take_to_read(path)?;
     let mut report = Report::default();
     let mut stores = Vec::new();
-    let partitions = partitions(&folder, &mut report).await?;
-    for (service, _) in services() {
+    let partitions = partitions(&folder, services, &mut report).await?;
+    for service in services.iter().map(ServiceDefinition::name) {
         let file = folder.file(service);
         let store = match partitions {
             Some(_) if !file.exists() => Err(StoreError::Damaged(format!("{} is missing", file.display()))),
@@ -142,7 +135,7 @@ async fn of_folder(arguments: &AuditArguments) -> anyhow::Result<Audited> {
         stores.extend(found(service, store, &mut report)?.map(Store::from));
     }
     let audited = if report.findings.is_empty() {
-        everything(stores.clone()).await?
+        everything(stores.clone(), services).await?
     } else {
         Audited { report, ..Audited::default() }
     };
@@ -153,8 +146,12 @@ async fn of_folder(arguments: &AuditArguments) -> anyhow::Result<Audited> {
 }
 
 /// How many partitions the files say they were made for: the first that says it.
-async fn partitions(folder: &DataFolder, report: &mut Report) -> Result<Option<PartitionCount>, StoreError> {
-    for (service, _) in services() {
+async fn partitions(
+    folder: &DataFolder,
+    services: &[ServiceDefinition],
+    report: &mut Report,
+) -> Result<Option<PartitionCount>, StoreError> {
+    for service in services.iter().map(ServiceDefinition::name) {
         let seen = found(service, Sqlite::look(&folder.file(service)).await, report)?.flatten();
         let stored = seen.map(|seen| seen.partitions);
         let Some(stored) = stored else { continue };

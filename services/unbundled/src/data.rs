@@ -6,21 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use dataflow::{Meta, Sqlite, Store, StoreError};
-use stage::{PartitionCount, Table};
+use stage::PartitionCount;
+use web::ServiceDefinition;
 
 /// The file whose lock says that the folder is in use.
 const LOCK: &str = "lock";
 /// Partitions of every stream of a new folder.
 const PARTITIONS_DEFAULT: u16 = 2;
-
-/// Every service, with the tables of its store. Producers come before their readers.
-pub fn services() -> [(&'static str, Vec<&'static Table>); 3] {
-    [
-        (exchange_rate::SERVICE, exchange_rate::tables()),
-        (purchase::SERVICE, purchase::tables()),
-        (ledger::SERVICE, ledger::tables()),
-    ]
-}
 
 /// A data folder that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -115,11 +107,15 @@ impl DataFolder {
     ///
     /// # Errors
     /// [`DataError`] when that is not what is wanted.
-    pub async fn partitions(&self, wanted: Option<u16>) -> Result<PartitionCount, DataError> {
+    pub async fn partitions(
+        &self,
+        wanted: Option<u16>,
+        services: &[ServiceDefinition],
+    ) -> Result<PartitionCount, DataError> {
         let mut count = wanted.unwrap_or(PARTITIONS_DEFAULT);
         let (mut missing, mut is_used) = (None, false);
-        for (service, _) in services() {
-            let path = self.file(service);
+        for service in services {
+            let path = self.file(service.name());
             let seen = Sqlite::look(&path).await;
             let seen = seen.map_err(|source| DataError::Store { path: path.clone(), source })?;
             let Some(seen) = seen else {
@@ -144,9 +140,14 @@ impl DataFolder {
     ///
     /// # Errors
     /// [`DataError`].
-    pub async fn open(&self, partitions: PartitionCount) -> Result<BTreeMap<&'static str, Store>, DataError> {
+    pub async fn open(
+        &self,
+        partitions: PartitionCount,
+        services: &[ServiceDefinition],
+    ) -> Result<BTreeMap<&'static str, Store>, DataError> {
         let mut stores = BTreeMap::new();
-        for (service, tables) in services() {
+        for definition in services {
+            let (service, tables) = (definition.name(), definition.topology.tables());
             let path = self.file(service);
             let store = Sqlite::open(&path, Meta { service, partitions }, &tables).await;
             let store = store.map_err(|source| DataError::Store { path, source })?;

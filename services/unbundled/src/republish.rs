@@ -7,11 +7,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
-use contracts::STREAMS;
 use dataflow::{Meta, Postgres};
 use stage::{PartitionCount, Producer};
-
-use crate::data::services;
+use web::ServiceDefinition;
 
 /// What can be set.
 #[derive(Args)]
@@ -20,7 +18,7 @@ pub struct RepublishArguments {
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database: String,
     /// Which service's it is.
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(services().map(|(service, _)| service)))]
+    #[arg(long)]
     service: String,
     /// Only this stream, for example `purchases`.
     #[arg(long, value_name = "NAME")]
@@ -34,17 +32,17 @@ pub struct RepublishArguments {
 ///
 /// # Errors
 /// When the database does not answer, is not that service's, or holds nothing to publish.
-pub async fn republish(arguments: RepublishArguments) -> anyhow::Result<ExitCode> {
+pub async fn republish(arguments: RepublishArguments, services: &[ServiceDefinition]) -> anyhow::Result<ExitCode> {
     let RepublishArguments { database: url, service, stream, producer } = arguments;
     let seen = Postgres::look(&url).await?;
     let seen = seen.ok_or_else(|| anyhow::anyhow!("the database is empty: no service has ever used it"))?;
     let partitions = PartitionCount::new(seen.partitions)
         .ok_or_else(|| anyhow::anyhow!("the database says that it was made for {} partitions", seen.partitions))?;
-    let known = services().into_iter().find(|(name, _)| *name == service);
-    let (service, tables) = known.ok_or_else(|| anyhow::anyhow!("there is no service {service}"))?;
-    let database = Postgres::open(&url, Meta { service, partitions }, &tables).await?;
-    let own =
-        STREAMS.iter().filter(|own| own.service == service && stream.as_deref().is_none_or(|name| name == own.name));
+    let known = services.iter().find(|known| known.name() == service);
+    let topology = &known.ok_or_else(|| anyhow::anyhow!("there is no service {service}"))?.topology;
+    let service = topology.name;
+    let database = Postgres::open(&url, Meta { service, partitions }, &topology.tables()).await?;
+    let own = topology.streams.iter().filter(|own| stream.as_deref().is_none_or(|name| name == own.name));
     let journals = own.flat_map(|stream| stream.journals(partitions));
     let journals: Vec<_> =
         journals.filter(|(known, _)| producer.as_ref().is_none_or(|wanted| wanted == known)).collect();

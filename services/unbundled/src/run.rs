@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use dataflow::{Store, Transport, Wakeups};
-use exchange_rate::{Feed, FeedSettings};
+use exchange_rate::FeedSettings;
 use telemetry::{TraceSettings, Traces};
 use unix::{Signals, TooFewFiles};
-use web::{RunningService, ServiceSetup};
+use web::{RunningService, ServiceDefinition, ServiceSetup};
 
 use crate::data::DataFolder;
 
 /// Threads that answer HTTP, per service.
 const WORKERS: usize = 2;
-/// Files that three services have open without any client: databases, and the queues of their threads.
-const OWN_FILES: u64 = 192;
+/// Files that each service has open without any client: databases, and the queues of their threads.
+const OWN_FILES_EACH: u64 = 64;
 /// How long the services may take to get ready before that is reported.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often to look whether they are.
@@ -34,7 +34,7 @@ pub struct RunArguments {
     /// Keep the data in a temporary folder and delete it at the end.
     #[arg(long, conflicts_with = "data")]
     ephemeral: bool,
-    /// The port of exchange-rate; purchase and ledger take the next two. 0: any that are free.
+    /// The port of the first service; the others take the next ones. 0: any that are free.
     #[arg(long, value_name = "PORT", default_value_t = 8081)]
     base_port: u16,
     /// The address to listen on.
@@ -51,48 +51,49 @@ pub struct RunArguments {
 ///
 /// # Errors
 /// [`TooFewFiles`].
-pub fn allow_files() -> Result<(), TooFewFiles> {
-    unix::allow_files(OWN_FILES, OWN_FILES + 3 * web::connections_max(WORKERS))
+pub fn allow_files(services: usize) -> Result<(), TooFewFiles> {
+    let own = OWN_FILES_EACH * services as u64;
+    unix::allow_files(own, own + services as u64 * web::connections_max(WORKERS))
 }
 
 /// Runs until Ctrl-C, SIGTERM or SIGHUP.
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: RunArguments, services: crate::Services) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let feed = arguments.feed.check()?;
+    let definitions = services(arguments.feed.check()?);
     let settings = TraceSettings::of_environment()?;
     let temporary = if arguments.ephemeral { Some(tempfile::tempdir().context("no temporary folder")?) } else { None };
     let path = temporary.as_ref().map_or(arguments.data.as_path(), |folder| folder.path());
     let mut listeners = Vec::new();
-    for offset in 0..3 {
+    for offset in 0..definitions.len() {
         listeners.push(web::bind(SocketAddr::new(arguments.bind, port(arguments.base_port, offset)?))?);
     }
     let mut signals = Signals::receive()?;
     let folder = DataFolder::take(path)?;
-    let partitions = folder.partitions(arguments.partitions).await?;
-    let stores = folder.open(partitions).await?;
-    let (mut services, mut traces) = (Vec::new(), BTreeMap::new());
-    for (name, _) in in_order(&stores) {
-        traces.insert(name, Traces::start(name, &settings)?);
+    let partitions = folder.partitions(arguments.partitions, &definitions).await?;
+    let stores = folder.open(partitions, &definitions).await?;
+    let (mut running, mut traces) = (Vec::new(), BTreeMap::new());
+    for definition in &definitions {
+        traces.insert(definition.name(), Traces::start(definition.name(), &settings)?);
     }
     let started_or_stopped = tokio::select! {
-        result = start(listeners, &stores, feed.as_ref(), &traces, &mut services) => result.map(|()| true),
+        result = start(&definitions, listeners, &stores, &traces, &mut running) => result.map(|()| true),
         () = signals.asked_to_end() => Ok(false),
     };
     if let Ok(true) = started_or_stopped {
         let folder = if arguments.ephemeral { "a temporary folder".to_owned() } else { path.display().to_string() };
-        let at = |name| address(&services, name);
-        let (rates, purchase, ledger) = (at(exchange_rate::SERVICE), at(purchase::SERVICE), at(ledger::SERVICE));
+        let addresses: Vec<_> = running.iter().map(address).collect();
         let took = started.elapsed();
-        telemetry::announce(&banner(&rates, &purchase, &ledger, &folder, took), || {
-            tracing::info!(exchange_rate = rates, purchase, ledger, data = folder, ?took, "ready");
+        telemetry::announce(&banner(&addresses, &folder, took), || {
+            let list: Vec<_> = addresses.iter().map(|(name, address)| format!("{name} {address}")).collect();
+            tracing::info!(services = list.join(", "), data = folder, ?took, "ready");
         });
         signals.asked_to_end().await;
     }
     tokio::select! {
-        () = stop(services, traces) => {}
+        () = stop(running, traces) => {}
         () = signals.interrupted() => bail!("stopped at once, as asked for again; nothing that was answered is lost"),
     }
     started_or_stopped?;
@@ -102,26 +103,22 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
 
 /// Starts the services and waits until all can do their work.
 async fn start(
+    definitions: &[ServiceDefinition],
     listeners: Vec<TcpListener>,
     stores: &BTreeMap<&'static str, Store>,
-    feed: Option<&Feed>,
     traces: &BTreeMap<&'static str, Traces>,
-    services: &mut Vec<RunningService>,
+    running: &mut Vec<RunningService>,
 ) -> anyhow::Result<()> {
     let transport = Transport::Journals(stores.clone(), Wakeups::default());
-    for (listener, (name, store)) in listeners.into_iter().zip(in_order(stores)) {
-        let (store, transport) = (store.clone(), transport.clone());
-        let traces = traces.get(name).cloned().unwrap_or_default();
+    for (listener, definition) in listeners.into_iter().zip(definitions) {
+        let name = definition.name();
+        let Some(store) = stores.get(name).cloned() else { bail!("{name} has no store") };
+        let (transport, traces) = (transport.clone(), traces.get(name).cloned().unwrap_or_default());
         let setup = ServiceSetup { store, transport, listener, workers: WORKERS, traces };
-        let running = match name {
-            exchange_rate::SERVICE => exchange_rate::start(setup, feed.cloned()).await,
-            purchase::SERVICE => purchase::start(setup).await,
-            ledger::SERVICE => ledger::start(setup).await,
-            _ => bail!("nothing starts {name}"),
-        };
-        services.push(running.with_context(|| format!("{name} cannot start"))?);
+        let started = (definition.start)(setup).await;
+        running.push(started.with_context(|| format!("{name} cannot start"))?);
     }
-    ready(services).await
+    ready(running).await
 }
 
 /// Stops the services, then sends what is left of their traces.
@@ -130,16 +127,12 @@ async fn stop(services: Vec<RunningService>, traces: BTreeMap<&'static str, Trac
     Traces::stop(traces.into_values().collect()).await;
 }
 
-fn port(base: u16, offset: u16) -> anyhow::Result<u16> {
+fn port(base: u16, offset: usize) -> anyhow::Result<u16> {
     if base == 0 {
         return Ok(0);
     }
-    base.checked_add(offset).with_context(|| format!("--base-port {base} leaves no room for three ports"))
-}
-
-/// The stores in the order of the ports.
-fn in_order<'a>(stores: &'a BTreeMap<&'static str, Store>) -> impl Iterator<Item = (&'static str, &'a Store)> {
-    crate::data::services().into_iter().filter_map(|(name, _)| Some((name, stores.get(name)?)))
+    let port = u16::try_from(offset).ok().and_then(|offset| base.checked_add(offset));
+    port.with_context(|| format!("--base-port {base} leaves no room for a port of each service"))
 }
 
 async fn ready(services: &[RunningService]) -> anyhow::Result<()> {
@@ -157,21 +150,20 @@ async fn ready(services: &[RunningService]) -> anyhow::Result<()> {
     }
 }
 
-/// Where a service listens.
-fn address(services: &[RunningService], name: &str) -> String {
-    let service = services.iter().find(|service| service.name() == name);
-    service.map_or_else(String::new, |service| format!("http://{}", service.address()))
+/// The name of a service, and where it listens.
+fn address(service: &RunningService) -> (&'static str, String) {
+    (service.name(), format!("http://{}", service.address()))
 }
 
 /// Where everything is, and three things to try.
-fn banner(rates: &str, purchase: &str, ledger: &str, folder: &str, took: Duration) -> String {
+fn banner(addresses: &[(&'static str, String)], folder: &str, took: Duration) -> String {
+    let of = |service| addresses.iter().find(|(name, _)| *name == service).map_or("", |(_, address)| address);
+    let (purchase, ledger) = (of(purchase::SERVICE), of(ledger::SERVICE));
+    let list: String = addresses.iter().map(|(name, address)| format!("  {name:<13}  {address}\n")).collect();
     format!(
         r#"Unbundled is ready after {took:.1?}; its data is in {folder}.
 
-  exchange-rate  {rates}
-  purchase       {purchase}
-  ledger         {ledger}
-
+{list}
 Three things to try, in another terminal:
 
   1. Offer something for 15.30 pounds.

@@ -7,10 +7,9 @@ use stage::PartitionCount;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use web::Condition;
+use web::{Condition, ServiceDefinition};
 
 use crate::configuration::Configuration;
-use crate::process::ServiceDefinition;
 use crate::standby::Standby;
 
 /// Without a word from the active instance for so long, another one takes over.
@@ -139,7 +138,7 @@ async fn open(service: &ServiceDefinition, configuration: &Configuration) -> Res
             PartitionCount::new(stored).ok_or_else(wrong)?
         }
     };
-    Postgres::open(url, Meta { service: service.name, partitions: count }, &service.tables).await
+    Postgres::open(url, Meta { service: service.name(), partitions: count }, &service.topology.tables()).await
 }
 
 /// Renews the lease until it is another one's.

@@ -16,4 +16,4 @@ mod process;
 mod standby;
 
 pub use configuration::{BadSetting, Configuration, Settings};
-pub use process::{ServiceDefinition, Start, main, main_with};
+pub use process::{main, main_with};

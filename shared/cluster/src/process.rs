@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use dataflow::{Store, StoreError, Streams, Transport};
-use futures_util::future::LocalBoxFuture;
-use stage::{Stream, Table};
 use telemetry::{BadTraceSetting, InitError, TraceSettings, Traces};
 use tokio::time::sleep;
 use unix::{Signals, TooFewFiles};
-use web::{Api, RunningService, ServiceSetup, StartError};
+use web::{RunningService, ServiceDefinition, ServiceSetup, StartError};
 
 use crate::configuration::{BadSetting, Configuration, Settings};
 use crate::leadership::Leadership;
@@ -25,25 +23,6 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const USAGE: u8 = 2;
 /// Files that a service has open without any client: its databases' and its broker's connections, its threads' queues.
 const OWN_FILES: u64 = 128;
-
-/// A service that can be run as a process.
-pub struct ServiceDefinition {
-    /// Its name, and its database's.
-    pub name: &'static str,
-    /// The port it listens on, unless told otherwise.
-    pub port: u16,
-    /// The tables of its stages.
-    pub tables: Vec<&'static Table>,
-    /// What it serves.
-    pub api: fn() -> Api,
-    /// The streams of all services.
-    pub streams: &'static [&'static Stream],
-    /// Starts it.
-    pub start: Start,
-}
-
-/// Starts a service.
-pub type Start = Box<dyn Fn(ServiceSetup) -> LocalBoxFuture<'static, Result<RunningService, StartError>>>;
 
 /// One service as a process of its own, on RabbitMQ and Postgres.
 #[derive(Parser)]
@@ -91,7 +70,7 @@ enum Failed {
 /// Runs a service until SIGTERM, SIGHUP or Ctrl-C.
 #[must_use]
 pub fn main(service: ServiceDefinition) -> ExitCode {
-    main_with(service.name, |NoOwn {}| Ok(service))
+    main_with(service.name(), |NoOwn {}| Ok(service))
 }
 
 /// Runs a service that has settings of its own, beside those that every service has, until SIGTERM, SIGHUP or Ctrl-C.
@@ -128,20 +107,20 @@ fn start<Own>(
 ) -> Result<(), Failed> {
     telemetry::init(telemetry::LogFormat::Auto)?;
     let service = service(own)?;
-    let configuration = Configuration::check(settings, service.name, service.port)?;
+    let configuration = Configuration::check(settings, service.name(), service.port)?;
     unix::allow_files(OWN_FILES, OWN_FILES + web::connections_max(configuration.workers))?;
     actix_web::rt::System::new().block_on(run(&service, &configuration))
 }
 
 async fn run(service: &ServiceDefinition, configuration: &Configuration) -> Result<(), Failed> {
-    telemetry::announce(&format!("{}\n{configuration}", service.name), || configuration.log(service.name));
-    let traces = Traces::start(service.name, &TraceSettings::of_environment()?)?;
+    telemetry::announce(&format!("{}\n{configuration}", service.name()), || configuration.log(service.name()));
+    let traces = Traces::start(service.name(), &TraceSettings::of_environment()?)?;
     let address = configuration.bind;
     let listener = TcpListener::bind(address).map_err(|source| Failed::Listen { address, source })?;
     let mut signals = Signals::receive()?;
     loop {
-        let standby = Standby::start(service.name, (service.api)(), listener.try_clone()?);
-        let standby = standby.map_err(|source| Failed::Start { service: service.name, source })?;
+        let standby = Standby::start(service.name(), (service.api)(), listener.try_clone()?);
+        let standby = standby.map_err(|source| Failed::Start { service: service.name(), source })?;
         let leadership = tokio::select! {
             leadership = Leadership::wait(service, configuration, &standby) => Some(leadership?),
             () = signals.asked_to_end() => None,
@@ -156,7 +135,7 @@ async fn run(service: &ServiceDefinition, configuration: &Configuration) -> Resu
         }
     }
     Traces::stop(vec![traces]).await;
-    telemetry::announce("stopped\n", || tracing::info!(service = service.name, "stopped"));
+    telemetry::announce("stopped\n", || tracing::info!(service = service.name(), "stopped"));
     Ok(())
 }
 
@@ -172,7 +151,7 @@ async fn serve(
     let transport = Transport::Broker(Streams {
         broker: configuration.broker.clone(),
         database: Arc::new(leadership.database.clone()),
-        streams: service.streams,
+        streams: service.topology.streams,
         backlog_bytes_max: configuration.backlog_bytes_max,
     });
     let (store, workers, traces) = (Store::from(leadership.database.clone()), configuration.workers, traces.clone());
@@ -188,7 +167,7 @@ async fn serve(
             sleep(RETRY_INTERVAL).await;
             return Ok(Ended::Replaced);
         }
-        Err(source) => return Err(Failed::Start { service: service.name, source }),
+        Err(source) => return Err(Failed::Start { service: service.name(), source }),
     };
     let database = running.readiness().require("database", "not looked at yet");
     let ended = tokio::select! {

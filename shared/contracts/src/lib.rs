@@ -30,5 +30,5 @@ pub use purchases::{
     ShownRate, Status,
 };
 pub use rates::{AsOf, Imported, RatePut, RateQuote, RateRow, RatesByPair};
-pub use streams::{CREDITS, LEDGER_COMMANDS, OUTCOMES, PURCHASES, RATES, RATES_KEY, STREAMS};
+pub use streams::{CREDITS, LEDGER_COMMANDS, OUTCOMES, PURCHASES, RATES, RATES_KEY};
 pub use words::UnknownWord;

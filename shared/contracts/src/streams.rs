@@ -54,15 +54,14 @@ pub const OUTCOMES: Stream = Stream {
     ],
 };
 
-/// All of them.
-pub const STREAMS: [&Stream; 5] = [&RATES, &PURCHASES, &LEDGER_COMMANDS, &CREDITS, &OUTCOMES];
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
     use crate::Fact;
+
+    const STREAMS: [&Stream; 5] = [&RATES, &PURCHASES, &LEDGER_COMMANDS, &CREDITS, &OUTCOMES];
 
     #[test]
     fn every_fact_stands_in_a_stream_and_nothing_else_does() {

@@ -12,7 +12,7 @@ use crate::lag::LagSource;
 use crate::publisher::{Publication, Publishers};
 use crate::subscription::SubscriptionSpec;
 use crate::{
-    Backlog, JournalReader, JournalSource, Meta, OnConnection, Owner, Postgres, RabbitMq, Store, StreamSubscription,
+    Backlog, JournalReader, JournalSource, OnConnection, Owner, Postgres, RabbitMq, Store, StreamSubscription,
     Subscription, Wakeups,
 };
 
@@ -33,7 +33,7 @@ pub struct Streams {
     pub broker: RabbitMq,
     /// The service's database: how far its journals are published, and what was no frame.
     pub database: Arc<Postgres>,
-    /// The streams that there are, of all services.
+    /// The streams that the service produces.
     pub streams: &'static [&'static stage::Stream],
     /// Bytes that may wait for the broker before the way in is closed.
     pub backlog_bytes_max: u64,
@@ -42,9 +42,8 @@ pub struct Streams {
 impl Streams {
     /// The partitions of the streams that a service produces, with all who say something there.
     fn produced(&self, store: &Store) -> Vec<(StreamPartition, Vec<Producer>)> {
-        let Meta { service, partitions } = *store.meta();
-        let own = self.streams.iter().filter(|stream| stream.service == service);
-        let publications = own.flat_map(|stream| {
+        let partitions = store.meta().partitions;
+        let publications = self.streams.iter().flat_map(|stream| {
             partitions.all().map(|partition| (stream.target(partition), stream.known_producers(partitions)))
         });
         publications.collect()

@@ -12,6 +12,7 @@ mod answer;
 mod api;
 mod body;
 mod closing;
+mod definition;
 mod health;
 mod idempotency;
 mod json;
@@ -38,6 +39,7 @@ pub use api::{
     RequestTimeout, ServiceUnavailable, TooManyRequests, UnprocessableContent, UnsupportedMediaType, Writing,
 };
 pub use body::{BODY_TIMEOUT, NDJSON, body, json_body, ndjson, ndjson_body};
+pub use definition::{ServiceDefinition, Start};
 pub use health::{Condition, Readiness};
 pub use idempotency::{IdempotencyKey, OptionalIdempotencyKey, other_content};
 pub use json::parse;

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use self::server::{Answers, Server};
 use super::{Feed, Limits};
-use crate::{SERVICE, start, tables};
+use crate::{SERVICE, definition, start};
 
 /// Nothing here takes longer, on whatever machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,7 +39,8 @@ impl Subject {
         ::web::use_ring();
         let folder = tempfile::tempdir().unwrap();
         let meta = Meta { service: SERVICE, partitions: PartitionCount::new(2).unwrap() };
-        let store = Sqlite::open(&folder.path().join("store.sqlite"), meta, &tables()).await.unwrap();
+        let store =
+            Sqlite::open(&folder.path().join("store.sqlite"), meta, &definition(None).topology.tables()).await.unwrap();
         let store = Store::from(store);
         let transport = Transport::Journals([(SERVICE, store.clone())].into(), Wakeups::default());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

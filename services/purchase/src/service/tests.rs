@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use contracts::{RATES_KEY, RateRow};
 use dataflow::{Commit, CommitFault, Faults, Memory, Meta, Store, Transport, Wakeups};
-use stage::{Checkpoint, Consumed, PartitionCount, Producer, Record, Row as _, Write, partition_of};
+use stage::{Checkpoint, Consumed, PartitionCount, Producer, Record, Row as _, Stage as _, Write, partition_of};
 use telemetry::Traces;
 
 use super::*;

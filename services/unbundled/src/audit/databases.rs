@@ -1,31 +1,46 @@
-//! The three databases of a system on Postgres, all as they were at one moment.
+//! The databases of a system on Postgres, all as they were at one moment.
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Arg, ArgMatches};
 use dataflow::{Meta, Postgres, Store, StoreError};
 use stage::PartitionCount;
+use web::ServiceDefinition;
 
 /// How often a system that is being used is looked at again, in the hope that nothing happens meanwhile.
 const TRIES_MAX: usize = 10;
 /// How long to wait in between.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Where they are.
-#[derive(Args)]
-pub struct Databases {
-    /// The database of exchange-rate, on Postgres; with the other two instead of a data folder.
-    #[arg(long, value_name = "URL", env = "EXCHANGE_RATE_DATABASE", hide_env_values = true)]
-    #[arg(requires_all = ["purchase_database", "ledger_database"])]
-    exchange_rate_database: Option<String>,
-    /// The database of purchase.
-    #[arg(long, value_name = "URL", env = "PURCHASE_DATABASE", hide_env_values = true)]
-    #[arg(requires_all = ["exchange_rate_database", "ledger_database"])]
-    purchase_database: Option<String>,
-    /// The database of the ledger.
-    #[arg(long, value_name = "URL", env = "LEDGER_DATABASE", hide_env_values = true)]
-    #[arg(requires_all = ["exchange_rate_database", "purchase_database"])]
-    ledger_database: Option<String>,
+/// The arguments that name the databases: one for each service, all of them or none.
+pub fn arguments(services: &[ServiceDefinition]) -> Vec<Arg> {
+    let ids: Vec<_> = services.iter().map(|service| argument(service.name())).collect();
+    let argument = |service: &ServiceDefinition| {
+        let (id, name) = (argument(service.name()), service.name());
+        let others: Vec<_> = ids.iter().filter(|other| **other != id).cloned().collect();
+        let help = format!("The database of {name}, on Postgres; with those of all other services, in place of --data");
+        let variable = id.to_uppercase().replace('-', "_");
+        Arg::new(id.clone())
+            .long(id)
+            .value_name("URL")
+            .env(variable)
+            .hide_env_values(true)
+            .requires_all(others)
+            .help(help)
+    };
+    services.iter().map(argument).collect()
+}
+
+/// The URLs of the databases by service, if they are given.
+pub fn urls(matches: &ArgMatches, services: &[ServiceDefinition]) -> Option<Vec<(&'static str, String)>> {
+    let url = |service: &ServiceDefinition| {
+        Some((service.name(), matches.get_one::<String>(&argument(service.name()))?.clone()))
+    };
+    services.iter().map(url).collect()
+}
+
+fn argument(service: &str) -> String {
+    format!("{service}-database")
 }
 
 /// Why databases could not be audited.
@@ -48,23 +63,12 @@ pub enum NotAudited {
     Moving,
 }
 
-impl Databases {
-    /// Their URLs by service, if they are given.
-    pub fn urls(&self) -> Option<[(&'static str, &str); 3]> {
-        Some([
-            (exchange_rate::SERVICE, self.exchange_rate_database.as_deref()?),
-            (purchase::SERVICE, self.purchase_database.as_deref()?),
-            (ledger::SERVICE, self.ledger_database.as_deref()?),
-        ])
-    }
-}
-
-/// All three as they were at one moment: each in a transaction of its own, and nothing happened between the first
+/// All of them as they were at one moment: each in a transaction of its own, and nothing happened between the first
 /// and the last.
 ///
 /// # Errors
 /// [`NotAudited`].
-pub async fn at_one_moment(urls: &[(&'static str, &str); 3]) -> Result<Vec<Store>, NotAudited> {
+pub async fn at_one_moment(urls: &[(&'static str, String)]) -> Result<Vec<Store>, NotAudited> {
     for _ in 0..TRIES_MAX {
         let (stores, later) = (open(urls).await?, open(urls).await?);
         let mut moved = false;
@@ -88,10 +92,11 @@ async fn newest(store: &Store) -> Result<impl PartialEq, NotAudited> {
     store.chain_ends().await.map_err(|source| NotAudited::Store { service, source })
 }
 
-async fn open(urls: &[(&'static str, &str); 3]) -> Result<Vec<Store>, NotAudited> {
+async fn open(urls: &[(&'static str, String)]) -> Result<Vec<Store>, NotAudited> {
     let mut stores = Vec::new();
     let mut all = None;
-    for (service, url) in *urls {
+    for (service, url) in urls {
+        let service = *service;
         let unusable = |source| NotAudited::Store { service, source };
         let seen = Postgres::look(url).await.map_err(unusable)?.ok_or(NotAudited::Empty(service))?;
         let wrong = || StoreError::Damaged(format!("meta.partitions is {}: 1 to 64 are possible", seen.partitions));

@@ -55,14 +55,14 @@ mod tests {
     }
 
     fn check(raw: &str, expected: &str) {
-        let answer = System::new().block_on(async {
+        let response = System::new().block_on(async {
             let app = App::new().route("/offers/{sku}/price", web::get().to(echo));
             let app = init_service(app).await;
             let request = TestRequest::with_uri(&format!("/offers/{raw}/price")).to_request();
             call_and_read_body(&app, request).await
         });
-        let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.contains(expected), "{raw}: {answer}");
+        let response = String::from_utf8_lossy(&response);
+        assert!(response.contains(expected), "{raw}: {response}");
     }
 
     #[test]

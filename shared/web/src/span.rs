@@ -44,7 +44,7 @@ impl Open {
 
     /// Ends the span with the status of the response.
     pub fn end(mut self, status: StatusCode) {
-        self.span.iter_mut().for_each(|span| answer(span, status));
+        self.span.iter_mut().for_each(|span| set_status(span, status));
         self.close();
     }
 
@@ -78,7 +78,7 @@ impl Drop for Open {
     }
 }
 
-fn answer(span: &mut SpanData, status: StatusCode) {
+fn set_status(span: &mut SpanData, status: StatusCode) {
     span.attributes.push(KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())));
     if status.is_server_error() {
         fail(span, status.as_str().to_owned());
@@ -170,7 +170,7 @@ mod tests {
     fn only_a_server_error_is_an_error_of_the_span() {
         let end_with = |status: u16| {
             let mut span = span_of("GET");
-            answer(&mut span, StatusCode::from_u16(status).unwrap());
+            set_status(&mut span, StatusCode::from_u16(status).unwrap());
             assert_eq!(text(&span, attribute::HTTP_RESPONSE_STATUS_CODE), Some(status.to_string()));
             (span.status == Status::error(""), text(&span, attribute::ERROR_TYPE))
         };

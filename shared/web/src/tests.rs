@@ -70,7 +70,7 @@ fn check(request: TestRequest, status: u16, headers: &[&str], detail: &str) {
 }
 
 #[test]
-fn every_error_answer_is_a_problem() {
+fn every_error_response_is_a_problem() {
     let get = |path| TestRequest::get().uri(path);
     check(get("/nothing"), 404, &[], "there is nothing at this path");
     check(get("/typed/many"), 404, &[], "there is nothing at this path");

@@ -40,9 +40,9 @@ static KEPT: Mutex<Vec<Bytes>> = Mutex::new(Vec::new());
 #[utoipa::path(post, path = "/keep")]
 async fn keep(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     let bytes = body(&request, payload, UPLOAD_BYTES_MAX).await?;
-    let answer = format!("{} bytes", bytes.len());
+    let response = format!("{} bytes", bytes.len());
     KEPT.lock().unwrap().push(bytes);
-    Ok(HttpResponse::Ok().body(answer))
+    Ok(HttpResponse::Ok().body(response))
 }
 
 #[utoipa::path(post, path = "/forget")]
@@ -123,10 +123,10 @@ fn exchange(stream: &mut TcpStream, parts: &[&[u8]]) -> String {
     for part in parts {
         stream.write_all(part).unwrap();
     }
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
     // The files of the Swagger UI page are compressed and therefore not UTF-8.
-    String::from_utf8_lossy(&answer).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[test]
@@ -142,9 +142,9 @@ fn a_client_that_sends_far_too_much_still_gets_the_response() {
         stream.write_all(part).unwrap();
     }
     stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let answer = exchange(&mut stream, &[]);
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(answer.contains(r#""detail":"a request may have at most 1024 bytes","limit":1024"#), "{answer}");
+    let response = exchange(&mut stream, &[]);
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+    assert!(response.contains(r#""detail":"a request may have at most 1024 bytes","limit":1024"#), "{response}");
 
     let chunk_head = b"100000\r\n".as_slice();
     let mut parts =
@@ -153,8 +153,8 @@ fn a_client_that_sends_far_too_much_still_gets_the_response() {
         parts.extend([chunk_head, &megabyte, b"\r\n"]);
     }
     parts.push(b"0\r\n\r\n");
-    let answer = exchange(&mut server.connect(), &parts);
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let response = exchange(&mut server.connect(), &parts);
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
 
     server.stop();
 }
@@ -177,17 +177,17 @@ fn all_bodies_share_one_memory_budget_and_return_their_bytes() {
         })
         .collect();
     for _ in 0..4 {
-        let answer = post_of(&server, "/keep", UPLOAD_BYTES_MAX);
-        assert!(answer.ends_with("16777216 bytes"), "{answer}");
+        let response = post_of(&server, "/keep", UPLOAD_BYTES_MAX);
+        assert!(response.ends_with("16777216 bytes"), "{response}");
     }
-    let answer = post_of(&server, "/upload", 17 << 10);
+    let response = post_of(&server, "/upload", 17 << 10);
     assert!(
-        answer.starts_with("HTTP/1.1 429 ") && answer.contains(r#""type":"urn:unbundled:problem:busy""#),
-        "{answer}"
+        response.starts_with("HTTP/1.1 429 ") && response.contains(r#""type":"urn:unbundled:problem:busy""#),
+        "{response}"
     );
-    assert!(answer.to_ascii_lowercase().contains("\r\nretry-after: 1\r\n"), "{answer}");
-    let answer = post_of(&server, "/upload", 16 << 10);
-    assert!(answer.ends_with("16384 bytes"), "{answer}");
+    assert!(response.to_ascii_lowercase().contains("\r\nretry-after: 1\r\n"), "{response}");
+    let response = post_of(&server, "/upload", 16 << 10);
+    assert!(response.ends_with("16384 bytes"), "{response}");
 
     assert!(post_of(&server, "/forget", 0).starts_with("HTTP/1.1 200 "));
     drop(idle);
@@ -202,9 +202,9 @@ fn all_bodies_share_one_memory_budget_and_return_their_bytes() {
     let since = Instant::now();
     let mut kept = 0;
     while kept < 4 {
-        let answer = post_of(&server, "/keep", UPLOAD_BYTES_MAX);
-        kept += usize::from(answer.ends_with("16777216 bytes"));
-        assert!(since.elapsed() < PATIENCE, "{answer}");
+        let response = post_of(&server, "/keep", UPLOAD_BYTES_MAX);
+        kept += usize::from(response.ends_with("16777216 bytes"));
+        assert!(since.elapsed() < PATIENCE, "{response}");
     }
     assert!(post_of(&server, "/forget", 0).starts_with("HTTP/1.1 200 "));
     server.stop();
@@ -214,14 +214,14 @@ fn all_bodies_share_one_memory_budget_and_return_their_bytes() {
 fn a_panic_costs_one_connection_and_nothing_else() {
     let mut server = TestServer::start();
     assert_eq!(exchange(&mut server.connect(), &[get_request("/fail").as_bytes()]), "");
-    let answer = exchange(&mut server.connect(), &[get_request("/healthz").as_bytes()]);
-    assert!(answer.ends_with(r#"{"status":"alive"}"#), "{answer}");
+    let response = exchange(&mut server.connect(), &[get_request("/healthz").as_bytes()]);
+    assert!(response.ends_with(r#"{"status":"alive"}"#), "{response}");
     server.stop();
 }
 
 /// The lines of the response head, as a set and without the date, and the body.
-fn head_and_body(answer: &str) -> (BTreeSet<&str>, &str) {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+fn head_and_body(response: &str) -> (BTreeSet<&str>, &str) {
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     (head.lines().filter(|line| !line.starts_with("date: ")).collect(), body)
 }
 
@@ -258,10 +258,10 @@ fn a_request_behind_the_last_one_of_a_connection_is_not_executed() {
         (vec![post("1.0", "Connection: keep-alive\r\n"), last], 2),
     ] {
         let before = counted();
-        let answer = exchange(&mut server.connect(), &[requests.concat().as_bytes()]);
-        assert_eq!(counted() - before, executed, "{requests:?}: {answer}");
-        assert!(answer.starts_with("HTTP/1."), "{answer}");
-        assert_eq!(answer.matches(" 200 OK").count(), executed, "{requests:?}: {answer}");
+        let response = exchange(&mut server.connect(), &[requests.concat().as_bytes()]);
+        assert_eq!(counted() - before, executed, "{requests:?}: {response}");
+        assert!(response.starts_with("HTTP/1."), "{response}");
+        assert_eq!(response.matches(" 200 OK").count(), executed, "{requests:?}: {response}");
     }
     server.stop();
 }
@@ -279,10 +279,10 @@ fn input_that_is_not_http_is_refused_and_counted() {
         let mut stream = server.connect();
         // The server may close the connection before everything is sent and read.
         let _closed = stream.write_all(nonsense.as_bytes());
-        let mut answer = Vec::new();
-        let _reset = stream.read_to_end(&mut answer);
-        let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.is_empty() || answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let mut response = Vec::new();
+        let _reset = stream.read_to_end(&mut response);
+        let response = String::from_utf8(response).unwrap();
+        assert!(response.is_empty() || response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
     }
     let count_of = |status: u16| {
         let metrics = exchange(&mut server.connect(), &[get_request("/metrics").as_bytes()]);

@@ -57,7 +57,7 @@ impl Rates {
 const DESCRIPTION: &str = "The system of record of exchange rates. It keeps every version of a rate, shows the rates \
                            as of any moment, and publishes new versions. Services that need rates keep a local copy.";
 
-/// The API of the service. Its handlers need [`Rates`] as state.
+/// The API of the service. Its handlers need `Rates` as state.
 pub fn api() -> Api {
     Api::new(SERVICE, DESCRIPTION, endpoints![get, list, put, import])
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Derives everything again that the services of this folder have stored, and compares it, whether they run or not.
+# Audits the services of this folder: derives all their stored data again and compares it. The services may be running.
 # usage: audit.sh [ARGUMENT…]
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"

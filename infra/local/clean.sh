@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Deletes what make up has left in its folder, if nothing of it runs any more. Only what these scripts have made: the
-# folder may have been named by mistake.
+# Deletes the data and logs of make up, if none of its processes runs. It deletes only what these scripts have created,
+# because UNBUNDLED_LOCAL may name a wrong folder by mistake.
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 for file in "$PIDS"/*.pid; do
   name=$(basename "$file" .pid)
   case $name in rabbitmq) name=beam.smp ;; esac
-  ! pid=$(pid_in "$file" "$name") || fail "Of $UNBUNDLED_LOCAL, $name (pid $pid) is running: make down first."
+  ! pid=$(pid_in "$file" "$name") || fail "$name (pid $pid) of $UNBUNDLED_LOCAL is still running: run make down first."
 done
 "${BASH_SOURCE[0]%/*}/postgres.sh" wipe
 rm -rf "$UNBUNDLED_LOCAL"/{rabbitmq,log,run,schemathesis}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is named from the distribution's packages, if it is missing. It starts no service of the system's and
-# makes no cluster: rabbitmq.sh and postgres.sh run their own.
-# usage: install.sh [rabbitmq] [postgres] [promtool]; without a name the first two
+# Installs the named programs from the packages of the distribution, if they are missing. It starts no system service
+# and creates no Postgres cluster: rabbitmq.sh and postgres.sh run private ones.
+# usage: install.sh [rabbitmq] [postgres] [promtool]; the default is rabbitmq postgres
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
@@ -27,18 +27,18 @@ missing() {
 
 check_versions() {
   ! wanted rabbitmq || at_least "$(rabbitmq_version)" "$RABBITMQ_AT_LEAST" ||
-    fail "RabbitMQ $RABBITMQ_AT_LEAST or newer is needed; installed is $(rabbitmq_version)."
+    fail "RabbitMQ $RABBITMQ_AT_LEAST or newer is required, but $(rabbitmq_version) is installed: upgrade it."
   ! wanted postgres || at_least "$(postgres_version)" "$POSTGRES_AT_LEAST" ||
-    fail "Postgres $POSTGRES_AT_LEAST or newer is needed; installed is $(postgres_version)."
+    fail "Postgres $POSTGRES_AT_LEAST or newer is required, but $(postgres_version) is installed: upgrade it."
 }
 
-# Puts back what install changed for its own duration.
+# Undoes the temporary changes of install_packages.
 restore() {
   if [[ -n ${policy_is_ours:-} ]]; then "${ROOT_BY[@]}" rm -f "$POLICY"; fi
   if [[ -n ${clusters_saved:-} ]]; then "${ROOT_BY[@]}" mv -f "$CLUSTERS.unbundled" "$CLUSTERS"; fi
 }
 
-# Package scripts ask this program before they start a service.
+# Package scripts call policy-rc.d before they start a service; exit code 101 forbids the start.
 forbid_services() {
   if [[ ! -e $POLICY ]]; then
     policy_is_ours=yes
@@ -47,7 +47,7 @@ forbid_services() {
   fi
 }
 
-# The package postgresql makes and registers a cluster, unless this setting (of postgresql-common) says no.
+# The package postgresql creates and registers a cluster, unless this setting of postgresql-common disables it.
 forbid_cluster() {
   apt_install postgresql-common
   "${ROOT_BY[@]}" cp -p "$CLUSTERS" "$CLUSTERS.unbundled"
@@ -55,7 +55,7 @@ forbid_cluster() {
   "${ROOT_BY[@]}" sed -i 's/^#*\s*create_main_cluster.*/create_main_cluster = false/' "$CLUSTERS"
 }
 
-# Enabled by their packages, these of the system's would start at the next boot.
+# Disables system services that their packages have enabled; they would start at the next boot.
 disable_units() {
   local unit
   for unit in "$@"; do
@@ -79,15 +79,15 @@ WANTED=("$@")
 ((${#WANTED[@]} > 0)) || WANTED=(rabbitmq postgres)
 for name in "${WANTED[@]}"; do
   [[ " rabbitmq postgres promtool " == *" $name "* ]] ||
-    fail "unknown: $name. usage: install.sh [rabbitmq] [postgres] [promtool]"
+    fail "Unknown program: $name. usage: install.sh [rabbitmq] [postgres] [promtool]"
 done
 
 needed=$(missing)
 if [[ -n $needed ]]; then
   command -v apt-get >/dev/null ||
-    fail "Missing: ${needed% }. There is no apt-get here: install them by hand, to where Debian's packages put them."
+    fail "Missing: ${needed% }. There is no apt-get: install them by hand, in the same places as Debian's packages."
   become_root "Missing: ${needed% }. Run: sudo infra/local/install.sh ${WANTED[*]}"
-  echo "Installing ${needed% }; no service is started."
+  echo "Installing ${needed% } (starts no system service)."
   install_packages "$needed"
 fi
 check_versions

@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2034
-# Shared by the scripts of this folder: where things are, and which process is ours.
+# Functions and settings that the scripts of this folder share: paths, ports, processes.
 #
-# Everything that runs lives in one folder, UNBUNDLED_LOCAL, and listens on 127.0.0.1 only. Two folders with other
-# ports run beside each other, and neither touches the system's own services.
+# All processes keep their files in one folder, UNBUNDLED_LOCAL, and listen on 127.0.0.1 only. Processes of two folders
+# with different ports can run at the same time. Neither affects the system services.
 set -euo pipefail
 
 ROOT=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
@@ -12,7 +12,7 @@ RABBITMQ_DIST_PORT=${RABBITMQ_DIST_PORT:-25682}
 EPMD_PORT=${EPMD_PORT:-4379}
 POSTGRES_PORT=${POSTGRES_PORT:-5442}
 BASE_PORT=${BASE_PORT:-8081}
-# Exported, because a process is recognised by it (see `ours`).
+# Exported, because `ours` recognises a process by its environment.
 export UNBUNDLED_LOCAL RABBITMQ_PORT POSTGRES_PORT BASE_PORT
 
 LOGS=$UNBUNDLED_LOCAL/log
@@ -23,34 +23,34 @@ fail() {
   exit 1
 }
 
-# The newest program of a name under /usr/lib/postgresql/*/bin; those of the old versions may still lie there.
+# The newest version of a Postgres program under /usr/lib/postgresql/*/bin; old versions may still be there.
 postgres_program() {
   local found
   found=$(printf '%s\n' /usr/lib/postgresql/*/bin/"$1" | sort -V | tail -n 1)
   [[ -x $found ]] && printf '%s\n' "$found"
 }
 
-# Whether a process runs a program for this folder. A pid alone proves nothing: after a crash or a reboot it may belong
-# to anybody. So the program must be in the command line and the folder in the environment.
+# Whether a process runs a program for this folder. A pid alone is not enough: after a crash or a reboot it may belong
+# to any process. So the program must be in the command line and the folder in the environment.
 ours() {
   local pid=$1 program=$2 words
   { words=$(tr '\0' ' ' <"/proc/$pid/cmdline") && [[ ${words%% *} == *"$program" ]] &&
     grep -qzxF "UNBUNDLED_LOCAL=$UNBUNDLED_LOCAL" "/proc/$pid/environ"; } 2>/dev/null
 }
 
-# The pid in the first line of a file, if that process is ours.
+# Prints the pid in the first line of a file, if that process is ours.
 pid_in() {
   local file=$1 program=$2 pid
   [[ -r $file ]] && read -r pid <"$file" && [[ $pid =~ ^[0-9]+$ ]] && ours "$pid" "$program" && printf '%s\n' "$pid"
 }
 
-# With which value of a variable a process of ours was started.
+# Prints the value of an environment variable of a process.
 variable_of() {
   local pid=$1 name=$2
   tr '\0' '\n' <"/proc/$pid/environ" | sed -n "s/^$name=//p"
 }
 
-# Waits at most so many seconds until a command succeeds.
+# Waits until a command succeeds, for at most the given number of seconds.
 wait_until() {
   local deadline=$((SECONDS + $1))
   shift
@@ -65,7 +65,7 @@ gone() {
   ! ours "$1" "$2"
 }
 
-# Who listens on a port, as far as that can be seen; fails when nobody does.
+# Prints the process that listens on a port, if it is visible to this user. Fails if no process listens.
 listener() {
   local hex inode fd pid
   hex=$(printf '%04X' "$1")
@@ -86,16 +86,16 @@ listener() {
 
 free() { ! listener "$1" >/dev/null; }
 
-# Fails, saying by whom, when a port is taken. It waits a moment first: of a process just killed the name goes before
-# the sockets do.
+# Fails if a port is in use, and names the process that uses it. It first waits for up to 2 s: the sockets of a killed
+# process close a moment after the process has disappeared.
 need_port() {
-  local port=$1 name=$2 variable=$3 who
-  if ! wait_until 2 free "$port" && who=$(listener "$port"); then
-    fail "$name cannot start: port $port is taken by $who. Stop that, or choose another port with $variable."
+  local port=$1 name=$2 variable=$3 process
+  if ! wait_until 2 free "$port" && process=$(listener "$port"); then
+    fail "$name cannot start: $process uses port $port. Stop that process, or choose another port with $variable."
   fi
 }
 
-# The code an HTTP service answers a GET with; nothing when it does not answer.
+# Prints the status code of a GET request; nothing if there is no response.
 http_code() {
   local port=$1 path=$2 code=''
   {
@@ -107,7 +107,7 @@ http_code() {
   printf '%s' "$code"
 }
 
-# Sets ROOT_BY, which goes before commands of the superuser; fails with a text where nobody may become that.
+# Sets ROOT_BY, the prefix of commands that need root. Fails with the given text if this user cannot become root.
 become_root() {
   if ((EUID == 0)); then
     ROOT_BY=()
@@ -119,29 +119,30 @@ become_root() {
 }
 
 apt_update() {
-  "${ROOT_BY[@]}" apt-get update -qq || fail 'apt-get update failed: is there a network?'
+  "${ROOT_BY[@]}" apt-get update -qq || fail 'apt-get update failed: check the network.'
 }
 
 apt_install() {
-  local said
-  said=$("${ROOT_BY[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" 2>&1) ||
-    fail "apt-get install $* failed: $said"
+  local output options=(-y -qq --no-install-recommends)
+  output=$("${ROOT_BY[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@" 2>&1) ||
+    fail "apt-get install $* failed: $output"
 }
 
-# Opens LOG_FD: what is written to it goes to a log that is rotated by size, for as long as somebody has it open. In a
-# session of its own, so that it outlives make and the terminal, and with nothing that whoever started us waits for.
+# Opens LOG_FD, which writes to a log that is rotated by size, for as long as a process has it open. The process that
+# rotates has a session of its own, so it outlives make and the terminal. It holds no output of the caller open, so the
+# caller does not wait for it.
 open_log() {
   exec {LOG_FD}> >(exec setsid "$ROOT/infra/local/rotate.sh" "$1" >/dev/null 2>&1)
 }
 
 close_log() { exec {LOG_FD}>&-; }
 
-# One line of `make status`.
+# Prints one line of `make status`.
 row() {
   printf '%-14s %-8s %-24s %-8s %s\n' "$@"
 }
 
-# The end of a log, for a message about what went wrong.
+# Prints the end of a log, for an error message.
 end_of() {
   printf 'The end of %s:\n' "$1"
   tail -n 15 "$1" 2>/dev/null | sed 's/^/  /'

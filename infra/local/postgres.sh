@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A private Postgres: no service manager, no socket, its own data.
+# Runs a private Postgres with its own data, without a service manager and without a Unix socket.
 # usage: postgres.sh start|stop|immediate-restart|wipe|status|url NAME|psql NAME [ARGUMENT…]
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-# A folder, or a link to one: see make_folder.
+# A folder, or a link to a folder: see make_folder.
 HOME_FOLDER=$UNBUNDLED_LOCAL/postgres
 LOG=$LOGS/postgres.log
 DATABASES=(exchange_rate purchase ledger)
@@ -15,7 +15,8 @@ data() { printf '%s/data\n' "$(realpath -m "$HOME_FOLDER")"; }
 pid() { pid_in "$(data)/postmaster.pid" /postgres; }
 url() { printf 'postgres://unbundled:unbundled@127.0.0.1:%s/%s\n' "$POSTGRES_PORT" "$1"; }
 
-# Postgres refuses to run as root, and its user may not be allowed where the caller stands.
+# Runs a command as the user postgres if the caller is root: Postgres refuses to run as root. It changes to /, because
+# that user may have no access to the current folder.
 as_postgres() (
   cd /
   if ((EUID == 0)); then
@@ -33,8 +34,8 @@ pg_ctl() {
   return "$status"
 }
 
-# The folder for the data. When root works where the user postgres cannot come (a project in /root), it lies in
-# /var/tmp and UNBUNDLED_LOCAL holds a link to it.
+# Creates the folder for the data. If the caller is root and the user postgres has no access to UNBUNDLED_LOCAL (a
+# project in /root), the folder is in /var/tmp and UNBUNDLED_LOCAL has a link to it.
 make_folder() {
   [[ ! -d $HOME_FOLDER ]] || return 0
   rm -f "$HOME_FOLDER"
@@ -48,8 +49,9 @@ make_folder() {
   fi
 }
 
-# Nobody can log in as the superuser: its role has no password and there is no socket. The services' role is made by
-# Postgres without a server. All of it in another folder first, so that an interrupted initdb is not taken for data.
+# Creates the data folder. No client can log in as the superuser, because its role has no password and there is no Unix
+# socket; so Postgres in single-user mode creates the role of the services. All this happens in another folder first, so
+# that an interrupted initdb leaves no incomplete data folder.
 make_data() {
   local new
   new=$(realpath "$HOME_FOLDER")/new
@@ -80,9 +82,9 @@ psql_of() {
   "$(program psql)" -X "$(url "$name")" "$@"
 }
 
-# After a crash two things are in the way: a pid file whose number meanwhile belongs to another process (Postgres
-# would believe that one), and for a moment the orphaned backends, which still hold the shared memory.
-# syncfs: recovery otherwise syncs each of a thousand files on its own (5 s here, where this takes 0.1 s).
+# Two things can prevent a start after a crash: a pid file whose pid now belongs to another process, which Postgres
+# would take for its own, and orphaned backends that hold the shared memory for a moment.
+# syncfs: otherwise recovery syncs each of a thousand files on its own (measured: 5 s instead of 0.1 s).
 start_server() {
   local setting options="-p $POSTGRES_PORT"
   local settings=(listen_addresses=127.0.0.1 unix_socket_directories= fsync=on recovery_init_sync_method=syncfs
@@ -97,12 +99,12 @@ start_server() {
 
 answers_or_died() { answers || ! pid >/dev/null; }
 
-# Whether it runs already. One that is just dying (killed a moment ago, or stopping) does not count.
+# Whether Postgres already runs. A process that is about to end (killed a moment ago, or stopping) does not count.
 runs() {
   local running used
   running=$(pid) || return 1
   used=$(variable_of "$running" POSTGRES_PORT)
-  [[ $used == "$POSTGRES_PORT" ]] || fail "Postgres of $UNBUNDLED_LOCAL runs already, but on port $used."
+  [[ $used == "$POSTGRES_PORT" ]] || fail "Postgres of $UNBUNDLED_LOCAL already runs on port $used: stop it first."
   wait_until "$START_SECONDS" answers_or_died && pid >/dev/null
 }
 
@@ -123,14 +125,14 @@ stop() {
   pg_ctl stop -m fast -w -t 60 || fail "Postgres did not stop. $(end_of "$LOG")"
 }
 
-# As after a crash: no checkpoint, connections cut, recovery from the write-ahead log.
+# Restarts as after a crash: without a checkpoint, with all connections cut, and with recovery from the write-ahead log.
 immediate_restart() {
   pid >/dev/null || fail 'Postgres is not running.'
-  pg_ctl restart -m immediate -w -t 60 || fail "Postgres did not start again. $(end_of "$LOG")"
+  pg_ctl restart -m immediate -w -t 60 || fail "Postgres did not restart. $(end_of "$LOG")"
 }
 
 wipe() {
-  ! pid >/dev/null || fail 'Postgres is running: its data can be wiped when it is stopped.'
+  ! pid >/dev/null || fail 'Postgres is running: stop it before wiping its data.'
   rm -rf "$(realpath -m "$HOME_FOLDER")" "$HOME_FOLDER"
 }
 

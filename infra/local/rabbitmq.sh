@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A private RabbitMQ: no service manager, no plugins, its own epmd, cookie and data.
+# Runs a private RabbitMQ with its own epmd, cookie and data, without a service manager and without plugins.
 # usage: rabbitmq.sh start|stop|kill|wipe|wait|status|url|ctl COMMAND…
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-# Not the wrappers in /usr/sbin: they change the user and insist on /var/lib/rabbitmq.
+# Not the wrappers in /usr/sbin, which change the user and require /var/lib/rabbitmq.
 PROGRAMS=/usr/lib/rabbitmq/bin
 HOME_FOLDER=$UNBUNDLED_LOCAL/rabbitmq
 LOG=$LOGS/rabbitmq.log
@@ -16,8 +16,8 @@ STOP_SECONDS=30
 pid() { pid_in "$PID_FILE" beam.smp; }
 epmd_pid() { pid_in "$EPMD_PID_FILE" epmd; }
 
-# Becomes a program of RabbitMQ, with this broker's settings and none of the caller's. `exec`, so that in the background
-# `$!` is the program and not a shell around it.
+# Replaces the shell with a RabbitMQ program that has the settings of this broker and none of the caller's environment.
+# `exec` makes `$!` the pid of the program, not of a shell around it.
 with_settings() {
   local loopback='-kernel inet_dist_use_interface {127,0,0,1}'
   exec env -i PATH="$PATH" LANG=C.UTF-8 HOME="$HOME_FOLDER" \
@@ -46,8 +46,8 @@ disk_free_limit.absolute = 50MB
 CONF
 }
 
-# Whether a broker answers the protocol header of AMQP 0.9.1 with a frame (Connection.Start; its first byte is 1).
-# Listeners are the last thing that a booting broker opens.
+# Whether a broker responds to the AMQP 0.9.1 protocol header with a frame (Connection.Start; its first byte is 1). A
+# booting broker opens its listeners last.
 answers() {
   local byte=''
   {
@@ -59,16 +59,16 @@ answers() {
 
 answers_or_died() { answers || ! pid >/dev/null; }
 
-# An epmd of our own, started first: otherwise Erlang starts one that belongs to nobody and is never stopped.
+# Starts a private epmd before the broker. Otherwise Erlang starts one that no script stops.
 start_epmd() {
   if epmd_pid >/dev/null; then return; fi
   need_port "$EPMD_PORT" epmd EPMD_PORT
   with_settings setsid epmd -port "$EPMD_PORT" -address 127.0.0.1 </dev/null >>"$LOGS/epmd.log" 2>&1 &
   echo $! >"$EPMD_PID_FILE"
-  wait_until 10 listener "$EPMD_PORT" >/dev/null || fail "epmd does not answer on port $EPMD_PORT: $LOGS/epmd.log"
+  wait_until 10 listener "$EPMD_PORT" >/dev/null || fail "epmd does not answer on port $EPMD_PORT: see $LOGS/epmd.log"
 }
 
-# RUNNING_UNDER_SYSTEMD makes the start script exec Erlang instead of watching over it, so the pid is the broker's.
+# RUNNING_UNDER_SYSTEMD makes the start script exec Erlang instead of supervising it, so the pid is that of the broker.
 start_broker() {
   need_port "$RABBITMQ_PORT" RabbitMQ RABBITMQ_PORT
   need_port "$RABBITMQ_DIST_PORT" RabbitMQ RABBITMQ_DIST_PORT
@@ -80,12 +80,12 @@ start_broker() {
   wait_until 10 pid >/dev/null || fail "RabbitMQ did not start. $(end_of "$LOG")"
 }
 
-# Whether it runs already. One that is just dying (killed a moment ago, or stopping) does not count.
+# Whether RabbitMQ already runs. A process that is about to end (killed a moment ago, or stopping) does not count.
 runs() {
   local running used
   running=$(pid) || return 1
   used=$(variable_of "$running" RABBITMQ_PORT)
-  [[ $used == "$RABBITMQ_PORT" ]] || fail "RabbitMQ of $UNBUNDLED_LOCAL runs already, but on port $used."
+  [[ $used == "$RABBITMQ_PORT" ]] || fail "RabbitMQ of $UNBUNDLED_LOCAL already runs on port $used: stop it first."
   start_epmd
   wait_until "$START_SECONDS" answers_or_died && pid >/dev/null
 }
@@ -99,14 +99,14 @@ start() {
   await
 }
 
-# A stream that was there before takes some tenths of a second longer: until its leader is elected, a declare is
-# answered with 404. Clients try again.
+# Waits until the broker answers. Existing streams take some tenths of a second longer: until a stream has elected its
+# leader, the broker responds to a declare with 404, and clients retry.
 await() {
   wait_until "$START_SECONDS" answers_or_died || fail "RabbitMQ does not answer on port $RABBITMQ_PORT. $(end_of "$LOG")"
   pid >/dev/null || fail "RabbitMQ is not running. $(end_of "$LOG")"
 }
 
-# SIGTERM is an orderly stop, without the seconds that rabbitmqctl needs to start.
+# SIGTERM stops the broker in an orderly way and avoids rabbitmqctl, which takes seconds to start.
 stop() {
   local running
   if running=$(pid); then
@@ -123,7 +123,7 @@ stop() {
   rm -f "$PID_FILE" "$EPMD_PID_FILE"
 }
 
-# As if the machine had taken it: the broker's process only, at once.
+# Kills the broker with SIGKILL, as in a crash. epmd keeps running.
 kill_broker() {
   local running
   running=$(pid) || fail 'RabbitMQ is not running.'
@@ -131,9 +131,9 @@ kill_broker() {
   wait_until 10 gone "$running" beam.smp
 }
 
-# As if the disk were lost.
+# Deletes the data of the broker, as after the loss of a disk.
 wipe() {
-  ! pid >/dev/null || fail 'RabbitMQ is running: its data can be wiped when it is stopped or killed.'
+  ! pid >/dev/null || fail 'RabbitMQ is running: stop or kill it before wiping its data.'
   rm -rf "$HOME_FOLDER/data"
 }
 
@@ -146,7 +146,7 @@ status() {
   [[ $state == ready ]]
 }
 
-# Only with a running broker: rabbitmqctl would otherwise start an epmd that nobody stops.
+# Requires a running broker: otherwise rabbitmqctl starts an epmd that no script stops.
 ctl() {
   pid >/dev/null || fail 'RabbitMQ is not running.'
   with_settings "$PROGRAMS/rabbitmqctl" "$@"

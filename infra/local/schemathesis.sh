@@ -1,33 +1,33 @@
 #!/usr/bin/env bash
-# Installs Schemathesis, which tests the services by their OpenAPI documents, if it is missing: from PyPI, at the
-# versions of e2e-tests/schemathesis/requirements.txt, into the private folder. Prints where its program is.
+# Installs Schemathesis, which tests the services against their OpenAPI documents, if it is missing. It comes from PyPI,
+# in the versions of e2e-tests/schemathesis/requirements.txt, into the private folder. Prints the path of the program.
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 WANTED=$ROOT/e2e-tests/schemathesis/requirements.txt
-HOME_OF_IT=$UNBUNDLED_LOCAL/schemathesis
-PROGRAM=$HOME_OF_IT/bin/schemathesis
+HOME_FOLDER=$UNBUNDLED_LOCAL/schemathesis
+PROGRAM=$HOME_FOLDER/bin/schemathesis
 
-# A folder that was not finished has no list of what it has.
-installed() { [[ -x $PROGRAM ]] && cmp -s "$WANTED" "$HOME_OF_IT/installed.txt"; }
+# An interrupted installation has no installed.txt.
+installed() { [[ -x $PROGRAM ]] && cmp -s "$WANTED" "$HOME_FOLDER/installed.txt"; }
 
 need_python() {
   ! python3 -c 'import ensurepip, venv' 2>/dev/null || return 0
-  command -v apt-get >/dev/null || fail 'Python 3 with its module venv is needed for Schemathesis.'
+  command -v apt-get >/dev/null || fail 'Schemathesis needs Python 3 with its module venv: install them by hand.'
   become_root 'Missing: Python 3 with its module venv. Run: sudo apt-get install python3-venv'
   apt_update
   apt_install python3-venv
 }
 
 install() {
-  local said
+  local output
   need_python
-  rm -rf "$HOME_OF_IT"
+  rm -rf "$HOME_FOLDER"
   mkdir -p "$UNBUNDLED_LOCAL"
-  said=$(python3 -m venv "$HOME_OF_IT" 2>&1) || fail "No Python environment could be made: $said"
-  said=$("$HOME_OF_IT/bin/pip" install --quiet --disable-pip-version-check -r "$WANTED" 2>&1) ||
-    fail "Schemathesis could not be installed; is there a network? $said"
-  cp "$WANTED" "$HOME_OF_IT/installed.txt"
+  output=$(python3 -m venv "$HOME_FOLDER" 2>&1) || fail "The Python environment could not be created: $output"
+  output=$("$HOME_FOLDER/bin/pip" install --quiet --disable-pip-version-check -r "$WANTED" 2>&1) ||
+    fail "Schemathesis could not be installed: check the network. $output"
+  cp "$WANTED" "$HOME_FOLDER/installed.txt"
 }
 
 installed || install

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The three services, one process each, on the private RabbitMQ and Postgres.
+# Runs the three services, one process each, on the private RabbitMQ and Postgres.
 # usage: services.sh start|stop|status|kill NAME
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -24,7 +24,7 @@ port_of() {
 ready() { [[ $(http_code "$(port_of "$1")" /readyz) == 200 ]]; }
 ready_or_died() { ready "$1" || ! pid_of "$1" >/dev/null; }
 
-# In a session of its own, so that it outlives make and the terminal.
+# Starts a service in a session of its own, so that it outlives make and the terminal.
 launch() {
   local name=$1 database
   [[ -x $BIN/$name ]] || fail "There is no $BIN/$name: run make release."
@@ -41,12 +41,12 @@ runs() {
   local running used
   running=$(pid_of "$1") || return 1
   used=$(variable_of "$running" BASE_PORT)
-  [[ $used == "$BASE_PORT" ]] || fail "$1 of $UNBUNDLED_LOCAL runs already, but with BASE_PORT=$used."
+  [[ $used == "$BASE_PORT" ]] || fail "$1 of $UNBUNDLED_LOCAL already runs with BASE_PORT=$used: stop it first."
 }
 
 await() {
   wait_until "$READY_SECONDS" ready_or_died "$1" ||
-    fail "$1 is not ready after $READY_SECONDS s: curl $(address "$1")/readyz says why. $(end_of "$(log_of "$1")")"
+    fail "$1 is not ready after $READY_SECONDS s: curl $(address "$1")/readyz shows why. $(end_of "$(log_of "$1")")"
 }
 
 start() {
@@ -56,14 +56,14 @@ start() {
   for name in "${SERVICES[@]}"; do
     if runs "$name"; then found+=("$name"); else launch "$name"; fi
   done
-  # One that was found may have been dying, killed a moment ago.
+  # A process that was found may be about to end, because it was killed a moment ago.
   for name in "${found[@]}"; do
     await "$name"
     runs "$name" || launch "$name"
   done
   for name in "${SERVICES[@]}"; do
     await "$name"
-    pid_of "$name" >/dev/null || fail "$name ended. $(end_of "$(log_of "$name")")"
+    pid_of "$name" >/dev/null || fail "$name has ended. $(end_of "$(log_of "$name")")"
   done
   banner
 }
@@ -90,7 +90,7 @@ stop() {
       ! pid_of "$name" >/dev/null || echo "$name did not stop within $STOP_SECONDS s: killed." >&2
     done
     signal_all KILL
-    wait_until 5 all_gone || fail 'A killed service is still there.'
+    wait_until 5 all_gone || fail 'A service was killed but has not ended.'
   fi
   for name in "${SERVICES[@]}"; do
     rm -f "$(pid_file "$name")"
@@ -99,10 +99,10 @@ stop() {
 
 kill_one() {
   local name=$1 running
-  [[ " ${SERVICES[*]} " == *" $name "* ]] || fail "There is no service $name: ${SERVICES[*]}."
+  [[ " ${SERVICES[*]} " == *" $name "* ]] || fail "There is no service $name; the services are: ${SERVICES[*]}."
   running=$(pid_of "$name") || fail "$name is not running."
   kill -KILL "$running"
-  wait_until 5 gone "$name" || fail "$name is killed and still there."
+  wait_until 5 gone "$name" || fail "$name was killed but has not ended."
 }
 
 gone() { ! pid_of "$1" >/dev/null; }
@@ -142,16 +142,16 @@ Three things to try:
      curl -X PUT $purchase/offers/lantern -H 'Content-Type: application/json' \\
        -d '{"price":{"amount":"15.30","currency":"GBP"}}'
 
-  2. Buy three of them in euros, and wait until it is settled. Send it again: it stays one purchase.
+  2. Buy three of them in euros, and wait until the purchase is settled. Sent again, it stays one purchase.
      curl -X POST $purchase/purchases -H 'Content-Type: application/json' \\
        -H 'Idempotency-Key: my-first' -H 'Prefer: wait=5' \\
        -d '{"customer":"alice","pay_in":"EUR","lines":[{"sku":"lantern","quantity":3}],"occurred_at":"2026-10-30T12:00:00Z"}'
 
-  3. Kill any of these (infra/local/services.sh kill exchange-rate), buy again, and start it again with make up.
-     The books balance.
+  3. Kill a service (infra/local/services.sh kill exchange-rate), buy again, and restart it with make up.
+     The books still balance.
      curl $ledger/trial-balance
 
-make status shows all of them; make down stops them.
+make status shows all processes; make down stops them.
 EXAMPLES
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs a command beside a RabbitMQ, a Postgres and the three services that nobody else uses: in a temporary folder, on
-# free ports, all gone at the end. The command finds them by UNBUNDLED_TEST_POSTGRES, UNBUNDLED_TEST_RABBITMQ and
-# UNBUNDLED_{EXCHANGE_RATE,PURCHASE,LEDGER}_URL. Afterwards everything in the databases is audited.
+# Runs a command with a temporary cluster: RabbitMQ, Postgres and the three services, in a temporary folder and on free
+# ports. The variables UNBUNDLED_TEST_POSTGRES, UNBUNDLED_TEST_RABBITMQ and
+# UNBUNDLED_{EXCHANGE_RATE,PURCHASE,LEDGER}_URL pass the addresses to the command. After the command, the script audits
+# the databases and deletes the cluster.
 # usage: with-cluster.sh COMMAND…
 FOLDER=$(mktemp -d "${TMPDIR:-/tmp}/unbundled-test.XXXXXX")
 export UNBUNDLED_LOCAL=$FOLDER
@@ -9,7 +10,7 @@ export UNBUNDLED_LOCAL=$FOLDER
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 HERE=${BASH_SOURCE[0]%/*}
 
-# So many ports in a row that nobody listens on, below those that systems give to clients.
+# Prints the first of the given number of consecutive free ports, below the range of ephemeral ports.
 free_ports() {
   local count=$1 first offset
   while :; do
@@ -41,7 +42,7 @@ stop_all() {
   exit "$status"
 }
 
-# Nothing moves any more: what is stored must be what is derived.
+# Stops the services and compares the stored data with the derived data.
 audit() {
   "$HERE/services.sh" stop
   "$HERE/audit.sh"

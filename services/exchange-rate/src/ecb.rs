@@ -1,17 +1,17 @@
-//! The European Central Bank's files of reference rates, in all forms that it publishes.
+//! Parser for the reference rate files of the European Central Bank (ECB), in all formats that it publishes.
 //!
-//! | form | its first bytes | in |
+//! | format | first bytes | module |
 //! |---|---|---|
-//! | the history, a CSV | `Date,USD,` | `history.rs` |
-//! | one day, a CSV | `Date, USD, ` | `daily.rs` |
-//! | one day, 90 days or the history, XML | `<` | `xml.rs` |
-//! | any of these in a ZIP | `PK` | `packed.rs` |
+//! | CSV of the history | `Date,USD,` | `history.rs` |
+//! | CSV of one day | `Date, USD, ` | `daily.rs` |
+//! | XML of one day, 90 days or the history | `<` | `xml.rs` |
+//! | ZIP with any of these | `PK` | `packed.rs` |
 //!
-//! The form is detected from the content, not from names and headers. A text may begin with a byte order mark.
+//! The parser detects the format from the content, not from names and headers. A text may begin with a byte order mark.
 //!
-//! Guarantee: all of a file or none of it. A file that was cut off, damaged or changed in its form is an error that
-//! says where. Only a CSV cut exactly at the end of a line cannot be told from a shorter history; the ZIP, which has a
-//! checksum, and the XML, which has an end, can.
+//! The result is the whole file or an error with the place. A file that is cut off, damaged or of a changed format is
+//! an error. The one exception is a CSV that is cut off exactly at the end of a line: it looks like a shorter history.
+//! A ZIP, which has a checksum, and an XML file, which has an end tag, do not have this exception.
 
 mod csv;
 mod daily;
@@ -27,18 +27,18 @@ pub use packed::UNPACKED_LIMIT;
 
 use chrono::NaiveDate;
 
-/// The history that comes with the program, as the ECB published it: see `data/README.md`.
+/// The history that is part of the program, as the ECB published it: see `data/README.md`.
 pub const BUILT_IN: &[u8] = include_bytes!("../data/eurofxref-hist.zip");
 
-/// What editors put before a text in UTF-8.
+/// The UTF-8 byte order mark, which some editors write before a text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-/// How a file that is packed with gzip begins (RFC 1952 §2.3.1).
+/// The first bytes of a gzip file (RFC 1952 §2.3.1).
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// Reads a file of the ECB, whatever its form. It has no day after the last one.
+/// Parses a file of the ECB in any format. `last` is the last day that the file may contain.
 ///
 /// # Errors
-/// Any [`EcbError`]; nothing of the file is returned then.
+/// Any [`EcbError`].
 pub fn parse(file: &[u8], last: NaiveDate) -> Result<History, EcbError> {
     if packed::is_packed(file) { parse_unpacked(&packed::unpack(file)?, last) } else { parse_unpacked(file, last) }
 }
@@ -63,7 +63,7 @@ fn parse_unpacked(file: &[u8], last: NaiveDate) -> Result<History, EcbError> {
     }
 }
 
-/// Web servers answer with a page where there is no file.
+/// Whether the text is HTML, which web servers send instead of a file that does not exist.
 fn is_web_page(text: &str) -> bool {
     let begins = |with: &str| text.trim_start().get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     begins("<!doctype html") || begins("<html")

@@ -1,13 +1,14 @@
-//! The ECB's live feed: a file at a URL, asked for again and again.
+//! The live feed of the ECB: a background task that fetches a file from a URL periodically.
 //!
-//! ```text
-//! ask      at once, then every interval, with what the last answer said of itself: a 304 costs nothing
-//! import   through the way in, as POST /rates/import does; only then is it remembered which file it was
-//! fail     nothing is imported, the reason is logged when it is a new one, the next attempt waits longer
-//! ```
+//! - It fetches at the start and then once per interval, with the validators of the last file, so an unchanged file
+//!   costs only a 304.
+//! - It imports a file through the ingress partition, as `POST /rates/import` does. Only after the import it stores the
+//!   validators of the file.
+//! - A failed attempt imports nothing and is followed by a longer wait. The reason is logged if it differs from the
+//!   last one.
 //!
-//! Nothing depends on it: the service is ready without it, and what it has stays as it is. Off unless a URL is set.
-//! It ends with the service, in whatever it is doing.
+//! Nothing depends on the feed: without it the service is ready and keeps its rates. The feed is off unless a URL is
+//! set. It ends with the service, at any point of an attempt.
 
 mod fetch;
 mod metrics;
@@ -24,74 +25,69 @@ use contracts::Imported;
 use reqwest::Url;
 
 pub use self::fetch::Limits;
-use self::fetch::{Answer, FetchError, Fetcher, Validators};
+use self::fetch::{FetchError, Fetched, Fetcher, Validators};
 pub(crate) use self::metrics::Metrics;
 use self::pace::Pace;
 pub use self::settings::FeedSettings;
 
-/// Where the feed is, and how often to ask.
+/// The settings of a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {
-    /// A file of the ECB in any form; http or https, without a password.
+    /// The URL of an ECB file in any format; http or https, without a password.
     pub url: Url,
-    /// From one success to the next attempt.
+    /// The wait from a success to the next attempt.
     pub interval: Duration,
-    /// What an attempt may take.
+    /// The limits of an attempt.
     pub limits: Limits,
 }
 
-/// What an attempt came to.
+/// The result of a successful attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum News {
+enum Update {
     /// Some rates are new or changed.
-    Rates(Imported),
-    /// Nothing that was not known.
-    None,
+    Changed(Imported),
+    /// The file is unchanged, or all its rates are known.
+    Unchanged,
 }
 
-/// Why an attempt came to nothing.
+/// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+enum AttemptError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    #[error("what it sent was not imported: {0}")]
+    #[error("the file was not imported: {0}")]
     Import(Problem),
 }
 
-/// Asks and imports until it is dropped. `import` takes a file in, whole or not at all.
-pub(crate) async fn follow(
+/// Fetches and imports until the future is dropped. `import` imports a whole file or nothing.
+pub(crate) async fn poll(
     feed: Feed,
     metrics: Metrics,
     import: impl AsyncFn(&Traceparent, Bytes) -> Result<Imported, Problem>,
 ) {
     let mut fetcher = Fetcher::new(&feed.url, feed.limits);
-    let (mut known, mut pace, mut trouble) = (Validators::default(), Pace::new(feed.interval), None);
+    let (mut known, mut pace, mut last_error) = (Validators::default(), Pace::new(feed.interval), None);
     let url = shown(&feed.url);
-    tracing::info!(url, interval_s = feed.interval.as_secs(), "following the feed of the ECB");
+    tracing::info!(url, interval_s = feed.interval.as_secs(), "fetching rates from the ECB feed");
     loop {
         let attempt = attempt(&mut fetcher, &mut known, &import).await;
         metrics.count(&attempt);
         let wait = match attempt {
-            Ok(news) => {
-                if trouble.take().is_some() {
-                    tracing::info!(url, "the feed of the ECB works again");
+            Ok(update) => {
+                if last_error.take().is_some() {
+                    tracing::info!(url, "the ECB feed works again");
                 }
-                if let News::Rates(Imported { new, changed, .. }) = news {
-                    tracing::info!(url, new, changed, "imported rates from the feed of the ECB");
+                if let Update::Changed(Imported { new, changed, .. }) = update {
+                    tracing::info!(url, new, changed, "imported rates from the ECB feed");
                 }
                 pace.after_success()
             }
-            Err(failed) => {
-                let (why, wait) = (telemetry::chain(&failed), pace.after_failure(failed.retry_after()));
-                // The same again is no news.
-                if trouble.as_ref() != Some(&why) {
-                    tracing::warn!(
-                        url,
-                        why,
-                        wait_s = wait.as_secs(),
-                        "the feed of the ECB gives nothing, and is asked again"
-                    );
-                    trouble = Some(why);
+            Err(error) => {
+                let (why, wait) = (telemetry::chain(&error), pace.after_failure(error.retry_after()));
+                // A repeated error is logged once.
+                if last_error.as_ref() != Some(&why) {
+                    tracing::warn!(url, why, wait_s = wait.as_secs(), "the ECB feed failed: retrying after the wait");
+                    last_error = Some(why);
                 }
                 wait
             }
@@ -104,29 +100,29 @@ async fn attempt(
     fetcher: &mut Fetcher,
     known: &mut Validators,
     import: &impl AsyncFn(&Traceparent, Bytes) -> Result<Imported, Problem>,
-) -> Result<News, Failed> {
+) -> Result<Update, AttemptError> {
     match fetcher.fetch(known).await? {
-        Answer::NotModified => Ok(News::None),
-        Answer::File { body, validators } => {
-            let imported = import(&Traceparent::random(), body.into()).await.map_err(Failed::Import)?;
-            // A file that was not imported is asked for again.
+        Fetched::NotModified => Ok(Update::Unchanged),
+        Fetched::File { body, validators } => {
+            let imported = import(&Traceparent::random(), body.into()).await.map_err(AttemptError::Import)?;
+            // Set only after the import, so that a file that was not imported is fetched again.
             *known = validators;
-            Ok(if imported.unchanged == imported.read { News::None } else { News::Rates(imported) })
+            Ok(if imported.unchanged == imported.read { Update::Unchanged } else { Update::Changed(imported) })
         }
     }
 }
 
-impl Failed {
-    /// When to ask again, by what the feed itself says.
+impl AttemptError {
+    /// The wait that the feed asks for.
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Failed::Fetch(FetchError::Status { retry_after, .. }) => *retry_after,
-            Failed::Fetch(_) | Failed::Import(_) => None,
+            AttemptError::Fetch(FetchError::Status { retry_after, .. }) => *retry_after,
+            AttemptError::Fetch(_) | AttemptError::Import(_) => None,
         }
     }
 }
 
-/// The URL as a log may show it.
+/// The URL for the log, without its query.
 fn shown(url: &Url) -> String {
     let mut shown = url.clone();
     if shown.query().is_some() {

@@ -1,4 +1,4 @@
-//! `GET` and `PUT /rates/{base}/{quote}`, `GET /rates`, `POST /rates/import`.
+//! The HTTP handlers: `GET` and `PUT /rates/{base}/{quote}`, `GET /rates`, `POST /rates/import`.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -16,16 +16,16 @@ use crate::SERVICE;
 use crate::import::{self, cause};
 use crate::record_rates::{Moment, RecordRates, SetRates};
 
-/// Bytes of a rate in JSON at most.
+/// The largest rate in JSON, in bytes.
 const RATE_BYTES_MAX: usize = 4 << 10;
-/// Bytes of a file to import at most: eight times the ECB's whole history, unpacked.
+/// The largest file to import, in bytes: eight times the ECB's whole history, unpacked.
 const FILE_BYTES_MAX: usize = 16 << 20;
-/// Versions read at a time.
+/// The number of versions that one query reads from the store.
 const VERSIONS_MAX: usize = 1_000;
-/// Who sets a rate by `PUT`.
+/// The source of a rate that `PUT` sets.
 const MANUAL: &str = "manual";
 
-/// What the routes need. Clones share it.
+/// The state of the handlers: the store, the ingress partition and a rate book that caches the store. Clones share it.
 #[derive(Clone)]
 pub struct Rates {
     store: Store,
@@ -34,19 +34,19 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Reads from the store, writes through the way in.
+    /// The state with an empty rate book. Handlers read from the store and write through the ingress partition.
     pub fn new(store: Store, ingress: Addr<Ingress<RecordRates>>) -> Self {
         Self { store, ingress, book: Arc::default() }
     }
 
-    /// Asks the book once it knows every version that is committed.
-    async fn with_book<T>(&self, question: impl FnOnce(&RateBook) -> T) -> Result<T, StoreError> {
+    /// Reads all newly committed versions into the rate book, then reads from the book.
+    async fn with_book<T>(&self, read: impl FnOnce(&RateBook) -> T) -> Result<T, StoreError> {
         loop {
             let known = self.book.read().unwrap_or_else(PoisonError::into_inner).newest_version();
             let after = i64::try_from(known.0).unwrap_or(i64::MAX);
             let rows = self.store.rows::<RateRow>(&[], Some(&[Cell::Integer(after)]), VERSIONS_MAX).await?;
             if rows.is_empty() {
-                return Ok(question(&self.book.read().unwrap_or_else(PoisonError::into_inner)));
+                return Ok(read(&self.book.read().unwrap_or_else(PoisonError::into_inner)));
             }
             let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
             rows.iter().for_each(|row| book.learn(row.version(), row.valid_from, &row.source, &row.rates));
@@ -54,23 +54,23 @@ impl Rates {
     }
 }
 
-const DESCRIPTION: &str = "The system of record of exchange rates: every version is kept, and asked for as of a moment. \
-                           It publishes what is new and is never asked for a price: whoever needs rates keeps a copy.";
+const DESCRIPTION: &str = "The system of record of exchange rates. It keeps every version of a rate, shows the rates \
+                           as of any moment, and publishes new versions. Services that need rates keep a local copy.";
 
-/// What the service serves; the handlers find `Rates`.
+/// The API of the service. Its handlers need `Rates` as state.
 pub fn api() -> Api {
     Api::new(SERVICE, DESCRIPTION, endpoints![get, list, put, import])
 }
 
 /// The rate of a pair of currencies.
 ///
-/// The newest that is valid: of the pair itself, its inverse, or the cross through EUR, in this order when they are
-/// equally new. A quotient has 12 significant digits.
+/// The newest valid rate among those of the pair itself, its inverse, and the cross through EUR. If they are equally
+/// new, this order decides. A quotient has 12 significant digits.
 #[utoipa::path(
     get, path = "/rates/{base}/{quote}", tag = "rates", operation_id = "get_rate",
     params(
-        ("base" = Currency, Path, description = "The currency of which there is one unit."),
-        ("quote" = Currency, Path, description = "The currency that the rate counts; another one."),
+        ("base" = Currency, Path, description = "The base currency: the rate is for one unit of it."),
+        ("quote" = Currency, Path, description = "The quote currency: the rate is in units of it. Not `base`."),
         AsOf
     ),
     responses((status = 200, description = "The rate.", body = RateQuote), NotFound, UnprocessableContent, Reading)
@@ -84,7 +84,7 @@ async fn get(rates: Data<Rates>, request: HttpRequest) -> Result<Json<RateQuote>
     shown.map(Json).ok_or_else(missing)
 }
 
-/// All rates, as they were published.
+/// All rates as they were published, without inverses and crosses.
 #[utoipa::path(
     get, path = "/rates", tag = "rates", operation_id = "list_rates", params(AsOf),
     responses((status = 200, description = "The rates.", body = [PublishedRate]), UnprocessableContent, Reading)
@@ -96,15 +96,15 @@ async fn list(rates: Data<Rates>, request: HttpRequest) -> Result<Json<Vec<Publi
 
 /// Sets a rate.
 ///
-/// Setting the same again changes nothing.
+/// Setting the same rate again changes nothing.
 #[utoipa::path(
     put, path = "/rates/{base}/{quote}", tag = "rates", operation_id = "put_rate",
     params(
-        ("base" = Currency, Path, description = "The currency of which there is one unit."),
-        ("quote" = Currency, Path, description = "The currency that the rate counts; another one.")
+        ("base" = Currency, Path, description = "The base currency: the rate is for one unit of it."),
+        ("quote" = Currency, Path, description = "The quote currency: the rate is in units of it. Not `base`.")
     ),
     request_body = RatePut,
-    responses((status = 200, description = "The rate as it is now held.", body = RateQuote), UnprocessableContent, Writing)
+    responses((status = 200, description = "The recorded rate.", body = RateQuote), UnprocessableContent, Writing)
 )]
 async fn put(
     rates: Data<Rates>,
@@ -117,23 +117,23 @@ async fn put(
     let valid_from = valid_from.trunc_subsecs(6);
     let source: RateSource = MANUAL.parse().map_err(|error: money::Invalid| Problem::internal(&error))?;
     let moment = Moment { valid_from, rates: [(base, [(quote, rate)].into())].into() };
-    let asked = SetRates { source, moments: vec![moment], completes_history: false };
-    import::record(&rates.ingress, cause(&trace), asked, RATE_BYTES_MAX).await?;
-    // At its own moment the pair itself comes before its inverse and the cross.
-    let held = rates.with_book(|book| book.as_of(base, quote, valid_from, book.newest_version())).await?;
-    held.as_ref().and_then(ShownRate::of).map(Json).ok_or_else(::web::unexpected)
+    let set = SetRates { source, moments: vec![moment], completes_history: false };
+    import::record(&rates.ingress, cause(&trace), set, RATE_BYTES_MAX).await?;
+    // At this moment the pair itself takes precedence over its inverse and the cross.
+    let recorded = rates.with_book(|book| book.as_of(base, quote, valid_from, book.newest_version())).await?;
+    recorded.as_ref().and_then(ShownRate::of).map(Json).ok_or_else(::web::unexpected)
 }
 
-/// Takes in a file of the European Central Bank, whole or not at all.
+/// Imports a file of the European Central Bank (ECB), either all of it or nothing.
 ///
-/// Its reference rates (`eurofxref`) in any form it publishes them: the history or one day as CSV; one day, 90 days or the
-/// history as XML; any of these in a ZIP, not in gzip. The form is detected from the content, not from names and headers.
-/// A text may begin with a byte order mark, and a CSV may lack the comma that ends each of its lines. The days are
-/// 1999-01-04 to tomorrow.
+/// The file has the reference rates (`eurofxref`) in any format that the ECB publishes: the history or one day as CSV;
+/// one day, 90 days or the history as XML; any of these in a ZIP, but not in gzip. The service detects the format from
+/// the content, not from names and headers. A text may begin with a byte order mark, and a CSV may lack the comma at
+/// the end of its lines. Days from 1999-01-04 to tomorrow are allowed.
 #[utoipa::path(
     post, path = "/rates/import", tag = "rates", operation_id = "import_rates",
     request_body(description = "At most 16 MiB.", content((Vec<u8> = "application/zip"), (String = "text/csv"), (String = "application/xml"))),
-    responses((status = 200, description = "What it came to.", body = Imported), UnprocessableContent, Writing)
+    responses((status = 200, description = "The counts of rates.", body = Imported), UnprocessableContent, Writing)
 )]
 async fn import(
     rates: Data<Rates>,
@@ -146,6 +146,7 @@ async fn import(
     Ok(HttpResponse::Ok().json(imported))
 }
 
+/// The currencies of the path, which must differ.
 fn pair(request: &HttpRequest) -> Result<(Currency, Currency), Problem> {
     let currency = |name: &'static str| {
         let code = ::web::segment::decode(request, name)?;

@@ -1,4 +1,4 @@
-//! How rates come in: by files of the ECB (the built-in history, the feed, those that somebody sends) and one by one.
+//! Recording of rates: from ECB files (the built-in history, the feed, uploads) and single rates.
 
 use std::time::Duration;
 
@@ -15,15 +15,16 @@ use crate::ecb;
 use crate::feed::{self, Feed, Metrics};
 use crate::record_rates::{Moment, RecordRates, RecordRatesInput, SetRates};
 
-/// Who sets the rates of a file of the ECB.
+/// The source of rates from an ECB file.
 const ECB: &str = "ecb";
-/// What a rate takes in memory while it waits, and little more: a file may be packed well. As many as any file can have
-/// must fit in the queue.
+/// The memory that a queued rate takes, in bytes; a tight estimate. It matters when a compressed file is much smaller
+/// than its rates. The rates of the largest possible file must fit in the queue.
 const RATE_BYTES: usize = 16;
-/// How long to wait before an import that was refused is tried again.
+/// The wait before a failed import of the built-in history is retried.
 const IMPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Completes the history, and then follows the feed. In this order: what the feed says is newer.
+/// Imports the built-in history if it is missing, and then polls the feed. The order matters: the feed is newer, and
+/// the last import wins.
 pub async fn keep_up(ingress: Addr<Ingress<RecordRates>>, history: Condition, feed: Option<(Feed, Metrics)>) {
     while !history.is_met() {
         match import_built_in(&ingress).await {
@@ -32,23 +33,23 @@ pub async fn keep_up(ingress: Addr<Ingress<RecordRates>>, history: Condition, fe
                 history.met();
             }
             Err(problem) => {
-                tracing::warn!(%problem, "the built-in history was not imported, and is tried again");
+                tracing::warn!(%problem, "the built-in history was not imported: the import is retried");
                 history.unmet(problem.to_string());
                 actix::clock::sleep(IMPORT_INTERVAL).await;
             }
         }
     }
     let Some((feed, metrics)) = feed else { return };
-    feed::follow(feed, metrics, async |trace, file| import(&ingress, cause(trace), file, false).await).await;
+    feed::poll(feed, metrics, async |trace, file| import(&ingress, cause(trace), file, false).await).await;
 }
 
 async fn import_built_in(ingress: &Addr<Ingress<RecordRates>>) -> Result<Imported, Problem> {
-    // Nobody asked for it: it is not traced.
+    // This import belongs to no request, so it is not traced.
     let cause = ::web::cause(RequestId("built-in-history".to_owned()), &Traceparent::random());
     import(ingress, cause, Bytes::from_static(ecb::BUILT_IN), true).await
 }
 
-/// Takes in a file of the ECB, whole or not at all.
+/// Imports an ECB file, either all of it or nothing.
 ///
 /// # Errors
 /// 422 with the place in the file, 429 or 503.
@@ -58,11 +59,12 @@ pub async fn import(
     file: Bytes,
     completes_history: bool,
 ) -> Result<Imported, Problem> {
-    // A large file takes some 100 ms: elsewhere, so that nobody else on this thread waits for it.
     let packed = file.len();
-    // What comes with the program is trusted, whatever the clock says; elsewhere it may be tomorrow.
+    // The built-in history is trusted, whatever the clock says. For other files the last allowed day is tomorrow:
+    // elsewhere on earth it may already be that day.
     let tomorrow = cause.time.date_naive().succ_opt();
     let last = tomorrow.filter(|_| !completes_history).unwrap_or(NaiveDate::MAX);
+    // Parsing a large file takes some 100 ms, so it runs on a blocking thread and does not delay other requests.
     let history = actix_web::web::block(move || ecb::parse(&file, last)).await;
     let history = history.map_err(|error| Problem::internal(&error))?;
     let history = history.map_err(|error| Problem::unprocessable(telemetry::chain(&error)))?;
@@ -76,21 +78,22 @@ pub async fn import(
     record(ingress, cause, SetRates { source, moments, completes_history }, bytes).await
 }
 
-/// Takes in rates.
+/// Submits rates of about `bytes` bytes to the ingress partition and returns the counts after the commit.
 ///
 /// # Errors
 /// 429 or 503.
 pub async fn record(
     ingress: &Addr<Ingress<RecordRates>>,
     cause: Cause,
-    asked: SetRates,
+    rates: SetRates,
     bytes: usize,
 ) -> Result<Imported, Problem> {
-    let event = ::web::event(cause, Key(contracts::RATES_KEY.to_owned()), RecordRatesInput::SetRates(asked));
+    let event = ::web::event(cause, Key(contracts::RATES_KEY.to_owned()), RecordRatesInput::SetRates(rates));
     ::web::submit(ingress, event, bytes).await
 }
 
-/// What caused a request. Setting the same again changes nothing, so it needs no id of the client's: its trace names it.
+/// The cause of a request. Setting the same rates again changes nothing, so a request needs no idempotency key: its
+/// request id is the trace id.
 pub fn cause(trace: &Traceparent) -> Cause {
     ::web::cause(RequestId(trace.trace_id().to_owned()), trace)
 }

@@ -1,4 +1,4 @@
-//! What has happened. Past tense, immutable; each is published by the service it is about.
+//! Facts: immutable events named in the past tense. The service that a fact is about publishes it.
 
 use chrono::{DateTime, Utc};
 use money::{Conversion, Money, Quantity, RateSource, RateVersion, UnitPrice};
@@ -8,219 +8,219 @@ use stage::RequestId;
 use crate::{AccountId, CustomerId, Overdraft, Purpose, RatesByPair, Reason, Side, Sku};
 
 stage::payload! {
-    /// What exchange-rate says to `rates`.
+    /// The facts that exchange-rate emits to the stream `rates`.
     pub enum RatesFact {
-        /// New or changed rates.
+        /// New or changed rates were published.
         RatesPublished(RatesPublished),
-        /// Once.
+        /// The history of rates is complete. Emitted once.
         HistoryImported(HistoryImported),
     }
 }
 
 stage::payload! {
-    /// What purchase and ledger say. Who reads a stream has an enum of its own, of what stands there.
+    /// The facts that purchase and ledger emit. A stage that reads a stream defines an enum of that stream's facts.
     pub enum Fact {
-        /// Said by purchase to `purchases`, by payer.
+        /// Emitted by purchase to `purchases`, keyed by payer.
         PurchaseConfirmed(PurchaseConfirmed),
-        /// Said by purchase to `purchases`, by payer.
+        /// Emitted by purchase to `purchases`, keyed by payer.
         PurchaseRejected(PurchaseRejected),
-        /// Said by the ledger's way in to `instructions`, by handle.
+        /// Emitted by the ledger stage `record-commands` to `ledger-commands`, keyed by handle.
         AccountClaimed(AccountClaimed),
-        /// Said by the ledger's way in to `instructions`, by payer.
+        /// Emitted by the ledger stage `record-commands` to `ledger-commands`, keyed by payer.
         TransferAccepted(TransferAccepted),
-        /// Said by the ledger's way in to `instructions`, and by `post` to `outcomes`, by payer.
+        /// Emitted by the ledger stage `record-commands` to `ledger-commands` and by `post` to `outcomes`, keyed by
+        /// payer.
         TransferRejected(TransferRejected),
-        /// Said by the ledger to `credits`, by payee.
+        /// Emitted by the ledger stage `post` to `credits`, keyed by payee.
         LegsRequested(LegsRequested),
-        /// Said by the ledger to `outcomes`, by payer.
+        /// Emitted by the ledger stage `post` to `outcomes`, keyed by payer.
         PaymentPosted(PaymentPosted),
-        /// Said by the ledger to `outcomes`, by payer.
+        /// Emitted by the ledger stage `post` to `outcomes`, keyed by payer.
         PaymentRefused(PaymentRefused),
-        /// Said by the ledger to `outcomes`, by payer.
+        /// Emitted by the ledger stage `post` to `outcomes`, keyed by payer.
         TransferPosted(TransferPosted),
-        /// Said by the ledger to `outcomes`, by handle.
+        /// Emitted by the ledger stage `post` to `outcomes`, keyed by handle.
         AccountOpened(AccountOpened),
-        /// Said by the ledger to `outcomes`, by handle.
+        /// Emitted by the ledger stage `post` to `outcomes`, keyed by handle.
         AccountRejected(AccountRejected),
     }
 }
 
-/// New or changed rates of one moment were published.
+/// New or changed rates, all valid from the same time, were published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RatesPublished {
-    /// Its version: 1, 2, 3 …
+    /// The version of the rates: 1, 2, 3 …
     pub version: RateVersion,
-    /// From when on they hold.
+    /// When the rates become valid.
     pub valid_from: DateTime<Utc>,
-    /// Who set them.
+    /// The source of the rates.
     pub source: RateSource,
-    /// By base and quote; only those that are new or changed.
+    /// The new or changed rates, by base and quote.
     pub rates: RatesByPair,
 }
 
-/// The history of rates is complete: a copy that has applied this is, too, for ever.
+/// The history of rates is complete. A local copy that has applied this fact is complete from then on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryImported {
-    /// Its version, which has no rates of its own.
+    /// The version of this fact; no rates belong to it.
     pub version: RateVersion,
-    /// Whose history.
+    /// The source of the history.
     pub source: RateSource,
-    /// When it was imported.
+    /// When the history was imported.
     pub imported_at: DateTime<Utc>,
 }
 
-/// One line of a purchase as it was sold.
+/// A line of a confirmed purchase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineSold {
-    /// What.
+    /// The product.
     pub sku: Sku,
-    /// How many.
+    /// The number of pieces.
     pub quantity: Quantity,
-    /// For how much each.
+    /// The price of one piece.
     pub unit_price: UnitPrice,
 }
 
-/// The price of a purchase is fixed; it is to be charged.
+/// A purchase was priced, and the customer is to be charged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PurchaseConfirmed {
-    /// The purchase's request.
+    /// The id of the purchase request.
     pub purchase: RequestId,
-    /// Who pays.
+    /// The customer, who is the payer.
     pub customer: CustomerId,
-    /// When it happened.
+    /// When the purchase happened.
     pub occurred_at: DateTime<Utc>,
-    /// What the seller gets: the exact total, rounded once, in the price's currency.
+    /// The amount that the seller gets: the exact total, rounded once, in the currency of the prices.
     pub total: Money,
-    /// What the customer pays: the exact total, converted once and rounded once.
+    /// The amount that the customer pays: the exact total, converted once and rounded once.
     pub charged: Money,
-    /// How the one became the other.
+    /// The conversion from `total` to `charged`.
     pub conversion: Conversion,
-    /// What was sold.
+    /// The lines of the purchase.
     pub lines: Vec<LineSold>,
 }
 
-/// A purchase was refused for a reason of the business, and nothing came of it.
+/// A purchase was rejected for a business reason and has no effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PurchaseRejected {
-    /// The purchase's request.
+    /// The id of the purchase request.
     pub purchase: RequestId,
-    /// Whose.
+    /// The customer.
     pub customer: CustomerId,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// One posting that is due.
+/// A posting that is still to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Leg {
-    /// Where.
+    /// The account.
     pub account: AccountId,
-    /// Which side.
+    /// Debit or credit.
     pub side: Side,
-    /// How much; never negative.
+    /// The amount; never negative.
     pub amount: Money,
 }
 
-/// Somebody wants this handle; the order of the claims decides who gets it.
+/// A client claimed a handle for a new account. The first claim of a handle wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountClaimed {
-    /// The claim's request.
+    /// The id of the claim's request.
     pub claim: RequestId,
-    /// The handle, and the account's id if it is won.
+    /// The handle, which becomes the account's id if the claim wins.
     pub account: AccountId,
-    /// How far below zero the account may go; none: not at all.
+    /// The overdraft terms of the account. `None`: the account may not go below zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdraft: Option<Overdraft>,
 }
 
-/// The claim came first, and the account is open.
+/// A claim won, and the account is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountOpened {
-    /// The claim's request.
+    /// The id of the claim's request.
     pub claim: RequestId,
     /// The account.
     pub account: AccountId,
 }
 
-/// The claim came too late, and nothing came of it.
+/// A claim was rejected because the handle is taken. It has no effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountRejected {
-    /// The claim's request.
+    /// The id of the claim's request.
     pub claim: RequestId,
-    /// The handle.
+    /// The claimed handle.
     pub account: AccountId,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// Money is to be moved; both accounts are there.
+/// A transfer was accepted; both accounts exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransferAccepted {
-    /// The transfer's request.
+    /// The id of the transfer request.
     pub transfer: RequestId,
-    /// Who pays.
+    /// The account to debit.
     pub payer: AccountId,
-    /// Who is paid.
+    /// The account to credit.
     pub payee: AccountId,
-    /// How much; above zero.
+    /// The amount; above zero.
     pub amount: Money,
 }
 
-/// The payer's leg of a transfer is posted, and the payee's is on its way, which nothing can stop.
+/// The payer's leg of a transfer is posted and the payee's leg is requested. The transfer is final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransferPosted {
-    /// The transfer's request.
+    /// The id of the transfer request.
     pub transfer: RequestId,
 }
 
-/// A transfer was refused, and moved no money.
+/// A transfer was rejected and moved no money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransferRejected {
-    /// The transfer's request.
+    /// The id of the transfer request.
     pub transfer: RequestId,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// The payer's leg of a payment is posted; these are the remaining ones of one payee's partition.
-/// They cannot be refused.
+/// The payer's leg of a payment is posted; these are the remaining legs of one payee's account. They cannot be refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LegsRequested {
-    /// The request behind the payment.
+    /// The id of the request that caused the payment.
     pub request_id: RequestId,
-    /// What it was paid for.
+    /// The purpose of the payment.
     pub purpose: Purpose,
-    /// What is due.
+    /// The legs to post.
     pub legs: Vec<Leg>,
 }
 
-/// The customer has paid for a purchase.
+/// The payment of a purchase was posted: the customer has paid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentPosted {
-    /// The purchase's request.
+    /// The id of the purchase request.
     pub purchase: RequestId,
 }
 
-/// The customer's account may not pay for a purchase, and no money was moved.
+/// The customer's account was not authorized to pay for a purchase. No money was moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentRefused {
-    /// The purchase's request.
+    /// The id of the purchase request.
     pub purchase: RequestId,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }

@@ -1,4 +1,4 @@
-//! The JSON of the ledger.
+//! JSON of the ledger.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -17,31 +17,31 @@ use crate::{AccountId, Overdraft, Reason, TransferId};
 words!(
     /// The two sides of double entry.
     pub enum Side {
-        /// Takes from the account.
+        /// Decreases the balance of the account.
         Debit = "debit",
-        /// Gives to the account.
+        /// Increases the balance of the account.
         Credit = "credit",
     }
 );
 
 words!(
-    /// What was paid for. Requests of different kinds may have the same id.
+    /// The purpose of a payment. Requests with different purposes may have the same id.
     pub enum Purpose {
         /// A purchase.
         Purchase = "purchase",
-        /// Nothing but the transfer itself.
+        /// A transfer between accounts.
         Transfer = "transfer",
-        /// What it costs to go beyond an overdraft's limit.
+        /// The fee for crossing an overdraft's limit.
         OverdraftFee = "overdraft_fee",
     }
 );
 
 words!(
-    /// What the ledger itself can be asked to do.
+    /// The kinds of ledger commands.
     pub enum LedgerCommand {
-        /// To open an account.
+        /// Open an account.
         Claim = "claim",
-        /// To move money.
+        /// Move money between two accounts.
         Transfer = "transfer",
     }
 );
@@ -50,30 +50,31 @@ words!(
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct AccountRequest {
-    /// The wanted name, which becomes the account's id.
+    /// The requested handle, which becomes the account's id.
     #[serde(deserialize_with = "handle")]
     #[schema(schema_with = crate::names::handle_schema)]
     pub handle: AccountId,
-    /// How far below zero it may go, in one currency; none: not at all, as in all other currencies.
+    /// The overdraft terms, for one currency. Without them, and in all other currencies, the account may not go below
+    /// zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdraft: Option<Overdraft>,
 }
 
-money::object!(AccountRequest, "a claim of an account: an object");
+money::object!(AccountRequest, "an account request object");
 
 fn handle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccountId, D::Error> {
     AccountId::handle(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
-/// An account as `GET /accounts/{id}` shows it.
+/// An account, as returned by `GET /accounts/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
-    /// Its name.
+    /// The account's id.
     pub id: AccountId,
-    /// Credits less debits, by currency.
+    /// The balances by currency: credits minus debits.
     #[schema(schema_with = balances)]
     pub balances: BTreeMap<Currency, Amount>,
-    /// The terms it was opened with.
+    /// The overdraft terms with which the account was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub overdraft: Option<Overdraft>,
@@ -87,17 +88,17 @@ pub struct TransferRequest {
     #[serde(deserialize_with = "handle")]
     #[schema(schema_with = crate::names::handle_schema)]
     pub from: AccountId,
-    /// The account to credit; another one.
+    /// The account to credit; must differ from `from`.
     #[serde(deserialize_with = "handle")]
     #[schema(schema_with = crate::names::handle_schema)]
     pub to: AccountId,
-    /// How much; above zero.
+    /// The amount to transfer; above zero.
     #[serde(deserialize_with = "positive")]
     #[schema(schema_with = money::above_zero)]
     pub amount: Money,
 }
 
-money::object!(TransferRequest, "a transfer: an object");
+money::object!(TransferRequest, "a transfer request object");
 
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
     let money = Money::deserialize(deserializer)?;
@@ -108,19 +109,19 @@ fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Erro
 }
 
 words!(
-    /// What has become of a transfer so far.
+    /// The status of a transfer.
     pub enum TransferStatus {
-        /// Both accounts are there; the payer's owner has not decided yet.
+        /// Both accounts exist, and the transfer is not yet authorized.
         Accepted = "accepted",
-        /// Debited from the payer, for good. The payee's credit follows by itself, and may show a moment later.
+        /// The payer is debited; this is final. The payee is credited automatically, possibly a moment later.
         Posted = "posted",
-        /// Refused. For good.
+        /// The transfer is rejected; this is final.
         Rejected = "rejected",
     }
 );
 
 impl TransferStatus {
-    /// Whether it will never change again.
+    /// Whether the status is final.
     pub fn is_outcome(self) -> bool {
         match self {
             TransferStatus::Accepted => false,
@@ -129,77 +130,77 @@ impl TransferStatus {
     }
 }
 
-/// A transfer as `GET /transfers/{id}` shows it.
+/// A transfer, as returned by `GET /transfers/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Transfer {
-    /// Its id, a function of the request id.
+    /// The transfer's id, derived from the request id.
     pub id: TransferId,
-    /// The client's id of the request.
+    /// The request id, chosen by the client.
     #[schema(schema_with = crate::names::request_id_schema)]
     pub request_id: RequestId,
-    /// Who pays.
+    /// The account to debit.
     pub from: AccountId,
-    /// Who is paid.
+    /// The account to credit.
     pub to: AccountId,
-    /// How much.
+    /// The amount.
     pub amount: Money,
-    /// What has become of it so far.
+    /// The current status.
     pub status: TransferStatus,
-    /// Why it was refused.
+    /// The reason for a rejection; null unless rejected.
     #[schema(required)]
     pub reason: Option<Reason>,
-    /// When it was taken in.
+    /// When the ledger accepted the request.
     pub accepted_at: DateTime<Utc>,
-    /// When it got its outcome.
+    /// When the status became final; null before.
     #[schema(required)]
     pub decided_at: Option<DateTime<Utc>>,
 }
 
-/// One posting to an account.
+/// A posting to an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entry {
-    /// Its place among the account's: 1, 2, 3 …
+    /// The position among the account's entries: 1, 2, 3 …
     #[schema(minimum = 1)]
     pub number: u64,
-    /// The request it belongs to.
+    /// The id of the request that caused the posting.
     #[schema(schema_with = crate::names::request_id_schema)]
     pub request_id: RequestId,
-    /// What it was paid for.
+    /// The purpose of the payment.
     pub purpose: Purpose,
-    /// Which side.
+    /// Debit or credit.
     pub side: Side,
-    /// How much; never negative.
+    /// The amount; never negative.
     pub amount: Money,
-    /// When the request came in.
+    /// When the request arrived.
     pub time: DateTime<Utc>,
 }
 
 /// A page of an account's entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entries {
-    /// In order.
+    /// The entries, ordered by number.
     pub entries: Vec<Entry>,
-    /// What to ask `after` for the next page; none: that was all.
+    /// The value of `after` for the next page; null on the last page.
     #[schema(required)]
     pub next: Option<u64>,
 }
 
-/// The books in one currency.
+/// The trial balance in one currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TrialLine {
-    /// Posted debits.
+    /// The sum of posted debits.
     pub debits: Amount,
-    /// Posted credits.
+    /// The sum of posted credits.
     pub credits: Amount,
-    /// Debits said and not yet posted.
+    /// The sum of debits that are requested and not yet posted.
     pub in_transit_debits: Amount,
-    /// Credits said and not yet posted.
+    /// The sum of credits that are requested and not yet posted.
     pub in_transit_credits: Amount,
-    /// All debits less all credits: always 0.
+    /// All debits minus all credits, including those in transit: always 0.
     pub difference: Amount,
 }
 
-/// The books, by currency: `GET /trial-balance`.
+/// The trial balance by currency, as returned by `GET /trial-balance`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TrialBalance(pub BTreeMap<Currency, TrialLine>);
@@ -214,7 +215,7 @@ impl Deref for TrialBalance {
 
 impl PartialSchema for TrialBalance {
     fn schema() -> RefOr<Schema> {
-        money::by_currency(Ref::from_schema_name(TrialLine::name()), "The books, by currency.").into()
+        money::by_currency(Ref::from_schema_name(TrialLine::name()), "The trial balance, by currency.").into()
     }
 }
 
@@ -227,5 +228,5 @@ impl ToSchema for TrialBalance {
 }
 
 fn balances() -> ObjectBuilder {
-    money::by_currency(Ref::from_schema_name(Amount::name()), "Credits less debits, by currency.")
+    money::by_currency(Ref::from_schema_name(Amount::name()), "The balances by currency: credits minus debits.")
 }

@@ -1,5 +1,5 @@
-//! What crosses a border between services, or between a service and its clients: names, facts,
-//! streams, and the JSON of the HTTP APIs. One struct per message, defined once.
+//! The data contracts between services, and between services and their clients: names, facts, streams, and the JSON of
+//! the HTTP APIs. Each message has exactly one struct, defined here.
 
 mod copies;
 mod facts;

@@ -1,4 +1,4 @@
-//! Names of things: 1 to 64 printable ASCII characters, spaces inside allowed, case-sensitive.
+//! Names and ids: 1 to 64 printable ASCII characters, case-sensitive, with spaces allowed inside.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,29 +9,29 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Longest name of a sku, customer or account handle, in characters.
+/// The maximum length of a SKU, customer id or account handle, in characters.
 const NAME_MAX: usize = 64;
-/// What stands before the customer's name in the name of their account.
+/// The prefix of a customer's account id, followed by the customer id.
 const CUSTOMER: &str = "customer:";
 const MERCHANT: &str = "merchant";
 const FX: &str = "fx";
 const FEES: &str = "fees";
 const VOUCHERS: &str = "vouchers";
 
-/// A text that is no name.
+/// The reason why a text is not a valid name or id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
-    /// Too short or too long.
+    /// The text is too short or too long: its length and the maximum, in characters.
     #[error("{0} characters; 1 to {1} are allowed")]
     Length(usize, usize),
-    /// A character that is not allowed.
+    /// The character at this position, counted from 1, is not allowed.
     #[error("character {0} is not printable ASCII")]
     Character(usize),
-    /// Spaces are allowed inside only.
+    /// The text begins or ends with a space. Spaces are allowed only inside.
     #[error("begins or ends with a space")]
     Space,
-    /// Not an id as it stands in a path.
-    #[error("not an id as it stands in a path")]
+    /// The text is not the path form of a request id.
+    #[error("not a valid id: characters other than letters, digits, `-`, `_` and inner dots must be written as `~XX`")]
     Id,
 }
 
@@ -49,7 +49,7 @@ fn check(text: &str, first: u8, longest: usize) -> Result<(), InvalidName> {
     Ok(())
 }
 
-/// Reads and writes a type that holds a text which a function accepts.
+/// Implements conversions from and to text for a newtype around `String` whose text must pass `$check`.
 macro_rules! checked_text {
     ($name:ident, $check:expr) => {
         impl fmt::Display for $name {
@@ -89,11 +89,11 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(into = "String", try_from = "String")]
-        // Invariant: 1 to 64 printable ASCII characters (a prefix of our own comes on top).
+        // Invariant: 1 to `$longest` printable ASCII characters.
         pub struct $name(String);
 
         impl $name {
-            /// The name as text.
+            /// The name as a string slice.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -104,7 +104,7 @@ macro_rules! name {
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
                 let inside = $longest - 2;
-                let description = "Printable ASCII characters, spaces inside allowed. In a path, percent-encoded.";
+                let description = "Printable ASCII characters, spaces inside allowed. Percent-encoded in a path.";
                 let name = text(&format!("^[!-~]([ -~]{{0,{inside}}}[!-~])?$")).examples([$example]);
                 name.description(Some(description)).into()
             }
@@ -119,45 +119,44 @@ fn text(pattern: &str) -> ObjectBuilder {
 }
 
 name!(
-    /// What is sold: a stock keeping unit.
+    /// A stock keeping unit: the id of a product.
     Sku,
     NAME_MAX,
     "lantern"
 );
 name!(
-    /// Who buys.
+    /// The id of a customer.
     CustomerId,
     NAME_MAX,
     "alice"
 );
 name!(
-    /// An account of the ledger: `customer:{id}`, or one of the house's.
+    /// The id of a ledger account: `customer:{id}`, a claimed handle, or a system account.
     AccountId,
     NAME_MAX + CUSTOMER.len(),
     "customer:alice"
 );
 
 impl AccountId {
-    /// The account that stands for what the customer's card would pay.
+    /// The account of a customer, which stands for the customer's card.
     pub fn of_customer(customer: &CustomerId) -> Self {
         Self(format!("{CUSTOMER}{customer}"))
     }
 
-    /// The accounts that are there before anything is posted to them: the seller's, where currencies are exchanged,
-    /// what overdrafts cost, what vouchers are worth.
-    const HOUSE: [&str; 4] = [MERCHANT, FX, FEES, VOUCHERS];
+    /// The system accounts, which exist from the start: the seller, currency exchange, overdraft fees and vouchers.
+    const SYSTEM: [&str; 4] = [MERCHANT, FX, FEES, VOUCHERS];
 
-    /// Whether it is one of the house's own accounts.
+    /// Whether this is a system account.
     pub fn is_system(&self) -> bool {
-        Self::HOUSE.contains(&self.as_str())
+        Self::SYSTEM.contains(&self.as_str())
     }
 
-    /// Whether it stands for what a customer's card would pay, and so opens on its first use.
+    /// Whether this is a customer's account. It stands for the customer's card and opens on first use.
     pub fn is_customer(&self) -> bool {
         self.0.starts_with(CUSTOMER)
     }
 
-    /// Reads a handle that somebody may claim: 1 to 64 characters, after `customer:` if it begins with that.
+    /// Parses a handle that a client may claim: 1 to 64 characters, not counting the prefix `customer:`.
     ///
     /// # Errors
     /// [`InvalidName`].
@@ -166,22 +165,23 @@ impl AccountId {
         Ok(Self(text.to_owned()))
     }
 
-    /// What overdrafts cost.
+    /// The system account that collects overdraft fees.
     pub fn fees() -> Self {
         Self(FEES.to_owned())
     }
 
-    /// The seller's account.
+    /// The system account of the seller.
     pub fn merchant() -> Self {
         Self(MERCHANT.to_owned())
     }
 
-    /// Where currencies are exchanged: it takes the one and gives the other.
+    /// The system account for currency exchange. It receives the charged amount in one currency and pays the total in
+    /// another.
     pub fn fx() -> Self {
         Self(FX.to_owned())
     }
 
-    /// What decides the account's partition.
+    /// The key that determines the account's partition.
     pub fn key(&self) -> Key {
         Key(self.0.clone())
     }
@@ -191,19 +191,19 @@ macro_rules! path_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// It is the request's id, written so that it can stand in a path as it is: characters other than letters,
-        /// digits, `-`, `_` and inner dots become `~` and two hex digits.
+        /// It is the request id in a form that needs no encoding in a path: each character other than letters, digits,
+        /// `-`, `_` and inner dots becomes `~` and two hex digits.
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(into = "String", try_from = "String")]
         pub struct $name(String);
 
         impl $name {
-            /// Of what this request asks for.
+            /// Derives the id from the id of the request.
             pub fn of(request: &RequestId) -> Self {
                 Self(escape(&request.0))
             }
 
-            /// The request that asked for it.
+            /// The id of the request.
             pub fn request_id(&self) -> RequestId {
                 RequestId(unescape(&self.0))
             }
@@ -214,7 +214,7 @@ macro_rules! path_id {
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
                 let description =
-                    "The id of the request, fit for a path: `~` and two hex digits stand for other characters.";
+                    "The request id, escaped for a path: `~` and two hex digits stand for other characters.";
                 let id = text("^([A-Za-z0-9_.-]|~[0-9A-F]{2}){1,64}$");
                 id.description(Some(description)).examples(["my-first"]).into()
             }
@@ -225,11 +225,11 @@ macro_rules! path_id {
 }
 
 path_id!(
-    /// Names a purchase.
+    /// The id of a purchase.
     PurchaseId
 );
 path_id!(
-    /// Names a transfer.
+    /// The id of a transfer.
     TransferId
 );
 
@@ -259,20 +259,20 @@ fn unescape(id: &str) -> String {
     text
 }
 
-/// How a handle stands in JSON: 1 to 64 characters, behind `customer:` if it begins with that.
+/// The schema of a handle: 1 to 64 characters, not counting the prefix `customer:`.
 pub(crate) fn handle_schema() -> ObjectBuilder {
     let inside = NAME_MAX - 2;
     text(&format!("^({CUSTOMER}[!-~]([ -~]{{0,{inside}}}[!-~])?|(?!{CUSTOMER})[!-~]([ -~]{{0,{inside}}}[!-~])?)$"))
-        .description(Some("The wanted name, which becomes the account's id."))
+        .description(Some("The account's handle, which is its id."))
         .examples(["alice"])
 }
 
-/// How a client's id of a request stands in JSON.
+/// The schema of a request id.
 pub(crate) fn request_id_schema() -> ObjectBuilder {
-    text(&format!("^[!-~]{{1,{NAME_MAX}}}$")).description(Some("The client's id of the request."))
+    text(&format!("^[!-~]{{1,{NAME_MAX}}}$")).description(Some("The request id, chosen by the client."))
 }
 
-/// Reads a client's id of a request: 1 to 64 characters of ASCII 0x21 to 0x7E.
+/// Parses a request id, which the client chooses: 1 to 64 ASCII characters from 0x21 to 0x7E.
 ///
 /// # Errors
 /// [`InvalidName`].
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handle_is_a_name_after_customer_or_alone() {
+    fn a_handle_is_a_name_with_or_without_the_customer_prefix() {
         let long = "x".repeat(64);
         for handle in ["alice", "customer:alice", &long, &format!("customer:{long}"), "merchant"] {
             assert_eq!(AccountId::handle(handle).map(|id| id.to_string()).as_deref(), Ok(handle));
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_its_request_id_made_fit_for_a_path() {
+    fn an_id_is_its_request_id_escaped_for_a_path() {
         for (request, id) in [
             ("retail-536365", "retail-536365"),
             ("a/b?c#d%e~f", "a~2Fb~3Fc~23d~25e~7Ef"),

@@ -1,4 +1,4 @@
-//! The JSON of offers.
+//! JSON of offers.
 
 use money::UnitPrice;
 use serde::{Deserialize, Serialize};
@@ -8,66 +8,69 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::Sku;
 
-/// What to do when more is wanted than there is.
+/// The order of allocating stock and charging the customer, for when demand exceeds capacity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
-    /// Charge at once, put it right later.
+    /// Charge immediately and compensate later.
     #[default]
     Loose,
     /// Allocate first, then charge.
     Strict,
 }
 
-/// The terms of an offer: body of `PUT /offers/{sku}`.
+/// The terms of an offer: price, capacity, compensation. Body of `PUT /offers/{sku}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct OfferTerms {
     /// The price of one piece.
     pub price: UnitPrice,
-    /// How many there are; none: unlimited.
+    /// The number of pieces; null for unlimited.
     #[serde(default)]
     #[schema(schema_with = only_null)]
     pub capacity: Option<u64>,
-    /// What to do when more is wanted.
+    /// What happens when demand exceeds capacity.
     #[serde(default)]
     pub constraint: Constraint,
-    /// How many percent above capacity may be sold.
+    /// The percentage that may be sold above capacity.
     #[serde(default)]
     #[schema(format = "uint32", maximum = 4_294_967_295_u32)]
     pub overbooking_percent: u32,
-    /// Voucher for a compensated purchase, in percent of what was charged.
+    /// The voucher for a compensated purchase, as a percentage of the charged amount.
     #[serde(default)]
     #[schema(format = "uint32", maximum = 4_294_967_295_u32)]
     pub voucher_percent: u32,
-    /// Whether a line may name its own unit price.
+    /// Whether a purchase line may set its own unit price.
     #[serde(default)]
     pub open_price: bool,
 }
 
-money::object!(OfferTerms, "the terms of an offer: an object");
+money::object!(OfferTerms, "an offer terms object");
 
-/// An offer as `GET /offers/{sku}` shows it.
+/// An offer, as returned by `GET /offers/{sku}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
-    /// What is offered.
+    /// The product.
     pub sku: Sku,
-    /// Its version: 1, 2, 3 …, for what is accepted from now on.
+    /// The version of the terms: 1, 2, 3 …, for purchases accepted from now on.
     pub version: u64,
     /// The terms.
     #[serde(flatten)]
     pub terms: OfferTerms,
-    /// How many are taken.
+    /// The number of allocated pieces.
     pub allocated: u64,
-    /// How many are left; none: unlimited.
+    /// The number of pieces left; null for unlimited.
     pub available: Option<u64>,
 }
 
 fn only_null() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Null).description(Some("How many there are. So far always unlimited."))
+    ObjectBuilder::new()
+        .schema_type(Type::Null)
+        .description(Some("The number of pieces; so far only null (unlimited)."))
 }
 
-/// The terms are closed to other fields and here stand among others: so not `allOf`, but all their properties.
+/// The schema repeats the properties of the terms. It cannot use `allOf`, since the schema of the terms forbids other
+/// properties.
 impl PartialSchema for Offer {
     fn schema() -> RefOr<Schema> {
         let number = |kind: SchemaType, what: &str| {
@@ -75,15 +78,18 @@ impl PartialSchema for Offer {
         };
         let mut all: Vec<(String, RefOr<Schema>)> = vec![
             ("sku".to_owned(), Ref::from_schema_name(Sku::name()).into()),
-            ("version".to_owned(), number(Type::Integer.into(), "1, 2, 3 …, for what is accepted from now on.")),
+            (
+                "version".to_owned(),
+                number(Type::Integer.into(), "The version of the terms, for purchases accepted from now on."),
+            ),
         ];
         if let RefOr::T(Schema::Object(terms)) = OfferTerms::schema() {
             all.extend(terms.properties);
         }
         let or_null = SchemaType::from_iter([Type::Integer, Type::Null]);
-        all.push(("allocated".to_owned(), number(Type::Integer.into(), "How many are taken.")));
-        all.push(("available".to_owned(), number(or_null, "How many are left; null: unlimited.")));
-        let offer = ObjectBuilder::new().description(Some("An offer: its terms, and how much of it is left."));
+        all.push(("allocated".to_owned(), number(Type::Integer.into(), "The number of allocated pieces.")));
+        all.push(("available".to_owned(), number(or_null, "The number of pieces left; null for unlimited.")));
+        let offer = ObjectBuilder::new().description(Some("An offer: its terms, and the pieces allocated and left."));
         all.into_iter().fold(offer, |offer, (name, schema)| offer.required(&name).property(name, schema)).into()
     }
 }

@@ -1,4 +1,4 @@
-//! How far below zero an account may go.
+//! Overdrafts: how far below zero an account may go.
 
 use money::{Amount, Currency, Invalid, Money};
 use serde::{Deserialize, Serialize};
@@ -8,57 +8,57 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::words::words;
 
-/// What going beyond the limit costs, unless the terms say otherwise: five of the currency.
+/// The default fee for crossing the limit: five units of the currency.
 const FEE_DEFAULT: &str = "5";
 
 words!(
-    /// What happens to a payment that would take the account beyond its limit.
+    /// What happens to a payment that would take the account below its limit.
     pub enum OverdraftPolicy {
-        /// It is refused.
+        /// The payment is refused.
         Refuse = "refuse",
-        /// It is posted, and a fee with it: one for each time the limit is crossed.
+        /// The payment is posted. A fee is posted each time the limit is crossed.
         Fee = "fee",
     }
 );
 
-/// The terms of an account's overdraft, in one currency. In all others it may not go below zero.
+/// The terms of an account's overdraft in one currency. In all other currencies the account may not go below zero.
 ///
-/// In JSON `{"limit":"100.00","currency":"EUR","policy":"fee","fee":"5.00"}`; the fee is 5 if it is not given.
+/// In JSON `{"limit":"100.00","currency":"EUR","policy":"fee","fee":"5.00"}`; the default fee is 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Shape", into = "Shape")]
 pub struct Overdraft {
-    // Invariant: neither is below zero, and both are of one currency.
+    // Invariant: both amounts have the same currency, and neither is negative.
     limit: Money,
-    /// None: what goes beyond is refused.
+    /// `None`: payments beyond the limit are refused.
     fee: Option<Money>,
 }
 
 impl Overdraft {
-    /// How far below zero; not negative.
+    /// How far below zero the account may go; not negative.
     pub fn limit(&self) -> Money {
         self.limit
     }
 
-    /// What crossing the limit costs; none: it cannot be crossed.
+    /// The fee for crossing the limit. `None`: the limit cannot be crossed.
     pub fn fee(&self) -> Option<Money> {
         self.fee
     }
 }
 
-/// Terms that cannot be.
+/// The reason why overdraft terms are invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidOverdraft {
-    /// The limit is no sum of its currency.
+    /// The limit is not a valid amount of its currency.
     #[error("limit: {0}")]
     Limit(Invalid),
-    /// The fee is no sum of the limit's currency.
+    /// The fee is not a valid amount of the limit's currency.
     #[error("fee: {0}")]
     Fee(Invalid),
-    /// Below zero.
+    /// The limit or the fee, named here, is negative.
     #[error("{0} is negative")]
     Negative(&'static str),
-    /// A fee goes with a policy.
-    #[error("fee: it needs \"policy\":\"fee\"")]
+    /// A fee is given, but the policy is not `fee`.
+    #[error("fee: only allowed with \"policy\":\"fee\"")]
     FeeWithoutPolicy,
 }
 
@@ -72,7 +72,7 @@ struct Shape {
     fee: Option<Amount>,
 }
 
-/// A fee goes with one policy only, so there are two shapes.
+/// Two alternatives, since only the policy `fee` allows a fee.
 impl PartialSchema for Overdraft {
     fn schema() -> RefOr<Schema> {
         let shape = |policy: OverdraftPolicy| {
@@ -82,12 +82,14 @@ impl PartialSchema for Overdraft {
             let shape = ["limit", "currency", "policy"].into_iter().fold(shape, ObjectBuilder::required);
             shape.additional_properties(Some(AdditionalProperties::FreeForm(false)))
         };
-        let refuse = shape(OverdraftPolicy::Refuse).description(Some("What goes beyond the limit is refused."));
+        let refuse = shape(OverdraftPolicy::Refuse).description(Some("Payments beyond the limit are refused."));
         let fee = shape(OverdraftPolicy::Fee).property("fee", money::not_negative());
-        let fee =
-            fee.description(Some("It is posted, and costs the fee each time the limit is crossed; 5 unless told."));
-        let what = "How far below zero an account may go, in one currency. In all others it may not at all.";
-        OneOfBuilder::new().item(refuse).item(fee).description(Some(what)).into()
+        let fee = fee.description(Some(
+            "Payments beyond the limit are posted. Each crossing of the limit costs the fee, by default 5.",
+        ));
+        let description =
+            "How far below zero an account may go in one currency. In all other currencies it may not go below zero.";
+        OneOfBuilder::new().item(refuse).item(fee).description(Some(description)).into()
     }
 }
 
@@ -97,18 +99,18 @@ impl ToSchema for Overdraft {
     }
 }
 
-money::object!(Shape, "the terms of an overdraft: an object");
+money::object!(Shape, "an overdraft terms object");
 
 impl TryFrom<Shape> for Overdraft {
     type Error = InvalidOverdraft;
 
     fn try_from(shape: Shape) -> Result<Self, InvalidOverdraft> {
         let limit = Money::new(shape.limit, shape.currency).map_err(InvalidOverdraft::Limit)?;
-        let of_currency = |fee: Amount| Money::new(fee, shape.currency).map_err(InvalidOverdraft::Fee);
+        let parse_fee = |fee: Amount| Money::new(fee, shape.currency).map_err(InvalidOverdraft::Fee);
         let fee = match (shape.policy, shape.fee) {
             (OverdraftPolicy::Refuse, None) => None,
             (OverdraftPolicy::Refuse, Some(_)) => return Err(InvalidOverdraft::FeeWithoutPolicy),
-            (OverdraftPolicy::Fee, Some(fee)) => Some(of_currency(fee)?),
+            (OverdraftPolicy::Fee, Some(fee)) => Some(parse_fee(fee)?),
             (OverdraftPolicy::Fee, None) => {
                 Some(Money::parse(FEE_DEFAULT, shape.currency).map_err(InvalidOverdraft::Fee)?)
             }
@@ -139,8 +141,8 @@ mod tests {
         let written = read.map(|overdraft| serde_json::to_string(&overdraft).unwrap());
         match (written, expected) {
             (Ok(written), Ok(expected)) => assert_eq!(written, expected, "{json}"),
-            (Err(said), Err(why)) => assert!(said.to_string().starts_with(why), "{json}: {said}"),
-            (written, expected) => panic!("{json}: {written:?}, not {expected:?}"),
+            (Err(error), Err(start)) => assert!(error.to_string().starts_with(start), "{json}: {error}"),
+            (written, expected) => panic!("{json}: expected {expected:?}, found {written:?}"),
         }
     }
 
@@ -158,10 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn terms_that_cannot_be_are_refused_saying_why() {
+    fn invalid_terms_are_refused_with_the_reason() {
         check(r#"{"limit":"-1","currency":"EUR","policy":"refuse"}"#, Err("limit is negative"));
         check(r#"{"limit":"1.001","currency":"EUR","policy":"refuse"}"#, Err("limit: "));
-        check(r#"{"limit":"1","currency":"EUR","policy":"refuse","fee":"1"}"#, Err("fee: it needs"));
+        check(r#"{"limit":"1","currency":"EUR","policy":"refuse","fee":"1"}"#, Err("fee: only allowed with"));
         check(r#"{"limit":"1","currency":"JPY","policy":"fee","fee":"0.5"}"#, Err("fee: "));
         check(r#"{"limit":"1","currency":"EUR","policy":"fee","fee":"-5"}"#, Err("fee is negative"));
         check(r#"{"limit":"1","currency":"EUR","policy":"forgive"}"#, Err("unknown variant"));

@@ -1,4 +1,4 @@
-//! The JSON of purchases.
+//! JSON of purchases.
 
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, Utc};
 use money::{Conversion, Currency, Money, Quantity, RateSource, UnitPrice};
@@ -11,106 +11,106 @@ use utoipa::openapi::Ref;
 use crate::words::words;
 use crate::{CustomerId, PurchaseId, Sku};
 
-/// Lines of a purchase at most.
+/// The maximum number of lines of a purchase.
 const LINES_MAX: usize = 2_000;
 
-/// A wanted line.
+/// A requested line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct LineRequest {
-    /// What.
+    /// The product.
     pub sku: Sku,
-    /// How many.
+    /// The number of pieces.
     pub quantity: Quantity,
-    /// For how much each; only where the offer has an open price.
+    /// The price of one piece. Only allowed if the offer has an open price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit_price: Option<UnitPrice>,
 }
 
-money::object!(LineRequest, "a line: an object");
+money::object!(LineRequest, "a purchase line object");
 
 /// Body of `POST /purchases`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct PurchaseRequest {
-    /// Who buys.
+    /// The customer.
     pub customer: CustomerId,
-    /// The currency to pay in.
+    /// The currency in which the customer pays.
     pub pay_in: Currency,
-    /// What is wanted: 1 to 2,000 lines.
-    #[serde(deserialize_with = "some_lines")]
+    /// The requested lines: 1 to 2,000.
+    #[serde(deserialize_with = "lines_within_limit")]
     #[schema(min_items = 1, max_items = 2_000)]
     pub lines: Vec<LineRequest>,
-    /// When it happened; none: when it comes in.
-    #[serde(default, deserialize_with = "in_microseconds", skip_serializing_if = "Option::is_none")]
+    /// When the purchase happened; the default is when the request arrives.
+    #[serde(default, deserialize_with = "optional_time", skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<DateTime<Utc>>,
 }
 
-money::object!(PurchaseRequest, "a purchase: an object");
+money::object!(PurchaseRequest, "a purchase request object");
 
 /// A line of `POST /purchases/batch`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct NumberedPurchaseRequest {
-    /// The client's id, in the same space as `Idempotency-Key`.
+    /// The request id, chosen by the client. It shares one namespace with `Idempotency-Key`.
     #[serde(deserialize_with = "valid_request_id")]
     #[schema(schema_with = crate::names::request_id_schema)]
     pub request_id: RequestId,
-    // From here on as in `PurchaseRequest`: serde cannot flatten it into a struct that denies unknown fields.
-    /// Who buys.
+    // The other fields repeat `PurchaseRequest`: serde cannot flatten it into a struct that denies unknown fields.
+    /// The customer.
     pub customer: CustomerId,
-    /// The currency to pay in.
+    /// The currency in which the customer pays.
     pub pay_in: Currency,
-    /// What is wanted: 1 to 2,000 lines.
-    #[serde(deserialize_with = "some_lines")]
+    /// The requested lines: 1 to 2,000.
+    #[serde(deserialize_with = "lines_within_limit")]
     #[schema(min_items = 1, max_items = 2_000)]
     pub lines: Vec<LineRequest>,
-    /// When it happened; none: when it comes in.
-    #[serde(default, deserialize_with = "in_microseconds", skip_serializing_if = "Option::is_none")]
+    /// When the purchase happened; the default is when the request arrives.
+    #[serde(default, deserialize_with = "optional_time", skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<DateTime<Utc>>,
 }
 
-money::object!(NumberedPurchaseRequest, "a purchase with its request_id: an object");
+money::object!(NumberedPurchaseRequest, "a purchase request object with its request_id");
 
 impl NumberedPurchaseRequest {
-    /// The id, and the request as it would come alone.
+    /// Separates the request id from the request.
     pub fn split(self) -> (RequestId, PurchaseRequest) {
         let Self { request_id, customer, pay_in, lines, occurred_at } = self;
         (request_id, PurchaseRequest { customer, pay_in, lines, occurred_at })
     }
 }
 
-fn some_lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequest>, D::Error> {
+fn lines_within_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequest>, D::Error> {
     let lines = Vec::<LineRequest>::deserialize(deserializer)?;
     if (1..=LINES_MAX).contains(&lines.len()) {
         return Ok(lines);
     }
-    Err(serde::de::Error::custom(format!("{} lines; a purchase has 1 to {LINES_MAX}", lines.len())))
+    Err(serde::de::Error::custom(format!("{} lines; a purchase must have 1 to {LINES_MAX}", lines.len())))
 }
 
-pub(crate) fn in_microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+pub(crate) fn optional_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    moment(&text).map(Some)
+    parse_time(&text).map(Some)
 }
 
-/// Reads a time, to the microsecond.
-pub(crate) fn moment<E: serde::de::Error>(text: &str) -> Result<DateTime<Utc>, E> {
+/// Parses an RFC 3339 time and truncates it to microseconds.
+pub(crate) fn parse_time<E: serde::de::Error>(text: &str) -> Result<DateTime<Utc>, E> {
     let time = DateTime::parse_from_rfc3339(text).map_err(|_| E::custom(not_a_time(text)))?;
-    // In UTC it may have left the years that RFC 3339 can write, and could not be read back.
+    // The conversion to UTC may leave the years that RFC 3339 can represent, and the time could not be parsed again.
     let time =
         DateTime::from_timestamp_micros(time.timestamp_micros()).filter(|time| (0..=9999).contains(&time.year()));
-    time.ok_or_else(|| E::custom("not in the years 0000 to 9999 of UTC"))
+    time.ok_or_else(|| E::custom("outside the years 0000 to 9999 in UTC"))
 }
 
 fn not_a_time(text: &str) -> &'static str {
     if NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok() {
-        "its offset from UTC is missing: end it with Z, or with an offset such as +01:00"
+        "the offset from UTC is missing: end the time with Z or an offset such as +01:00"
     } else if NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() {
-        "a date alone is no time: write it as 2026-10-30T14:15:00Z"
+        "a date without a time: write it like 2026-10-30T14:15:00Z"
     } else {
-        "not a time such as 2026-10-30T14:15:00Z (RFC 3339)"
+        "not a time: write it like 2026-10-30T14:15:00Z (RFC 3339)"
     }
 }
 
@@ -119,19 +119,19 @@ fn valid_request_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reques
 }
 
 words!(
-    /// What has become of a purchase so far.
+    /// The status of a purchase.
     pub enum Status {
         /// The price is fixed, and the customer is being charged.
         Confirmed = "confirmed",
-        /// Charged, for good. The payee may see the money a moment later than the payer.
+        /// The customer is charged; this is final. The payee is credited possibly a moment later.
         Settled = "settled",
-        /// Refused. For good.
+        /// The purchase is rejected; this is final.
         Rejected = "rejected",
     }
 );
 
 impl Status {
-    /// Whether it will never change again.
+    /// Whether the status is final.
     pub fn is_outcome(self) -> bool {
         match self {
             Status::Confirmed => false,
@@ -141,71 +141,73 @@ impl Status {
 }
 
 words!(
-    /// Why something was refused.
+    /// The reason code of a rejection.
     pub enum ReasonCode {
-        /// Nobody offers that.
+        /// No offer exists for the product.
         UnknownOffer = "unknown_offer",
-        /// A line names its own price, and the offer's is not open or in another currency.
+        /// A line sets its own price, but the offer has no open price or is in another currency.
         PriceNotOpen = "price_not_open",
-        /// The lines are priced in several currencies.
+        /// The prices of the lines are in different currencies.
         MixedCurrencies = "mixed_currencies",
-        /// The total is beyond what one purchase may come to.
+        /// The total, or the amount to charge, is above the limit.
         AmountTooLarge = "amount_too_large",
-        /// There was no rate at that time.
+        /// No exchange rate was valid at that time.
         NoRate = "no_rate",
-        /// The newest rate at that time was too old: its UTC date lay more than 7 days before, whatever the hours.
+        /// The newest exchange rate at that time was too old: its UTC date was more than 7 days earlier, regardless of
+        /// the time of day.
         StaleRate = "stale_rate",
-        /// The customer's account may not pay so much.
+        /// The customer's account was not authorized to pay the amount.
         PaymentRefused = "payment_refused",
-        /// One of a transfer's accounts is not there.
+        /// An account of the transfer does not exist.
         UnknownAccount = "unknown_account",
-        /// The payer's account may not go so far below zero.
+        /// The payer's account may not go that far below zero.
         Overdrawn = "overdrawn",
-        /// Somebody else has the handle.
+        /// The handle belongs to another account.
         HandleTaken = "handle_taken",
     }
 );
 
-/// Why, for programs and for people.
+/// The reason of a rejection, as a code for programs and a text for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// For programs.
+    /// The reason code, for programs.
     pub code: ReasonCode,
-    /// For people.
+    /// The explanation, for people.
     pub detail: String,
 }
 
 impl Reason {
-    /// The reason in the two columns of a row, if there is one.
+    /// Reads a reason from the two columns of a row. `None` if there is no code.
     pub fn of_columns(code: Option<ReasonCode>, detail: Option<&str>) -> Option<Self> {
         code.map(|code| Self { code, detail: detail.unwrap_or_default().to_owned() })
     }
 
-    /// The two columns of a row for it.
+    /// The values of the two columns of a row.
     pub fn columns(reason: Option<&Self>) -> (Option<ReasonCode>, Option<String>) {
         reason.map(|reason| (reason.code, reason.detail.clone())).unzip()
     }
 }
 
-/// The rate a purchase was converted at, as it is shown.
+/// The exchange rate of a conversion, for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShownRate {
-    /// One unit of this
+    /// The base currency, of which the rate prices one unit.
     pub base: Currency,
-    /// is so many of this.
+    /// The quote currency, in which the rate is expressed.
     pub quote: Currency,
-    /// As published, or the quotient of published rates with 12 significant digits.
+    /// Units of `quote` for one unit of `base`: as published, or a quotient of published rates with 12 significant
+    /// digits.
     #[schema(format = "decimal", pattern = r"^[0-9]+(\.[0-9]+)?$", examples("1.1734"))]
     pub rate: String,
-    /// From when on it holds; of two, the older.
+    /// When the rate becomes valid; for a quotient of two rates, the earlier time.
     pub valid_from: DateTime<Utc>,
-    /// Who set it.
+    /// The publisher of the rate.
     pub source: RateSource,
 }
 
 impl ShownRate {
-    /// How a conversion is shown; none without conversion.
+    /// The rate of a conversion. `None` if both currencies are the same.
     pub fn of(conversion: &Conversion) -> Option<Self> {
         let (base, quote) = conversion.pair()?;
         let (valid_from, source) = (conversion.valid_from()?, conversion.source()?.clone());
@@ -213,66 +215,66 @@ impl ShownRate {
     }
 }
 
-/// A step of a purchase.
+/// A status change of a purchase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Milestone {
-    /// What it became.
+    /// The new status.
     pub status: Status,
-    /// When that was committed.
+    /// When the change was committed.
     pub at: DateTime<Utc>,
-    /// Why, if there is something to say.
+    /// The reason, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<Reason>,
 }
 
-/// A purchase as `GET /purchases/{id}` shows it.
+/// A purchase, as returned by `GET /purchases/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Purchase {
-    /// Its id, a function of the request id.
+    /// The purchase's id, derived from the request id.
     pub id: PurchaseId,
-    /// The client's id of the request.
+    /// The request id, chosen by the client.
     #[schema(schema_with = crate::names::request_id_schema)]
     pub request_id: RequestId,
-    /// Who buys.
+    /// The customer.
     pub customer: CustomerId,
-    /// What has become of it so far.
+    /// The current status.
     pub status: Status,
-    /// Why it was refused.
+    /// The reason for a rejection; null unless rejected.
     #[schema(required)]
     pub reason: Option<Reason>,
-    /// When it happened.
+    /// When the purchase happened.
     pub occurred_at: DateTime<Utc>,
-    /// The currency to pay in.
+    /// The currency in which the customer pays.
     pub pay_in: Currency,
-    /// What the seller gets; none when it was refused before its price was fixed.
+    /// The amount that the seller gets; null if the purchase was rejected before it was priced.
     #[schema(required)]
     pub total: Option<Money>,
-    /// What the customer pays; none when it was refused.
+    /// The amount that the customer pays; null if rejected.
     #[schema(required)]
     pub charged: Option<Money>,
-    /// The rate in between; none without conversion.
+    /// The exchange rate between `total` and `charged`; null without conversion.
     #[schema(required)]
     pub rate: Option<ShownRate>,
-    /// What was wanted, each with its unit price if it has one.
+    /// The requested lines, each with its unit price if it has one.
     pub lines: Vec<LineRequest>,
-    /// The steps so far.
+    /// All status changes so far.
     pub history: Vec<Milestone>,
 }
 
-/// A line of the answer to `POST /purchases/batch`. Either a purchase or a problem.
+/// A line of the response to `POST /purchases/batch`: either a purchase or a problem.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct BatchAnswer<P> {
-    /// The client's id, if the line could be read.
+    /// The request id; null if the line could not be parsed.
     #[schema(required)]
     pub request_id: Option<String>,
-    /// What the request alone would have been answered.
+    /// The status code that a separate request would have received.
     #[schema(minimum = 201, maximum = 599)]
     pub http_status: u16,
     /// The purchase.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = purchase)]
     pub purchase: Option<P>,
-    /// The problem, as RFC 9457 has it.
+    /// The problem details (RFC 9457).
     #[schema(schema_with = problem)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Box<RawValue>>,
@@ -282,7 +284,7 @@ fn purchase() -> Ref {
     Ref::from_schema_name(Purchase::name())
 }
 
-/// The problem that all error answers are.
+/// The schema of problem details, which all error responses use.
 fn problem() -> Ref {
     Ref::from_schema_name("Problem")
 }
@@ -293,19 +295,19 @@ mod tests {
 
     use super::*;
 
-    fn check(text: &str, refusal: &str) {
-        assert_eq!(moment::<Error>(text).unwrap_err().to_string(), refusal);
+    fn check(text: &str, expected: &str) {
+        assert_eq!(parse_time::<Error>(text).unwrap_err().to_string(), expected);
     }
 
     #[test]
-    fn what_is_no_time_is_told_in_words() {
+    fn the_error_says_what_is_wrong_with_a_time() {
         for text in ["2026-10-30T14:15:00", "2026-10-30T14:15:00.5"] {
-            check(text, "its offset from UTC is missing: end it with Z, or with an offset such as +01:00");
+            check(text, "the offset from UTC is missing: end the time with Z or an offset such as +01:00");
         }
-        check("2026-10-30", "a date alone is no time: write it as 2026-10-30T14:15:00Z");
+        check("2026-10-30", "a date without a time: write it like 2026-10-30T14:15:00Z");
         for text in ["", "yesterday", "2026-02-30T14:15:00Z", "2026-10-30T14:15:00 01:00", "2026-10-30T14:15Z"] {
-            check(text, "not a time such as 2026-10-30T14:15:00Z (RFC 3339)");
+            check(text, "not a time: write it like 2026-10-30T14:15:00Z (RFC 3339)");
         }
-        check("9999-12-31T23:59:59-00:01", "not in the years 0000 to 9999 of UTC");
+        check("9999-12-31T23:59:59-00:01", "outside the years 0000 to 9999 in UTC");
     }
 }

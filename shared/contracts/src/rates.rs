@@ -1,4 +1,4 @@
-//! The JSON of exchange rates.
+//! JSON of exchange rates.
 
 use chrono::{DateTime, Utc};
 use money::Rate;
@@ -15,18 +15,18 @@ use crate::{HistoryImported, RatesPublished, ShownRate};
 pub type RatesByPair = BTreeMap<Currency, BTreeMap<Currency, Rate>>;
 
 stage::row! {
-    /// A version of the rates, as its owner and every copy keep it. Never changed.
+    /// A version of the rates, as the exchange-rate service and every local copy store it. Immutable.
     pub struct RateRow: "rates" {
         key {
-            /// 1, 2, 3 …
+            /// The version: 1, 2, 3 …
             version: u64 => Integer,
         }
         value {
-            /// From when on.
+            /// When the rates become valid.
             valid_from: DateTime<Utc> => Time,
-            /// Who set them.
+            /// The source of the rates.
             source: RateSource => Text,
-            /// Only those that are new or changed.
+            /// The new or changed rates, by base and quote.
             rates: RatesByPair => Json,
             /// Whether the history is complete from this version on.
             complete: bool => Flag,
@@ -35,7 +35,7 @@ stage::row! {
 }
 
 impl RateRow {
-    /// Its version.
+    /// The version, as its own type.
     pub fn version(&self) -> RateVersion {
         RateVersion(self.version)
     }
@@ -55,13 +55,13 @@ impl From<&HistoryImported> for RateRow {
     }
 }
 
-/// The query of `GET /rates` and `GET /rates/{base}/{quote}`.
+/// The query parameters of `GET /rates` and `GET /rates/{base}/{quote}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AsOf {
-    /// The moment to look at; none: now.
-    #[serde(default, deserialize_with = "crate::purchases::in_microseconds")]
+    /// The time of validity to look up; the default is now.
+    #[serde(default, deserialize_with = "crate::purchases::optional_time")]
     pub at: Option<DateTime<Utc>>,
 }
 
@@ -69,31 +69,31 @@ pub struct AsOf {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct RatePut {
-    /// Units of quote for one base.
+    /// Units of the quote currency for one unit of the base currency.
     pub rate: Rate,
-    /// From when on.
-    #[serde(deserialize_with = "moment")]
+    /// When the rate becomes valid.
+    #[serde(deserialize_with = "time")]
     pub valid_from: DateTime<Utc>,
 }
 
-money::object!(RatePut, "a rate: an object");
+money::object!(RatePut, "a rate object");
 
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
-    crate::purchases::moment(&String::deserialize(deserializer)?)
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    crate::purchases::parse_time(&String::deserialize(deserializer)?)
 }
 
-/// A rate as `GET /rates/{base}/{quote}` shows it.
+/// A rate, as returned by `GET /rates/{base}/{quote}`.
 pub type RateQuote = ShownRate;
 
-/// What an import came to.
+/// The result of an import, as counts of rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Imported {
-    /// Rates in the file.
+    /// The rates in the file.
     pub read: u64,
-    /// Of these, those of a day for which the currency had no rate.
+    /// Rates for a time at which the currency had no rate.
     pub new: u64,
-    /// Of these, those that replace another rate of the same day.
+    /// Rates that replace a different rate of the same time.
     pub changed: u64,
-    /// Of these, those that say what was known already.
+    /// Rates that were already known.
     pub unchanged: u64,
 }

@@ -1,10 +1,10 @@
-//! The streams, the only stages that say anything there, and what they say.
+//! The streams, the only stages that emit to them, and the facts they contain.
 
 use stage::{Partitioning, Payload as _, Stream};
 
 use crate::RatesFact;
 
-/// All rates have one key, so they are totally ordered.
+/// The key of all rates. They share one key, so they are totally ordered.
 pub const RATES_KEY: &str = "rates";
 
 /// New and changed exchange rates.
@@ -15,7 +15,7 @@ pub const RATES: Stream = Stream {
     facts: RatesFact::KINDS,
 };
 
-/// Purchases and what became of them in the purchase service, by payer.
+/// Confirmed and rejected purchases, keyed by payer.
 pub const PURCHASES: Stream = Stream {
     name: "purchases",
     service: "purchase",
@@ -23,7 +23,7 @@ pub const PURCHASES: Stream = Stream {
     facts: &["PurchaseConfirmed", "PurchaseRejected"],
 };
 
-/// What the ledger itself is asked to do, by the account that decides: the handle claimed, or the payer.
+/// Ledger commands, keyed by the account that decides: the claimed handle or the payer.
 pub const LEDGER_COMMANDS: Stream = Stream {
     name: "ledger-commands",
     service: "ledger",
@@ -31,7 +31,7 @@ pub const LEDGER_COMMANDS: Stream = Stream {
     facts: &["AccountClaimed", "TransferAccepted", "TransferRejected"],
 };
 
-/// Legs of payments that are still to be posted, by payee.
+/// Legs of payments that are still to be posted, keyed by payee.
 pub const CREDITS: Stream = Stream {
     name: "credits",
     service: "ledger",
@@ -39,7 +39,7 @@ pub const CREDITS: Stream = Stream {
     facts: &["LegsRequested"],
 };
 
-/// What became of payments, transfers and claims, by payer or handle.
+/// Outcomes of payments, transfers and claims, keyed by payer or handle.
 pub const OUTCOMES: Stream = Stream {
     name: "outcomes",
     service: "ledger",
@@ -64,8 +64,8 @@ mod tests {
     const STREAMS: [&Stream; 5] = [&RATES, &PURCHASES, &LEDGER_COMMANDS, &CREDITS, &OUTCOMES];
 
     #[test]
-    fn every_fact_stands_in_a_stream_and_nothing_else_does() {
-        let stand: BTreeSet<_> = STREAMS.iter().flat_map(|stream| stream.facts).collect();
-        assert_eq!(stand, [Fact::KINDS, RatesFact::KINDS].concat().iter().collect());
+    fn the_streams_contain_every_fact_and_nothing_else() {
+        let in_streams: BTreeSet<_> = STREAMS.iter().flat_map(|stream| stream.facts).collect();
+        assert_eq!(in_streams, [Fact::KINDS, RatesFact::KINDS].concat().iter().collect());
     }
 }

@@ -1,11 +1,12 @@
-//! Enums whose values are words.
+//! Enums whose values are strings.
 
-/// A word that is none of those that can stand here.
+/// A string that is not a value of the enum.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown word")]
+#[error("unknown value")]
 pub struct UnknownWord;
 
-/// An enum of words, written in JSON, columns and labels alike. OpenAPI shows what is said of each.
+/// Defines an enum with the same string values in JSON, columns and metric labels. The OpenAPI schema includes the doc
+/// comments of the enum and its variants.
 macro_rules! words {
     (
         $(#[doc = $doc:literal])+

@@ -8,11 +8,11 @@ use crate::plain::{Plain, with_scale};
 use crate::text::serde_as_text;
 use crate::{Currency, Invalid};
 
-/// A signed sum in a currency that stands elsewhere: a balance, a limit, a value in a map keyed by currency.
-/// Written as a plain decimal (`"-12.30"`); compared by value, so `1.5` equals `1.50`.
+/// A signed amount without its currency, which the context provides: a balance, a limit, a value in a map keyed by
+/// currency. JSON represents it as a plain decimal string (`"-12.30"`). Amounts compare by value: `1.5` equals `1.50`.
 ///
-/// A sum of amounts has the decimals of its finest part. Balances that begin as [`Amount::zero`] and take only the
-/// amounts of [`Money`](crate::Money) are therefore always written with exactly the currency's minor units.
+/// A sum has as many decimals as its most precise operand. A balance that starts as [`Amount::zero`] and adds only
+/// amounts of [`Money`](crate::Money) therefore always has exactly the currency's minor units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount(
     // Invariant: at most LIMIT on either side of zero, at most MAX_SCALE decimals, never a negative zero.
@@ -20,25 +20,25 @@ pub struct Amount(
 );
 
 impl Amount {
-    /// The largest magnitude, 10^23. With four decimals that is 28 digits, as many as are exact.
+    /// The largest magnitude, 10^23. With four decimals it has 28 digits, the most that are always exact.
     pub const LIMIT: i128 = 100_000_000_000_000_000_000_000;
 
-    /// What a running total may come to, 10^20: a thousand of them, added up, are still within [`Amount::LIMIT`].
+    /// The largest magnitude of a running total, 10^20. The sum of a thousand such totals is within [`Amount::LIMIT`].
     pub const TOTAL_LIMIT: i128 = 100_000_000_000_000_000_000;
 
-    /// The most decimals, those of the finest currencies of ISO 4217 (CLF, UYW).
+    /// The maximum number of decimals, which is that of the most precise ISO 4217 currencies (CLF, UYW).
     pub const MAX_SCALE: u32 = 4;
 
-    /// Nothing, written with the currency's minor units: `0.00` for EUR, `0` for JPY.
+    /// Zero with the currency's minor units: `0.00` for EUR, `0` for JPY.
     #[must_use]
     pub fn zero(currency: Currency) -> Self {
         Self(Decimal::new(0, currency.minor_units()))
     }
 
-    /// The same amount, written with exactly the minor units of `currency`.
+    /// The same amount with exactly the minor units of `currency`.
     ///
     /// # Errors
-    /// [`Invalid::FinerThanMinorUnit`].
+    /// [`Invalid::FinerThanMinorUnit`] when the amount needs more decimals.
     pub fn shown_in(self, currency: Currency) -> Result<Self, Invalid> {
         if self.0.normalize().scale() > currency.minor_units() {
             return Err(Invalid::FinerThanMinorUnit { value: self.0, currency });
@@ -46,25 +46,25 @@ impl Amount {
         Ok(Self(with_scale(self.0, currency.minor_units())))
     }
 
-    /// Neither above nor below zero.
+    /// Whether the amount is zero.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self.0.is_zero()
     }
 
-    /// Below zero.
+    /// Whether the amount is below zero.
     #[must_use]
     pub fn is_negative(self) -> bool {
         self.0 < Decimal::ZERO
     }
 
-    /// Above zero.
+    /// Whether the amount is above zero.
     #[must_use]
     pub fn is_positive(self) -> bool {
         self.0 > Decimal::ZERO
     }
 
-    /// Not further from zero than [`Amount::TOTAL_LIMIT`].
+    /// Whether the magnitude is at most [`Amount::TOTAL_LIMIT`].
     #[must_use]
     pub fn is_fit_for_a_total(self) -> bool {
         self.0.mantissa().abs() <= Self::TOTAL_LIMIT * 10_i128.pow(self.0.scale())
@@ -87,7 +87,7 @@ impl Amount {
     // Within the limits the sum of two decimals is exact. The scale is set again because adding zero drops it.
     fn exact(value: Decimal, scale: u32) -> Self {
         let amount = Self::new(with_scale(value, scale));
-        assert!(amount.is_ok(), "an amount left its limits: {value}");
+        assert!(amount.is_ok(), "the amount {value} exceeds its limits");
         Self(with_scale(value, scale))
     }
 }
@@ -96,7 +96,7 @@ impl Add for Amount {
     type Output = Self;
 
     /// # Panics
-    /// When the sum is beyond [`Amount::LIMIT`]: 10^11 of the largest sums of money.
+    /// When the sum is beyond [`Amount::LIMIT`], which is 10^11 times [`Money::LIMIT`](crate::Money::LIMIT).
     fn add(self, other: Self) -> Self {
         Self::exact(self.0 + other.0, self.0.scale().max(other.0.scale()))
     }
@@ -155,7 +155,7 @@ impl fmt::Debug for Amount {
     }
 }
 
-serde_as_text!(Amount, "an amount in a string, such as \"15.30\"");
+serde_as_text!(Amount, "an amount as a string, such as \"15.30\"");
 
 #[cfg(test)]
 mod tests {
@@ -202,13 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_finer_than_the_minor_unit_is_not_shown_in_it() {
+    fn an_amount_finer_than_the_minor_unit_is_not_shown_in_it() {
         let error = amount("7.5").shown_in(Currency::JPY).unwrap_err();
         assert_eq!(error.to_string(), "7.5 is finer than the minor unit of JPY (0 decimals)");
     }
 
     #[test]
-    fn the_limits_are_reached_and_not_passed() {
+    fn an_amount_at_its_limit_is_accepted_and_one_beyond_it_is_refused() {
         check(amount("-100000000000000000000000.0000"), "-100000000000000000000000.0000");
         let refused = |text: &str| text.parse::<Amount>().unwrap_err().to_string();
         assert_eq!(
@@ -220,23 +220,23 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "an amount left its limits")]
-    fn a_sum_beyond_the_limit_stops_rather_than_rounds() {
+    #[should_panic(expected = "exceeds its limits")]
+    fn a_sum_beyond_the_limit_panics_instead_of_rounding() {
         let _ = amount("100000000000000000000000") + amount("0.0001");
     }
 
     #[test]
-    fn totals_have_a_limit_of_their_own_so_that_they_can_be_added_up() {
-        let most = amount("100000000000000000000");
-        assert!(most.is_fit_for_a_total() && (-most).is_fit_for_a_total());
-        assert!(!(most + amount("0.0001")).is_fit_for_a_total());
-        let all = (0..1000).fold(amount("0.0000"), |all, _| all + most);
-        assert_eq!(all.to_string(), "100000000000000000000000.0000");
+    fn a_thousand_totals_at_their_limit_add_up_within_the_limit_of_amounts() {
+        let largest = amount("100000000000000000000");
+        assert!(largest.is_fit_for_a_total() && (-largest).is_fit_for_a_total());
+        assert!(!(largest + amount("0.0001")).is_fit_for_a_total());
+        let sum = (0..1000).fold(amount("0.0000"), |sum, _| sum + largest);
+        assert_eq!(sum.to_string(), "100000000000000000000000.0000");
     }
 
     proptest! {
         #[test]
-        fn adding_is_exact_whatever_the_decimals(
+        fn addition_is_exact_for_any_number_of_decimals(
             left in -1_000_000_000_000_000_000_000_000_i128..=1_000_000_000_000_000_000_000_000,
             right in -1_000_000_000_000_i128..=1_000_000_000_000,
             right_scale in 0..=4_u32,
@@ -250,7 +250,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_written_is_read_back_the_same(units in -1_000_000_000_000_000_i128..=1_000_000_000_000_000, scale in 0..=4_u32) {
+        fn a_written_amount_is_read_back_unchanged(units in -1_000_000_000_000_000_i128..=1_000_000_000_000_000, scale in 0..=4_u32) {
             let written = rust_decimal::Decimal::from_i128_with_scale(units, scale).to_string();
             let json = serde_json::to_string(&amount(&written)).unwrap();
             prop_assert_eq!(&json, &format!("\"{written}\""));

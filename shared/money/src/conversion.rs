@@ -4,45 +4,46 @@ use serde::{Deserialize, Serialize};
 use crate::rounding::{divide_round_half_even, shown_with_12_digits};
 use crate::{Currency, Invalid, Money, PublishedRate, Rate, RateSource, Total, UnitPrice};
 
-/// How a sum in one currency becomes a sum in another. It carries the rates as they were published, never a quotient
-/// of them, so that applying it multiplies first, divides once and rounds once.
+/// A conversion from one currency into another. It holds the rates as published, never a quotient of them, so that
+/// applying it multiplies first, divides once and rounds once.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Conversion {
-    /// Both are the same currency.
+    /// Both currencies are the same.
     Same,
-    /// The pair itself is published: multiply by it.
+    /// The rate of the pair is published: multiply by it.
     Direct(PublishedRate),
-    /// The pair is published the other way round: divide by it.
+    /// The rate of the inverse pair is published: divide by it.
     Inverse(PublishedRate),
-    /// Both are published for one euro: divide by the one, multiply by the other.
+    /// Both currencies are published against the euro: divide by `to_base`, multiply by `to_quote`.
     Cross {
-        /// Euro to the currency converted from.
+        /// The rate from the euro to the source currency.
         to_base: PublishedRate,
-        /// Euro to the currency converted into.
+        /// The rate from the euro to the target currency.
         to_quote: PublishedRate,
     },
 }
 
-/// One unit of the currency converted from is worth `times / by`, both as published.
+/// One unit of the source currency is worth `times / by` units of the target currency. Both rates are as published.
 struct Ratio {
     times: Rate,
     by: Rate,
 }
 
 impl Conversion {
-    /// What `total` is worth in `into`, to the minor unit of `into`, half to even: exact until that one rounding.
+    /// Converts `total` into the currency `into`. The calculation is exact; only its result is rounded, to the minor
+    /// unit of `into`, half to even.
     ///
     /// # Errors
-    /// [`Invalid::OtherCurrency`] when this conversion does not lead from the total's currency to `into`,
-    /// [`Invalid::ConvertedTooLarge`].
+    /// [`Invalid::OtherCurrency`] when this conversion is not from the total's currency into `into`,
+    /// [`Invalid::ConvertedTooLarge`] when the result is above [`Money::LIMIT`].
     pub fn apply_round_half_even(&self, total: &Total, into: Currency) -> Result<Money, Invalid> {
-        self.leads(total.currency(), into)?;
+        self.check_pair(total.currency(), into)?;
         let too_large = || Invalid::ConvertedTooLarge { currency: into, limit: Money::LIMIT };
         let Ratio { times, by } = self.ratio();
-        // In minor units of `into`: total × times ÷ by × 10^exponent. At most 10^18 × 10^19 above the line and
-        // 10^19 × 10^16 below it. Above it a positive exponent can leave the range, but only when the result is
-        // beyond the limit of money by far.
+        // The result in minor units of `into` is total × times ÷ by × 10^exponent. The numerator is at most
+        // 10^18 × 10^19, the denominator at most 10^19 × 10^16. A positive exponent can overflow the numerator, but
+        // only when the result is far beyond the limit of money.
         let exponent =
             (into.minor_units() + by.scale()).cast_signed() - (times.scale() + UnitPrice::MAX_SCALE).cast_signed();
         let mut numerator = total.millionths() * times.mantissa();
@@ -55,7 +56,7 @@ impl Conversion {
         Money::from_minor_units(divide_round_half_even(numerator, denominator), into).ok_or_else(too_large)
     }
 
-    /// The rate for people to read: a published one as it is, a quotient with 12 significant digits (half to even).
+    /// The rate for display: a published rate unchanged, a quotient with 12 significant digits (half to even).
     #[must_use]
     pub fn shown_rate(&self) -> String {
         match self {
@@ -71,19 +72,21 @@ impl Conversion {
         }
     }
 
-    /// Since when it holds: for a cross, since the older of its two rates; none for the same currency.
+    /// When the conversion's rate becomes valid; for a cross, the earlier time of its two rates. `None` for the same
+    /// currency.
     #[must_use]
     pub fn valid_from(&self) -> Option<DateTime<Utc>> {
         self.oldest().map(|published| published.valid_from)
     }
 
-    /// Who published it: for a cross, the source of its older rate, or of `to_base` when both are equally old.
+    /// The source of the rate; for a cross, that of its older rate, or of `to_base` when both are equally old. `None`
+    /// for the same currency.
     #[must_use]
     pub fn source(&self) -> Option<&RateSource> {
         self.oldest().map(|published| &published.source)
     }
 
-    /// What it converts from and into; none for the same currency.
+    /// The source and the target currency. `None` for the same currency.
     #[must_use]
     pub fn pair(&self) -> Option<(Currency, Currency)> {
         match self {
@@ -112,13 +115,13 @@ impl Conversion {
         }
     }
 
-    fn leads(&self, from: Currency, into: Currency) -> Result<(), Invalid> {
+    fn check_pair(&self, from: Currency, into: Currency) -> Result<(), Invalid> {
         if let Self::Cross { to_base, to_quote } = self {
             expect(to_base.base, to_quote.base)?;
         }
-        let (starts, ends) = self.pair().unwrap_or((from, from));
-        expect(from, starts)?;
-        expect(into, ends)
+        let (source, target) = self.pair().unwrap_or((from, from));
+        expect(from, source)?;
+        expect(into, target)
     }
 }
 
@@ -126,7 +129,7 @@ fn expect(expected: Currency, found: Currency) -> Result<(), Invalid> {
     if expected == found { Ok(()) } else { Err(Invalid::OtherCurrency { expected, found }) }
 }
 
-/// 10^|exponent|, for exponents of at most 20.
+/// 10^|exponent|, for exponents from -20 to 20.
 fn power_of_ten(exponent: i32) -> i128 {
     10_i128.pow(exponent.unsigned_abs())
 }
@@ -173,17 +176,17 @@ mod tests {
     use Currency as C;
 
     #[test]
-    fn a_tie_is_seen_because_the_published_rate_is_divided_by() {
+    fn dividing_by_the_published_rate_preserves_a_tie() {
         let exact = inverse(C::GBP, C::EUR, "0.848");
         check(&exact, "39.75", C::GBP, "46.88"); // 39.75 / 0.848 is exactly 46.875
         check(&exact, "39.7499", C::GBP, "46.87");
     }
 
     #[test]
-    fn a_rounded_inverse_gets_the_tie_wrong() {
+    fn multiplying_by_a_rounded_inverse_loses_the_tie() {
         let shown = inverse(C::GBP, C::EUR, "0.848").shown_rate();
         assert_eq!(shown, "1.17924528302");
-        // The ten decimals that a rate can have end in a rounded-down 0: 46.8749999992….
+        // With ten decimals, the most that a rate can have, the last digit is rounded down to 0: 46.8749999992….
         check(&direct(C::GBP, C::EUR, "1.1792452830"), "39.75", C::GBP, "46.87");
     }
 
@@ -200,8 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn a_cross_is_rounded_once_and_not_on_its_way_through_the_euro() {
-        // Exactly 0.015 USD, a tie; by way of 0.01 EUR it would be 0.01 USD.
+    fn a_cross_is_rounded_once_and_not_in_euros() {
+        // Exactly 0.015 USD, a tie. Rounding to 0.01 EUR first would give 0.01 USD.
         check(&cross(C::JPY, "110", C::USD, "1.10"), "1.5", C::JPY, "0.02");
         check(&cross(C::GBP, "0.848", C::USD, "1.3115"), "39.75", C::GBP, "61.48");
     }
@@ -216,12 +219,12 @@ mod tests {
         let clf = C::try_from("CLF").unwrap();
         for beyond in [cross(C::GBP, small, clf, big), inverse(C::GBP, clf, small), direct(C::GBP, clf, big)] {
             let error = beyond.apply_round_half_even(&total("1000000000000", C::GBP), clf).unwrap_err();
-            assert_eq!(error.to_string(), "the sum in CLF is larger than the limit 1000000000000");
+            assert_eq!(error.to_string(), "the converted amount in CLF is larger than the limit 1000000000000");
         }
     }
 
     #[test]
-    fn a_conversion_of_other_currencies_is_refused() {
+    fn a_conversion_between_other_currencies_is_refused() {
         let refused =
             |conversion: &Conversion, from, into| conversion.apply_round_half_even(&total("1", from), into).is_err();
         assert!(refused(&Conversion::Same, C::GBP, C::EUR));
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversion_travels_as_the_rates_that_were_published() {
+    fn the_json_of_a_conversion_holds_the_published_rates() {
         let json = |conversion: &Conversion| serde_json::to_string(conversion).unwrap();
         assert_eq!(json(&Conversion::Same), r#""same""#);
         assert_eq!(
@@ -281,7 +284,7 @@ mod tests {
         }
     }
 
-    /// A product of any size, in limbs of 32 bits with the least first, as one multiplies on paper.
+    /// A product of any size by long multiplication, as 32-bit limbs with the most significant one first.
     fn product(factors: &[i128]) -> Vec<u32> {
         let limbs =
             |factor: i128| (0..4).map(move |place| u32::try_from(factor >> (32 * place) & 0xFFFF_FFFF).unwrap());
@@ -300,12 +303,12 @@ mod tests {
             product = next;
         }
         product.resize(64, 0);
-        product.reverse(); // the greatest limb first, so that vectors compare as numbers
+        product.reverse(); // the most significant limb first, so that vectors compare as numbers
         product
     }
 
-    /// What rounding half to even means: `minor_units` is at most half a unit away from numerator / denominator, and
-    /// even when it is exactly half a unit away.
+    /// The definition of rounding half to even: `minor_units` is at most half a unit away from numerator / denominator,
+    /// and even if it is exactly half a unit away.
     fn is_rounded_half_even(minor_units: i128, numerator: &[i128], denominator: &[i128]) -> bool {
         let twice = product(&[numerator, &[2]].concat());
         let above = product(&[denominator, &[2 * minor_units + 1]].concat());
@@ -315,7 +318,7 @@ mod tests {
     }
 
     prop_compose! {
-        // Of any size between the limits: the exponent is drawn first.
+        // The number of digits is drawn first, so that rates of all magnitudes are equally likely.
         fn any_rate()(size in 1..=19_u32, scale in 0..=10_u32, digits in 1..=10_000_000_000_000_000_000_i128) -> Rate {
             let mantissa = (digits % 10_i128.pow(size)).clamp(1, 10_i128.pow(9 + scale));
             rust_decimal::Decimal::from_i128_with_scale(mantissa, scale).to_string().parse().unwrap()
@@ -364,7 +367,7 @@ mod tests {
                     Err(Invalid::ConvertedTooLarge { .. }) => {
                         let limit = [&denominator[..], &[2 * Money::LIMIT * ten(into.minor_units()) + 1]].concat();
                         let twice = [&numerator[..], &[2]].concat();
-                        prop_assert!(product(&twice) >= product(&limit), "{total} by {conversion:?} is not too large");
+                        prop_assert!(product(&twice) >= product(&limit), "{total} by {conversion:?} is within the limit");
                     }
                     Err(other) => prop_assert!(false, "{total} by {conversion:?}: {other}"),
                 }

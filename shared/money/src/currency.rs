@@ -5,8 +5,8 @@ use crate::Invalid;
 use crate::invalid::shortened;
 use crate::text::serde_as_text;
 
-/// Withdrawn currencies the ECB has published rates of, with their decimals (as the JDK's currency table has them).
-/// They stand here because a list of today's currencies drops them, and a purchase of 2005 must still be read.
+/// Withdrawn currencies for which the ECB has published rates, with their decimals (from the JDK's currency table).
+/// Lists of current currencies no longer contain them, but a purchase of 2005 must still be readable.
 const WITHDRAWN: [(&str, u32); 11] = [
     ("BGN", 2),
     ("CYP", 2),
@@ -21,10 +21,10 @@ const WITHDRAWN: [(&str, u32); 11] = [
     ("TRL", 0),
 ];
 
-/// Withdrawn currencies that the ECB never published rates of (ISO 4217, list three, since about 1980): no currencies
-/// here, but who sends one is told why.
+/// Withdrawn currencies for which the ECB never published rates (ISO 4217, list three, since about 1980). They are not
+/// supported; the list exists for a precise error message.
 #[rustfmt::skip]
-const GONE: [&str; 81] = [
+const WITHDRAWN_UNSUPPORTED: [&str; 81] = [
     "ADP", "AFA", "ANG", "AOK", "AON", "AOR", "ARA", "ARP", "ATS", "AZM", "BAD", "BEF", "BGL", "BOP",
     "BRB", "BRC", "BRE", "BRN", "BRR", "BYB", "BYR", "CSD", "CSK", "CUC", "DDM", "DEM", "ECS", "ESP",
     "FIM", "FRF", "GHC", "GRD", "GWP", "HRD", "IEP", "ILR", "ITL", "LTT", "LUF", "LVR", "MGF", "MRO",
@@ -33,21 +33,21 @@ const GONE: [&str; 81] = [
     "YUM", "YUN", "ZAL", "ZMK", "ZRN", "ZRZ", "ZWC", "ZWD", "ZWL", "ZWN", "ZWR",
 ];
 
-/// A currency of ISO 4217, `GBP`: a current one, or a withdrawn one the European Central Bank has published rates of.
-/// Written as its code, ordered by its code.
+/// An ISO 4217 currency such as `GBP`: a current one, or a withdrawn one for which the European Central Bank has
+/// published rates. Currencies are written as their code and ordered by it.
 ///
-/// Codes that nobody can be paid in (`XXX`, `XTS`, metals, `XDR`) are no currencies here, nor are other withdrawn ones
-/// (`DEM`).
+/// Codes that cannot be used for payments (`XXX`, `XTS`, metals, `XDR`) and other withdrawn currencies (`DEM`) are
+/// refused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency {
-    // Invariant: three ASCII capitals, known to `minor_units_of`.
+    // Invariant: three upper-case ASCII letters for which `minor_units_of` returns a value.
     code: [u8; 3],
-    // Invariant: what `minor_units_of` says of the code; at most 4.
+    // Invariant: the result of `minor_units_of` for the code; at most 4.
     minor_units: u8,
 }
 
 impl Currency {
-    /// The euro, two decimals: the base of everything the ECB publishes.
+    /// The euro, two decimals: the base of all rates that the ECB publishes.
     pub const EUR: Self = Self { code: *b"EUR", minor_units: 2 };
     /// The pound sterling, two decimals.
     pub const GBP: Self = Self { code: *b"GBP", minor_units: 2 };
@@ -58,14 +58,14 @@ impl Currency {
     /// The Kuwaiti dinar, three decimals.
     pub const KWD: Self = Self { code: *b"KWD", minor_units: 3 };
 
-    /// The three capitals of ISO 4217.
+    /// The ISO 4217 code: three upper-case letters.
     #[must_use]
     pub fn code(&self) -> &str {
         let Ok(code) = str::from_utf8(&self.code) else { unreachable!("a currency code is ASCII") };
         code
     }
 
-    /// The decimals a sum has in this currency: 2 for EUR, 0 for JPY, 3 for KWD; 0 to 4.
+    /// The number of decimals of an amount in this currency, 0 to 4: 2 for EUR, 0 for JPY, 3 for KWD.
     #[must_use]
     pub fn minor_units(&self) -> u32 {
         u32::from(self.minor_units)
@@ -76,7 +76,7 @@ fn minor_units_of(code: &str) -> Option<u32> {
     if let Some((_, minor_units)) = WITHDRAWN.iter().find(|(withdrawn, _)| *withdrawn == code) {
         return Some(*minor_units);
     }
-    if GONE.contains(&code) {
+    if WITHDRAWN_UNSUPPORTED.contains(&code) {
         return None;
     }
     iso_currency::Currency::from_code(code)?.exponent().map(u32::from)
@@ -95,12 +95,12 @@ impl FromStr for Currency {
     }
 }
 
-/// Why a text is no currency.
+/// The reason why `text` is not a supported currency.
 fn refusal(text: &str) -> Invalid {
     let upper = text.to_ascii_uppercase();
     if upper != text && minor_units_of(&upper).is_some() {
         Invalid::CurrencyInLowerCase { code: upper }
-    } else if GONE.contains(&text) {
+    } else if WITHDRAWN_UNSUPPORTED.contains(&text) {
         Invalid::WithdrawnCurrency { code: text.to_owned() }
     } else {
         Invalid::NotACurrency { code: shortened(text) }
@@ -133,7 +133,7 @@ serde_as_text!(Currency, "the code of a currency, such as \"EUR\"");
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Currency, GONE, WITHDRAWN};
+    use super::{Currency, WITHDRAWN, WITHDRAWN_UNSUPPORTED};
 
     fn check(code: &str, minor_units: Option<u32>) {
         let known = Currency::try_from(code);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_the_ecb_ever_published_is_a_currency() {
+    fn every_code_the_ecb_ever_published_is_a_currency() {
         let columns = "USD,JPY,BGN,CYP,CZK,DKK,EEK,GBP,HUF,LTL,LVL,MTL,PLN,ROL,RON,SEK,SIT,SKK,CHF,ISK,NOK,HRK,RUB,TRL,TRY,AUD,\
                        BRL,CAD,CNY,HKD,IDR,ILS,INR,KRW,MXN,MYR,NZD,PHP,SGD,THB,ZAR";
         for code in columns.split(',') {
@@ -167,35 +167,35 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_be_paid_in_is_refused() {
+    fn a_code_that_cannot_be_used_for_payments_is_refused() {
         for code in ["XXX", "XTS", "XAU", "XDR", "ABC", "xxx", "dem", "EU", "EURO", "", " EUR", "€", "E\0R"] {
             check(code, None);
         }
     }
 
     #[test]
-    fn whoever_sends_a_code_in_lower_case_or_of_a_withdrawn_currency_is_told_so() {
-        let told = |code: &str| code.parse::<Currency>().unwrap_err().to_string();
+    fn the_error_says_that_a_code_is_in_lower_case_or_its_currency_is_withdrawn() {
+        let error = |code: &str| code.parse::<Currency>().unwrap_err().to_string();
         for code in ["eur", "Eur", "eUR"] {
-            assert_eq!(told(code), "ISO 4217 currency codes are upper case: EUR");
+            assert_eq!(error(code), "ISO 4217 currency codes are upper case: write EUR");
         }
-        assert_eq!(told("hrk"), "ISO 4217 currency codes are upper case: HRK");
-        for code in GONE {
-            assert_eq!(told(code), format!("{code} is a withdrawn currency: nobody can be paid in it any more"));
+        assert_eq!(error("hrk"), "ISO 4217 currency codes are upper case: write HRK");
+        for code in WITHDRAWN_UNSUPPORTED {
+            assert_eq!(error(code), format!("{code} is a withdrawn currency and can no longer be used for payments"));
         }
-        assert!(GONE.is_sorted() && GONE.contains(&"DEM"));
-        assert!(WITHDRAWN.iter().all(|(code, _)| !GONE.contains(code)));
+        assert!(WITHDRAWN_UNSUPPORTED.is_sorted() && WITHDRAWN_UNSUPPORTED.contains(&"DEM"));
+        assert!(WITHDRAWN.iter().all(|(code, _)| !WITHDRAWN_UNSUPPORTED.contains(code)));
     }
 
     #[test]
-    fn constants_are_what_their_codes_say() {
+    fn each_constant_equals_the_currency_parsed_from_its_code() {
         for constant in [Currency::EUR, Currency::GBP, Currency::USD, Currency::JPY, Currency::KWD] {
             assert_eq!(Currency::try_from(constant.code()), Ok(constant));
         }
     }
 
     #[test]
-    fn a_currency_is_a_string_in_json_and_a_key_of_maps_in_order() {
+    fn a_currency_is_a_json_string_and_an_ordered_map_key() {
         let json = r#"{"EUR":"GBP","JPY":"KWD"}"#;
         let map: BTreeMap<Currency, Currency> = serde_json::from_str(json).unwrap();
         assert_eq!(map, BTreeMap::from([(Currency::JPY, Currency::KWD), (Currency::EUR, Currency::GBP)]));

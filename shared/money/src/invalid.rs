@@ -2,108 +2,108 @@ use rust_decimal::Decimal;
 
 use crate::Currency;
 
-/// Why a value was refused. The text names the value and the limit it broke, and is meant for whoever sent it.
+/// The reason why a value is invalid. The message names the value and the limit, and is meant for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// No code of ISO 4217, or one that stands for no currency that can be paid in (`XXX`, `XAU`).
+    /// The text is not an ISO 4217 code, or is a code that cannot be used for payments (`XXX`, `XAU`).
     #[error("`{code}` is not an ISO 4217 currency")]
     NotACurrency {
-        /// What was sent, shortened to 40 characters.
+        /// The input, shortened to 40 characters.
         code: String,
     },
-    /// The code of a currency, but not written as ISO 4217 does.
-    #[error("ISO 4217 currency codes are upper case: {code}")]
+    /// The code of a currency, not in upper case.
+    #[error("ISO 4217 currency codes are upper case: write {code}")]
     CurrencyInLowerCase {
-        /// As it has to be written.
+        /// The code in upper case.
         code: String,
     },
-    /// A currency that was withdrawn, and that the European Central Bank has published no rates of.
-    #[error("{code} is a withdrawn currency: nobody can be paid in it any more")]
+    /// A withdrawn currency for which the European Central Bank has published no rates.
+    #[error("{code} is a withdrawn currency and can no longer be used for payments")]
     WithdrawnCurrency {
-        /// What was sent.
+        /// The code.
         code: String,
     },
-    /// Not digits with an optional `-` before and one `.` inside.
+    /// The text is not a plain decimal: digits with an optional leading `-` and an optional `.` between digits.
     #[error("`{text}` is not a plain decimal number such as 15.30")]
     NotADecimal {
-        /// What was sent, shortened to 40 characters.
+        /// The input, shortened to 40 characters.
         text: String,
     },
-    /// More digits than a decimal can hold.
+    /// The number has more digits than a decimal can hold.
     #[error("`{text}` has more than {limit} digits")]
     TooManyDigits {
-        /// What was sent, shortened to 40 characters.
+        /// The input, shortened to 40 characters.
         text: String,
-        /// The most digits allowed, leading zeros included.
+        /// The most digits allowed, including leading zeros.
         limit: usize,
     },
-    /// A sum of money with more decimals than its currency has.
+    /// The amount has more decimals than its currency.
     #[error("{value} is finer than the minor unit of {currency} ({decimals} decimals)", decimals = currency.minor_units())]
     FinerThanMinorUnit {
-        /// What was sent.
+        /// The value.
         value: Decimal,
-        /// The currency it was sent in.
+        /// The currency of the amount.
         currency: Currency,
     },
-    /// More decimals than the type allows.
+    /// The number has more decimals than its type allows.
     #[error("{value} has more than {limit} decimals")]
     TooManyDecimals {
-        /// What was sent.
+        /// The value.
         value: Decimal,
         /// The most decimals allowed.
         limit: u32,
     },
-    /// Outside the type's limit, on either side of zero.
+    /// The magnitude of the number is above the limit of its type.
     #[error("{value} is larger than the limit {limit}")]
     TooLarge {
-        /// What was sent.
+        /// The value.
         value: Decimal,
         /// The largest magnitude allowed.
         limit: i128,
     },
-    /// Below zero where the least is zero.
+    /// The number is below zero, which its type does not allow.
     #[error("{value} is negative")]
     Negative {
-        /// What was sent.
+        /// The value.
         value: Decimal,
     },
-    /// Zero or below where only more than zero makes sense.
+    /// The number is zero or below, which its type does not allow.
     #[error("{value} is not greater than zero")]
     NotPositive {
-        /// What was sent.
+        /// The value.
         value: Decimal,
     },
-    /// The lines of one purchase are worth more than a total can be.
+    /// The lines of a purchase add up to more than [`Total::LIMIT`](crate::Total::LIMIT).
     #[error("the lines add up to more than the limit {limit}")]
     TotalTooLarge {
         /// The largest total allowed.
         limit: i128,
     },
-    /// A conversion gives more than a sum of money can be.
-    #[error("the sum in {currency} is larger than the limit {limit}")]
+    /// A converted amount is above [`Money::LIMIT`](crate::Money::LIMIT).
+    #[error("the converted amount in {currency} is larger than the limit {limit}")]
     ConvertedTooLarge {
-        /// The currency converted into.
+        /// The target currency.
         currency: Currency,
-        /// The largest sum allowed.
+        /// The largest amount allowed.
         limit: i128,
     },
-    /// Two currencies where there must be one.
-    #[error("{found} where {expected} is expected")]
+    /// The currencies differ where they must be equal.
+    #[error("expected {expected}, found {found}")]
     OtherCurrency {
-        /// The currency needed.
+        /// The required currency.
         expected: Currency,
-        /// The currency found.
+        /// The actual currency.
         found: Currency,
     },
-    /// Not the name of a publisher of rates.
-    #[error("`{text}` is not a source: 1 to 64 printable ASCII characters")]
+    /// The text is not a valid [`RateSource`](crate::RateSource).
+    #[error("`{text}` is not a rate source: use 1 to 64 printable ASCII characters")]
     NotASource {
-        /// What was sent, shortened to 40 characters.
+        /// The input, shortened to 40 characters.
         text: String,
     },
 }
 
-/// The beginning of a text, so that an error never carries a megabyte back.
+/// The first 40 characters of a text, so that an error message stays short.
 pub(crate) fn shortened(text: &str) -> String {
     const LIMIT: usize = 40;
     match text.char_indices().nth(LIMIT) {

@@ -1,13 +1,13 @@
-//! Money, rates and the one place where a number is rounded.
+//! Exact money arithmetic and exchange rates.
 //!
-//! - What a customer sees and an account holds: [`Money`], [`Amount`], [`Currency`].
-//! - What a purchase is priced with: [`UnitPrice`] × [`Quantity`], summed exactly in a [`Total`].
-//! - What a conversion is made of: [`Rate`], [`PublishedRate`], [`Conversion`], found in a [`RateBook`].
+//! - Payments and balances: [`Money`], [`Amount`], [`Currency`].
+//! - Prices: [`UnitPrice`] × [`Quantity`], summed exactly in a [`Total`].
+//! - Currency conversion: [`Rate`], [`PublishedRate`] and [`Conversion`], looked up in a [`RateBook`].
 //!
-//! Everything is exact until a function whose name says `round_half_even`. There are no floats, no clock and no I/O:
-//! equal input gives equal bytes, on every machine and in every replay. Numbers travel as plain decimal strings
-//! (`"15.30"`), are checked once, where they are read, and every limit is chosen so that arithmetic within the limits
-//! can neither overflow nor round.
+//! Arithmetic is exact. Only functions with `round_half_even` in their name round an amount of money. The crate uses no
+//! floats, no clock and no I/O, so equal input gives equal bytes on every machine and in every replay. JSON represents
+//! numbers as plain decimal strings (`"15.30"`), which are validated once, when they are parsed. The limits of the
+//! types are chosen so that arithmetic within them can neither overflow nor round.
 
 mod amount;
 mod conversion;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::plain::{Plain, Shape};
 use crate::{Amount, Currency, Invalid};
 
-/// A sum of money that can be paid: `{"amount":"15.30","currency":"GBP"}`, signed, always written with exactly the
-/// currency's minor units. `"15.3"` and `"15.300"` are read as the same sum.
+/// A signed amount of money that can be paid, in JSON `{"amount":"15.30","currency":"GBP"}`. It is always written with
+/// exactly the currency's minor units; `"15.3"` and `"15.300"` are parsed as the same value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Shape", into = "Shape")]
 pub struct Money {
@@ -18,10 +18,10 @@ pub struct Money {
 }
 
 impl Money {
-    /// The largest magnitude, 10^12 of the currency.
+    /// The largest magnitude, 10^12 units of the currency.
     pub const LIMIT: i128 = 1_000_000_000_000;
 
-    /// So much of a currency.
+    /// Combines an amount and a currency.
     ///
     /// # Errors
     /// [`Invalid::FinerThanMinorUnit`], [`Invalid::TooLarge`].
@@ -29,7 +29,7 @@ impl Money {
         Self::from_decimal(amount.decimal(), currency)
     }
 
-    /// Reads a plain decimal such as `15.30` or `-15.3`.
+    /// Parses a plain decimal such as `15.30` or `-15.3`.
     ///
     /// # Errors
     /// [`Invalid::NotADecimal`], [`Invalid::TooManyDigits`], [`Invalid::FinerThanMinorUnit`], [`Invalid::TooLarge`].
@@ -38,25 +38,25 @@ impl Money {
         Self::from_decimal(value, currency)
     }
 
-    /// Nothing, in this currency.
+    /// Zero in this currency.
     #[must_use]
     pub fn zero(currency: Currency) -> Self {
         Self { amount: Amount::zero(currency), currency }
     }
 
-    /// How much, written with exactly the currency's minor units.
+    /// The amount, with exactly the currency's minor units.
     #[must_use]
     pub fn amount(self) -> Amount {
         self.amount
     }
 
-    /// Of what.
+    /// The currency.
     #[must_use]
     pub fn currency(self) -> Currency {
         self.currency
     }
 
-    /// `minor_units` counts the smallest unit of the currency: 1530 is 15.30 GBP.
+    /// Money from a count of the currency's smallest unit: 1530 is 15.30 GBP. `None` beyond [`Money::LIMIT`].
     pub(crate) fn from_minor_units(minor_units: i128, currency: Currency) -> Option<Self> {
         let scale = currency.minor_units();
         let within = minor_units.abs() <= Self::LIMIT * 10_i128.pow(scale);
@@ -115,7 +115,7 @@ mod tests {
         match (read, expected) {
             (Ok(money), Ok(written)) => assert_eq!(serde_json::to_string(&money).unwrap(), written),
             (Err(error), Err(part)) => assert!(error.contains(part), "{json}: {error}"),
-            (read, expected) => panic!("{json}: {read:?} where {expected:?} was expected"),
+            (read, expected) => panic!("{json}: expected {expected:?}, found {read:?}"),
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn another_shape_is_refused() {
+    fn json_of_another_shape_is_refused() {
         check(r#"{"amount":15.30,"currency":"GBP"}"#, Err("expected a decimal number in a string"));
         check(r#"{"amount":"15.30","currency":"GBP","vat":"1"}"#, Err("unknown field `vat`"));
         check(r#"{"amount":"15.30"}"#, Err("missing field `currency`"));
@@ -177,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read_back_the_same(
+        fn written_money_is_read_back_unchanged(
             minor_units in -1_000_000_000_000_i128..=1_000_000_000_000,
             currency in prop::sample::select(vec![Currency::JPY, Currency::EUR, Currency::KWD]),
         ) {

@@ -1,5 +1,6 @@
-/// Makes a struct that derives serde's traits with `#[serde(remote = "Self")]` readable from a JSON object only: what
-/// serde derives would also take an array, by position.
+/// Implements serde's traits for a struct that derives them with `#[serde(remote = "Self")]`, and accepts only a JSON
+/// object. The derived implementation alone would also accept an array of the fields by position. `$expected` describes
+/// the object in error messages.
 #[macro_export]
 macro_rules! object {
     ($type:ty, $expected:literal) => {

@@ -8,13 +8,13 @@ use crate::invalid::shortened;
 use crate::text::serde_as_text;
 use crate::{Currency, Invalid};
 
-/// The digits that 96 bits always hold, so that reading a number never rounds it.
+/// The most digits of a number. 96 bits always hold them, so parsing never rounds.
 const DIGITS: usize = 28;
 
-/// A decimal as it is written: digits, an optional `-` before, one `.` between digits. No `+`, exponent or space.
+/// A plain decimal: digits with an optional leading `-` and an optional `.` between digits. No `+`, exponent or space.
 pub(crate) struct Plain(pub(crate) Decimal);
 
-serde_as_text!(Plain, "a decimal number in a string, such as \"15.30\"");
+serde_as_text!(Plain, "a decimal number as a string, such as \"15.30\"");
 
 impl FromStr for Plain {
     type Err = Invalid;
@@ -33,8 +33,8 @@ impl FromStr for Plain {
         let magnitude = written.fold(0_i128, |number, digit| number * 10 + i128::from(digit - b'0'));
         let mantissa = if text.starts_with('-') { -magnitude } else { magnitude };
         let scale = digits.bytes().rev().position(|byte| byte == b'.').unwrap_or(0);
-        // `magnitude` is below 10^28 and there are at most 28 digits after the point: it cannot panic. An `i128` has
-        // no negative zero, so neither has the result.
+        // This cannot panic: `magnitude` is below 10^28 and at most 28 digits follow the point. An `i128` has no
+        // negative zero, so the result has none either.
         Ok(Self(Decimal::from_i128_with_scale(mantissa, u32::try_from(scale).unwrap_or(u32::MAX))))
     }
 }
@@ -45,7 +45,7 @@ impl fmt::Display for Plain {
     }
 }
 
-/// The JSON shape of everything that is a number in a currency: `{"amount":"15.30","currency":"GBP"}`.
+/// The JSON shape of all types that combine a number and a currency: `{"amount":"15.30","currency":"GBP"}`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub(crate) struct Shape {
@@ -63,8 +63,8 @@ pub(crate) fn with_scale(value: Decimal, scale: u32) -> Decimal {
     scaled
 }
 
-/// The same number without trailing zeros, but with at least the decimals of `currency`, so that equal numbers are
-/// written equally.
+/// The same number without trailing zeros but with at least the minor units of `currency`. Equal numbers have equal
+/// normal forms.
 pub(crate) fn normal_form(value: Decimal, currency: Currency) -> Decimal {
     let shortest = value.normalize();
     with_scale(shortest, shortest.scale().max(currency.minor_units()))
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn leading_zeros_carry_no_meaning() {
+    fn leading_zeros_are_dropped() {
         check("007.50", Ok("7.50"));
     }
 

@@ -9,12 +9,12 @@ use crate::invalid::shortened;
 use crate::text::serde_as_text;
 use crate::{Currency, Invalid, Rate};
 
-/// Which state of the published rates: 1, 2, 3 …, one per fact that brought new or changed rates. A calculation that
-/// records its version can be repeated whatever is published later. 0 is before the first.
+/// A version of the published rates: 1, 2, 3 …, one for each fact with new or changed rates. 0 means that nothing is
+/// published yet. A calculation that records its version can be repeated, whatever is published later.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RateVersion(
-    /// The number, counted from 1.
+    /// The version number, from 1.
     pub u64,
 );
 
@@ -24,7 +24,8 @@ impl fmt::Display for RateVersion {
     }
 }
 
-/// Who published a rate, `ecb` or `manual`: 1 to 64 printable ASCII characters, spaces among them. Cheap to clone.
+/// The publisher of a rate, such as `ecb` or `manual`: 1 to 64 printable ASCII characters, including spaces. Cheap to
+/// clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RateSource(
     // Invariant: 1 to 64 printable ASCII characters.
@@ -53,33 +54,34 @@ impl fmt::Display for RateSource {
 
 serde_as_text!(RateSource, "the source of a rate, such as \"ecb\"");
 
-/// A rate as its source published it: one unit of `base` is worth `rate` units of `quote` from `valid_from` on.
+/// A rate as its source published it: from `valid_from` on, one unit of `base` is worth `rate` units of `quote`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishedRate {
-    /// The currency of which there is one unit.
+    /// The base currency, of which the rate prices one unit.
     pub base: Currency,
-    /// The currency that the rate counts.
+    /// The quote currency, in which the rate is expressed.
     pub quote: Currency,
-    /// Units of `quote` for one `base`.
+    /// Units of `quote` for one unit of `base`.
     pub rate: Rate,
-    /// Since when, until a newer one.
+    /// When the rate becomes valid. It stays valid until a newer one.
     pub valid_from: DateTime<Utc>,
-    /// Who said so.
+    /// The publisher of the rate.
     pub source: RateSource,
 }
 
-/// A rate may be used for so many days after its own: the longest gap in the ECB's publication is five.
+/// The maximum age of a usable rate, in days. The longest gap between publications of the ECB is five days.
 pub const STALE_AFTER_DAYS: u32 = 7;
 
-/// The age of a rate in days: the difference of the UTC dates, whatever the hours; 0 when it is from later than `at`.
+/// The age of a rate in days at `at`: the difference of the UTC dates, regardless of the time of day. 0 when
+/// `valid_from` is after `at`.
 #[must_use]
 pub fn age_days(valid_from: DateTime<Utc>, at: DateTime<Utc>) -> u32 {
     let days = at.date_naive().signed_duration_since(valid_from.date_naive()).num_days();
     u32::try_from(days).unwrap_or(0)
 }
 
-/// Whether a rate is older than [`STALE_AFTER_DAYS`], so that nothing may be sold by it any more.
+/// Whether a rate is older than [`STALE_AFTER_DAYS`] and must no longer be used for a sale.
 #[must_use]
 pub fn is_stale(valid_from: DateTime<Utc>, at: DateTime<Utc>) -> bool {
     age_days(valid_from, at) > STALE_AFTER_DAYS
@@ -109,12 +111,12 @@ mod tests {
         }
         for name in ["", "é", "tab\t", "line\n", "\u{7f}", &"x".repeat(65)] {
             let error = name.parse::<RateSource>().unwrap_err().to_string();
-            assert!(error.ends_with("is not a source: 1 to 64 printable ASCII characters"), "{error}");
+            assert!(error.ends_with("is not a rate source: use 1 to 64 printable ASCII characters"), "{error}");
         }
     }
 
     #[test]
-    fn a_published_rate_is_written_as_it_was_published() {
+    fn a_published_rate_is_read_and_written_unchanged() {
         let json = r#"{"base":"EUR","quote":"GBP","rate":"0.848","valid_from":"2010-12-01T00:00:00Z","source":"ecb"}"#;
         let rate: PublishedRate = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&rate).unwrap(), json);

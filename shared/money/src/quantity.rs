@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Invalid;
 
-/// How many pieces: a whole number from 1 to [`Quantity::LIMIT`], a number in JSON.
+/// A number of pieces: a whole number from 1 to [`Quantity::LIMIT`]. JSON represents it as a number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Quantity(
@@ -15,10 +15,10 @@ pub struct Quantity(
 );
 
 impl Quantity {
-    /// The most pieces on one line, a million.
+    /// The most pieces on one line: one million.
     pub const LIMIT: u32 = 1_000_000;
 
-    /// So many pieces, given as any integer.
+    /// Converts any integer.
     ///
     /// # Errors
     /// [`Invalid::NotPositive`], [`Invalid::TooLarge`].
@@ -47,7 +47,8 @@ impl fmt::Display for Quantity {
 
 struct WholeNumber;
 
-/// From here on a JSON number is read as a float, and all floats are whole: 2⁶³, the smaller of the two limits.
+/// 2⁶³. `serde_json` parses integers outside the ranges of `i64` and `u64` as floats; this is the smaller of the two
+/// limits. Every float of this magnitude or more is a whole number.
 const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
 
 impl Visitor<'_> for WholeNumber {
@@ -65,15 +66,15 @@ impl Visitor<'_> for WholeNumber {
         Quantity::new(pieces).map_err(E::custom)
     }
 
-    /// An integer with too many digits arrives as a float, too: that one is no other type, it is too large. So does -0,
-    /// which no integer of Rust is.
+    /// `serde_json` parses an integer with too many digits as a float, and also -0. Both are integers in JSON, so the
+    /// error is about their value and not about their type.
     fn visit_f64<E: Error>(self, number: f64) -> Result<Quantity, E> {
         let is_minus_zero = number == 0.0 && number.is_sign_negative();
         if !is_minus_zero && (number.fract() != 0.0 || number.abs() < BEYOND_INTEGERS) {
             return Err(E::invalid_type(Unexpected::Float(number), &self));
         }
-        let not = if number.is_sign_negative() { "greater than zero" } else { "within the limit" };
-        Err(E::custom(format_args!("it is not {not}: a whole number from 1 to {} is expected", Quantity::LIMIT)))
+        let failed_check = if number.is_sign_negative() { "greater than zero" } else { "within the limit" };
+        Err(E::custom(format_args!("not {failed_check}: use a whole number from 1 to {}", Quantity::LIMIT)))
     }
 }
 
@@ -95,7 +96,7 @@ mod tests {
                 assert_eq!(serde_json::to_string(&quantity).unwrap(), json);
             }
             (Err(error), Err(part)) => assert!(error.contains(part), "{json}: {error}"),
-            (read, expected) => panic!("{json}: {read:?} where {expected:?} was expected"),
+            (read, expected) => panic!("{json}: expected {expected:?}, found {read:?}"),
         }
     }
 
@@ -107,10 +108,10 @@ mod tests {
         check("-6", Err("-6 is not greater than zero"));
         check("1000001", Err("1000001 is larger than the limit 1000000"));
         check("18446744073709551615", Err("18446744073709551615 is larger than the limit 1000000"));
-        check("99999999999999999999", Err("it is not within the limit: a whole number from 1 to 1000000 is expected"));
-        check("-99999999999999999999", Err("it is not greater than zero: a whole number from 1 to 1000000"));
-        check("-0", Err("it is not greater than zero: a whole number from 1 to 1000000 is expected"));
-        check("1e300", Err("it is not within the limit"));
+        check("99999999999999999999", Err("not within the limit: use a whole number from 1 to 1000000"));
+        check("-99999999999999999999", Err("not greater than zero: use a whole number from 1 to 1000000"));
+        check("-0", Err("not greater than zero: use a whole number from 1 to 1000000"));
+        check("1e300", Err("not within the limit"));
     }
 
     #[test]

@@ -7,8 +7,10 @@ use crate::Invalid;
 use crate::plain::Plain;
 use crate::text::serde_as_text;
 
-/// Units of one currency for one unit of another: more than zero, at most [`Rate::LIMIT`], at most [`Rate::MAX_SCALE`]
-/// decimals. A string in JSON, without trailing zeros, so that equal rates are written equally (`"1.1734"`).
+/// An exchange rate: units of one currency for one unit of another. Above zero, at most [`Rate::LIMIT`], with at most
+/// [`Rate::MAX_SCALE`] decimals.
+///
+/// JSON represents a rate as a string without trailing zeros (`"1.1734"`), so equal rates have equal text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Rate(
     // Invariant: above 0, at most LIMIT, at most MAX_SCALE decimals, normalised.
@@ -19,17 +21,17 @@ impl Rate {
     /// The largest rate, 10^9.
     pub const LIMIT: i128 = 1_000_000_000;
 
-    /// The most decimals.
+    /// The maximum number of decimals.
     pub const MAX_SCALE: u32 = 10;
 
     pub(crate) const ONE: Self = Self(Decimal::ONE);
 
-    /// The digits as a whole number: 1 to 10^19.
+    /// All digits as a whole number: 1 to 10^19.
     pub(crate) fn mantissa(self) -> i128 {
         self.0.mantissa()
     }
 
-    /// How many of the digits stand after the point: 0 to 10.
+    /// The number of digits after the point: 0 to 10.
     pub(crate) fn scale(self) -> u32 {
         self.0.scale()
     }
@@ -63,7 +65,7 @@ impl fmt::Display for Rate {
     }
 }
 
-serde_as_text!(Rate, "a rate in a string, such as \"1.1734\"");
+serde_as_text!(Rate, "a rate as a string, such as \"1.1734\"");
 
 #[cfg(test)]
 mod tests {
@@ -75,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_rates_are_written_equally() {
+    fn equal_rates_have_equal_text() {
         check("1.1734", Ok("1.1734"));
         check("1.17340000000000", Ok("1.1734"));
         check("136.0", Ok("136"));

@@ -1,13 +1,15 @@
-//! Which rate held at a moment, as far as it was known at a version.
+//! The history of exchange rates in two dimensions: the time from which a rate is valid, and the version that published
+//! it.
 //!
-//! Shape: one list per published pair, ordered by `valid_from` and then by version; a question is a binary search in up
-//! to four lists. An entry takes 20 bytes, so the ECB's whole history (221,702 numbers) takes 6.4 MB; it names its
-//! publication by number, since all rates of one publication share their version, moment and source.
+//! Structure: one list per published pair, ordered by `valid_from` and then by version. A lookup is a binary search in
+//! up to four lists. An entry takes 20 bytes, so the ECB's whole history (221,702 numbers) takes 6.4 MB. An entry
+//! refers to its publication by index, since all rates of a publication share version, time and source.
 //!
-//! Guarantee: an answer depends on the facts learned up to the version it is pinned to, and on nothing learned later.
-//! Repeating a calculation with the version it recorded gives the same answer for ever.
+//! Guarantee: a lookup at a captured version depends only on the facts up to that version. Repeating a calculation with
+//! the version that it recorded always gives the same result.
 //!
-//! What it never does: forget, interpolate, judge whether a rate is too old, or take a rate valid after the moment asked for.
+//! The book never forgets a rate, never interpolates, never judges whether a rate is too old, and never uses a rate
+//! that becomes valid after the requested time.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +17,12 @@ use chrono::{DateTime, Utc};
 
 use crate::{Conversion, Currency, PublishedRate, Rate, RateSource, RateVersion};
 
-/// All published rates in memory, every version of them.
+/// All versions of all published rates, in memory.
 #[derive(Clone, Debug, Default)]
 pub struct RateBook {
-    // Invariant: ordered by version, no version twice.
+    // Invariant: ordered by version, without duplicates.
     publications: Vec<Publication>,
-    // Invariant: each list is ordered by (valid_from, version) of its entries' publications.
+    // Invariant: each list is ordered by the `(valid_from, version)` of its entries' publications.
     pairs: BTreeMap<(Currency, Currency), Vec<Entry>>,
 }
 
@@ -37,11 +39,11 @@ struct Entry {
     publication: u32,
 }
 
-const _: () = assert!(size_of::<Entry>() == 20, "the book's size is stated for entries of 20 bytes");
+const _: () = assert!(size_of::<Entry>() == 20, "the documented size of the book assumes 20 bytes");
 
 impl RateBook {
-    /// Adds what one version published: rates by base and quote, all valid from the same moment. Versions come in
-    /// increasing order; one that is not newer than the newest is known already and changes nothing.
+    /// Adds the rates of one version, by base and quote, all valid from the same time. Versions arrive in increasing
+    /// order; a version that is not above the newest one is a duplicate and is ignored.
     pub fn learn(
         &mut self,
         version: RateVersion,
@@ -65,36 +67,42 @@ impl RateBook {
         }
     }
 
-    /// The newest version learned; version 0 before the first.
+    /// The newest version in the book; 0 when the book is empty.
     #[must_use]
     pub fn newest_version(&self) -> RateVersion {
         self.publications.last().map_or(RateVersion::default(), |publication| publication.version)
     }
 
-    /// How to convert `base` into `quote` at a moment, by what was known at version `pinned`: the newest of the pair
-    /// itself, its inverse and the cross through the euro (as old as its older rate), a tie in that order.
-    /// `None` when none of them was published for that moment. How old it is, is for the caller to judge.
+    /// The conversion from `base` into `quote` at a time, as known at the version `captured`: the newest of the pair
+    /// itself, its inverse and the cross through the euro (as old as its older rate). A tie is resolved in that order.
+    /// `None` when no rate was valid at that time. The caller decides whether the rate is too old.
     #[must_use]
-    pub fn as_of(&self, base: Currency, quote: Currency, at: DateTime<Utc>, pinned: RateVersion) -> Option<Conversion> {
+    pub fn as_of(
+        &self,
+        base: Currency,
+        quote: Currency,
+        at: DateTime<Utc>,
+        captured: RateVersion,
+    ) -> Option<Conversion> {
         if base == quote {
             return Some(Conversion::Same);
         }
-        let published = |base, quote| self.published(base, quote, at, pinned);
+        let published = |base, quote| self.published(base, quote, at, captured);
         let cross = || {
             let (to_base, to_quote) = (published(Currency::EUR, base)?, published(Currency::EUR, quote)?);
             Some(Conversion::Cross { to_base, to_quote })
         };
         let direct = published(base, quote).map(Conversion::Direct);
         let inverse = published(quote, base).map(Conversion::Inverse);
-        // Of equally new ones the last is taken.
+        // `max_by_key` takes the last of equally new conversions.
         [cross(), inverse, direct].into_iter().flatten().max_by_key(Conversion::valid_from)
     }
 
-    /// The rate of every published pair that held at a moment, by what was known at version `pinned`; ordered by base
+    /// The rates of all published pairs that were valid at a time, as known at the version `captured`; ordered by base
     /// and quote.
     #[must_use]
-    pub fn all_as_of(&self, at: DateTime<Utc>, pinned: RateVersion) -> Vec<PublishedRate> {
-        self.pairs.keys().filter_map(|(base, quote)| self.published(*base, *quote, at, pinned)).collect()
+    pub fn all_as_of(&self, at: DateTime<Utc>, captured: RateVersion) -> Vec<PublishedRate> {
+        self.pairs.keys().filter_map(|(base, quote)| self.published(*base, *quote, at, captured)).collect()
     }
 
     fn published(
@@ -102,14 +110,14 @@ impl RateBook {
         base: Currency,
         quote: Currency,
         at: DateTime<Utc>,
-        pinned: RateVersion,
+        captured: RateVersion,
     ) -> Option<PublishedRate> {
         let entries = self.pairs.get(&(base, quote))?;
         let valid = &entries[..valid_until(&self.publications, entries, at)];
-        // Backwards past what was learned after the pin: nothing, unless an old calculation is repeated.
+        // Skips entries that are newer than the captured version. There are none unless an old calculation is repeated.
         valid.iter().rev().find_map(|entry| {
             let Publication { version, valid_from, source } = &self.publications[entry.publication as usize];
-            let known = *version <= pinned;
+            let known = *version <= captured;
             known.then(|| PublishedRate {
                 base,
                 quote,
@@ -121,7 +129,7 @@ impl RateBook {
     }
 }
 
-/// How many of the entries are valid from `at` or earlier.
+/// The number of entries that are valid from `at` or earlier.
 fn valid_until(publications: &[Publication], entries: &[Entry], at: DateTime<Utc>) -> usize {
     entries.partition_point(|entry| publications[entry.publication as usize].valid_from <= at)
 }
@@ -177,16 +185,16 @@ mod tests {
         }
     }
 
-    /// What `pair` is at the noon of a day, pinned to a version.
-    fn check(facts: &[Fact], (pair, at, pinned): (&str, u8, u64), expected: &str) {
+    /// Looks up `pair` at noon of a day, at a captured version.
+    fn check(facts: &[Fact], (pair, at, captured): (&str, u8, u64), expected: &str) {
         let (base, quote) = pair.split_once('/').unwrap();
         let noon = day(at) + TimeDelta::hours(12);
-        let found = book(facts).as_of(currency(base), currency(quote), noon, RateVersion(pinned));
+        let found = book(facts).as_of(currency(base), currency(quote), noon, RateVersion(captured));
         assert_eq!(found.as_ref().map_or("none".to_owned(), text), expected);
     }
 
     #[test]
-    fn the_newest_rate_that_is_valid_already_is_used() {
+    fn the_newest_rate_that_is_already_valid_is_used() {
         let facts: &[Fact] = &[(1, 1, &["EUR/GBP 0.84"]), (2, 2, &["EUR/GBP 0.85"]), (3, 6, &["EUR/GBP 0.86"])];
         check(facts, ("EUR/GBP", 1, 3), "direct EUR/GBP 0.84");
         check(facts, ("EUR/GBP", 2, 3), "direct EUR/GBP 0.85");
@@ -197,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_holds_from_the_very_moment_it_is_valid() {
+    fn a_rate_is_valid_exactly_from_its_time_on() {
         let book = book(&[(1, 2, &["EUR/GBP 0.85"])]);
         let found = |at| book.as_of(Currency::EUR, Currency::GBP, at, RateVersion(1));
         assert!(found(day(2)).is_some());
@@ -205,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learned_after_the_pin_is_not_seen() {
+    fn a_rate_published_after_the_captured_version_is_not_seen() {
         let facts: &[Fact] = &[(1, 1, &["EUR/GBP 0.84"]), (2, 2, &["EUR/GBP 0.85"]), (3, 3, &["EUR/GBP 0.86"])];
         check(facts, ("EUR/GBP", 9, 2), "direct EUR/GBP 0.85");
         check(facts, ("EUR/GBP", 9, 1), "direct EUR/GBP 0.84");
@@ -213,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_correction_of_the_same_moment_replaces_it_from_its_version_on() {
+    fn a_correction_for_the_same_time_replaces_the_rate_from_its_version_on() {
         let facts: &[Fact] = &[(1, 1, &["EUR/GBP 0.84"]), (2, 2, &["EUR/GBP 0.85"]), (3, 1, &["EUR/GBP 0.99"])];
         check(facts, ("EUR/GBP", 1, 3), "direct EUR/GBP 0.99");
         check(facts, ("EUR/GBP", 1, 2), "direct EUR/GBP 0.84");
@@ -221,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_version_of_an_early_day_fills_its_place() {
+    fn a_rate_for_an_earlier_day_may_be_published_late() {
         let facts: &[Fact] = &[(1, 5, &["EUR/GBP 0.85"]), (2, 3, &["EUR/GBP 0.83"]), (3, 1, &["EUR/GBP 0.81"])];
         check(facts, ("EUR/GBP", 2, 3), "direct EUR/GBP 0.81");
         check(facts, ("EUR/GBP", 4, 3), "direct EUR/GBP 0.83");
@@ -265,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_euro_itself_needs_no_cross() {
+    fn a_pair_with_the_euro_needs_no_cross() {
         let facts: &[Fact] = &[(1, 1, &["EUR/GBP 0.84"])];
         check(facts, ("GBP/EUR", 1, 1), "inverse EUR/GBP 0.84");
         check(facts, ("GBP/GBP", 1, 1), "same");
@@ -273,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_known_already_changes_nothing() {
+    fn a_duplicate_version_changes_nothing() {
         let facts: &[Fact] = &[
             (1, 1, &["EUR/GBP 0.84"]),
             (3, 2, &["EUR/GBP 0.85"]),
@@ -288,8 +296,8 @@ mod tests {
     #[test]
     fn all_published_pairs_are_listed_in_order() {
         let book = book(&[(1, 1, &["EUR/USD 1.3", "EUR/GBP 0.84"]), (2, 2, &["CHF/EUR 0.7", "EUR/USD 1.4"])]);
-        let listed = |at, pinned| {
-            let rates = book.all_as_of(day(at), RateVersion(pinned));
+        let listed = |at, captured| {
+            let rates = book.all_as_of(day(at), RateVersion(captured));
             rates.iter().map(|p| format!("{}/{} {}", p.base, p.quote, p.rate)).collect::<Vec<_>>()
         };
         assert_eq!(listed(2, 2), ["CHF/EUR 0.7", "EUR/GBP 0.84", "EUR/USD 1.4"]);
@@ -299,10 +307,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_book_finds_what_reading_every_fact_finds(
+        fn a_lookup_finds_the_same_rate_as_a_scan_of_all_facts(
             facts in prop::collection::vec((1..=9_u8, 1..=99_u8), 1..60),
             at in 0..=10_u8,
-            pinned in 0..=60_u64,
+            captured in 0..=60_u64,
         ) {
             let mut book = RateBook::default();
             let mut newest = None;
@@ -310,11 +318,11 @@ mod tests {
                 let rate = format!("0.{cents:02}").parse().unwrap();
                 let rates = BTreeMap::from([(Currency::EUR, BTreeMap::from([(Currency::GBP, rate)]))]);
                 book.learn(RateVersion(version), day(*valid_from), &ecb(), &rates);
-                if *valid_from <= at && version <= pinned {
+                if *valid_from <= at && version <= captured {
                     newest = newest.max(Some((*valid_from, version, rate)));
                 }
             }
-            let found = book.as_of(Currency::EUR, Currency::GBP, day(at), RateVersion(pinned));
+            let found = book.as_of(Currency::EUR, Currency::GBP, day(at), RateVersion(captured));
             let expected = newest.map(|(valid_from, _, rate)| (day(valid_from), rate));
             let found = found.map(|conversion| match conversion {
                 Conversion::Direct(published) => (published.valid_from, published.rate),

@@ -1,10 +1,10 @@
-/// `numerator / denominator` as the nearest whole number; of two equally near ones, the even one.
+/// Divides and rounds to the nearest whole number, a tie to the even one (round half to even).
 ///
-/// The only place in the project where a sum of money is rounded.
+/// This is the only place in the project where an amount of money is rounded.
 pub(crate) fn divide_round_half_even(numerator: i128, denominator: i128) -> i128 {
-    assert!(numerator >= 0 && denominator > 0, "only sums from zero up are divided, by more than zero");
+    assert!(numerator >= 0 && denominator > 0, "expected numerator >= 0 and denominator > 0");
     let (quotient, remainder) = (numerator / denominator, numerator % denominator);
-    // `2 * remainder` against `denominator`, without the product.
+    // Compares `2 * remainder` with `denominator` without computing the product, which could overflow.
     let up = match remainder.cmp(&(denominator - remainder)) {
         std::cmp::Ordering::Less => false,
         std::cmp::Ordering::Equal => quotient % 2 == 1,
@@ -15,13 +15,13 @@ pub(crate) fn divide_round_half_even(numerator: i128, denominator: i128) -> i128
 
 const DIGITS: u32 = 12;
 
-/// `numerator / denominator` with 12 significant digits, half to even, as a plain decimal. For people to read: no
-/// calculation uses it.
+/// Formats `numerator / denominator` as a plain decimal with 12 significant digits, rounded half to even. The result is
+/// for display only; no calculation uses it.
 ///
-/// Both are above zero and at most 10^35, so that no step leaves an `i128`.
+/// Both arguments must be above zero and at most 10^35, so that no step overflows an `i128`.
 pub(crate) fn shown_with_12_digits(mut numerator: i128, mut denominator: i128) -> String {
-    assert!(numerator > 0 && denominator > 0, "a rate is above zero");
-    let mut exponent = 0_i32; // of the first digit: 0 is the units
+    assert!(numerator > 0 && denominator > 0, "a rate must be above zero");
+    let mut exponent = 0_i32; // of the first digit; 0 for units
     while numerator < denominator {
         numerator *= 10;
         exponent -= 1;
@@ -44,7 +44,7 @@ pub(crate) fn shown_with_12_digits(mut numerator: i128, mut denominator: i128) -
     with_point(&digits.to_string(), exponent)
 }
 
-/// Places the point behind the digit at `exponent`: (`"123"`, 1) is 12.3.
+/// Inserts the decimal point, given the exponent of the first digit: (`"123"`, 1) is 12.3.
 fn with_point(digits: &str, exponent: i32) -> String {
     let Ok(place) = usize::try_from(exponent) else {
         let zeros = exponent.unsigned_abs() as usize - 1;
@@ -62,7 +62,7 @@ mod tests {
     use super::{divide_round_half_even, shown_with_12_digits};
 
     #[test]
-    fn half_goes_to_the_even_neighbour() {
+    fn a_tie_is_rounded_to_the_even_neighbour() {
         for (numerator, denominator, expected) in [
             (5, 10, 0),
             (15, 10, 2),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn twelve_significant_digits_are_shown_wherever_the_point_is() {
+    fn twelve_significant_digits_are_shown_for_any_magnitude() {
         check(1, 3, "0.333333333333");
         check(2, 3, "0.666666666667");
         check(1, 1, "1.00000000000");

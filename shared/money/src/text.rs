@@ -6,7 +6,7 @@ use serde::de::{Error, Visitor};
 
 use crate::Invalid;
 
-/// Reads a JSON string through `FromStr`, without copying it first.
+/// A serde visitor that parses a JSON string with `FromStr`, without copying it first.
 pub(crate) struct Text<T> {
     expected: &'static str,
     result: PhantomData<T>,
@@ -30,7 +30,8 @@ impl<T: FromStr<Err = Invalid>> Visitor<'_> for Text<T> {
     }
 }
 
-/// Serialises a type as the string that `Display` writes and `FromStr` reads; it can be the key of a map, too.
+/// Implements serde's traits for a type through `Display` and `FromStr`. The type is a string in JSON, so it can also
+/// be a map key. `$expected` describes the type in error messages.
 macro_rules! serde_as_text {
     ($type:ty, $expected:literal) => {
         impl serde::Serialize for $type {

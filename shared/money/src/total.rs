@@ -7,8 +7,9 @@ use crate::plain::{Plain, Shape, normal_form};
 use crate::rounding::divide_round_half_even;
 use crate::{Currency, Invalid, Money, Quantity, UnitPrice};
 
-/// The exact worth of a purchase's lines in one currency, not rounded yet: `{"amount":"46.875","currency":"GBP"}`,
-/// written as a [`UnitPrice`] is. From zero to [`Total::LIMIT`], at most six decimals.
+/// The exact, unrounded total of a purchase's lines in one currency: zero to [`Total::LIMIT`], at most six decimals.
+///
+/// In JSON `{"amount":"46.875","currency":"GBP"}`, with the same number format as [`UnitPrice`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Shape", into = "Shape")]
 pub struct Total {
@@ -20,16 +21,16 @@ pub struct Total {
 const SCALE: u32 = UnitPrice::MAX_SCALE;
 
 impl Total {
-    /// The largest total, 10^12 of the currency: what [`Money`] can hold.
+    /// The largest total, 10^12 units of the currency: equal to [`Money::LIMIT`].
     pub const LIMIT: i128 = Money::LIMIT;
 
-    /// Nothing yet, in this currency.
+    /// An empty total in this currency.
     #[must_use]
     pub fn zero(currency: Currency) -> Self {
         Self { millionths: 0, currency }
     }
 
-    /// Adds `quantity` × `unit_price`, exactly. After an error the total is what it was before.
+    /// Adds `quantity` × `unit_price` exactly. On an error the total stays unchanged.
     ///
     /// # Errors
     /// [`Invalid::OtherCurrency`], [`Invalid::TotalTooLarge`].
@@ -45,30 +46,30 @@ impl Total {
         Ok(())
     }
 
-    /// What it is summed in.
+    /// The currency of the total.
     #[must_use]
     pub fn currency(self) -> Currency {
         self.currency
     }
 
-    /// Whether all lines are free.
+    /// Whether the total is zero: all lines are free.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self.millionths == 0
     }
 
-    /// The total as it can be paid in its own currency: to the minor unit, half to even.
+    /// The total rounded to the minor unit of its own currency, half to even.
     #[must_use]
     pub fn round_half_even(self) -> Money {
         let unit = 10_i128.pow(SCALE - self.currency.minor_units());
         let rounded = Money::from_minor_units(divide_round_half_even(self.millionths, unit), self.currency);
         let Some(money) = rounded else {
-            unreachable!("a total is within the limit of money, which is a whole number")
+            unreachable!("the limit of a total is the limit of money, which is a whole number")
         };
         money
     }
 
-    /// In millionths of the currency: exact, 0 to 10^18.
+    /// The exact total in millionths of the currency: 0 to 10^18.
     pub(crate) fn millionths(self) -> i128 {
         self.millionths
     }
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_beyond_the_limit_is_refused_and_leaves_what_was_there() {
+    fn a_line_beyond_the_limit_is_refused_and_the_total_stays_unchanged() {
         let mut total = Total::zero(Currency::EUR);
         add(&mut total, 1000, "999999999.999999", Currency::EUR).unwrap();
         let before = total;
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn a_line_in_another_currency_is_refused() {
         let error = add(&mut Total::zero(Currency::GBP), 1, "1", Currency::EUR).unwrap_err();
-        assert_eq!(error.to_string(), "EUR where GBP is expected");
+        assert_eq!(error.to_string(), "expected GBP, found EUR");
     }
 
     #[test]

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::plain::{Plain, Shape, normal_form};
 use crate::{Currency, Invalid};
 
-/// The price of one piece: `{"amount":"0.001","currency":"GBP"}`. It may be finer than the minor unit, since only the
-/// total of a purchase has to be paid. From zero to [`UnitPrice::LIMIT`], at most [`UnitPrice::MAX_SCALE`] decimals.
+/// The price of one piece: zero to [`UnitPrice::LIMIT`], with at most [`UnitPrice::MAX_SCALE`] decimals. In JSON
+/// `{"amount":"0.001","currency":"GBP"}`. It may be finer than the minor unit, since only the total of a purchase is
+/// paid.
 ///
-/// Equal prices are written equally: with the currency's minor units, and as many more decimals as the value needs.
+/// Equal prices have equal text: at least the currency's minor units, and more decimals only if the value needs them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Shape", into = "Shape")]
 pub struct UnitPrice {
@@ -19,13 +20,13 @@ pub struct UnitPrice {
 }
 
 impl UnitPrice {
-    /// The largest price, 10^9 of the currency.
+    /// The largest price, 10^9 units of the currency.
     pub const LIMIT: i128 = 1_000_000_000;
 
-    /// The most decimals.
+    /// The maximum number of decimals.
     pub const MAX_SCALE: u32 = 6;
 
-    /// Reads a plain decimal such as `15.30` or `0.001`.
+    /// Parses a plain decimal such as `15.30` or `0.001`.
     ///
     /// # Errors
     /// [`Invalid::NotADecimal`], [`Invalid::TooManyDigits`], [`Invalid::TooManyDecimals`], [`Invalid::Negative`],
@@ -34,19 +35,19 @@ impl UnitPrice {
         Self::try_from(Shape { amount: amount.parse()?, currency })
     }
 
-    /// What it is quoted in.
+    /// The currency of the price.
     #[must_use]
     pub fn currency(self) -> Currency {
         self.currency
     }
 
-    /// Whether it costs nothing.
+    /// Whether the price is zero.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self.amount.is_zero()
     }
 
-    /// In millionths of the currency: exact, 0 to 10^15.
+    /// The exact price in millionths of the currency: 0 to 10^15.
     pub(crate) fn millionths(self) -> i128 {
         self.amount.mantissa() * 10_i128.pow(Self::MAX_SCALE - self.amount.scale())
     }
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_prices_are_written_equally() {
+    fn equal_prices_have_equal_text() {
         check("3", Currency::GBP, Ok("3.00 GBP"));
         check("3.0000000000", Currency::GBP, Ok("3.00 GBP"));
         check("0.0010", Currency::GBP, Ok("0.001 GBP"));

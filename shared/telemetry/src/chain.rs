@@ -1,8 +1,8 @@
 use std::error::Error;
 
-/// The error and all its sources in one line, joined by `": "`.
+/// Formats an error and all its sources in one line, joined by `": "`.
 ///
-/// A source whose text its parent already ends with is left out: some libraries repeat it.
+/// A source is left out if the text before it already ends with the same text: some libraries repeat their source.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_already_said_is_not_repeated() {
+    fn a_source_that_the_error_already_contains_is_not_repeated() {
         check(&["cannot commit: disk full", "disk full"], "cannot commit: disk full");
     }
 }

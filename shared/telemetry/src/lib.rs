@@ -1,4 +1,4 @@
-//! What a process says about itself: its log, its errors in one line, its memory and other metrics, its traces.
+//! Observability of a process: logs, one-line error messages, memory and other process metrics, and traces.
 
 mod chain;
 mod log;

@@ -10,23 +10,23 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::spoken;
 
-/// What is logged when `RUST_LOG` is not set: everything from `info` up, libraries from `warn`.
+/// The log filter when `RUST_LOG` is not set: `info` and above, for some libraries `warn` and above.
 pub const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
-/// Never logged unless `RUST_LOG` names it. The client of the broker returns each of its errors to us, and the server
-/// says of each connection that breaks off, or brings what is no HTTP, that it failed: we log such errors where they are
-/// handled.
+/// Filter directives for targets that are logged only if `RUST_LOG` names them. The broker client logs each error that
+/// it also returns. The HTTP server logs each connection that breaks off or sends invalid HTTP. Our code logs such
+/// errors where it handles them.
 const SILENT: &str = "lapin=off,actix_http::h1::dispatcher=off";
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// `Human` when stderr is a terminal, else `Json`.
+    /// `Human` if stderr is a terminal, otherwise `Json`.
     #[default]
     Auto,
-    /// One readable line per event, in colour on a terminal (unless `NO_COLOR` is set).
+    /// One readable line per event, coloured on a terminal unless `NO_COLOR` is set.
     Human,
-    /// One JSON object per event: `timestamp`, `level`, `target`, `message` and the event's own
-    /// fields at the top, the fields of each enclosing span in `spans`, outermost first.
+    /// One JSON object per event. `timestamp`, `level`, `target`, `message` and the event's own fields are at the top
+    /// level. `spans` holds the fields of each enclosing span, outermost first.
     Json,
 }
 
@@ -53,32 +53,32 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// A text that names no [`LogFormat`].
+/// The text is not the name of a [`LogFormat`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the log format is one of auto, human, json")]
+#[error("the log format must be auto, human or json")]
 pub struct UnknownFormat;
 
-/// Why logging could not start.
+/// The reason why logging could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// `RUST_LOG` cannot be understood.
-    #[error("RUST_LOG={value:?} is not a log filter (an example that is: {DEFAULT_FILTER})")]
+    /// `RUST_LOG` is not a valid filter.
+    #[error("RUST_LOG={value:?} is not a valid log filter (example: {DEFAULT_FILTER})")]
     Filter {
-        /// What it was set to.
+        /// The value of `RUST_LOG`.
         value: String,
-        /// What the parser did not like; `None` when the value is not even UTF-8.
+        /// The error of the parser; `None` if the value is not valid UTF-8.
         source: Option<ParseError>,
     },
-    /// Something else in this process already receives the log.
-    #[error("logging was already started in this process")]
+    /// A log subscriber is already installed in this process.
+    #[error("logging has already been started in this process")]
     AlreadyStarted(#[source] TryInitError),
 }
 
-/// Sends the log of this process to stderr, filtered by `RUST_LOG` or else [`DEFAULT_FILTER`]. Where that
-/// is JSON, a panic is, too. Call it once, first thing in `main`.
+/// Starts logging to stderr, filtered by `RUST_LOG` or by default [`DEFAULT_FILTER`]. When stderr is not a terminal,
+/// panics are logged as JSON lines. Call it once, at the start of `main`.
 ///
 /// # Errors
-/// When `RUST_LOG` is not a filter, or logging was already started.
+/// When `RUST_LOG` is not a valid filter, or logging has already been started.
 pub fn init(format: LogFormat) -> Result<(), InitError> {
     let value = match env::var(EnvFilter::DEFAULT_ENV) {
         Ok(value) => value,
@@ -115,7 +115,7 @@ fn human<S>(colour: bool) -> impl tracing_subscriber::Layer<S>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
-    // Where the log cannot be written, nothing can be said about it: the attempt would panic.
+    // Do not report a failure to write the log: the report would go to the same stream and panic.
     tracing_subscriber::fmt::layer().compact().with_ansi(colour).with_writer(io::stderr).log_internal_errors(false)
 }
 
@@ -180,17 +180,17 @@ mod tests {
     fn a_bad_filter_is_refused_in_one_clear_line() {
         let error = filter("info,sqlx=loud").unwrap_err();
         let text = crate::chain(&error);
-        assert!(text.starts_with("RUST_LOG=\"info,sqlx=loud\" is not a log filter (an example"), "{text}");
+        assert!(text.starts_with("RUST_LOG=\"info,sqlx=loud\" is not a valid log filter (example"), "{text}");
         assert_eq!(text.lines().count(), 1);
     }
 
     #[test]
-    fn what_clients_send_never_fills_the_log_unless_it_is_asked_for() {
-        let told = |value| filter(value).unwrap().to_string();
+    fn invalid_http_of_clients_is_logged_only_on_request() {
+        let directives = |value| filter(value).unwrap().to_string();
         for value in ["", "info", "trace", "actix_http=trace"] {
-            assert!(told(value).contains("actix_http::h1::dispatcher=off"), "{value}");
+            assert!(directives(value).contains("actix_http::h1::dispatcher=off"), "{value}");
         }
-        assert_eq!(told("info,actix_http::h1::dispatcher=debug").matches("dispatcher").count(), 1);
+        assert_eq!(directives("info,actix_http::h1::dispatcher=debug").matches("dispatcher").count(), 1);
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_broker_s_client_is_silent_until_it_is_named() {
+    fn the_broker_client_is_silent_unless_named() {
         let has = |value: &str, directive: &str| {
             let filter = filter(value).unwrap().to_string();
             assert!(filter.split(',').any(|known| known == directive), "{value}: {filter}");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_reads_as_it_is_written() {
+    fn a_format_is_parsed_from_its_own_text() {
         for format in [LogFormat::Auto, LogFormat::Human, LogFormat::Json] {
             assert_eq!(format.to_string().parse(), Ok(format));
         }

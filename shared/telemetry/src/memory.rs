@@ -1,13 +1,13 @@
-/// How much physical memory this process holds.
+/// The physical memory of this process, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// Resident now.
+    /// The current resident memory.
     pub resident_bytes: u64,
-    /// The most that was ever resident.
+    /// The peak of resident memory since the process started.
     pub peak_bytes: u64,
 }
 
-/// This process's memory as Linux tells it (proc(5): `VmRSS`, `VmHWM`); `None` elsewhere.
+/// The memory of this process, from `/proc/self/status` on Linux (proc(5): `VmRSS`, `VmHWM`). `None` on other systems.
 pub fn memory() -> Option<Memory> {
     parse(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
@@ -32,12 +32,12 @@ mod tests {
     }
 
     #[test]
-    fn both_figures_are_read_in_bytes() {
+    fn both_values_are_read_in_bytes() {
         check("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n", Some((1 << 20, 2 << 20)));
     }
 
     #[test]
-    fn a_missing_or_strange_figure_is_none() {
+    fn a_missing_or_invalid_value_is_none() {
         check("VmHWM:\t 2048 kB\n", None);
         check("VmHWM:\t 2048 kB\nVmRSS:\t many kB\n", None);
         check("VmHWM:\t 2048 kB\nVmRSS:\t 18446744073709551615 kB\n", None);

@@ -4,17 +4,17 @@ use prometheus::{IntGauge, Registry};
 
 use crate::memory;
 
-/// Adds the usual `process_*` metrics of this process to a registry, and
-/// `process_peak_resident_memory_bytes`. They are read at each scrape, and there on Linux only.
+/// Registers the standard Prometheus `process_*` metrics and `process_peak_resident_memory_bytes`. Each scrape reads
+/// their current values. They exist only on Linux.
 ///
 /// # Errors
-/// When the registry already has one of those names.
+/// When the registry already contains a metric with one of these names.
 pub fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
     #[cfg(target_os = "linux")]
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
     registry.register(Box::new(Peak(IntGauge::new(
         "process_peak_resident_memory_bytes",
-        "The most physical memory this process ever held.",
+        "Peak resident memory size in bytes.",
     )?)))
 }
 

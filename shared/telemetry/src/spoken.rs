@@ -1,7 +1,8 @@
-//! What a process says beside its log: that it is ready, with what settings, why it ends.
+//! Messages of a process outside its log: that it is ready, with which settings, and why it ends.
 //!
-//! People read text; machines read JSON lines. No stream mixes both: where the log is JSON all of it is, whatever
-//! `RUST_LOG` says. Nothing here fails: a closed or full stream, or a reader that has gone, is no reason to stop serving.
+//! On a terminal the messages are text, otherwise JSON lines. A stream never mixes both. `RUST_LOG` does not filter
+//! these messages. Write errors are ignored: a closed or full stream, or a reader that is gone, must not stop the
+//! service.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::error::Error;
@@ -13,32 +14,33 @@ use tracing_subscriber::layer::SubscriberExt;
 use crate::chain;
 use crate::log::json;
 
-/// What the help of a server says of all this.
+/// The part of a server's `--help` text about logs, traces, output and signals.
 pub const HELP: &str = "\
-RUST_LOG filters the log, which goes to stderr; OTEL_EXPORTER_OTLP_ENDPOINT has traces sent.
-At a terminal all that it prints is text, elsewhere JSON lines.
-SIGTERM, SIGHUP and Ctrl-C let it finish what it has begun, and end it.";
+RUST_LOG filters the log, which goes to stderr. OTEL_EXPORTER_OTLP_ENDPOINT turns on traces and sets their receiver.
+On a terminal all output is text, otherwise JSON lines.
+SIGTERM, SIGHUP and Ctrl-C shut the server down after it has finished the work in progress.";
 
-/// Says something on stdout: this text when somebody sits at a terminal, else this event as a JSON line.
+/// Prints a message on stdout: `text` if stdout or stderr is a terminal, otherwise `event` as a JSON line.
 pub fn announce(text: &str, event: impl FnOnce()) {
     if io::stdout().is_terminal() || io::stderr().is_terminal() {
-        let _unread = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+        let _ignored = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
     } else {
         as_json::<Stdout>(io::stdout, event);
     }
 }
 
-/// Says on stderr in one line why this process ends: as `error: …` on a terminal, else as a JSON line of its log.
+/// Prints on stderr, in one line, the error that ends this process: as `error: …` on a terminal, otherwise as a JSON
+/// log line.
 pub fn report(error: &(dyn Error + 'static)) {
     let why = chain(error);
     if io::stderr().is_terminal() {
-        let _unread = writeln!(io::stderr(), "error: {why}");
+        let _ignored = writeln!(io::stderr(), "error: {why}");
     } else {
         as_json::<Stderr>(io::stderr, || tracing::error!("{why}"));
     }
 }
 
-/// From now on a panic is a line of the log where that is JSON.
+/// Logs panics as JSON lines, if stderr is not a terminal.
 pub(crate) fn log_panics() {
     if io::stderr().is_terminal() {
         return;
@@ -50,7 +52,7 @@ pub(crate) fn log_panics() {
     }));
 }
 
-/// Writes an event as a JSON line that no filter holds back.
+/// Writes an event as a JSON line, without a filter.
 fn as_json<W: Write + 'static>(stream: fn() -> W, event: impl FnOnce()) {
     tracing::subscriber::with_default(tracing_subscriber::registry().with(json(stream)), event);
 }

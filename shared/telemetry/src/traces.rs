@@ -1,11 +1,11 @@
-//! Traces of one service, sent to whoever takes OTLP.
+//! Traces of a service, sent to an OTLP receiver.
 //!
-//! Spans come here finished: whoever makes them knows their ids, most of which are hashes that stand in the facts
-//! already. What is not sampled never gets here.
+//! Callers record only finished spans of sampled traces. They know the span ids, most of which are hashes that the
+//! facts already carry.
 //!
-//! Guarantee: recording never waits. Between a service and the exporter's thread is a queue of a fixed length; when it
-//! is full, because the receiver is slow or away, spans are dropped and counted, not even made. At the end
-//! [`Traces::stop`] sends what is left, for a while.
+//! Guarantee: recording never blocks. A bounded queue decouples the service from the exporter's thread. When the queue
+//! is full, because the receiver is slow or unavailable, spans are counted and dropped before they are built. On
+//! shutdown [`Traces::stop`] sends the remaining spans, within a time limit.
 
 mod exporter;
 mod settings;
@@ -28,11 +28,11 @@ use self::settings::{Sampling, Sending};
 pub use self::settings::{BadTraceSetting, TraceSettings};
 pub use self::span::{Moments, attribute, context, sampled, span};
 
-/// What is left at the end is sent for so long. A process that is asked to stop may be killed after ten seconds, and
-/// finishing its work comes first.
+/// The time limit for sending the remaining spans on shutdown. A process may be killed ten seconds after the request to
+/// stop, and finishing its work comes first.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// The traces of one service: on or off. Clones share it.
+/// The trace recorder of one service: on or off. Clones share its state.
 #[derive(Clone, Debug, Default)]
 pub struct Traces(Option<Arc<On>>);
 
@@ -45,15 +45,16 @@ struct On {
 }
 
 impl Traces {
-    /// Nothing is recorded.
+    /// A recorder that records nothing.
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// As the settings say. What is sent names this service, unless `OTEL_SERVICE_NAME` names another.
+    /// Starts recording according to the settings. Spans carry the name `service`, unless `OTEL_SERVICE_NAME` sets
+    /// another one.
     ///
     /// # Errors
-    /// When the exporter cannot be made.
+    /// When the exporter cannot be created.
     pub fn start(service: &'static str, settings: &TraceSettings) -> Result<Self, BadTraceSetting> {
         let Some(Sending { sampling, queue_max }) = settings.sending else {
             return Ok(Self::off());
@@ -67,51 +68,51 @@ impl Traces {
         Ok(Self(Some(Arc::new(On { service, sampling, processor, counts }))))
     }
 
-    /// Whether anything is recorded.
+    /// Whether spans are recorded.
     pub fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Whether a trace that comes in here is to be recorded. `caller` is what whoever asks has decided, if he did.
+    /// Whether to record an incoming trace. `caller` is the sampling decision of the caller, if there is one.
     pub fn samples(&self, trace: TraceId, caller: Option<bool>) -> bool {
         self.0.as_ref().is_some_and(|on| on.sampling.samples(trace, caller))
     }
 
-    /// Records a span, if there is room for it. Only then is it made.
+    /// Records a span if the queue has room, and drops it otherwise. Only a span that is recorded is built.
     pub fn record(&self, span: impl FnOnce() -> SpanData) {
         if let Some(on) = &self.0
-            && on.counts.enters()
+            && on.counts.reserve()
         {
             on.processor.on_end(span());
         }
     }
 
-    /// Adds `otel_spans_sent_total` and `otel_spans_dropped_total` to a registry, when traces are on.
+    /// Registers `otel_spans_sent_total` and `otel_spans_dropped_total` if traces are on.
     ///
     /// # Errors
-    /// When the registry already has one of those names.
+    /// When the registry already contains a metric with one of these names.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         self.0.as_ref().map_or(Ok(()), |on| on.counts.register(registry))
     }
 
-    /// Sends what is left of several services, for at most one and a half seconds. Nothing can be recorded afterwards.
+    /// Sends the remaining spans of several services, for at most 1.5 seconds. Nothing is recorded afterwards.
     pub async fn stop(all: Vec<Traces>) {
         let stop = |on: Arc<On>| tokio::task::spawn_blocking(move || on.stop());
         let stopping: Vec<_> = all.into_iter().filter_map(|traces| traces.0).map(stop).collect();
         for stopped in stopping {
-            // A panic there is no reason for one here.
-            let _ended = stopped.await;
+            // Ignore a panic of the task: traces must not break the shutdown.
+            let _ignored = stopped.await;
         }
     }
 }
 
 impl On {
     fn stop(&self) {
-        // Why it failed is logged by the exporter, or there is no answer.
-        let _sent = self.processor.shutdown_with_timeout(STOP_TIMEOUT);
+        // Ignore the result: the exporter has logged a failure, and a timeout shows in the number of unsent spans.
+        let _ignored = self.processor.shutdown_with_timeout(STOP_TIMEOUT);
         let (service, spans) = (self.service, self.counts.queued());
         if spans > 0 {
-            tracing::warn!(service, spans, "spans were not sent before the end");
+            tracing::warn!(service, spans, "spans were not sent before shutdown");
         }
     }
 }
@@ -127,13 +128,14 @@ impl Sampling {
     }
 }
 
-/// The SDK's own resource, with the service's name unless the environment gives one.
+/// The SDK's default resource, with the name `service` unless the environment sets one.
 fn resource(service: &'static str) -> Resource {
-    let found = Resource::builder().build();
-    let name = found.iter().find(|(key, _)| key.as_str() == attribute::SERVICE_NAME).map(|(_, name)| name.as_str());
-    let is_given = name.is_some_and(|name| !name.starts_with("unknown_service"));
+    let default_resource = Resource::builder().build();
+    let name =
+        default_resource.iter().find(|(key, _)| key.as_str() == attribute::SERVICE_NAME).map(|(_, name)| name.as_str());
+    let is_set = name.is_some_and(|name| !name.starts_with("unknown_service"));
     let builder = Resource::builder();
-    let builder = if is_given { builder } else { builder.with_service_name(service) };
+    let builder = if is_set { builder } else { builder.with_service_name(service) };
     let version = opentelemetry::KeyValue::new(attribute::SERVICE_VERSION, env!("CARGO_PKG_VERSION"));
     builder.with_attribute(version).build()
 }
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caller_decides_where_he_is_followed_and_the_ratio_else() {
+    fn a_parent_based_sampler_uses_the_caller_s_decision_and_otherwise_the_ratio() {
         check(1.0, true, [true, true, false]);
         check(0.0, true, [false, true, false]);
         check(1.0, false, [true, true, true]);
@@ -159,18 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_takes_its_share_of_all_traces() {
+    fn a_ratio_samples_its_share_of_all_traces() {
         let sampling = Sampling { ratio: 0.25, follows_caller: true };
         let mut bytes = [7; 16];
-        let taken = (0..=255).filter(|high| {
+        let sampled = (0..=255).filter(|high| {
             bytes[8] = *high;
             sampling.samples(TraceId::from_bytes(bytes), None)
         });
-        assert_eq!(taken.count(), 64);
+        assert_eq!(sampled.count(), 64);
     }
 
     #[test]
-    fn off_nothing_is_made_and_nothing_sampled() {
+    fn when_traces_are_off_no_span_is_built_or_sampled() {
         let traces = Traces::off();
         traces.record(|| unreachable!());
         assert!(!traces.is_on() && !traces.samples(ROOT, Some(true)));

@@ -1,4 +1,4 @@
-//! What a process settles with its system: how many files it may open, and which signals end it.
+//! Unix process settings: the limit of open files, and the signals that end the process.
 
 mod files;
 mod signals;

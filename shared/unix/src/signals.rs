@@ -2,7 +2,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Bit of SIGHUP (1) in the masks of proc(5).
+/// The bit of SIGHUP (signal 1) in the signal masks of proc(5).
 const HANGUP: u64 = 1;
 
 /// The signals that ask a process to end: SIGTERM, SIGINT (Ctrl-C) and SIGHUP (its terminal is closed).
@@ -10,21 +10,21 @@ const HANGUP: u64 = 1;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// None under `nohup`, which has it ignored.
+    /// `None` if SIGHUP is ignored, as under `nohup`.
     hangup: Option<Signal>,
 }
 
 impl Signals {
-    /// From now on they are received, instead of ending the process at once.
+    /// Installs handlers for the signals, so that they no longer end the process immediately.
     ///
     /// # Errors
-    /// When the system does not let it.
+    /// When the system refuses a handler.
     pub fn receive() -> io::Result<Self> {
         let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, hangup })
     }
 
-    /// Returns when one of them has come.
+    /// Waits until one of the signals arrives.
     pub async fn asked_to_end(&mut self) {
         let hangup = async {
             match &mut self.hangup {
@@ -39,13 +39,13 @@ impl Signals {
         }
     }
 
-    /// Returns when Ctrl-C has been pressed.
+    /// Waits until SIGINT (Ctrl-C) arrives.
     pub async fn interrupted(&mut self) {
         self.interrupt.recv().await;
     }
 }
 
-/// Whether whoever started this process has SIGHUP ignored. Elsewhere than on Linux nobody knows.
+/// Whether this process was started with SIGHUP ignored. Known only on Linux; false on other systems.
 fn is_hangup_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
 }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hangup_is_ignored_when_the_mask_says_so() {
+    fn the_signal_mask_shows_whether_sighup_is_ignored() {
         for (status, expected) in [
             ("Name:\tx\nSigIgn:\t0000000000001001\n", true),
             ("SigIgn:\t0000000000001000\n", false),

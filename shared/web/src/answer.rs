@@ -1,5 +1,5 @@
-//! Whatever answers with an error, the client gets a problem: also where actix itself replies. Only what is no HTTP
-//! (a head that cannot be parsed, or is too large) never comes here: actix refuses it with an empty 400 or 431.
+//! Every error response is a problem (RFC 9457), also those that actix-web itself generates. The exception is input
+//! that is not HTTP (a head that cannot be parsed, or is too large): actix rejects it with an empty 400 or 431.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -9,12 +9,13 @@ use actix_web::{Error, HttpResponse, ResponseError};
 
 use crate::{Problem, closing};
 
-/// What no route takes.
-pub(crate) async fn nothing_here() -> Result<HttpResponse, Problem> {
+/// The default handler: 404 for a path that no route matches.
+pub(crate) async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Problem::not_found("there is nothing at this path"))
 }
 
-/// Middleware: turns error answers without a body, or in plain text, into problems, and refuses what comes too late.
+/// Middleware that turns error responses without a body, or with a plain-text body, into problems. It also rejects
+/// requests that follow the last request of a connection (see [`closing`]).
 pub(crate) async fn as_problem<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -31,7 +32,7 @@ pub(crate) async fn as_problem<B: MessageBody + 'static>(
     }
     let allow = headers.get(header::ALLOW).cloned();
     let detail = match status {
-        StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method",
+        StatusCode::METHOD_NOT_ALLOWED => "this path does not support this method: see the header Allow",
         StatusCode::NOT_FOUND => "there is nothing at this path",
         other if other.is_client_error() => "the request cannot be understood",
         _ => "the service failed",

@@ -1,8 +1,8 @@
-//! What a service serves: its routes, and the OpenAPI document that describes them.
+//! The routes of a service, and the OpenAPI document that describes them.
 //!
-//! A handler says in `#[utoipa::path(…)]` where it is served and what it takes and answers. From a list of handlers
-//! [`endpoints!`](crate::endpoints) makes both the document and the routes, and a service has no other way to add one:
-//! what is served is described, and what is described is served.
+//! The attribute `#[utoipa::path(…)]` of a handler declares its path, parameters and responses.
+//! [`endpoints!`](crate::endpoints) builds both the document and the routes from one list of handlers. A service cannot
+//! add a route in any other way, so the document and the routes always agree.
 
 mod page;
 mod responses;
@@ -24,7 +24,7 @@ pub use responses::{
 
 use crate::{Problem, health, metrics};
 
-/// The endpoints of handlers that `#[utoipa::path]` describes, for [`Api::new`](crate::Api::new).
+/// Builds the list of endpoints for [`Api::new`](crate::Api::new) from handlers with the attribute `#[utoipa::path]`.
 #[macro_export]
 macro_rules! endpoints {
     ($($name:ident $(:: $rest:ident)*),+ $(,)?) => {
@@ -37,23 +37,23 @@ macro_rules! endpoints {
     };
 }
 
-/// A handler, made into a route for each thread that serves.
+/// Creates the route of a handler. Each worker thread calls it once.
 type Handler = fn() -> Route;
 
-/// A handler and its description; [`endpoints!`](crate::endpoints) makes it.
+/// A handler and its OpenAPI description. [`endpoints!`](crate::endpoints) creates it.
 pub struct Endpoint {
     description: OpenApi,
     handler: Handler,
 }
 
 impl Endpoint {
-    /// What describes exactly this handler, and how it becomes a route.
+    /// An endpoint from a document that describes exactly this handler, and the function that creates its route.
     pub fn new(description: OpenApi, handler: Handler) -> Self {
         Self { description, handler }
     }
 }
 
-/// The routes of a service with their document. Clones are made for each thread that serves.
+/// The routes of a service and their OpenAPI document. Each worker thread gets a clone.
 #[derive(Clone)]
 pub struct Api {
     document: Bytes,
@@ -61,11 +61,11 @@ pub struct Api {
     shared: Routes,
 }
 
-/// What is served, by path.
+/// Methods and their handlers, by path.
 type Routes = BTreeMap<String, Vec<(Method, Handler)>>;
 
 impl Api {
-    /// The endpoints of a service, and those that every service has.
+    /// The API of a service: its own endpoints and the ones that every service has.
     pub fn new(service: &str, description: &str, endpoints: Vec<Endpoint>) -> Self {
         let mut info = Info::new(service, env!("CARGO_PKG_VERSION"));
         info.description = Some(description.to_owned());
@@ -76,30 +76,30 @@ impl Api {
         let own = add(endpoints, &mut document);
         let shared = crate::endpoints![health::alive, health::ready, metrics::scrape, page::document];
         let shared = add(shared, &mut document);
-        add_answers(&mut document);
-        // Without the debug feature of utoipa nothing in a document can fail to be written.
+        add_responses(&mut document);
+        // Serialization cannot fail: only utoipa's debug feature adds fallible parts to a document.
         let document = document.to_pretty_json().unwrap_or_default() + "\n";
         Self { document: document.into(), own, shared }
     }
 
-    /// The same, but this handler answers in place of the service's own.
+    /// Replaces the handlers of all of the service's own endpoints with this one. The shared endpoints stay.
     #[must_use]
     pub fn answered_by(mut self, handler: Handler) -> Self {
         self.own.values_mut().flatten().for_each(|(_, own)| *own = handler);
         self
     }
 
-    /// The document, as `/openapi.json` serves it.
+    /// The OpenAPI document in JSON, as `/openapi.json` serves it.
     pub fn document(&self) -> &[u8] {
         &self.document
     }
 
-    /// Adds the routes. Those of one path are one resource, so that another method is answered with 405 and `Allow`.
+    /// Adds the routes. All methods of a path form one resource, so any other method gets 405 with `Allow`.
     pub(crate) fn configure(&self, config: &mut ServiceConfig) {
         config.app_data(Data::new(page::Document(self.document.clone())));
         for (path, methods) in self.own.iter().chain(&self.shared) {
             let mut resource = web::resource(path.as_str());
-            // `/purchases/batch` takes what it takes, and leaves the rest to `/purchases/{id}`.
+            // `/purchases/batch` handles only its own methods, so that the others reach `/purchases/{id}`.
             if self.own.keys().any(|other| covers(other, path)) {
                 let any = methods.iter().fold(guard::Any(guard::fn_guard(|_| false)), |any, (method, _)| {
                     any.or(guard::Method(method.clone()))
@@ -115,12 +115,12 @@ impl Api {
     }
 }
 
-/// Adds endpoints to the document; their routes.
+/// Adds endpoints to the document and returns their routes.
 fn add(endpoints: Vec<Endpoint>, document: &mut OpenApi) -> Routes {
     let mut routes = Routes::new();
     for Endpoint { description, handler } in endpoints {
         for (path, item) in &description.paths.paths {
-            let methods = operations(item).flat_map(|(method, _)| taken(method));
+            let methods = operations(item).flat_map(|(method, _)| with_head(method));
             routes.entry(path.clone()).or_default().extend(methods.map(|method| (method, handler)));
         }
         document.merge(description);
@@ -128,13 +128,13 @@ fn add(endpoints: Vec<Endpoint>, document: &mut OpenApi) -> Routes {
     routes
 }
 
-/// HEAD is taken wherever GET is (RFC 9110 §9.3.2): the same handler answers, and the server leaves the body out.
-fn taken(method: Method) -> impl Iterator<Item = Method> {
+/// The method, and HEAD if it is GET (RFC 9110 §9.3.2): the same handler serves both, and the server omits the body.
+fn with_head(method: Method) -> impl Iterator<Item = Method> {
     let head = (method == Method::GET).then_some(Method::HEAD);
     iter::once(method).chain(head)
 }
 
-/// Whether a template also takes what another, more special path does. (That one sorts first: `{` comes after letters.)
+/// Whether a template also matches another, more specific path. The specific path sorts first: `{` comes after letters.
 fn covers(template: &str, path: &str) -> bool {
     let fits = |(part, other): (&str, &str)| part.starts_with('{') || part == other;
     let same_length = template.split('/').count() == path.split('/').count();
@@ -152,12 +152,12 @@ fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }
 
-/// Adds the answers that the operations name, and what these are made of.
-fn add_answers(document: &mut OpenApi) {
+/// Adds the shared responses that operations refer to, and the schema of [`Problem`].
+fn add_responses(document: &mut OpenApi) {
     let operations = document.paths.paths.values().flat_map(operations);
-    let replies = operations.flat_map(|(_, operation)| operation.responses.responses.values());
-    let named: Vec<_> = replies
-        .filter_map(|answer| match answer {
+    let responses_used = operations.flat_map(|(_, operation)| operation.responses.responses.values());
+    let named: Vec<_> = responses_used
+        .filter_map(|response| match response {
             RefOr::Ref(reference) => Some(reference.ref_location.clone()),
             RefOr::T(_) => None,
         })
@@ -165,6 +165,6 @@ fn add_answers(document: &mut OpenApi) {
     let is_named = |name: &str| named.iter().any(|reference| reference.ends_with(&format!("/{name}")));
     let components = ComponentsBuilder::from(document.components.take().unwrap_or_default());
     let components = components.schema(Problem::name(), Problem::schema());
-    let replies = responses::all().into_iter().filter(|(name, _)| is_named(name));
-    document.components = Some(components.responses_from_iter(replies).build());
+    let shared = responses::all().into_iter().filter(|(name, _)| is_named(name));
+    document.components = Some(components.responses_from_iter(shared).build());
 }

@@ -10,27 +10,27 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Problem, Shell, parse};
 
-/// The media type of newline-delimited JSON, here and in answers.
+/// The media type of newline-delimited JSON, in requests and responses.
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// A body takes at most this long to arrive: a client that stalls holds a connection and memory.
+/// The longest time a body may take to arrive: a stalled client holds a connection and memory.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes of all bodies that a service holds at a time: eight batches, four files.
+/// The bytes of all request bodies that a service holds at a time: eight batches or four files.
 const BODIES_BYTES_MAX: usize = 64 << 20;
-/// The beginning of a body takes nothing of that: one for each connection is not much, and no large body can keep a
-/// small one away.
+/// The bytes at the beginning of a body that do not count against the budget. They are few per connection, and so large
+/// bodies cannot keep small ones out.
 const FREE_BYTES: usize = 16 << 10;
-/// How much is taken at a time as a body arrives.
+/// The step in which a body takes bytes from the budget as it arrives.
 const STEP_BYTES: usize = 64 << 10;
-/// How a body begins that is packed with gzip (RFC 1952 §2.3.1), and none that is taken.
+/// The first bytes of a gzip file (RFC 1952 §2.3.1). No accepted text begins with them.
 const GZIP: &[u8] = &[0x1f, 0x8b];
-/// What editors put before a text in UTF-8.
+/// The UTF-8 byte order mark, which some editors write before a text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-/// When to try again: an honest body arrives within about a second.
+/// `Retry-After` while the budget is used up: a well-behaved body arrives within about a second.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The room that a service has for bodies. Clones share it.
+/// The memory budget of a service for request bodies, in bytes. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct BodyBudget(Arc<Semaphore>);
 
@@ -41,7 +41,10 @@ impl Default for BodyBudget {
 }
 
 impl BodyBudget {
-    /// Room for a body that has become so long, with what it has already; at once or not at all.
+    /// Extends the permit of a body that has grown to `bytes`. It does not wait: without enough budget it fails.
+    ///
+    /// # Errors
+    /// 429.
     fn grow(&self, room: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Problem> {
         let wanted = bytes.saturating_sub(FREE_BYTES).next_multiple_of(STEP_BYTES);
         let more = wanted - room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -59,7 +62,7 @@ impl BodyBudget {
     }
 }
 
-/// A body, and the room it takes until the last of its bytes is let go.
+/// A body and its permit. The permit returns to the budget when the last reference to the bytes is dropped.
 struct Held {
     bytes: Bytes,
     _room: OwnedSemaphorePermit,
@@ -71,26 +74,26 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// Reads the whole body. As it arrives it takes room in the service's budget; the bytes hold the room as long as they
-/// are kept. What is announced takes none: a client that only announces much keeps nobody away.
+/// Reads the whole body. The body takes bytes from the service's budget as they arrive and returns them when the result
+/// is dropped. `Content-Length` reserves nothing, so a client that only announces a large body keeps nobody out.
 ///
-/// A longer one is answered without reading on; the server then still swallows what the client is
-/// sending for a few seconds, so that it comes to read the answer.
+/// A body that is too long gets its response before it is read to the end. The server then discards the rest for a few
+/// seconds, so that the client gets to read the response.
 ///
 /// # Errors
-/// 413 beyond `limit_bytes`, announced or met; 415 when the request says it is compressed; 429 while there is no room;
-/// 408 after [`BODY_TIMEOUT`]; 400 when it breaks off.
+/// 413 when the announced or the actual length exceeds `limit_bytes`; 415 when `Content-Encoding` says that the body is
+/// compressed; 429 when the budget is used up; 408 after [`BODY_TIMEOUT`]; 400 when the body breaks off.
 pub async fn body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
     let encoding = request.headers().get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(unsupported("compressed bodies are not taken: send it without Content-Encoding"));
+        return Err(unsupported("compressed bodies are not supported: send it without Content-Encoding"));
     }
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|announced| announced > limit_bytes) {
         return Err(Problem::too_large(limit_bytes, "bytes"));
     }
-    // A handler that is tested without a shell has no budget.
+    // There is no budget when a test calls a handler without a shell.
     let budget = request.app_data().map(|shell: &Shell| &shell.bodies);
     let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, arrived(payload, limit_bytes, budget)).await else {
         let detail = format!("the body took longer than {} s", BODY_TIMEOUT.as_secs());
@@ -102,7 +105,7 @@ pub async fn body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -
 async fn arrived(mut payload: Payload, limit_bytes: usize, budget: Option<&BodyBudget>) -> Result<Bytes, Problem> {
     let (mut bytes, mut room) = (BytesMut::new(), None);
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Problem::bad_request("the body broke off or is damaged"))?;
+        let chunk = chunk.map_err(|_| Problem::bad_request("the body broke off or is damaged: send it again"))?;
         let length = bytes.len() + chunk.len();
         if length > limit_bytes {
             return Err(Problem::too_large(limit_bytes, "bytes"));
@@ -122,7 +125,7 @@ async fn arrived(mut payload: Payload, limit_bytes: usize, budget: Option<&BodyB
 /// Reads a JSON body: [`body`], then [`parse`].
 ///
 /// # Errors
-/// As these; also 415 when the request says it is something else than JSON.
+/// Those of both functions; also 415 when `Content-Type` is not JSON.
 pub async fn json_body<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: Payload,
@@ -131,18 +134,18 @@ pub async fn json_body<T: DeserializeOwned>(
     parse(&text(request, payload, limit_bytes, &["application/json"]).await?)
 }
 
-/// Reads a body of newline-delimited JSON; [`ndjson`] takes it apart.
+/// Reads a body of newline-delimited JSON. [`ndjson`] splits it into lines.
 ///
 /// # Errors
-/// As [`body`]; also 415 when the request says it is something else than NDJSON or JSON.
+/// As [`body`]; also 415 when `Content-Type` is neither NDJSON nor JSON.
 pub async fn ndjson_body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
     text(request, payload, limit_bytes, &[NDJSON, "application/ndjson", "application/json"]).await
 }
 
-/// The lines that are not blank, each with its number in the whole, from 1. A byte order mark before them is skipped.
+/// The lines that are not blank, each with its line number in the body, from 1. A leading byte order mark is skipped.
 ///
 /// # Errors
-/// 413 when there are more than `max_lines` of them.
+/// 413 when there are more than `max_lines` such lines.
 pub fn ndjson(body: &[u8], max_lines: usize) -> Result<impl Iterator<Item = (usize, &[u8])>, Problem> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let all = || (1..).zip(body.split(|&byte| byte == b'\n'));
@@ -153,12 +156,12 @@ pub fn ndjson(body: &[u8], max_lines: usize) -> Result<impl Iterator<Item = (usi
     Ok(all().filter(|(_, line)| !line.trim_ascii().is_empty()))
 }
 
-/// A body of one of these media types, neither packed nor said to be something else.
+/// Reads a body that must have one of these media types, or none, and must not be compressed.
 async fn text(request: &HttpRequest, payload: Payload, limit_bytes: usize, allowed: &[&str]) -> Result<Bytes, Problem> {
     media_type(request, allowed)?;
     let body = body(request, payload, limit_bytes).await?;
     match body.starts_with(GZIP) {
-        true => Err(unsupported("the body is packed with gzip, which is not taken: send it unpacked")),
+        true => Err(unsupported("the body is compressed with gzip, which is not supported: send it uncompressed")),
         false => Ok(body),
     }
 }
@@ -175,7 +178,7 @@ fn media_type(request: &HttpRequest, allowed: &[&str]) -> Result<(), Problem> {
         }
         Err(_) => false,
     };
-    if fits { Ok(()) } else { Err(unsupported(format!("send it as Content-Type: {}", allowed[0]))) }
+    if fits { Ok(()) } else { Err(unsupported(format!("send the body as Content-Type: {}", allowed[0]))) }
 }
 
 #[cfg(test)]
@@ -221,13 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn an_announced_length_beyond_the_limit_is_enough() {
+    fn an_announced_length_beyond_the_limit_is_refused() {
         check(post("1").insert_header((header::CONTENT_LENGTH, 9)), 413);
         check(post("1").insert_header((header::CONTENT_LENGTH, 8)), 200);
     }
 
     #[test]
-    fn only_json_is_taken_for_json() {
+    fn a_json_body_of_another_media_type_is_refused() {
         for (media_type, expected) in [
             ("application/json", 200),
             ("application/json; charset=UTF-8", 200),
@@ -242,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_compressed_is_taken_whether_it_says_so_or_not() {
+    fn a_compressed_body_is_refused_with_or_without_content_encoding() {
         let any = || TestRequest::post().uri("/any").set_payload("1");
         for post in [any(), post("1"), TestRequest::post().uri("/many").set_payload("1")] {
             check(post.insert_header((header::CONTENT_ENCODING, "gzip")), 415);
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn ndjson_goes_by_several_names() {
+    fn ndjson_has_several_media_types() {
         let post = || TestRequest::post().uri("/many").set_payload("1\n2\n");
         check(post(), 200);
         for (media_type, expected) in

@@ -14,11 +14,11 @@ use crate::{Problem, ProblemType};
 const HEADER: &str = "Idempotency-Key";
 const MAX_BYTES: usize = 64;
 
-/// The client's own name for a request: sent again, it is the same request. From the header
-/// `Idempotency-Key`, 1–64 characters of ASCII 0x21–0x7E; case matters.
+/// The idempotency key of a request, from the header `Idempotency-Key`. Requests with the same key are the same
+/// request. A key has 1–64 characters of ASCII 0x21–0x7E and is case-sensitive.
 ///
-/// As a handler's argument it is required; where it is not, use [`IdempotencyKey::optional`]
-/// (`Option<IdempotencyKey>` as an argument would take an invalid key for none).
+/// As a handler's argument it is required. Where it is optional, call [`IdempotencyKey::optional`]: an argument of the
+/// type `Option<IdempotencyKey>` would treat an invalid key as a missing one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdempotencyKey(
     /// Invariant: 1–64 characters of ASCII 0x21–0x7E.
@@ -26,7 +26,7 @@ pub struct IdempotencyKey(
 );
 
 impl IdempotencyKey {
-    /// The key as it was sent.
+    /// The key as the client sent it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -34,7 +34,7 @@ impl IdempotencyKey {
     /// The key of a request, if it has one.
     ///
     /// # Errors
-    /// 400 when the header is not a key, or there are several.
+    /// 400 when the header is not a valid key, or occurs more than once.
     pub fn optional(request: &HttpRequest) -> Result<Option<Self>, Problem> {
         Self::of(request.headers())
     }
@@ -64,9 +64,9 @@ impl IdempotencyKey {
 const OTHER_CONTENT: ProblemType =
     ProblemType { code: "idempotency-conflict", title: "The id belongs to another request" };
 
-/// 409: the key came with other content before.
+/// 409: a request with the same key but other content is recorded.
 pub fn other_content() -> Problem {
-    let detail = "another request came in under the same id: a new request needs a new one";
+    let detail = "another request has the same id: send a new request with a new id";
     Problem::conflict(detail).of(&OTHER_CONTENT)
 }
 
@@ -96,7 +96,7 @@ impl IntoParams for IdempotencyKey {
     }
 }
 
-/// The key in the documents of operations that use [`IdempotencyKey::optional`].
+/// The header `Idempotency-Key` in the OpenAPI document, for operations that use [`IdempotencyKey::optional`].
 pub struct OptionalIdempotencyKey;
 
 impl IntoParams for OptionalIdempotencyKey {
@@ -108,8 +108,8 @@ impl IntoParams for OptionalIdempotencyKey {
 fn parameter(required: Required) -> Parameter {
     let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^[!-~]{{1,{MAX_BYTES}}}$")));
     let header = ParameterBuilder::new().name(HEADER).parameter_in(ParameterIn::Header).required(required);
-    let what = "The client's own name for this request: sent again with the same content, it is the same request.";
-    header.description(Some(what)).schema(Some(key.examples(["my-first"]))).build()
+    let text = "Identifies this request. Sent again with the same key and content, it is not executed again.";
+    header.description(Some(text)).schema(Some(key.examples(["my-first"]))).build()
 }
 
 #[cfg(test)]
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_saying_why() {
+    fn an_invalid_key_is_refused_with_a_reason() {
         check(&[], Err("is required"));
         check(&[b""], Err("is empty"));
         check(&[&[b'k'; 65]], Err("is longer than 64 characters"));

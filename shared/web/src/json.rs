@@ -3,17 +3,15 @@ use serde_json::error::Category;
 
 use crate::{Problem, ProblemType, refusal};
 
-/// Reads a JSON document (RFC 8259) strictly.
+/// Parses a JSON document (RFC 8259) strictly.
 ///
-/// Types that want unknown fields refused say `#[serde(deny_unknown_fields)]`; a type of ours that
-/// refuses a value does so with a custom error (`#[serde(try_from = "…")]`), whose text the client
-/// sees.
+/// A type refuses unknown fields with `#[serde(deny_unknown_fields)]`. A type of this project refuses a value with a
+/// custom error (`#[serde(try_from = "…")]`); the client sees the text of that error.
 ///
 /// # Errors
-/// 400 with `line` and `column` for what is no JSON (also not UTF-8, anything after the document,
-/// more than 127 levels, a number beyond `f64`); 400 with `pointer` for a missing, unknown or
-/// repeated field and another JSON type; 422 with `pointer` for a refused value. Wherever it
-/// stands, what is no JSON comes first.
+/// 400 with `line` and `column` for malformed JSON, which includes bytes that are not UTF-8, anything after the
+/// document, more than 127 levels, and a number beyond `f64`; 400 with `pointer` for a missing, unknown or repeated
+/// field or another JSON type; 422 with `pointer` for a refused value. Malformed JSON is reported first.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
@@ -21,7 +19,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let column = before.rsplit(|&byte| byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
         malformed("not UTF-8", line, column)
     })?;
-    // Following the path costs an allocation per field: only who has erred pays.
+    // Tracking the path costs an allocation per field, so only a document that was refused is parsed again with it.
     serde_json::from_str(text).or_else(|_| explain(text))
 }
 
@@ -43,7 +41,7 @@ fn malformed(detail: &str, line: usize, column: usize) -> Problem {
     Problem { line: Some(line), column: Some(column), ..problem }
 }
 
-/// serde_json ends its texts with the place, which has members of its own.
+/// The text of an error without the place at its end: the problem has members for line and column.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -95,21 +93,21 @@ mod tests {
         }
     }
 
-    /// `kind pointer? line:column? detail`, as far as there is each.
-    fn told(problem: &Problem) -> String {
-        let mut told = format!("{} {}", problem.status.as_u16(), problem.kind.unwrap().code);
+    /// A problem as `status code pointer? line:column? | detail`.
+    fn summary(problem: &Problem) -> String {
+        let mut text = format!("{} {}", problem.status.as_u16(), problem.kind.unwrap().code);
         if let Some(Place::Pointer(pointer)) = &problem.place {
-            told += &format!(" {pointer}");
+            text += &format!(" {pointer}");
         }
         if let (Some(line), Some(column)) = (problem.line, problem.column) {
-            told += &format!(" {line}:{column}");
+            text += &format!(" {line}:{column}");
         }
-        told + " | " + &problem.detail
+        text + " | " + &problem.detail
     }
 
     fn check(document: impl AsRef<[u8]>, expected: &str) {
         let problem = parse::<Order>(document.as_ref()).unwrap_err();
-        assert_eq!(told(&problem), expected);
+        assert_eq!(summary(&problem), expected);
     }
 
     #[test]
@@ -121,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told_by_line_and_column() {
+    fn malformed_json_is_reported_with_line_and_column() {
         check("", "400 malformed-json 1:1 | EOF while parsing a value");
         check("{\n  \"customer\": }", "400 malformed-json 2:15 | expected value");
         check("{\"customer\":\"a\"", "400 malformed-json 1:15 | EOF while parsing an object");
@@ -145,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_beyond_range_are_no_json() {
+    fn a_number_beyond_the_range_is_malformed_json() {
         check("{\"customer\":\"a\",\"lines\":[{\"quantity\":1e400}]}", "400 malformed-json 1:42 | number out of range");
     }
 
@@ -155,11 +153,11 @@ mod tests {
         check(&deep, "400 malformed-json 1:1000000 | EOF while parsing a list");
         let closed = format!("{}{}", deep, "]".repeat(1_000_000));
         let problem = parse::<serde_json::Value>(closed.as_bytes()).unwrap_err();
-        assert_eq!(told(&problem), "400 malformed-json 1:128 | recursion limit exceeded");
+        assert_eq!(summary(&problem), "400 malformed-json 1:128 | recursion limit exceeded");
     }
 
     #[test]
-    fn another_shape_is_told_by_path() {
+    fn another_shape_is_reported_with_its_path() {
         check(r#"{"customer":"a"}"#, "400 wrong-shape /lines | the field is missing");
         check(r#"{"customer":"a","lines":[{}]}"#, "400 wrong-shape /lines/0/quantity | the field is missing");
         check(r#"{"customer":"a","customer":"b"}"#, "400 wrong-shape /customer | the field is given twice");
@@ -171,7 +169,7 @@ mod tests {
         check(r#"{"customer":null}"#, "400 wrong-shape /customer | expected a string, found null");
         check(
             r#"{"customer":"a","lines":[{"quantity":"six"}]}"#,
-            "400 wrong-shape /lines/0/quantity | expected an integer, not negative, within its range, found a string",
+            "400 wrong-shape /lines/0/quantity | expected a non-negative integer within its range, found a string",
         );
         check(r#"{"customer":"a","lines":[5]}"#, "400 wrong-shape /lines/0 | expected an object, found an integer");
         check("5", "400 wrong-shape | expected an object, found an integer");
@@ -180,7 +178,7 @@ mod tests {
     #[test]
     fn a_pointer_is_one_of_rfc_6901() {
         let note = |name: &str| format!(r#"{{"customer":"a","lines":[],"notes":{{"{name}":true}}}}"#);
-        let found = "expected an integer, not negative, within its range, found a boolean";
+        let found = "expected a non-negative integer within its range, found a boolean";
         check(note("a/b~c"), &format!("400 wrong-shape /notes/a~1b~0c | {found}"));
         check(note("~1"), &format!("400 wrong-shape /notes/~01 | {found}"));
         check(note(""), &format!("400 wrong-shape /notes/ | {found}"));
@@ -188,29 +186,29 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_value_is_told_by_path_in_the_words_of_its_type() {
+    fn a_refused_value_is_reported_with_its_path_and_the_text_of_its_type() {
         check(
             r#"{"customer":"a","lines":[{"quantity":1},{"quantity":0}]}"#,
             "422 refused-value /lines/1/quantity | a quantity is at least 1",
         );
         check(
             r#"{"customer":"a","lines":[{"quantity":-1}]}"#,
-            "422 refused-value /lines/0/quantity | expected an integer, not negative, within its range",
+            "422 refused-value /lines/0/quantity | expected a non-negative integer within its range",
         );
         check(
             r#"{"customer":"a","lines":[{"quantity":-0}]}"#,
-            "400 wrong-shape /lines/0/quantity | expected an integer, not negative, within its range, found -0",
+            "400 wrong-shape /lines/0/quantity | expected a non-negative integer within its range, found -0",
         );
         check(r#"{"pay":"never"}"#, "422 refused-value /pay | expected `now` or `later`");
     }
 
     #[test]
-    fn what_is_no_json_is_told_before_a_refused_value() {
+    fn malformed_json_is_reported_before_a_refused_value() {
         check(r#"{"lines":[{"quantity":0}]"#, "400 malformed-json 1:25 | EOF while parsing an object");
     }
 
     #[test]
-    fn a_client_hears_nothing_of_what_it_sent() {
+    fn no_problem_repeats_what_the_client_sent() {
         let secret = "`x`, expected \\\"<script>";
         check(
             format!(r#"{{"customer":"a","lines":"{secret}"}}"#),
@@ -224,7 +222,7 @@ mod tests {
         let long = "x".repeat(65);
         check(
             format!(r#"{{"notes":{{"{long}":true}}}}"#),
-            "400 wrong-shape /notes | expected an integer, not negative, within its range, found a boolean",
+            "400 wrong-shape /notes | expected a non-negative integer within its range, found a boolean",
         );
     }
 }

@@ -1,12 +1,14 @@
-//! The HTTP shell that all services share. It knows no business.
+//! The HTTP shell that all services share. It contains no business logic.
 //!
-//! A request passes, from outside in: a span, a log line and the metrics ([`Traceparent`], [`Lines`]), the
-//! rule that every error answer is a [`Problem`], and then the service's own handlers, which read
-//! what they need with [`json_body()`], [`ndjson_body()`], [`query()`], [`segment`], [`IdempotencyKey`] and
-//! [`Prefer`].
+//! A request passes through these layers, outermost first:
 //!
-//! What a client sends never comes back to it or into the log, except what has been checked to be
-//! short and plain: an idempotency key, the name of a field.
+//! 1. the span, the log line and the metrics of the request ([`Traceparent`], [`Lines`]);
+//! 2. a middleware that turns every error response into a [`Problem`];
+//! 3. the service's own handlers. They read the request with [`json_body()`], [`ndjson_body()`], [`query()`],
+//!    [`segment`], [`IdempotencyKey`] and [`Prefer`].
+//!
+//! Neither responses nor the log repeat client input, except short text of checked characters: an idempotency key, the
+//! name of a field.
 
 mod answer;
 mod api;

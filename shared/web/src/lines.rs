@@ -8,10 +8,12 @@ use telemetry::{KeyValue, Link, Moments, SpanContext, SpanData, SpanKind, Traces
 
 use crate::{Shell, Traceparent};
 
-/// The traces of a request that holds many, one on a line: as a handler's argument, to be kept until all are answered.
+/// The traces of a batch request, one for each line. A handler takes it as an argument and keeps it until all lines
+/// have a result.
 ///
-/// A trace of a thousand requests helps nobody, so each line is a trace of its own. Its first span takes as long as the
-/// whole request, and is linked with it. The caller decides for all lines; if he does not, each is sampled by itself.
+/// Each line is a trace of its own, because a single trace of a thousand lines would be unreadable. The root span of a
+/// line lasts as long as the batch request and links to it. The sampling decision of the caller applies to all lines;
+/// without one, each line is sampled on its own.
 pub struct Lines {
     request: Traceparent,
     caller: Option<bool>,
@@ -28,7 +30,7 @@ struct Line {
 }
 
 impl Lines {
-    /// Where the request on a line belongs.
+    /// The trace of the request on a line; `number` is the line number.
     pub fn trace(&mut self, number: usize, request_id: &str) -> Traceparent {
         if !self.traces.is_on() {
             return self.request.clone();
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_nothing_is_recorded_every_line_is_where_its_request_is() {
+    fn without_tracing_every_line_has_the_trace_of_its_batch() {
         let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let request = TestRequest::default().insert_header(("traceparent", header)).to_http_request();
         let mut lines = Lines::from_request(&request, &mut Payload::None).into_inner().unwrap();

@@ -1,4 +1,4 @@
-//! One span per request, and when it is answered, one line in it and what is counted.
+//! One span per request. When the response begins, the request gets its log line and is counted in the metrics.
 
 use std::time::Instant;
 
@@ -11,12 +11,12 @@ use tracing_actix_web::RootSpanBuilder;
 use crate::span::Open;
 use crate::{IdempotencyKey, Shell, metrics};
 
-/// Asked every few seconds by machines: logged at debug level even when they fail, and never traced.
+/// Paths that monitoring requests every few seconds. They are logged at debug level, even failures, and never traced.
 const QUIET: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 pub(crate) struct RequestSpan;
 
-/// A request that is not answered yet.
+/// A request that has no response yet.
 struct Received {
     at: Instant,
     route: Option<String>,
@@ -36,14 +36,14 @@ impl RootSpanBuilder for RequestSpan {
                     service,
                     method = request.method().as_str(),
                     route = route.as_deref().unwrap_or(metrics::UNMATCHED),
-                    // Empty without a key: who makes an id for the request records it.
+                    // Empty without a key: `name_request` records the id of a request that gets one later.
                     request_id = key.as_ref().map(IdempotencyKey::as_str),
                     trace_id = traceparent.trace_id(),
                     status = tracing::field::Empty,
                 )
             };
         }
-        // At error level the span is there whatever the filter: also a lone warning needs its ids.
+        // Error level keeps the span under every filter: a single warning needs the ids of its request, too.
         let span = if is_quiet { span!(DEBUG) } else { span!(ERROR) };
         let mut extensions = request.extensions_mut();
         extensions.insert(Received { at: Instant::now(), route });
@@ -58,7 +58,7 @@ impl RootSpanBuilder for RequestSpan {
             Ok(response) => response,
             Err(error) => {
                 span.record("status", error.as_response_error().status_code().as_u16());
-                return warn!("answered by a failing middleware");
+                return warn!("request answered: a middleware failed");
             }
         };
         let (request, status) = (response.request(), response.status());
@@ -73,9 +73,9 @@ impl RootSpanBuilder for RequestSpan {
         }
         let elapsed_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if status.is_server_error() && !is_quiet(request.path()) {
-            warn!(elapsed_us, "answered");
+            warn!(elapsed_us, "request answered");
         } else {
-            debug!(elapsed_us, "answered");
+            debug!(elapsed_us, "request answered");
         }
     }
 }

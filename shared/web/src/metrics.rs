@@ -6,10 +6,10 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Reg
 
 use crate::{InternalServerError, Problem, Shell};
 
-/// From what an idle system answers in up to the longest wait for an outcome.
+/// Bucket limits in seconds, from the latency of an idle system to the longest wait for an outcome.
 const BUCKETS_S: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 
-/// What is counted of HTTP: never by path, only by route, so that nobody can fill the memory.
+/// The metrics of HTTP. Labels carry the route, never the path, so that clients cannot exhaust the memory.
 #[derive(Clone)]
 pub(crate) struct HttpMetrics {
     requests: IntCounterVec,
@@ -30,38 +30,39 @@ impl HttpMetrics {
         Ok(Self { requests, duration })
     }
 
-    /// Counts and times what is answered. The route is its pattern, `/offers/{sku}`, none where nothing is served.
+    /// Counts and times a request that has a response. The route is a pattern such as `/offers/{sku}`; `None` if no
+    /// route matches.
     pub(crate) fn observe(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
         let (method, route) = (known(method), route.unwrap_or(UNMATCHED));
         self.requests.with_label_values(&[method, route, status.as_str()]).inc();
         self.duration.with_label_values(&[method, route]).observe(took.as_secs_f64());
     }
 
-    /// Counts what was refused because it is no HTTP.
+    /// Counts input that was rejected because it is not HTTP.
     pub(crate) fn count_unreadable(&self, status: StatusCode) {
         self.requests.with_label_values(&[OTHER, UNREADABLE, status.as_str()]).inc();
     }
 }
 
-/// Adds `unbundled_build_info`, which is always 1: its labels say what runs.
+/// Adds `unbundled_build_info`, which is always 1. Its labels hold the service and its version.
 pub(crate) fn register_build(registry: &Registry, service: &str) -> Result<(), prometheus::Error> {
-    let opts = Opts::new("unbundled_build_info", "Which service and version this is; always 1.");
+    let opts = Opts::new("unbundled_build_info", "The service and its version, as labels; always 1.");
     let build =
         IntGauge::with_opts(opts.const_label("service", service).const_label("version", env!("CARGO_PKG_VERSION")))?;
     build.set(1);
     registry.register(Box::new(build))
 }
 
-/// In place of a route, where nothing is served.
+/// The label `route` of a request that no route matches.
 pub(crate) const UNMATCHED: &str = "unmatched";
 
-/// In place of a route, where no request could be read.
+/// The label `route` of input that is not an HTTP request.
 const UNREADABLE: &str = "unreadable";
 
-/// Every method that is none of the common ones.
+/// The label `method` of every uncommon method.
 pub(crate) const OTHER: &str = "other";
 
-/// Clients may make up methods; labels may not grow with them.
+/// The label `method`. Clients can invent methods, and the number of label values must not grow with them.
 pub(crate) fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -75,7 +76,7 @@ pub(crate) fn known(method: &Method) -> &'static str {
     }
 }
 
-/// Metrics, in the text format of Prometheus.
+/// The metrics, in the Prometheus text format.
 #[utoipa::path(
     get, path = "/metrics", tag = "service", operation_id = "get_metrics",
     responses(

@@ -10,20 +10,19 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-/// A client waits no longer for an outcome; it asks again.
+/// The longest wait for an outcome. After it, the client sends the request again.
 pub const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// What the client would like (RFC 7240). Only `wait` is known; the rest is ignored, as that
-/// standard asks. A handler takes it as an argument.
+/// The preferences of a request, from the header `Prefer` (RFC 7240). Only `wait` is supported; the rest is ignored, as
+/// the RFC requires. A handler takes it as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prefer {
-    /// How long to hold the answer for an outcome: `wait=N` in seconds, at most [`MAX_WAIT`].
+    /// How long the response may wait for an outcome: `wait=N` in seconds, at most [`MAX_WAIT`].
     pub wait: Option<Duration>,
 }
 
 impl Prefer {
-    /// The response, emission in `Preference-Applied` how long it would have been held; unchanged
-    /// when no wait was asked for.
+    /// The response with the applied wait in the header `Preference-Applied`. Unchanged if the request has no `wait`.
     pub fn applied(self, mut response: HttpResponse) -> HttpResponse {
         if let Some(wait) = self.wait
             && let Ok(value) = HeaderValue::try_from(format!("wait={}", wait.as_secs()))
@@ -37,7 +36,7 @@ impl Prefer {
     fn of(headers: &HeaderMap) -> Self {
         let texts = headers.get_all("Prefer").filter_map(|value| value.to_str().ok());
         let mut preferences = texts.flat_map(|text| split(text, ','));
-        // Of a preference that is given twice, the first counts.
+        // If a preference is given twice, the first counts (RFC 7240 §2).
         let wait = preferences.find_map(|preference| {
             let (name, value) = split(preference, ';').next()?.split_once('=')?;
             name.trim().eq_ignore_ascii_case("wait").then(|| seconds(value.trim()))
@@ -49,11 +48,11 @@ impl Prefer {
 fn seconds(text: &str) -> Option<Duration> {
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    // All digits and yet no u64: more than the maximum in any case.
+    // Digits that do not fit in u64 exceed the maximum in any case.
     is_number.then(|| digits.parse().map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT))
 }
 
-/// Splits at a separator that stands outside of quoted strings.
+/// Splits at every separator outside of quoted strings.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |character: char| {
@@ -75,14 +74,14 @@ impl FromRequest for Prefer {
 
 impl IntoParams for Prefer {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let what = format!(
-            "`wait=N` holds the answer until the outcome is there, for at most N seconds and {} in any case (RFC 7240), \
-             if the operation does not say otherwise. Anything else is ignored.",
+        let description = format!(
+            "`wait=N` delays the response until the outcome is known, for at most N seconds and never longer than {} s \
+             (RFC 7240), unless the operation says otherwise. Other preferences are ignored.",
             MAX_WAIT.as_secs()
         );
         let text = ObjectBuilder::new().schema_type(Type::String).examples(["wait=5"]);
         let header = ParameterBuilder::new().name("Prefer").parameter_in(ParameterIn::Header).required(Required::False);
-        vec![header.description(Some(what)).schema(Some(text)).build()]
+        vec![header.description(Some(description)).schema(Some(text)).build()]
     }
 }
 
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_is_no_number_is_ignored() {
+    fn a_wait_that_is_not_a_number_is_ignored() {
         for text in ["wait", "wait=", "wait=x", "wait=-1", "wait=+1", "wait=1.5", "wait=\"", "await=5"] {
             check(&[text], None);
         }

@@ -8,73 +8,73 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Of every problem, RFC 9457.
+/// The media type of every problem (RFC 9457).
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// What sort of problem it is, where the status alone does not say it.
+/// The type of a problem, for problems that the status alone does not describe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProblemType {
-    /// Stable; clients may branch on it: `type` is `urn:unbundled:problem:` and this.
+    /// Stable, so that clients may branch on it. The member `type` is `urn:unbundled:problem:` followed by this code.
     pub code: &'static str,
-    /// For people; the same for every problem of the kind.
+    /// A title for people, the same for every problem of this type.
     pub title: &'static str,
 }
 
 impl ProblemType {
-    /// Not JSON at all; `line` and `column` say where.
+    /// The body is not JSON; `line` and `column` say where.
     pub const MALFORMED: ProblemType = ProblemType { code: "malformed-json", title: "The JSON is malformed" };
-    /// A parameter of the query is missing, unknown or given twice; `parameter` says which.
-    pub const QUERY: ProblemType = ProblemType { code: "wrong-query", title: "The query has another shape" };
+    /// A query parameter is missing, unknown or given twice; `parameter` says which.
+    pub const QUERY: ProblemType = ProblemType { code: "wrong-query", title: "The query has other parameters" };
     /// A field is missing, unknown, given twice or of another JSON type; `pointer` says which.
-    pub const SHAPE: ProblemType = ProblemType { code: "wrong-shape", title: "The JSON has another shape" };
-    /// Well-formed, but not a value this field or parameter can have; `pointer` or `parameter` says which.
+    pub const SHAPE: ProblemType = ProblemType { code: "wrong-shape", title: "The JSON has another structure" };
+    /// The value is well-formed, but this field or parameter cannot have it; `pointer` or `parameter` says which.
     pub const VALUE: ProblemType = ProblemType { code: "refused-value", title: "A value is refused" };
-    /// The header `Idempotency-Key` is missing or not a key.
+    /// The header `Idempotency-Key` is missing or invalid.
     pub const IDEMPOTENCY_KEY: ProblemType =
         ProblemType { code: "idempotency-key", title: "The idempotency key is missing or invalid" };
-    /// More than `limit` bytes or lines.
+    /// The request has more than `limit` bytes or lines.
     pub const TOO_LARGE: ProblemType = ProblemType { code: "too-large", title: "The request is too large" };
-    /// More requests than can be taken now; nothing was done.
+    /// The service is overloaded; nothing was done.
     pub const BUSY: ProblemType = ProblemType { code: "busy", title: "Too many requests" };
-    /// A condition for taking requests is not met yet.
+    /// The service does not meet a condition for handling requests yet.
     pub const NOT_READY: ProblemType = ProblemType { code: "not-ready", title: "The service is not ready" };
 }
 
-/// Which part of a request a problem is about.
+/// The part of a request that a problem is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A part of the JSON document: its JSON Pointer (RFC 6901), `/lines/3/quantity`.
+    /// A part of the JSON document: its JSON Pointer (RFC 6901), such as `/lines/3/quantity`.
     Pointer(Box<str>),
-    /// A parameter of the path or the query: its name.
+    /// A path or query parameter: its name.
     Parameter(Box<str>),
 }
 
-/// An error answer: RFC 9457, `application/problem+json`.
+/// An error response: RFC 9457, `application/problem+json`.
 ///
-/// As a handler's error it becomes the response; it can also be embedded in another answer.
+/// As the error of a handler it becomes the response. It can also be part of another response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{status}: {detail}")]
 pub struct Problem {
-    /// `None` is `about:blank`: the status says it all.
+    /// The type; `None` is `about:blank`, where the status says everything.
     pub kind: Option<&'static ProblemType>,
     /// The HTTP status.
     pub status: StatusCode,
     /// One sentence about this occurrence, for people.
     pub detail: String,
-    /// The part of the request concerned, as `pointer` or `parameter`.
+    /// The part of the request that is wrong, as the member `pointer` or `parameter`.
     pub place: Option<Place>,
-    /// From 1.
+    /// The line that is wrong, from 1.
     pub line: Option<usize>,
-    /// In bytes, from 1.
+    /// The column in the line, in bytes, from 1.
     pub column: Option<usize>,
-    /// The limit that was exceeded, in the unit `detail` names.
+    /// The limit that the request exceeds, in the unit that `detail` names.
     pub limit: Option<usize>,
-    /// When to try again, in whole seconds.
+    /// The header `Retry-After`, in whole seconds.
     pub retry_after_s: Option<u32>,
 }
 
 impl Problem {
-    /// Any status, of no particular kind.
+    /// A problem with any status and without a type.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             kind: None,
@@ -88,74 +88,74 @@ impl Problem {
         }
     }
 
-    /// 400: the request cannot be understood.
+    /// 400: the request is malformed.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// 404.
+    /// 404: the resource does not exist.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 409: it contradicts what is already there.
+    /// 409: the request contradicts recorded data.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    /// 413: more than `limit` of `unit` (`"bytes"`, `"lines"`).
+    /// 413: the request has more than `limit` of `unit` (`"bytes"`, `"lines"`).
     pub fn too_large(limit: usize, unit: &str) -> Self {
-        let detail = format!("at most {limit} {unit} are taken in one request");
+        let detail = format!("a request may have at most {limit} {unit}");
         let problem = Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).of(&ProblemType::TOO_LARGE);
         Self { limit: Some(limit), ..problem }
     }
 
-    /// 422: understood, but a value is refused.
+    /// 422: the request is well-formed, but a value is refused.
     pub fn unprocessable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).of(&ProblemType::VALUE)
     }
 
-    /// 429: nothing was done; try again after about this long.
+    /// 429: the service is overloaded and nothing was done. The client should retry after about this long.
     pub fn busy(retry_after: Duration) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "more requests than can be taken now")
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "the service is overloaded: send the request again later")
             .of(&ProblemType::BUSY)
             .after(retry_after)
     }
 
-    /// 503: something this request needs is away; try again after about this long.
+    /// 503: something that the request needs is unavailable. The client should retry after about this long.
     pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(retry_after)
     }
 
-    /// 500: the client learns only that it was not its fault. The error and its sources go to the
-    /// log, here and now, in the request's span.
+    /// 500: the client learns no details. This call logs the error and its sources in the current span.
     pub fn internal(error: &dyn Error) -> Self {
         tracing::error!(error = telemetry::chain(error), "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the service failed; its log says why")
     }
 
-    /// The same problem, of a kind.
+    /// Sets the type.
     pub fn of(self, kind: &'static ProblemType) -> Self {
         Self { kind: Some(kind), ..self }
     }
 
-    /// The same problem, of the field that this JSON Pointer (RFC 6901) names.
+    /// Sets the field that is wrong, as a JSON Pointer (RFC 6901).
     pub fn at(self, pointer: impl Into<String>) -> Self {
         let pointer = pointer.into();
-        debug_assert!(pointer.starts_with('/'), "`{pointer}` is no JSON Pointer");
+        debug_assert!(pointer.starts_with('/'), "`{pointer}` is not a JSON Pointer");
         Self { place: Some(Place::Pointer(pointer.into())), ..self }
     }
 
-    /// The same problem, of this parameter of the path or the query.
+    /// Sets the path or query parameter that is wrong.
     pub fn of_parameter(self, name: &str) -> Self {
         Self { place: Some(Place::Parameter(name.into())), ..self }
     }
 
-    /// The same problem, of this line (from 1), e.g. of a batch.
+    /// Sets the line that is wrong (from 1), for example of a batch.
     pub fn at_line(self, line: usize) -> Self {
         Self { line: Some(line), ..self }
     }
 
+    /// Sets `Retry-After`, rounded up to whole seconds, at least 1.
     fn after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
@@ -194,31 +194,31 @@ impl Serialize for Problem {
     }
 }
 
-/// As it is written, member by member.
+/// The schema of the serialized form.
 impl PartialSchema for Problem {
     fn schema() -> RefOr<Schema> {
         let member = |kind, description: &str| ObjectBuilder::new().schema_type(kind).description(Some(description));
         let number = |description| member(Type::Integer, description).minimum(Some(1));
         let uri = SchemaFormat::Custom("uri-reference".to_owned());
         ObjectBuilder::new()
-            .description(Some("An error answer: RFC 9457."))
-            .property("type", member(Type::String, "Its kind; stable, for programs.").format(Some(uri)))
-            .property("title", member(Type::String, "The kind in words."))
-            .property("status", member(Type::Integer, "As the answer's.").minimum(Some(400)).maximum(Some(599)))
+            .description(Some("An error response: RFC 9457."))
+            .property("type", member(Type::String, "The problem type; stable, for programs.").format(Some(uri)))
+            .property("title", member(Type::String, "The problem type in words."))
+            .property("status", member(Type::Integer, "The HTTP status.").minimum(Some(400)).maximum(Some(599)))
             .property("detail", member(Type::String, "One sentence about this occurrence, for people."))
             .property(
                 "pointer",
-                member(Type::String, "The part of the JSON document concerned: a JSON Pointer (RFC 6901).")
+                member(Type::String, "The part of the JSON document that is wrong: a JSON Pointer (RFC 6901).")
                     .pattern(Some("^(/([^~/]|~[01])*)+$"))
                     .examples(["/lines/3/quantity"]),
             )
             .property(
                 "parameter",
-                member(Type::String, "The parameter of the path or the query concerned.").examples(["limit"]),
+                member(Type::String, "The path or query parameter that is wrong.").examples(["limit"]),
             )
-            .property("line", number("The line concerned, from 1."))
-            .property("column", number("Where in the line, in bytes, from 1."))
-            .property("limit", number("The limit that was exceeded, in the unit that `detail` names."))
+            .property("line", number("The line that is wrong, from 1."))
+            .property("column", number("The column in the line, in bytes, from 1."))
+            .property("limit", number("The limit that the request exceeds, in the unit that `detail` names."))
             .required("type")
             .required("title")
             .required("status")
@@ -281,13 +281,13 @@ mod tests {
         check(
             &Problem::too_large(8, "lines"),
             None,
-            r#"{"type":"urn:unbundled:problem:too-large","title":"The request is too large","status":413,"detail":"at most 8 lines are taken in one request","limit":8}"#,
+            r#"{"type":"urn:unbundled:problem:too-large","title":"The request is too large","status":413,"detail":"a request may have at most 8 lines","limit":8}"#,
         );
     }
 
     #[test]
-    fn busy_and_unavailable_say_when_to_come_back_in_whole_seconds() {
-        let busy = r#"{"type":"urn:unbundled:problem:busy","title":"Too many requests","status":429,"detail":"more requests than can be taken now"}"#;
+    fn busy_and_unavailable_have_a_retry_after_in_whole_seconds() {
+        let busy = r#"{"type":"urn:unbundled:problem:busy","title":"Too many requests","status":429,"detail":"the service is overloaded: send the request again later"}"#;
         check(&Problem::busy(Duration::ZERO), Some("1"), busy);
         check(&Problem::busy(Duration::from_millis(1001)), Some("2"), busy);
         check(
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn an_internal_error_stays_inside() {
+    fn an_internal_error_is_not_shown_to_the_client() {
         let text = Problem::internal(&std::io::Error::other("secret")).to_string();
         assert_eq!(text, "500 Internal Server Error: the service failed; its log says why");
     }

@@ -7,7 +7,8 @@ use serde_path_to_error::{Path, Segment};
 use crate::refusal::{Refusal, can_be_repeated, capped, readable};
 use crate::{Problem, ProblemType};
 
-/// Reads the query string as strictly as [`parse`](crate::parse) reads JSON; `parameter` says which one is wrong.
+/// Parses the query string as strictly as [`parse`](crate::parse) parses JSON. The problem names the parameter that is
+/// wrong.
 ///
 /// # Errors
 /// 400 for a missing, unknown or repeated parameter; 422 for a refused value.
@@ -16,12 +17,12 @@ pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     let refused = match Query::<Located<T>>::from_query(text) {
         Ok(Query(Located(Ok(read)))) => return Ok(read),
         Ok(Query(Located(Err(error)))) => error,
-        Err(_) => return Err(shape("it cannot be read".to_owned(), None)),
+        Err(_) => return Err(shape("the query is malformed".to_owned(), None)),
     };
     Err(problem(&refused.inner().to_string(), name(refused.path()), text))
 }
 
-/// What was read, or why not and where.
+/// The result of a deserialization; an error carries the path of the parameter.
 struct Located<T>(Result<T, serde_path_to_error::Error<String>>);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Located<T> {
@@ -49,8 +50,8 @@ fn problem(text: &str, name: Option<&str>, query: &str) -> Problem {
         Refusal::OtherType { expected, .. } | Refusal::OtherValue { expected } => {
             value(&format!("expected {}", readable(expected)), name, query)
         }
-        Refusal::NoShape => value("this is none of the values it can have", name, query),
-        Refusal::Own(text) => value(of_numbers(text), name, query),
+        Refusal::NoShape => value("the value is none of those that are expected here", name, query),
+        Refusal::Own(text) => value(translated(text), name, query),
     }
 }
 
@@ -60,7 +61,7 @@ fn shape(detail: String, name: Option<&str>) -> Problem {
 
 fn value(detail: &str, name: Option<&str>, query: &str) -> Problem {
     let plus = if name.is_some_and(|name| has_plus(query, name)) {
-        "; a + in a query stands for a space: write it as %2B"
+        "; a + in a query means a space: write it as %2B"
     } else {
         ""
     };
@@ -79,14 +80,14 @@ fn has_plus(query: &str, name: &str) -> bool {
     pairs.any(|(key, value)| key == name && value.contains('+'))
 }
 
-/// In words for clients what Rust's standard library says of a text that is not the number or the boolean expected.
-fn of_numbers(text: &str) -> &str {
+/// Translates the error texts of Rust's standard library for numbers and booleans into words for clients.
+fn translated(text: &str) -> &str {
     match text {
-        "invalid digit found in string" => "a whole number is expected, written in digits",
-        "cannot parse integer from empty string" => "it is empty: a whole number is expected",
+        "invalid digit found in string" => "expected a whole number, written in digits",
+        "cannot parse integer from empty string" => "the value is empty: expected a whole number",
         "number too large to fit in target type" => "the number is too large",
         "number too small to fit in target type" => "the number is too small",
-        "provided string was not `true` or `false`" => "`true` or `false` is expected",
+        "provided string was not `true` or `false`" => "expected `true` or `false`",
         other => other,
     }
 }
@@ -108,7 +109,7 @@ mod tests {
         at: Option<DateTime<Utc>>,
     }
 
-    /// `kind parameter | detail`.
+    /// `query_string` is refused with the problem `status code parameter | detail`.
     fn check(query_string: &str, expected: &str) {
         let request = TestRequest::with_uri(&format!("/x?{query_string}")).to_http_request();
         let problem = query::<Page>(&request).unwrap_err();
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn another_shape_is_told_by_parameter() {
+    fn another_shape_is_reported_with_its_parameter() {
         check("limit=5", "400 wrong-query after | the parameter is missing");
         check("", "400 wrong-query after | the parameter is missing");
         check("after=a&after=b", "400 wrong-query after | the parameter is given twice");
@@ -139,18 +140,18 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_value_is_told_in_words_that_are_not_rusts() {
-        check("after=a&limit=abc", "422 refused-value limit | a whole number is expected, written in digits");
-        check("after=a&limit=-1", "422 refused-value limit | a whole number is expected, written in digits");
-        check("after=a&limit=", "422 refused-value limit | it is empty: a whole number is expected");
+    fn a_refused_value_is_reported_in_words_for_clients() {
+        check("after=a&limit=abc", "422 refused-value limit | expected a whole number, written in digits");
+        check("after=a&limit=-1", "422 refused-value limit | expected a whole number, written in digits");
+        check("after=a&limit=", "422 refused-value limit | the value is empty: expected a whole number");
         check("after=a&limit=65536", "422 refused-value limit | the number is too large");
         check("after=a&back=-129", "422 refused-value back | the number is too small");
-        check("after=a&all=yes", "422 refused-value all | `true` or `false` is expected");
+        check("after=a&all=yes", "422 refused-value all | expected `true` or `false`");
     }
 
     #[test]
-    fn who_forgets_to_encode_a_plus_is_told_so() {
-        let plus = "; a + in a query stands for a space: write it as %2B";
+    fn the_problem_of_a_value_with_an_unencoded_plus_explains_it() {
+        let plus = "; a + in a query means a space: write it as %2B";
         let refused = |query: &str| {
             let request = TestRequest::with_uri(&format!("/x?after=a&{query}")).to_http_request();
             crate::query::<Page>(&request).unwrap_err().detail

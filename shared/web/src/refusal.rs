@@ -1,39 +1,39 @@
 //! Sorts serde's errors into "another shape" (400) and "a refused value" (422).
 //!
-//! serde tells them apart by text alone: its own begin with fixed phrases (`serde::de::Error`'s
-//! provided methods), and everything else was said by a type of ours that refused the value. Its
-//! own texts also quote what the client sent; the texts made here do not.
+//! Only the text tells the errors apart. serde's own errors begin with fixed phrases (the provided methods of
+//! `serde::de::Error`); every other text comes from a type of this project that refused the value. serde's own texts
+//! also quote what the client sent; the texts made here do not.
 
 use serde_path_to_error::{Path, Segment};
 
 use crate::{Problem, ProblemType};
 
-/// Long enough for any text of our own types; short enough to answer and to log.
+/// The longest `detail`: long enough for every text of this project's types, short enough to send and to log.
 const MAX_DETAIL_CHARS: usize = 300;
-/// Longer names of fields are not repeated.
+/// The longest field name that a problem repeats.
 const MAX_NAME_BYTES: usize = 64;
 
-/// What an error text of serde says.
+/// The meaning of a serde error text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refusal<'a> {
-    /// A field is not there.
+    /// A field is missing: its name.
     Missing(&'a str),
-    /// A field is there more than once.
+    /// A field occurs more than once: its name.
     Twice(&'a str),
-    /// A field that the type does not have; those that it has, as serde lists them.
+    /// The type has no such field: the fields that it has, as serde lists them.
     Unknown(&'a str),
-    /// A value of another type, both in serde's words.
+    /// A value has another type: both types in serde's words.
     OtherType { expected: &'a str, found: &'a str },
-    /// None of the shapes of an enum.
+    /// The value matches no variant of an untagged enum.
     NoShape,
-    /// A value of the right type that is none of those expected.
+    /// The value has the right type but is not among the expected values.
     OtherValue { expected: &'a str },
-    /// What a type of ours says.
+    /// The error text of a type of this project.
     Own(&'a str),
 }
 
 impl<'a> Refusal<'a> {
-    /// Sorts an error text.
+    /// Classifies an error text.
     pub(crate) fn of(text: &'a str) -> Self {
         let expected = || text.rsplit_once(", expected ").map_or("another value", |(_, what)| what);
         if let Some(field) = quoted(text, "missing field ") {
@@ -54,7 +54,7 @@ impl<'a> Refusal<'a> {
     }
 }
 
-/// The problem that this error text of serde tells of, found at this path of a JSON document.
+/// The problem for a serde error text that occurred at this path of a JSON document.
 pub(crate) fn problem(text: &str, path: &Path) -> Problem {
     let shape = |detail: String| Problem::bad_request(capped(&detail)).of(&ProblemType::SHAPE);
     let value = |detail: &str| Problem::unprocessable(capped(detail));
@@ -65,7 +65,7 @@ pub(crate) fn problem(text: &str, path: &Path) -> Problem {
         Refusal::OtherType { expected, found } => {
             (shape(format!("expected {}, found {}", readable(expected), readable(found))), None)
         }
-        Refusal::NoShape => (shape("this is none of the shapes it can have".to_owned()), None),
+        Refusal::NoShape => (shape("the value has none of the shapes that are expected here".to_owned()), None),
         Refusal::OtherValue { expected } => (value(&format!("expected {}", readable(expected))), None),
         Refusal::Own(text) => (value(text), None),
     };
@@ -77,8 +77,8 @@ fn quoted<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
     text.strip_prefix(phrase)?.strip_prefix('`')?.strip_suffix('`')
 }
 
-/// serde quotes the value it found after its type; the value stays out. But -0 is no integer only because serde_json reads
-/// it as a float.
+/// The type that serde found, without the value that serde quotes after it. The exception is -0: it is not an integer
+/// only because serde_json reads it as a float.
 fn without_value(found: &str) -> &str {
     if found.starts_with("floating point `-0.0`") {
         return "-0";
@@ -87,7 +87,7 @@ fn without_value(found: &str) -> &str {
     found[..end].trim_end()
 }
 
-/// In words of JSON instead of Rust.
+/// A Rust type in the words of JSON.
 pub(crate) fn readable(what: &str) -> &str {
     match what {
         "map" | "a map" => "an object",
@@ -95,15 +95,15 @@ pub(crate) fn readable(what: &str) -> &str {
         "string" => "a string",
         "boolean" => "a boolean",
         "integer" => "an integer",
-        "floating point" => "a number that is no integer",
-        "u8" | "u16" | "u32" | "u64" | "usize" => "an integer, not negative, within its range",
+        "floating point" => "a number that is not an integer",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a non-negative integer within its range",
         "i8" | "i16" | "i32" | "i64" => "an integer within its range",
         rust if rust.starts_with("struct ") => "an object",
         other => other,
     }
 }
 
-/// A JSON Pointer (RFC 6901). It ends above a name that must not be repeated: that still names a part of the document.
+/// A JSON Pointer (RFC 6901). It ends before a name that must not be repeated, and so names the part around that name.
 fn pointer(path: &Path, field: Option<&str>) -> String {
     let mut pointer = String::new();
     for segment in path {
@@ -132,12 +132,13 @@ fn push(pointer: &mut String, name: &str) {
     }
 }
 
-/// A name that the client made up is repeated only if it is short and plain.
+/// Whether a problem may repeat a name that the client chose: only if it is short and has no special characters.
 pub(crate) fn can_be_repeated(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./~:@ ".contains(&byte);
     name.len() <= MAX_NAME_BYTES && name.bytes().all(plain)
 }
 
+/// The text, cut to [`MAX_DETAIL_CHARS`].
 pub(crate) fn capped(text: &str) -> String {
     text.chars().take(MAX_DETAIL_CHARS).collect()
 }

@@ -1,4 +1,4 @@
-//! A service that runs: its owners and its server.
+//! A running service: its owners and its server.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use tokio::time::timeout;
 
 use crate::{Api, Readiness, StartError, Starting, serve};
 
-/// Whoever stops a process may kill it after ten seconds, and a lease is to be given back and traces to be sent too.
+/// The longest time for stopping. Supervisors may kill a process after ten seconds, and before that the process must
+/// also release its lease and export its traces.
 const STOP_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// A service that runs until it is stopped.
+/// A service that runs until [`RunningService::stop`] stops it.
 pub struct RunningService {
     name: &'static str,
     address: SocketAddr,
@@ -25,7 +26,7 @@ pub struct RunningService {
     tasks: Tasks,
 }
 
-/// Ended with the service, however it ends.
+/// Tasks that are aborted when the service is dropped.
 #[derive(Default)]
 struct Tasks(Vec<JoinHandle<()>>);
 
@@ -36,7 +37,7 @@ impl Drop for Tasks {
 }
 
 impl RunningService {
-    /// Starts the server of a service whose owners run already. The handlers of `api` find `state`.
+    /// Starts the server of a service whose owners already run. The handlers of `api` can access `state`.
     ///
     /// # Errors
     /// [`StartError::Listen`].
@@ -52,7 +53,7 @@ impl RunningService {
         let handle = server.handle();
         let serving = actix_web::rt::spawn(async move {
             if let Err(error) = server.await {
-                tracing::error!(service = name, error = &error as &dyn std::error::Error, "the server failed");
+                tracing::error!(service = name, error = &error as &dyn std::error::Error, "the HTTP server failed");
             }
         });
         let watching = actix_web::rt::spawn(runtime.watch());
@@ -60,7 +61,7 @@ impl RunningService {
         Ok(Self { name, address, readiness, runtime, server: handle, background_tasks: Tasks::default(), tasks })
     }
 
-    /// Hands over what the service does without being asked. It ends before the service begins to stop.
+    /// Adds a background task. It is aborted before the service begins to stop.
     #[must_use]
     pub fn with_background_task(mut self, background_task: JoinHandle<()>) -> Self {
         self.background_tasks.0.push(background_task);
@@ -72,7 +73,7 @@ impl RunningService {
         self.name
     }
 
-    /// Where it listens.
+    /// The address that the service listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -82,17 +83,16 @@ impl RunningService {
         self.runtime.fenced().await;
     }
 
-    /// Whether it can do its work.
+    /// Whether the service can handle requests.
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
     }
 
-    /// Stops services that run in one process: answers what is being asked, finishes what was begun,
-    /// and only when nobody reads any more, closes the stores. After 7 s it leaves what is left: the next start goes on
-    /// from what is committed.
+    /// Stops services that run in one process. It lets requests in progress finish, drains the owners, and closes the
+    /// stores once no service reads from them. It gives up after 7 s; the next start resumes from the last commit.
     pub async fn stop(services: Vec<RunningService>) {
         if timeout(STOP_TIMEOUT, Self::finish(services)).await.is_err() {
-            tracing::warn!("not everything could be finished in time: the next start goes on from what is committed");
+            tracing::warn!("the stop took too long and was cut short: the next start resumes from the last commit");
         }
     }
 

@@ -1,21 +1,21 @@
-//! Names in paths: any text, percent-encoded (RFC 3986 §2.1), is one segment.
+//! Names as path segments: any text, percent-encoded (RFC 3986 §2.1), is one segment.
 
 use actix_web::HttpRequest;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::Problem;
 
-/// All but what RFC 3986 §2.3 calls unreserved.
+/// All characters except the unreserved ones of RFC 3986 §2.3.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A name as a path segment, e.g. for `Location`.
+/// Encodes a name as a path segment, for example for `Location`.
 ///
-/// The names `.` and `..` cannot be sent: clients resolve them, encoded or not, before they ask.
+/// No client can send the names `.` and `..`: clients resolve them, encoded or not, before they send a request.
 pub fn encode(name: &str) -> String {
     utf8_percent_encode(name, ENCODED).to_string()
 }
 
-/// The segment that the route calls `{name}`, decoded exactly once.
+/// The path segment that the route names `{name}`, decoded exactly once.
 ///
 /// # Errors
 /// 400 when the path has a `%` without two hexadecimal digits or is not UTF-8; 404 when the route
@@ -26,8 +26,8 @@ pub fn decode(request: &HttpRequest, name: &str) -> Result<String, Problem> {
     if text.is_err() || !is_well_formed(raw) {
         return Err(Problem::bad_request("the path is not percent-encoded UTF-8"));
     }
-    // actix has decoded all but `%25`, `%2F` and `%2B` to find the route. In a well-formed path
-    // every `%` that is left begins one of these three, so the second pass meets nothing twice.
+    // To match the route, actix has decoded everything except `%25`, `%2F` and `%2B`. In a well-formed path every
+    // remaining `%` begins one of these three, so this second pass decodes nothing twice.
     let segment = request.match_info().get(name).unwrap_or_default();
     match percent_decode_str(segment).decode_utf8() {
         Ok(name) if !name.is_empty() => Ok(name.into_owned()),
@@ -55,14 +55,14 @@ mod tests {
     }
 
     fn check(raw: &str, expected: &str) {
-        let answer = System::new().block_on(async {
+        let response = System::new().block_on(async {
             let app = App::new().route("/offers/{sku}/price", web::get().to(echo));
             let app = init_service(app).await;
             let request = TestRequest::with_uri(&format!("/offers/{raw}/price")).to_request();
             call_and_read_body(&app, request).await
         });
-        let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.contains(expected), "{raw}: {answer}");
+        let response = String::from_utf8_lossy(&response);
+        assert!(response.contains(expected), "{raw}: {response}");
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn any_name_survives_the_way_there() {
+    fn any_encoded_name_is_decoded_to_itself() {
         for name in ["a/b", "%2F", "%", "100% a?b#c&d=e+f", "ä€", "a;b,c:d@e", "~-._", "\"<>\\^`{|}"] {
             check(&encode(name), &format!("<{name}>"));
         }

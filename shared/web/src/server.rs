@@ -1,8 +1,8 @@
-//! The server around a service's routes.
+//! The HTTP server around the routes of a service.
 //!
-//! Bounded: open connections, the bytes of bodies (`body.rs`), the time to send a head ([`HEAD_TIMEOUT`]) and a body
-//! ([`crate::BODY_TIMEOUT`]), the time an idle connection and a stopping server stay. It never
-//! handles signals: `main` stops it, `server.handle().stop(true)`, when all services may stop.
+//! The server limits the number of open connections, the bytes of request bodies (`body.rs`), the time for sending a
+//! head ([`HEAD_TIMEOUT`]) and a body ([`crate::BODY_TIMEOUT`]), the time of an idle connection, and the time for
+//! stopping. It does not handle signals: `main` stops it with `server.handle().stop(true)`.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
@@ -30,38 +30,38 @@ use crate::{Api, Readiness, answer, closing};
 
 /// Open connections per worker.
 const MAX_CONNECTIONS: usize = 512;
-/// Longer than the 90 s for which common clients keep an idle connection, so that they close it
-/// first and never send into one that is just being closed.
+/// The lifetime of an idle connection. Common clients keep one for 90 s, so the client closes it first and never sends
+/// into a connection that the server is closing.
 const KEEP_ALIVE: Duration = Duration::from_secs(95);
-/// For the head of a connection's first request.
+/// The time for the head of the first request of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// For swallowing what a client still sends after it was answered (a body too large).
+/// The time for discarding what a client still sends after its response (a body that is too large).
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For requests in progress when the server stops.
+/// The time for requests in progress when the server stops.
 const SHUTDOWN_TIMEOUT_S: u64 = 5;
 
-/// What every service shows, whatever its business. Clones share it.
+/// The parts of a service that do not depend on its business: metrics, readiness, traces. Clones share them.
 #[derive(Clone)]
 pub struct Shell {
-    /// The service's name, a field of its log lines.
+    /// The name of the service, a field of its log lines.
     pub name: &'static str,
-    /// What `/metrics` shows.
+    /// The metrics that `/metrics` shows.
     pub registry: Registry,
-    /// What `/readyz` tells.
+    /// The readiness that `/readyz` shows.
     pub readiness: Readiness,
-    /// Where its requests' spans go.
+    /// The recorder of the spans of requests.
     pub traces: Traces,
     pub(crate) http: HttpMetrics,
     pub(crate) bodies: BodyBudget,
-    /// Where it listens.
+    /// The address that the service listens on; `None` before [`serve`].
     pub(crate) address: Option<SocketAddr>,
 }
 
 impl Shell {
-    /// A shell that records no spans; the registry gets the metrics of HTTP, of the process and of the build.
+    /// A shell that records no spans. It registers the metrics of HTTP, of the process and of the build.
     ///
     /// # Errors
-    /// When the registry already has these: one registry per service.
+    /// When the registry already has these metrics: each service needs a registry of its own.
     pub fn new(name: &'static str, registry: Registry, readiness: Readiness) -> Result<Self, prometheus::Error> {
         let http = HttpMetrics::register(&registry)?;
         telemetry::register_process(&registry)?;
@@ -70,18 +70,18 @@ impl Shell {
         Ok(Self { name, registry, readiness, traces, http, bodies, address: None })
     }
 
-    /// The same, recording spans; the registry gets what becomes of them.
+    /// Enables the recording of spans and registers the metrics of spans.
     ///
     /// # Errors
-    /// When the registry already has these.
+    /// When the registry already has these metrics.
     pub fn traced(self, traces: Traces) -> Result<Self, prometheus::Error> {
         traces.register(&self.registry)?;
         Ok(Self { traces, ..self })
     }
 }
 
-/// The whole application: the shell around the routes of `api`, whose handlers find `state`. For tests; [`serve`] does
-/// the same on a port.
+/// The whole application: the shell around the routes of `api`, whose handlers can access `state`. Tests call it
+/// directly; [`serve`] serves the same application on a port.
 pub fn app<T: Clone + 'static>(
     shell: Shell,
     api: &Api,
@@ -99,14 +99,13 @@ pub fn app<T: Clone + 'static>(
         .app_data(shell)
         .app_data(Data::new(state))
         .configure(|config| api.configure(config))
-        .default_service(web::to(answer::nothing_here))
+        .default_service(web::to(answer::not_found))
         .wrap(from_fn(answer::as_problem))
         .wrap(TracingLogger::<RequestSpan>::new())
 }
 
-/// Starts to serve [`app`] on `workers` threads. The server is a future: it must be awaited, in
-/// whatever task, to its end. It stops by its `handle()`: `stop(true)` lets requests in progress
-/// finish. On Ctrl-C nothing happens here.
+/// Serves [`app`] on `workers` threads. The returned server is a future that some task must await to its end. Its
+/// `handle()` stops it: `stop(true)` lets requests in progress finish. The server ignores Ctrl-C.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -118,7 +117,7 @@ where
     let shell = Shell { address: Some(address), ..shell };
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
-    // What actix-web's `HttpServer` does as well, but it shows nobody how a connection ended.
+    // actix-web's `HttpServer` does the same, but does not report how a connection ended.
     let connections = move || {
         let (stopping, http) = (stopping.clone(), shell.http.clone());
         let app = app(shell.clone(), &api, state.clone()).into_factory();
@@ -132,7 +131,7 @@ where
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .local_addr(address)
             .tcp_nodelay(true)
-            .on_connect_ext(|_: &TcpStream, connection| closing::transport(connection))
+            .on_connect_ext(|_: &TcpStream, connection| closing::track(connection))
             .finish(map_config(app.map_err(|error| error.error_response()), |()| AppConfig::default()))
             .tcp()
             .map_err(move |error| failed(service, &http, &error))
@@ -148,8 +147,8 @@ where
     Ok(server)
 }
 
-/// What ended a connection before its time. What is no HTTP, actix has answered with an empty 400 or 431. It also logs
-/// all of this as errors, which [`telemetry`] leaves out: no client can fill the log.
+/// Logs and counts an error that ended a connection. actix has already rejected input that is not HTTP with an empty
+/// 400 or 431. It also logs all these errors, but [`telemetry`] drops those log lines, so clients cannot fill the log.
 fn failed(service: &str, http: &HttpMetrics, error: &DispatchError) {
     let cause: &dyn std::error::Error = error;
     match error {
@@ -159,7 +158,7 @@ fn failed(service: &str, http: &HttpMetrics, error: &DispatchError) {
                 _ => StatusCode::BAD_REQUEST,
             };
             http.count_unreadable(status);
-            tracing::debug!(service, status = status.as_u16(), error = cause, "what came is no HTTP");
+            tracing::debug!(service, status = status.as_u16(), error = cause, "rejected input that is not HTTP");
         }
         DispatchError::Io(_) | DispatchError::SlowRequestTimeout | DispatchError::DisconnectTimeout => {
             tracing::debug!(service, error = cause, "a connection broke off");
@@ -168,51 +167,51 @@ fn failed(service: &str, http: &HttpMetrics, error: &DispatchError) {
     }
 }
 
-/// How many connections a server with so many workers has open at most. Each is an open file.
+/// The largest number of open connections of a server with this many workers. Each one is an open file.
 pub fn connections_max(workers: usize) -> u64 {
     u64::try_from(workers.max(1).saturating_mul(MAX_CONNECTIONS)).unwrap_or(u64::MAX)
 }
 
-/// Why a service cannot have its address.
+/// Why a service cannot listen on its address.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Something else listens there.
+    /// Another program listens on it.
     #[error(
-        "port {} on {} is in use: stop what uses it or choose others with --base-port",
+        "port {} on {} is in use: stop the program that uses it, or choose other ports with --base-port",
         address.port(), address.ip()
     )]
     InUse {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Ports below 1024 mostly need a privilege.
+    /// The user may not listen on the port: ports below 1024 mostly need a privilege.
     #[error(
-        "port {} on {} is not allowed for this user: choose others with --base-port",
+        "this user may not listen on port {} on {}: choose other ports with --base-port",
         address.port(), address.ip()
     )]
     NotAllowed {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// No interface of this machine has it, or the system refuses for another reason.
+    /// No interface of this machine has the address, or the system refuses it for another reason.
     #[error("cannot listen on {address}")]
     Unusable {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// Takes an address; port 0 is any free one. From now on clients can connect: they wait for
+/// Listens on an address; port 0 is any free port. Clients can connect from now on, but get no response before
 /// [`serve`].
 ///
 /// # Errors
-/// With a text for the user, see [`BindError`].
+/// [`BindError`], with a text for the user.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address).map_err(|source| match source.kind() {
         ErrorKind::AddrInUse => BindError::InUse { address, source },

@@ -1,4 +1,4 @@
-//! The span of a request, from its head to the start of its answer.
+//! The span of a request, from its head to the start of its response.
 
 use std::time::SystemTime;
 
@@ -9,16 +9,16 @@ use telemetry::{KeyValue, Moments, SpanData, SpanKind, Status, Traces, attribute
 
 use crate::{IdempotencyKey, Shell, Traceparent, metrics};
 
-/// A span that has begun, or none when this request is not traced. Dropped before its end, because whoever asked has
-/// gone, it ends without an answer.
+/// The open span of a request, or nothing if the request is not traced. If it is dropped before [`Open::end`] because
+/// the client has disconnected, the span ends with the error type `unanswered`.
 pub(crate) struct Open {
     traces: Traces,
     span: Option<SpanData>,
 }
 
 impl Open {
-    /// Decides whether the request is traced. What the facts of the request name as their step is the span, if there is
-    /// one, else what the caller said, or a trace that nobody records.
+    /// Decides whether the request is traced, and opens its span. The returned trace context goes into the facts of the
+    /// request: it names the span if there is one, else the caller's span, else a new trace that is not recorded.
     pub fn begin(
         request: &ServiceRequest,
         route: Option<&str>,
@@ -38,17 +38,17 @@ impl Open {
             return (step, Self { traces, span: None });
         }
         let own = step.child();
-        let span = begun(request, route, key, &own, caller.as_ref());
+        let span = begin_span(request, route, key, &own, caller.as_ref());
         (own, Self { traces, span: Some(span) })
     }
 
-    /// It is answered.
+    /// Ends the span with the status of the response.
     pub fn end(mut self, status: StatusCode) {
-        self.span.iter_mut().for_each(|span| answer(span, status));
+        self.span.iter_mut().for_each(|span| set_status(span, status));
         self.close();
     }
 
-    fn named(&mut self, request_id: &str) {
+    fn set_request_id(&mut self, request_id: &str) {
         let attributes = self.span.iter_mut().flat_map(|span| &mut span.attributes);
         let known = attributes.into_iter().find(|known| known.key.as_str() == attribute::REQUEST_ID);
         known.into_iter().for_each(|known| known.value = request_id.to_owned().into());
@@ -61,11 +61,11 @@ impl Open {
     }
 }
 
-/// Gives a request without an idempotency key the id that was made for it, in the log and in its span.
+/// Records the id that a handler has generated for a request without an idempotency key, in the log and in the span.
 pub fn name_request(request: &HttpRequest, request_id: &str) {
     tracing::Span::current().record("request_id", request_id);
     if let Some(open) = request.extensions_mut().get_mut::<Open>() {
-        open.named(request_id);
+        open.set_request_id(request_id);
     }
 }
 
@@ -78,7 +78,7 @@ impl Drop for Open {
     }
 }
 
-fn answer(span: &mut SpanData, status: StatusCode) {
+fn set_status(span: &mut SpanData, status: StatusCode) {
     span.attributes.push(KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())));
     if status.is_server_error() {
         fail(span, status.as_str().to_owned());
@@ -90,8 +90,8 @@ fn fail(span: &mut SpanData, kind: String) {
     span.status = Status::error("");
 }
 
-/// The path and the query are left out: customers' names are in them. The route says enough.
-fn begun(
+/// A new span. It leaves out the path and the query, which contain customer names; the route is enough.
+fn begin_span(
     request: &ServiceRequest,
     route: Option<&str>,
     key: Option<&IdempotencyKey>,
@@ -100,7 +100,7 @@ fn begun(
 ) -> SpanData {
     let method = metrics::known(request.method());
     let address = request.app_data().and_then(|shell: &Shell| shell.address);
-    // Without one of the client's, handlers that need an id take the trace's, or name the request.
+    // Without an idempotency key, handlers that need an id use the trace id or call `name_request`.
     let request_id = key.map_or_else(|| own.trace_id().to_owned(), |key| key.as_str().to_owned());
     let mut attributes = vec![
         KeyValue::new(attribute::HTTP_REQUEST_METHOD, if method == metrics::OTHER { "_OTHER" } else { method }),
@@ -128,28 +128,28 @@ mod tests {
         found.map(|attribute| attribute.value.to_string())
     }
 
-    fn asked(method: &str) -> SpanData {
+    fn span_of(method: &str) -> SpanData {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = TestRequest::with_uri("/accounts/secret?after=secret").method(method).to_srv_request();
         let caller = Traceparent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
-        begun(&request, None, None, &caller.child(), Some(&caller))
+        begin_span(&request, None, None, &caller.child(), Some(&caller))
     }
 
     #[test]
     fn a_span_is_the_callers_child_and_never_shows_a_path() {
-        let span = asked("GET");
+        let span = span_of("GET");
         assert_eq!((span.name.as_ref(), span.span_kind.clone()), ("GET", SpanKind::Server));
         assert_eq!((span.parent_span_id.to_string().as_str(), span.parent_span_is_remote), ("00f067aa0ba902b7", true));
         assert_eq!(text(&span, attribute::REQUEST_ID).unwrap(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(text(&span, attribute::HTTP_ROUTE), None, "nothing is there");
+        assert_eq!(text(&span, attribute::HTTP_ROUTE), None, "no route matches");
         assert!(!format!("{span:?}").contains("secret"));
     }
 
     #[test]
     fn a_request_can_be_named_later() {
         let request = TestRequest::default().to_http_request();
-        name_request(&request, "nobody traces it");
-        request.extensions_mut().insert(Open { traces: Traces::default(), span: Some(asked("POST")) });
+        name_request(&request, "not-traced");
+        request.extensions_mut().insert(Open { traces: Traces::default(), span: Some(span_of("POST")) });
         name_request(&request, "claim-7");
         let extensions = request.extensions();
         let span = extensions.get::<Open>().and_then(|open| open.span.as_ref()).unwrap();
@@ -157,8 +157,8 @@ mod tests {
     }
 
     #[test]
-    fn clients_cannot_make_up_methods() {
-        let span = asked("STEAL");
+    fn an_unknown_method_is_not_recorded() {
+        let span = span_of("STEAL");
         assert_eq!(
             (span.name.as_ref(), text(&span, attribute::HTTP_REQUEST_METHOD).unwrap().as_str()),
             ("HTTP", "_OTHER")
@@ -167,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_service_does_wrong_is_an_error() {
-        let answered = |status: u16| {
-            let mut span = asked("GET");
-            answer(&mut span, StatusCode::from_u16(status).unwrap());
+    fn only_a_server_error_is_an_error_of_the_span() {
+        let end_with = |status: u16| {
+            let mut span = span_of("GET");
+            set_status(&mut span, StatusCode::from_u16(status).unwrap());
             assert_eq!(text(&span, attribute::HTTP_RESPONSE_STATUS_CODE), Some(status.to_string()));
             (span.status == Status::error(""), text(&span, attribute::ERROR_TYPE))
         };
-        assert_eq!([201, 404, 429].map(answered), [(false, None), (false, None), (false, None)]);
-        assert_eq!(answered(503), (true, Some("503".to_owned())));
+        assert_eq!([201, 404, 429].map(end_with), [(false, None), (false, None), (false, None)]);
+        assert_eq!(end_with(503), (true, Some("503".to_owned())));
     }
 }

@@ -1,4 +1,4 @@
-//! A service that is being started: what it gets, what it begins with, and why it may not come to run.
+//! The start of a service: its inputs, its state before it runs, and its errors.
 
 use std::io;
 use std::net::TcpListener;
@@ -9,32 +9,32 @@ use telemetry::Traces;
 
 use crate::{Readiness, Shell, watch_connections, watch_owners};
 
-/// What a service is started with.
+/// The resources that a service is started with.
 pub struct ServiceSetup {
-    /// Its own store.
+    /// The store of the service.
     pub store: Store,
-    /// What carries what its stages say.
+    /// The transport that carries the output of its stages.
     pub transport: Transport,
-    /// Where it listens.
+    /// The socket that it listens on.
     pub listener: TcpListener,
-    /// How many threads answer HTTP.
+    /// The number of HTTP worker threads.
     pub workers: usize,
-    /// Where its spans go.
+    /// The recorder of its spans.
     pub traces: Traces,
 }
 
-/// What a service has before its owners and its server run.
+/// A service before its owners and its server run.
 pub struct Starting {
-    /// Its owners-to-be, watched by the shell's readiness.
+    /// The runtime that will run its owners. It reports their health to the readiness of the shell.
     pub runtime: ServiceRuntime,
-    /// What it shows, whatever its business.
+    /// The HTTP shell.
     pub shell: Shell,
     pub(crate) listener: TcpListener,
     pub(crate) workers: usize,
 }
 
 impl ServiceSetup {
-    /// What every service begins with.
+    /// Creates the runtime and the shell of a service.
     ///
     /// # Errors
     /// [`StartError::Metrics`].
@@ -47,25 +47,25 @@ impl ServiceSetup {
     }
 }
 
-/// Why a service did not start. Which one it is, whoever starts it says.
+/// Why a service did not start. The caller adds the name of the service.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An owner could not take over its partition.
     #[error(transparent)]
     Owner(Box<OwnerError>),
-    /// What it is to read cannot be read.
-    #[error("its data cannot be read; where they are damaged, `unbundled audit` says")]
+    /// The database of the service cannot be read.
+    #[error("the database cannot be read; if its data is damaged, `unbundled audit` shows where")]
     Store(#[from] StoreError),
-    /// Its metrics cannot be registered.
-    #[error("it cannot be measured")]
+    /// The metrics of the service cannot be registered.
+    #[error("the metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
-    /// Its listener cannot be used.
-    #[error("it cannot listen")]
+    /// The listener of the service cannot be used.
+    #[error("the listening socket cannot be used")]
     Listen(#[from] io::Error),
 }
 
 impl StartError {
-    /// Whether trying again later can help.
+    /// Whether a later attempt can succeed.
     pub fn is_transient(&self) -> bool {
         match self {
             StartError::Owner(stop) => stop.is_transient() || matches!(**stop, OwnerError::Fenced(_)),

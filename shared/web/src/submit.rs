@@ -1,4 +1,5 @@
-//! A service's dataflow as HTTP shows it: how it is asked, what it refuses, and how its owners are.
+//! The dataflow of a service behind HTTP: requests to ingress partitions, their errors as problems, and the health of
+//! owners as readiness.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,25 +12,25 @@ use stage::{Cause, Event, EventId, IngressStage, Key, RequestId};
 
 use crate::{Problem, Readiness, Traceparent};
 
-/// When to try again: a queue of requests is worked off within about a second.
+/// `Retry-After`: a full queue of requests drains within about a second.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What a request causes from now on: what follows carries this time, its id and its trace.
+/// The cause of everything that follows from a request: the current time, the request id and the trace.
 pub fn cause(request_id: RequestId, trace: &Traceparent) -> Cause {
-    // To the microsecond, as every time that a client sends is taken in: a purchase that names no time of its own has
-    // this one, and when it is shown and sent again it has to be the same.
+    // In microseconds, like every time that a client sends. A purchase without a time of its own gets this one. If a
+    // client reads it and sends it again, it must be equal.
     Cause { time: Utc::now().trunc_subsecs(6), request_id, traceparent: stage::Traceparent(trace.to_string()) }
 }
 
-/// The request as an event. Its id is the request's: sent again, it is the same.
+/// The request as an event. The event has the id of the request, so a request that is sent again is the same event.
 pub fn event<F>(cause: Cause, key: Key, fact: F) -> Event<F> {
     Event { id: EventId(cause.request_id.0.clone()), cause, key, fact }
 }
 
-/// Hands a request of about so many bytes to a way in; answered after the commit.
+/// Submits a request of about `bytes` bytes to an ingress partition and returns its reply after the commit.
 ///
 /// # Errors
-/// 429 or 503, as [`Refused`] says; [`unexpected`] when the way in has no answer.
+/// 429 or 503, see [`SubmitError`]; [`unexpected`] when the reply is missing.
 pub async fn submit<S: IngressStage>(
     ingress: &Addr<Ingress<S>>,
     event: Event<S::Input>,
@@ -39,7 +40,7 @@ pub async fn submit<S: IngressStage>(
     replies.into_iter().next().ok_or_else(unexpected)
 }
 
-/// The same of requests that share a commit; answered in their order.
+/// Submits requests that share one commit and returns their replies in the same order.
 ///
 /// # Errors
 /// 429 or 503.
@@ -52,22 +53,22 @@ pub async fn submit_all<S: IngressStage>(
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the answer is missing, or is one to another request")]
+#[error("the reply is missing or belongs to another request")]
 struct Unexpected;
 
-/// 500, and a line in the log: an answer that cannot be. Trying again would not help, so it does not say so.
+/// 500 and a log line, for a reply that is impossible. There is no `Retry-After`, because a retry would not help.
 pub fn unexpected() -> Problem {
     Problem::internal(&Unexpected)
 }
 
 impl From<SubmitError> for Problem {
-    fn from(refused: SubmitError) -> Self {
-        match refused {
+    fn from(error: SubmitError) -> Self {
+        match error {
             SubmitError::Overloaded => Problem::busy(RETRY_AFTER),
             SubmitError::Backlog => {
-                Problem::unavailable("too much waits to be published: the broker takes nothing just now", RETRY_AFTER)
+                Problem::unavailable("too much output waits to be published: the broker is unavailable", RETRY_AFTER)
             }
-            SubmitError::Stopped => Problem::unavailable("this service takes no requests just now", RETRY_AFTER),
+            SubmitError::Stopped => Problem::unavailable("the service is stopping or has stopped", RETRY_AFTER),
             SubmitError::Unavailable => Problem::unavailable(
                 "the database does not answer: send the same request again, with the same Idempotency-Key",
                 RETRY_AFTER,
@@ -80,7 +81,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a request could not read");
+                tracing::warn!(error = &error as &dyn std::error::Error, "the database failed during a request");
                 Problem::unavailable("the database does not answer", RETRY_AFTER)
             }
             StoreError::Damaged(_) => Problem::internal(&error),
@@ -94,7 +95,8 @@ impl From<actix::MailboxError> for Problem {
     }
 }
 
-/// Not ready while an owner fails or has stopped; `/readyz` names each and says why.
+/// Reports the health of owners to the readiness. The service is not ready while an owner fails or has stopped;
+/// `/readyz` names each such owner and the reason.
 pub fn watch_owners(readiness: &Readiness) -> OnHealth {
     let (readiness, owners) = (readiness.clone(), Mutex::new(BTreeMap::new()));
     Arc::new(move |owner, health| {
@@ -102,24 +104,24 @@ pub fn watch_owners(readiness: &Readiness) -> OnHealth {
         let condition = owners.entry(owner.clone()).or_insert_with(|| readiness.require(owner.to_string(), ""));
         match health {
             Health::Well => condition.met(),
-            Health::Failing(why) => condition.unmet(format!("it cannot commit and goes on trying: {why}")),
+            Health::Failing(why) => condition.unmet(format!("commits fail and are retried: {why}")),
             Health::Missing(frames) => {
-                condition
-                    .unmet(format!("{frames} did not come: nothing more of that producer is applied until it does"));
+                condition.unmet(format!("{frames} did not come: later frames of that producer wait for it"));
             }
             Health::Fenced => condition.unmet("another instance has taken over"),
-            Health::Stopped(why) => condition.unmet(format!("it has stopped: {why}")),
+            Health::Stopped(why) => condition.unmet(format!("the owner has stopped: {why}")),
         }
     })
 }
 
-/// Not ready while a way to or from the broker does not work; `/readyz` names each and says why.
+/// Reports the status of broker connections to the readiness. The service is not ready while a connection fails;
+/// `/readyz` names each such connection and the reason.
 pub fn watch_connections(readiness: &Readiness) -> OnConnection {
     let (readiness, connections) = (readiness.clone(), Mutex::new(BTreeMap::new()));
-    Arc::new(move |link, health| {
+    Arc::new(move |name, status| {
         let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let condition = connections.entry(link.to_owned()).or_insert_with(|| readiness.require(link, ""));
-        match health {
+        let condition = connections.entry(name.to_owned()).or_insert_with(|| readiness.require(name, ""));
+        match status {
             Ok(()) => condition.met(),
             Err(why) => condition.unmet(why),
         }
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_an_event_of_its_own_id_and_trace_at_a_whole_microsecond() {
+    fn the_event_of_a_request_has_its_id_its_trace_and_a_time_in_microseconds() {
         let trace = Traceparent::random();
         let cause = cause(RequestId("r1".to_owned()), &trace);
         assert_eq!(cause.time, cause.time.trunc_subsecs(6));

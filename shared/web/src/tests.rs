@@ -1,4 +1,4 @@
-//! The shell around a small service, as a client meets it.
+//! Tests of the shell around a small service, from a client's point of view.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -41,12 +41,12 @@ fn shell() -> Shell {
     Shell::new("shop", Registry::new(), Readiness::default()).unwrap()
 }
 
-/// Status, `Allow` and `Retry-After` as they are there, and the body.
-fn submit(shell: &Shell, request: TestRequest) -> (u16, Vec<String>, Value) {
-    asked(shell, &api(), request)
+/// Sends a request. Returns the status, the headers `Allow` and `Retry-After` if present, and the body.
+fn send(shell: &Shell, request: TestRequest) -> (u16, Vec<String>, Value) {
+    send_to(shell, &api(), request)
 }
 
-fn asked(shell: &Shell, api: &Api, request: TestRequest) -> (u16, Vec<String>, Value) {
+fn send_to(shell: &Shell, api: &Api, request: TestRequest) -> (u16, Vec<String>, Value) {
     System::new().block_on(async {
         let app = init_service(app(shell.clone(), api, ())).await;
         let response = call_service(&app, request.to_request()).await;
@@ -63,20 +63,21 @@ fn asked(shell: &Shell, api: &Api, request: TestRequest) -> (u16, Vec<String>, V
 }
 
 fn check(request: TestRequest, status: u16, headers: &[&str], detail: &str) {
-    let (found_status, found_headers, body) = submit(&shell(), request);
+    let (found_status, found_headers, body) = send(&shell(), request);
     assert_eq!((found_status, body["status"].as_u64()), (status, Some(status.into())), "{body}");
     assert_eq!(found_headers, headers);
     assert_eq!(body["detail"], detail);
 }
 
 #[test]
-fn every_error_answer_is_a_problem() {
+fn every_error_response_is_a_problem() {
     let get = |path| TestRequest::get().uri(path);
     check(get("/nothing"), 404, &[], "there is nothing at this path");
     check(get("/typed/many"), 404, &[], "there is nothing at this path");
     check(get("/offers/a%"), 400, &[], "the path is not percent-encoded UTF-8");
-    check(TestRequest::delete().uri("/offers/a"), 405, &["GET, HEAD, PUT"], "this path does not take this method");
-    check(get("/purchases"), 405, &["POST"], "this path does not take this method");
+    let other_method = "this path does not support this method: see the header Allow";
+    check(TestRequest::delete().uri("/offers/a"), 405, &["GET, HEAD, PUT"], other_method);
+    check(get("/purchases"), 405, &["POST"], other_method);
     let post = TestRequest::post().uri("/purchases");
     check(post, 400, &[], "the header Idempotency-Key is required");
     let post = TestRequest::post().uri("/purchases").insert_header(("Idempotency-Key", "r1"));
@@ -85,14 +86,14 @@ fn every_error_answer_is_a_problem() {
 
 #[test]
 fn health_is_always_alive() {
-    let (status, _, body) = submit(&shell(), TestRequest::get().uri("/healthz"));
+    let (status, _, body) = send(&shell(), TestRequest::get().uri("/healthz"));
     assert_eq!((status, body), (200, json!({ "status": "alive" })));
 }
 
 #[test]
-fn readiness_lists_what_is_missing_until_nothing_is() {
+fn readiness_lists_the_conditions_that_are_not_met() {
     let shell = shell();
-    let ready = || submit(&shell, TestRequest::get().uri("/readyz"));
+    let ready = || send(&shell, TestRequest::get().uri("/readyz"));
     let rates = shell.readiness.require("rates", "the history is not complete");
     let store = shell.readiness.clone().require("store", "it is being opened");
     let (status, headers, body) = ready();
@@ -128,7 +129,7 @@ fn metrics_count_by_route_and_never_by_path() {
         TestRequest::get().uri("/secret"),
         TestRequest::default().method(strange).uri("/offers/secret-3"),
     ] {
-        submit(&shell, request);
+        send(&shell, request);
     }
     let text = metrics(&shell);
     for line in [
@@ -152,7 +153,7 @@ fn a_registry_serves_one_service() {
 fn a_handler_gets_the_callers_trace() {
     let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let request = TestRequest::get().uri("/offers/a%2Fb").insert_header(("traceparent", header));
-    assert_eq!(submit(&shell(), request).2, json!({ "sku": "a/b", "trace": header }));
+    assert_eq!(send(&shell(), request).2, json!({ "sku": "a/b", "trace": header }));
 }
 
 #[derive(Clone, Default)]
@@ -172,7 +173,7 @@ fn logged(requests: Vec<TestRequest>) -> Vec<Value> {
     logged_of(&shell(), requests)
 }
 
-/// The log lines of these requests, without what differs each time.
+/// The log lines of these requests, without their times.
 fn logged_of(shell: &Shell, requests: Vec<TestRequest>) -> Vec<Value> {
     let lines = Lines::default();
     let writer = lines.clone();
@@ -182,7 +183,7 @@ fn logged_of(shell: &Shell, requests: Vec<TestRequest>) -> Vec<Value> {
         .with(layer.without_time());
     tracing::subscriber::with_default(log, || {
         for request in requests {
-            submit(shell, request);
+            send(shell, request);
         }
     });
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
@@ -199,7 +200,7 @@ fn a_request_is_one_line_with_its_ids_and_its_outcome() {
             .insert_header(("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))),
     ]);
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert_eq!((&lines[0]["level"], &lines[0]["fields"]["message"]), (&json!("DEBUG"), &json!("answered")));
+    assert_eq!((&lines[0]["level"], &lines[0]["fields"]["message"]), (&json!("DEBUG"), &json!("request answered")));
     assert!(lines[0]["fields"]["elapsed_us"].is_u64());
     let span = json!({
         "name": "request", "service": "shop", "method": "POST", "route": "/purchases",
@@ -209,25 +210,25 @@ fn a_request_is_one_line_with_its_ids_and_its_outcome() {
 }
 
 #[test]
-fn only_failures_are_logged_above_debug_level_and_those_of_health_not_even_then() {
+fn only_failures_outside_the_health_paths_are_logged_above_debug_level() {
     let get = |path| TestRequest::get().uri(path);
     let shell = shell();
     let waits = shell.readiness.require("rates", "the history is not complete");
     let lines = logged_of(&shell, vec![get("/healthz"), get("/readyz"), get("/nothing"), get("/offers/away")]);
     waits.met();
-    let told: Vec<_> = lines.iter().map(|line| (line["level"].as_str().unwrap(), &line["span"]["status"])).collect();
-    let told: Vec<_> = told.into_iter().map(|(level, status)| format!("{level} {status}")).collect();
-    assert_eq!(told, ["DEBUG 200", "DEBUG 503", "DEBUG 404", "WARN 503"]);
+    let levels = lines.iter().map(|line| (line["level"].as_str().unwrap(), &line["span"]["status"]));
+    let levels: Vec<_> = levels.map(|(level, status)| format!("{level} {status}")).collect();
+    assert_eq!(levels, ["DEBUG 200", "DEBUG 503", "DEBUG 404", "WARN 503"]);
     assert_eq!(lines[3]["span"]["route"], "/offers/{sku}", "a route that fails keeps its name");
 }
 
 #[test]
-fn what_an_instance_that_is_not_active_is_asked_keeps_the_name_of_its_route() {
+fn a_request_to_an_inactive_instance_keeps_the_name_of_its_route() {
     async fn not_active() -> Result<&'static str, Problem> {
         Err(Problem::unavailable("this instance is not active", Duration::from_secs(1)))
     }
     let (shell, api) = (shell(), api().answered_by(|| web::to(not_active)));
-    let status = |request| asked(&shell, &api, request).0;
+    let status = |request| send_to(&shell, &api, request).0;
     assert_eq!(status(TestRequest::get().uri("/offers/a")), 503);
     assert_eq!(status(TestRequest::put().uri("/offers/a")), 503);
     assert_eq!(status(TestRequest::post().uri("/purchases")), 503);

@@ -1,8 +1,8 @@
-//! What TLS computes with.
+//! The cryptography provider of TLS.
 
-/// Makes *ring* the cryptography of TLS in this process. The first thing in `main`: who makes an HTTP client before,
-/// even for http, panics. A second call changes nothing.
+/// Makes *ring* the cryptography provider of TLS in this process. Call it first in `main`: creating an HTTP client
+/// before it panics, even a client for plain http. A second call changes nothing.
 pub fn use_ring() {
-    // Fails if it was done before.
+    // Fails on the second call.
     let _done = rustls::crypto::ring::default_provider().install_default();
 }

@@ -9,23 +9,24 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use telemetry::SpanContext;
 
-/// Where a request belongs in a trace: `00-{32 hex}-{16 hex}-{2 hex}` (W3C Trace Context, level 1).
+/// The trace context of a request: `00-{32 hex}-{16 hex}-{2 hex}` (W3C Trace Context, level 1).
 ///
-/// As a handler's argument it names the request's own span, a child of what the caller's header `traceparent` names; or
-/// what that names itself, when no span is recorded; or, without a valid header, a new random trace. It stays the same
-/// for the whole request.
+/// As a handler's argument it names the span of the request, which is a child of the span in the caller's header
+/// `traceparent`. If no span is recorded, it is the header itself, or a new random trace without a valid header. It
+/// stays the same for the whole request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Traceparent(
-    /// Invariant: as above, lower case; neither id is all zeros.
+    /// Invariant: the format above in lower case; neither id is all zeros.
     String,
 );
 
-/// `00-` + 32 + `-` + 16 + `-` + 2.
+/// The length in bytes: `00-` + 32 + `-` + 16 + `-` + 2.
 const LENGTH: usize = 55;
-/// Where the span begins, and where the flags do.
+/// The offset of the span id.
 const SPAN: usize = 36;
+/// The offset of the flags.
 const FLAGS: usize = 53;
-/// The flag of a trace that is recorded.
+/// The flag `sampled`: the trace is recorded.
 const SAMPLED: u8 = 1;
 
 fn random() -> u64 {
@@ -38,12 +39,12 @@ impl Traceparent {
         &self.0
     }
 
-    /// 32 hexadecimal digits, the same for everything that came of one request.
+    /// The trace id: 32 hexadecimal digits, the same for everything that follows from one request.
     pub fn trace_id(&self) -> &str {
         &self.0[3..35]
     }
 
-    /// A new trace that is not recorded. Its ids are unlikely to repeat, which is all that is asked of them.
+    /// A new trace that is not recorded. Its ids are random and not cryptographically secure.
     pub fn random() -> Self {
         Self(format!("00-{:016x}{:016x}-{:016x}-00", random(), random(), random()))
     }
@@ -53,7 +54,7 @@ impl Traceparent {
         self.flags() & SAMPLED != 0
     }
 
-    /// The same, recorded or not.
+    /// The same trace context with the flag `sampled` set or cleared.
     pub(crate) fn sampled(&self, is_sampled: bool) -> Self {
         let flags = if is_sampled { self.flags() | SAMPLED } else { self.flags() & !SAMPLED };
         Self(format!("{}{flags:02x}", &self.0[..FLAGS]))
@@ -64,9 +65,9 @@ impl Traceparent {
         Self(format!("{}{:016x}{}", &self.0[..SPAN], random(), &self.0[FLAGS - 1..]))
     }
 
-    /// For spans.
+    /// The trace context in the type that spans need.
     pub(crate) fn context(&self, is_remote: bool) -> SpanContext {
-        // Every text that this can hold names one.
+        // The invariant makes every text valid.
         telemetry::context(&self.0, is_remote).unwrap_or(SpanContext::NONE)
     }
 
@@ -74,7 +75,7 @@ impl Traceparent {
         u8::from_str_radix(&self.0[FLAGS..], 16).unwrap_or_default()
     }
 
-    /// Later versions are read as far as version 00 goes, as the standard asks.
+    /// Parses a header value. It reads later versions as version 00, as the standard requires.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let first = text.get(..LENGTH)?;
         let mut fields = first.split('-');
@@ -93,7 +94,7 @@ impl Traceparent {
         valid.then(|| Self(format!("00-{trace}-{parent}-{flags}")))
     }
 
-    /// What the caller says; none when he says nothing that is valid.
+    /// The trace context of the caller. `None` if the header is missing, invalid or given twice.
     pub(crate) fn of_caller(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all("traceparent");
         let (first, second) = (values.next(), values.next());
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn two_headers_are_none() {
+    fn two_headers_are_ignored() {
         let request = TestRequest::default()
             .append_header(("traceparent", format!("00-{TRACE}-{PARENT}-01")))
             .append_header(("traceparent", format!("00-{TRACE}-{PARENT}-01")));

@@ -1,4 +1,4 @@
-//! The server on a real port, met by a client that writes bytes.
+//! Tests the server on a real port with a client that writes raw bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -17,9 +17,9 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use prometheus::Registry;
 
-/// A quarter of what a service holds at a time.
+/// A quarter of the memory budget that a service has for bodies.
 const UPLOAD_BYTES_MAX: usize = 16 << 20;
-/// Longer than anything here takes: a test that waits so long has failed.
+/// Longer than any step here takes: a test that waits this long fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[utoipa::path(post, path = "/take")]
@@ -34,15 +34,15 @@ async fn upload(request: HttpRequest, payload: Payload) -> Result<HttpResponse, 
     Ok(HttpResponse::Ok().body(format!("{} bytes", bytes.len())))
 }
 
-/// Bodies that a handler has not let go.
+/// Bodies that the handler `keep` holds until `forget` drops them.
 static KEPT: Mutex<Vec<Bytes>> = Mutex::new(Vec::new());
 
 #[utoipa::path(post, path = "/keep")]
 async fn keep(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     let bytes = body(&request, payload, UPLOAD_BYTES_MAX).await?;
-    let answer = format!("{} bytes", bytes.len());
+    let response = format!("{} bytes", bytes.len());
     KEPT.lock().unwrap().push(bytes);
-    Ok(HttpResponse::Ok().body(answer))
+    Ok(HttpResponse::Ok().body(response))
 }
 
 #[utoipa::path(post, path = "/forget")]
@@ -60,7 +60,7 @@ static COUNTED: AtomicUsize = AtomicUsize::new(0);
 
 #[utoipa::path(post, path = "/count")]
 async fn count() -> String {
-    // Not ready at once, so that what is pipelined behind it is read before it is answered.
+    // Yields once, so that the server reads the pipelined requests before this one has its response.
     actix_web::rt::task::yield_now().await;
     (COUNTED.fetch_add(1, Ordering::SeqCst) + 1).to_string()
 }
@@ -74,14 +74,14 @@ async fn slow() -> HttpResponse {
     HttpResponse::Ok().body("done")
 }
 
-/// A server while the test runs.
-struct RunningService {
+/// A server that runs in a thread of its own during a test.
+struct TestServer {
     address: SocketAddr,
     handle: ServerHandle,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-impl RunningService {
+impl TestServer {
     fn start() -> Self {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
@@ -105,7 +105,7 @@ impl RunningService {
         stream
     }
 
-    /// Stops it as `main` does, and says how long that took.
+    /// Stops the server as `main` does and returns how long that took.
     fn stop(&mut self) -> Duration {
         let since = Instant::now();
         System::new().block_on(self.handle.stop(true));
@@ -118,20 +118,20 @@ fn get_request(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 }
 
-/// Writes all of it, and only then reads to the end, as simple clients do.
+/// Writes all parts and only then reads the response to its end, as simple clients do.
 fn exchange(stream: &mut TcpStream, parts: &[&[u8]]) -> String {
     for part in parts {
         stream.write_all(part).unwrap();
     }
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    // The page of the documents is packed.
-    String::from_utf8_lossy(&answer).into_owned()
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    // The files of the Swagger UI page are compressed and therefore not UTF-8.
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[test]
-fn a_client_that_sends_far_too_much_still_reads_why() {
-    let mut server = RunningService::start();
+fn a_client_that_sends_far_too_much_still_gets_the_response() {
+    let mut server = TestServer::start();
     let megabyte = vec![b' '; 1 << 20];
 
     let head = format!("POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", 10 << 20);
@@ -142,9 +142,9 @@ fn a_client_that_sends_far_too_much_still_reads_why() {
         stream.write_all(part).unwrap();
     }
     stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let answer = exchange(&mut stream, &[]);
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(answer.contains(r#""detail":"at most 1024 bytes are taken in one request","limit":1024"#), "{answer}");
+    let response = exchange(&mut stream, &[]);
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+    assert!(response.contains(r#""detail":"a request may have at most 1024 bytes","limit":1024"#), "{response}");
 
     let chunk_head = b"100000\r\n".as_slice();
     let mut parts =
@@ -153,22 +153,22 @@ fn a_client_that_sends_far_too_much_still_reads_why() {
         parts.extend([chunk_head, &megabyte, b"\r\n"]);
     }
     parts.push(b"0\r\n\r\n");
-    let answer = exchange(&mut server.connect(), &parts);
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let response = exchange(&mut server.connect(), &parts);
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
 
     server.stop();
 }
 
-/// Sends a whole body of this size, and gives the answer.
-fn post_of(server: &RunningService, path: &str, bytes: usize) -> String {
+/// Sends a whole body of this size and returns the response.
+fn post_of(server: &TestServer, path: &str, bytes: usize) -> String {
     let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {bytes}\r\n\r\n");
     exchange(&mut server.connect(), &[head.as_bytes(), &vec![b' '; bytes]])
 }
 
 #[test]
-fn bodies_have_so_much_room_together_and_give_it_back() {
-    let mut server = RunningService::start();
-    // Who only announces much keeps nobody away.
+fn all_bodies_share_one_memory_budget_and_return_their_bytes() {
+    let mut server = TestServer::start();
+    // Clients that only announce large bodies take nothing from the budget.
     let idle: Vec<_> = (0..8)
         .map(|_| {
             let mut stream = server.connect();
@@ -177,34 +177,34 @@ fn bodies_have_so_much_room_together_and_give_it_back() {
         })
         .collect();
     for _ in 0..4 {
-        let answer = post_of(&server, "/keep", UPLOAD_BYTES_MAX);
-        assert!(answer.ends_with("16777216 bytes"), "{answer}");
+        let response = post_of(&server, "/keep", UPLOAD_BYTES_MAX);
+        assert!(response.ends_with("16777216 bytes"), "{response}");
     }
-    let answer = post_of(&server, "/upload", 17 << 10);
+    let response = post_of(&server, "/upload", 17 << 10);
     assert!(
-        answer.starts_with("HTTP/1.1 429 ") && answer.contains(r#""type":"urn:unbundled:problem:busy""#),
-        "{answer}"
+        response.starts_with("HTTP/1.1 429 ") && response.contains(r#""type":"urn:unbundled:problem:busy""#),
+        "{response}"
     );
-    assert!(answer.to_ascii_lowercase().contains("\r\nretry-after: 1\r\n"), "{answer}");
-    let answer = post_of(&server, "/upload", 16 << 10);
-    assert!(answer.ends_with("16384 bytes"), "{answer}");
+    assert!(response.to_ascii_lowercase().contains("\r\nretry-after: 1\r\n"), "{response}");
+    let response = post_of(&server, "/upload", 16 << 10);
+    assert!(response.ends_with("16384 bytes"), "{response}");
 
     assert!(post_of(&server, "/forget", 0).starts_with("HTTP/1.1 200 "));
     drop(idle);
-    // What breaks off gives its room back, a moment later.
+    // A body that breaks off returns its bytes to the budget a moment later.
     for _ in 0..8 {
         let mut stream = server.connect();
         write!(stream, "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
         write!(stream, "{:x}\r\n", UPLOAD_BYTES_MAX).unwrap();
-        // It may be refused on the way.
+        // The server may reject the body before it is complete.
         let _ = stream.write_all(&vec![b' '; UPLOAD_BYTES_MAX - 1]);
     }
     let since = Instant::now();
     let mut kept = 0;
     while kept < 4 {
-        let answer = post_of(&server, "/keep", UPLOAD_BYTES_MAX);
-        kept += usize::from(answer.ends_with("16777216 bytes"));
-        assert!(since.elapsed() < PATIENCE, "{answer}");
+        let response = post_of(&server, "/keep", UPLOAD_BYTES_MAX);
+        kept += usize::from(response.ends_with("16777216 bytes"));
+        assert!(since.elapsed() < PATIENCE, "{response}");
     }
     assert!(post_of(&server, "/forget", 0).starts_with("HTTP/1.1 200 "));
     server.stop();
@@ -212,22 +212,22 @@ fn bodies_have_so_much_room_together_and_give_it_back() {
 
 #[test]
 fn a_panic_costs_one_connection_and_nothing_else() {
-    let mut server = RunningService::start();
+    let mut server = TestServer::start();
     assert_eq!(exchange(&mut server.connect(), &[get_request("/fail").as_bytes()]), "");
-    let answer = exchange(&mut server.connect(), &[get_request("/healthz").as_bytes()]);
-    assert!(answer.ends_with(r#"{"status":"alive"}"#), "{answer}");
+    let response = exchange(&mut server.connect(), &[get_request("/healthz").as_bytes()]);
+    assert!(response.ends_with(r#"{"status":"alive"}"#), "{response}");
     server.stop();
 }
 
-/// The lines of an answer's head, in whatever order they came, without what differs each time; and the body.
-fn head_and_body(answer: &str) -> (BTreeSet<&str>, &str) {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+/// The lines of the response head, as a set and without the date, and the body.
+fn head_and_body(response: &str) -> (BTreeSet<&str>, &str) {
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     (head.lines().filter(|line| !line.starts_with("date: ")).collect(), body)
 }
 
 #[test]
-fn head_is_answered_as_get_is_without_the_body() {
-    let mut server = RunningService::start();
+fn head_has_the_same_response_as_get_without_the_body() {
+    let mut server = TestServer::start();
     for path in
         ["/healthz", "/readyz", "/openapi.json", "/docs", "/swagger-ui/index.html", "/slow", "/nothing", "/take"]
     {
@@ -243,8 +243,8 @@ fn head_is_answered_as_get_is_without_the_body() {
 }
 
 #[test]
-fn what_comes_behind_the_last_request_of_a_connection_is_not_executed() {
-    let mut server = RunningService::start();
+fn a_request_behind_the_last_one_of_a_connection_is_not_executed() {
+    let mut server = TestServer::start();
     let post = |version: &str, connection: &str| {
         format!("POST /count HTTP/{version}\r\nHost: x\r\n{connection}Content-Length: 0\r\n\r\n")
     };
@@ -258,17 +258,17 @@ fn what_comes_behind_the_last_request_of_a_connection_is_not_executed() {
         (vec![post("1.0", "Connection: keep-alive\r\n"), last], 2),
     ] {
         let before = counted();
-        let answer = exchange(&mut server.connect(), &[requests.concat().as_bytes()]);
-        assert_eq!(counted() - before, executed, "{requests:?}: {answer}");
-        assert!(answer.starts_with("HTTP/1."), "{answer}");
-        assert_eq!(answer.matches(" 200 OK").count(), executed, "{requests:?}: {answer}");
+        let response = exchange(&mut server.connect(), &[requests.concat().as_bytes()]);
+        assert_eq!(counted() - before, executed, "{requests:?}: {response}");
+        assert!(response.starts_with("HTTP/1."), "{response}");
+        assert_eq!(response.matches(" 200 OK").count(), executed, "{requests:?}: {response}");
     }
     server.stop();
 }
 
 #[test]
-fn what_is_no_http_is_refused_and_counted() {
-    let mut server = RunningService::start();
+fn input_that_is_not_http_is_refused_and_counted() {
+    let mut server = TestServer::start();
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(1 << 20));
     for (nonsense, status) in [
         ("GET\r\n\r\n", 400),
@@ -277,28 +277,28 @@ fn what_is_no_http_is_refused_and_counted() {
         (&long, 431),
     ] {
         let mut stream = server.connect();
-        // It may be closed before all is sent and read.
+        // The server may close the connection before everything is sent and read.
         let _closed = stream.write_all(nonsense.as_bytes());
-        let mut answer = Vec::new();
-        let _reset = stream.read_to_end(&mut answer);
-        let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.is_empty() || answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let mut response = Vec::new();
+        let _reset = stream.read_to_end(&mut response);
+        let response = String::from_utf8(response).unwrap();
+        assert!(response.is_empty() || response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
     }
-    let figure = |status: u16| {
+    let count_of = |status: u16| {
         let metrics = exchange(&mut server.connect(), &[get_request("/metrics").as_bytes()]);
         let name = format!("http_requests_total{{method=\"other\",route=\"unreadable\",status=\"{status}\"}} ");
         metrics.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
     };
     let since = Instant::now();
-    while (figure(400), figure(431)) != (Some("3".to_owned()), Some("1".to_owned())) {
-        assert!(since.elapsed() < PATIENCE, "{:?} {:?}", figure(400), figure(431));
+    while (count_of(400), count_of(431)) != (Some("3".to_owned()), Some("1".to_owned())) {
+        assert!(since.elapsed() < PATIENCE, "{:?} {:?}", count_of(400), count_of(431));
     }
     server.stop();
 }
 
 #[test]
 fn a_stop_finishes_requests_in_progress_and_does_not_wait_for_idle_connections() {
-    let mut server = RunningService::start();
+    let mut server = TestServer::start();
     let mut idle = server.connect();
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let mut first = [0; 12];
@@ -317,12 +317,13 @@ fn a_stop_finishes_requests_in_progress_and_does_not_wait_for_idle_connections()
 }
 
 #[test]
-fn a_port_in_use_is_told_with_what_to_do() {
+fn the_error_of_a_port_in_use_says_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
+    let what_to_do = "stop the program that uses it, or choose other ports with --base-port";
     assert_eq!(
         bind(address).unwrap_err().to_string(),
-        format!("port {} on 127.0.0.1 is in use: stop what uses it or choose others with --base-port", address.port())
+        format!("port {} on 127.0.0.1 is in use: {what_to_do}", address.port())
     );
     let elsewhere = bind("192.0.2.1:8082".parse().unwrap()).unwrap_err();
     assert_eq!(elsewhere.to_string(), "cannot listen on 192.0.2.1:8082");

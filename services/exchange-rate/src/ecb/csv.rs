@@ -1,8 +1,8 @@
-//! The table that both CSVs are.
+//! The table format that both CSV files share.
 //!
-//! The first line is `Date,USD,JPY,…,`, each further one a day: `2026-10-30,1.1172,175.68,…,`. A rate is units of the
-//! column's currency for one euro, `N/A` where there was none. Nothing is quoted. Each line ends in a line end, and in a
-//! separator before it; a file that has been edited may lack that separator on all its lines.
+//! The first line is `Date,USD,JPY,…,`. Each further line is a day: `2026-10-30,1.1172,175.68,…,`. A rate is the units
+//! of the column's currency for one euro, or `N/A` if there is none. Nothing is quoted. Each line ends with a separator
+//! and a line break. A file that was edited may lack that separator on all its lines.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,19 @@ use money::Currency;
 use super::days::{DateForm, Day, Days, History};
 use super::error::{EcbError, Place, currency, shortened};
 
-/// What differs from one CSV of the ECB to another.
+/// The differences between the CSV formats of the ECB.
 pub(super) struct Form {
-    /// Between the columns.
+    /// The separator between columns.
     pub separator: &'static str,
-    /// How the first column is written.
+    /// The date format of the first column.
     pub dates: DateForm,
 }
 
 impl Form {
-    /// Reads a whole file, which has no day after the last one.
+    /// Parses a whole file. `last` is the last day that it may contain.
     ///
     /// # Errors
-    /// The [`EcbError`]s about CSVs.
+    /// The [`EcbError`]s about CSV files.
     pub fn parse(&self, text: &str, last: NaiveDate) -> Result<History, EcbError> {
         let mut lines = (1..).zip(text.lines());
         let Some((_, header)) = lines.next() else {
@@ -85,16 +85,17 @@ impl Form {
         Ok(Day { date, rates })
     }
 
-    /// Editors strip the space that ends a line of the daily CSV.
+    /// Removes the separator at the end of a line. Editors strip the space after the last comma of the daily CSV, so
+    /// the comma alone is enough.
     fn without_last_separator<'a>(&self, text: &'a str) -> Option<&'a str> {
         text.strip_suffix(self.separator).or_else(|| text.strip_suffix(self.separator.trim_end()))
     }
 }
 
-/// The first line.
+/// The first line of a file.
 struct Header {
     /// The currency of each column after the first.
     currencies: Vec<Currency>,
-    /// As the ECB writes it; the other lines end as this one does.
+    /// Whether the line ends with a separator, as the ECB writes it. All other lines must end in the same way.
     ends_in_separator: bool,
 }

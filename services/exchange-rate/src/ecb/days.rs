@@ -1,4 +1,4 @@
-//! What every form of file comes to.
+//! The result of parsing, the same for every format.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,12 +9,12 @@ use money::{Currency, Rate};
 use super::EcbError;
 use super::error::{Place, shortened};
 
-/// What a file of the ECB says.
+/// The content of an ECB file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
-    /// The days of the file, oldest first, no date twice, at least one.
+    /// The days of the file, oldest first. There is at least one, and no date occurs twice.
     pub days: Vec<Day>,
-    /// How many rates all days have together.
+    /// The number of rates of all days together.
     pub numbers: usize,
 }
 
@@ -23,11 +23,11 @@ pub struct History {
 pub struct Day {
     /// The day of publication.
     pub date: NaiveDate,
-    /// Units of each currency for one euro; a currency without a rate that day is absent.
+    /// Units of each currency for one euro. A currency without a rate on that day is absent.
     pub rates: BTreeMap<Currency, Rate>,
 }
 
-/// The first day that the ECB published rates of. With the last one it bounds how many days a file can have.
+/// The first day with rates of the ECB. Together with the last allowed day it limits the number of days in a file.
 const FIRST: NaiveDate = match NaiveDate::from_ymd_opt(1999, 1, 4) {
     Some(first) => first,
     None => unreachable!(),
@@ -40,7 +40,7 @@ pub(super) struct Days {
 }
 
 impl Days {
-    /// None yet; none will be after the last one.
+    /// No days yet. `last` is the last day that may be added.
     pub fn until(last: NaiveDate) -> Self {
         Self { last, days: BTreeMap::new() }
     }
@@ -78,29 +78,30 @@ impl From<Days> for History {
     }
 }
 
-/// How a kind of file writes dates.
+/// The date format of a file format.
 pub(super) struct DateForm {
-    /// For `chrono`. More than one where it is not known which it is.
+    /// The accepted formats in `chrono` syntax.
     pub formats: &'static [&'static str],
-    /// A date in the first of them.
+    /// An example in the first of these formats.
     pub example: &'static str,
 }
 
 impl DateForm {
-    /// As standards have it.
+    /// ISO 8601.
     pub const ISO: Self = Self { formats: &["%Y-%m-%d"], example: "1999-01-04" };
 
-    /// A date written exactly so: `chrono` alone would also read `1999-1-4` and `+12026-10-30`.
+    /// Parses a date that must be written exactly in one of the formats. `chrono` alone would also accept `1999-1-4`
+    /// and `+12026-10-30`.
     ///
     /// # Errors
     /// [`EcbError::BadDate`].
     pub fn read(&self, text: &str, place: Place) -> Result<NaiveDate, EcbError> {
-        let as_written = |format: &&str| {
+        let parse_exactly = |format: &&str| {
             let date = NaiveDate::parse_from_str(text, format).ok()?;
             let is_same = date.format(format).to_string() == text && (1000..=9999).contains(&date.year());
             is_same.then_some(date)
         };
         let bad = || EcbError::BadDate { place, found: shortened(text), example: self.example };
-        self.formats.iter().find_map(as_written).ok_or_else(bad)
+        self.formats.iter().find_map(parse_exactly).ok_or_else(bad)
     }
 }

@@ -1,4 +1,4 @@
-//! Why a file is refused, and where.
+//! The errors of parsing, with the place in the file.
 
 use std::fmt;
 
@@ -6,12 +6,13 @@ use chrono::NaiveDate;
 use money::Currency;
 use zip::result::ZipError;
 
-/// Where in a file. Both count from 1. In a CSV a column is a column of the table, in XML a character of the line.
+/// A place in a file; line and column count from 1. In a CSV file, a column is a column of the table; in XML, it is a
+/// character of the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The line.
+    /// The line, from 1.
     pub line: usize,
-    /// The column.
+    /// The column, from 1.
     pub column: usize,
 }
 
@@ -21,199 +22,199 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a file is none of the ECB's.
+/// Why a file cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum EcbError {
-    /// No bytes at all, in the file or in what the ZIP holds.
+    /// The file, or the file in the ZIP, has no bytes.
     #[error("the file is empty")]
     Empty,
-    /// The ZIP was cut off, changed, encrypted, or packed in an unknown way.
+    /// The ZIP is cut off, changed, encrypted, or compressed with an unsupported method.
     #[error("the ZIP is damaged or cut off")]
     DamagedZip {
-        /// What the ZIP reader says.
+        /// The error of the ZIP library.
         source: ZipError,
     },
-    /// What the ZIP's file unpacks to does not fit its checksum.
+    /// The unpacked file does not match its checksum in the ZIP.
     #[error("the ZIP is damaged")]
     DamagedMember {
-        /// What the ZIP reader says.
+        /// The error of the ZIP library.
         source: std::io::Error,
     },
     /// The ZIP holds no file, or more than one.
     #[error("the ZIP has {found} files where one is expected")]
     NotOneMember {
-        /// How many there are.
+        /// The number of files.
         found: usize,
     },
-    /// Unpacked it is larger than [`super::UNPACKED_LIMIT`].
+    /// The unpacked file is larger than [`super::UNPACKED_LIMIT`].
     #[error("the ZIP unpacks to more than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
-    /// Packed with gzip, which the ECB does not use.
+    /// The file is compressed with gzip, which the ECB does not use.
     #[error("the file is packed with gzip: send it unpacked, or in a ZIP as the ECB does")]
     Gzip,
-    /// Not a text, perhaps a file of another kind.
+    /// The file is not text; it may be a file of another kind.
     #[error("line {line} is not UTF-8")]
     NotUtf8 {
-        /// Where.
+        /// The first line that is not UTF-8.
         line: usize,
-        /// What is wrong with it.
+        /// The error of the decoder.
         source: std::str::Utf8Error,
     },
-    /// What a web server says instead of the file: an error, a login.
-    #[error("line 1: a web page (HTML) where a file of the ECB is expected")]
+    /// The file is a web page, such as an error page or a login page of a web server.
+    #[error("line 1: a web page (HTML) where an ECB file is expected")]
     WebPage,
-    /// A CSV that does not end in a line end, as the ECB's files do.
-    #[error("the file is cut off in line {line}: it does not end in a line end")]
+    /// The last line of the CSV has no line break. The ECB's files have one.
+    #[error("the file is cut off in line {line}: the line break at its end is missing")]
     CutOff {
-        /// Where.
+        /// The last line.
         line: usize,
     },
-    /// A header of the column `Date` alone.
+    /// The header has only the column `Date`.
     #[error("the header names no currency")]
     NoCurrencies,
-    /// A header without days.
+    /// The file has a header but no days.
     #[error("the file has no days after its header")]
     NoDays,
-    /// Does not begin as the ECB's files do.
+    /// The file does not begin with the column `Date`.
     #[error("line 1, column 1: `{found}` where `Date` is expected")]
     NoDateColumn {
-        /// What stands there, shortened to 40 characters.
+        /// The text there, shortened to 40 characters.
         found: String,
     },
-    /// A day before the first one.
+    /// The day is before the first day of the ECB's rates.
     #[error("{place}: {date} is too early: the ECB's rates begin on {first}")]
     TooEarly {
-        /// Where.
+        /// The place of the day.
         place: Place,
         /// The day.
         date: NaiveDate,
-        /// The first that there can be.
+        /// The first allowed day.
         first: NaiveDate,
     },
-    /// A day to come.
-    #[error("{place}: {date} is a day to come: the ECB's rates go to {last} at most")]
+    /// The day is after the last allowed day.
+    #[error("{place}: {date} is too late: the last allowed day is {last}")]
     NotYet {
-        /// Where.
+        /// The place of the day.
         place: Place,
         /// The day.
         date: NaiveDate,
-        /// The last that there can be.
+        /// The last allowed day.
         last: NaiveDate,
     },
-    /// A line that does not end in a comma, as the header does.
-    #[error("line {line} does not end in a comma, as line 1 does")]
+    /// The line does not end with a comma, but the header does.
+    #[error("line {line} does not end with a comma, but line 1 does")]
     NoLastComma {
-        /// Where.
+        /// The line.
         line: usize,
     },
-    /// A line with more or fewer columns than the header.
+    /// The line has more or fewer columns than the header.
     #[error("line {line} has {found} columns where {expected} are expected")]
     WrongColumns {
-        /// Where.
+        /// The line.
         line: usize,
-        /// How many there are.
+        /// The number of columns of the line.
         found: usize,
-        /// As many as the header has.
+        /// The number of columns of the header.
         expected: usize,
     },
-    /// Not XML. The reader's reason is among those of the XML standard, such as a tag without its end.
+    /// The file is not well-formed XML, for example because a tag has no end.
     #[error("{place}: not well-formed XML")]
     NotXml {
-        /// Where it was noticed.
+        /// The place where the parser noticed it.
         place: Place,
-        /// What the XML reader says.
+        /// The error of the XML library.
         source: quick_xml::Error,
     },
-    /// A document type can define entities that unfold without end; the ECB's files have none.
-    #[error("{place}: a document type (`<!DOCTYPE`), which no file of the ECB has")]
+    /// The file has a document type, which can define entities that expand without limit. The ECB's files have none.
+    #[error("{place}: a document type (`<!DOCTYPE`), which ECB files do not have")]
     DocumentType {
-        /// Where.
+        /// The place of the document type.
         place: Place,
     },
     /// The XML ends before the element does.
     #[error("{place}: the file is cut off: it ends within {within}")]
     Unclosed {
-        /// Where it ends.
+        /// The end of the file.
         place: Place,
         /// The element, as the ECB writes it.
         within: &'static str,
     },
-    /// Something that is in no XML of the ECB, or not in this place.
+    /// The XML has a part that ECB files do not have at this place.
     #[error("{place}: {found} where {expected} is expected")]
     Unexpected {
-        /// Where.
+        /// The place of the part.
         place: Place,
-        /// What stands there, shortened to 40 characters.
+        /// The text there, shortened to 40 characters.
         found: String,
-        /// What the ECB writes there.
+        /// The part that the ECB writes there.
         expected: &'static str,
     },
-    /// An element that says nothing.
+    /// A required part of an element is missing.
     #[error("{place}: {element} without {missing}")]
-    MissingFrame {
-        /// Where the element begins, or ends.
+    MissingPart {
+        /// The beginning or the end of the element.
         place: Place,
         /// The element, as the ECB writes it.
         element: &'static str,
-        /// What it should have, as the ECB writes it.
+        /// The missing part, as the ECB writes it.
         missing: &'static str,
     },
-    /// The name of a column or an element is no currency.
+    /// The name of a column or an element is not a currency.
     #[error("{place}: not a currency")]
     UnknownCurrency {
-        /// Where.
+        /// The place of the name.
         place: Place,
-        /// Why not.
+        /// The reason.
         source: money::Invalid,
     },
-    /// The euro itself.
+    /// The file has a rate of the euro itself.
     #[error("{place}: EUR has no rate: the ECB's rates count units of other currencies for one euro")]
     Euro {
-        /// Where.
+        /// The place of the currency.
         place: Place,
     },
-    /// A currency that has a column, or a rate of that day, already.
-    #[error("{place}: {currency} for the second time")]
+    /// The currency already has a column, or a rate of that day.
+    #[error("{place}: {currency} is given twice")]
     RepeatedCurrency {
-        /// Where.
+        /// The place of the second one.
         place: Place,
         /// The currency.
         currency: Currency,
     },
-    /// Not a date, or not written as the ECB writes it in this kind of file.
+    /// The text is not a date, or not one in the date format of this file format.
     #[error("{place}: `{found}` is not a date such as {example}")]
     BadDate {
-        /// Where.
+        /// The place of the text.
         place: Place,
-        /// What stands there, shortened to 40 characters.
+        /// The text, shortened to 40 characters.
         found: String,
-        /// A date as it is written there.
+        /// An example in the expected format.
         example: &'static str,
     },
-    /// A day that was there already.
-    #[error("{place}: {date} for the second time")]
+    /// The file already has this day.
+    #[error("{place}: {date} is given twice")]
     RepeatedDate {
-        /// Where.
+        /// The place of the second one.
         place: Place,
         /// The day.
         date: NaiveDate,
     },
-    /// No rate, and in a CSV not `N/A` either.
+    /// The text is not a rate, and in a CSV not `N/A` either.
     #[error("{place}: not a rate of {currency}")]
     BadRate {
-        /// Where.
+        /// The place of the text.
         place: Place,
-        /// Of what it should be one.
+        /// The currency of the rate.
         currency: Currency,
-        /// Why not.
+        /// The reason.
         source: money::Invalid,
     },
 }
 
-/// The currency that a column or an element names: any but the euro.
+/// Parses the currency of a column or an element: any currency except the euro.
 ///
 /// # Errors
 /// [`EcbError::UnknownCurrency`], [`EcbError::Euro`].
@@ -225,7 +226,7 @@ pub(super) fn currency(name: &str, place: Place) -> Result<Currency, EcbError> {
     }
 }
 
-/// So much of a text that an error can quote it.
+/// The first 40 characters of a text, for an error message.
 pub(super) fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }

@@ -6,15 +6,15 @@ use zip::ZipArchive;
 
 use super::EcbError;
 
-/// The largest file that is unpacked. The whole history is a CSV of 2 MB, and grows by 80 kB a year.
+/// The largest unpacked file, in bytes. The CSV of the whole history has 2 MB and grows by 80 kB a year.
 pub const UNPACKED_LIMIT: u64 = 32 * 1024 * 1024;
 
-/// Whether it is a ZIP, by its first bytes.
+/// Whether a file is a ZIP, by its first bytes.
 pub(super) fn is_packed(file: &[u8]) -> bool {
     file.starts_with(b"PK")
 }
 
-/// The file that the ZIP holds.
+/// Unpacks the only file of a ZIP.
 ///
 /// # Errors
 /// The [`EcbError`]s about ZIPs.
@@ -26,7 +26,7 @@ pub(super) fn unpack(file: &[u8]) -> Result<Vec<u8>, EcbError> {
     }
     let member = archive.by_index(0).map_err(damaged)?;
     let mut unpacked = Vec::new();
-    // One byte more than allowed tells a file that is too large, whatever size it states.
+    // Reads one byte more than allowed to detect a file that is too large, whatever size the ZIP states.
     let read = member.take(UNPACKED_LIMIT + 1).read_to_end(&mut unpacked);
     read.map_err(|source| EcbError::DamagedMember { source })?;
     if unpacked.len() as u64 > UNPACKED_LIMIT {

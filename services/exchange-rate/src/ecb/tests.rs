@@ -7,14 +7,14 @@ use chrono::NaiveDate;
 
 use super::{EcbError, History};
 
-/// The newest day in the files of these tests.
+/// The last allowed day, which is the newest day in the files of these tests.
 const LAST: NaiveDate = NaiveDate::from_ymd_opt(2026, 10, 30).unwrap();
 
 fn parse(file: &[u8]) -> Result<History, EcbError> {
     super::parse(file, LAST)
 }
 
-/// A file in one line a day, or its refusal with all its causes.
+/// Parses a file. Returns a text for each day, or the error with all its sources.
 fn read(file: &[u8]) -> Result<Vec<String>, String> {
     let line = |day: &super::Day| {
         let rates = day.rates.iter().map(|(currency, rate)| format!(" {currency} {rate}"));

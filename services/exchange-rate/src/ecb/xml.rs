@@ -1,15 +1,15 @@
-//! The XML of one day, of 90 days, or of the whole history: one form, in whatever lines and quotes.
+//! The XML format of one day, of 90 days, and of the whole history. Line breaks and the kind of quotes do not matter.
 //!
 //! ```text
-//! <gesmes:Envelope>                             once; what else of gesmes stands in it says nothing about rates
+//! <gesmes:Envelope>                             once; its other gesmes elements have no rates and are skipped
 //!   <Cube>                                      once
 //!     <Cube time='2025-05-09'>                  a day, each once
 //!       <Cube currency='USD' rate='1.1252'/>    units of the currency for one euro, each currency once a day
 //! ```
 //!
-//! It is read as a stream that must be exactly this: an element, an attribute or a text that is not of this form is
-//! refused where it stands. So nothing nests deeper than four elements outside the head, no entity is ever unfolded, and
-//! what is not closed at the end was cut off.
+//! The parser reads the file as a stream and accepts exactly this structure: any other element, attribute or text is an
+//! error at its place. Therefore nothing nests deeper than four elements outside the skipped ones, no entity is ever
+//! expanded, and a file that ends inside an element was cut off.
 
 use std::collections::BTreeMap;
 
@@ -31,12 +31,12 @@ const CUBE: &str = "`<Cube>`";
 const DAY: &str = "`<Cube time=…>`";
 const RATE: &str = "`<Cube currency=… rate=…/>`";
 
-/// Whether it is XML, by its first character.
+/// Whether a text is XML, by its first character.
 pub(super) fn is_xml(text: &str) -> bool {
     text.trim_start().starts_with('<')
 }
 
-/// Reads a whole file, which has no day after the last one.
+/// Parses a whole file. `last` is the last day that it may contain.
 ///
 /// # Errors
 /// The [`EcbError`]s about XML.
@@ -44,24 +44,24 @@ pub(super) fn parse(text: &str, last: NaiveDate) -> Result<History, EcbError> {
     File::new(text, last).document()
 }
 
-/// The elements of the form, by name and namespace.
+/// The elements of the format, by name and namespace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Name {
     Envelope,
-    /// Of gesmes like the envelope.
+    /// Any other gesmes element.
     Head,
     Cube,
     Other,
 }
 
-/// The start of an element, and where it stands.
+/// The start tag of an element, and its place.
 struct Tag<'a> {
     name: Name,
     start: BytesStart<'a>,
     place: Place,
 }
 
-/// What counts in the stream; between these stand white space and comments.
+/// A significant part of the stream. White space and comments between the parts are skipped.
 enum Piece<'a> {
     Start(Tag<'a>),
     End,
@@ -70,11 +70,12 @@ enum Piece<'a> {
 
 struct File<'a> {
     text: &'a str,
-    /// There is no day after this one.
+    /// The last allowed day.
     last: NaiveDate,
     reader: NsReader<&'a [u8]>,
-    /// Where the piece read last begins, in bytes and for people: counted on as the stream is read.
+    /// The byte offset at which the last piece begins.
     at: usize,
+    /// The place at which the last piece begins.
     here: Place,
 }
 
@@ -82,7 +83,7 @@ impl<'a> File<'a> {
     fn new(text: &'a str, last: NaiveDate) -> Self {
         let mut reader = NsReader::from_str(text);
         let config = reader.config_mut();
-        // `<a/>` is then read as `<a></a>`: one way to write an element is enough to handle.
+        // The reader turns `<a/>` into `<a></a>`, so that the parser handles only one form.
         config.expand_empty_elements = true;
         config.check_comments = true;
         Self { text, last, reader, at: 0, here: Place { line: 1, column: 1 } }
@@ -90,7 +91,7 @@ impl<'a> File<'a> {
 
     fn document(&mut self) -> Result<History, EcbError> {
         let Some(root) = self.root()? else {
-            return Err(EcbError::MissingFrame { place: self.here, element: "the file", missing: ENVELOPE });
+            return Err(EcbError::MissingPart { place: self.here, element: "the file", missing: ENVELOPE });
         };
         if root.name != Name::Envelope {
             return Err(self.unexpected(&root, ENVELOPE));
@@ -102,11 +103,11 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The next element that is within no other.
+    /// The next element at the top level; `None` at the end of the file.
     fn root(&mut self) -> Result<Option<Tag<'a>>, EcbError> {
         match self.next()? {
             Piece::Start(tag) => Ok(Some(tag)),
-            // The end of what was never begun is refused by the reader.
+            // The reader itself refuses an end tag without a start tag.
             Piece::End | Piece::Eof => Ok(None),
         }
     }
@@ -115,7 +116,7 @@ impl<'a> File<'a> {
         let mut days = None;
         while let Some(tag) = self.child(ENVELOPE)? {
             match tag.name {
-                Name::Head => self.pass_over(&tag)?,
+                Name::Head => self.skip(&tag)?,
                 Name::Cube if days.is_none() => {
                     self.attributes(&tag, CUBE, [])?;
                     days = Some(self.days()?);
@@ -125,7 +126,7 @@ impl<'a> File<'a> {
                 }
             }
         }
-        let missing = || EcbError::MissingFrame { place: self.here, element: ENVELOPE, missing: CUBE };
+        let missing = || EcbError::MissingPart { place: self.here, element: ENVELOPE, missing: CUBE };
         days.map(History::from).ok_or_else(missing)
     }
 
@@ -137,7 +138,7 @@ impl<'a> File<'a> {
             let date = DateForm::ISO.read(&time, place)?;
             days.add(Day { date, rates: self.rates()? }, place)?;
         }
-        let missing = EcbError::MissingFrame { place: self.here, element: CUBE, missing: DAY };
+        let missing = EcbError::MissingPart { place: self.here, element: CUBE, missing: DAY };
         if days.is_empty() { Err(missing) } else { Ok(days) }
     }
 
@@ -155,11 +156,11 @@ impl<'a> File<'a> {
                 return Err(self.unexpected(&tag, "the end of this element"));
             }
         }
-        let missing = EcbError::MissingFrame { place: self.here, element: DAY, missing: RATE };
+        let missing = EcbError::MissingPart { place: self.here, element: DAY, missing: RATE };
         if rates.is_empty() { Err(missing) } else { Ok(rates) }
     }
 
-    /// The next cube within an element; none: the element ends.
+    /// The next `<Cube>` within an element; `None` at the end of that element.
     fn cube(&mut self, within: &'static str, expected: &'static str) -> Result<Option<Tag<'a>>, EcbError> {
         match self.child(within)? {
             Some(tag) if tag.name != Name::Cube => Err(self.unexpected(&tag, expected)),
@@ -167,7 +168,7 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The next element within an element; none: that one ends.
+    /// The next element within an element; `None` at the end of the outer one.
     fn child(&mut self, within: &'static str) -> Result<Option<Tag<'a>>, EcbError> {
         match self.next()? {
             Piece::Start(tag) => Ok(Some(tag)),
@@ -176,8 +177,8 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Reads on to the end of an element, whatever is in it.
-    fn pass_over(&mut self, tag: &Tag<'a>) -> Result<(), EcbError> {
+    /// Skips an element with all its content.
+    fn skip(&mut self, tag: &Tag<'a>) -> Result<(), EcbError> {
         let end = self.reader.read_to_end(tag.start.name());
         end.map(drop).map_err(|source| self.not_xml(source))
     }
@@ -208,7 +209,8 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The values of exactly these attributes, which are named once more as an error shows them.
+    /// The values of the attributes of an element, which must have exactly these. Each attribute has its name and the
+    /// text that an error shows for it.
     fn attributes<const N: usize>(
         &self,
         tag: &Tag<'a>,
@@ -230,15 +232,15 @@ impl<'a> File<'a> {
             seen[index] = true;
         }
         match names.iter().zip(seen).find(|(_, seen)| !seen) {
-            Some(((_, missing), _)) => Err(EcbError::MissingFrame { place, element, missing }),
+            Some(((_, missing), _)) => Err(EcbError::MissingPart { place, element, missing }),
             None => Ok(values),
         }
     }
 
     fn unexpected(&self, tag: &Tag<'a>, expected: &'static str) -> EcbError {
-        let is_stranger = tag.name == Name::Other && ["Envelope", "Cube"].contains(&tag.start.local_name().as_ref());
-        let whose = if is_stranger { " of another namespace" } else { "" };
-        let found = format!("`<{}>`{whose}", shortened(tag.start.name().as_ref()));
+        let is_foreign = tag.name == Name::Other && ["Envelope", "Cube"].contains(&tag.start.local_name().as_ref());
+        let namespace = if is_foreign { " of another namespace" } else { "" };
+        let found = format!("`<{}>`{namespace}", shortened(tag.start.name().as_ref()));
         EcbError::Unexpected { place: tag.place, found, expected }
     }
 
@@ -248,7 +250,7 @@ impl<'a> File<'a> {
         EcbError::NotXml { place, source }
     }
 
-    /// Counts lines and columns up to where the reader is.
+    /// Moves `at` and `here` to the position of the reader.
     fn advance(&mut self) {
         let to = offset(self.reader.buffer_position());
         self.here = after(self.here, self.text.get(self.at..to).unwrap_or_default());
@@ -256,7 +258,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// The place at the end of a text that begins at a place.
+/// The place at the end of a text that begins at `start`.
 fn after(start: Place, text: &str) -> Place {
     text.chars().fold(start, |Place { line, column }, next| match next {
         '\n' => Place { line: line + 1, column: 1 },
@@ -268,7 +270,7 @@ fn offset(position: u64) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }
 
-/// The namespaces of the form.
+/// The namespaces of the format.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Vocabulary {
     Gesmes,

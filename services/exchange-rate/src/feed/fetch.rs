@@ -1,4 +1,4 @@
-//! One exchange with the feed.
+//! One HTTP request to the feed.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,26 +11,26 @@ use reqwest::header::{
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 
-/// What an exchange may take.
+/// The limits of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// To get a connection.
+    /// The longest time to open a connection.
     pub connect: Duration,
-    /// For everything, to the last byte.
+    /// The longest time for the whole request, to the last byte.
     pub whole: Duration,
-    /// Bytes of a file.
+    /// The largest file, in bytes.
     pub bytes: usize,
-    /// Redirects followed.
+    /// The largest number of redirects.
     pub redirects: usize,
 }
 
 impl Limits {
-    /// The history as XML has 7 MB, more than a minute over a line of 1 Mbit/s.
+    /// The default limits. The XML of the history has 7 MB, which takes more than a minute at 1 Mbit/s.
     pub const USUAL: Self =
         Self { connect: Duration::from_secs(10), whole: Duration::from_secs(90), bytes: 16 << 20, redirects: 5 };
 }
 
-/// What an answer said of its file, in its own words: a later question repeats them.
+/// The validators of a file, as the server sent them. The next request sends them back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Validators {
     etag: Option<HeaderValue>,
@@ -42,10 +42,10 @@ impl Validators {
         Self { etag: headers.get(ETAG).cloned(), last_modified: headers.get(LAST_MODIFIED).cloned() }
     }
 
-    /// The headers of a question that is to be answered with a file only if it is another one (RFC 9110 §13.1).
+    /// The headers of a conditional request (RFC 9110 §13.1): the server sends a file only if it has changed.
     fn conditions(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let by = |name: HeaderName, value: &Option<HeaderValue>| value.clone().map(|value| (name, value));
-        [by(IF_NONE_MATCH, &self.etag), by(IF_MODIFIED_SINCE, &self.last_modified)].into_iter().flatten()
+        let header = |name: HeaderName, value: &Option<HeaderValue>| value.clone().map(|value| (name, value));
+        [header(IF_NONE_MATCH, &self.etag), header(IF_MODIFIED_SINCE, &self.last_modified)].into_iter().flatten()
     }
 
     fn is_empty(&self) -> bool {
@@ -53,47 +53,47 @@ impl Validators {
     }
 }
 
-/// An answer that is one.
+/// The response to a successful request.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Fetched {
     /// The file is the one that was imported last.
     NotModified,
     /// A file.
     File {
-        /// Its content, complete as far as HTTP can tell.
+        /// The content, complete as far as HTTP can tell.
         body: Vec<u8>,
-        /// To ask for a newer one.
+        /// The validators for the next request.
         validators: Validators,
     },
 }
 
-/// Why there is no file.
+/// Why a request has no file.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No connection, a cut one, no answer in time, too many redirects.
-    #[error("no complete answer")]
+    /// There was no connection, the connection was cut, the response took too long, or there were too many redirects.
+    #[error("there was no complete response")]
     Exchange {
-        /// Why. Without the URL, which may have something to hide.
+        /// The error of the HTTP client, without the URL, which may contain a secret.
         source: reqwest::Error,
     },
-    /// Neither a file nor that there is no newer one.
-    #[error("it replies {status}")]
+    /// The status is neither 200 nor a 304 to a conditional request.
+    #[error("the server responded with {status}")]
     Status {
-        /// What it replies.
+        /// The status.
         status: StatusCode,
-        /// When to ask again, by what it says.
+        /// The wait that the server asks for.
         retry_after: Option<Duration>,
     },
-    /// Says of itself that it is something else than a file of the ECB.
-    #[error("it sends `{media_type}`, which is no file of the ECB")]
+    /// The media type is not one of an ECB file.
+    #[error("the server sent `{media_type}`, which is not an ECB file")]
     MediaType {
-        /// As it says, shortened to 40 characters.
+        /// The media type, shortened to 40 characters.
         media_type: String,
     },
-    /// Too much.
-    #[error("it sends more than {limit} bytes")]
+    /// The file is too large.
+    #[error("the server sent more than {limit} bytes")]
     TooLarge {
-        /// The limit.
+        /// The limit in bytes.
         limit: usize,
     },
 }
@@ -104,16 +104,17 @@ impl From<reqwest::Error> for FetchError {
     }
 }
 
-/// Asks for the file.
+/// Fetches the file of a feed.
 pub struct Fetcher {
-    /// None: not yet, or it could not be made (the system has no certificates), which may change.
+    /// The HTTP client. `None` before the first attempt, or when creating it failed (the system has no certificates);
+    /// the next attempt tries again.
     client: Option<Client>,
     url: Url,
     limits: Limits,
 }
 
 impl Fetcher {
-    /// For the file at a URL.
+    /// A fetcher for the file at a URL.
     pub fn new(url: &Url, limits: Limits) -> Self {
         Self { client: None, url: url.clone(), limits }
     }
@@ -128,18 +129,18 @@ impl Fetcher {
             .connect_timeout(limits.connect)
             .timeout(limits.whole)
             .redirect(Policy::limited(limits.redirects))
-            // What began encrypted is not redirected to what is not.
+            // No redirect may lead from https to http.
             .https_only(url.scheme() == "https");
-        // A proxy of the environment knows nothing of this machine's ports.
+        // A proxy from the environment cannot reach the ports of this machine.
         let client = if is_this_machine(url) { client.no_proxy() } else { client };
         Ok(self.client.insert(client.build()?).clone())
     }
 
-    /// The file, if it is another one than these describe.
+    /// Fetches the file if it differs from the one with these validators.
     ///
     /// # Errors
     /// [`FetchError`].
-    pub async fn fetch(&mut self, known: &Validators) -> Result<Answer, FetchError> {
+    pub async fn fetch(&mut self, known: &Validators) -> Result<Fetched, FetchError> {
         let mut request = self.client()?.get(self.url.clone());
         for (name, value) in known.conditions() {
             request = request.header(name, value);
@@ -147,7 +148,7 @@ impl Fetcher {
         let response = request.send().await?;
         match response.status() {
             StatusCode::OK => self.file(response).await,
-            StatusCode::NOT_MODIFIED if !known.is_empty() => Ok(Answer::NotModified),
+            StatusCode::NOT_MODIFIED if !known.is_empty() => Ok(Fetched::NotModified),
             status => {
                 let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
                 let retry_after = retry_after.and_then(|text| wait_until(text, Utc::now()));
@@ -156,7 +157,7 @@ impl Fetcher {
         }
     }
 
-    async fn file(&self, mut response: Response) -> Result<Answer, FetchError> {
+    async fn file(&self, mut response: Response) -> Result<Fetched, FetchError> {
         let too_large = FetchError::TooLarge { limit: self.limits.bytes };
         let media_type = response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
         if let Some(media_type) = media_type.filter(|media_type| !is_media_type_of_a_file(media_type)) {
@@ -173,12 +174,12 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer::File { body, validators })
+        Ok(Fetched::File { body, validators })
     }
 }
 
-/// Servers call such files by many names, and some do not know; what is in one shows when it is read. But a page or a
-/// problem in JSON says clearly that it is none.
+/// Whether a response of this media type can be an ECB file. Servers use many media types for such files, and generic
+/// ones; the parser decides in the end. HTML and JSON are never ECB files.
 fn is_media_type_of_a_file(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_html = essence.contains("html");
@@ -191,7 +192,7 @@ fn is_this_machine(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// `Retry-After` is a number of seconds or a date (RFC 9110 §10.2.3).
+/// The wait of a `Retry-After` header, which is a number of seconds or a date (RFC 9110 §10.2.3).
 fn wait_until(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_feed_can_ask_to_wait_in_seconds_or_until_a_date() {
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
         let now = "2026-10-30T15:00:00Z".parse().unwrap();
         let check = |text, expected: Option<u64>| {
             assert_eq!(wait_until(text, now), expected.map(Duration::from_secs), "{text}");
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_and_problems_are_no_files() {
+    fn html_and_json_are_not_ecb_files() {
         for (media_type, expected) in [
             ("text/xml", true),
             ("application/xml; charset=utf-8", true),
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_for_other_machines() {
+    fn a_proxy_is_used_for_other_machines_only() {
         for (url, expected) in [
             ("http://127.0.0.1:8080/", true),
             ("http://[::1]/", true),

@@ -1,11 +1,11 @@
-//! What is counted of the feed.
+//! The metrics of the feed.
 
 use chrono::Utc;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
-use super::{Failed, News};
+use super::{AttemptError, Update};
 
-/// There only while a feed is followed.
+/// The metrics of the feed. They exist only when a feed is set.
 #[derive(Clone)]
 pub struct Metrics {
     fetches: IntCounterVec,
@@ -13,10 +13,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers them.
+    /// Registers the metrics.
     ///
     /// # Errors
-    /// When they are registered already.
+    /// When they are already registered.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let opts = Opts::new("ecb_feed_fetches_total", "Times the feed was asked, by what came of it.");
         let fetches = IntCounterVec::new(opts, &["result"])?;
@@ -30,10 +30,11 @@ impl Metrics {
         Ok(Self { fetches, last_success })
     }
 
-    pub(super) fn count(&self, attempt: &Result<News, Failed>) {
+    /// Counts an attempt by its result.
+    pub(super) fn count(&self, attempt: &Result<Update, AttemptError>) {
         let result = match attempt {
-            Ok(News::Rates(_)) => NEW,
-            Ok(News::None) => UNCHANGED,
+            Ok(Update::Changed(_)) => NEW,
+            Ok(Update::Unchanged) => UNCHANGED,
             Err(_) => FAILED,
         };
         self.fetches.with_label_values(&[result]).inc();

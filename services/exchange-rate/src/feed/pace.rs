@@ -1,17 +1,18 @@
-//! How long to wait before the feed is asked again. Knows no clock.
+//! The waits between attempts. The module computes durations and reads no clock.
 
 use std::time::Duration;
 
-/// The longest that failures alone can delay an attempt: a source that is updated once a day is missed by no more.
+/// The longest wait after a failure without `Retry-After`. The source is updated once a day, so rates are late by no
+/// more than this.
 const WAIT_MAX: Duration = Duration::from_secs(6 * 3_600);
-/// The longest that the feed can ask to be left alone.
+/// The longest wait that `Retry-After` of the feed can cause.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3_600);
 
-/// The first wait after a failure: most pass by themselves, such as a network that is not there yet.
+/// The longest first wait after a failure. Most failures are short, such as a network that is not up yet.
 const RETRY_FIRST: Duration = Duration::from_secs(60);
 
-/// The interval after a success; after a failure a minute, if the interval is longer, and twice as long with each further
-/// one.
+/// Computes the waits. After a success, the wait is the interval. After the first failure it is a minute, or the
+/// interval if that is shorter; each further failure doubles it.
 #[derive(Debug)]
 pub struct Pace {
     interval: Duration,
@@ -19,7 +20,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Nothing has failed yet.
+    /// The state before the first failure.
     pub fn new(interval: Duration) -> Self {
         Self { interval, next: interval.min(RETRY_FIRST) }
     }
@@ -30,7 +31,7 @@ impl Pace {
         self.interval
     }
 
-    /// The wait after a failure, longer if the feed asks for it.
+    /// The wait after a failure, or the feed's `Retry-After` if that is longer.
     pub fn after_failure(&mut self, retry_after: Option<Duration>) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(WAIT_MAX);
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_ends_the_waiting() {
+    fn a_success_resets_the_wait() {
         let mut pace = Pace::new(Duration::from_secs(10));
         assert_eq!(seconds(|| pace.after_success(), 3), [10, 10, 10]);
         assert_eq!(seconds(|| pace.after_failure(None), 3), [10, 20, 40]);
@@ -71,10 +72,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_feed_asks_for_is_kept_within_limits_and_changes_no_later_wait() {
+    fn retry_after_is_limited_and_does_not_change_later_waits() {
         let mut pace = Pace::new(Duration::from_secs(10));
-        let asks = [Some(0), Some(15), Some(60), None, Some(86_400 * 365)];
-        let waits = asks.map(|ask| pace.after_failure(ask.map(Duration::from_secs)).as_secs());
+        let retry_afters = [Some(0), Some(15), Some(60), None, Some(86_400 * 365)];
+        let waits = retry_afters.map(|wait| pace.after_failure(wait.map(Duration::from_secs)).as_secs());
         assert_eq!(waits, [10, 20, 60, 80, 86_400]);
     }
 }

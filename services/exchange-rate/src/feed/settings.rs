@@ -1,4 +1,4 @@
-//! The settings of the feed: checked at once.
+//! The command line settings of the feed.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use reqwest::Url;
 
 use super::{Feed, Limits};
 
-/// Between two attempts. The ECB publishes once a day, in the afternoon.
+/// The default interval between two attempts. The ECB publishes once a day, in the afternoon.
 const INTERVAL: Duration = Duration::from_secs(3_600);
-/// The longest interval: the rates of a day should come before the next day's.
+/// The longest interval in seconds: the rates of a day should arrive before those of the next day.
 const INTERVAL_S_MAX: u64 = 86_400;
 
 const URL: &str = "an http or https URL of a file of the ECB, without a password, \
     for example https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist-90d.xml";
 
-/// The settings as they were given.
+/// The settings as given on the command line or in the environment, not checked yet.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FeedSettings {
-    /// Where to fetch new rates from: a file of the ECB in any form, http or https. No feed if it is not given.
+    /// URL to fetch new rates from: an ECB file in any of its formats, http or https. Without it there is no feed.
     #[arg(long, value_name = "URL", env = "ECB_FEED_URL", hide_env_values = true)]
     pub ecb_feed_url: Option<String>,
-    /// How many seconds from one fetch to the next, 1 to 86400. 3600 if it is not given.
+    /// Seconds from one fetch to the next, 1 to 86400. The default is 3600.
     #[arg(long, value_name = "SECONDS", env = "ECB_FEED_INTERVAL_S")]
     pub ecb_feed_interval_s: Option<String>,
 }
 
 impl FeedSettings {
-    /// The feed, if there is to be one.
+    /// Checks the settings. `None` without a URL.
     ///
     /// # Errors
-    /// [`BadSetting`], also of an interval without a URL.
+    /// [`BadSetting`], also for a bad interval without a URL.
     pub fn check(&self) -> Result<Option<Feed>, BadSetting> {
         let wrong = |name, expected: String| BadSetting::Wrong { name, expected };
         let given = |text: &'_ Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -63,9 +63,9 @@ mod tests {
                 let feed = feed.map(|feed| (feed.url.to_string(), feed.interval.as_secs()));
                 assert_eq!(feed, expected.map(|(url, interval)| (url.to_owned(), interval)));
             }
-            (Err(error), Err(says)) => {
-                let told = error.to_string();
-                assert!(told.starts_with(says) && !told.contains("secret"), "{told}");
+            (Err(error), Err(start)) => {
+                let text = error.to_string();
+                assert!(text.starts_with(start) && !text.contains("secret"), "{text}");
             }
             (found, expected) => panic!("{url:?} {interval:?}: {found:?}, not {expected:?}"),
         }
@@ -86,15 +86,15 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_setting_is_named_with_what_to_set_and_not_repeated() {
+    fn the_error_of_a_bad_setting_says_what_to_set_and_does_not_repeat_the_value() {
         for url in ["ecb.example/a.xml", "ftp://ecb.example/a", "http://", "secret", "http://user:secret@ecb.example/"]
         {
             check(Some(url), None, Err("ECB_FEED_URL cannot be used: an http or https URL"));
         }
         for interval in ["0", "86401", "-1", "1.5", "secret", "99999999999999999999"] {
-            let says = "ECB_FEED_INTERVAL_S cannot be used: a number of seconds, 1 to 86400";
-            check(Some("http://ecb.example/"), Some(interval), Err(says));
-            check(None, Some(interval), Err(says));
+            let error = "ECB_FEED_INTERVAL_S cannot be used: a number of seconds, 1 to 86400";
+            check(Some("http://ecb.example/"), Some(interval), Err(error));
+            check(None, Some(interval), Err(error));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The exporter's side of the queue: counts what becomes of spans, and says so now and then.
+//! The exporter behind the span queue. It counts sent and dropped spans, and logs dropped ones at a limited rate.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,28 +9,31 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use prometheus::{IntCounter, Opts, Registry};
 
-/// A receiver that is away is not worth a line each time it is tried.
+/// The minimum time between two warnings about dropped spans.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What becomes of spans.
+/// The counts of queued, sent and dropped spans.
 #[derive(Debug)]
 pub(super) struct Counts {
     service: &'static str,
     queue_max: usize,
-    /// Invariant: let in and neither sent nor dropped yet. No less than the processor's queue holds, which has room for
-    /// `queue_max`: so the processor never drops one uncounted.
+    /// The spans that were admitted to the queue and are neither sent nor dropped yet. Invariant: at least the length
+    /// of the processor's queue, whose capacity is `queue_max`, so that the processor never drops a span uncounted.
     queued: AtomicUsize,
     sent: IntCounter,
     queue_full: IntCounter,
     not_taken: IntCounter,
-    said: Mutex<Said>,
+    log: Mutex<LogState>,
 }
 
-/// What the log has already.
+/// What was last logged.
 #[derive(Debug, Default)]
-struct Said {
+struct LogState {
+    /// When dropped spans were last logged.
     warned: Option<Instant>,
+    /// The number of dropped spans at that time.
     dropped: u64,
+    /// Whether the last export failed.
     is_failing: bool,
 }
 
@@ -47,7 +50,7 @@ impl Counts {
             sent: IntCounter::new("otel_spans_sent_total", "Spans that their receiver has taken.")?,
             queue_full: dropped("queue_full")?,
             not_taken: dropped("not_taken")?,
-            said: Mutex::default(),
+            log: Mutex::default(),
         })
     }
 
@@ -56,48 +59,49 @@ impl Counts {
         all.try_for_each(|counter| registry.register(Box::new(counter.clone())))
     }
 
-    /// Whether there is room for one more, which is then taken.
-    pub fn enters(&self) -> bool {
-        let enters = self.queued.fetch_add(1, Ordering::AcqRel) < self.queue_max;
-        if !enters {
+    /// Reserves room for one span. Returns false, and counts a dropped span, if the queue is full.
+    pub fn reserve(&self) -> bool {
+        let has_room = self.queued.fetch_add(1, Ordering::AcqRel) < self.queue_max;
+        if !has_room {
             self.queued.fetch_sub(1, Ordering::AcqRel);
             self.queue_full.inc();
         }
-        enters
+        has_room
     }
 
-    /// How many wait, or are just being sent.
+    /// The number of spans that wait or are being sent.
     pub fn queued(&self) -> usize {
         self.queued.load(Ordering::Acquire)
     }
 
-    fn left(&self, spans: usize, result: &OTelSdkResult) {
+    /// Counts the result of an export and releases the room of its spans.
+    fn exported(&self, spans: usize, result: &OTelSdkResult) {
         self.queued.fetch_sub(spans, Ordering::AcqRel);
         let counter = if result.is_ok() { &self.sent } else { &self.not_taken };
         counter.inc_by(spans as u64);
-        self.say(result);
+        self.log(result);
     }
 
-    fn say(&self, result: &OTelSdkResult) {
+    fn log(&self, result: &OTelSdkResult) {
         let (service, dropped) = (self.service, self.queue_full.get() + self.not_taken.get());
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_failing && result.is_ok() {
-            tracing::info!(service, dropped, "spans are taken again");
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.is_failing && result.is_ok() {
+            tracing::info!(service, dropped, "the trace receiver accepts spans again");
         }
-        said.is_failing = result.is_err();
-        let is_new = dropped > said.dropped;
-        if !is_new || said.warned.is_some_and(|warned| warned.elapsed() < WARN_INTERVAL) {
+        log.is_failing = result.is_err();
+        let is_new = dropped > log.dropped;
+        if !is_new || log.warned.is_some_and(|warned| warned.elapsed() < WARN_INTERVAL) {
             return;
         }
-        (said.warned, said.dropped) = (Some(Instant::now()), dropped);
+        (log.warned, log.dropped) = (Some(Instant::now()), dropped);
         match result {
-            Ok(()) => tracing::warn!(service, dropped, "spans come faster than they are taken, and are dropped"),
-            Err(error) => tracing::warn!(service, dropped, why = %error, "spans are not taken, and are dropped"),
+            Ok(()) => tracing::warn!(service, dropped, "spans are dropped: the trace receiver is too slow"),
+            Err(error) => tracing::warn!(service, dropped, why = %error, "spans are dropped: sending them failed"),
         }
     }
 }
 
-/// Sends, and counts.
+/// Sends spans over OTLP and counts them.
 #[derive(Debug)]
 pub(super) struct Exporter {
     otlp: opentelemetry_otlp::SpanExporter,
@@ -114,7 +118,7 @@ impl SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let result = self.otlp.export(batch).await;
-        self.counts.left(spans, &result);
+        self.counts.exported(spans, &result);
         result
     }
 
@@ -134,12 +138,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_finds_no_room_is_dropped_and_counted_and_what_left_makes_room() {
+    fn a_span_without_room_is_dropped_and_counted_and_an_export_makes_room() {
         let counts = Counts::new("shop", 2).unwrap();
-        assert_eq!([(); 3].map(|()| counts.enters()), [true, true, false]);
-        counts.left(1, &Ok(()));
-        counts.left(1, &Err(OTelSdkError::InternalFailure("away".to_owned())));
-        assert!(counts.enters());
+        assert_eq!([(); 3].map(|()| counts.reserve()), [true, true, false]);
+        counts.exported(1, &Ok(()));
+        counts.exported(1, &Err(OTelSdkError::InternalFailure("away".to_owned())));
+        assert!(counts.reserve());
         let metrics = (counts.sent.get(), counts.queue_full.get(), counts.not_taken.get(), counts.queued());
         assert_eq!(metrics, (1, 1, 1, 1));
     }

@@ -1,7 +1,7 @@
-//! What the environment says about traces, by the names of the OpenTelemetry specification.
+//! Trace settings from environment variables, with the names of the OpenTelemetry specification.
 //!
-//! The exporter and its queue read what they understand themselves. Here is read what they do not, and what they would
-//! ignore in silence is refused or logged: a wrong address or protocol would lose every span.
+//! The exporter and its queue read the variables that they support. This module reads the others. It also refuses or
+//! logs values that the exporter would silently ignore: a wrong address or protocol would lose every span.
 
 use std::env;
 
@@ -12,7 +12,7 @@ const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 const COMPRESSIONS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
 const QUEUE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
-/// Numbers that the exporter and its queue read.
+/// The numeric settings that the exporter and its queue read.
 const NUMBERS: [&str; 5] = [
     QUEUE,
     "OTEL_BSP_SCHEDULE_DELAY",
@@ -21,119 +21,121 @@ const NUMBERS: [&str; 5] = [
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
 ];
 
-/// Where receivers take traces, unless one says otherwise.
+/// The default path for traces on an OTLP/HTTP receiver.
 const PATH: &str = "/v1/traces";
-const ADDRESS: &str = "it names where OTLP is taken over HTTP, for example http://localhost:4318";
-const WHOLE_ADDRESS: &str = "it names where OTLP is taken over HTTP, for example http://localhost:4318/v1/traces";
-const NO_TLS: &str = "https is not supported; name a collector in this network, for example http://localhost:4318, \
-                      which may send on over TLS";
+const ADDRESS: &str = "set the address of an OTLP/HTTP receiver, for example http://localhost:4318";
+const WHOLE_ADDRESS: &str = "set the address of an OTLP/HTTP receiver, for example http://localhost:4318/v1/traces";
+const NO_TLS: &str = "https is not supported; set the address of a collector in this network, for example \
+                      http://localhost:4318, which can forward over TLS";
 const NO_OTHER_PROTOCOL: &str =
-    "only http/protobuf is supported; leave it out, and name the port that takes HTTP, usually 4318";
+    "only http/protobuf is supported; unset it, and use the HTTP port of the receiver, usually 4318";
 
-/// Spans that may wait, unless told otherwise: three times what the ledger makes of one batch of 1,000 purchases. Some
-/// 20 MB when the receiver is away.
+/// The default maximum of queued spans: three times the spans that the ledger records for one batch of 1,000 purchases.
+/// About 20 MB when the receiver is unavailable.
 const QUEUE_MAX: usize = 16_384;
-/// Spans that may be asked to wait, and milliseconds: beyond it a queue would not fit into memory.
+/// The upper limit of all numeric settings, in spans or milliseconds. A longer queue would not fit into memory.
 const NUMBER_MAX: u64 = 1_000_000;
-const NO_SUCH_NUMBER: &str = "a whole number from 1 to 1000000 is";
+const NO_SUCH_NUMBER: &str = "set a whole number from 1 to 1000000";
 
-/// What the environment says about traces.
+/// The trace settings of this process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceSettings {
-    /// None: traces are off.
+    /// `None`: traces are off.
     pub(super) sending: Option<Sending>,
 }
 
-/// How traces are sent.
+/// The settings for sending traces.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Sending {
     pub sampling: Sampling,
     pub queue_max: usize,
 }
 
-/// Which traces that come in are recorded.
+/// The rule that decides which incoming traces are recorded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Sampling {
-    /// The share of those that the caller does not decide about, 0 to 1.
+    /// The share of traces to record where the caller does not decide, 0 to 1.
     pub ratio: f64,
-    /// Whether the caller's decision counts.
+    /// Whether the caller's sampling decision applies (`parentbased_` samplers).
     pub follows_caller: bool,
 }
 
-/// Traces that cannot be sent as they are asked for.
+/// The reason why traces cannot be sent with the given settings.
 #[derive(Debug, thiserror::Error)]
 pub enum BadTraceSetting {
-    /// A setting that cannot be used. What it said is not repeated: it may hold a password.
+    /// A setting has an invalid value. The message does not contain the value, which may include a password.
     #[error("{name} cannot be used: {expected}")]
     Wrong {
-        /// Which.
+        /// The name of the variable.
         name: &'static str,
-        /// What to set.
+        /// What to set instead.
         expected: &'static str,
     },
-    /// The exporter refuses. What it says is not repeated: it may hold a password.
-    #[error("traces cannot be sent: an address or a header in OTEL_EXPORTER_OTLP_… cannot be used")]
+    /// The exporter refused its settings. The message does not contain its error, which may include a password.
+    #[error("traces cannot be sent: check the address and the headers in OTEL_EXPORTER_OTLP_…")]
     Exporter,
-    /// They cannot be counted.
-    #[error("traces cannot be counted")]
+    /// The metrics could not be created.
+    #[error("the metrics for traces cannot be created")]
     Counts(#[from] prometheus::Error),
 }
 
 impl TraceSettings {
-    /// What this process's environment says. What is ignored of it is logged, and where traces are sent.
+    /// Reads the settings from the environment. Logs the settings that are ignored and the address of the receiver.
     ///
     /// # Errors
-    /// When they are asked for and cannot be sent like that.
+    /// When traces are requested and cannot be sent with these settings.
     pub fn of_environment() -> Result<Self, BadTraceSetting> {
-        let (settings, said) = read(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned()))?;
-        said.ignored.iter().for_each(|why| tracing::warn!("{why}"));
-        if let (Some(Sending { sampling, .. }), Some(to)) = (settings.sending, said.endpoint) {
+        let (settings, notices) = read(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned()))?;
+        notices.ignored.iter().for_each(|notice| tracing::warn!("{notice}"));
+        if let (Some(Sending { sampling, .. }), Some(to)) = (settings.sending, notices.endpoint) {
             let (ratio, follows_caller) = (sampling.ratio, sampling.follows_caller);
-            tracing::info!(to, ratio, follows_caller, "traces are sent");
+            tracing::info!(to, ratio, follows_caller, "sending traces");
         }
         Ok(settings)
     }
 }
 
-/// What to log.
+/// What to log about the settings.
 #[derive(Debug, Default)]
-struct Said {
+struct Notices {
+    /// One message for each setting that is ignored.
     ignored: Vec<String>,
+    /// The address of the receiver, without credentials and query.
     endpoint: Option<String>,
 }
 
-fn read(get: impl Fn(&str) -> Option<String>) -> Result<(TraceSettings, Said), BadTraceSetting> {
+fn read(get: impl Fn(&str) -> Option<String>) -> Result<(TraceSettings, Notices), BadTraceSetting> {
     let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-    let mut said = Said::default();
+    let mut notices = Notices::default();
     let off = TraceSettings { sending: None };
     match get("OTEL_SDK_DISABLED").map(|value| value.to_ascii_lowercase()).as_deref() {
-        Some("true") => return Ok((off, said)),
+        Some("true") => return Ok((off, notices)),
         Some("false") | None => {}
-        Some(_) => said.ignored.push("OTEL_SDK_DISABLED is neither true nor false: ignored".to_owned()),
+        Some(_) => notices.ignored.push("OTEL_SDK_DISABLED is ignored: set it to true or false".to_owned()),
     }
-    let mut asked = false;
+    let mut is_requested = false;
     for exporter in get("OTEL_TRACES_EXPORTER").iter().flat_map(|list| list.split(',')) {
         match exporter.trim() {
-            "none" => return Ok((off, said)),
-            "otlp" => asked = true,
-            other => said.ignored.push(format!("OTEL_TRACES_EXPORTER knows otlp and none: {other:?} is ignored")),
+            "none" => return Ok((off, notices)),
+            "otlp" => is_requested = true,
+            other => notices.ignored.push(format!("OTEL_TRACES_EXPORTER supports otlp and none; {other:?} is ignored")),
         }
     }
     let endpoint = [TRACES_ENDPOINT, ENDPOINT].into_iter().find_map(|name| Some((name, get(name)?)));
-    if endpoint.is_none() && !asked {
-        return Ok((off, said));
+    if endpoint.is_none() && !is_requested {
+        return Ok((off, notices));
     }
-    said.endpoint = Some(match endpoint {
+    notices.endpoint = Some(match endpoint {
         Some((name, text)) => shown(name, &text)?,
         None => format!("http://localhost:4318{PATH}"),
     });
     check_protocol(&get)?;
     if COMPRESSIONS.iter().filter_map(|name| get(name)).any(|value| value != "none") {
-        said.ignored.push("traces are sent uncompressed: OTEL_EXPORTER_OTLP_COMPRESSION is ignored".to_owned());
+        notices.ignored.push("OTEL_EXPORTER_OTLP_COMPRESSION is ignored: traces are sent uncompressed".to_owned());
     }
     for name in NUMBERS {
         match get(name).map(|text| text.parse::<u64>()) {
-            Some(Err(_)) => said.ignored.push(format!("{name} is no number: the default is used")),
+            Some(Err(_)) => notices.ignored.push(format!("{name} is not a number; the default is used")),
             Some(Ok(number)) if !(1..=NUMBER_MAX).contains(&number) => {
                 return Err(BadTraceSetting::Wrong { name, expected: NO_SUCH_NUMBER });
             }
@@ -141,11 +143,11 @@ fn read(get: impl Fn(&str) -> Option<String>) -> Result<(TraceSettings, Said), B
         }
     }
     let queue_max = get(QUEUE).and_then(|text| text.parse().ok()).unwrap_or(QUEUE_MAX);
-    let sampling = sampling(&get, &mut said.ignored);
-    Ok((TraceSettings { sending: Some(Sending { sampling, queue_max }) }, said))
+    let sampling = sampling(&get, &mut notices.ignored);
+    Ok((TraceSettings { sending: Some(Sending { sampling, queue_max }) }, notices))
 }
 
-/// Checks an address; what may be shown of it.
+/// Validates a receiver address and returns it for the log, without credentials and query.
 fn shown(name: &'static str, text: &str) -> Result<String, BadTraceSetting> {
     let is_whole = name == TRACES_ENDPOINT;
     let expected = if is_whole { WHOLE_ADDRESS } else { ADDRESS };
@@ -161,10 +163,10 @@ fn shown(name: &'static str, text: &str) -> Result<String, BadTraceSetting> {
     Ok(format!("http://{host}:{port}{path}"))
 }
 
-/// The first that is set counts.
+/// Checks the protocol. The first variable that is set applies.
 fn check_protocol(get: &impl Fn(&str) -> Option<String>) -> Result<(), BadTraceSetting> {
-    let asked = PROTOCOLS.into_iter().find_map(|name| Some((name, get(name)?)));
-    match asked {
+    let protocol = PROTOCOLS.into_iter().find_map(|name| Some((name, get(name)?)));
+    match protocol {
         Some((name, protocol)) if protocol != "http/protobuf" => {
             Err(BadTraceSetting::Wrong { name, expected: NO_OTHER_PROTOCOL })
         }
@@ -191,14 +193,14 @@ fn sampling(get: &impl Fn(&str) -> Option<String>, ignored: &mut Vec<String>) ->
         "always_off" => 0.0,
         "traceidratio" => share.as_deref().map_or(1.0, |share| {
             share.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).unwrap_or_else(|| {
-                ignored.push("OTEL_TRACES_SAMPLER_ARG is no number from 0 to 1: 1 is used".to_owned());
+                ignored.push("OTEL_TRACES_SAMPLER_ARG is not a number from 0 to 1; 1 is used".to_owned());
                 1.0
             })
         }),
         _ => {
             ignored.push(format!(
-                "OTEL_TRACES_SAMPLER={sampler:?} is none of always_on, always_off, traceidratio, each also with \
-                 parentbased_ before it: parentbased_always_on is used"
+                "OTEL_TRACES_SAMPLER={sampler:?} is not one of always_on, always_off, traceidratio, each optionally \
+                 prefixed with parentbased_; parentbased_always_on is used"
             ));
             return all;
         }
@@ -210,7 +212,7 @@ fn sampling(get: &impl Fn(&str) -> Option<String>, ignored: &mut Vec<String>) ->
 mod tests {
     use super::*;
 
-    fn found(variables: &[(&str, &str)]) -> Result<(TraceSettings, Said), BadTraceSetting> {
+    fn found(variables: &[(&str, &str)]) -> Result<(TraceSettings, Notices), BadTraceSetting> {
         read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
     }
 
@@ -219,9 +221,9 @@ mod tests {
     }
 
     fn sent_to(variables: &[(&str, &str)], expected: &str) {
-        let (settings, said) = found(variables).unwrap();
-        assert!(settings.sending.is_some() && said.ignored.is_empty(), "{variables:?}: {said:?}");
-        assert_eq!(said.endpoint.as_deref(), Some(expected));
+        let (settings, notices) = found(variables).unwrap();
+        assert!(settings.sending.is_some() && notices.ignored.is_empty(), "{variables:?}: {notices:?}");
+        assert_eq!(notices.endpoint.as_deref(), Some(expected));
     }
 
     fn refused(variables: &[(&str, &str)], expected: &str) {
@@ -232,7 +234,7 @@ mod tests {
     const HERE: (&str, &str) = (ENDPOINT, "http://localhost:4318");
 
     #[test]
-    fn traces_are_on_when_somebody_says_where_to() {
+    fn traces_are_on_when_a_receiver_or_an_exporter_is_set() {
         off(&[]);
         off(&[(ENDPOINT, " ")]);
         off(&[HERE, ("OTEL_SDK_DISABLED", "TRUE")]);
@@ -244,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn what_would_lose_every_span_is_refused_and_not_repeated() {
-        refused(&[(ENDPOINT, "hidden:4318")], "OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: it names where");
+    fn a_setting_that_would_lose_every_span_is_refused_without_repeating_its_value() {
+        refused(&[(ENDPOINT, "hidden:4318")], "OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: set the address");
         refused(&[(ENDPOINT, "hidden")], "for example http://localhost:4318");
         refused(
             &[(TRACES_ENDPOINT, "https://a:hidden@otel")],
@@ -262,11 +264,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ignored_is_named() {
+    fn an_ignored_setting_is_named() {
         let ignored = |name: &str, value: &str| {
-            let (settings, said) = found(&[HERE, (name, value)]).unwrap();
-            let [why] = said.ignored.as_slice() else { panic!("{name}={value}: {said:?}") };
-            assert!(why.contains(name), "{why}");
+            let (settings, notices) = found(&[HERE, (name, value)]).unwrap();
+            let [notice] = notices.ignored.as_slice() else { panic!("{name}={value}: {notices:?}") };
+            assert!(notice.contains(name), "{notice}");
             settings.sending.unwrap()
         };
         ignored("OTEL_SDK_DISABLED", "maybe");
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sampler_is_a_ratio_and_whom_it_follows() {
+    fn a_sampler_is_a_ratio_and_whether_the_caller_decides() {
         let check = |sampler, share, expected| {
             let variables = [HERE, ("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", share)];
             let Sampling { ratio, follows_caller } = found(&variables).unwrap().0.sending.unwrap().sampling;

@@ -5,7 +5,7 @@ use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, Tr
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-/// Names of attributes: OpenTelemetry's conventions, and our own where they have none.
+/// Attribute names: those of the OpenTelemetry semantic conventions, and our own where the conventions have none.
 pub mod attribute {
     pub use opentelemetry_semantic_conventions::attribute::{
         CLOUDEVENTS_EVENT_TYPE, ERROR_TYPE, HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE,
@@ -14,42 +14,42 @@ pub mod attribute {
         SERVER_PORT, SERVICE_NAME, SERVICE_VERSION, URL_SCHEME,
     };
 
-    /// The client's own id of the request that began it all.
+    /// The client's id of the request that started the trace.
     pub const REQUEST_ID: &str = "unbundled.request_id";
-    /// The stage that did it.
+    /// The stage.
     pub const STAGE: &str = "unbundled.stage";
     /// The partition of the stage.
     pub const PARTITION: &str = "unbundled.partition";
     /// The number of the batch record.
     pub const BATCH: &str = "unbundled.batch";
-    /// Frames that a batch says.
+    /// The number of frames that a batch emits.
     pub const FRAMES: &str = "unbundled.frames";
-    /// Bytes of their bodies.
+    /// The size of the frame bodies, in bytes.
     pub const BYTES: &str = "unbundled.bytes";
-    /// Why a commit failed.
+    /// The reason why a commit failed.
     pub const WHY: &str = "unbundled.why";
-    /// The line of a request that holds many, counted from 1.
+    /// The line number in a batch request, counted from 1.
     pub const LINE: &str = "unbundled.line";
 }
 
-/// From when to when.
+/// The start and end of a span.
 #[derive(Clone, Copy, Debug)]
 pub struct Moments {
-    /// When it began.
+    /// The start time.
     pub began: SystemTime,
-    /// When it ended; never before it began.
+    /// The end time; never before `began`.
     pub ended: SystemTime,
 }
 
 impl Moments {
-    /// Clocks may be set back: then it ended when it began.
+    /// Combines start and end. If `ended` is earlier, because the clock was set back, it becomes equal to `began`.
     pub fn new(began: impl Into<SystemTime>, ended: impl Into<SystemTime>) -> Self {
         let (began, ended) = (began.into(), ended.into());
         Self { began, ended: ended.max(began) }
     }
 }
 
-/// The span that a `traceparent` of version 00 names; none when it is none.
+/// Parses a `traceparent` of version 00. `None` if it is invalid.
 pub fn context(traceparent: &str, is_remote: bool) -> Option<SpanContext> {
     let part = |range| traceparent.get(range);
     if traceparent.len() != 55 {
@@ -61,12 +61,12 @@ pub fn context(traceparent: &str, is_remote: bool) -> Option<SpanContext> {
     Some(SpanContext::new(trace, span, flags, is_remote, TraceState::NONE)).filter(SpanContext::is_valid)
 }
 
-/// A span of a trace that is recorded and begins in this process.
+/// The context of a span in a sampled trace, created by this process.
 pub fn sampled(trace: TraceId, span: SpanId) -> SpanContext {
     SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::NONE)
 }
 
-/// A span without links, events and status.
+/// Creates a span without links, events and status.
 pub fn span(
     name: impl Into<Cow<'static, str>>,
     kind: SpanKind,
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_traceparent_names_a_span_and_anything_else_none() {
+    fn a_valid_traceparent_is_parsed_and_any_other_text_is_refused() {
         let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
         check(&format!("00-{trace}-{span}-01"), Some((trace, span, true)));
         check(&format!("00-{trace}-{span}-02"), Some((trace, span, false)));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_ends_before_it_begins() {
+    fn a_span_never_ends_before_it_begins() {
         let now = SystemTime::now();
         let moments = Moments::new(now, now - std::time::Duration::from_secs(1));
         assert_eq!(moments.began, moments.ended);

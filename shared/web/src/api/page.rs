@@ -1,4 +1,5 @@
-//! The document, and a page that shows it. All that the page needs comes from here: it works without a network.
+//! The OpenAPI document, and a Swagger UI page that shows it. The service serves all files of the page itself, so the
+//! page works without internet access.
 
 use std::sync::Arc;
 
@@ -9,15 +10,15 @@ use utoipa_swagger_ui::Config;
 
 use crate::Problem;
 
-/// Where the page is.
+/// The path of the page.
 const PAGE: &str = "/swagger-ui/";
-/// The page may fetch from where it came from and nowhere else. It sets styles in its elements.
+/// `Content-Security-Policy`: the page loads only from its own origin. It needs inline styles.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:";
 
-/// The document of the service, written once.
+/// The OpenAPI document of the service, serialized once.
 pub(super) struct Document(pub(super) Bytes);
 
-/// This document.
+/// The OpenAPI document of this service.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "service", operation_id = "get_document",
     responses((status = 200, description = "OpenAPI 3.1.", body = Object))
@@ -26,9 +27,9 @@ pub(super) async fn document(document: Data<Document>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(document.0.clone())
 }
 
-/// Adds the page. It is for people: these two routes alone are in no document.
+/// Adds the page. It is for people: its two routes are the only ones that the document leaves out.
 pub(super) fn configure(config: &mut ServiceConfig) {
-    // Relative, so that it also works behind a prefix.
+    // A relative URL, so that the page also works behind a path prefix.
     let settings = Config::new(["../openapi.json"]).use_base_layout().validator_url("none");
     config
         .app_data(Data::new(settings))

@@ -1,4 +1,4 @@
-//! Answers that many operations give. Each is described once, and named where it can come.
+//! Error responses that many operations share. Each is described once; operations refer to it by name.
 
 use std::collections::BTreeMap;
 
@@ -8,49 +8,49 @@ use utoipa::{IntoResponses, ToSchema as _};
 
 use crate::problem::{MEDIA_TYPE, Problem};
 
-type Answers = BTreeMap<String, RefOr<Response>>;
+type Responses = BTreeMap<String, RefOr<Response>>;
 
 macro_rules! responses {
-    ($($status:literal $name:ident: $answer:expr;)+) => {
+    ($($status:literal $name:ident: $response:expr;)+) => {
         $(
             #[doc = concat!($status, ", for the `responses` of an operation.")]
             pub struct $name;
 
             impl IntoResponses for $name {
-                fn responses() -> Answers {
+                fn responses() -> Responses {
                     [($status.to_owned(), RefOr::Ref(Ref::from_response_name(stringify!($name))))].into()
                 }
             }
         )+
 
-        /// All of them, by name.
-        pub(super) fn all() -> Answers {
-            [$((stringify!($name).to_owned(), RefOr::T($answer.build()))),+].into()
+        /// All shared responses, by name.
+        pub(super) fn all() -> Responses {
+            [$((stringify!($name).to_owned(), RefOr::T($response.build()))),+].into()
         }
     };
 }
 
 responses! {
-    "400" BadRequest: problem("The request cannot be understood; `pointer`, `parameter`, `line` and `column` say where.");
-    "404" NotFound: problem("There is no such thing.");
+    "400" BadRequest: problem("The request is malformed; `pointer`, `parameter`, `line` and `column` say where.");
+    "404" NotFound: problem("The resource does not exist.");
     "408" RequestTimeout: problem("The body took too long to arrive.");
-    "409" Conflict: problem("It contradicts what is already there.");
-    "413" PayloadTooLarge: problem("More than `limit` bytes or lines.");
-    "415" UnsupportedMediaType: problem("Another media type, or a compressed body.");
-    "422" UnprocessableContent: problem("Understood, but a value is refused; `pointer` or `parameter` says which.");
-    "429" TooManyRequests: passing("More requests than can be taken now. Nothing was done.");
+    "409" Conflict: problem("The request contradicts recorded data.");
+    "413" PayloadTooLarge: problem("The request has more than `limit` bytes or lines.");
+    "415" UnsupportedMediaType: problem("The media type is not supported, or the body is compressed.");
+    "422" UnprocessableContent: problem("A value is refused; `pointer` or `parameter` says which.");
+    "429" TooManyRequests: transient("The service is overloaded. Nothing was done: send the request again later.");
     "500" InternalServerError: problem("The service failed; its log says why.");
-    "503" ServiceUnavailable: passing("Something the request needs is away. The same request can be sent again.");
+    "503" ServiceUnavailable: transient("Something that the request needs is unavailable: send it again later.");
 }
 
-/// Several answers that come together.
+/// Defines a group of shared responses.
 macro_rules! together {
     ($(#[$doc:meta])* $group:ident: $($name:ident),+) => {
         $(#[$doc])*
         pub struct $group;
 
         impl IntoResponses for $group {
-            fn responses() -> Answers {
+            fn responses() -> Responses {
                 [$($name::responses()),+].into_iter().flatten().collect()
             }
         }
@@ -58,15 +58,15 @@ macro_rules! together {
 }
 
 together!(
-    /// What every operation can answer that needs the database.
+    /// The error responses of every operation that needs the database.
     Failing: InternalServerError, ServiceUnavailable
 );
 together!(
-    /// What every operation can answer that takes a path or a query.
+    /// The error responses of every operation with path or query parameters.
     Reading: BadRequest, Failing
 );
 together!(
-    /// What every operation can answer that takes a body into the system.
+    /// The error responses of every operation with a request body that is recorded.
     Writing: Reading, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, TooManyRequests
 );
 
@@ -75,8 +75,8 @@ fn problem(description: &str) -> ResponseBuilder {
     ResponseBuilder::new().description(description).content(MEDIA_TYPE, Content::new(Some(schema)))
 }
 
-/// A problem that passes.
-fn passing(description: &str) -> ResponseBuilder {
+/// A problem that is temporary: the response has `Retry-After`.
+fn transient(description: &str) -> ResponseBuilder {
     let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
     let header = HeaderBuilder::new().schema(Some(seconds)).description(Some("When to try again, in seconds."));
     problem(description).header("Retry-After", header.build())

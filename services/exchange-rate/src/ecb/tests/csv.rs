@@ -8,7 +8,7 @@ pub const SMALL: &str = "Date,USD,JPY,CYP,\n\
                          2026-10-29,1.1130,175.92,N/A,\n\
                          1999-01-04,1.1789,133.73,0.58231,\n";
 
-/// As the ECB published it.
+/// A daily CSV as the ECB published it.
 pub const DAILY: &[u8] = include_bytes!("../../../data/eurofxref-daily.csv");
 
 #[test]
@@ -23,7 +23,7 @@ fn the_built_in_history_is_read_to_the_last_number() {
 }
 
 #[test]
-fn days_come_oldest_first_without_holes_and_with_rates_normalised() {
+fn days_are_sorted_oldest_first_and_rates_are_normalised() {
     let days = [
         "1999-01-04 CYP 0.58231 JPY 133.73 USD 1.1789",
         "2026-10-29 JPY 175.92 USD 1.113",
@@ -51,7 +51,7 @@ fn a_refusal_names_the_line_and_the_column() {
     changed("Date", "Day", "line 1, column 1: `Day` where `Date` is expected");
     changed("JPY", "YEN", "line 1, column 3: not a currency: `YEN` is not an ISO 4217 currency");
     changed("JPY", " JPY", "line 1, column 3: not a currency: ` JPY` is not an ISO 4217 currency");
-    changed("JPY", "USD", "line 1, column 3: USD for the second time");
+    changed("JPY", "USD", "line 1, column 3: USD is given twice");
     changed(
         "JPY",
         "EUR",
@@ -62,17 +62,17 @@ fn a_refusal_names_the_line_and_the_column() {
     changed("2026-10-29", "+2026-10-29", "line 3, column 1: `+2026-10-29` is not a date such as 1999-01-04");
     changed("2026-10-29", "12026-10-29", "line 3, column 1: `12026-10-29` is not a date such as 1999-01-04");
     changed("2026-10-29", "29 October 2026", "line 3, column 1: `29 October 2026` is not a date such as 1999-01-04");
-    let to_come = "is a day to come: the ECB's rates go to 2026-10-30 at most";
-    changed("2026-10-30", "2026-10-31", &format!("line 2, column 1: 2026-10-31 {to_come}"));
-    changed("2026-10-29", "9999-12-31", &format!("line 3, column 1: 9999-12-31 {to_come}"));
+    let too_late = "is too late: the last allowed day is 2026-10-30";
+    changed("2026-10-30", "2026-10-31", &format!("line 2, column 1: 2026-10-31 {too_late}"));
+    changed("2026-10-29", "9999-12-31", &format!("line 3, column 1: 9999-12-31 {too_late}"));
     let too_early = "is too early: the ECB's rates begin on 1999-01-04";
     changed("1999-01-04", "1999-01-03", &format!("line 4, column 1: 1999-01-03 {too_early}"));
     changed("1999-01-04", "1066-10-14", &format!("line 4, column 1: 1066-10-14 {too_early}"));
-    changed("10-29", "10-30", "line 3, column 1: 2026-10-30 for the second time");
+    changed("10-29", "10-30", "line 3, column 1: 2026-10-30 is given twice");
     changed("175.92", "175,92", "line 3 has 5 columns where 4 are expected");
     changed("1999-01-04,1.1789,", "1999-01-04,", "line 4 has 3 columns where 4 are expected");
-    changed("0.58231,", "0.58231", "line 4 does not end in a comma, as line 1 does");
-    changed("2026-10-29", "\n2026-10-29", "line 3 does not end in a comma, as line 1 does");
+    changed("0.58231,", "0.58231", "line 4 does not end with a comma, but line 1 does");
+    changed("2026-10-29", "\n2026-10-29", "line 3 does not end with a comma, but line 1 does");
     let not_a_rate = "line 2, column 3: not a rate of JPY: ";
     changed("175.68", "175.6x", &format!("{not_a_rate}`175.6x` is not a plain decimal number such as 15.30"));
     changed("175.68", "", &format!("{not_a_rate}`` is not a plain decimal number such as 15.30"));
@@ -81,7 +81,7 @@ fn a_refusal_names_the_line_and_the_column() {
 }
 
 #[test]
-fn the_daily_csv_is_taken_only_as_the_ecb_writes_it() {
+fn the_daily_csv_is_accepted_only_as_the_ecb_writes_it() {
     let daily = str::from_utf8(DAILY).unwrap();
     let changed = |from: &str, to: &str, refusal: &str| check(daily.replacen(from, to, 1).as_bytes(), refusal);
     let not_a_date = "is not a date such as 30 October 2026";
@@ -90,10 +90,10 @@ fn the_daily_csv_is_taken_only_as_the_ecb_writes_it() {
     changed("October", "Oct", &format!("line 2, column 1: `30 Oct 2026` {not_a_date}"));
     changed("October", "OCTOBER", &format!("line 2, column 1: `30 OCTOBER 2026` {not_a_date}"));
     changed("JPY", "YEN", "line 1, column 3: not a currency: `YEN` is not an ISO 4217 currency");
-    changed("JPY", "USD", "line 1, column 3: USD for the second time");
+    changed("JPY", "USD", "line 1, column 3: USD is given twice");
     changed("175.68", "0.00", "line 2, column 3: not a rate of JPY: 0.00 is not greater than zero");
     changed("175.68, ", "175.68,", "line 2 has 29 columns where 30 are expected");
-    changed("18.6455, ", "18.6455", "line 2 does not end in a comma, as line 1 does");
+    changed("18.6455, ", "18.6455", "line 2 does not end with a comma, but line 1 does");
     changed("Date, ", "Date,", "line 1, column 3: not a currency: ` JPY` is not an ISO 4217 currency");
     for (written, date) in [("9 May 2025", "2025-05-09"), ("09 May 2025", "2025-05-09"), ("10 June 2024", "2024-06-10")]
     {
@@ -127,7 +127,7 @@ fn every_form_may_begin_with_a_byte_order_mark() {
 }
 
 #[test]
-fn what_is_no_csv_of_the_ecb_at_all_is_refused() {
+fn a_file_that_is_not_a_csv_of_the_ecb_is_refused() {
     check(b"", "the file is empty");
     check(b"Date,USD,\n", "the file has no days after its header");
     check(b"Date, USD, \n", "the file has no days after its header");
@@ -146,7 +146,7 @@ fn a_csv_cut_off_anywhere_is_refused_except_at_the_end_of_a_line() {
             let lines = cut.lines().count();
             let expected = match (end, cut.ends_with('\n')) {
                 (0, _) => Err("the file is empty".to_owned()),
-                (_, false) => Err(format!("the file is cut off in line {lines}: it does not end in a line end")),
+                (_, false) => Err(format!("the file is cut off in line {lines}: the line break at its end is missing")),
                 (_, true) if lines == 1 => Err("the file has no days after its header".to_owned()),
                 (_, true) => Ok(whole[whole.len() - (lines - 1)..].to_vec()),
             };

@@ -17,7 +17,7 @@ pub fn zipped(members: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn every_form_can_be_in_a_zip_whatever_it_is_called() {
+fn every_format_can_be_in_a_zip_under_any_file_name() {
     for file in [SMALL.as_bytes(), super::csv::DAILY, super::xml::DAILY] {
         assert_eq!(read(&zipped(&[("x.bin", file)])), read(file));
         assert!(read(file).is_ok());
@@ -58,7 +58,7 @@ fn a_flipped_bit_never_changes_a_number() {
     for place in 0..zip.len() {
         for bit in 0..8 {
             zip[place] ^= 1 << bit;
-            // Some bits say nothing about the content: the time of the file, its name.
+            // Some bits do not affect the content: those of the file's time and name.
             assert!(parse(&zip).is_ok_and(|read| read == whole) || parse(&zip).is_err(), "bit {bit} of byte {place}");
             zip[place] ^= 1 << bit;
         }

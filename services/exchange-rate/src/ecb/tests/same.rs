@@ -1,4 +1,4 @@
-//! The forms agree where they speak of the same day.
+//! All formats have the same rates for the same day.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ fn days(file: &[u8]) -> BTreeMap<NaiveDate, Day> {
 }
 
 #[test]
-fn every_day_of_the_other_forms_is_in_the_history_with_the_same_rates() {
+fn every_day_of_the_other_formats_is_in_the_history_with_the_same_rates() {
     let history = days(BUILT_IN);
     for file in [super::csv::DAILY, super::xml::DAILY, super::xml::NINETY_DAYS] {
         for (date, day) in days(file) {

@@ -3,7 +3,8 @@ use money::Currency;
 use super::{check, parse, read};
 use crate::ecb::History;
 
-/// As the ECB published them: one in single quotes with a line a rate, the other in double quotes with a line a day.
+/// XML files as the ECB published them. The first has single quotes and a line for each rate; the second has double
+/// quotes and a line for each day.
 pub const DAILY: &[u8] = include_bytes!("../../../data/eurofxref-daily.xml");
 pub const NINETY_DAYS: &[u8] = include_bytes!("../../../data/eurofxref-hist-90d.xml");
 
@@ -46,7 +47,7 @@ fn the_xml_of_90_days_is_read_to_the_last_number() {
 }
 
 #[test]
-fn lines_quotes_comments_and_the_way_to_close_an_element_make_no_difference() {
+fn line_breaks_quotes_comments_and_the_form_of_end_tags_make_no_difference() {
     let days = ["2025-05-08 USD 1.1297", "2025-05-09 GBP 0.8477 USD 1.1252"];
     let variants = [
         SMALL.to_owned(),
@@ -72,7 +73,7 @@ fn a_refusal_names_the_place_of_the_element() {
     let usd = "line 6, column 4";
     changed("currency='USD'", "currency='XYZ'", &format!("{usd}: not a currency: `XYZ` is not an ISO 4217 currency"));
     changed("currency='USD'", "currency=''", &format!("{usd}: not a currency: `` is not an ISO 4217 currency"));
-    changed("currency='GBP'", "currency='USD'", "line 7, column 4: USD for the second time");
+    changed("currency='GBP'", "currency='USD'", "line 7, column 4: USD is given twice");
     let euro = "EUR has no rate: the ECB's rates count units of other currencies for one euro";
     changed("currency='USD'", "currency='EUR'", &format!("{usd}: {euro}"));
     changed(
@@ -85,7 +86,7 @@ fn a_refusal_names_the_place_of_the_element() {
     changed("1.1252", "-1.1252", &format!("{not_a_rate}-1.1252 is not greater than zero"));
     changed("1.1252", "N/A", &format!("{not_a_rate}`N/A` is not a plain decimal number such as 15.30"));
     changed("1.1252", "", &format!("{not_a_rate}`` is not a plain decimal number such as 15.30"));
-    changed("2025-05-08", "2025-05-09", "line 9, column 3: 2025-05-09 for the second time");
+    changed("2025-05-08", "2025-05-09", "line 9, column 3: 2025-05-09 is given twice");
     changed("2025-05-08", "8 May 2025", "line 9, column 3: `8 May 2025` is not a date such as 1999-01-04");
     changed("2025-05-08", "2025-02-30", "line 9, column 3: `2025-02-30` is not a date such as 1999-01-04");
     changed(" rate='1.1252'", "", &format!("{usd}: `<Cube currency=… rate=…/>` without `rate`"));
@@ -153,8 +154,8 @@ fn before(text: &str) -> usize {
 }
 
 #[test]
-fn what_is_no_xml_of_the_ecb_at_all_is_refused() {
-    let page = "line 1: a web page (HTML) where a file of the ECB is expected";
+fn a_file_that_is_not_an_xml_of_the_ecb_is_refused() {
+    let page = "line 1: a web page (HTML) where an ECB file is expected";
     check(b"<html><body>404 Not Found</body></html>", page);
     check(b"\n<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html></html>", page);
     check(b"<!doctype html><title>Sign in</title>", page);
@@ -184,14 +185,14 @@ fn what_is_no_xml_of_the_ecb_at_all_is_refused() {
 }
 
 #[test]
-fn an_entity_is_never_unfolded() {
+fn an_entity_is_never_expanded() {
     let bomb = "<!DOCTYPE x [<!ENTITY a \"1\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">]>";
     let of_rate = SMALL.replacen("?>\n", &format!("?>\n{bomb}"), 1).replacen("1.1252", "&b;", 1);
-    check(of_rate.as_bytes(), "line 2, column 1: a document type (`<!DOCTYPE`), which no file of the ECB has");
+    check(of_rate.as_bytes(), "line 2, column 1: a document type (`<!DOCTYPE`), which ECB files do not have");
     changed(
         "<Cube time",
         "<!DOCTYPE x><Cube time",
-        "line 5, column 3: a document type (`<!DOCTYPE`), which no file of the ECB has",
+        "line 5, column 3: a document type (`<!DOCTYPE`), which ECB files do not have",
     );
     changed("1.1252", "&b;", "line 6, column 4: not well-formed XML: at 1..2: unrecognized entity `b`");
 }

@@ -1,4 +1,4 @@
-//! A server that replies as it is told, one connection after the other.
+//! A server with scripted replies that handles one connection after the other.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -8,71 +8,71 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What comes of a connection.
+/// The reply on a connection.
 #[derive(Clone)]
-pub enum Answers {
-    /// These bytes, and then the end.
+pub enum Reply {
+    /// Sends these bytes and closes the connection.
     Bytes(String),
-    /// Nothing, and no end either.
+    /// Sends nothing and keeps the connection open.
     Silence,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone)]
-pub struct Question {
-    /// Its head in small letters.
+pub struct Request {
+    /// The head in lower case.
     pub text: String,
-    /// When it was there.
+    /// The time at which the head was complete.
     pub at: Instant,
 }
 
-impl Question {
-    /// What it asks for.
+impl Request {
+    /// The requested path.
     pub fn path(&self) -> String {
         self.text.split(' ').nth(1).unwrap().to_owned()
     }
 }
 
-/// A server on a port of its own. Dropped, it is gone.
+/// A server on a port of its own. It stops when it is dropped.
 pub struct Server {
-    /// Where the file is.
+    /// The URL of the file.
     pub url: String,
-    asked: Arc<Mutex<Vec<Question>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
     serving: JoinHandle<()>,
 }
 
 impl Server {
-    /// Answers with these in turn, and then with the last of them for ever.
-    pub async fn start(replies: Vec<Answers>) -> Self {
+    /// Starts a server on a free port. It sends these replies in turn, and then repeats the last one.
+    pub async fn start(replies: Vec<Reply>) -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), replies).await
     }
 
-    /// The same at an address.
-    pub async fn start_at(address: SocketAddr, replies: Vec<Answers>) -> Self {
+    /// Starts such a server at an address.
+    pub async fn start_at(address: SocketAddr, replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}/rates", listener.local_addr().unwrap());
-        let asked = Arc::<Mutex<Vec<Question>>>::default();
-        let noted = asked.clone();
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let seen = requests.clone();
         let serving = actix::spawn(async move {
             let mut held = Vec::new();
             let last = replies.last().unwrap().clone();
-            for answer in replies.into_iter().chain(std::iter::repeat(last)) {
+            for reply in replies.into_iter().chain(std::iter::repeat(last)) {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let text = head(&mut stream).await;
-                noted.lock().unwrap().push(Question { text, at: Instant::now() });
-                match answer {
-                    // Whoever has enough before the end hangs up.
-                    Answers::Bytes(bytes) => drop(stream.write_all(bytes.as_bytes()).await),
-                    Answers::Silence => held.push(stream),
+                seen.lock().unwrap().push(Request { text, at: Instant::now() });
+                match reply {
+                    // The write fails if the client closes the connection early.
+                    Reply::Bytes(bytes) => drop(stream.write_all(bytes.as_bytes()).await),
+                    Reply::Silence => held.push(stream),
                 }
             }
         });
-        Self { url, asked, serving }
+        Self { url, requests, serving }
     }
 
-    /// What has been asked so far.
-    pub fn asked(&self) -> Vec<Question> {
-        self.asked.lock().unwrap().clone()
+    /// The requests received so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
@@ -90,8 +90,8 @@ async fn head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap().to_ascii_lowercase()
 }
 
-/// An answer whose length is right.
-pub fn answer(status: &str, headers: &str, body: &str) -> String {
+/// An HTTP response with the right `Content-Length`.
+pub fn response(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}")
 }

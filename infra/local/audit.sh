@@ -5,6 +5,8 @@
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 HERE=${BASH_SOURCE[0]%/*}
 
-exec "${UNBUNDLED_BIN:-$ROOT/target/release}/unbundled" audit \
-  --exchange-rate-database "$("$HERE/postgres.sh" url exchange_rate)" \
-  --purchase-database "$("$HERE/postgres.sh" url purchase)" --ledger-database "$("$HERE/postgres.sh" url ledger)" "$@"
+databases=()
+for name in $(services); do
+  databases+=("--$name-database" "$("$HERE/postgres.sh" url "${name//-/_}")")
+done
+exec "$BIN/unbundled" audit "${databases[@]}" "$@"

@@ -15,6 +15,7 @@ BASE_PORT=${BASE_PORT:-8081}
 # Exported, because `ours` recognises a process by its environment.
 export UNBUNDLED_LOCAL RABBITMQ_PORT POSTGRES_PORT BASE_PORT
 
+BIN=$(realpath -m "${UNBUNDLED_BIN:-$ROOT/target/release}")
 LOGS=$UNBUNDLED_LOCAL/log
 PIDS=$UNBUNDLED_LOCAL/run
 
@@ -147,3 +148,6 @@ end_of() {
   printf 'The end of %s:\n' "$1"
   tail -n 15 "$1" 2>/dev/null | sed 's/^/  /'
 }
+
+# Prints the names of the services in the order of their ports; nothing before the first build.
+services() { [[ ! -x $BIN/unbundled ]] || "$BIN/unbundled" services | cut -d' ' -f1; }

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Runs a private Postgres with its own data, without a service manager and without a Unix socket.
-# usage: postgres.sh start|stop|immediate-restart|wipe|status|url NAME|psql NAME [ARGUMENT…]
+# usage: postgres.sh start|stop|immediate-restart|wipe|status|create NAME…|url NAME|psql NAME [ARGUMENT…]
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 # A folder, or a link to a folder: see make_folder.
 HOME_FOLDER=$UNBUNDLED_LOCAL/postgres
 LOG=$LOGS/postgres.log
-DATABASES=(exchange_rate purchase ledger)
 START_SECONDS=60
 
 program() { postgres_program "$1" || fail 'Postgres is not installed: run infra/local/install.sh.'; }
@@ -67,10 +66,11 @@ answers() {
   "$(program pg_isready)" -q -h 127.0.0.1 -p "$POSTGRES_PORT" -U unbundled -d postgres
 }
 
-make_databases() {
+# Creates the databases that do not exist yet.
+create() {
   local name sql='' existing
   existing=$(psql_of postgres -Atqc 'SELECT datname FROM pg_database')
-  for name in "${DATABASES[@]}"; do
+  for name in "$@"; do
     grep -qxF "$name" <<<"$existing" || sql+="CREATE DATABASE $name;"$'\n'
   done
   [[ -z $sql ]] || psql_of postgres -q -v ON_ERROR_STOP=1 <<<"$sql"
@@ -117,7 +117,6 @@ start() {
     start_server
   fi
   wait_until "$START_SECONDS" answers || fail "Postgres does not answer on port $POSTGRES_PORT. $(end_of "$LOG")"
-  make_databases
 }
 
 stop() {
@@ -148,7 +147,8 @@ status() {
 case ${1:-} in
 start | stop | wipe | status) "$1" ;;
 immediate-restart) immediate_restart ;;
+create) shift && create "$@" ;;
 url) url "${2:?the name of a database}" ;;
 psql) shift && psql_of "$@" ;;
-*) fail 'usage: postgres.sh start|stop|immediate-restart|wipe|status|url NAME|psql NAME [ARGUMENT…]' ;;
+*) fail 'usage: postgres.sh start|stop|immediate-restart|wipe|status|create NAME…|url NAME|psql NAME [ARGUMENT…]' ;;
 esac

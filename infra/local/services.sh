@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Runs the three services, one process each, on the private RabbitMQ and Postgres.
+# Runs the services, one process each, on the private RabbitMQ and Postgres.
 # usage: services.sh start|stop|status|kill NAME
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 # In the order of their ports.
-SERVICES=(exchange-rate purchase ledger)
-BIN=$(realpath -m "${UNBUNDLED_BIN:-$ROOT/target/release}")
+mapfile -t SERVICES < <(services)
 READY_SECONDS=60
 STOP_SECONDS=10
 
@@ -51,7 +50,9 @@ await() {
 
 start() {
   local name found=()
+  ((${#SERVICES[@]} > 0)) || fail "There is no $BIN/unbundled: run make release."
   mkdir -p "$LOGS" "$PIDS"
+  "${BASH_SOURCE[0]%/*}/postgres.sh" create "${SERVICES[@]//-/_}"
   AMQP_URL=$("${BASH_SOURCE[0]%/*}/rabbitmq.sh" url)
   for name in "${SERVICES[@]}"; do
     if runs "$name"; then found+=("$name"); else launch "$name"; fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command with a temporary cluster: RabbitMQ, Postgres and the three services, in a temporary folder and on free
+# Runs a command with a temporary cluster: RabbitMQ, Postgres and all services, in a temporary folder and on free
 # ports. The variables UNBUNDLED_TEST_POSTGRES, UNBUNDLED_TEST_RABBITMQ and
-# UNBUNDLED_{EXCHANGE_RATE,PURCHASE,LEDGER}_URL pass the addresses to the command. After the command, the script audits
+# UNBUNDLED_{EXCHANGE_RATE,PURCHASE,LEDGER,…}_URL pass the addresses to the command. After the command, the script audits
 # the databases and deletes the cluster.
 # usage: with-cluster.sh COMMAND…
 FOLDER=$(mktemp -d "${TMPDIR:-/tmp}/unbundled-test.XXXXXX")
@@ -24,17 +24,17 @@ free_ports() {
 }
 
 choose_ports() {
-  BASE_PORT=$(free_ports 7)
-  POSTGRES_PORT=$((BASE_PORT + 3))
-  RABBITMQ_PORT=$((BASE_PORT + 4))
-  RABBITMQ_DIST_PORT=$((BASE_PORT + 5))
-  EPMD_PORT=$((BASE_PORT + 6))
+  POSTGRES_PORT=$(free_ports $((4 + ${#SERVICES[@]})))
+  RABBITMQ_PORT=$((POSTGRES_PORT + 1))
+  RABBITMQ_DIST_PORT=$((POSTGRES_PORT + 2))
+  EPMD_PORT=$((POSTGRES_PORT + 3))
+  BASE_PORT=$((POSTGRES_PORT + 4))
   export BASE_PORT POSTGRES_PORT RABBITMQ_PORT RABBITMQ_DIST_PORT EPMD_PORT
 }
 
 stop_all() {
   local status=$?
-  ((status == 0)) || for log in "$LOGS"/{exchange-rate,purchase,ledger}.log; do end_of "$log"; done
+  ((status == 0)) || for name in "${SERVICES[@]}"; do end_of "$LOGS/$name.log"; done
   "$HERE/services.sh" stop || status=1
   "$HERE/rabbitmq.sh" stop || status=1
   "$HERE/postgres.sh" stop || status=1
@@ -49,6 +49,8 @@ audit() {
 }
 
 (($# > 0)) || fail 'usage: with-cluster.sh COMMAND…'
+mapfile -t SERVICES < <(services)
+((${#SERVICES[@]} > 0)) || fail "There is no $BIN/unbundled: run make release."
 choose_ports
 trap stop_all EXIT
 trap 'exit 130' INT TERM
@@ -57,10 +59,10 @@ trap 'exit 130' INT TERM
 "$HERE/services.sh" start >/dev/null
 UNBUNDLED_TEST_POSTGRES=$("$HERE/postgres.sh" url postgres)
 UNBUNDLED_TEST_RABBITMQ=$("$HERE/rabbitmq.sh" url)
-UNBUNDLED_EXCHANGE_RATE_URL=http://127.0.0.1:$BASE_PORT
-UNBUNDLED_PURCHASE_URL=http://127.0.0.1:$((BASE_PORT + 1))
-UNBUNDLED_LEDGER_URL=http://127.0.0.1:$((BASE_PORT + 2))
 export UNBUNDLED_TEST_POSTGRES UNBUNDLED_TEST_RABBITMQ
-export UNBUNDLED_EXCHANGE_RATE_URL UNBUNDLED_PURCHASE_URL UNBUNDLED_LEDGER_URL
+for index in "${!SERVICES[@]}"; do
+  name=${SERVICES[index]^^}
+  export "UNBUNDLED_${name//-/_}_URL=http://127.0.0.1:$((BASE_PORT + index))"
+done
 "$@"
 audit

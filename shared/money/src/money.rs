@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn json_of_another_shape_is_refused() {
-        check(r#"{"amount":15.30,"currency":"GBP"}"#, Err("expected a decimal number in a string"));
+        check(r#"{"amount":15.30,"currency":"GBP"}"#, Err("expected a decimal number as a string"));
         check(r#"{"amount":"15.30","currency":"GBP","vat":"1"}"#, Err("unknown field `vat`"));
         check(r#"{"amount":"15.30"}"#, Err("missing field `currency`"));
         check(r#"{"amount":"1","amount":"2","currency":"GBP"}"#, Err("duplicate field `amount`"));

@@ -19,7 +19,7 @@ help: ## list the targets
 run: release ## all services in one process on ./.unbundled; Ctrl-C stops it
 	@exec $(BIN)/unbundled run $(ARGS)
 
-up: release ## each service in its own process, on a private RabbitMQ and Postgres (README: On RabbitMQ and Postgres)
+up: release ## each service in its own process, on a private RabbitMQ and Postgres (docs/guide.md)
 	@$(LOCAL)/install.sh
 	@$(LOCAL)/postgres.sh start
 	@$(LOCAL)/rabbitmq.sh start
@@ -68,7 +68,7 @@ full-year: release ## the real year of sales, if it is in the folder UNBUNDLED_D
 	@if [ -n "$$UNBUNDLED_DATA" ]; then \
 	   $(LOCAL)/install.sh && $(call slow_tests,full_year_); \
 	 else \
-	   echo "The full-year tests are skipped: UNBUNDLED_DATA is not set (README: The real year)."; \
+	   echo "The full-year tests are skipped: UNBUNDLED_DATA is not set (docs/guide.md: Replay a real year)."; \
 	 fi
 
 openapi: ## regenerate docs/openapi from the services

@@ -1,4 +1,4 @@
-//! What README.md does with a cluster is done here, in a folder and on ports of the test's own.
+//! What docs/guide.md does with a cluster is done here, in a folder and on ports of the test's own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ async fn each_command_for_the_cluster_works_as_it_stands_and_logs_are_rotated_js
     let (folder, ports) = (tempfile::tempdir().unwrap(), Ports::free());
     let (commands, logs, local) =
         (folder.path().join("commands"), folder.path().join("logs"), folder.path().join("local"));
-    fs::write(&commands, lines(&fs::read_to_string(root().join("README.md")).unwrap())).unwrap();
+    fs::write(&commands, lines(&fs::read_to_string(root().join("docs/guide.md")).unwrap())).unwrap();
     fs::create_dir(&logs).unwrap();
     let base = three_free_ports();
     let bin = relative(binary("unbundled").parent().unwrap());

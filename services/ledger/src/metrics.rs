@@ -24,7 +24,7 @@ impl Metrics {
     /// When they are registered already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let help = "Instructions taken in, rejected ones too, by kind; no retries.";
-        let taken = IntCounterVec::new(Opts::new("ledger_instructions_taken_total", help), &["kind"])?;
+        let taken = IntCounterVec::new(Opts::new("ledger_commands_accepted_total", help), &["kind"])?;
         let help = "What became of claims and transfers, by kind, status and reason.";
         let opts = Opts::new("ledger_decisions_total", help);
         let decisions = IntCounterVec::new(opts, &["kind", "status", "reason"])?;

@@ -1,4 +1,4 @@
-//! Each command of README.md is run as it stands, and answers what README.md shows. Those that need a cluster:
+//! Each command of README.md and docs/guide.md is run as it is written, and prints what the page shows. Those that need a cluster:
 //! `cluster/readme.rs`.
 
 use std::fs;
@@ -16,8 +16,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
+/// README.md, the guide and the costs.
 pub fn readme() -> String {
-    fs::read_to_string(root().join("README.md")).unwrap()
+    ["README.md", "docs/guide.md", "docs/costs.md"].map(|page| fs::read_to_string(root().join(page)).unwrap()).concat()
 }
 
 /// A command, with addresses and binaries of the test's own.

@@ -71,7 +71,7 @@ fn each_instruction_is_counted_once_and_decided_once() {
         decision(LedgerCommand::Claim, "c1", None),
         decision(LedgerCommand::Claim, "c2", Some(ReasonCode::HandleTaken)),
     ]);
-    assert_eq!(shown(&registry, "ledger_instructions_taken_total"), ["kind=transfer 3"]);
+    assert_eq!(shown(&registry, "ledger_commands_accepted_total"), ["kind=transfer 3"]);
     assert_eq!(
         shown(&registry, "ledger_decisions_total"),
         [

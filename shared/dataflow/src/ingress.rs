@@ -15,7 +15,9 @@ use stage::{Event, IngressStage};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use crate::hooks::{Backoff, Hooks, caught};
+use crate::backoff::Backoff;
+use crate::observer::Observer;
+use crate::panics::caught;
 use crate::{Backlog, Committed, Owner, OwnerError};
 
 /// Requests that share a commit: as many as one HTTP batch may hold, so that it is never cut.
@@ -68,7 +70,7 @@ type ReplySender<S> = oneshot::Sender<Result<Vec<<S as IngressStage>::Reply>, Su
 pub struct Ingress<S: IngressStage> {
     /// Away while a turn is running.
     owner: Option<Owner<S>>,
-    hooks: Hooks,
+    observer: Observer,
     backoff: Backoff,
     queue: VecDeque<(Submit<S>, ReplySender<S>)>,
     waiting_requests: usize,
@@ -79,10 +81,10 @@ pub struct Ingress<S: IngressStage> {
 
 impl<S: IngressStage> Ingress<S> {
     /// Starts it on a thread of its own.
-    pub fn start(owner: Owner<S>, hooks: Hooks) -> Addr<Self> {
+    pub fn start(owner: Owner<S>, observer: Observer) -> Addr<Self> {
         let ingress = move |_: &mut Context<Self>| Self {
             owner: Some(owner),
-            hooks,
+            observer,
             backoff: Backoff::default(),
             queue: VecDeque::new(),
             waiting_requests: 0,
@@ -105,7 +107,7 @@ impl<S: IngressStage> Ingress<S> {
             self.waiting_bytes -= submit.bytes;
             taken.extend(self.queue.pop_front());
         }
-        self.hooks.metrics.waiting(self.waiting_requests);
+        self.observer.metrics.waiting(self.waiting_requests);
         taken
     }
 
@@ -116,10 +118,10 @@ impl<S: IngressStage> Ingress<S> {
         }
         let Some(mut owner) = self.owner.take() else { return };
         let taken = self.take_queued();
-        let (id, hooks) = (owner.id().clone(), self.hooks.clone());
+        let (id, observer) = (owner.id().clone(), self.observer.clone());
         let span = tracing::info_span!("batch", owner = %id, trace_id = tracing::field::Empty);
         let turn = async move {
-            let stop = caught(id, turn(&mut owner, taken, &hooks)).await.err();
+            let stop = caught(id, turn(&mut owner, taken, &observer)).await.err();
             (owner, stop)
         };
         ctx.spawn(
@@ -130,7 +132,7 @@ impl<S: IngressStage> Ingress<S> {
     fn turned(&mut self, owner: Owner<S>, stop: Option<OwnerError>, ctx: &mut Context<Self>) {
         match stop {
             None => {
-                self.hooks.succeeded(&mut self.backoff);
+                self.observer.succeeded(&mut self.backoff);
                 self.owner = Some(owner);
                 self.pump(ctx);
             }
@@ -141,7 +143,7 @@ impl<S: IngressStage> Ingress<S> {
                 self.drained(ctx);
             }
             Some(stop) if stop.is_transient() => {
-                let wait = self.hooks.retry(&mut self.backoff, &stop);
+                let wait = self.observer.retry(&mut self.backoff, &stop);
                 self.owner = Some(owner);
                 let retry = ctx.run_later(wait, |ingress, ctx| ingress.pump(ctx));
                 if let Some(before) = self.retry.replace(retry) {
@@ -149,7 +151,7 @@ impl<S: IngressStage> Ingress<S> {
                 }
             }
             Some(stop) => {
-                self.hooks.stopped(&stop);
+                self.observer.stopped(&stop);
                 self.queue.clear();
                 actix::ActorContext::stop(ctx);
             }
@@ -172,17 +174,17 @@ impl<S: IngressStage> Ingress<S> {
 async fn turn<S: IngressStage>(
     owner: &mut Owner<S>,
     taken: Vec<(Submit<S>, ReplySender<S>)>,
-    hooks: &Hooks,
+    observer: &Observer,
 ) -> Result<(), OwnerError> {
     if owner.is_in_doubt() {
         let started = std::time::Instant::now();
         match owner.resolve(Utc::now()).await {
             Ok(resolved) => {
-                hooks.metrics.resolved(resolved.is_some());
+                observer.metrics.resolved(resolved.is_some());
                 if let Some(committed) = resolved {
                     let took = started.elapsed();
-                    hooks.committed(&committed, took);
-                    hooks.show(&committed, took);
+                    observer.committed(&committed, took);
+                    observer.show(&committed, took);
                 }
             }
             Err(stop) => {
@@ -193,15 +195,15 @@ async fn turn<S: IngressStage>(
     }
     let requests: Vec<_> = taken.iter().flat_map(|(submit, _)| submit.requests.iter().cloned()).collect();
     let started = std::time::Instant::now();
-    match commit(owner, requests, hooks).await {
+    match commit(owner, requests, observer).await {
         Ok((committed, replies)) => {
             let took = started.elapsed();
-            hooks.committed(&committed, took);
+            observer.committed(&committed, took);
             let mut replies = replies.into_iter();
             for (submit, reply) in taken {
                 let _gone = reply.send(Ok(replies.by_ref().take(submit.requests.len()).collect()));
             }
-            hooks.show(&committed, took);
+            observer.show(&committed, took);
             Ok(())
         }
         Err(stop) => {
@@ -215,7 +217,7 @@ async fn turn<S: IngressStage>(
 async fn commit<S: IngressStage>(
     owner: &mut Owner<S>,
     requests: Vec<Event<S::Input>>,
-    hooks: &Hooks,
+    observer: &Observer,
 ) -> Result<(Committed, Vec<S::Reply>), OwnerError> {
     let (prepared, replies) = owner.prepare_requests(requests.clone(), Utc::now()).await?;
     match owner.commit(prepared).await {
@@ -223,7 +225,7 @@ async fn commit<S: IngressStage>(
         other => return Ok((other?, replies)),
     }
     let resolved = owner.resolve(Utc::now()).await?;
-    hooks.metrics.resolved(resolved.is_some());
+    observer.metrics.resolved(resolved.is_some());
     if let Some(committed) = resolved {
         return Ok((committed, replies));
     }
@@ -260,11 +262,11 @@ impl<S: IngressStage> Handler<Submit<S>> for Ingress<S> {
         if requests > WAITING_REQUESTS_MAX || bytes > WAITING_BYTES_MAX {
             return Box::pin(async { Err(SubmitError::Overloaded) });
         }
-        if self.hooks.backlog.as_ref().is_some_and(Backlog::is_full) {
+        if self.observer.backlog.as_ref().is_some_and(Backlog::is_full) {
             return Box::pin(async { Err(SubmitError::Backlog) });
         }
         (self.waiting_requests, self.waiting_bytes) = (requests, bytes);
-        self.hooks.metrics.waiting(requests);
+        self.observer.metrics.waiting(requests);
         let (sender, reply) = oneshot::channel();
         self.queue.push_back((submit, sender));
         self.pump(ctx);

@@ -10,6 +10,7 @@
 //! It knows no business.
 
 pub mod audit;
+mod backoff;
 mod batch_trace;
 mod broker_error;
 mod broker_metrics;
@@ -17,12 +18,14 @@ mod commit_times;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod connection_status;
-mod hooks;
+mod health;
 mod ingress;
 mod lag;
 pub mod message;
 mod metrics;
+mod observer;
 mod owner;
+mod panics;
 mod publisher;
 mod rabbitmq;
 mod reader;
@@ -38,14 +41,15 @@ mod wakeups;
 pub use broker_error::{BadBrokerUrl, BrokerError};
 pub use commit_times::CommitTimes;
 pub use connection_status::OnConnection;
-pub use hooks::{Health, Hooks};
+pub use health::{Health, OnHealth};
 pub use ingress::{Drain, Ingress, Submit, SubmitError};
 pub use metrics::Metrics;
+pub use observer::{Observer, OnRows};
 pub use owner::{Committed, MissingFrame, Owner, OwnerError, Prepared};
 pub use publisher::Backlog;
 pub use rabbitmq::{Confirm, PublishChannel, RabbitMq, StreamConsumer};
 pub use reader::Reader;
-pub use service_runtime::{OnHealth, OnRows, RuntimeError, ServiceRuntime};
+pub use service_runtime::{RuntimeError, ServiceRuntime};
 pub use spans::Spans;
 pub use store::{
     Commit, CommitError, CommitFault, Faults, Inventory, Leased, LoadedRows, Memory, Meta, Postgres, Quarantined,

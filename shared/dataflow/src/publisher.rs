@@ -21,9 +21,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use crate::backoff::Backoff;
 use crate::broker_metrics::BrokerMetrics;
 use crate::connection_status::ConnectionStatus;
-use crate::hooks::Backoff;
 use crate::rabbitmq::RabbitMq;
 use crate::{BrokerError, Postgres, Store, StoreError};
 

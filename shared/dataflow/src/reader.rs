@@ -18,8 +18,10 @@ use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use self::missing::GapRecovery;
-use crate::hooks::{Backoff, Hooks, caught};
+use crate::backoff::Backoff;
 use crate::ingress::Drain;
+use crate::observer::Observer;
+use crate::panics::caught;
 use crate::{Committed, Owner, OwnerError, Subscription, Wakeup};
 
 /// What a turn needs; away while one is running.
@@ -36,21 +38,21 @@ enum Turn {
 
 impl<S: Stage> Work<S> {
     /// One turn, and what it committed told.
-    async fn run_turn(&mut self, hooks: &Hooks) -> Result<Turn, OwnerError> {
+    async fn run_turn(&mut self, observer: &Observer) -> Result<Turn, OwnerError> {
         let started = Instant::now();
-        let turn = self.turn(hooks).await?;
+        let turn = self.turn(observer).await?;
         if let Turn::Committed(committed) = &turn {
             let took = started.elapsed();
-            hooks.committed(committed, took);
-            hooks.show(committed, took);
+            observer.committed(committed, took);
+            observer.show(committed, took);
         }
         Ok(turn)
     }
 
-    async fn turn(&mut self, hooks: &Hooks) -> Result<Turn, OwnerError> {
+    async fn turn(&mut self, observer: &Observer) -> Result<Turn, OwnerError> {
         if self.owner.is_in_doubt() {
             let resolved = self.owner.resolve(Utc::now()).await?;
-            hooks.metrics.resolved(resolved.is_some());
+            observer.metrics.resolved(resolved.is_some());
             self.subscription.rewind(self.owner.checkpoint());
             if let Some(committed) = resolved {
                 return Ok(Turn::Committed(committed));
@@ -58,7 +60,7 @@ impl<S: Stage> Work<S> {
         }
         let ready = self.subscription.ready(&self.owner.checkpoint().positions).await;
         let ready = ready.map_err(|error| self.owner.read_failed(error))?;
-        let taken = self.owner.process(ready, Utc::now(), |admission| hooks.metrics.frame(admission)).await?;
+        let taken = self.owner.process(ready, Utc::now(), |admission| observer.metrics.frame(admission)).await?;
         Ok(taken.map_or(Turn::Idle, Turn::Committed))
     }
 }
@@ -66,7 +68,7 @@ impl<S: Stage> Work<S> {
 /// Owns one partition of a stage that reads streams.
 pub struct Reader<S: Stage> {
     work: Option<Work<S>>,
-    hooks: Hooks,
+    observer: Observer,
     backoff: Backoff,
     missing: GapRecovery,
     /// When to look for what is missing.
@@ -80,12 +82,12 @@ pub struct Reader<S: Stage> {
 
 impl<S: Stage> Reader<S> {
     /// Starts it on a thread of its own and wakes it once.
-    pub fn start(owner: Owner<S>, subscription: Subscription, hooks: Hooks) -> Addr<Self> {
-        let (id, wakeups) = (owner.id().clone(), hooks.wakeups.clone());
+    pub fn start(owner: Owner<S>, subscription: Subscription, observer: Observer) -> Addr<Self> {
+        let (id, wakeups) = (owner.id().clone(), observer.wakeups.clone());
         let partitions = owner.partitions();
         let reader = move |_: &mut Context<Self>| Self {
             work: Some(Work { owner, subscription }),
-            hooks,
+            observer,
             backoff: Backoff::default(),
             missing: GapRecovery::default(),
             look: None,
@@ -118,10 +120,10 @@ impl<S: Stage> Reader<S> {
             tracing::warn!(owner = %work.owner.id(), stream = %target, "a stream is read from its first message: a frame is missing");
             work.subscription.seek_to_start(&target);
         }
-        let (id, hooks) = (work.owner.id().clone(), self.hooks.clone());
+        let (id, observer) = (work.owner.id().clone(), self.observer.clone());
         let span = tracing::info_span!("batch", owner = %id, trace_id = tracing::field::Empty);
         let turn = async move {
-            let turn = caught(id, work.run_turn(&hooks)).await;
+            let turn = caught(id, work.run_turn(&observer)).await;
             (work, turn)
         };
         ctx.spawn(
@@ -139,7 +141,7 @@ impl<S: Stage> Reader<S> {
             Err(stop) if stop.is_transient() => {
                 work.subscription.rewind(work.owner.checkpoint());
                 work.owner.discard_uncommitted();
-                let wait = self.hooks.retry(&mut self.backoff, &stop);
+                let wait = self.observer.retry(&mut self.backoff, &stop);
                 self.is_waiting = true;
                 ctx.run_later(wait, |reader, ctx| {
                     reader.is_waiting = false;
@@ -147,7 +149,7 @@ impl<S: Stage> Reader<S> {
                 });
             }
             Err(stop) => {
-                self.hooks.stopped(&stop);
+                self.observer.stopped(&stop);
                 return self.drained(ctx);
             }
         }
@@ -159,11 +161,11 @@ impl<S: Stage> Reader<S> {
 
     /// After a turn that went well: says what is missing, and when it is looked for.
     fn look_at_missing(&mut self, work: &mut Work<S>, ctx: &mut Context<Self>) {
-        let has_failed = self.hooks.succeeded(&mut self.backoff);
+        let has_failed = self.observer.succeeded(&mut self.backoff);
         let is_other = self.missing.see(work.owner.missing(), Instant::now());
         work.subscription.applied(&self.missing.targets());
         if is_other || (has_failed && !self.missing.all().is_empty()) {
-            self.hooks.missing(work.owner.id(), self.missing.all());
+            self.observer.missing(work.owner.id(), self.missing.all());
         }
         if let Some(before) = self.look.take() {
             ctx.cancel_future(before);

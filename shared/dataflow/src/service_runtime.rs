@@ -7,21 +7,19 @@ use actix::{Addr, Recipient};
 use chrono::Utc;
 use futures_util::future::{join_all, try_join_all};
 use prometheus::{Gauge, IntGauge, Opts, Registry};
-use stage::{Change, IngressStage, Partition, Producer, Stage};
+use stage::{IngressStage, Partition, Producer, Stage};
 use telemetry::Traces;
 use tokio::sync::Notify;
 
-use crate::hooks::Backoff;
+use crate::backoff::Backoff;
 use crate::ingress::Drain;
 use crate::lag::Lag;
 use crate::metrics::labelled;
 use crate::transport::{Transport, TransportRuntime};
-use crate::{Health, Hooks, Ingress, Metrics, OnConnection, Owner, OwnerError, Reader, Spans, Store, Wakeups};
-
-/// Sees every row that has become durable.
-pub type OnRows = Arc<dyn Fn(&[Change]) + Send + Sync>;
-/// Hears how each owner is, when that changes.
-pub type OnHealth = Arc<dyn Fn(&Producer, Health) + Send + Sync>;
+use crate::{
+    Health, Ingress, Metrics, Observer, OnConnection, OnHealth, OnRows, Owner, OwnerError, Reader, Spans, Store,
+    Wakeups,
+};
 
 /// Why owners were not started.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +108,7 @@ impl ServiceRuntime {
     ) -> Result<Addr<Ingress<S>>, RuntimeError> {
         let id = Producer::new(S::NAME, Partition(0));
         let owner = self.claim(stage, id.clone()).await?;
-        let address = Ingress::start(owner, self.hooks(&id, on_rows)?);
+        let address = Ingress::start(owner, self.observer(&id, on_rows)?);
         self.ingresses.push(address.clone().recipient());
         Ok(address)
     }
@@ -132,7 +130,7 @@ impl ServiceRuntime {
             let (subscription, behind) = self.transport.subscription(&owner, &self.store, &self.wakeups);
             let watched = self.watched(&id, Lag::new(behind))?;
             self.watched.push(watched);
-            let address = Reader::start(owner, subscription, self.hooks(&id, on_rows.clone())?);
+            let address = Reader::start(owner, subscription, self.observer(&id, on_rows.clone())?);
             self.readers.push(address.recipient());
         }
         Ok(())
@@ -157,9 +155,9 @@ impl ServiceRuntime {
         }
     }
 
-    fn hooks(&self, id: &Producer, on_rows: OnRows) -> prometheus::Result<Hooks> {
+    fn observer(&self, id: &Producer, on_rows: OnRows) -> prometheus::Result<Observer> {
         let (on_health, owner, fenced) = (self.on_health.clone(), id.clone(), self.fenced.clone());
-        Ok(Hooks {
+        Ok(Observer {
             wakeups: self.wakeups.clone(),
             backlog: self.transport.backlog(),
             metrics: Metrics::register(&self.registry, id)?,

@@ -13,7 +13,7 @@ use super::{Drain, Ingress, Submit, SubmitError, WAITING_BYTES_MAX, WAITING_REQU
 use crate::conformance::Substrate as _;
 use crate::conformance::fixture::{ADDED, Collect, FRONT, Fact, Panics, Reply, add, claim, emitted, meta, of};
 use crate::store::sqlite::tests::Files;
-use crate::{Backlog, CommitFault, Faults, Health, Hooks, Metrics, Spans, Store, Wakeups};
+use crate::{Backlog, CommitFault, Faults, Health, Metrics, Observer, Spans, Store, Wakeups};
 
 struct Harness<S: IngressStage = Collect> {
     files: Files,
@@ -36,7 +36,7 @@ impl<S: IngressStage<Input = Fact>> Harness<S> {
         let owner = claim(&front.clone().with_faults(faults), stage).await.unwrap();
         let (registry, input) = (Registry::new(), Arc::new(Mutex::new(Vec::new())));
         let noted = input.clone();
-        let hooks = Hooks {
+        let observer = Observer {
             wakeups: Wakeups::default(),
             backlog,
             metrics: Metrics::register(&registry, owner.id()).unwrap(),
@@ -44,7 +44,7 @@ impl<S: IngressStage<Input = Fact>> Harness<S> {
             on_rows: Arc::new(|_| {}),
             on_health: Arc::new(move |health| noted.lock().unwrap().push(health)),
         };
-        Self { files, front, ingress: Ingress::start(owner, hooks), registry, input }
+        Self { files, front, ingress: Ingress::start(owner, observer), registry, input }
     }
 
     async fn ask(&self, id: &str) -> Result<Vec<S::Reply>, SubmitError> {

@@ -15,7 +15,7 @@ use crate::conformance::fixture::{
 use crate::store::memory::tests::Maps;
 use crate::store::sqlite::tests::Files;
 use crate::{
-    Broker, CommitFault, Faults, Health, Hooks, JournalReader, JournalSource, MemorySubscription, Metrics, Owner,
+    Broker, CommitFault, Faults, Health, JournalReader, JournalSource, MemorySubscription, Metrics, Observer, Owner,
     Spans, Store, Subscription, Wakeups,
 };
 
@@ -38,14 +38,14 @@ fn sums(changes: &[Change]) -> Vec<u64> {
     Change::rows::<Tally>(changes).map(|tally| tally.sum).collect()
 }
 
-/// Hooks that tell only how the owner is.
-fn hooks(
+/// Observer that tell only how the owner is.
+fn observer(
     id: &Producer,
     wakeups: &Wakeups,
     registry: &Registry,
     on_health: impl Fn(Health) + Send + Sync + 'static,
-) -> Hooks {
-    Hooks {
+) -> Observer {
+    Observer {
         wakeups: wakeups.clone(),
         backlog: None,
         metrics: Metrics::register(registry, id).unwrap(),
@@ -79,11 +79,11 @@ impl StageHarness {
         let (told, sums_told) = unbounded_channel();
         let (wakeups, registry, input) = (Wakeups::default(), Registry::new(), Arc::new(Mutex::new(Vec::new())));
         let noted = input.clone();
-        let hooks = Hooks {
+        let observer = Observer {
             on_rows: Arc::new(move |changes| sums(changes).into_iter().for_each(|sum| told.send(sum).unwrap())),
-            ..hooks(owner.id(), &wakeups, &registry, move |health| noted.lock().unwrap().push(health))
+            ..observer(owner.id(), &wakeups, &registry, move |health| noted.lock().unwrap().push(health))
         };
-        let reader = Reader::start(owner, tail(&front), hooks);
+        let reader = Reader::start(owner, tail(&front), observer);
         Self { _files: files, front, back, collect, wakeups, sums: sums_told, input, registry, reader }
     }
 
@@ -153,8 +153,8 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
         Subscription::Memory(MemorySubscription::attach(broker, std::slice::from_ref(&target), owner.checkpoint()));
     let (stopped, mut stops) = unbounded_channel();
     let id = owner.id().clone();
-    let hooks = hooks(&id, &Wakeups::default(), &Registry::new(), move |health| stopped.send(health).unwrap());
-    let reader: actix::Addr<Reader<TallyUp>> = Reader::start(owner, subscription, hooks);
+    let observer = observer(&id, &Wakeups::default(), &Registry::new(), move |health| stopped.send(health).unwrap());
+    let reader: actix::Addr<Reader<TallyUp>> = Reader::start(owner, subscription, observer);
     let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
     let expected = format!("{id} stops at collect/0>{target}#2: its producer said something else there before");
     assert_eq!(why, Health::Stopped(expected));
@@ -168,8 +168,8 @@ async fn a_panic_stops_it_for_good_and_the_others_go_on() {
     let id = Producer::new(Panics::NAME, of("a"));
     let owner = Owner::claim(Panics, id.clone(), harness.back.clone(), now()).await.unwrap();
     let (stopped, mut stops) = unbounded_channel();
-    let hooks = hooks(&id, &harness.wakeups, &Registry::new(), move |health| stopped.send(health).unwrap());
-    let reader = Reader::start(owner, tail(&harness.front), hooks);
+    let observer = observer(&id, &harness.wakeups, &Registry::new(), move |health| stopped.send(health).unwrap());
+    let reader = Reader::start(owner, tail(&harness.front), observer);
     let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
     assert_eq!(why, Health::Stopped(format!("{id} panicked: a is too much")));
     let drained = tokio::time::timeout(PATIENCE, reader.send(Drain)).await;

@@ -13,9 +13,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use super::{Delivery, READ_BYTES_MAX, READ_FACTS_MAX};
+use crate::backoff::Backoff;
 use crate::broker_metrics::BrokerMetrics;
 use crate::connection_status::ConnectionStatus;
-use crate::hooks::Backoff;
 use crate::message::BrokerMessage;
 use crate::rabbitmq::RabbitMq;
 use crate::store::Quarantined;

@@ -1,9 +1,6 @@
 //! `settle`: what finally became of each purchase. Exactly one outcome each, appended, never changed.
 
-use contracts::{
-    AccountOpened, AccountRejected, Fact, OUTCOMES, PaymentPosted, PaymentRefused, Reason, ReasonCode, Status,
-    TransferPosted, TransferRejected,
-};
+use contracts::{Fact, OUTCOMES, PaymentPosted, PaymentRefused, Reason, ReasonCode, Status};
 use stage::{
     BatchNumber, Event, Integer, Nullable, Outputs, Partition, Partitioning, RequestId, Row as _, Stage, StageError,
     Stream, Table, Text, WorkingSet,
@@ -16,14 +13,7 @@ stage::payload! {
         PaymentPosted(PaymentPosted),
         /// A purchase is not paid.
         PaymentRefused(PaymentRefused),
-        /// Of no purchase.
-        TransferPosted(TransferPosted),
-        /// Of no purchase.
-        TransferRejected(TransferRejected),
-        /// Of no purchase.
-        AccountOpened(AccountOpened),
-        /// Of no purchase.
-        AccountRejected(AccountRejected),
+        .. Other
     }
 }
 
@@ -78,10 +68,7 @@ impl Stage for Settle {
             SettleInput::PaymentRefused(PaymentRefused { purchase, reason }) => {
                 (purchase, Status::Rejected, Some(reason))
             }
-            SettleInput::TransferPosted(_)
-            | SettleInput::TransferRejected(_)
-            | SettleInput::AccountOpened(_)
-            | SettleInput::AccountRejected(_) => return Ok(()),
+            SettleInput::Other(_) => return Ok(()),
         };
         let (reason_code, reason_detail) = Reason::columns(reason);
         rows.insert(&OutcomeRow {

@@ -130,6 +130,8 @@ pub enum UnknownPayload {
 pub trait Payload: Clone + Send + Unpin + 'static {
     /// The tags of all of them.
     const KINDS: &'static [&'static str];
+    /// Whether a message with any other tag is read too, without its content. Otherwise such a message stops its reader.
+    const ACCEPTS_OTHERS: bool = false;
 
     /// The tag, written as the `CloudEvents` type.
     fn kind(&self) -> &'static str;
@@ -148,8 +150,50 @@ pub trait Payload: Clone + Send + Unpin + 'static {
 }
 
 /// Declares an enum of messages, each variant named like the struct it holds, as a [`Payload`].
+///
+/// A reader that needs only some of the facts of its streams ends the enum with `.. Other`: all others become
+/// `Other(kind)`.
 #[macro_export]
 macro_rules! payload {
+    (
+        $(#[$doc:meta])* $vis:vis enum $name:ident {
+            $($(#[$variant_doc:meta])* $variant:ident($content:ty),)+
+            .. $other:ident $(,)?
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        $vis enum $name { $($(#[$variant_doc])* $variant($content),)+
+            /// Any other message, by its tag.
+            $other(String)
+        }
+
+        impl $crate::Payload for $name {
+            const KINDS: &'static [&'static str] = &[$(stringify!($variant)),+];
+            const ACCEPTS_OTHERS: bool = true;
+
+            fn kind(&self) -> &'static str {
+                match self { $($name::$variant(_) => stringify!($variant),)+ $name::$other(_) => stringify!($other) }
+            }
+
+            fn to_data(&self) -> serde_json::Result<Box<serde_json::value::RawValue>> {
+                match self {
+                    $($name::$variant(content) => serde_json::value::to_raw_value(content),)+
+                    $name::$other(kind) => {
+                        Err(serde::ser::Error::custom(format!("the content of {kind} was not read")))
+                    }
+                }
+            }
+
+            fn from_data(kind: &str, data: &serde_json::value::RawValue) -> Result<Self, $crate::UnknownPayload> {
+                match kind {
+                    $(stringify!($variant) => serde_json::from_str(data.get()).map($name::$variant),)+
+                    _ => return Ok($name::$other(kind.to_owned())),
+                }
+                .map_err(|source| $crate::UnknownPayload::Content { kind: kind.to_owned(), source })
+            }
+        }
+    };
     ($(#[$doc:meta])* $vis:vis enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident($content:ty)),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,6 +245,28 @@ mod tests {
         let others = [applied("post/0", &came_by), applied("post/1", &came_by.step(&id)), came_by.step(&id)];
         assert!(!others.contains(&step));
         assert!(step.0.starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
+    }
+
+    #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct Added {
+        by: u64,
+    }
+
+    crate::payload! {
+        enum Some {
+            Added(Added),
+            .. Other
+        }
+    }
+
+    #[test]
+    fn a_reader_that_accepts_others_reads_their_kind_only() {
+        let data = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+        assert_eq!(Some::from_data("Added", &data(r#"{"by":2}"#)).unwrap(), Some::Added(Added { by: 2 }));
+        let other = Some::from_data("Removed", &data("[]")).unwrap();
+        assert_eq!((&other, other.kind()), (&Some::Other("Removed".to_owned()), "Other"));
+        assert!(other.to_data().is_err() && Some::ACCEPTS_OTHERS);
+        assert!(matches!(Some::from_data("Added", &data("[]")), Err(UnknownPayload::Content { .. })));
     }
 
     #[test]

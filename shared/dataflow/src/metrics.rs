@@ -139,7 +139,7 @@ impl Doubts {
     fn register(registry: &Registry, owner: &Producer) -> prometheus::Result<Self> {
         let counter = |fate: &str| {
             let help = "Commits whose answer was lost, by what had become of them.";
-            let opts = labelled(Opts::new("stage_doubtful_commits_total", help), owner).const_label("fate", fate);
+            let opts = labelled(Opts::new("stage_in_doubt_commits_total", help), owner).const_label("fate", fate);
             let counter = IntCounter::with_opts(opts)?;
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)

@@ -1,6 +1,6 @@
 //! The whole system in one thread, from one seed.
 //!
-//! All stages of all services on the memory substrate, driven by the production rule
+//! All stages of all services on the memory deployment, driven by the production rule
 //! ([`dataflow::Owner`], [`stage::PublishWindow`]) and by chance: who takes a turn, what a client asks for,
 //! what gets lost, damaged, repeated, who dies or freezes and where. After each step the invariants are
 //! checked against the stores and the streams; at the end everything comes to rest, and all of it is

@@ -65,7 +65,7 @@ pub struct Checks {
     copied: usize,
     books: Books,
     instructions: BTreeMap<(&'static str, String), Recorded>,
-    /// The types of the facts of the ledger's way in, by kind and request.
+    /// The types of the facts of the ledger's ingress stage, by kind and request.
     instruction_facts: BTreeMap<(&'static str, String), Vec<String>>,
     decisions: BTreeMap<(LedgerCommand, String), DecisionRow>,
     streams: Streams,

@@ -130,7 +130,7 @@ pub struct Scene<'a> {
     pub blocked_until: u64,
     /// The newest version of the rates in the purchase service's copy.
     pub copied: usize,
-    /// That version when a batch of a way in was prepared.
+    /// That version when a batch of an ingress stage was prepared.
     pub copied_when: BTreeMap<(Producer, Epoch, BatchNumber), usize>,
     /// Streams that something was published to in this step.
     pub published: BTreeSet<StreamPartition>,

@@ -77,7 +77,7 @@ pub struct Seat<S: Stage, R = ()> {
     /// Stores with commits that are still on their way, and whose they are.
     late: Vec<(u64, Store)>,
     serials: u64,
-    /// What clients have asked for and nobody has answered; way in only.
+    /// What clients have asked for and nobody has answered; ingress stage only.
     pending: Asked<S::Input>,
     tickets: u64,
     /// What was answered, until it is checked.

@@ -154,7 +154,7 @@ impl<'a> World<'a> {
     fn turn_of_any(&mut self) -> Checked {
         let all = SINGLE + self.post.len() + self.settle.len();
         let some = self.scene.random.below(2 * all);
-        // Ways in have more to do than each of the others.
+        // Ingress stages have more to do than each of the others.
         let at = if some < all { some } else { some % SINGLE };
         self.turn(at).map(|_| ())
     }

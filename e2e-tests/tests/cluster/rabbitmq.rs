@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataflow::conformance::{self, Damage, Failure, Outcome, Publisher, Streams, Substrate, fixture};
+use dataflow::conformance::{self, Damage, Failure, Outcome, Publisher, StoreFactory, Streams, fixture};
 use dataflow::message::BrokerMessage;
 use dataflow::{Meta, Store, StoreError, Subscription};
 use stage::{Checkpoint, Frame, Hash, Partition, Producer, ResumePoint, Seq, Stage as _, StreamPartition, Table};
@@ -30,7 +30,7 @@ impl Broker {
     }
 }
 
-impl Substrate for Broker {
+impl StoreFactory for Broker {
     async fn open(&self, meta: Meta, tables: &'static [&'static Table]) -> Result<Store, StoreError> {
         self.databases.open(meta, tables).await
     }

@@ -2,7 +2,7 @@
 //!
 //! The modules here are black boxes. Each test starts a system of its own on ports of the system's choice; where
 //! `UNBUNDLED_EXCHANGE_RATE_URL`, `UNBUNDLED_PURCHASE_URL` and `UNBUNDLED_LEDGER_URL` are set, all use the one that
-//! runs there, so that the same scenarios hold on every substrate. They use names and moments that nobody has used
+//! runs there, so that the same scenarios hold on every deployment. They use names and moments that nobody has used
 //! before, never assume an empty system, and may run at the same time.
 //!
 //! [`local`] needs the process itself (it is killed, restarted, its folder damaged): these always start their own, and

@@ -1,4 +1,4 @@
-//! The service put together: the way in, the server, the built-in history on the first start.
+//! The service put together: the ingress stage, the server, the built-in history on the first start.
 
 use std::sync::Arc;
 

@@ -183,7 +183,7 @@ impl Decisions {
         self.open.insert((LedgerCommand::Claim, row.request_id.clone()));
     }
 
-    /// Takes in a transfer. What the way in has rejected is decided.
+    /// Takes in a transfer. What the ingress stage has rejected is decided.
     pub fn transfer(&mut self, row: &TransferRow) {
         if row.reason_code.is_none() {
             self.open.insert((LedgerCommand::Transfer, row.request_id.clone()));

@@ -41,7 +41,7 @@ impl Metrics {
         self.totals.load(store).await
     }
 
-    /// Counts what the way in has taken in. What it rejects itself nobody else decides.
+    /// Counts what the ingress stage has taken in. What it rejects itself nobody else decides.
     pub fn taken(&self, changes: &[Change]) {
         for _ in Change::of::<ClaimRow>(changes) {
             self.taken.with_label_values(&[LedgerCommand::Claim.to_string()]).inc();

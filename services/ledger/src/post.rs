@@ -122,7 +122,7 @@ impl Posting<'_> {
         self.out.emit(&OUTCOMES, payment.payer.account.key(), fact)
     }
 
-    /// The first claim of a handle wins; the house's own are taken.
+    /// The first claim of a handle wins; system accounts are taken.
     fn claim(&mut self, claimed: &AccountClaimed) -> Result<(), StageError> {
         let AccountClaimed { claim, account, overdraft } = claimed.clone();
         let is_taken = account.is_system() || self.rows.get::<AccountRow>(&(account.clone(),))?.is_some();

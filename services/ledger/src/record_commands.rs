@@ -1,4 +1,4 @@
-//! `record_commands`: the ledger's own way in. It records claims of accounts and transfers; who decides about them
+//! `record_commands`: the ledger's own ingress stage. It records claims of accounts and transfers; who decides about them
 //! is the owner of the account.
 //!
 //! A transfer is judged by which accounts could be seen when it came in. That is written into the request,
@@ -99,7 +99,7 @@ impl TransferRow {
     }
 }
 
-/// What the way in replies.
+/// What the ingress stage replies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The claim, new or as it was.

@@ -1,4 +1,4 @@
-//! The service put together: the way in, the owners of `post`, the server.
+//! The service put together: the ingress stage, the owners of `post`, the server.
 
 use std::sync::Arc;
 

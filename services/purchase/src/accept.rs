@@ -1,4 +1,4 @@
-//! `accept`: the way in. A purchase is priced with what is known here; no other service is asked.
+//! `accept`: the ingress stage. A purchase is priced with what is known here; no other service is asked.
 //!
 //! A request is judged by versions: of each offer, and of the local copy of the rates. They are pinned
 //! into the request before it is judged, so judging it again, whenever, gives the same.
@@ -157,7 +157,7 @@ impl PurchaseRow {
     }
 }
 
-/// What the way in replies.
+/// What the ingress stage replies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The purchase, new or as it was.

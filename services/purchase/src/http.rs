@@ -190,7 +190,7 @@ pub fn wake(waiters: &Waiters, changes: &[Change]) {
     }
 }
 
-/// A purchase on its way in.
+/// A purchase on its ingress stage.
 fn asked(request_id: RequestId, request: PurchaseRequest, trace: &::web::Traceparent) -> Event<AcceptInput> {
     let key = AccountId::of_customer(&request.customer).key();
     let asked = AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None });

@@ -29,7 +29,7 @@ impl Metrics {
         Ok(Self { taken, offers, outcomes })
     }
 
-    /// Counts what the way in has taken in. What it rejects itself has its outcome at once.
+    /// Counts what the ingress stage has taken in. What it rejects itself has its outcome at once.
     pub fn taken(&self, changes: &[Change]) {
         for purchase in Change::of::<PurchaseRow>(changes) {
             self.taken.inc();

@@ -1,4 +1,4 @@
-//! The service put together: the way in, the copy of the rates, the outcomes, the server.
+//! The service put together: the ingress stage, the copy of the rates, the outcomes, the server.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! What every substrate has to pass: one named check for each promise of the two seams.
+//! What every deployment has to pass: one named check for each promise of the two seams.
 //!
-//! A substrate's own tests say `conformance!(TheSubstrate::new())`, and `conformance_of_streams!(…)` too
-//! where streams are not the journal itself; each check becomes a test of its own, on a fresh substrate.
+//! A deployment's own tests say `conformance!(TheSubstrate::new())`, and `conformance_of_streams!(…)` too
+//! where streams are not the journal itself; each check becomes a test of its own, on a fresh deployment.
 //! The checks drive [`Owner`](crate::Owner)s of two small services, never the store's insides.
 
 mod at_rest;
@@ -31,7 +31,7 @@ pub type Failure = Box<dyn std::error::Error>;
 pub type Outcome = Result<(), Failure>;
 
 /// A place for stores, empty at first.
-pub trait Substrate {
+pub trait StoreFactory {
     /// Opens the store of a service: made at the first time, the same one each time after.
     fn open(&self, meta: Meta, tables: &'static [&'static Table]) -> impl Future<Output = Result<Store, StoreError>>;
 
@@ -64,7 +64,7 @@ pub struct Publisher {
 }
 
 /// A place for stores whose streams are not the journals themselves.
-pub trait Streams: Substrate {
+pub trait Streams: StoreFactory {
     /// Attaches once more, publishes as far as the journal goes and what is asked for again, notes what the stream holds.
     fn publish(&self, publisher: &mut Publisher, journal: &Store) -> impl Future<Output = Outcome>;
 
@@ -91,22 +91,22 @@ pub trait Streams: Substrate {
     fn lose_tail(&self, target: &StreamPartition, messages: usize) -> impl Future<Output = Outcome>;
 }
 
-/// One test for each check of stores. The argument makes a fresh [`Substrate`](crate::conformance::Substrate).
+/// One test for each check of stores. The argument makes a fresh [`StoreFactory`](crate::conformance::StoreFactory).
 #[macro_export]
 macro_rules! conformance {
-    ($substrate:expr) => {
+    ($factory:expr) => {
         $crate::conformance!(@
-            $substrate;
+            $factory;
             duplicate, gap, fork, resume, fence, refused, conflict, vanished,
             lost_before, lost_after, claim_lost_before, claim_lost_after, claimed_meanwhile,
             scan_order, scan_pages, load_many, journal_limits, last_frames, follow,
             changed_record, deleted_record, changed_frame, deleted_frame
         );
     };
-    (@ $substrate:expr; $($check:ident),+) => {$(
+    (@ $factory:expr; $($check:ident),+) => {$(
         #[tokio::test]
         async fn $check() -> $crate::conformance::Outcome {
-            $crate::conformance::$check(&$substrate).await
+            $crate::conformance::$check(&$factory).await
         }
     )+};
 }
@@ -120,8 +120,8 @@ macro_rules! conformance_of_streams {
 }
 
 /// A service's store that a check begins with.
-async fn open(substrate: &impl Substrate, service: &'static str) -> Result<Store, Failure> {
+async fn open(factory: &impl StoreFactory, service: &'static str) -> Result<Store, Failure> {
     let meta = fixture::meta(service).ok_or("a count of partitions")?;
     let tables = if service == "front" { fixture::FRONT } else { fixture::BACK };
-    Ok(substrate.open(meta, tables).await?)
+    Ok(factory.open(meta, tables).await?)
 }

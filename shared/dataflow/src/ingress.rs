@@ -1,4 +1,4 @@
-//! The actor around the owner of a way in: many requests, one commit.
+//! The actor around the owner of an ingress stage: many requests, one commit.
 //!
 //! Requests that arrive while a commit is running wait together and share the next one. They are
 //! answered after the commit and not before. What waits is bounded by count and bytes; beyond that a
@@ -66,7 +66,7 @@ pub struct Drain;
 
 type ReplySender<S> = oneshot::Sender<Result<Vec<<S as IngressStage>::Reply>, SubmitError>>;
 
-/// Owns one lane of a way in.
+/// Owns one lane of an ingress stage.
 pub struct Ingress<S: IngressStage> {
     /// Away while a turn is running.
     owner: Option<Owner<S>>,

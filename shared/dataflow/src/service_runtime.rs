@@ -97,7 +97,7 @@ impl ServiceRuntime {
         &self.store
     }
 
-    /// Claims lane 0 of a way in and starts it.
+    /// Claims lane 0 of an ingress stage and starts it.
     ///
     /// # Errors
     /// [`RuntimeError`].
@@ -205,7 +205,7 @@ impl ServiceRuntime {
         }
     }
 
-    /// Finishes what was begun: first the ways in, then the readers, then what they said. What is not read
+    /// Finishes what was begun: first the ingress stages, then the readers, then what they said. What is not read
     /// yet stays in the journals.
     pub async fn drain(mut self) {
         for owners in [&self.ingresses, &self.readers] {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! POST /purchases                       (web)
-//! └─ accept                             the way in: from the request's arrival to its commit
+//! └─ accept                             the ingress stage: from the request's arrival to its commit
 //!    └─ send purchases                  its id stands in the fact
 //!       └─ process purchases            whoever applies the fact, in whichever process
 //!          └─ send outcomes …

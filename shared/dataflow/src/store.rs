@@ -39,7 +39,7 @@ pub struct Commit {
     pub frames: Vec<Frame>,
 }
 
-/// StreamConsumer failed.
+/// Reading failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It may work later.
@@ -256,7 +256,7 @@ impl Store {
         engine!(self.count(table))
     }
 
-    /// WorkingSet in the order of their key: those whose key begins with `prefix`, and of these those after
+    /// Rows in the order of their key: those whose key begins with `prefix`, and of these those after
     /// `after` (the next part of the key; `None`: from the first), at most `limit`. One snapshot.
     ///
     /// # Errors

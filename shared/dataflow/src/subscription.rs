@@ -104,7 +104,7 @@ impl Subscription {
     }
 }
 
-/// Reads the journals themselves: what the embedded substrate has for streams.
+/// Reads the journals themselves: what the embedded deployment has for streams.
 #[derive(Debug)]
 pub struct JournalReader {
     sources: Vec<JournalSource>,

@@ -35,7 +35,7 @@ pub struct Streams {
     pub database: Arc<Postgres>,
     /// The streams that the service produces.
     pub streams: &'static [&'static stage::Stream],
-    /// Bytes that may wait for the broker before the way in is closed.
+    /// Bytes that may wait for the broker before the ingress stage is closed.
     pub backlog_bytes_max: u64,
 }
 

@@ -14,7 +14,7 @@ use crate::{
 pub enum BatchInput<F> {
     /// Admitted frames with their facts, in order.
     Frames(Vec<(Frame, Vec<Event<F>>)>),
-    /// The requests of a way in, in order.
+    /// The requests of an ingress stage, in order.
     Requests(Vec<Event<F>>),
 }
 

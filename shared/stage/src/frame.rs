@@ -2,7 +2,7 @@
 //!
 //! The body is a `CloudEvents` 1.0 JSON batch (`application/cloudevents-batch+json`). The hash
 //! chains every frame to the one before it, so a reader that remembers one hash anchors the
-//! whole history of the producer. A way in records its requests in the same format.
+//! whole history of the producer. An ingress stage records its requests in the same format.
 
 use std::borrow::Cow;
 

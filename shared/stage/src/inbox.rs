@@ -72,9 +72,9 @@ pub enum Admission {
     },
     /// Drop it: its hash does not fit its own body. It will be missing until it comes again.
     Damaged,
-    /// OwnerError: the producer has said something else under a `seq` before.
+    /// Stop: the producer has said something else under a `seq` before.
     Fork,
-    /// OwnerError: nobody told this reader of such a producer. Upgrade readers first.
+    /// Stop: nobody told this reader of such a producer. Upgrade readers first.
     UnknownProducer,
 }
 

@@ -158,7 +158,7 @@ name_and_partition!(
 /// Over which partitions a stage is spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Partitioning {
-    /// A way in: one lane per instance of the service; lane 0 while there is one instance.
+    /// An ingress stage: one lane per instance of the service; lane 0 while there is one instance.
     Unkeyed,
     /// One owner for each partition of the streams it reads.
     Copartitioned,

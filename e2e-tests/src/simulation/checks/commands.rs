@@ -115,7 +115,7 @@ impl Checks {
         Ok(())
     }
 
-    /// WorkingSet that never change have not.
+    /// Rows that never change have not.
     pub(super) fn instructions_unchanged(&self) -> Checked {
         let store = &self.stores.ledger;
         let claims = now(store.rows::<ClaimRow>(&[], None, usize::MAX)).map_err(|error| stopped(&error))?;

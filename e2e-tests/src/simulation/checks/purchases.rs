@@ -138,7 +138,7 @@ impl Checks {
         Ok(())
     }
 
-    /// WorkingSet that never change have not.
+    /// Rows that never change have not.
     pub(super) fn rows_unchanged(&self) -> Checked {
         let store = &self.stores.purchase;
         let rows = now(store.rows::<PurchaseRow>(&[], None, usize::MAX)).map_err(|error| stopped(&error))?;

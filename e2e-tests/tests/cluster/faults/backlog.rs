@@ -1,4 +1,4 @@
-//! Too much waits for the broker: the way in is closed, before the journal outgrows the disk.
+//! Too much waits for the broker: the ingress stage is closed, before the journal outgrows the disk.
 
 use serde_json::json;
 

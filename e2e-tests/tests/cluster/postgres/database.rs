@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dataflow::conformance::{Damage, Failure, Substrate, fixture};
+use dataflow::conformance::{Damage, Failure, StoreFactory, fixture};
 use dataflow::{Meta, Postgres, Store, StoreError};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
@@ -110,7 +110,7 @@ async fn drop_all(prefix: &str) -> sqlx::Result<()> {
     Ok(())
 }
 
-impl Substrate for Databases {
+impl StoreFactory for Databases {
     async fn open(&self, meta: Meta, tables: &'static [&'static Table]) -> Result<Store, StoreError> {
         Ok(Postgres::open(&self.url(meta.service).await, meta, tables).await?.into())
     }

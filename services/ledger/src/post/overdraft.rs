@@ -8,7 +8,7 @@ use super::AccountRow;
 /// How far an account may go in one currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowance {
-    /// As far as it is asked to: the house's own, and those that stand for what a customer's card would pay.
+    /// As far as it is asked to: system accounts, and those that stand for what a customer's card would pay.
     Unlimited,
     /// No further than this.
     DownTo(Amount),

@@ -66,7 +66,7 @@ stage::row! {
 }
 
 stage::row! {
-    /// RunningService totals of one partition in one currency: what the trial balance adds up. Over all partitions, what
+    /// Running totals of one partition in one currency: what the trial balance adds up. Over all partitions, what
     /// was said less what of it was applied is in transit.
     pub struct TotalsRow: "totals" {
         key {

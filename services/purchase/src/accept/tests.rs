@@ -5,7 +5,7 @@ use stage::{Consumed, FRAME_BYTES_MAX, Partition, PartitionCount, read_events};
 
 use super::*;
 
-/// What happens to the way in.
+/// What happens to the ingress stage.
 #[derive(Clone, Debug)]
 enum Step {
     /// The local copy takes in the next version of the rates.
@@ -114,7 +114,7 @@ impl Ran {
         let new = &self.harness.state().records[before..];
         let taken = |record: &stage::Record| match record.parse_consumed().unwrap() {
             Consumed::Requests(taken) => read_events::<AcceptInput>(taken.get()).unwrap().len(),
-            Consumed::Claim | Consumed::Frames(_) => panic!("a way in reads requests"),
+            Consumed::Claim | Consumed::Frames(_) => panic!("an ingress stage reads requests"),
         };
         self.recorded.push(new.iter().map(taken).sum());
     }

@@ -13,7 +13,7 @@ use purchase::invariants::Outcomes;
 use purchase::settle::OutcomeRow;
 use stage::{Cell, Quiescence, Row, Violation};
 
-/// WorkingSet read at a time.
+/// Rows read at a time.
 const PAGE: usize = 256;
 
 /// What was counted.
@@ -32,7 +32,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Checks one service. WorkingSet that are not what they should be would only be found once more, so a service
+    /// Checks one service. Rows that are not what they should be would only be found once more, so a service
     /// with findings is left out.
     pub(super) async fn service(&mut self, store: &Store, report: &mut Report) -> Result<(), StoreError> {
         let service = store.meta().service;

@@ -29,7 +29,7 @@ use self::table::{Backing, DerivedTable};
 /// How much is kept in memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// WorkingSet that wait to be compared.
+    /// Rows that wait to be compared.
     pub rows: usize,
     /// Bytes of them.
     pub bytes: usize,
@@ -81,7 +81,7 @@ pub(super) struct DerivedRows {
 }
 
 enum State {
-    /// WorkingSet of its own.
+    /// Rows of its own.
     Derived(DerivedTable),
     /// It was compared and is the stored table, or stands for one that could not be derived.
     AsStored,

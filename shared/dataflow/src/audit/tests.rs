@@ -9,7 +9,7 @@ use super::{Audit, Report, Watch};
 use crate::conformance::fixture::{
     ADDED, BACK, Collect, Copy, FRONT, TALLIED, TallyUp, add, catch_up, claim, meta, of, submit,
 };
-use crate::conformance::{Outcome, Substrate as _};
+use crate::conformance::{Outcome, StoreFactory as _};
 use crate::store::memory::tests::Maps;
 use crate::store::sqlite::tests::{Files, execute};
 use crate::{Sqlite, Store, StoreError};

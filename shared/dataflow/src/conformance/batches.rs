@@ -8,7 +8,7 @@ use stage::{
 use super::fixture::{
     ADDED, Collect, Collected, Reply, Tally, TallyUp, Tick, add, claim, claim_tally, emitted, now, of, submit, take,
 };
-use super::{Failure, Outcome, Substrate, open};
+use super::{Failure, Outcome, StoreFactory, open};
 use crate::{
     Commit, CommitError, CommitFault, Delivery, Faults, JournalReader, JournalSource, OwnerError, Store, StoreError,
     Subscription,
@@ -22,9 +22,9 @@ async fn tally(back: &Store, name: &str) -> Result<Option<(u64, u64)>, StoreErro
 /// However often a frame comes, it has one effect.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn duplicate(substrate: &impl Substrate) -> Outcome {
-    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+/// When the deployment fails.
+pub async fn duplicate(factory: &impl StoreFactory) -> Outcome {
+    let (front, back) = (open(factory, "front").await?, open(factory, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     for id in ["1", "2", "3"] {
         submit(&mut collect, vec![add(id, "a", 1)]).await?;
@@ -43,9 +43,9 @@ pub async fn duplicate(substrate: &impl Substrate) -> Outcome {
 /// Nothing is applied past a missing frame, and everything once it has come.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn gap(substrate: &impl Substrate) -> Outcome {
-    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+/// When the deployment fails.
+pub async fn gap(factory: &impl StoreFactory) -> Outcome {
+    let (front, back) = (open(factory, "front").await?, open(factory, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     for id in ["1", "2", "3"] {
         submit(&mut collect, vec![add(id, "a", 1)]).await?;
@@ -63,9 +63,9 @@ pub async fn gap(substrate: &impl Substrate) -> Outcome {
 /// A producer that says something else than before, or that nobody knows, stops the partition.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn fork(substrate: &impl Substrate) -> Outcome {
-    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+/// When the deployment fails.
+pub async fn fork(factory: &impl StoreFactory) -> Outcome {
+    let (front, back) = (open(factory, "front").await?, open(factory, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     for id in ["1", "2"] {
         submit(&mut collect, vec![add(id, "a", 1)]).await?;
@@ -97,14 +97,14 @@ pub async fn fork(substrate: &impl Substrate) -> Outcome {
 /// Closed and opened again, everything goes on where it was.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn resume(substrate: &impl Substrate) -> Outcome {
+/// When the deployment fails.
+pub async fn resume(factory: &impl StoreFactory) -> Outcome {
     let sources = |front: &Store| {
         let producers = vec![Producer::new(Collect::NAME, Partition(0))];
         vec![JournalSource { target: ADDED.target(of("a")), producers, journal: front.clone() }]
     };
     for round in 1..=3_u64 {
-        let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+        let (front, back) = (open(factory, "front").await?, open(factory, "back").await?);
         let mut collect = claim(&front, Collect::default()).await?;
         let request = add(&round.to_string(), "a", 1);
         let (committed, _) = submit(&mut collect, vec![request.clone()]).await?;
@@ -127,9 +127,9 @@ pub async fn resume(substrate: &impl Substrate) -> Outcome {
 /// Who was replaced writes nothing any more, and knows it.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn fence(substrate: &impl Substrate) -> Outcome {
-    let front = open(substrate, "front").await?;
+/// When the deployment fails.
+pub async fn fence(factory: &impl StoreFactory) -> Outcome {
+    let front = open(factory, "front").await?;
     let mut old = claim(&front, Collect::default()).await?;
     let (prepared, _) = old.prepare_requests(vec![add("1", "a", 1)], now()).await?;
     let mut new = claim(&front, Collect::default()).await?;
@@ -148,10 +148,10 @@ pub async fn fence(substrate: &impl Substrate) -> Outcome {
 /// A commit that was refused did nothing, and can be tried again by the same owner.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn refused(substrate: &impl Substrate) -> Outcome {
+/// When the deployment fails.
+pub async fn refused(factory: &impl StoreFactory) -> Outcome {
     let faults = Faults::default();
-    let front = open(substrate, "front").await?.with_faults(faults.clone());
+    let front = open(factory, "front").await?.with_faults(faults.clone());
     let mut collect = claim(&front, Collect::default()).await?;
     faults.push(Some(CommitFault::Refused));
     let stop = submit(&mut collect, vec![add("1", "a", 1)]).await;
@@ -165,9 +165,9 @@ pub async fn refused(substrate: &impl Substrate) -> Outcome {
 /// A batch whose new row exists already is refused whole.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn conflict(substrate: &impl Substrate) -> Outcome {
-    let back = open(substrate, "back").await?;
+/// When the deployment fails.
+pub async fn conflict(factory: &impl StoreFactory) -> Outcome {
+    let back = open(factory, "back").await?;
     let owner = claim_tally(&back, "a").await?;
     let last = back.newest(owner.id()).await?;
     let tick = |number| Tick { name: "a".to_owned(), number, by: 1, batch: BatchNumber(2) };
@@ -199,9 +199,9 @@ pub async fn conflict(substrate: &impl Substrate) -> Outcome {
 /// A batch that changes a row which is not there any more is refused whole; others change exactly theirs.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn vanished(substrate: &impl Substrate) -> Outcome {
-    let back = open(substrate, "back").await?;
+/// When the deployment fails.
+pub async fn vanished(factory: &impl StoreFactory) -> Outcome {
+    let back = open(factory, "back").await?;
     let owner = claim_tally(&back, "a").await?;
     let tally = |name: &str, sum| Tally { name: name.to_owned(), sum, ticks: sum };
     let change = |write, row: &Tally| Change { table: Tally::TABLE, write, cells: row.to_cells() };

@@ -1,7 +1,7 @@
 //! Two small services that count, so that a suite has something to run: every kind of stage is there.
 //!
 //! ```text
-//! collect (way in) ──added──► tally (by name) ──tallied──► copy
+//! collect (ingress stage) ──added──► tally (by name) ──tallied──► copy
 //!     └──────── follows the rows of ◄────────────────────────┘
 //! ```
 
@@ -153,7 +153,7 @@ stage::row! {
     }
 }
 
-/// What the way in replies.
+/// What the ingress stage replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// It is new.
@@ -164,7 +164,7 @@ pub enum Reply {
     Nothing,
 }
 
-/// The way in. Keeps what it has learned of the sums: version, name, sum.
+/// The ingress stage. Keeps what it has learned of the sums: version, name, sum.
 #[derive(Default)]
 pub struct Collect(Vec<Copied>);
 
@@ -277,7 +277,7 @@ impl Stage for Copy {
     }
 }
 
-/// Panics at whatever comes, as a way in or as a reader.
+/// Panics at whatever comes, as an ingress stage or as a reader.
 #[cfg(test)]
 pub struct Panics;
 

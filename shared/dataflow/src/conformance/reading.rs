@@ -1,4 +1,4 @@
-//! StreamConsumer: the same order, the same pages and the same limits everywhere.
+//! Reading: the same order, the same pages and the same limits everywhere.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::fixture::{
     ADDED, Collect, Collected, Copy, TALLIED, Tally, TallyUp, Tick, add, catch_up, claim, claim_tally, emitted, of,
     submit, take,
 };
-use super::{Failure, Outcome, Substrate, open};
+use super::{Failure, Outcome, StoreFactory, open};
 use crate::{Store, StoreError};
 
 /// Names whose order depends on who compares: by bytes it is this one.
@@ -17,8 +17,8 @@ const NAMES: [&str; 11] = [" ", "%", "-", "10", "9", "B", "_", "a", "a B", "~", 
 const MANY: usize = 600;
 
 /// Every name with three ticks, all through the stages.
-async fn ticked(substrate: &impl Substrate) -> Result<Store, Failure> {
-    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+async fn ticked(factory: &impl StoreFactory) -> Result<Store, Failure> {
+    let (front, back) = (open(factory, "front").await?, open(factory, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     let request = |(at, name): (usize, &&str)| add(&at.to_string(), name, 1);
     let requests = NAMES.iter().chain(&NAMES).chain(&NAMES).rev().enumerate().map(request);
@@ -30,12 +30,12 @@ async fn ticked(substrate: &impl Substrate) -> Result<Store, Failure> {
     Ok(back)
 }
 
-/// WorkingSet come in the order of their key, compared byte by byte and number by number.
+/// Rows come in the order of their key, compared byte by byte and number by number.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn scan_order(substrate: &impl Substrate) -> Outcome {
-    let back = ticked(substrate).await?;
+/// When the deployment fails.
+pub async fn scan_order(factory: &impl StoreFactory) -> Outcome {
+    let back = ticked(factory).await?;
     let tallies = back.rows::<Tally>(&[], None, 100).await?;
     assert_eq!(tallies.iter().map(|tally| tally.name.as_str()).collect::<Vec<_>>(), NAMES);
     for name in NAMES {
@@ -55,9 +55,9 @@ pub async fn scan_order(substrate: &impl Substrate) -> Outcome {
 /// Pages of any size give every row once.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn scan_pages(substrate: &impl Substrate) -> Outcome {
-    let back = ticked(substrate).await?;
+/// When the deployment fails.
+pub async fn scan_pages(factory: &impl StoreFactory) -> Outcome {
+    let back = ticked(factory).await?;
     let all = back.scan(Tick::TABLE, &[], None, 1_000).await?;
     assert_eq!(all.len(), 3 * NAMES.len());
     for limit in [1, 2, 7, 33, 34] {
@@ -77,9 +77,9 @@ pub async fn scan_pages(substrate: &impl Substrate) -> Outcome {
 /// Of many keys exactly the rows that exist are found.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn load_many(substrate: &impl Substrate) -> Outcome {
-    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+/// When the deployment fails.
+pub async fn load_many(factory: &impl StoreFactory) -> Outcome {
+    let (front, back) = (open(factory, "front").await?, open(factory, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     let name = |at: usize| format!("name {at}");
     submit(&mut collect, (0..MANY).step_by(2).map(|at| add(&name(at), &name(at), 1)).collect()).await?;
@@ -106,9 +106,9 @@ pub async fn load_many(substrate: &impl Substrate) -> Outcome {
 /// started, also when it is started later.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn follow(substrate: &impl Substrate) -> Outcome {
-    let (front, back) = (open(substrate, "front").await?, open(substrate, "back").await?);
+/// When the deployment fails.
+pub async fn follow(factory: &impl StoreFactory) -> Outcome {
+    let (front, back) = (open(factory, "front").await?, open(factory, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     for (id, sum) in [("1", None), ("2", Some(1)), ("3", Some(2))] {
         submit(&mut collect, vec![add(id, "a", 1)]).await?;
@@ -127,9 +127,9 @@ pub async fn follow(substrate: &impl Substrate) -> Outcome {
 /// A journal is read from a place on, as many frames as wanted, and not far beyond the bytes wanted.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn journal_limits(substrate: &impl Substrate) -> Outcome {
-    let front = open(substrate, "front").await?;
+/// When the deployment fails.
+pub async fn journal_limits(factory: &impl StoreFactory) -> Outcome {
+    let front = open(factory, "front").await?;
     let mut collect = claim(&front, Collect::default()).await?;
     for id in ["1", "2", "3", "4", "5"] {
         submit(&mut collect, vec![add(id, "a", 1)]).await?;
@@ -159,9 +159,9 @@ pub async fn journal_limits(substrate: &impl Substrate) -> Outcome {
 /// Of a producer's journals the last frames are found, of as many targets as wanted.
 ///
 /// # Errors
-/// When the substrate fails.
-pub async fn last_frames(substrate: &impl Substrate) -> Outcome {
-    let front = open(substrate, "front").await?;
+/// When the deployment fails.
+pub async fn last_frames(factory: &impl StoreFactory) -> Outcome {
+    let front = open(factory, "front").await?;
     let mut collect = claim(&front, Collect::default()).await?;
     let elsewhere = NAMES.into_iter().find(|name| of(name) != of("a")).ok_or("a name of the other partition")?;
     for (id, name) in [("1", "a"), ("2", elsewhere), ("3", "a"), ("4", "a")] {

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often to look whether something came.
 const INTERVAL: Duration = Duration::from_millis(2);
 
-/// A way in that has said `said`, and a reader.
+/// An ingress stage that has said `said`, and a reader.
 struct StageHarness<'a, S> {
     streams: &'a S,
     front: Store,
@@ -87,7 +87,7 @@ struct Reader {
 /// A publisher that attaches again, with or without its note, publishes nothing that the stream holds.
 ///
 /// # Errors
-/// When the substrate fails.
+/// When the deployment fails.
 pub async fn nothing_twice(streams: &impl Streams) -> Outcome {
     let mut harness = StageHarness::new(streams).await?;
     harness.say(3).await?;
@@ -111,7 +111,7 @@ pub async fn nothing_twice(streams: &impl Streams) -> Outcome {
 /// What an operator wants published again comes again, and readers drop it.
 ///
 /// # Errors
-/// When the substrate fails.
+/// When the deployment fails.
 pub async fn republished(streams: &impl Streams) -> Outcome {
     let mut harness = StageHarness::new(streams).await?;
     harness.say(3).await?;
@@ -135,7 +135,7 @@ pub async fn republished(streams: &impl Streams) -> Outcome {
 /// started anew in between.
 ///
 /// # Errors
-/// When the substrate fails.
+/// When the deployment fails.
 pub async fn stream_with_a_hole(streams: &impl Streams) -> Outcome {
     let mut harness = StageHarness::new(streams).await?;
     harness.say(3).await?;
@@ -158,7 +158,7 @@ pub async fn stream_with_a_hole(streams: &impl Streams) -> Outcome {
 /// its readers read from the first message, and nothing is missed or repeated.
 ///
 /// # Errors
-/// When the substrate fails.
+/// When the deployment fails.
 pub async fn lost_stream(streams: &impl Streams) -> Outcome {
     let mut harness = StageHarness::new(streams).await?;
     harness.say(3).await?;
@@ -184,7 +184,7 @@ pub async fn lost_stream(streams: &impl Streams) -> Outcome {
 /// for a reader that had not read them, and for one that had.
 ///
 /// # Errors
-/// When the substrate fails.
+/// When the deployment fails.
 pub async fn lost_tail(streams: &impl Streams) -> Outcome {
     for has_read in [true, false] {
         let mut harness = StageHarness::new(streams).await?;

@@ -1,4 +1,4 @@
-//! The actor around a way in, on a real file.
+//! The actor around an ingress stage, on a real file.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use stage::{BatchNumber, IngressStage, Partition, Producer, Seq};
 
 use super::{Drain, Ingress, Submit, SubmitError, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX};
-use crate::conformance::Substrate as _;
+use crate::conformance::StoreFactory as _;
 use crate::conformance::fixture::{ADDED, Collect, FRONT, Fact, Panics, Reply, add, claim, emitted, meta, of};
 use crate::store::sqlite::tests::Files;
 use crate::{Backlog, CommitFault, Faults, Health, Metrics, Observer, Spans, Store, Wakeups};

@@ -12,7 +12,7 @@ pub(crate) trait Tables {
     /// The rows that exist among these keys, by table.
     fn load(&self, keys: &ReadSet) -> impl Future<Output = Result<Vec<LoadedRows>, StoreError>> + Send;
 
-    /// WorkingSet in the order of their key, those after a key, at most `limit`.
+    /// Rows in the order of their key, those after a key, at most `limit`.
     fn scan(
         &self,
         table: &'static Table,

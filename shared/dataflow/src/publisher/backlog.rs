@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// The unconfirmed frames of all of a service's producers. Clones are the same.
 ///
-/// It is the journal that holds them; here are only their sizes, so that the way in can be closed before the
+/// It is the journal that holds them; here are only their sizes, so that the ingress stage can be closed before the
 /// journal outgrows the disk.
 #[derive(Clone, Debug)]
 pub struct Backlog(Arc<Shared>);

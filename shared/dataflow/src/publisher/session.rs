@@ -1,4 +1,4 @@
-//! PublishChannel over one channel, until something goes wrong with it.
+//! Publishing over one channel, until something goes wrong with it.
 
 mod attach;
 mod look;
@@ -41,7 +41,7 @@ struct InFlight {
     confirm: Confirm,
 }
 
-/// PublishChannel over one channel.
+/// Publishing over one channel.
 pub struct Session {
     publication: Publication,
     publishing: PublishChannel,

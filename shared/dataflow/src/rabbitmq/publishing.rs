@@ -1,4 +1,4 @@
-//! PublishChannel to one stream, in order, each message confirmed.
+//! Publishing to one stream, in order, each message confirmed.
 
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};

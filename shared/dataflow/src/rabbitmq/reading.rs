@@ -1,4 +1,4 @@
-//! StreamConsumer one stream, from a message on that was seen there before.
+//! Reading one stream, from a message on that was seen there before.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -11,7 +11,7 @@ use crate::MissingFrame;
 const LATE: Duration = Duration::from_secs(1);
 /// Between the first look and the second; it doubles from there.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
-/// StreamConsumer a long stream takes minutes.
+/// Reading a long stream takes minutes.
 const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The frames that one reader misses, and when to look for them again.

@@ -8,7 +8,7 @@ use stage::{Change, Frame, Hash, Partition, Producer, Seq, Stage as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{Drain, Reader};
-use crate::conformance::Substrate as _;
+use crate::conformance::StoreFactory as _;
 use crate::conformance::fixture::{
     ADDED, BACK, Collect, FRONT, Panics, Tally, TallyUp, add, claim, claim_tally, meta, now, of, submit,
 };

@@ -7,7 +7,7 @@ use telemetry::{SpanContext, SpanData, SpanId, SpanKind, Traces, attribute, cont
 
 use super::{LINKS_MAX, Spans};
 use crate::batch_trace::BatchTrace;
-use crate::conformance::Substrate as _;
+use crate::conformance::StoreFactory as _;
 use crate::conformance::fixture::{
     BACK, Collect, FRONT, Fact, TallyUp, add, claim, claim_tally, emitted, meta, now, submit, take,
 };

@@ -237,7 +237,7 @@ pub(crate) mod tests {
     use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, Seq, StreamPartition, Table};
 
     use super::{BTreeMap, Memory};
-    use crate::conformance::{Damage, Failure, Publisher, Streams, Substrate};
+    use crate::conformance::{Damage, Failure, Publisher, StoreFactory, Streams};
     use crate::{Broker, Delivery, MemorySubscription, Meta, Store, StoreError, Subscription};
 
     /// Stores and streams in memory.
@@ -262,7 +262,7 @@ pub(crate) mod tests {
         }
     }
 
-    impl Substrate for Maps {
+    impl StoreFactory for Maps {
         async fn open(&self, meta: Meta, _: &'static [&'static Table]) -> Result<Store, StoreError> {
             let mut stores = self.stores.lock().unwrap();
             Ok(stores.entry(meta.service).or_insert_with(|| Memory::new(meta)).clone().into())

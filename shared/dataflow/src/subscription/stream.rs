@@ -2,7 +2,7 @@
 //!
 //! A task for each stream reads ahead into the one queue, of bounded length, and rings for the reader. It begins
 //! behind the last message that is known, if that is still at its progress: a broker that lost its newest messages gives
-//! their offsets to new ones. Else, and when a frame is missing, it begins with the stream's first message. StageError off,
+//! their offsets to new ones. Else, and when a frame is missing, it begins with the stream's first message. Broken off,
 //! it goes on by itself. What the reader has seen already it drops.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -12,7 +12,7 @@ use stage::{
 use super::super::*;
 use super::facts::way_of;
 
-/// All partitions of the ledger, and what the ways in have said to them.
+/// All partitions of the ledger, and what the ingress stages have said to them.
 pub(super) struct Ledger {
     pub(super) partitions: PartitionCount,
     pub(super) posts: Vec<StageHarness<Post>>,
@@ -35,7 +35,7 @@ pub(super) fn units(amount: Amount) -> i128 {
 }
 
 impl Ledger {
-    /// One to whose partitions the ways in have said these facts, in frames of these sizes.
+    /// One to whose partitions the ingress stages have said these facts, in frames of these sizes.
     pub(super) fn new(partitions: u16, facts: &[Event<PostInput>], sizes: &[usize]) -> Self {
         let partitions = PartitionCount::new(partitions).unwrap();
         let posts = partitions.all().map(|p| StageHarness::new(Post::new(p), p, partitions)).collect();

@@ -64,7 +64,7 @@ pub(super) struct DerivedTable {
     let_go: HashSet<Fingerprint>,
     aside: Option<Aside>,
     size: Size,
-    /// WorkingSet to look at with the next comparison, and their bytes.
+    /// Rows to look at with the next comparison, and their bytes.
     pub waiting_rows: usize,
     pub waiting_bytes: usize,
 }
@@ -165,7 +165,7 @@ impl DerivedTable {
         Ok(is_stored.then_some(self.size))
     }
 
-    /// WorkingSet in the order of their key, those after a key, at most `limit`.
+    /// Rows in the order of their key, those after a key, at most `limit`.
     pub(super) async fn scan(
         &self,
         after: Option<&[Cell]>,

@@ -8,7 +8,7 @@ use crate::owner::Tables as _;
 use crate::{Commit, Memory, Store};
 
 const LIMITS: Limits = Limits { rows: 16, bytes: usize::MAX, held_bytes: 200, fingerprints: 64 };
-/// WorkingSet that a batch writes.
+/// Rows that a batch writes.
 const BATCH: u64 = 10;
 const ROWS: u64 = 2_000;
 

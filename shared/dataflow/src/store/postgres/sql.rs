@@ -1,4 +1,4 @@
-//! Statement texts for tables that are data. WorkingSet travel as one array per column, so there is one text per
+//! Statement texts for tables that are data. Rows travel as one array per column, so there is one text per
 //! table and purpose, whatever the number of rows.
 
 use stage::{CellKind, Column, Table};
@@ -39,7 +39,7 @@ SELECT coalesce((
     WHERE i.indrelid = t.oid AND i.indisprimary AND a.attrelid = t.oid AND a.attnum = k.attnum), '')
 FROM (SELECT to_regclass(quote_ident($1)) AS oid) t";
 
-/// WorkingSet by key: one array per column of the key.
+/// Rows by key: one array per column of the key.
 pub fn load(table: &Table) -> String {
     let key = table.key();
     let on: Vec<_> = key.iter().map(same).collect();
@@ -81,7 +81,7 @@ pub fn update(table: &Table) -> String {
     )
 }
 
-/// WorkingSet in the order of the key: a fixed prefix of it, and of the rest those after a given one.
+/// Rows in the order of the key: a fixed prefix of it, and of the rest those after a given one.
 pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
     let key = table.key();
     let value = |at: usize| format!("${}{}", at + 1, if key[at].kind == CellKind::Decimal { "::numeric" } else { "" });

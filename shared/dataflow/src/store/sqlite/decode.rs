@@ -1,4 +1,4 @@
-//! WorkingSet of stages' tables, read back. What does not fit is damage.
+//! Rows of stages' tables, read back. What does not fit is damage.
 
 use std::path::{Path, PathBuf};
 

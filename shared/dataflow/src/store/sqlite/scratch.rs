@@ -1,4 +1,4 @@
-//! WorkingSet put aside for a while, in a file that has no name and is gone with its connection.
+//! Rows put aside for a while, in a file that has no name and is gone with its connection.
 
 use std::collections::BTreeSet;
 
@@ -79,7 +79,7 @@ impl Scratch {
         Ok(transaction.commit().await?)
     }
 
-    /// WorkingSet in the order of their key, those after a key, at most `limit`.
+    /// Rows in the order of their key, those after a key, at most `limit`.
     pub(crate) async fn scan(
         &self,
         table: &'static Table,

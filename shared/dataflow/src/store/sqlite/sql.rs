@@ -37,7 +37,7 @@ pub fn create(table: &Table) -> String {
     )
 }
 
-/// WorkingSet by key: as many keys as `count`, each a `VALUES` tuple. Repeated keys give repeated rows.
+/// Rows by key: as many keys as `count`, each a `VALUES` tuple. Repeated keys give repeated rows.
 pub fn load(table: &Table, count: usize) -> String {
     format!(
         "WITH w ({}) AS (VALUES {}) SELECT {} FROM w CROSS JOIN {} t ON {}",
@@ -55,7 +55,7 @@ pub fn insert(table: &Table, count: usize) -> String {
     format!("INSERT INTO {} ({columns}) VALUES {}", table.name, tuples(table.columns.len(), count))
 }
 
-/// WorkingSet; one with the key of an earlier one takes its place.
+/// Rows; one with the key of an earlier one takes its place.
 pub fn replace(table: &Table, count: usize) -> String {
     insert(table, count).replacen("INSERT", "INSERT OR REPLACE", 1)
 }
@@ -76,7 +76,7 @@ pub fn update(table: &Table, count: usize) -> String {
     )
 }
 
-/// WorkingSet in the order of the key: a fixed prefix of it, and of the rest those after a given one.
+/// Rows in the order of the key: a fixed prefix of it, and of the rest those after a given one.
 pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
     let key = table.key();
     let mut conditions: Vec<_> = key[..prefix].iter().map(|c| format!("\"{}\" = ?", c.name)).collect();

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 use stage::{PartitionCount, Table};
 
-use crate::conformance::{Damage, Failure, Substrate, fixture};
+use crate::conformance::{Damage, Failure, StoreFactory, fixture};
 use crate::{Meta, Sqlite, Store, StoreError};
 
 /// A folder of files, gone when it is dropped.
@@ -31,7 +31,7 @@ pub(crate) async fn execute(path: &Path, statements: &str) -> sqlx::Result<u64> 
     Ok(done.rows_affected())
 }
 
-impl Substrate for Files {
+impl StoreFactory for Files {
     async fn open(&self, meta: Meta, tables: &'static [&'static Table]) -> Result<Store, StoreError> {
         Ok(Sqlite::open(&self.path(meta.service), meta, tables).await?.into())
     }

@@ -39,11 +39,15 @@ impl Addresses {
         }
     }
 
-    /// From what `unbundled run` says when it is ready.
+    /// From the event that `unbundled run` logs when it is ready.
     pub fn of_event(ready: &Event) -> Self {
         assert_eq!(ready.message(), "ready", "{ready:?}");
-        let [exchange_rate, purchase, ledger] =
-            ["exchange_rate", "purchase", "ledger"].map(|name| ready.text(name).to_owned());
+        let services = ready.text("services");
+        let address = |name: &str| {
+            let of = services.split(", ").find_map(|service| service.strip_prefix(name)?.strip_prefix(' '));
+            of.unwrap_or_else(|| panic!("{name} is not in {services}")).to_owned()
+        };
+        let [exchange_rate, purchase, ledger] = ["exchange-rate", "purchase", "ledger"].map(address);
         Self { exchange_rate, purchase, ledger }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::Ports;
+use super::{Ports, SERVICES};
 use crate::scenarios::harness::tail;
 
 /// No command of the scripts takes longer on a machine that is busy.
@@ -67,9 +67,12 @@ impl Engines {
         writeln!(self.instances.lock().unwrap(), "{pid}").unwrap();
     }
 
-    /// Starts both, and waits until they answer.
+    /// Starts both, waits until they answer, and creates the databases of the services.
     pub async fn start(&self) {
         tokio::join!(self.rabbitmq(&["start"]), self.postgres(&["start"]));
+        let databases = SERVICES.map(|service| service.replace('-', "_"));
+        let create: Vec<_> = ["create"].into_iter().chain(databases.iter().map(String::as_str)).collect();
+        self.postgres(&create).await;
     }
 
     /// A command of `rabbitmq.sh`; what it printed.

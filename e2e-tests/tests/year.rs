@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::cluster::harness::Cluster;
-use crate::scenarios::harness::{Client, Local, run_to_end, until};
+use crate::scenarios::harness::{Client, LocalSystem, run_to_end, wait_until};
 
 /// Purchases after which it is killed: about a quarter of the year.
 const KILLED_AFTER: u64 = 5_000;
@@ -24,7 +24,7 @@ fn file(name: &str) -> String {
 
 /// `unbundled replay retail` to its end; its summary without what depends on the machine.
 async fn replay(client: &Client) -> Value {
-    let (file, addresses) = (file(CLEAN), client.at.clone());
+    let (file, addresses) = (file(CLEAN), client.addresses.clone());
     let (purchase, ledger) = (addresses.purchase.as_str(), addresses.ledger.as_str());
     let output = run_to_end(&["replay", "retail", &file, "--purchase", purchase, "--ledger", ledger, "--json"]).await;
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -71,7 +71,7 @@ async fn full_year_is_the_same_in_its_original_and_its_clean_form() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_year_comes_to_the_same_sums_however_often_it_is_sent() {
-    let local = Local::start().await;
+    let local = LocalSystem::start().await;
     let first = replay(&local.client).await;
     is_the_year(&first);
     assert_eq!(replay(&local.client).await, first);
@@ -80,12 +80,14 @@ async fn full_year_comes_to_the_same_sums_however_often_it_is_sent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_year_killed_in_the_middle_comes_to_the_same_sums() {
-    let mut local = Local::start().await;
+    let mut local = LocalSystem::start().await;
     let client = local.client.clone();
     let sending = tokio::spawn(async move { replay(&client).await });
     let client = local.client.clone();
-    until("a quarter of the year is taken", async || (purchases_taken(&client).await >= KILLED_AFTER).then_some(()))
-        .await;
+    wait_until("a quarter of the year is taken", async || {
+        (purchases_taken(&client).await >= KILLED_AFTER).then_some(())
+    })
+    .await;
     local.kill().await;
     sending.abort();
     local.start_again(&[]).await;
@@ -102,7 +104,7 @@ async fn full_year_on_the_cluster_with_each_service_killed_in_turn() {
     // The purchase service comes last: what it counts begins again with its process.
     for (part, service) in (1..).zip(["exchange-rate", "ledger", "purchase"]) {
         let taken = async || (purchases_taken(&client).await >= part * KILLED_AFTER).then_some(());
-        until(&format!("{part} quarters of the year are taken"), taken).await;
+        wait_until(&format!("{part} quarters of the year are taken"), taken).await;
         cluster.kill_and_start_again(service).await;
     }
     let sent = sending.await.unwrap();
@@ -112,7 +114,7 @@ async fn full_year_on_the_cluster_with_each_service_killed_in_turn() {
 }
 
 async fn purchases_taken(client: &Client) -> u64 {
-    let metrics = client.get(&format!("{}/metrics", client.at.purchase)).await.is(200);
+    let metrics = client.get(&format!("{}/metrics", client.addresses.purchase)).await.expect_status(200);
     let taken = metrics.body.lines().filter(|line| line.starts_with("purchases_taken_total "));
     taken.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }

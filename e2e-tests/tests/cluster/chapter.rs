@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::harness::alone;
-use crate::scenarios::harness::{binary, fits};
+use crate::scenarios::harness::{binary, matches_pattern};
 
 /// Runs each script in a folder, keeps what it prints, and goes on.
 const RUN_ALL: &str = r#"
@@ -53,7 +53,7 @@ fn claims(text: &str) -> Vec<Claim> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_command_of_the_chapter_prints_what_it_says() {
-    let _alone = alone().await;
+    let _lock = cluster_lock().await;
     let claims = claims(&fs::read_to_string(root().join("docs/chapter.md")).unwrap());
     assert!(claims.len() >= 8, "{} claims have commands", claims.len());
     let folder = tempfile::tempdir().unwrap();
@@ -71,8 +71,8 @@ async fn each_command_of_the_chapter_prints_what_it_says() {
         let (out, err) = (read("out"), read("err"));
         let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
         let (found, expected) = (lines(&out), lines(printed));
-        let same =
-            found.len() == expected.len() && found.iter().zip(&expected).all(|(line, pattern)| fits(line, pattern));
+        let same = found.len() == expected.len()
+            && found.iter().zip(&expected).all(|(line, pattern)| matches_pattern(line, pattern));
         assert!(same && read("code").trim() == "0", "{heading}\n{command}\nprinted\n{out}\n{err}\nnot\n{printed}");
     }
     let errors = String::from_utf8_lossy(&done.stderr);

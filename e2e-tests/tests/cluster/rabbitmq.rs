@@ -91,7 +91,7 @@ impl Streams for Broker {
         let mut all = self.streams.messages(target).await;
         let lost = all.iter().rev().filter(|message| !message.is_marker()).nth(messages - 1).ok_or("so many frames")?;
         all.truncate(usize::try_from(lost.offset)?);
-        self.streams.make_anew(target, all).await;
+        self.streams.recreate(target, all).await;
         Ok(())
     }
 }
@@ -171,7 +171,7 @@ async fn a_frame_at_the_beginning_of_a_stream_does_not_say_which_incarnation_it_
     let old = broker.streams.broker.attach(&target).await?.incarnation;
     let producer = Producer::new(fixture::Collect::NAME, Partition(0));
     let frame = Frame::seal(producer, target.clone(), Seq(7), Hash::ZERO, 1, "[]".to_owned());
-    broker.streams.make_anew(&target, vec![BrokerMessage::of_frame(&frame, &old, "late")]).await;
+    broker.streams.recreate(&target, vec![BrokerMessage::of_frame(&frame, &old, "late")]).await;
     let new = broker.streams.broker.attach(&target).await?.incarnation;
     assert_ne!(new, old);
     assert_eq!(broker.streams.broker.incarnation(&target).await?, Some(new));

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::harness::{Ports, SERVICES, alone};
-use crate::scenarios::harness::{binary, blocks, is_calm};
+use super::harness::{Ports, SERVICES, cluster_lock};
+use crate::scenarios::harness::{assert_no_errors_logged, binary, code_blocks};
 use crate::scenarios::local::start::three_free_ports;
 
 /// Runs the lines of a file, each of which has to succeed; keeps the logs and the addresses of what ran.
@@ -29,14 +29,14 @@ fn lines(page: &str) -> String {
     let from = page.find("## On RabbitMQ and Postgres").expect("the section");
     let section = page[from..].split("\n## ").next().unwrap();
     let bin = binary("unbundled").parent().unwrap().display().to_string();
-    let lines = blocks(section, "sh").concat().replace("target/release", &bin);
+    let lines = code_blocks(section, "sh").concat().replace("target/release", &bin);
     // It ends as it begins: what was killed runs again.
     format!("{}make up\nmake status\n", lines.replace("make down", "true"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_command_for_the_cluster_works_as_it_stands_and_logs_are_rotated_json() {
-    let _alone = alone().await;
+    let _lock = cluster_lock().await;
     let (folder, ports) = (tempfile::tempdir().unwrap(), Ports::free());
     let (commands, logs, local) =
         (folder.path().join("commands"), folder.path().join("logs"), folder.path().join("local"));
@@ -74,7 +74,7 @@ async fn each_command_for_the_cluster_works_as_it_stands_and_logs_are_rotated_js
         for text in files.iter().filter(|text| !text.is_empty()) {
             let longest = text.lines().map(str::len).max().unwrap_or_default();
             assert!(text.len() <= usize::try_from(LOG_BYTES_MAX).unwrap() + longest + 1, "{service}: {}", text.len());
-            is_calm(service, text);
+            assert_no_errors_logged(service, text);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use crate::cluster::harness::{Cluster, Ports, SERVICES, command};
-use crate::scenarios::harness::{Event, refusal};
+use crate::scenarios::harness::{LogEvent, startup_error};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://shop:hidden@127.0.0.1:1/purchase");
 const BROKER: (&str, &str) = ("AMQP_URL", "amqp://shop:hidden@127.0.0.1:1/%2f");
@@ -11,7 +11,7 @@ const BROKER: (&str, &str) = ("AMQP_URL", "amqp://shop:hidden@127.0.0.1:1/%2f");
 /// Runs a service with these settings: it has to fail, and say why in one line that has all of these.
 async fn refused(service: &str, settings: &[(&str, &str)], says: &[&str]) {
     let output = command(service).envs(settings.iter().copied()).output().await.unwrap();
-    let why = refusal(&output);
+    let why = startup_error(&output);
     for word in says {
         assert!(why.contains(word), "{service} {settings:?} did not say {word}: {why}");
     }
@@ -21,7 +21,7 @@ async fn refused(service: &str, settings: &[(&str, &str)], says: &[&str]) {
 
 #[tokio::test]
 async fn a_bad_setting_is_named_with_what_to_set_and_without_the_password() {
-    let port = Ports::one_more();
+    let port = Ports::next_free();
     let free = format!("127.0.0.1:{port}");
     for service in SERVICES {
         let bind = ("BIND", free.as_str());
@@ -48,18 +48,18 @@ async fn a_bad_setting_is_named_with_what_to_set_and_without_the_password() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_started_first_wait_for_their_engines_and_show_their_settings_without_passwords() {
-    let mut cluster = Cluster::start_without_engines().await;
+    let mut cluster = Cluster::not_started().await;
     for service in SERVICES {
         cluster.launch(service, &[]);
-        cluster.instance(service).is_not_ready("the database: ").await;
+        cluster.instance(service).wait_until_not_ready("the database: ").await;
     }
-    cluster.engines.postgres(&["start"]).await;
-    cluster.instance("ledger").is_not_ready("broker").await;
-    cluster.engines.rabbitmq(&["start"]).await;
-    cluster.are_ready().await;
+    cluster.servers.postgres(&["start"]).await;
+    cluster.instance("ledger").wait_until_not_ready("broker").await;
+    cluster.servers.rabbitmq(&["start"]).await;
+    cluster.wait_until_ready().await;
     for service in SERVICES {
-        let printed = cluster.instance(service).printed();
-        let settings = Event::of(printed.lines().next().unwrap());
+        let printed = cluster.instance(service).stdout();
+        let settings = LogEvent::parse(printed.lines().next().unwrap());
         assert_eq!(settings.message(), "settings");
         for (name, shown) in [("database_url", "postgres://unbundled:***@"), ("amqp_url", "amqp://unbundled:***@")] {
             assert!(settings.text(name).starts_with(shown), "{printed}");

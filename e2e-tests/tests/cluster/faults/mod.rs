@@ -17,19 +17,19 @@ mod streams;
 use std::time::Instant;
 
 use super::harness::Cluster;
-use crate::scenarios::harness::{Load, PATIENCE, Steady, books_are_quiet};
+use crate::scenarios::harness::{Load, SteadyLoad, WAIT_TIMEOUT, wait_until_books_settle};
 
 /// A cluster with a load that is going on.
-struct Scene {
+struct FaultTest {
     cluster: Cluster,
     load: Load,
-    sending: Steady,
+    sending: SteadyLoad,
 }
 
 /// Batches that are answered before a fault, and after it, so that it is amid the load.
 const BATCHES: usize = 10;
 
-impl Scene {
+impl FaultTest {
     /// Ready, with a load that has begun.
     async fn begin() -> Self {
         let cluster = Cluster::start().await;
@@ -41,28 +41,28 @@ impl Scene {
         let load = Load::prepare(&cluster.client, 0).await;
         let clients = [cluster.client.clone()];
         let mut sending = load.keep_sending(&clients);
-        sending.goes_on(BATCHES).await;
+        sending.wait_for_batches(BATCHES).await;
         Self { cluster, load, sending }
     }
 
     /// After a fault that has just ended: the load goes on, and all of it is settled in time.
-    async fn all_is_well(self) -> Cluster {
-        self.all_is_well_but(&[]).await
+    async fn assert_recovery(self) -> Cluster {
+        self.assert_recovery_except(&[]).await
     }
 
     /// The same, but these instances wait for others.
-    async fn all_is_well_but(mut self, waiting: &[&str]) -> Cluster {
+    async fn assert_recovery_except(mut self, waiting: &[&str]) -> Cluster {
         let over = Instant::now();
-        self.sending.goes_on(BATCHES).await;
-        self.load.ends(self.sending).await;
+        self.sending.wait_for_batches(BATCHES).await;
+        self.load.stop(self.sending).await;
         let client = self.cluster.client.clone();
-        self.load.all_have_their_outcome(&client).await;
-        books_are_quiet(&client).await;
+        self.load.assert_all_have_outcomes(&client).await;
+        wait_until_books_settle(&client).await;
         let took = over.elapsed();
-        assert!(took < PATIENCE, "it took {took:?} until all was settled");
+        assert!(took < WAIT_TIMEOUT, "it took {took:?} until all was settled");
         eprintln!("{} purchases, all settled {took:?} after the fault", self.load.len());
-        self.cluster.are_ready_but(waiting).await;
-        self.load.each_had_one_effect(&client).await;
+        self.cluster.wait_until_ready_except(waiting).await;
+        self.load.assert_one_effect_each(&client).await;
         self.cluster
     }
 }

@@ -1,6 +1,6 @@
 //! What an operator does by hand: publishing again, and auditing the three databases.
 
-use crate::cluster::harness::{Cluster, metric_of, metric_reaches};
+use crate::cluster::harness::{Cluster, metric_sum, wait_for_metric};
 use crate::scenarios::harness::{Load, run_to_end};
 
 const DUPLICATES: &str = "stage_duplicate_frames_total";
@@ -9,14 +9,14 @@ const DUPLICATES: &str = "stage_duplicate_frames_total";
 async fn settled() -> Cluster {
     let cluster = Cluster::start().await;
     let mut load = Load::prepare(&cluster.client, 10).await;
-    let told = load.send(&cluster.client).end().await;
-    load.note(told);
-    load.all_have_their_outcome(&cluster.client).await;
+    let told = load.send(&cluster.client).finish().await;
+    load.record(told);
+    load.assert_all_have_outcomes(&cluster.client).await;
     cluster
 }
 
 async fn republish(cluster: &Cluster, more: &[&str]) -> (Option<i32>, String) {
-    let url = cluster.engines.database_url("ledger");
+    let url = cluster.servers.database_url("ledger");
     let output = run_to_end(&[&["republish", "--service", "ledger", "--database", &url], more].concat()).await;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code(), printed)
@@ -27,15 +27,15 @@ async fn what_an_operator_wants_published_again_comes_again_and_is_dropped() {
     let cluster = settled().await;
     let emitted = "SELECT count(*) FROM journal WHERE target LIKE 'outcomes/%'";
     let emitted = u64::try_from(cluster.database("ledger").await.number(emitted).await).unwrap();
-    let url = cluster.client.at.purchase.clone();
-    let before = metric_of(&cluster.client, &url, DUPLICATES, "stage=\"settle\"").await;
+    let url = cluster.client.addresses.purchase.clone();
+    let before = metric_sum(&cluster.client, &url, DUPLICATES, "stage=\"settle\"").await;
     let (code, printed) = republish(&cluster, &["--stream", "outcomes"]).await;
     assert_eq!(code, Some(0), "{printed}");
     for producer in ["post/0", "post/1"] {
         assert!(printed.contains(&format!("{producer} publishes its journal for outcomes/")), "{printed}");
     }
     assert!(!printed.contains("credits"), "{printed}");
-    metric_reaches(&cluster.client, &url, DUPLICATES, "stage=\"settle\"", before + emitted).await;
+    wait_for_metric(&cluster.client, &url, DUPLICATES, "stage=\"settle\"", before + emitted).await;
     for (more, expected) in [(&["--stream", "nothing"], "nothing in the journal"), (&["--producer", "x"], "x")] {
         let (code, printed) = republish(&cluster, more).await;
         assert!(code != Some(0) && printed.contains(expected), "{code:?} {printed}");

@@ -3,9 +3,9 @@
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 
-use super::{BATCHES, Scene};
-use crate::cluster::harness::metric_of;
-use crate::scenarios::harness::until;
+use super::{BATCHES, FaultTest};
+use crate::cluster::harness::metric_sum;
+use crate::scenarios::harness::wait_until;
 
 /// Nothing that anybody could take for a frame; with a zero, which a text in Postgres cannot hold.
 const BYTES: &[u8] = b"\x00\xff no frame \x80";
@@ -14,23 +14,23 @@ const SHOWN: &str = "00ff206e6f206672616d652080";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_no_frame_is_kept_aside_and_the_flow_goes_on() {
-    let mut scene = Scene::begin().await;
+    let mut test = FaultTest::start().await;
     let targets = ["purchases/0", "credits/1", "outcomes/0"];
     for target in targets {
-        publish(&scene.cluster.engines.broker_url(), target).await;
-        scene.sending.goes_on(BATCHES).await;
+        publish(&test.cluster.servers.broker_url(), target).await;
+        test.sending.wait_for_batches(BATCHES).await;
     }
-    let mut cluster = scene.all_is_well().await;
+    let mut cluster = test.assert_recovery().await;
     for (service, target) in ["ledger", "ledger", "purchase"].into_iter().zip(targets) {
         let mut database = cluster.database(service).await;
         let kept = format!("SELECT encode(bytes, 'hex') FROM quarantine WHERE target = '{target}' AND place > 0");
         let look = async || Some(database.texts(&kept).await).filter(|kept| !kept.is_empty());
-        assert_eq!(until(&format!("{target} has something in quarantine"), look).await, [SHOWN]);
+        assert_eq!(wait_until(&format!("{target} has something in quarantine"), look).await, [SHOWN]);
     }
-    let at = cluster.client.at.clone();
+    let at = cluster.client.addresses.clone();
     for (url, messages) in [(&at.ledger, 2), (&at.purchase, 1), (&at.exchange_rate, 0)] {
         for metric in ["stream_quarantine_messages", "stream_quarantined_messages_total"] {
-            assert_eq!(metric_of(&cluster.client, url, metric, "").await, messages, "{metric} of {url}");
+            assert_eq!(metric_sum(&cluster.client, url, metric, "").await, messages, "{metric} of {url}");
         }
     }
     cluster.quarantined = 3;

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::Engines;
-use crate::scenarios::harness::{Addresses, Answer, Client, Event, binary, tail, until, untraced};
+use super::Servers;
+use crate::scenarios::harness::{
+    Addresses, Client, LogEvent, Response, binary, remove_otel_variables, tail, wait_until,
+};
 
 /// A stop may take this long, whatever is being done.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,29 +29,29 @@ pub struct Instance {
 
 impl Instance {
     /// One that does not run yet.
-    pub fn new(name: &str, service: &'static str, port: u16, engines: &Engines) -> Self {
+    pub fn new(name: &str, service: &'static str, port: u16, servers: &Servers) -> Self {
         let url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
         let at = Addresses { exchange_rate: url.clone(), purchase: url.clone(), ledger: url };
-        let (name, folder) = (name.to_owned(), engines.folder().to_owned());
+        let (name, folder) = (name.to_owned(), servers.folder().to_owned());
         Self { name, service, port, folder, child: None, client: Client::new(at) }
     }
 
     /// Where it listens.
     pub fn url(&self) -> String {
-        self.client.at.purchase.clone()
+        self.client.addresses.purchase.clone()
     }
 
     /// Starts it, with more settings.
-    pub fn launch(&mut self, engines: &Engines, settings: &[(&str, &str)]) {
-        assert!(!self.runs(), "{} runs already", self.name);
+    pub fn launch(&mut self, servers: &Servers, settings: &[(&str, &str)]) {
+        assert!(!self.is_running(), "{} runs already", self.name);
         let append = |path: PathBuf| std::fs::File::options().create(true).append(true).open(path).unwrap();
         let mut command = command(self.service);
-        command.env("DATABASE_URL", engines.database_url(self.service)).env("AMQP_URL", engines.broker_url());
+        command.env("DATABASE_URL", servers.database_url(self.service)).env("AMQP_URL", servers.broker_url());
         command.env("BIND", format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)).envs(settings.iter().copied());
-        command.env("UNBUNDLED_LOCAL", engines.folder());
+        command.env("UNBUNDLED_LOCAL", servers.folder());
         command.stdout(append(self.path("out"))).stderr(append(self.path("log")));
         let child = command.spawn().unwrap();
-        engines.watch(child.id().expect("a pid"));
+        servers.watch(child.id().expect("a pid"));
         self.child = Some(child);
     }
 
@@ -58,27 +60,27 @@ impl Instance {
     }
 
     /// Whether it was started, and not ended by us.
-    pub fn runs(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         self.child.is_some()
     }
 
     /// What `/readyz` answers; none when nobody does.
-    pub async fn readyz(&self) -> Option<Answer> {
-        let asked = self.client.ask(reqwest::Method::GET, &format!("{}/readyz", self.url()));
+    pub async fn readyz(&self) -> Option<Response> {
+        let asked = self.client.request(reqwest::Method::GET, &format!("{}/readyz", self.url()));
         self.client.try_send(asked.timeout(Duration::from_secs(2))).await.ok()
     }
 
     /// Returns once it says that it is ready.
-    pub async fn is_ready(&self) {
-        let ready = async || self.readyz().await.filter(|answer| answer.status == 200).map(drop);
-        until(&format!("{} is ready", self.name), ready).await;
+    pub async fn wait_until_ready(&self) {
+        let ready = async || self.readyz().await.filter(|response| response.status == 200).map(drop);
+        wait_until(&format!("{} is ready", self.name), ready).await;
     }
 
     /// Returns once it says that it is not ready, for this reason.
-    pub async fn is_not_ready(&self, why: &str) {
-        let says = |answer: &Answer| answer.status == 503 && answer.problem().detail.contains(why);
+    pub async fn wait_until_not_ready(&self, why: &str) {
+        let says = |response: &Response| response.status == 503 && response.problem().detail.contains(why);
         let not_ready = async || self.readyz().await.filter(says).map(drop);
-        until(&format!("{} is not ready because of: {why}", self.name), not_ready).await;
+        wait_until(&format!("{} is not ready because of: {why}", self.name), not_ready).await;
     }
 
     /// Sends it a signal, such as `STOP`.
@@ -97,39 +99,39 @@ impl Instance {
     pub async fn stop(&mut self) {
         let begun = Instant::now();
         self.signal("TERM").await;
-        self.has_stopped(begun).await;
+        self.wait_until_stopped(begun).await;
     }
 
     /// Returns when it has ended, well and in time.
-    pub async fn has_stopped(&mut self, begun: Instant) {
+    pub async fn wait_until_stopped(&mut self, begun: Instant) {
         let mut child = self.child.take().expect("it runs");
         let left = STOP_TIMEOUT.saturating_sub(begun.elapsed());
         let ended = timeout(left, child.wait()).await;
         let ended = ended.unwrap_or_else(|_| panic!("SIGTERM did not end {} in {STOP_TIMEOUT:?}", self.name));
         assert_eq!(ended.unwrap().code(), Some(0), "{}", self.name);
-        let emitted = Event::all(&self.printed());
+        let emitted = LogEvent::parse_all(&self.stdout());
         assert!(emitted.last().is_some_and(|emitted| emitted.message() == "stopped"), "{}: {emitted:?}", self.name);
         eprintln!("{} stopped {:?} after SIGTERM", self.name, begun.elapsed());
     }
 
     /// All that it has printed.
-    pub fn printed(&self) -> String {
+    pub fn stdout(&self) -> String {
         std::fs::read_to_string(self.path("out")).unwrap_or_default()
     }
 
     /// The end of its log.
-    pub fn log(&self) -> String {
+    pub fn log_tail(&self) -> String {
         format!("{}: {}", self.name, tail(&self.path("log")))
     }
 
     /// All of its log.
-    pub fn whole_log(&self) -> String {
+    pub fn full_log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     /// Whether its log has a text.
     pub fn has_logged(&self, text: &str) -> bool {
-        self.whole_log().contains(text)
+        self.full_log().contains(text)
     }
 }
 
@@ -139,7 +141,7 @@ pub fn command(service: &str) -> Command {
     for setting in ["DATABASE_URL", "AMQP_URL", "BIND", "PARTITIONS", "STREAM_PREFIX", "BACKLOG_BYTES_MAX"] {
         command.env_remove(setting);
     }
-    untraced(&mut command);
+    remove_otel_variables(&mut command);
     command.env_remove("HTTP_WORKERS").env_remove("RUST_LOG").stdin(Stdio::null()).kill_on_drop(true);
     command
 }

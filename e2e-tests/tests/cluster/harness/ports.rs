@@ -22,12 +22,12 @@ pub struct Ports {
 impl Ports {
     /// Ports that are free now.
     pub fn free() -> Self {
-        let [rabbitmq, distribution, epmd, postgres, first, second, third] = [(); 7].map(|()| Self::one_more());
+        let [rabbitmq, distribution, epmd, postgres, first, second, third] = [(); 7].map(|()| Self::next_free());
         Self { rabbitmq, distribution, epmd, postgres, services: [first, second, third] }
     }
 
     /// Another one.
-    pub fn one_more() -> u16 {
+    pub fn next_free() -> u16 {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let block = u16::try_from(std::process::id() % u32::from(BLOCKS)).unwrap();
         let range = BLOCKS * BLOCK;

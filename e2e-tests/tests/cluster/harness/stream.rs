@@ -9,7 +9,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 use stage::{Producer, Seq, StreamPartition};
 
-use crate::scenarios::harness::until;
+use crate::scenarios::harness::wait_until;
 
 /// Messages that are on their way to the broker at a time.
 const WINDOW: usize = 200;
@@ -31,7 +31,7 @@ impl RawStreams {
 
     /// A session of its own, once the broker is there.
     async fn attach(&self, target: &StreamPartition) -> PublishChannel {
-        until(&format!("{target} can be published to"), async || self.broker.attach(target).await.ok()).await
+        wait_until(&format!("{target} can be published to"), async || self.broker.attach(target).await.ok()).await
     }
 
     /// Everything in a stream, in order, up to now. (One marker more ends it.)
@@ -56,7 +56,7 @@ impl RawStreams {
     }
 
     /// The frames in a stream, each once.
-    pub async fn held(&self, target: &StreamPartition) -> BTreeSet<(Producer, Seq)> {
+    pub async fn distinct_frames(&self, target: &StreamPartition) -> BTreeSet<(Producer, Seq)> {
         let frames = self.frames(target).await;
         frames
             .iter()
@@ -91,7 +91,7 @@ impl RawStreams {
     }
 
     /// A stream holds these messages, each at its place, and nothing else.
-    pub async fn make_anew(&self, target: &StreamPartition, messages: Vec<BrokerMessage>) {
+    pub async fn recreate(&self, target: &StreamPartition, messages: Vec<BrokerMessage>) {
         let publishing = self.attach(target).await;
         self.delete(target).await;
         self.declare(target).await;
@@ -99,7 +99,7 @@ impl RawStreams {
     }
 
     /// A stream gets so many messages more that say nothing.
-    pub async fn pad(&self, target: &StreamPartition, messages: usize) {
+    pub async fn append_markers(&self, target: &StreamPartition, messages: usize) {
         let publishing = self.attach(target).await;
         let marker = BrokerMessage::marker(&publishing.incarnation, &publishing.session);
         send_all(&publishing, std::iter::repeat_n(marker, messages)).await;

@@ -63,7 +63,7 @@ impl Databases {
 }
 
 /// Looks again and again until the sessions of this name are in such a state.
-pub async fn until(watcher: &mut PgConnection, session: &str, state: &str) {
+pub async fn wait_for_session(watcher: &mut PgConnection, session: &str, state: &str) {
     let statement = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND {state}"
     );

@@ -7,7 +7,7 @@ use dataflow::{Commit, Owner, OwnerError, Store, StoreError};
 use sqlx::PgConnection;
 use stage::{BatchNumber, Checkpoint, Consumed, Partition, Producer, Record, Stage as _};
 
-use super::database::{BLOCKED, Databases, until};
+use super::database::{BLOCKED, Databases, wait_for_session};
 
 /// The name of an owner's session.
 const OWNER: &str = "front: owner";
@@ -30,7 +30,7 @@ macro_rules! asked_until_blocked {
         tokio::select! {
             biased;
             committed = &mut asked => panic!("it was not blocked: {committed:?}"),
-            () = until(&mut $watcher, OWNER, BLOCKED) => {}
+            () = wait_for_session(&mut $watcher, OWNER, BLOCKED) => {}
         }
         asked
     }};
@@ -46,7 +46,7 @@ async fn a_stopped_client_holds_up_a_claim_for_two_seconds_and_is_out() {
     let asked = asked_until_blocked!(old, watcher);
     // Its statement is done now, but nobody polls it any more: as if the process was stopped.
     execute(&mut other, "ROLLBACK").await;
-    until(&mut watcher, OWNER, "state = 'idle in transaction'").await;
+    wait_for_session(&mut watcher, OWNER, "state = 'idle in transaction'").await;
     // Its own patience ends after three seconds: that it is there at all says that the other's session was ended.
     let mut new = claim(&front, Collect::default()).await.unwrap();
     let stop = asked.await;
@@ -145,7 +145,7 @@ async fn owners_do_not_wait_for_requests() {
     let slow = || async { front.rows::<Collected>(&[], None, 10).await.map(drop) };
     let requests = futures_util::future::join_all((0..12).map(|_| slow()));
     let owners = async {
-        until(&mut databases.raw("front").await, "front: requests", BLOCKED).await;
+        wait_for_session(&mut databases.raw("front").await, "front: requests", BLOCKED).await;
         for (store, name) in [(&one, "one"), (&two, "two"), (&one, "three")] {
             let id = Producer { stage: name.into(), partition: Partition(0) };
             let record = record_after(store, &id).await;
@@ -153,7 +153,7 @@ async fn owners_do_not_wait_for_requests() {
             assert_eq!(store.newest(&id).await.unwrap().map(|record| record.number), Some(BatchNumber(1)));
         }
         // The requests that hold the connections are as slow as before: nobody waited for them.
-        until(&mut databases.raw("front").await, "front: requests", BLOCKED).await;
+        wait_for_session(&mut databases.raw("front").await, "front: requests", BLOCKED).await;
     };
     let (requests, ()) = tokio::join!(requests, owners);
     assert!(requests.iter().all(|request| matches!(request, Err(StoreError::Unavailable(_)))), "{requests:?}");
@@ -172,7 +172,7 @@ async fn more_owners_than_connections_take_turns_and_none_gives_up() {
     };
     let mut watcher = databases.raw("front").await;
     let released = async {
-        until(&mut watcher, OWNER, BLOCKED).await;
+        wait_for_session(&mut watcher, OWNER, BLOCKED).await;
         // For longer than a request would wait for its turn.
         execute(&mut other, "SELECT pg_sleep(1.5); ROLLBACK").await;
     };

@@ -7,7 +7,7 @@ use dataflow::{Leased, Quarantined, Store};
 use sqlx::Row as _;
 use stage::{Partition, Producer, PublishPosition, ResumePoint, Seq, Stage as _};
 
-use super::database::{BLOCKED, Databases, until};
+use super::database::{BLOCKED, Databases, wait_for_session};
 
 fn collect() -> Producer {
     Producer::new(Collect::NAME, Partition(0))
@@ -51,7 +51,7 @@ async fn a_publisher_at_work_does_not_undo_a_rewind() {
     sqlx::raw_sql(rewind).execute(&mut other).await.unwrap();
     let late = position_at(7, 2);
     let (is_noted, ()) = tokio::join!(note(&late), async {
-        until(&mut watcher, "front: publishing", BLOCKED).await;
+        wait_for_session(&mut watcher, "front: publishing", BLOCKED).await;
         sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
     });
     assert!(!is_noted);

@@ -8,7 +8,7 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::scenarios::harness::{Corner, Dice, Load, Local, books_are_quiet, overdraft};
+use crate::scenarios::harness::{Load, LocalSystem, Namespace, Random, overdraft, wait_until_books_settle};
 
 use self::damage::{Damage, File};
 
@@ -16,27 +16,27 @@ use self::damage::{Damage, File};
 const SEED: u64 = 0xB17_F11B;
 
 /// A stopped system with something in every table.
-async fn stopped() -> Local {
-    let mut local = Local::start().await;
-    let (client, corner) = (&local.client, Corner::new());
+async fn stopped() -> LocalSystem {
+    let mut local = LocalSystem::start().await;
+    let (client, namespace) = (&local.client, Namespace::new());
     let load = Load::prepare(client, 3).await;
-    assert_eq!(load.send(client).end().await.len(), load.len());
-    load.each_had_one_effect(client).await;
-    let sku = corner.name("lantern");
-    client.offer(&sku, &json!({"price": {"amount": "1.00", "currency": "GBP"}, "open_price": true})).await;
-    client.buy(&corner.name("rejected"), &corner.order("alice", "BTN", &[&sku])).await.is(201);
-    let alice = client.open(&corner, "alice", &overdraft("1.00", "fee")).await;
-    client.open(&corner, "bob", &json!(null)).await;
-    client.pay(&corner.name("t1"), alice.as_str(), "merchant", "2.00").await.is(201);
-    client.pay(&corner.name("t2"), &corner.name("nobody"), "merchant", "2.00").await.is(201);
-    books_are_quiet(client).await;
+    assert_eq!(load.send(client).finish().await.len(), load.len());
+    load.assert_one_effect_each(client).await;
+    let sku = namespace.name("lantern");
+    client.put_offer(&sku, &json!({"price": {"amount": "1.00", "currency": "GBP"}, "open_price": true})).await;
+    client.buy(&namespace.name("rejected"), &namespace.order("alice", "BTN", &[&sku])).await.expect_status(201);
+    let alice = client.open_account(&namespace, "alice", &overdraft("1.00", "fee")).await;
+    client.open_account(&namespace, "bob", &json!(null)).await;
+    client.pay(&namespace.name("t1"), alice.as_str(), "merchant", "2.00").await.expect_status(201);
+    client.pay(&namespace.name("t2"), &namespace.name("nobody"), "merchant", "2.00").await.expect_status(201);
+    wait_until_books_settle(client).await;
     local.stop().await;
     local
 }
 
 /// Damages copies of one service's file in every way there is, one at a time, and looks what the audit says.
 async fn check(service: &'static str, ways: &[Damage]) {
-    let (local, mut dice) = (stopped().await, Dice(SEED));
+    let (local, mut random) = (stopped().await, Random(SEED));
     let path = local.data().join(format!("{service}.sqlite"));
     let whole = fs::read(&path).unwrap();
     let clean = local.audit().await;
@@ -46,7 +46,7 @@ async fn check(service: &'static str, ways: &[Damage]) {
         for way in ways {
             for column in way.places(&table) {
                 let mut file = File::open(&path).await;
-                let done = way.apply(&mut file, &table, column, &mut dice).await;
+                let done = way.apply(&mut file, &table, column, &mut random).await;
                 file.close().await;
                 if let Some(done) = done {
                     damages += 1;

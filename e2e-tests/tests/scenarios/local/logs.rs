@@ -7,17 +7,17 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::scenarios::harness::{Load, Local, is_calm, until};
+use crate::scenarios::harness::{Load, LocalSystem, assert_no_errors_logged, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_some_work_and_a_stop_log_no_error() {
-    let mut local = Local::start().await;
+    let mut local = LocalSystem::start().await;
     let mut load = Load::prepare(&local.client, 5).await;
-    let told = load.send(&local.client).end().await;
-    load.note(told);
-    load.all_have_their_outcome(&local.client).await;
+    let told = load.send(&local.client).finish().await;
+    load.record(told);
+    load.assert_all_have_outcomes(&local.client).await;
     local.stop().await;
-    is_calm("all services", &local.whole_log());
+    assert_no_errors_logged("all services", &local.full_log());
     local.start_again(&[]).await;
     local.finish().await;
 }
@@ -33,7 +33,7 @@ async fn rotated(text: &str, bytes_max: usize) -> Vec<String> {
     let mut input = rotate.stdin.take().unwrap();
     let (first, rest) = text.split_once('\n').unwrap();
     input.write_all(format!("{first}\n").as_bytes()).await.unwrap();
-    until("a line is there as soon as it is written", async || {
+    wait_until("a line is there as soon as it is written", async || {
         fs::read_to_string(&log).is_ok_and(|log| log.starts_with(first)).then_some(())
     })
     .await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scenarios::harness::{Client, Corner, Local, Metrics, overdraft, promtool, until};
+use crate::scenarios::harness::{Client, LocalSystem, Metrics, Namespace, overdraft, promtool, wait_until};
 
 /// What a figure has to have moved by: of which service, name, labels.
 type Moved<'a> = (usize, &'a str, &'a [(&'a str, &'a str)], u32);
@@ -46,17 +46,17 @@ const EXPECTED: [Moved<'_>; 27] = [
 
 #[tokio::test]
 async fn every_figure_moves_by_exactly_what_was_done() {
-    let (mut local, corner) = (Local::start().await, Corner::new());
+    let (mut local, namespace) = (LocalSystem::start().await, Namespace::new());
     let client = local.client.clone();
     let before = client.metrics().await;
-    rates_and_purchases(&client, &corner).await;
-    claims_and_transfers(&client, &corner).await;
+    rates_and_purchases(&client, &namespace).await;
+    claims_and_transfers(&client, &namespace).await;
 
     let differing = async || {
         let after = client.metrics().await;
         EXPECTED.into_iter().filter_map(|moved| differs(&before, &after, moved)).collect::<Vec<_>>()
     };
-    until("all is counted, and nothing more", async || differing().await.is_empty().then_some(())).await;
+    wait_until("all is counted, and nothing more", async || differing().await.is_empty().then_some(())).await;
     nothing_waits(&client).await;
     assert_eq!(differing().await, Vec::<String>::new());
     let after = client.metrics().await;
@@ -64,8 +64,8 @@ async fn every_figure_moves_by_exactly_what_was_done() {
         latencies_are_times(metrics);
         let commits = metrics.sum("stage_commit_seconds_count", &[]);
         assert!(commits > 0.0 && commits <= metrics.sum("stage_batch_seconds_count", &[]), "{}", metrics.text);
-        metrics.are_documented();
-        metrics.pass_promtool().await;
+        metrics.assert_documented();
+        metrics.assert_promtool_passes().await;
     }
     the_books_are_shown(&client).await;
 
@@ -88,40 +88,40 @@ async fn the_configuration_and_the_alerts_pass_promtool() {
     }
 }
 
-async fn rates_and_purchases(client: &Client, corner: &Corner) {
-    let sku = corner.name("lantern");
+async fn rates_and_purchases(client: &Client, namespace: &Namespace) {
+    let sku = namespace.name("lantern");
     for _ in 0..2 {
-        client.offer_for(&sku, "10.00", "EUR").await;
-        client.set_rate("GBP/EUR", "1.5", corner.moment).await;
+        client.put_priced_offer(&sku, "10.00", "EUR").await;
+        client.set_rate("GBP/EUR", "1.5", namespace.moment).await;
     }
     let buy = async |key: &str, customer: &str, pay_in: &str, sku: &str| {
-        let order = corner.order(&corner.name(customer), pay_in, &[sku]);
-        client.buy(&corner.name(key), &order).await.is(201).purchase()
+        let order = namespace.order(&namespace.name(customer), pay_in, &[sku]);
+        client.buy(&namespace.name(key), &order).await.expect_status(201).purchase()
     };
     for key in ["1", "2", "3", "4", "5", "5"] {
         buy(key, "bob", "EUR", &sku).await;
     }
     for key in ["unknown 1", "unknown 2"].map(|key| key.replace(' ', "-")) {
-        buy(&key, "bob", "EUR", &corner.name("none")).await;
+        buy(&key, "bob", "EUR", &namespace.name("none")).await;
     }
     buy("stale", "bob", "USD", &sku).await;
-    let alice = format!("customer:{}", corner.name("alice"));
-    client.send(client.claim(&alice, &overdraft("20.00", "refuse"))).await.is(201);
+    let alice = format!("customer:{}", namespace.name("alice"));
+    client.send(client.claim_request(&alice, &overdraft("20.00", "refuse"))).await.expect_status(201);
     for key in ["6", "7", "refused"] {
         buy(key, "alice", "EUR", &sku).await;
     }
     let line = |at: usize| {
-        let mut line = corner.order(&corner.name("bob"), "EUR", &[&sku]);
-        line["request_id"] = json!(corner.name(format!("line-{at}")));
+        let mut line = namespace.order(&namespace.name("bob"), "EUR", &[&sku]);
+        line["request_id"] = json!(namespace.name(format!("line-{at}")));
         line
     };
-    client.batch(&(0..3).map(line).collect::<Vec<_>>(), 30).await;
+    client.buy_batch(&(0..3).map(line).collect::<Vec<_>>(), 30).await;
 }
 
-async fn claims_and_transfers(client: &Client, corner: &Corner) {
-    let carol = client.open(corner, "carol", &overdraft("100.00", "refuse")).await;
-    client.send(client.claim(carol.as_str(), &Value::Null)).await.is(409);
-    let nobody = corner.name("nobody");
+async fn claims_and_transfers(client: &Client, namespace: &Namespace) {
+    let carol = client.open_account(namespace, "carol", &overdraft("100.00", "refuse")).await;
+    client.send(client.claim_request(carol.as_str(), &Value::Null)).await.expect_status(409);
+    let nobody = namespace.name("nobody");
     for (key, from, to, amount) in [
         ("t1", carol.as_str(), "merchant", "30.00"),
         ("t2", carol.as_str(), "merchant", "30.00"),
@@ -130,7 +130,7 @@ async fn claims_and_transfers(client: &Client, corner: &Corner) {
         ("t4", &nobody, "merchant", "1.00"),
         ("t5", "merchant", &nobody, "1.00"),
     ] {
-        client.pay(&corner.name(key), from, to, amount).await.is(201);
+        client.pay(&namespace.name(key), from, to, amount).await.expect_status(201);
     }
 }
 
@@ -151,7 +151,7 @@ async fn nothing_waits(client: &Client) {
         let metrics = client.metrics().await;
         metrics.iter().flat_map(|metrics| gauges.map(|gauge| metrics.sum(gauge, &[]))).sum::<f64>()
     };
-    until("nothing waits anywhere", async || (waiting().await == 0.0).then_some(())).await;
+    wait_until("nothing waits anywhere", async || (waiting().await == 0.0).then_some(())).await;
 }
 
 /// Each took more than no time and less than the test.

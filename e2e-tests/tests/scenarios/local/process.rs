@@ -11,7 +11,10 @@ use tokio::process::{Child, Command};
 
 use super::start::three_free_ports;
 use crate::cluster::harness::command;
-use crate::scenarios::harness::{Addresses, Client, Event, Local, binary, is_calm, refusal, signal, unbundled, until};
+use crate::scenarios::harness::{
+    Addresses, Client, LocalSystem, LogEvent, assert_no_errors_logged, binary, signal, startup_error, unbundled,
+    wait_until,
+};
 
 /// As root, permissions of files count only without these.
 const AS_ANYBODY: &str = "--bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search";
@@ -53,8 +56,8 @@ impl Shell {
             Server::All => {
                 let data = folder.path().join("data");
                 let arguments = ["run", "--base-port", &port.to_string(), "--data", data.to_str().unwrap()];
-                let up = format!("{}/readyz", client.at.ledger);
-                ("unbundled", arguments.map(str::to_owned).to_vec(), up, unbundled(&[]))
+                let up = format!("{}/readyz", client.addresses.ledger);
+                ("unbundled", arguments.map(str::to_owned).to_vec(), up, unbundled_command(&[]))
             }
             Server::One => ("ledger", Vec::new(), format!("http://127.0.0.1:{port}/healthz"), command("ledger")),
         };
@@ -79,16 +82,20 @@ impl Shell {
 
     /// Why it ends at once.
     async fn refused(mut self) -> String {
-        refusal(&self.command.stdout(Stdio::piped()).output().await.unwrap())
+        startup_error(&self.command.stdout(Stdio::piped()).output().await.unwrap())
     }
 
     /// Starts it, and returns once it answers.
     async fn start(&mut self) -> Child {
         let mut child = self.command.spawn().unwrap();
         let (client, up) = (self.client.clone(), self.up.clone());
-        until("it answers", async || {
+        wait_until("it answers", async || {
             assert_eq!(child.try_wait().unwrap(), None, "it ended");
-            client.try_send(client.ask(reqwest::Method::GET, &up)).await.ok().filter(|answer| answer.status == 200)
+            client
+                .try_send(client.request(reqwest::Method::GET, &up))
+                .await
+                .ok()
+                .filter(|response| response.status == 200)
         })
         .await;
         child
@@ -99,7 +106,7 @@ impl Shell {
         let log = self.folder.path().join("log");
         self.command.stderr(std::fs::File::create(&log).unwrap());
         let mut child = self.start().await;
-        let status = signal(&mut child, ended_by).await;
+        let status = end_with_signal(&mut child, ended_by).await;
         let log = std::fs::read_to_string(log).unwrap();
         assert_eq!(status.code(), Some(0), "{:?}: {log}", self.command);
         log
@@ -123,7 +130,7 @@ async fn under_nohup_a_closed_terminal_does_not_end_it() {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id().unwrap())).unwrap();
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
         assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 1, "{server:?}: {status}");
-        assert_eq!(signal(&mut child, "TERM").await.code(), Some(0));
+        assert_eq!(end_with_signal(&mut child, "TERM").await.code(), Some(0));
     }
 }
 
@@ -148,7 +155,7 @@ async fn too_few_open_files_are_an_error_that_names_how_many_it_needs() {
 async fn streams_that_are_closed_or_full_are_harmless() {
     for server in SERVERS {
         for redirected in ["<&-", ">&-", ">/dev/full", "<&- >&-"] {
-            is_calm(redirected, &Shell::new(server, "", redirected).lives("TERM").await);
+            assert_no_errors_logged(redirected, &Shell::new(server, "", redirected).lives("TERM").await);
         }
         for redirected in ["2>&-", "2>/dev/full", "<&- >&- 2>&-", ">/dev/full 2>&1"] {
             Shell::new(server, "", redirected).lives("TERM").await;
@@ -163,11 +170,11 @@ async fn a_reader_that_has_gone_is_harmless() {
         drop(reader);
         let mut shell = Shell::new(server, "", "");
         shell.command.stdout(writer.try_clone().unwrap());
-        is_calm("its reader has gone", &shell.lives("TERM").await);
+        assert_no_errors_logged("its reader has gone", &shell.lives("TERM").await);
         let mut shell = Shell::new(server, "", "");
         shell.command.stdout(writer.try_clone().unwrap()).stderr(writer);
         let mut child = shell.start().await;
-        assert_eq!(signal(&mut child, "TERM").await.code(), Some(0), "{server:?}");
+        assert_eq!(end_with_signal(&mut child, "TERM").await.code(), Some(0), "{server:?}");
     }
 }
 
@@ -195,7 +202,7 @@ async fn a_variable_of_no_use_is_refused_by_its_name_or_harmless() {
             ("OTEL_SERVICE_NAME", " "),
         ] {
             let shell = Shell::new(server, "", "").with(endpoint, OsStr::new("http://127.0.0.1:1"));
-            is_calm(name, &shell.with(name, OsStr::new(value)).lives("TERM").await);
+            assert_no_errors_logged(name, &shell.with(name, OsStr::new(value)).lives("TERM").await);
         }
     }
 }
@@ -204,7 +211,7 @@ async fn a_variable_of_no_use_is_refused_by_its_name_or_harmless() {
 async fn an_argument_that_a_service_does_not_know_is_a_line_of_its_log_too() {
     let Output { status, stderr, .. } = command("ledger").arg("--nonsense").output().await.unwrap();
     let stderr = String::from_utf8_lossy(&stderr);
-    let events = Event::all(&stderr);
+    let events = LogEvent::parse_all(&stderr);
     assert!(status.code() == Some(2) && events.len() == 1 && events[0].message().contains("--nonsense"), "{stderr}");
 }
 
@@ -220,7 +227,7 @@ async fn a_command_of_the_operator_s_says_what_it_lacks_too() {
 
 #[tokio::test]
 async fn a_report_that_cannot_be_written_is_an_error() {
-    let mut local = Local::start().await;
+    let mut local = LocalSystem::start().await;
     local.stop().await;
     let mut shell = Command::new("sh");
     let audit = shell.args(["-c", "exec \"$0\" audit --data \"$1\" >/dev/full"]).arg(binary("unbundled"));
@@ -231,13 +238,13 @@ async fn a_report_that_cannot_be_written_is_an_error() {
 
 #[tokio::test]
 async fn a_folder_that_may_only_be_read_is_refused_by_its_name() {
-    let mut local = Local::start().await;
+    let mut local = LocalSystem::start().await;
     local.stop().await;
     let (data, empty) = (local.data(), tempfile::tempdir().unwrap());
     for folder in [data.as_path(), empty.path()] {
         set_mode(folder, "a-w").await;
         let run = ["run", "--base-port", "0", "--data", folder.to_str().unwrap()];
-        let why = refusal(&as_anybody(&run).await);
+        let why = startup_error(&as_anybody(&run).await);
         set_mode(folder, "u+w").await;
         assert!(why.contains(folder.to_str().unwrap()), "{why}");
     }

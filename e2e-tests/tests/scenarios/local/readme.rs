@@ -10,7 +10,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::process::Command;
 
 use super::start::three_free_ports;
-use crate::scenarios::harness::{Addresses, Local, Process, binary, blocks, commands, fits};
+use crate::scenarios::harness::{Addresses, LocalSystem, Process, binary, code_blocks, commands, matches_pattern};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
@@ -37,7 +37,7 @@ async fn run(command: &str, folder: &Path) -> Output {
 }
 
 /// Runs a command that has to succeed; what it printed.
-async fn answer(command: &str, folder: &Path) -> String {
+async fn response(command: &str, folder: &Path) -> String {
     let Output { status, stdout, stderr } = run(command, folder).await;
     let printed = String::from_utf8(stdout).unwrap();
     assert!(status.success(), "{command}\n{printed}{}", String::from_utf8_lossy(&stderr));
@@ -45,15 +45,15 @@ async fn answer(command: &str, folder: &Path) -> String {
 }
 
 /// The answers of a block: each begins with `{` and goes on in the lines that do not.
-fn answers(block: &str) -> Vec<String> {
-    let mut answers: Vec<String> = Vec::new();
+fn responses(block: &str) -> Vec<String> {
+    let mut responses: Vec<String> = Vec::new();
     for line in block.lines() {
-        match answers.last_mut() {
-            Some(answer) if !line.starts_with('{') => *answer += line.trim(),
-            Some(_) | None => answers.push(line.to_owned()),
+        match responses.last_mut() {
+            Some(response) if !line.starts_with('{') => *response += line.trim(),
+            Some(_) | None => responses.push(line.to_owned()),
         }
     }
-    answers
+    responses
 }
 
 /// The commands that stand within a line of text.
@@ -64,24 +64,24 @@ fn inline(page: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn each_curl_answers_what_is_shown() {
-    let local = Local::start().await;
+    let local = LocalSystem::start().await;
     let (page, folder) = (readme(), tempfile::tempdir().unwrap());
     let mut count = 0;
     for part in page.split("```sh\n").skip(1) {
-        let commands = commands(part.split("```").next().unwrap());
+        let commands = curl_commands(part.split("```").next().unwrap());
         if commands.is_empty() {
             continue;
         }
-        let shown = answers(&blocks(part, "json")[0]);
+        let shown = responses(&code_blocks(part, "json")[0]);
         assert_eq!(commands.len(), shown.len(), "each has an answer: {commands:?} {shown:?}");
         for (command, shown) in commands.iter().zip(&shown) {
-            let answer = answer(&here(command, &local.client.at), folder.path()).await;
-            assert!(fits(&answer, shown), "{command}answered\n{answer}\nnot\n{shown}");
+            let response = response(&here(command, &local.client.addresses), folder.path()).await;
+            assert!(matches_pattern(&response, shown), "{command}answered\n{response}\nnot\n{shown}");
         }
         count += commands.len();
     }
     for command in inline(&page) {
-        assert!(!answer(&here(&command, &local.client.at), folder.path()).await.is_empty(), "{command}");
+        assert!(!response(&here(&command, &local.client.addresses), folder.path()).await.is_empty(), "{command}");
         count += 1;
     }
     assert_eq!(count, page.matches("curl -").count(), "a curl is run by nobody");
@@ -98,7 +98,7 @@ async fn each_other_command_works_as_it_stands() {
     let at = first.addresses.clone();
     assert_eq!(first.terminate().await.code, Some(0));
     let page = readme();
-    for line in blocks(&page, "sh").iter().flat_map(|block| block.lines()) {
+    for line in code_blocks(&page, "sh").iter().flat_map(|block| block.lines()) {
         let line = line.split(" #").next().unwrap().trim();
         let command = here(line, &at);
         let words: Vec<_> = line.split_whitespace().collect();
@@ -108,7 +108,7 @@ async fn each_other_command_works_as_it_stands() {
                 assert!(makefile.contains(&format!("\n{target}:")), "there is no {command}");
             }
             [_, "audit", ..] => {
-                let report = answer(&command, folder.path()).await;
+                let report = response(&command, folder.path()).await;
                 assert!(report.contains("clean: everything stored is what was derived"), "{report}");
             }
             ["sqlite3", file, ..] => {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 
-use crate::scenarios::harness::{Client, Local, Process, refusal, run_to_end};
+use crate::scenarios::harness::{Client, LocalSystem, Process, run_to_end, startup_error};
 
 /// Below the range from which the system takes ports for connections.
 const PORTS: std::ops::Range<u16> = 21_000..29_000;
@@ -29,7 +29,7 @@ async fn refused(arguments: &[&str], says: &[&str]) {
     let output = run_to_end(arguments).await;
     let stderr = String::from_utf8_lossy(&output.stderr);
     let is_server = arguments.first() == Some(&"run");
-    let line = if is_server { refusal(&output) } else { plain(&stderr) };
+    let line = if is_server { startup_error(&output) } else { plain(&stderr) };
     assert!(output.status.code().is_some_and(|code| code != 0), "{arguments:?}: {:?} {stderr}", output.status);
     for word in says {
         assert!(line.contains(word), "{arguments:?} did not say {word}: {line}");
@@ -50,7 +50,7 @@ fn text(path: &Path) -> &str {
 
 #[tokio::test]
 async fn a_folder_in_use_is_refused() {
-    let local = Local::start().await;
+    let local = LocalSystem::start().await;
     let data = local.data();
     refused(&["run", "--base-port", "0", "--data", text(&data)], &[text(&data), "in use"]).await;
     refused(&["audit", "--data", text(&data)], &[text(&data), "in use"]).await;
@@ -73,7 +73,7 @@ async fn a_port_in_use_is_named() {
 
 #[tokio::test]
 async fn another_number_of_partitions_than_stored_is_refused() {
-    let mut local = Local::start().await;
+    let mut local = LocalSystem::start().await;
     local.stop().await;
     let data = local.data();
     let with = |partitions: &'static str| ["run", "--base-port", "0", "--partitions", partitions];
@@ -93,7 +93,7 @@ async fn another_number_of_partitions_than_stored_is_refused() {
 #[tokio::test]
 async fn a_damaged_file_is_named_and_nothing_is_changed() {
     for damaged in ["exchange-rate.sqlite", "purchase.sqlite", "ledger.sqlite"] {
-        let mut local = Local::start().await;
+        let mut local = LocalSystem::start().await;
         local.stop().await;
         let (data, path) = (local.data(), local.data().join(damaged));
         let whole = fs::read(&path).unwrap();
@@ -112,7 +112,7 @@ async fn a_damaged_file_is_named_and_nothing_is_changed() {
 
 #[tokio::test]
 async fn a_service_that_somebody_changed_is_named_with_what_to_do() {
-    let mut local = Local::start().await;
+    let mut local = LocalSystem::start().await;
     local.stop().await;
     let ledger = SqliteConnectOptions::new().filename(local.data().join("ledger.sqlite"));
     let mut ledger = SqliteConnection::connect_with(&ledger).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_service_that_somebody_changed_is_named_with_what_to_do() {
 
 #[tokio::test]
 async fn a_file_that_is_gone_while_others_have_data_is_missed() {
-    let mut local = Local::start().await;
+    let mut local = LocalSystem::start().await;
     local.stop().await;
     for lost in ["exchange-rate.sqlite", "purchase.sqlite", "ledger.sqlite"] {
         let path = local.data().join(lost);
@@ -146,7 +146,7 @@ async fn a_first_start_that_was_cut_off_is_begun_again() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("data")).unwrap();
     fs::write(folder.path().join("data/exchange-rate.sqlite"), b"").unwrap();
-    Local::start_on(folder, &[]).await.finish().await;
+    LocalSystem::start_on(folder, &[]).await.finish().await;
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn an_ephemeral_run_leaves_nothing() {
     let arguments = ["--ephemeral", "--base-port", "0"];
     let process = Process::start(&arguments, &[("TMPDIR", place.path())], log.path()).await;
     let client = Client::new(process.addresses.clone());
-    client.offer_for("lantern", "15.30", "GBP").await;
+    client.put_priced_offer("lantern", "15.30", "GBP").await;
     assert_eq!(process.ready.text("data"), "a temporary folder");
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     assert_eq!(process.terminate().await.code, Some(0));

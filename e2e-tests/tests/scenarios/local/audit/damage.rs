@@ -5,7 +5,7 @@ use std::path::Path;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
-use crate::scenarios::harness::Dice;
+use crate::scenarios::harness::Random;
 
 /// So many draws do not all collide, unless by a mistake.
 const DRAWS: usize = 100;
@@ -98,10 +98,10 @@ impl Damage {
     }
 
     /// Does it; what it did, or none where it would change nothing.
-    pub async fn apply(self, file: &mut File, table: &Table, column: &str, dice: &mut Dice) -> Option<String> {
-        let (name, place) = (&table.name, dice.below(table.rows));
+    pub async fn apply(self, file: &mut File, table: &Table, column: &str, random: &mut Random) -> Option<String> {
+        let (name, place) = (&table.name, random.below(table.rows));
         let changed = match self {
-            Damage::Bit => flip(file, table, column, dice).await,
+            Damage::Bit => flip(file, table, column, random).await,
             Damage::Delete => file.run(&format!("DELETE FROM {name} WHERE {}", table.row(place))).await,
             Damage::DeleteLast => file.run(&format!("DELETE FROM {name} WHERE {}", table.row(table.rows - 1))).await,
             Damage::Insert => insert(file, table, place).await,
@@ -113,21 +113,21 @@ impl Damage {
 }
 
 /// Draws again where another row has the key that would come of it.
-async fn flip(file: &mut File, table: &Table, column: &str, dice: &mut Dice) -> u64 {
+async fn flip(file: &mut File, table: &Table, column: &str, random: &mut Random) -> u64 {
     for _ in 0..DRAWS {
-        let row = table.row(dice.below(table.rows));
+        let row = table.row(random.below(table.rows));
         let select = format!("SELECT typeof(\"{column}\"), CAST(\"{column}\" AS BLOB) FROM {} WHERE {row}", table.name);
         let found = sqlx::query(&select).fetch_one(&mut file.0).await.unwrap();
         let mut bytes: Vec<u8> = found.get::<Option<_>, _>(1).unwrap_or_default();
         let value = match found.get::<&str, _>(0) {
             "integer" => {
-                let bit = format!("(1 << {})", dice.below(64));
+                let bit = format!("(1 << {})", random.below(64));
                 format!("(\"{column}\" | {bit}) - (\"{column}\" & {bit})")
             }
             "text" if bytes.is_empty() => "'x'".to_owned(),
             "text" => {
-                let at = usize::try_from(dice.below(bytes.len() as u64)).unwrap();
-                bytes[at] ^= 1 << dice.below(8);
+                let at = usize::try_from(random.below(bytes.len() as u64)).unwrap();
+                bytes[at] ^= 1 << random.below(8);
                 "CAST(? AS TEXT)".to_owned()
             }
             _ => "1".to_owned(),

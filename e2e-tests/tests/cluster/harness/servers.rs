@@ -29,7 +29,7 @@ rm -rf "$UNBUNDLED_LOCAL"
 "#;
 
 /// A broker and a database server. Dropped, they are gone, and their folder too.
-pub struct Engines {
+pub struct Servers {
     folder: TempDir,
     variables: Vec<(&'static str, String)>,
     instances: Mutex<File>,
@@ -37,7 +37,7 @@ pub struct Engines {
     held: Option<ChildStdin>,
 }
 
-impl Engines {
+impl Servers {
     /// Engines that do not run yet.
     pub fn new(ports: &Ports) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -94,12 +94,12 @@ impl Engines {
     }
 
     /// Keeps what the stopped broker has on its disk.
-    pub async fn keep_broker(&self) {
+    pub async fn save_broker_disk(&self) {
         self.shell("cp -a rabbitmq/data kept").await;
     }
 
     /// Gives the stopped broker the disk that was kept.
-    pub async fn restore_broker(&self) {
+    pub async fn restore_broker_disk(&self) {
         self.shell("rm -r rabbitmq/data && mv kept rabbitmq/data").await;
     }
 
@@ -146,7 +146,7 @@ impl Engines {
     }
 }
 
-impl Drop for Engines {
+impl Drop for Servers {
     fn drop(&mut self) {
         drop(self.held.take());
         let _ended = self.guard.wait();

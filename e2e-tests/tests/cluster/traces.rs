@@ -1,4 +1,4 @@
-//! One trace across three processes: only facts travel between them.
+//! One trace across three processes, which exchange only facts.
 
 use std::net::TcpListener;
 
@@ -8,7 +8,7 @@ use crate::scenarios::harness::{Namespace, OtlpReceiver, PURCHASE_TREE, Trace};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
-/// A cluster that sends its spans there.
+/// Starts a cluster that sends its spans to this URL.
 async fn traced(url: &str) -> Cluster {
     let mut cluster = Cluster::not_started().await;
     cluster.servers.start().await;
@@ -28,7 +28,7 @@ async fn one_purchase_is_one_tree_across_the_processes() {
     let order = namespace.order(&namespace.name("alice"), "EUR", &[&sku]);
     let request = client.purchase_request(&id, &order).header("Prefer", "wait=30");
     client.send(request.header("traceparent", format!("00-{TRACE}-{CALLER}-01"))).await.expect_status(201);
-    // SIGTERM: what was not sent yet is sent at the end.
+    // The services send the remaining spans when they stop.
     cluster.finish().await;
 
     let spans = receiver.spans();
@@ -39,8 +39,8 @@ async fn one_purchase_is_one_tree_across_the_processes() {
     trace.assert_request_id(&id);
     trace.assert_transport("rabbitmq");
     trace.assert_linked_with_batches(&spans);
-    // The rate that it needed came from the third process, in a trace of its own.
-    let rates = spans.iter().find(|span| span.name == "process rates").expect("the copy of the rate");
+    // The rate came from the third process, in a trace of its own.
+    let rates = spans.iter().find(|span| span.name == "process rates").expect("there is no span of the copied rate");
     let rates = Trace::of(&spans, &rates.trace);
     let services: Vec<_> = rates.render().lines().map(|line| line.trim().to_owned()).collect();
     assert_eq!(
@@ -55,8 +55,8 @@ async fn one_purchase_is_one_tree_across_the_processes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_never_answers_does_not_keep_the_processes_from_ending_in_time() {
-    // Connections are made, and nobody reads from them.
+async fn a_receiver_that_never_responds_does_not_delay_the_stop_of_the_processes() {
+    // It accepts connections and never reads from them.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let cluster = traced(&format!("http://{}", listener.local_addr().unwrap())).await;
     let (client, namespace) = (cluster.client.clone(), Namespace::new());

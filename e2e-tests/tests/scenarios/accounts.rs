@@ -55,7 +55,7 @@ async fn a_retried_claim_with_a_key_gets_the_same_response_and_without_a_key_eac
         client.send(client.claim_request(&handle, &overdraft("100", "fee"))).await.expect_status(409).problem().r#type,
         TAKEN
     );
-    // A claim always waits for its outcome, whatever `Prefer` says.
+    // A claim always waits for its outcome, whatever the `Prefer` header is.
     let impatient = client.claim_request(&namespace.name("bob"), &Value::Null).header("Prefer", "wait=0");
     client.send(impatient).await.expect_status(201);
     // A rejected claim gets the same response again.

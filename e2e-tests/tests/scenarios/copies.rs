@@ -31,24 +31,24 @@ async fn a_new_rate_resets_the_age_of_the_copy_and_raises_its_version() {
     assert!(before.newest_valid_from.unwrap() >= "2026-10-30T00:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap());
 
     let older = async || {
-        let shown = rates(client).await.age_seconds.unwrap();
-        (shown > 0.2 && metric(client, "local_copy_age_seconds").await > 0.2).then_some(())
+        let age = rates(client).await.age_seconds.unwrap();
+        (age > 0.2 && metric(client, "local_copy_age_seconds").await > 0.2).then_some(())
     };
     wait_until("the copy is older than 0.2 s", older).await;
 
-    let began = Utc::now();
+    let started = Utc::now();
     client.set_rate("EUR/USD", "1.25", namespace.moment).await;
     let is_newer = |copy: &LocalCopy| {
         let has_it = copy.newest_valid_from.is_some_and(|newest| newest >= namespace.moment);
-        has_it && copy.version > before.version && copy.applied_at.is_some_and(|applied_at| applied_at >= began)
+        has_it && copy.version > before.version && copy.applied_at.is_some_and(|applied_at| applied_at >= started)
     };
     let newer = async || Some(rates(client).await).filter(is_newer);
     let after = wait_until("the copy has a new version", newer).await;
     let now = Utc::now();
     let (applied_at, age) = (after.applied_at.unwrap(), after.age_seconds.unwrap());
     assert!(applied_at <= now, "{after:?}");
-    assert!(age >= 0.0 && age <= (now - began).as_seconds_f64(), "{after:?}");
-    assert!(metric(client, "local_copy_age_seconds").await <= (Utc::now() - began).as_seconds_f64());
+    assert!(age >= 0.0 && age <= (now - started).as_seconds_f64(), "{after:?}");
+    assert!(metric(client, "local_copy_age_seconds").await <= (Utc::now() - started).as_seconds_f64());
     #[allow(clippy::cast_precision_loss)]
     let newest = namespace.moment.timestamp() as f64;
     assert!(metric(client, "local_copy_newest_valid_from_timestamp_seconds").await >= newest);

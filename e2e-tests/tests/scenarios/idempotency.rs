@@ -42,7 +42,7 @@ async fn the_same_request_100_times_in_parallel_has_one_effect_and_100_equal_res
     assert_eq!(client.get_purchase(&bought.id).await, bought);
     assert_eq!(client.postings(&AccountId::of_customer(&bought.customer), &key, 1).await, ["debit 15.30 GBP"]);
     assert_eq!(client.postings(&AccountId::merchant(), &key, 1).await, ["credit 15.30 GBP"]);
-    // It waits until nothing is in transit, and its audit derives the books again: a second effect would be found.
+    // `finish` waits until nothing is in transit, and its audit derives the books again: it would find a second effect.
     system.finish().await;
 }
 

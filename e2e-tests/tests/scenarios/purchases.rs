@@ -33,8 +33,8 @@ async fn a_purchase_in_the_offers_currency_debits_the_customer_and_credits_the_m
     system.finish().await;
 }
 
-/// 39.75 / 0.848 is exactly 46.875. With a rounded inverse of the rate it is no longer a tie, and the result is 46.87 or
-/// 46.88 by luck.
+/// 39.75 / 0.848 is exactly 46.875, a tie. With a rounded inverse of the rate it is no longer a tie, and the result is
+/// 46.87 or 46.88 by luck.
 #[tokio::test]
 async fn a_purchase_in_another_currency_is_posted_through_fx_and_rounded_once_half_to_even() {
     let (system, namespace) = (System::start().await, Namespace::new());

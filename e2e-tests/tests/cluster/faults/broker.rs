@@ -1,4 +1,4 @@
-//! The broker goes away, and comes back with or without what it had.
+//! The broker is unavailable, and comes back with or without its data.
 
 use std::time::{Duration, Instant};
 
@@ -6,30 +6,30 @@ use super::{BATCHES, FaultTest};
 use crate::cluster::harness::{Cluster, SERVICES};
 use crate::scenarios::harness::wait_until;
 
-/// How long it is away.
+/// The duration of an outage.
 const OUTAGE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn purchases_are_accepted_while_the_broker_is_away_and_settled_when_it_is_back() {
+async fn purchases_are_accepted_while_the_broker_is_down_and_settled_when_it_is_back() {
     let mut test = FaultTest::start().await;
     let servers = &test.cluster.servers;
     servers.rabbitmq(&["stop"]).await;
-    let away = Instant::now();
+    let stopped = Instant::now();
     let before = test.sending.answered_batches();
     for service in SERVICES {
         test.cluster.instance(service).wait_until_not_ready("broker").await;
     }
-    while away.elapsed() < OUTAGE {
+    while stopped.elapsed() < OUTAGE {
         test.sending.wait_for_batches(BATCHES).await;
     }
     let accepted = test.sending.answered_batches() - before;
-    eprintln!("{accepted} batches were accepted while the broker was away");
+    eprintln!("{accepted} batches were accepted while the broker was down");
     test.cluster.servers.rabbitmq(&["start"]).await;
     test.assert_recovery().await.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_broker_killed_under_load_loses_nothing() {
+async fn a_kill_of_the_broker_under_load_loses_nothing() {
     let test = FaultTest::start().await;
     test.cluster.servers.rabbitmq(&["kill"]).await;
     test.cluster.servers.rabbitmq(&["start"]).await;
@@ -37,7 +37,7 @@ async fn the_broker_killed_under_load_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_brokers_disk_lost_under_load_loses_nothing() {
+async fn a_loss_of_the_brokers_disk_under_load_loses_nothing() {
     let test = FaultTest::start().await;
     for command in ["kill", "wipe", "start"] {
         test.cluster.servers.rabbitmq(&[command]).await;
@@ -46,7 +46,7 @@ async fn the_brokers_disk_lost_under_load_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_killed_again_and_again_under_load_loses_nothing() {
+async fn repeated_kills_of_the_broker_under_load_lose_nothing() {
     let mut test = FaultTest::start().await;
     for _ in 0..3 {
         test.cluster.servers.rabbitmq(&["kill"]).await;
@@ -56,9 +56,9 @@ async fn a_broker_killed_again_and_again_under_load_loses_nothing() {
     test.assert_recovery().await.finish().await;
 }
 
-/// A confirm is no fsync: a crash of the machine takes what was written last.
+/// The broker confirms messages before an fsync, so a crash of its machine can lose the newest messages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_newest_messages_lost_with_the_brokers_machine_are_published_again() {
+async fn the_newest_messages_are_published_again_after_a_crash_of_the_brokers_machine() {
     let mut test = FaultTest::start().await;
     test.cluster.servers.rabbitmq(&["stop"]).await;
     test.cluster.servers.save_broker_disk().await;
@@ -73,23 +73,23 @@ async fn the_newest_messages_lost_with_the_brokers_machine_are_published_again()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_stands_still_is_told_and_found_again() {
+async fn a_suspended_broker_makes_services_not_ready_and_they_recover() {
     let mut test = FaultTest::start().await;
     test.cluster.servers.signal_broker("STOP").await;
-    let away = Instant::now();
+    let stopped = Instant::now();
     for service in SERVICES {
         test.cluster.instance(service).wait_until_not_ready("broker does not answer").await;
     }
-    while away.elapsed() < OUTAGE {
+    while stopped.elapsed() < OUTAGE {
         test.sending.wait_for_batches(BATCHES).await;
     }
     test.cluster.servers.signal_broker("CONT").await;
     test.assert_recovery().await.finish().await;
 }
 
-/// Without memory or disk space a broker takes nothing from those who publish, and goes on giving to readers.
+/// A broker without memory or disk space blocks publishers, and still delivers to readers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_without_memory_is_told_and_gets_everything_later() {
+async fn a_broker_without_memory_makes_services_not_ready_and_gets_everything_later() {
     let mut test = FaultTest::start().await;
     let memory = async |cluster: &Cluster, share| {
         cluster.servers.rabbitmq(&["ctl", "set_vm_memory_high_watermark", share]).await;
@@ -104,11 +104,11 @@ async fn a_broker_without_memory_is_told_and_gets_everything_later() {
     }
     memory(&test.cluster, "0.4").await;
     let cluster = test.assert_recovery().await;
-    // One to publish and one to read for each service: none was left behind.
+    // Each service has one connection to publish and one to read; no other connection remains.
     let connections = async || {
         let listed = cluster.servers.rabbitmq(&["ctl", "-q", "list_connections", "--no-table-headers", "pid"]).await;
         (listed.lines().count() == 2 * SERVICES.len()).then_some(())
     };
-    wait_until("no connection is left behind", connections).await;
+    wait_until("no other connection remains", connections).await;
     cluster.finish().await;
 }

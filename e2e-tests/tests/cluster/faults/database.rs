@@ -1,10 +1,10 @@
-//! The database server goes away under everybody at once.
+//! The database server of all services fails.
 
 use super::{BATCHES, FaultTest};
 use crate::cluster::harness::SERVICES;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_restarted_as_after_a_crash_under_load_loses_nothing() {
+async fn crash_restarts_of_postgres_under_load_lose_nothing() {
     let mut test = FaultTest::start().await;
     for _ in 0..3 {
         test.cluster.servers.postgres(&["immediate-restart"]).await;
@@ -14,7 +14,7 @@ async fn postgres_restarted_as_after_a_crash_under_load_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_away_is_told_and_its_return_found() {
+async fn a_stopped_postgres_makes_services_not_ready_and_they_recover() {
     let mut test = FaultTest::start().await;
     test.cluster.servers.postgres(&["stop"]).await;
     for service in SERVICES {

@@ -1,4 +1,4 @@
-//! `kill -9` of a service.
+//! SIGKILL to services.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{BATCHES, FaultTest};
 use crate::cluster::harness::{Cluster, SERVICES};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_service_killed_under_load_goes_on_where_it_was() {
+async fn each_service_killed_under_load_continues_where_it_was() {
     let mut test = FaultTest::start().await;
     for service in SERVICES {
         test.cluster.kill_and_start_again(service).await;
@@ -16,7 +16,7 @@ async fn each_service_killed_under_load_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_killed_at_once_under_load_goes_on_where_it_was() {
+async fn everything_killed_at_once_under_load_continues_where_it_was() {
     let mut test = FaultTest::start().await;
     test.cluster.servers.rabbitmq(&["kill"]).await;
     for service in SERVICES {
@@ -29,11 +29,11 @@ async fn everything_killed_at_once_under_load_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_killed_again_before_it_is_ready_goes_on_where_it_was() {
+async fn a_service_killed_again_before_it_is_ready_continues_where_it_was() {
     let mut test = FaultTest::start().await;
     for service in ["ledger", "purchase", "ledger", "purchase"] {
         test.cluster.instance(service).kill().await;
-        // Each time it is killed amid another part of its start.
+        // Each kill interrupts another part of the start.
         for wait_ms in [5, 20, 50, 100, 200, 400] {
             test.cluster.launch(service, &[]);
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
@@ -47,7 +47,7 @@ async fn a_service_killed_again_before_it_is_ready_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_while_the_built_in_history_is_imported_it_imports_it_again() {
+async fn killed_during_the_import_of_the_built_in_history_it_imports_it_again() {
     let mut cluster = Cluster::not_started().await;
     cluster.servers.start().await;
     for wait_ms in [50, 100, 150, 200, 300, 500, 700] {

@@ -1,9 +1,9 @@
-//! SIGTERM to all of it.
+//! SIGTERM to all services at once.
 
 use super::FaultTest;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_services_stopped_under_load_end_in_time_and_go_on_when_started_again() {
+async fn all_services_stopped_under_load_end_in_time_and_continue_after_a_restart() {
     let mut test = FaultTest::start().await;
     test.cluster.stop_all().await;
     test.cluster.start_all(&[]).await;
@@ -11,7 +11,7 @@ async fn all_services_stopped_under_load_end_in_time_and_go_on_when_started_agai
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn services_stopped_while_the_broker_is_away_end_in_time_too() {
+async fn services_stopped_while_the_broker_is_down_end_in_time() {
     let mut test = FaultTest::start().await;
     test.cluster.servers.rabbitmq(&["stop"]).await;
     test.cluster.instance("purchase").wait_until_not_ready("broker").await;
@@ -22,7 +22,7 @@ async fn services_stopped_while_the_broker_is_away_end_in_time_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn services_stopped_while_the_broker_stands_still_end_in_time_too() {
+async fn services_stopped_while_the_broker_is_suspended_end_in_time() {
     let mut test = FaultTest::start().await;
     test.cluster.servers.signal_broker("STOP").await;
     test.sending.wait_for_batches(1).await;
@@ -33,7 +33,7 @@ async fn services_stopped_while_the_broker_stands_still_end_in_time_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn services_stopped_while_the_database_stands_still_end_in_time_too() {
+async fn services_stopped_while_the_database_is_suspended_end_in_time() {
     let mut test = FaultTest::start().await;
     test.cluster.servers.signal_postgres("STOP").await;
     test.cluster.terminate_all().await;

@@ -1,4 +1,4 @@
-//! Somebody deletes a stream: its producer makes it anew, from its journal.
+//! Deleted streams: the producer creates a stream again from its journal.
 
 use super::{BATCHES, FaultTest};
 use crate::cluster::harness::{Cluster, metric_sum, wait_for_metric};
@@ -11,7 +11,7 @@ async fn delete(cluster: &Cluster, target: &str) {
     cluster.servers.rabbitmq(&["ctl", "delete_queue", &queue]).await;
 }
 
-/// Messages in a stream; none while it does not exist.
+/// The number of messages in a stream; `None` if it does not exist.
 async fn messages(cluster: &Cluster, target: &str) -> Option<i64> {
     let queue = format!("unbundled.{}", target.replace('/', "."));
     let listed =
@@ -20,21 +20,21 @@ async fn messages(cluster: &Cluster, target: &str) -> Option<i64> {
     rows.filter(|(name, _)| *name == queue).find_map(|(_, count)| count.trim().parse().ok())
 }
 
-/// Returns once a stream holds everything that was ever said there. (The broker counts every few seconds.)
-async fn is_whole(cluster: &Cluster, producer: &str, target: &str) {
-    let frames = emitted(cluster, producer, target).await;
-    let whole = async || messages(cluster, target).await.filter(|count| *count == frames + 1);
-    wait_until(&format!("{target} has {frames} frames and a marker"), whole).await;
+/// Returns once a stream contains all frames that were ever emitted to it. (The broker counts every few seconds.)
+async fn wait_until_complete(cluster: &Cluster, producer: &str, target: &str) {
+    let frames = emitted_frames(cluster, producer, target).await;
+    let complete = async || messages(cluster, target).await.filter(|count| *count == frames + 1);
+    wait_until(&format!("{target} has {frames} frames and a marker"), complete).await;
 }
 
-/// Frames that a service has said to a target.
-async fn emitted(cluster: &Cluster, service: &str, target: &str) -> i64 {
+/// The number of frames that a service has emitted to a stream partition.
+async fn emitted_frames(cluster: &Cluster, service: &str, target: &str) -> i64 {
     let count = format!("SELECT count(*) FROM journal WHERE target = '{target}'");
     cluster.database(service).await.number(&count).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_deleted_under_load_is_made_anew_and_loses_nothing() {
+async fn a_stream_deleted_under_load_is_created_again_and_loses_nothing() {
     let mut test = FaultTest::start().await;
     for target in ["purchases/0", "outcomes/1"] {
         delete(&test.cluster, target).await;
@@ -44,7 +44,7 @@ async fn a_stream_deleted_under_load_is_made_anew_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_deleted_while_nobody_says_anything_is_made_anew_with_everything_in_it() {
+async fn a_stream_deleted_while_idle_is_created_again_with_all_frames() {
     let mut cluster = FaultTest::start().await.assert_recovery().await;
     let rates = cluster.database("exchange-rate").await.texts("SELECT DISTINCT target FROM journal").await;
     let lost =
@@ -54,40 +54,40 @@ async fn a_stream_deleted_while_nobody_says_anything_is_made_anew_with_everythin
         let label = format!("stage=\"{stage}\"");
         let before = metric_sum(&cluster.client, &url, DUPLICATES, &label).await;
         delete(&cluster, target).await;
-        let frames = emitted(&cluster, producer, target).await;
-        assert!(frames > 0, "nothing was ever said to {target}");
-        // Every frame comes again to the one who reads, who drops it; beside them there is the marker.
+        let frames = emitted_frames(&cluster, producer, target).await;
+        assert!(frames > 0, "no frame was ever emitted to {target}");
+        // The reader gets every frame again and drops it. Besides them the stream contains a marker.
         let all = before + u64::try_from(frames).unwrap();
         wait_for_metric(&cluster.client, &url, DUPLICATES, &label, all).await;
-        is_whole(&cluster, producer, target).await;
+        wait_until_complete(&cluster, producer, target).await;
     }
     cluster.wait_until_ready().await;
-    // Who reads it from a place in the life before begins at its beginning, and goes on where it was.
+    // A reader whose resume point is from the earlier incarnation reads from the start, and continues where it was.
     for service in ["ledger", "purchase"] {
         cluster.kill_and_start_again(service).await;
     }
     let mut load = Load::prepare(&cluster.client, 5).await;
-    let told = load.send(&cluster.client).finish().await;
-    load.record(told);
+    let received = load.send(&cluster.client).finish().await;
+    load.record(received);
     load.assert_all_have_outcomes(&cluster.client).await;
     load.assert_one_effect_each(&cluster.client).await;
     cluster.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_deleted_while_its_producer_is_away_is_made_anew_when_it_is_back() {
+async fn a_stream_deleted_while_its_producer_is_down_is_created_again_when_the_producer_is_back() {
     let mut test = FaultTest::start().await;
     test.cluster.instance("ledger").kill().await;
     for target in ["outcomes/0", "credits/0"] {
         delete(&test.cluster, target).await;
     }
     test.sending.wait_for_batches(BATCHES).await;
-    // Who reads it waits for its producer, and does not make it.
+    // The reader waits for the producer, and does not create the stream.
     assert_eq!(messages(&test.cluster, "outcomes/0").await, None);
     test.cluster.launch("ledger", &[]);
     let cluster = test.assert_recovery().await;
     for target in ["outcomes/0", "credits/0"] {
-        is_whole(&cluster, "ledger", target).await;
+        wait_until_complete(&cluster, "ledger", target).await;
     }
     cluster.finish().await;
 }

@@ -14,14 +14,14 @@ pub const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time between two polls.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Polls until `look` returns a value, and returns that value. `what` describes the condition.
+/// Polls until `poll` returns a value, and returns that value. `what` describes the condition.
 ///
 /// # Panics
-/// If `look` returns nothing within [`WAIT_TIMEOUT`].
-pub async fn wait_until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// If `poll` returns nothing within [`WAIT_TIMEOUT`].
+pub async fn wait_until<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
-        if let Some(found) = look().await {
+        if let Some(found) = poll().await {
             return found;
         }
         assert!(started.elapsed() < WAIT_TIMEOUT, "timed out after {WAIT_TIMEOUT:?} waiting until {what}");
@@ -48,14 +48,14 @@ pub fn assert_books_balance(books: &TrialBalance) {
 
 /// Polls the trial balance until nothing is in transit. The difference has to be 0 at every read.
 pub async fn wait_until_books_settle(client: &Client) {
-    let look = async || {
+    let settled = async || {
         let books = client.trial_balance().await;
         assert_books_balance(&books);
         let is_settled =
             books.values().all(|line| line.in_transit_debits.is_zero() && line.in_transit_credits.is_zero());
         is_settled.then_some(())
     };
-    wait_until("nothing is in transit", look).await;
+    wait_until("nothing is in transit", settled).await;
 }
 
 /// Asserts a customer's balances, such as `[("EUR", "-46.88")]`. An account that was never used has none.

@@ -74,7 +74,7 @@ impl Load {
         Self { generator: Arc::new(BatchGenerator { namespace, sku }), batches, answered: BTreeMap::new() }
     }
 
-    /// Sends all batches concurrently, until each has a response or the service is gone.
+    /// Sends all batches concurrently, until each has a response or the service does not respond any more.
     pub fn send(&self, client: &Client) -> Sending {
         self.send_from(client, 0)
     }
@@ -147,8 +147,8 @@ impl Load {
         let count = self.len() / CUSTOMERS;
         for customer in 0..CUSTOMERS {
             let name = self.generator.namespace.name(customer);
-            let look = async || Some(client.customer_entries(&name).await).filter(|entries| entries.len() >= count);
-            let entries = wait_until(&format!("customer {customer} has paid for all"), look).await;
+            let all = async || Some(client.customer_entries(&name).await).filter(|entries| entries.len() >= count);
+            let entries = wait_until(&format!("customer {customer} has paid for all"), all).await;
             let mut transfers: Vec<_> = entries.iter().map(|entry| &entry.request_id.0).collect();
             transfers.sort();
             transfers.dedup();

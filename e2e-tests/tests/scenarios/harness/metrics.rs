@@ -92,7 +92,8 @@ impl Metrics {
         let (undocumented, missing) = (differ(&exported, &expected), differ(&expected, &exported));
         assert!(
             undocumented.is_empty() && missing.is_empty(),
-            "{}: exported but not documented in docs/metrics.md: {undocumented:#?}\ndocumented but not exported: {missing:#?}",
+            "{}: exported but not documented in docs/metrics.md: {undocumented:#?}\n\
+             documented but not exported: {missing:#?}",
             self.service
         );
     }

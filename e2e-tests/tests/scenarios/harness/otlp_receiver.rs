@@ -32,8 +32,9 @@ pub struct Span {
     /// Trace id and span id of each link.
     pub links: Vec<(String, String)>,
     pub is_error: bool,
-    /// Start in nanoseconds since 1970; `ended` is the end in the same unit.
-    pub began: u64,
+    /// The start in nanoseconds since 1970.
+    pub started: u64,
+    /// The end in nanoseconds since 1970.
     pub ended: u64,
 }
 
@@ -135,7 +136,7 @@ fn convert(resource: BTreeMap<String, String>, span: otlp::Span) -> Span {
         attributes: texts(&span.attributes),
         links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
         is_error: span.status.is_some_and(|status| status.code == StatusCode::Error as i32),
-        began: span.start_time_unix_nano,
+        started: span.start_time_unix_nano,
         ended: span.end_time_unix_nano,
     }
 }

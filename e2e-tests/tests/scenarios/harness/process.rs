@@ -156,6 +156,6 @@ pub fn binary(name: &str) -> PathBuf {
 pub fn tail(log: &Path) -> String {
     let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
-    let shown = &lines[lines.len().saturating_sub(30)..];
-    format!("the end of its log:\n{}\n", shown.join("\n"))
+    let last = &lines[lines.len().saturating_sub(30)..];
+    format!("the end of its log:\n{}\n", last.join("\n"))
 }

@@ -25,8 +25,8 @@ impl Client {
 
     /// Waits until a purchase has an outcome, and returns it.
     pub async fn wait_for_outcome(&self, id: &PurchaseId) -> Purchase {
-        let look = async || Some(self.get_purchase(id).await).filter(|purchase| purchase.status.is_outcome());
-        wait_until(&format!("purchase {id} has an outcome"), look).await
+        let outcome = async || Some(self.get_purchase(id).await).filter(|purchase| purchase.status.is_outcome());
+        wait_until(&format!("purchase {id} has an outcome"), outcome).await
     }
 
     /// `GET /accounts/{id}`; `None` if the account was never used.
@@ -66,12 +66,12 @@ impl Client {
 
     /// The postings of one transfer to an account, such as `debit 15.30 GBP`, once there are at least `count`.
     pub async fn postings(&self, account: &AccountId, transfer: &str, count: usize) -> Vec<String> {
-        let look = async || {
+        let find = async || {
             let entries = self.entries(account).await.into_iter().filter(|entry| entry.request_id.0 == transfer);
             let postings: Vec<_> = entries.map(|entry| posting(entry.side, &entry)).collect();
             Some(postings).filter(|postings| postings.len() >= count)
         };
-        wait_until(&format!("{account} has {count} postings of {transfer}"), look).await
+        wait_until(&format!("{account} has {count} postings of {transfer}"), find).await
     }
 
     /// `GET /trial-balance`.
@@ -86,14 +86,14 @@ impl Client {
         let sku = namespace.name(format!("free-{base}"));
         self.put_priced_offer(&sku, "0", base).await;
         let mut probes = 0..;
-        let look = async || {
+        let probe = async || {
             let order = json!({"customer": namespace.name("prober"), "pay_in": quote, "occurred_at": timestamp(from),
                 "lines": [{"sku": sku, "quantity": 1}]});
             let key = namespace.name(format!("probe-{base}-{quote}-{rate}-{}", probes.next().unwrap()));
-            let shown = self.buy(&key, &order).await.purchase().rate?;
-            (shown.rate == rate && shown.valid_from == from).then_some(())
+            let used = self.buy(&key, &order).await.purchase().rate?;
+            (used.rate == rate && used.valid_from == from).then_some(())
         };
-        wait_until(&format!("{pair} {rate} is copied"), look).await;
+        wait_until(&format!("{pair} {rate} is copied"), probe).await;
     }
 }
 

@@ -62,9 +62,9 @@ impl Trace {
     pub fn assert_request_id(&self, id: &str) {
         for span in &self.0 {
             assert_eq!(span.text("unbundled.request_id"), id, "{span:?}");
-            assert!(span.began <= span.ended && !span.is_error, "{span:?}");
+            assert!(span.started <= span.ended && !span.is_error, "{span:?}");
             let parent = self.0.iter().find(|parent| parent.id == span.parent);
-            assert!(parent.is_none_or(|parent| parent.began <= span.began), "{parent:?} {span:?}");
+            assert!(parent.is_none_or(|parent| parent.started <= span.started), "{parent:?} {span:?}");
         }
     }
 
@@ -98,7 +98,7 @@ impl Trace {
             assert_eq!(batch.name, format!("batch {}", span.text("unbundled.stage")));
             assert_eq!((batch.service.as_str(), batch.parent.as_str()), (span.service.as_str(), ""));
             assert!(batch.links.contains(&(span.trace.clone(), span.id.clone())), "{batch:?} {span:?}");
-            assert!(batch.ended >= span.began && !batch.text("messaging.batch.message_count").is_empty());
+            assert!(batch.ended >= span.started && !batch.text("messaging.batch.message_count").is_empty());
             count += 1;
         }
         assert!(count >= 3, "{:#?}", self.0);

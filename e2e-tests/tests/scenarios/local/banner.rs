@@ -1,4 +1,4 @@
-//! At a terminal `unbundled run` prints what people read, and it works as it is printed.
+//! At a terminal `unbundled run` prints a banner, whose commands work as printed.
 
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -10,16 +10,16 @@ use tokio::time::timeout;
 use super::readme::readme;
 use super::start::three_free_ports;
 use crate::scenarios::harness::{
-    Addresses, Client, assert_balances, binary, code_blocks, commands, matches_pattern, money, unbundled,
+    Addresses, Client, assert_balances, binary, code_blocks, curl_commands, matches_pattern, money, unbundled_command,
     wait_until_books_settle,
 };
 
-/// The last line of what it prints when it is ready begins with this.
+/// The start of the last line of the banner.
 const BANNER_END: &str = "Ctrl-C stops it";
-/// Longer than any start or stop.
+/// The timeout for a start or a stop.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs a command as a user would and reads its answer as the contracts say.
+/// Runs a command in a shell, and parses its output as JSON.
 fn run<T: serde::de::DeserializeOwned>(command: &str) -> T {
     let Output { status, stdout, stderr } = Command::new("sh").args(["-c", command]).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
@@ -28,10 +28,10 @@ fn run<T: serde::de::DeserializeOwned>(command: &str) -> T {
 }
 
 #[tokio::test]
-async fn the_three_things_to_try_work_as_printed_and_ctrl_c_ends_it() {
+async fn the_three_commands_of_the_banner_work_as_printed_and_ctrl_c_ends_the_process() {
     let (folder, port) = (tempfile::tempdir().unwrap(), three_free_ports());
     let data = folder.path().join("data");
-    // script(1) gives it a terminal.
+    // script(1) provides a terminal.
     let line = format!("exec {} run --base-port {port} --data {}", binary("unbundled").display(), data.display());
     let mut script = tokio::process::Command::new("script");
     script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -42,7 +42,7 @@ async fn the_three_things_to_try_work_as_printed_and_ctrl_c_ends_it() {
     let (mut keyboard, mut screen) = (script.stdin.take().unwrap(), BufReader::new(script.stdout.take().unwrap()));
     let mut banner = String::new();
     while !banner.contains(BANNER_END) {
-        let read = timeout(TIMEOUT, screen.read_line(&mut banner)).await.expect("no banner in time");
+        let read = timeout(TIMEOUT, screen.read_line(&mut banner)).await.expect("the banner did not appear in time");
         assert!(read.unwrap() > 0, "it ended: {banner}");
     }
     assert!(banner.contains(data.to_str().unwrap()) && !banner.contains("{\"timestamp\""), "{banner}");
@@ -57,7 +57,7 @@ async fn the_three_things_to_try_work_as_printed_and_ctrl_c_ends_it() {
     assert_eq!((bought.status, bought.total), (Status::Settled, Some(money("45.90 GBP"))));
     let charged = bought.charged.unwrap();
     assert_eq!(charged.currency().to_string(), "EUR");
-    assert_eq!(run::<Purchase>(purchase), bought, "sent again it stays one purchase");
+    assert_eq!(run::<Purchase>(purchase), bought, "a retry is the same purchase");
     let client = Client::new(Addresses::from_port(port));
     assert_balances(&client, bought.customer.as_str(), &[("EUR", &format!("-{}", charged.amount()))]).await;
     let books: TrialBalance = run(books);
@@ -72,7 +72,7 @@ async fn the_three_things_to_try_work_as_printed_and_ctrl_c_ends_it() {
 }
 
 #[tokio::test]
-async fn at_a_terminal_an_error_is_one_line_for_people() {
+async fn at_a_terminal_an_error_is_one_plain_line() {
     let line = format!("exec {} run --base-port 65534", binary("unbundled").display());
     let mut script = tokio::process::Command::new("script");
     let output = script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output().await.unwrap();

@@ -1,4 +1,4 @@
-//! The live feed: what a server of files says is a rate here a moment later, and a price.
+//! The live feed: a rate in the file of a web server becomes a rate here, and prices a purchase.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,20 +10,21 @@ use tokio::task::JoinHandle;
 
 use crate::scenarios::harness::{Client, LocalSystem, Namespace, money, wait_until};
 
-/// A server of one file, which says what it was asked. Dropped, it is gone.
+/// A web server with one file. It stops when dropped.
 struct Server {
     url: String,
-    asked: Arc<Mutex<Vec<String>>>,
-    serving: JoinHandle<()>,
+    /// The heads of all requests, in lower case.
+    requests: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
 }
 
 impl Server {
     async fn start(file: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/eurofxref-daily.xml", listener.local_addr().unwrap());
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let noted = asked.clone();
-        let serving = tokio::spawn(async move {
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let received = requests.clone();
+        let task = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut head = Vec::new();
@@ -37,17 +38,17 @@ impl Server {
                     let headers = "Content-Type: text/xml\r\nETag: \"today\"\r\nConnection: close";
                     format!("HTTP/1.1 200 OK\r\n{headers}\r\nContent-Length: {}\r\n\r\n{file}", file.len())
                 };
-                noted.lock().unwrap().push(head);
+                received.lock().unwrap().push(head);
                 stream.write_all(response.as_bytes()).await.unwrap();
             }
         });
-        Self { url, asked, serving }
+        Self { url, requests, task }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.task.abort();
     }
 }
 
@@ -58,7 +59,7 @@ async fn fetches(client: &Client, result: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_rate_of_the_feed_prices_a_purchase() {
+async fn a_rate_from_the_feed_prices_a_purchase() {
     let namespace = Namespace::on_a_saturday(0);
     let date = namespace.moment.date_naive();
     let file = include_str!("../../../../services/exchange-rate/data/eurofxref-daily.xml");
@@ -84,11 +85,11 @@ async fn a_rate_of_the_feed_prices_a_purchase() {
     assert_eq!(bought.purchase().charged, Some(money("8.30 GBP")));
 
     wait_until("a 304 has been counted", async || (fetches(client, "unchanged").await >= 1).then_some(())).await;
-    let asked = server.asked.lock().unwrap().clone();
-    assert!(!asked[0].contains("if-none-match") && asked[1].contains("if-none-match: \"today\""), "{asked:?}");
+    let requests = server.requests.lock().unwrap().clone();
+    assert!(!requests[0].contains("if-none-match") && requests[1].contains("if-none-match: \"today\""), "{requests:?}");
 
     drop(server);
-    wait_until("the feed is away", async || (fetches(client, "failed").await >= 1).then_some(())).await;
+    wait_until("a fetch has failed", async || (fetches(client, "failed").await >= 1).then_some(())).await;
     client.get(&format!("{}/readyz", client.addresses.exchange_rate)).await.expect_status(200);
     assert_eq!(fetches(client, "new").await, 1);
     local.finish().await;

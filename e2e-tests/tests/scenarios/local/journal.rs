@@ -1,11 +1,11 @@
-//! A row of the journal is damaged before anybody has read it.
+//! A row of the journal that is damaged before its reader gets it.
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::scenarios::harness::{Client, LocalSystem, Namespace, wait_until};
 
-/// The next frame of a purchase is not stored as it was written.
+/// A trigger that changes the body of each new frame of a purchase.
 const SPOIL: &str = "CREATE TRIGGER spoil AFTER INSERT ON journal WHEN NEW.target LIKE 'purchases/%' BEGIN \
     UPDATE journal SET body = body || ' ' WHERE producer = NEW.producer AND target = NEW.target AND seq = NEW.seq; END";
 const REPAIR: &str = "DROP TRIGGER spoil; UPDATE journal SET body = rtrim(body) WHERE body LIKE '% '";
@@ -32,8 +32,8 @@ async fn a_damaged_frame_is_named_by_readyz_and_applied_once_it_is_repaired() {
     let order = namespace.order(&namespace.name("alice"), "GBP", &[&sku]);
     local.client.send(local.client.purchase_request(&namespace.name("1"), &order)).await.expect_status(202);
 
-    let named = wait_until("readyz names the frame", async || detail(&local.client).await).await;
-    assert!(named.contains("frame 1 of accept/0 in purchases/"), "{named}");
+    let problem = wait_until("readyz names the frame", async || detail(&local.client).await).await;
+    assert!(problem.contains("frame 1 of accept/0 in purchases/"), "{problem}");
     assert_eq!(missing_frames(&local.client).await, 1.0);
     sqlx::raw_sql(REPAIR).execute(&mut file).await.unwrap();
     file.close().await.unwrap();

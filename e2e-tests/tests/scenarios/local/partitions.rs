@@ -1,8 +1,8 @@
-//! As many partitions as there may be, in one process.
+//! The maximum number of partitions in one process.
 
 use crate::scenarios::harness::{Load, LocalSystem};
 
-/// Processes may commonly have 1,024 files open, and clients need some of them.
+/// The limit of open files is commonly 1,024, and client connections need some of them.
 const FILES: f64 = 900.0;
 
 #[tokio::test]

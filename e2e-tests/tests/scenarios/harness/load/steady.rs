@@ -97,12 +97,12 @@ impl Sender {
     }
 
     async fn send_until_answered(&self, batch: &[Value]) -> Vec<Purchase> {
-        let begun = Instant::now();
+        let started = Instant::now();
         for client in self.clients.iter().cycle() {
             if let Some(purchases) = send(client, batch, self.wait_s, RESPONSE_TIMEOUT).await {
                 return purchases;
             }
-            assert!(begun.elapsed() < UNANSWERED_MAX, "a batch got no response for {UNANSWERED_MAX:?}");
+            assert!(started.elapsed() < UNANSWERED_MAX, "a batch got no response for {UNANSWERED_MAX:?}");
             sleep(RETRY_DELAY).await;
         }
         Vec::new()

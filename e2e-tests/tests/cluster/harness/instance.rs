@@ -85,14 +85,14 @@ impl Instance {
 
     /// Sends a signal, such as `STOP`, to the process.
     pub async fn signal(&self, signal: &str) {
-        let pid = self.child.as_ref().and_then(Child::id).expect("it has ended by itself").to_string();
+        let pid = self.child.as_ref().and_then(Child::id).expect("the process has ended by itself").to_string();
         let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &pid]).status().await.unwrap();
         assert!(sent.success(), "kill -s {signal} {}", self.name);
     }
 
     /// Kills the process with SIGKILL, and waits for its end.
     pub async fn kill(&mut self) {
-        self.child.take().expect("it runs").kill().await.unwrap();
+        self.child.take().expect("the process is not running").kill().await.unwrap();
     }
 
     /// Sends SIGTERM, and asserts that the process exits with code 0 in time.
@@ -104,7 +104,7 @@ impl Instance {
 
     /// Waits for the end of the process, and asserts that it exits with code 0 in time, counted from `signaled`.
     pub async fn wait_until_stopped(&mut self, signaled: Instant) {
-        let mut child = self.child.take().expect("it runs");
+        let mut child = self.child.take().expect("the process is not running");
         let left = STOP_TIMEOUT.saturating_sub(signaled.elapsed());
         let ended = timeout(left, child.wait()).await;
         let ended = ended.unwrap_or_else(|_| panic!("SIGTERM did not end {} in {STOP_TIMEOUT:?}", self.name));

@@ -75,7 +75,8 @@ impl Cluster {
     /// Starts an instance with additional settings, and does not wait for it.
     pub fn launch(&mut self, name: &str, settings: &[(&str, &str)]) {
         let servers = &self.servers;
-        let instance = self.instances.iter_mut().find(|instance| instance.name == name).expect("an instance");
+        let instance =
+            self.instances.iter_mut().find(|instance| instance.name == name).expect("there is no such instance");
         instance.launch(servers, settings);
     }
 
@@ -89,7 +90,7 @@ impl Cluster {
 
     /// The instance with this name. The name of a first instance is the name of its service.
     pub fn instance(&mut self, name: &str) -> &mut Instance {
-        self.instances.iter_mut().find(|instance| instance.name == name).expect("an instance")
+        self.instances.iter_mut().find(|instance| instance.name == name).expect("there is no such instance")
     }
 
     /// A client of the second instance of one service and of the first instances of the others.

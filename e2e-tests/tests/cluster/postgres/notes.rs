@@ -42,9 +42,9 @@ async fn a_running_publisher_does_not_undo_a_rewind() {
     assert!(!store_position(&position_at(3, 0)).await);
     assert_eq!(position().await, PublishPosition { republish: [collect()].into(), ..position_at(2, 2) });
     let marker = ResumePoint { offset: 7, session: "other".to_owned(), frame: None };
-    let begun = PublishPosition { resume: Some(marker), ..position_at(0, 2) };
-    assert!(store_position(&begun).await);
-    assert_eq!(position().await, begun);
+    let restarted = PublishPosition { resume: Some(marker), ..position_at(0, 2) };
+    assert!(store_position(&restarted).await);
+    assert_eq!(position().await, restarted);
 
     // A rewind commits while the publisher stores its position: the publisher waits for it, and is then refused.
     let (mut other, mut watcher) = (databases.raw("front").await, databases.raw("front").await);
@@ -56,7 +56,7 @@ async fn a_running_publisher_does_not_undo_a_rewind() {
         sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
     });
     assert!(!is_stored);
-    assert_eq!(position().await, PublishPosition { rewinds: 3, ..begun });
+    assert_eq!(position().await, PublishPosition { rewinds: 3, ..restarted });
 }
 
 #[tokio::test]

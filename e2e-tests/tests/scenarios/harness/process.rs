@@ -82,11 +82,11 @@ impl Process {
 /// # Panics
 /// If it does not end in time.
 pub async fn end_with_signal(child: &mut Child, signal: &str) -> ExitStatus {
-    let pid = child.id().expect("it has ended by itself").to_string();
+    let pid = child.id().expect("the process has ended by itself").to_string();
     let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &pid]).status().await.unwrap();
     assert!(sent.success());
     let ended = timeout(STOP_TIMEOUT, child.wait()).await;
-    ended.unwrap_or_else(|_| panic!("SIG{signal} did not end it in time")).unwrap()
+    ended.unwrap_or_else(|_| panic!("SIG{signal} did not end the process in time")).unwrap()
 }
 
 /// Runs `unbundled` with these arguments until a line of its log contains `text`, and then sends SIGKILL.
@@ -119,7 +119,7 @@ pub async fn run_to_end(arguments: &[&str]) -> Output {
 /// If it does not end in time.
 pub async fn run_to_end_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let output = unbundled_command(arguments).envs(variables.iter().copied()).stdin(Stdio::null()).output();
-    timeout(COMMAND_TIMEOUT, output).await.unwrap_or_else(|_| panic!("{arguments:?} did not end")).unwrap()
+    timeout(COMMAND_TIMEOUT, output).await.unwrap_or_else(|_| panic!("{arguments:?} did not end in time")).unwrap()
 }
 
 /// The command `unbundled` with these arguments, without environment variables that would be settings.

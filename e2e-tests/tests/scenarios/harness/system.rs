@@ -82,12 +82,12 @@ impl LocalSystem {
 
     /// Sends SIGKILL, and waits for the end.
     pub async fn kill(&mut self) {
-        self.process.take().expect("it runs").kill().await;
+        self.process.take().expect("the process is not running").kill().await;
     }
 
     /// Sends SIGTERM, and waits for the end.
     pub async fn terminate(&mut self) -> Exit {
-        self.process.take().expect("it runs").terminate().await
+        self.process.take().expect("the process is not running").terminate().await
     }
 
     /// Sends SIGTERM, and asserts that the process exits with code 0.

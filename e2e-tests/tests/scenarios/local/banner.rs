@@ -43,7 +43,7 @@ async fn the_three_commands_of_the_banner_work_as_printed_and_ctrl_c_ends_the_pr
     let mut banner = String::new();
     while !banner.contains(BANNER_END) {
         let read = timeout(TIMEOUT, screen.read_line(&mut banner)).await.expect("the banner did not appear in time");
-        assert!(read.unwrap() > 0, "it ended: {banner}");
+        assert!(read.unwrap() > 0, "the process ended: {banner}");
     }
     assert!(banner.contains(data.to_str().unwrap()) && !banner.contains("{\"timestamp\""), "{banner}");
 
@@ -66,7 +66,7 @@ async fn the_three_commands_of_the_banner_work_as_printed_and_ctrl_c_ends_the_pr
 
     keyboard.write_all(b"\x03").await.unwrap();
     let mut rest = String::new();
-    timeout(TIMEOUT, screen.read_to_string(&mut rest)).await.expect("Ctrl-C did not end it").unwrap();
+    timeout(TIMEOUT, screen.read_to_string(&mut rest)).await.expect("Ctrl-C did not end the process").unwrap();
     assert_eq!(script.wait().await.unwrap().code(), Some(0), "{rest}");
     assert!(rest.trim_end().ends_with("stopped"), "{rest}");
 }

@@ -7,11 +7,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Lines of a file before its tests.
+/// The maximum number of lines of a file before its tests.
 const FILE_LINES_MAX: usize = 400;
-/// Lines of a function.
+/// The maximum number of lines of a function.
 const FUNCTION_LINES_MAX: usize = 70;
-/// What a dependency's licence must offer at least one of.
+/// The licence of each dependency must offer at least one of these.
 const LICENCES: [&str; 13] = [
     "MIT",
     "Apache-2.0",
@@ -27,7 +27,7 @@ const LICENCES: [&str; 13] = [
     "BSL-1.0",
     "MIT-0",
 ];
-/// A second TLS backend, or what needs cmake.
+/// Crates of a second TLS backend, or that need cmake.
 const BANNED: [&str; 4] = ["openssl-sys", "native-tls", "aws-lc-sys", "cmake"];
 
 fn root() -> PathBuf {
@@ -58,7 +58,7 @@ fn dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
     own.map(|package| (text(&package["name"]), normal(package))).collect()
 }
 
-/// The sources of the workspace, without tests: path from the root, and the lines before the tests.
+/// The source files of the workspace: the path from the root, and the lines before a test module.
 fn sources() -> Vec<(String, Vec<String>)> {
     let (root, mut folders, mut found) = (root(), Vec::new(), Vec::new());
     folders.extend(["shared", "services", "e2e-tests"].map(|folder| root.join(folder)));
@@ -80,10 +80,10 @@ fn sources() -> Vec<(String, Vec<String>)> {
     found
 }
 
-/// Lines of code, not of comments, that contain one of the words.
-fn mentions(within: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
+/// The lines of code that contain one of the words, without comments and tests.
+fn mentions(is_checked: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    for (name, lines) in sources().into_iter().filter(|(name, _)| within(name) && !is_test(name)) {
+    for (name, lines) in sources().into_iter().filter(|(name, _)| is_checked(name) && !is_test(name)) {
         for (number, line) in (1..).zip(lines).filter(|(_, line)| !line.trim_start().starts_with("//")) {
             if let Some(word) = words.iter().find(|word| line.contains(**word)) {
                 found.push(format!("{name}:{number} has {word}"));
@@ -102,24 +102,24 @@ fn services() -> Vec<&'static str> {
     unbundled::services::all(None).iter().map(web::ServiceDefinition::name).collect()
 }
 
-fn none(found: &[String]) {
+fn assert_none(found: &[String]) {
     assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
 fn services_never_import_each_other() {
-    let of = dependencies(&metadata());
-    for (name, uses) in of.iter().filter(|(name, _)| !["unbundled", "e2e-tests"].contains(&name.as_str())) {
+    let dependencies = dependencies(&metadata());
+    for (name, uses) in dependencies.iter().filter(|(name, _)| !["unbundled", "e2e-tests"].contains(&name.as_str())) {
         let services: Vec<_> = services().into_iter().filter(|service| uses.contains(*service)).collect();
         assert!(services.is_empty(), "{name} imports {services:?}");
     }
 }
 
 #[test]
-fn the_rule_knows_no_runtime_and_the_runtime_no_business() {
-    let of = dependencies(&metadata());
+fn pure_crates_import_no_runtime_and_runtime_crates_no_business_types() {
+    let dependencies = dependencies(&metadata());
     let check = |name: &str, banned: &[&str]| {
-        let uses: Vec<_> = banned.iter().filter(|banned| of[name].contains(**banned)).collect();
+        let uses: Vec<_> = banned.iter().filter(|banned| dependencies[name].contains(**banned)).collect();
         assert!(uses.is_empty(), "{name} imports {uses:?}");
     };
     let runtime = ["tokio", "sqlx", "actix", "actix-web", "lapin", "reqwest", "tracing"];
@@ -135,7 +135,7 @@ fn the_rule_knows_no_runtime_and_the_runtime_no_business() {
 }
 
 #[test]
-fn domain_files_know_no_runtime_and_no_clock() {
+fn domain_files_use_no_runtime_and_no_clock() {
     let domain = [
         "services/purchase/src/accept",
         "services/purchase/src/copy_rates",
@@ -149,12 +149,12 @@ fn domain_files_know_no_runtime_and_no_clock() {
         "services/exchange-rate/src/ecb",
         "services/exchange-rate/src/feed/pace",
     ];
-    let within = |name: &str| {
+    let is_domain = |name: &str| {
         domain.iter().any(|start| name.starts_with(start))
             || ["shared/stage/", "shared/money/"].iter().any(|start| name.starts_with(start))
     };
-    none(&mentions(
-        within,
+    assert_none(&mentions(
+        is_domain,
         &[
             "tokio",
             "sqlx",
@@ -172,30 +172,30 @@ fn domain_files_know_no_runtime_and_no_clock() {
 }
 
 #[test]
-fn sql_is_in_the_stores_only() {
+fn only_the_stores_contain_sql() {
     let words = ["SELECT ", "INSERT INTO", "UPDATE SET", "CREATE TABLE", "DELETE FROM", "sqlx::"];
-    none(&mentions(|name| !name.starts_with("shared/dataflow/src/store"), &words));
+    assert_none(&mentions(|name| !name.starts_with("shared/dataflow/src/store"), &words));
 }
 
 #[test]
-fn one_module_speaks_to_the_broker() {
-    none(&mentions(|name| !name.starts_with("shared/dataflow/src/rabbitmq"), &["lapin::"]));
+fn only_one_module_talks_to_the_broker() {
+    assert_none(&mentions(|name| !name.starts_with("shared/dataflow/src/rabbitmq"), &["lapin::"]));
 }
 
 #[test]
-fn two_files_have_actors() {
+fn only_two_files_contain_actors() {
     let actors = ["shared/dataflow/src/reader.rs", "shared/dataflow/src/ingress.rs"];
-    none(&mentions(|name| !actors.contains(&name), &["Actor for"]));
+    assert_none(&mentions(|name| !actors.contains(&name), &["Actor for"]));
 }
 
 #[test]
-fn routes_are_made_where_they_are_described() {
-    none(&mentions(|name| !name.starts_with("shared/web/src/api"), &["web::resource(", ".route("]));
+fn only_the_api_module_registers_routes() {
+    assert_none(&mentions(|name| !name.starts_with("shared/web/src/api"), &["web::resource(", ".route("]));
 }
 
 #[test]
-fn broken_promises_of_the_compiler_stay_out() {
-    none(&mentions(
+fn production_code_contains_no_panicking_calls_and_no_debug_leftovers() {
+    assert_none(&mentions(
         |_| true,
         &["todo!(", "unimplemented!(", ".unwrap()", ".expect(", "panic!(", "dbg!(", "thread::sleep"],
     ));
@@ -218,7 +218,7 @@ fn files_and_functions_stay_short() {
             {
                 open.push((format!("{indent}}}"), number));
             }
-            // A declaration over several lines has no body.
+            // A declaration without a body that spans several lines.
             let declared = |end: &str| {
                 line.strip_prefix(end.trim_end_matches('}')).is_some_and(|l| l.starts_with(')') && l.ends_with(';'))
             };
@@ -229,11 +229,11 @@ fn files_and_functions_stay_short() {
             }
         }
     }
-    none(&long);
+    assert_none(&long);
 }
 
 #[test]
-fn every_crate_follows_the_lints_of_the_workspace() {
+fn every_crate_uses_the_lints_of_the_workspace() {
     for folder in ["shared", "services"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let manifest = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap();

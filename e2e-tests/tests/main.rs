@@ -1,6 +1,6 @@
-//! All tests of the system as a whole, in one binary: it is linked once.
+//! All tests of the whole system, in one binary to link only once.
 
-// In helpers of tests, too, a broken expectation is a failed test.
+// A panic in a test helper is a failed test, too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod architecture;

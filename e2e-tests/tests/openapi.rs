@@ -1,4 +1,4 @@
-//! The documents in `docs/openapi` are what the services serve, so that a change of an API is seen in review.
+//! The documents in `docs/openapi` are those that the services serve, so that a review shows every change of an API.
 
 use std::path::Path;
 use std::{env, fs};
@@ -6,7 +6,7 @@ use std::{env, fs};
 use ::web::Api;
 use similar::TextDiff;
 
-/// Set by `make openapi`: the documents are written instead of compared.
+/// If this variable is set, the tests write the documents instead of comparing them. `make openapi` sets it.
 const WRITE: &str = "UNBUNDLED_WRITE_OPENAPI";
 
 fn check(service: &str, api: &Api) {
@@ -16,27 +16,27 @@ fn check(service: &str, api: &Api) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         return fs::write(&path, served).unwrap();
     }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    let diff = TextDiff::from_lines(kept.as_str(), served);
-    let diff = diff.unified_diff().context_radius(5).header("kept", "served").to_string();
+    let stored = fs::read_to_string(&path).unwrap_or_default();
+    let diff = TextDiff::from_lines(stored.as_str(), served);
+    let diff = diff.unified_diff().context_radius(5).header("stored", "served").to_string();
     assert!(
         diff.is_empty(),
-        "The API of {service} is not what docs/openapi/{service}.json says:\n\n{diff}\n\
-         Lines with - are promises that clients rely on. If they may go, `make openapi` keeps what is served now."
+        "The API of {service} differs from docs/openapi/{service}.json:\n\n{diff}\n\
+         Clients rely on the lines with -. If they may change, run `make openapi` to store the new document."
     );
 }
 
 #[test]
-fn exchange_rate_serves_what_is_kept() {
+fn exchange_rate_serves_the_stored_document() {
     check(exchange_rate::SERVICE, &exchange_rate::api());
 }
 
 #[test]
-fn purchase_serves_what_is_kept() {
+fn purchase_serves_the_stored_document() {
     check(purchase::SERVICE, &purchase::api());
 }
 
 #[test]
-fn ledger_serves_what_is_kept() {
+fn ledger_serves_the_stored_document() {
     check(ledger::SERVICE, &ledger::api());
 }

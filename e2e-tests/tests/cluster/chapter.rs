@@ -1,13 +1,14 @@
-//! `docs/chapter.md` says what its commands print. They are run here, in their order, beside a cluster of their own.
+//! Runs the commands of `docs/chapter.md` in their order with a cluster of their own, and compares what they print with
+//! the document.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::harness::alone;
-use crate::scenarios::harness::{binary, fits};
+use super::harness::cluster_lock;
+use crate::scenarios::harness::{binary, matches_pattern};
 
-/// Runs each script in a folder, keeps what it prints, and goes on.
+/// A script that runs all scripts of a folder, and stores their output and exit codes there.
 const RUN_ALL: &str = r#"
 set -u
 for script in "$1"/*.sh; do
@@ -18,7 +19,7 @@ for script in "$1"/*.sh; do
 done
 "#;
 
-/// A claim: its heading, the command, and what it prints.
+/// A claim of the document: its heading, the command, and the expected output.
 struct Claim {
     heading: String,
     command: String,
@@ -29,9 +30,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// The claims with commands, in order.
+/// The claims that have a command, in order.
 fn claims(text: &str) -> Vec<Claim> {
-    let from = text.find("## What is claimed, and shown").expect("the section with the claims");
+    let from = text.find("## What is claimed, and shown").expect("docs/chapter.md has no section with claims");
     let section = text[from..].split("\n## ").next().unwrap_or_default();
     let parts = section.split("\n### ").skip(1);
     let block = |part: &str, kind: &str| {
@@ -45,17 +46,17 @@ fn claims(text: &str) -> Vec<Claim> {
             assert!(part.contains("Not yet"), "{heading}: neither a command nor `Not yet`");
             return None;
         };
-        let printed = block(part, "text").unwrap_or_else(|| panic!("{heading}: what does it print?"));
+        let printed = block(part, "text").unwrap_or_else(|| panic!("{heading}: the output of the command is missing"));
         Some(Claim { heading, command, printed })
     };
     parts.filter_map(claim).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_command_of_the_chapter_prints_what_it_says() {
-    let _alone = alone().await;
+async fn each_command_of_the_chapter_prints_what_the_chapter_shows() {
+    let _lock = cluster_lock().await;
     let claims = claims(&fs::read_to_string(root().join("docs/chapter.md")).unwrap());
-    assert!(claims.len() >= 8, "{} claims have commands", claims.len());
+    assert!(claims.len() >= 8, "only {} claims have commands", claims.len());
     let folder = tempfile::tempdir().unwrap();
     let file = |at: usize, extension: &str| folder.path().join(format!("{at}.{extension}"));
     for (at, claim) in claims.iter().enumerate() {
@@ -71,9 +72,12 @@ async fn each_command_of_the_chapter_prints_what_it_says() {
         let (out, err) = (read("out"), read("err"));
         let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
         let (found, expected) = (lines(&out), lines(printed));
-        let same =
-            found.len() == expected.len() && found.iter().zip(&expected).all(|(line, pattern)| fits(line, pattern));
-        assert!(same && read("code").trim() == "0", "{heading}\n{command}\nprinted\n{out}\n{err}\nnot\n{printed}");
+        let same = found.len() == expected.len()
+            && found.iter().zip(&expected).all(|(line, pattern)| matches_pattern(line, pattern));
+        assert!(
+            same && read("code").trim() == "0",
+            "{heading}\n{command}\nprinted\n{out}\n{err}\ninstead of\n{printed}"
+        );
     }
     let errors = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{}{errors}", String::from_utf8_lossy(&done.stdout));

@@ -1,4 +1,4 @@
-//! What a cluster is made of, each against the real engine, and all of it together.
+//! Tests with a real RabbitMQ and a real Postgres: each store and transport by itself, and whole clusters.
 
 mod chapter;
 mod faults;

@@ -1,4 +1,4 @@
-//! The Postgres store, on a real server.
+//! The Postgres store on a real server: conformance, and what only Postgres has.
 
 mod database;
 mod failures;

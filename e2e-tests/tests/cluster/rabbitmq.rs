@@ -1,4 +1,4 @@
-//! Streams in a real RabbitMQ, with stores in a real Postgres.
+//! Conformance of the streams in a real RabbitMQ, with stores in a real Postgres.
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use super::harness::RawStreams;
 use super::postgres::Databases;
 
 fn url() -> String {
-    std::env::var("UNBUNDLED_TEST_RABBITMQ").expect("UNBUNDLED_TEST_RABBITMQ names a broker: `make e2e` sets it")
+    std::env::var("UNBUNDLED_TEST_RABBITMQ")
+        .expect("UNBUNDLED_TEST_RABBITMQ is not set: `make e2e` sets it to the URL of a broker")
 }
 
-/// Streams under names of their own, and databases.
+/// The streams and the databases of one test, whose names have a unique prefix.
 struct Broker {
     databases: Databases,
     streams: RawStreams,
@@ -86,18 +87,23 @@ impl Streams for Broker {
         Ok(())
     }
 
-    /// The stream is made once more, in the same incarnation, with fewer messages, each at the place where it was.
+    /// Creates the stream again in the same incarnation, with fewer messages, each at its old offset.
     async fn lose_tail(&self, target: &StreamPartition, messages: usize) -> Outcome {
         let mut all = self.streams.messages(target).await;
-        let lost = all.iter().rev().filter(|message| !message.is_marker()).nth(messages - 1).ok_or("so many frames")?;
+        let lost = all
+            .iter()
+            .rev()
+            .filter(|message| !message.is_marker())
+            .nth(messages - 1)
+            .ok_or("the stream has fewer frames")?;
         all.truncate(usize::try_from(lost.offset)?);
-        self.streams.make_anew(target, all).await;
+        self.streams.recreate(target, all).await;
         Ok(())
     }
 }
 
 #[tokio::test]
-async fn what_is_published_is_in_the_stream_as_it_is_in_the_journal() -> Outcome {
+async fn published_frames_are_the_same_in_the_stream_as_in_the_journal() -> Outcome {
     let broker = Broker::new();
     let front = broker.open(fixture::meta("front").ok_or("partitions")?, fixture::FRONT).await?;
     let mut collect = fixture::claim(&front, fixture::Collect::default()).await?;
@@ -107,7 +113,7 @@ async fn what_is_published_is_in_the_stream_as_it_is_in_the_journal() -> Outcome
     let target = fixture::ADDED.target(fixture::of("a"));
     let mut publisher = Publisher { producer: collect.id().clone(), target: target.clone(), noted: None };
     broker.publish(&mut publisher, &front).await?;
-    let noted = publisher.noted.ok_or("it is noted")?;
+    let noted = publisher.noted.ok_or("the position is not stored")?;
     assert_eq!(noted.confirmed, [(collect.id().clone(), Seq(3))].into());
     let messages = broker.streams.messages(&target).await;
     assert_eq!(noted.resume, messages.last().and_then(BrokerMessage::resume_point));
@@ -122,9 +128,9 @@ async fn what_is_published_is_in_the_stream_as_it_is_in_the_journal() -> Outcome
     Ok(())
 }
 
-/// By the offset of the first message that is read.
+/// Checks the offset of the first message that is read.
 #[tokio::test]
-async fn a_stream_is_read_behind_a_message_that_is_at_its_place_and_else_from_its_first() -> Outcome {
+async fn a_reader_resumes_after_a_message_that_is_still_at_its_offset_and_otherwise_reads_from_the_start() -> Outcome {
     let broker = Broker::new();
     let target = fixture::ADDED.target(fixture::of("a"));
     let publishing = broker.streams.broker.attach(&target).await?;
@@ -156,22 +162,22 @@ async fn a_stream_is_read_behind_a_message_that_is_at_its_place_and_else_from_it
         assert_eq!(reading.next().await?.offset, expected, "{from:?}");
     }
     let mut reading = broker.streams.broker.read(&target, Some(&point(200, 200))).await?;
-    assert!(reading.is_resumed, "the last one");
+    assert!(reading.is_resumed, "it resumes after the last frame");
     let marker = broker.streams.broker.attach(&target).await?.session;
     assert_eq!(reading.next().await?.session(), Some(marker.as_str()));
     assert_eq!(broker.streams.broker.read(&target, None).await?.next().await?.offset, 0);
     Ok(())
 }
 
-/// A frame that was on its way to an earlier incarnation must not give the new one its name.
+/// A frame that was sent to an earlier incarnation must not pass its name on to the new one.
 #[tokio::test]
-async fn a_frame_at_the_beginning_of_a_stream_does_not_say_which_incarnation_it_is() -> Outcome {
+async fn a_frame_at_the_start_of_a_stream_does_not_define_the_incarnation() -> Outcome {
     let broker = Broker::new();
     let target = fixture::ADDED.target(fixture::of("a"));
     let old = broker.streams.broker.attach(&target).await?.incarnation;
     let producer = Producer::new(fixture::Collect::NAME, Partition(0));
     let frame = Frame::seal(producer, target.clone(), Seq(7), Hash::ZERO, 1, "[]".to_owned());
-    broker.streams.make_anew(&target, vec![BrokerMessage::of_frame(&frame, &old, "late")]).await;
+    broker.streams.recreate(&target, vec![BrokerMessage::of_frame(&frame, &old, "late")]).await;
     let new = broker.streams.broker.attach(&target).await?.incarnation;
     assert_ne!(new, old);
     assert_eq!(broker.streams.broker.incarnation(&target).await?, Some(new));

@@ -1,14 +1,14 @@
-//! What docs/guide.md does with a cluster is done here, in a folder and on ports of the test's own.
+//! Runs the commands of docs/guide.md that need a cluster, in a folder and on ports of the test's own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::harness::{Ports, SERVICES, alone};
-use crate::scenarios::harness::{binary, blocks, is_calm};
+use super::harness::{Ports, SERVICES, cluster_lock};
+use crate::scenarios::harness::{assert_no_errors_logged, binary, code_blocks};
 use crate::scenarios::local::start::three_free_ports;
 
-/// Runs the lines of a file, each of which has to succeed; keeps the logs and the addresses of what ran.
+/// A script that runs the lines of a file, each of which has to succeed, and copies the logs.
 const RUN_ALL: &str = r#"
 trap 'make down; make clean-local' EXIT
 while IFS= read -r line; do
@@ -17,26 +17,26 @@ while IFS= read -r line; do
 done <"$1"
 cp "$UNBUNDLED_LOCAL"/log/*.log* "$2"
 "#;
-/// So small that every log of some use is rotated.
+/// The size limit of a log, so small that every log is rotated.
 const LOG_BYTES_MAX: u64 = 1_500;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// The lines of the blocks of a section, without those that stop it.
+/// The commands of the section about the cluster, except `make down`.
 fn lines(page: &str) -> String {
-    let from = page.find("## On RabbitMQ and Postgres").expect("the section");
+    let from = page.find("## On RabbitMQ and Postgres").expect("README.md has no such section");
     let section = page[from..].split("\n## ").next().unwrap();
     let bin = binary("unbundled").parent().unwrap().display().to_string();
-    let lines = blocks(section, "sh").concat().replace("target/release", &bin);
-    // It ends as it begins: what was killed runs again.
+    let lines = code_blocks(section, "sh").concat().replace("target/release", &bin);
+    // At the end the services run that the commands have killed.
     format!("{}make up\nmake status\n", lines.replace("make down", "true"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_command_for_the_cluster_works_as_it_stands_and_logs_are_rotated_json() {
-    let _alone = alone().await;
+async fn each_command_for_the_cluster_works_as_printed_and_logs_are_rotated_json() {
+    let _lock = cluster_lock().await;
     let (folder, ports) = (tempfile::tempdir().unwrap(), Ports::free());
     let (commands, logs, local) =
         (folder.path().join("commands"), folder.path().join("logs"), folder.path().join("local"));
@@ -58,7 +58,7 @@ async fn each_command_for_the_cluster_works_as_it_stands_and_logs_are_rotated_js
         ("UNBUNDLED_LEDGER_URL", format!("http://127.0.0.1:{}", base + 2)),
         ("UNBUNDLED_BIN", binary("unbundled").parent().unwrap().display().to_string()),
         ("LOG_BYTES_MAX", LOG_BYTES_MAX.to_string()),
-        // Nothing is built: the binaries are there.
+        // `make` must not build anything, because the binaries exist.
         ("MAKEFLAGS", format!("-- CARGO=true BIN={bin}")),
     ] {
         shell.env(name, value);
@@ -70,16 +70,16 @@ async fn each_command_for_the_cluster_works_as_it_stands_and_logs_are_rotated_js
     for service in SERVICES {
         let log = |extension: &str| fs::read_to_string(logs.join(format!("{service}.log{extension}")));
         let files: Vec<_> = ["", ".1", ".2"].into_iter().filter_map(|extension| log(extension).ok()).collect();
-        assert!(files.len() > 1, "{service} has one log only");
+        assert!(files.len() > 1, "the log of {service} was not rotated");
         for text in files.iter().filter(|text| !text.is_empty()) {
             let longest = text.lines().map(str::len).max().unwrap_or_default();
             assert!(text.len() <= usize::try_from(LOG_BYTES_MAX).unwrap() + longest + 1, "{service}: {}", text.len());
-            is_calm(service, text);
+            assert_no_errors_logged(service, text);
         }
     }
 }
 
-/// Where a folder is, seen from the root.
+/// The path of a folder relative to the root of the repository.
 fn relative(folder: &Path) -> String {
     let output = Command::new("realpath").arg("--relative-to").args([&root(), folder]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()

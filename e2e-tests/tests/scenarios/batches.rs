@@ -1,73 +1,74 @@
-//! `POST /purchases/batch`: answered line by line, in order; one bad line harms no other.
+//! `POST /purchases/batch`: one result per line, in order; a bad line does not affect the others.
 
 use contracts::Status;
 use serde_json::{Value, json};
 
-use super::harness::{Client, Corner, System, balances_are, money};
+use super::harness::{Client, Namespace, System, assert_balances, money};
 
-async fn lantern(client: &Client, corner: &Corner) -> String {
-    let sku = corner.name("lantern");
-    client.offer_for(&sku, "1.00", "GBP").await;
+async fn lantern(client: &Client, namespace: &Namespace) -> String {
+    let sku = namespace.name("lantern");
+    client.put_priced_offer(&sku, "1.00", "GBP").await;
     sku
 }
 
-fn numbered(corner: &Corner, request: &str, customer: &str, sku: &str, quantity: usize) -> Value {
-    let mut line = corner.order(&corner.name(customer), "GBP", &[sku]);
-    (line["request_id"], line["lines"][0]["quantity"]) = (json!(corner.name(request)), json!(quantity));
+fn numbered(namespace: &Namespace, request: &str, customer: &str, sku: &str, quantity: usize) -> Value {
+    let mut line = namespace.order(&namespace.name(customer), "GBP", &[sku]);
+    (line["request_id"], line["lines"][0]["quantity"]) = (json!(namespace.name(request)), json!(quantity));
     line
 }
 
 #[tokio::test]
-async fn a_thousand_lines_are_answered_in_order_each_as_it_would_be_alone() {
-    let (system, corner) = (System::start().await, Corner::new());
-    let (client, sku) = (&system.client, lantern(&system.client, &corner).await);
-    let line = |at: usize| numbered(&corner, &format!("r{at}"), &format!("c{}", at % 7), &sku, at + 1);
+async fn a_thousand_lines_have_results_in_order_each_as_a_request_of_its_own_would() {
+    let (system, namespace) = (System::start().await, Namespace::new());
+    let (client, sku) = (&system.client, lantern(&system.client, &namespace).await);
+    let line = |at: usize| numbered(&namespace, &format!("r{at}"), &format!("c{}", at % 7), &sku, at + 1);
     let lines: Vec<_> = (0..1_000).map(line).collect();
 
-    let answers = client.batch(&lines, 30).await;
+    let results = client.buy_batch(&lines, 30).await;
 
-    assert_eq!(answers.len(), 1_000);
-    for (at, answer) in answers.iter().enumerate() {
-        assert_eq!(answer.request_id, Some(corner.name(format!("r{at}"))));
-        let purchase = answer.purchase.as_ref().unwrap();
-        assert_eq!((answer.http_status, purchase.status), (201, Status::Settled));
+    assert_eq!(results.len(), 1_000);
+    for (at, result) in results.iter().enumerate() {
+        assert_eq!(result.request_id, Some(namespace.name(format!("r{at}"))));
+        let purchase = result.purchase.as_ref().unwrap();
+        assert_eq!((result.http_status, purchase.status), (201, Status::Settled));
         assert_eq!(purchase.charged, Some(money(&format!("{}.00 GBP", at + 1))));
     }
-    let again = client.batch(&lines, 0).await;
+    let again = client.buy_batch(&lines, 0).await;
     let purchases =
-        |answers: Vec<contracts::BatchAnswer<_>>| answers.into_iter().map(|a| a.purchase).collect::<Vec<_>>();
-    assert_eq!(purchases(again), purchases(answers));
+        |results: Vec<contracts::BatchAnswer<_>>| results.into_iter().map(|result| result.purchase).collect::<Vec<_>>();
+    assert_eq!(purchases(again), purchases(results));
     for customer in 0..7 {
         let expected: usize = (0..1_000).filter(|at| at % 7 == customer).map(|at| at + 1).sum();
-        let name = corner.name(format!("c{customer}"));
-        balances_are(client, &name, &[("GBP", &format!("-{expected}.00"))]).await;
+        let name = namespace.name(format!("c{customer}"));
+        assert_balances(client, &name, &[("GBP", &format!("-{expected}.00"))]).await;
     }
     system.finish().await;
 }
 
 #[tokio::test]
 async fn without_a_wait_every_line_is_accepted_and_settles_later() {
-    let (system, corner) = (System::start().await, Corner::new());
-    let (client, sku) = (&system.client, lantern(&system.client, &corner).await);
-    let lines: Vec<_> = (0..50).map(|at| numbered(&corner, &format!("r{at}"), "alice", &sku, 1)).collect();
+    let (system, namespace) = (System::start().await, Namespace::new());
+    let (client, sku) = (&system.client, lantern(&system.client, &namespace).await);
+    let lines: Vec<_> = (0..50).map(|at| numbered(&namespace, &format!("r{at}"), "alice", &sku, 1)).collect();
     let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let answer = client.send(client.batch_of(body.into_bytes(), 0)).await.is(200);
-    assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
-    assert_eq!(answer.header("preference-applied"), None);
-    for line in answer.lines() {
+    let response = client.send(client.batch_request(body.into_bytes(), 0)).await.expect_status(200);
+    assert_eq!(response.header("content-type"), Some("application/x-ndjson"));
+    assert_eq!(response.header("preference-applied"), None);
+    for line in response.lines() {
         let purchase = line.purchase.unwrap();
         assert_eq!(line.http_status, if purchase.status.is_outcome() { 201 } else { 202 });
-        assert_eq!(client.outcome(&purchase.id).await.status, Status::Settled);
+        assert_eq!(client.wait_for_outcome(&purchase.id).await.status, Status::Settled);
     }
-    balances_are(client, &corner.name("alice"), &[("GBP", "-50.00")]).await;
+    assert_balances(client, &namespace.name("alice"), &[("GBP", "-50.00")]).await;
     system.finish().await;
 }
 
-/// A line, its status (0: it is blank), the pointer of its problem, and its id if that can be told.
+/// A line, its status (0 for a blank line, which has no result), the pointer of its problem, and its request id if the
+/// line can be parsed.
 type Case = (Vec<u8>, u16, Option<&'static str>, Option<&'static str>);
 
-fn lines_good_and_bad(corner: &Corner, sku: &str) -> Vec<Case> {
-    let good = |request: &str, quantity: usize| numbered(corner, request, "alice", sku, quantity);
+fn good_and_bad_lines(namespace: &Namespace, sku: &str) -> Vec<Case> {
+    let good = |request: &str, quantity: usize| numbered(namespace, request, "alice", sku, quantity);
     let with = |mut line: Value, field: &str, value: Value| {
         line[field] = value;
         line.to_string()
@@ -94,22 +95,22 @@ fn lines_good_and_bad(corner: &Corner, sku: &str) -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn a_bad_line_is_told_by_its_number_and_harms_no_other() {
-    let (system, corner) = (System::start().await, Corner::new());
-    let (client, sku) = (&system.client, lantern(&system.client, &corner).await);
-    let cases = lines_good_and_bad(&corner, &sku);
+async fn the_problem_of_a_bad_line_has_its_number_and_other_lines_are_not_affected() {
+    let (system, namespace) = (System::start().await, Namespace::new());
+    let (client, sku) = (&system.client, lantern(&system.client, &namespace).await);
+    let cases = good_and_bad_lines(&namespace, &sku);
     let body: Vec<_> = cases.iter().map(|(line, ..)| line.as_slice()).collect::<Vec<_>>().join(&b'\n');
     let body = ["\u{feff}".as_bytes(), &body].concat();
 
-    let answers = client.send(client.batch_of(body, 30)).await.is(200).lines();
+    let results = client.send(client.batch_request(body, 30)).await.expect_status(200).lines();
 
     let expected = (1..).zip(&cases).filter(|(_, (_, status, ..))| *status != 0).collect::<Vec<_>>();
-    assert_eq!(answers.len(), expected.len());
-    for (answer, (number, (_, status, pointer, request))) in answers.iter().zip(expected) {
-        assert_eq!(answer.http_status, *status, "line {number}: {answer:?}");
-        assert_eq!(answer.request_id, request.map(|request| corner.name(request)), "line {number}");
-        assert_eq!((answer.purchase.is_some(), answer.problem.is_some()), (*status == 201, *status != 201));
-        if let Some(problem) = &answer.problem {
+    assert_eq!(results.len(), expected.len());
+    for (result, (number, (_, status, pointer, request))) in results.iter().zip(expected) {
+        assert_eq!(result.http_status, *status, "line {number}: {result:?}");
+        assert_eq!(result.request_id, request.map(|request| namespace.name(request)), "line {number}");
+        assert_eq!((result.purchase.is_some(), result.problem.is_some()), (*status == 201, *status != 201));
+        if let Some(problem) = &result.problem {
             let problem: Value = serde_json::from_str(problem.get()).unwrap();
             assert_eq!(problem["pointer"].as_str(), *pointer, "line {number}: {problem}");
             assert_eq!(problem["status"], *status, "line {number}");
@@ -117,29 +118,29 @@ async fn a_bad_line_is_told_by_its_number_and_harms_no_other() {
             assert!(line == Some(number) || *status == 409, "line {number}: {problem}");
         }
     }
-    assert_eq!(answers[0].purchase, answers[3].purchase, "the same id twice is one purchase");
-    balances_are(client, &corner.name("alice"), &[("GBP", "-2.00")]).await;
+    assert_eq!(results[0].purchase, results[3].purchase, "the same id twice is one purchase");
+    assert_balances(client, &namespace.name("alice"), &[("GBP", "-2.00")]).await;
     system.finish().await;
 }
 
 #[tokio::test]
-async fn a_batch_beyond_a_limit_is_refused_whole() {
-    let (system, corner) = (System::start().await, Corner::new());
-    let (client, sku) = (&system.client, lantern(&system.client, &corner).await);
-    let line = |at: usize| numbered(&corner, &format!("r{at}"), "alice", &sku, 1);
+async fn a_batch_beyond_a_limit_is_refused_as_a_whole() {
+    let (system, namespace) = (System::start().await, Namespace::new());
+    let (client, sku) = (&system.client, lantern(&system.client, &namespace).await);
+    let line = |at: usize| numbered(&namespace, &format!("r{at}"), "alice", &sku, 1);
     let lines = |count: usize| (0..count).map(|at| format!("{}\n\n", line(at))).collect::<String>().into_bytes();
-    let refused = client.send(client.batch_of(lines(1_001), 0)).await.is(413).problem();
+    let refused = client.send(client.batch_request(lines(1_001), 0)).await.expect_status(413).problem();
     assert_eq!(refused.limit, Some(1_000));
-    let refused = client.send(client.batch_of(vec![b' '; (8 << 20) + 1], 0)).await.is(413).problem();
+    let refused = client.send(client.batch_request(vec![b' '; (8 << 20) + 1], 0)).await.expect_status(413).problem();
     assert_eq!(refused.limit, Some(8 << 20));
     let long = format!("{}{}\n{}\n", " ".repeat(1 << 20), line(0), line(1));
-    let answers = client.send(client.batch_of(long.into_bytes(), 30)).await.is(200).lines();
-    let statuses: Vec<_> = answers.iter().map(|answer| answer.http_status).collect();
-    assert_eq!(statuses, [413, 201], "one line may not be longer than a purchase alone");
-    for nothing in ["", "\n\n", " \t\r\n"] {
-        let answer = client.send(client.batch_of(nothing.into(), 30)).await.is(200);
-        assert_eq!(answer.body, "", "{nothing:?}");
+    let results = client.send(client.batch_request(long.into_bytes(), 30)).await.expect_status(200).lines();
+    let statuses: Vec<_> = results.iter().map(|result| result.http_status).collect();
+    assert_eq!(statuses, [413, 201], "a line must not be longer than the body of a single purchase");
+    for blank in ["", "\n\n", " \t\r\n"] {
+        let response = client.send(client.batch_request(blank.into(), 30)).await.expect_status(200);
+        assert_eq!(response.body, "", "{blank:?}");
     }
-    balances_are(client, &corner.name("alice"), &[("GBP", "-1.00")]).await;
+    assert_balances(client, &namespace.name("alice"), &[("GBP", "-1.00")]).await;
     system.finish().await;
 }

@@ -1,4 +1,4 @@
-//! The books balance at every moment they are read, whatever goes on.
+//! The books balance at every read, also under load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use contracts::{AccountId, Status};
 use serde_json::{Value, json};
 
-use super::harness::{Client, Corner, System, balances_are, books_balance};
+use super::harness::{Client, Namespace, System, assert_balances, assert_books_balance};
 
 const WRITERS: usize = 4;
 const BATCHES: usize = 15;
 const LINES: usize = 100;
 
-/// Purchases of one writer's batch, every second one in another currency.
-fn lines(corner: &Corner, writer: usize, batch: usize, sku: &str) -> Vec<Value> {
+/// The purchases of one batch of a writer. Every second one is paid in another currency than the price's.
+fn lines(namespace: &Namespace, writer: usize, batch: usize, sku: &str) -> Vec<Value> {
     let line = |at: usize| {
         let pay_in = if at.is_multiple_of(2) { "GBP" } else { "EUR" };
-        let mut line = corner.order(&corner.name(format!("c{writer}-{}", at % 10)), pay_in, &[sku]);
-        line["request_id"] = json!(corner.name(format!("{writer}-{batch}-{at}")));
+        let mut line = namespace.order(&namespace.name(format!("c{writer}-{}", at % 10)), pay_in, &[sku]);
+        line["request_id"] = json!(namespace.name(format!("{writer}-{batch}-{at}")));
         line
     };
     (0..LINES).map(line).collect()
@@ -25,24 +25,24 @@ fn lines(corner: &Corner, writer: usize, batch: usize, sku: &str) -> Vec<Value> 
 
 async fn write(client: Client, batches: Vec<Vec<Value>>, busy: Arc<AtomicUsize>) {
     for batch in batches {
-        let answers = client.batch(&batch, 0).await;
-        assert!(answers.iter().all(|answer| answer.purchase.is_some()), "{answers:?}");
+        let results = client.buy_batch(&batch, 0).await;
+        assert!(results.iter().all(|result| result.purchase.is_some()), "{results:?}");
     }
     busy.fetch_sub(1, Ordering::Release);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_difference_is_zero_at_every_read_under_load_and_in_the_end_nothing_is_in_transit() {
-    let (system, corner) = (System::start().await, Corner::new());
-    let (client, sku) = (&system.client, corner.name("lantern"));
-    client.offer_for(&sku, "10.00", "GBP").await;
-    client.set_rate("GBP/EUR", "1.5", corner.moment).await;
-    client.rate_is_copied(&corner, "GBP/EUR", "1.5", corner.moment).await;
+    let (system, namespace) = (System::start().await, Namespace::new());
+    let (client, sku) = (&system.client, namespace.name("lantern"));
+    client.put_priced_offer(&sku, "10.00", "GBP").await;
+    client.set_rate("GBP/EUR", "1.5", namespace.moment).await;
+    client.wait_for_rate_copy(&namespace, "GBP/EUR", "1.5", namespace.moment).await;
 
     let busy = Arc::new(AtomicUsize::new(WRITERS));
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let batches = (0..BATCHES).map(|batch| lines(&corner, writer, batch, &sku)).collect();
+            let batches = (0..BATCHES).map(|batch| lines(&namespace, writer, batch, &sku)).collect();
             tokio::spawn(write(client.clone(), batches, busy.clone()))
         })
         .collect();
@@ -53,7 +53,7 @@ async fn the_difference_is_zero_at_every_read_under_load_and_in_the_end_nothing_
                 let (mut reads, mut seen_in_transit) = (0, 0);
                 while busy.load(Ordering::Acquire) > 0 {
                     let books = client.trial_balance().await;
-                    books_balance(&books);
+                    assert_books_balance(&books);
                     seen_in_transit += usize::from(books.values().any(|line| !line.in_transit_credits.is_zero()));
                     reads += 1;
                 }
@@ -66,22 +66,23 @@ async fn the_difference_is_zero_at_every_read_under_load_and_in_the_end_nothing_
     }
     for reader in readers {
         let (reads, seen_in_transit) = reader.await.unwrap();
-        eprintln!("{reads} reads, something in transit in {seen_in_transit}");
+        eprintln!("{reads} reads, {seen_in_transit} of them with something in transit");
         assert!(reads > 0);
     }
-    let last = corner.name(format!("{}-{}-{}", WRITERS - 1, BATCHES - 1, LINES - 1));
-    let id = client.buy(&last, &corner.order(&corner.name(format!("c{}-9", WRITERS - 1)), "EUR", &[&sku])).await;
-    assert_eq!(id.is(201).purchase().status, Status::Settled);
+    let last = namespace.name(format!("{}-{}-{}", WRITERS - 1, BATCHES - 1, LINES - 1));
+    let bought =
+        client.buy(&last, &namespace.order(&namespace.name(format!("c{}-9", WRITERS - 1)), "EUR", &[&sku])).await;
+    assert_eq!(bought.expect_status(201).purchase().status, Status::Settled);
     for writer in 0..WRITERS {
         for customer in 0..10 {
-            let name = corner.name(format!("c{writer}-{customer}"));
+            let name = namespace.name(format!("c{writer}-{customer}"));
             let expected = if customer % 2 == 0 { [("GBP", "-1500.00")] } else { [("EUR", "-2250.00")] };
             let account = AccountId::of_customer(&name.parse().unwrap());
-            super::harness::until(&format!("{name} has paid for all"), async || {
+            super::harness::wait_until(&format!("{name} has paid for all"), async || {
                 (client.entries(&account).await.len() == BATCHES * LINES / 10).then_some(())
             })
             .await;
-            balances_are(client, &name, &expected).await;
+            assert_balances(client, &name, &expected).await;
         }
     }
     system.finish().await;

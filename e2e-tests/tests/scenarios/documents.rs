@@ -1,4 +1,4 @@
-//! The OpenAPI documents, the page that shows them, and that they say what is served.
+//! The OpenAPI documents match the routes, and a page without external resources shows them.
 
 use std::io::Read as _;
 
@@ -8,26 +8,26 @@ use serde_json::Value;
 
 use super::harness::{Client, System};
 
-/// What a browser is allowed to fetch: from the service and nowhere else.
+/// The content security policy: a browser may fetch from the service and from nowhere else.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:";
-/// What operations of a document have for keys.
+/// The keys of the operations in a document.
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
 async fn documents(client: &Client) -> Vec<(String, Value)> {
     let mut documents = Vec::new();
-    for url in client.everywhere("/openapi.json") {
-        let answer = client.get(&url).await.is(200);
-        assert_eq!(answer.header("content-type"), Some("application/json"), "{url}");
-        documents.push((url.replace("/openapi.json", ""), answer.json()));
+    for url in client.all_urls("/openapi.json") {
+        let response = client.get(&url).await.expect_status(200);
+        assert_eq!(response.header("content-type"), Some("application/json"), "{url}");
+        documents.push((url.replace("/openapi.json", ""), response.json()));
     }
     documents
 }
 
-/// A file of the page: its headers, and its content unpacked.
+/// Fetches a file of the page; returns its headers and its decompressed content.
 async fn file(client: &Client, url: &str) -> (HeaderMap, String) {
-    let answer = client.ask(Method::GET, url).send().await.unwrap();
-    assert_eq!(answer.status(), 200, "{url}");
-    let (headers, bytes) = (answer.headers().clone(), answer.bytes().await.unwrap());
+    let response = client.request(Method::GET, url).send().await.unwrap();
+    assert_eq!(response.status(), 200, "{url}");
+    let (headers, bytes) = (response.headers().clone(), response.bytes().await.unwrap());
     if headers.get("content-encoding").is_none() {
         return (headers, String::from_utf8(bytes.to_vec()).unwrap());
     }
@@ -36,8 +36,8 @@ async fn file(client: &Client, url: &str) -> (HeaderMap, String) {
     (headers, String::from_utf8_lossy(&text).into_owned())
 }
 
-/// What a page of HTML names with `src` and `href`.
-fn named(page: &str) -> Vec<&str> {
+/// The values of `src` and `href` in an HTML page.
+fn references(page: &str) -> Vec<&str> {
     let parts = ["src=\"", "href=\""].into_iter().flat_map(|attribute| page.split(attribute).skip(1));
     parts.filter_map(|part| part.split('"').next()).collect()
 }
@@ -51,8 +51,8 @@ async fn every_service_serves_its_document_and_a_page_that_needs_no_network() {
         assert_eq!((&document["openapi"], &document["info"]["title"]), (&"3.1.0".into(), &title.into()));
 
         let (headers, page) = file(client, &format!("{base}/docs")).await;
-        assert_eq!(headers["content-type"], "text/html", "{base}/docs leads to the page");
-        let mut assets = named(&page);
+        assert_eq!(headers["content-type"], "text/html", "{base}/docs redirects to the page");
+        let mut assets = references(&page);
         assert!(assets.len() >= 4, "{page}");
         assets.push("swagger-initializer.js");
         for asset in assets {
@@ -71,36 +71,36 @@ async fn every_service_serves_its_document_and_a_page_that_needs_no_network() {
             }
         }
         assert!(!page.contains("://") && !page.contains("\"//"), "{page}");
-        client.get(&format!("{base}/swagger-ui/nothing.js")).await.is(404).problem();
+        client.get(&format!("{base}/swagger-ui/nothing.js")).await.expect_status(404).problem();
     }
     system.finish().await;
 }
 
-/// Whether a path of the document also takes this one: `/purchases/{id}` takes `/purchases/batch`.
-fn takes(template: &str, path: &str) -> bool {
+/// Whether a path template of the document matches a path: `/purchases/{id}` matches `/purchases/batch`.
+fn matches(template: &str, path: &str) -> bool {
     let (parts, other) = (template.split('/'), path.split('/'));
     parts.clone().count() == other.clone().count()
         && parts.zip(other).all(|(part, other)| part == other || part.starts_with('{'))
 }
 
 #[tokio::test]
-async fn what_is_documented_is_served_and_no_other_method_of_it() {
+async fn documented_operations_are_served_and_other_methods_are_not_allowed() {
     let system = System::start().await;
     let client = &system.client;
     for (base, document) in documents(client).await {
         let paths = document["paths"].as_object().unwrap();
         for path in paths.keys() {
-            let takers = paths.iter().filter(|(template, _)| takes(template, path));
-            let documented: Vec<_> = takers.flat_map(|(_, item)| item.as_object().unwrap().keys()).collect();
+            let matching = paths.iter().filter(|(template, _)| matches(template, path));
+            let documented: Vec<_> = matching.flat_map(|(_, item)| item.as_object().unwrap().keys()).collect();
             let concrete = path.replace("{base}", "GBP").replace("{quote}", "EUR").replace(['{', '}'], "");
             for method in METHODS {
-                let request = client.ask(method.to_uppercase().parse().unwrap(), &format!("{base}{concrete}"));
-                let answer = client.send(request).await;
+                let request = client.request(method.to_uppercase().parse().unwrap(), &format!("{base}{concrete}"));
+                let response = client.send(request).await;
                 let is_documented = documented.iter().any(|documented| *documented == method);
-                assert_eq!(answer.status != 405, is_documented, "{}: {}", answer.asked, answer.status);
-                assert_eq!(answer.header("allow").is_some(), !is_documented, "{}", answer.asked);
-                let known = !answer.body.contains("there is nothing at this path");
-                assert!(known, "{}: {}", answer.asked, answer.body);
+                assert_eq!(response.status != 405, is_documented, "{}: {}", response.request, response.status);
+                assert_eq!(response.header("allow").is_some(), !is_documented, "{}", response.request);
+                let known = !response.body.contains("there is nothing at this path");
+                assert!(known, "{}: {}", response.request, response.body);
             }
         }
     }

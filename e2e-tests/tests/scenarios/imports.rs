@@ -1,21 +1,21 @@
-//! Files of the ECB: taken in whole or not at all.
+//! Imports of ECB files, as a whole or not at all.
 
 use chrono::{Days, Utc};
 use contracts::{Imported, RateQuote};
 use reqwest::Method;
 
-use super::harness::{Answer, Client, Corner, System};
+use super::harness::{Client, Namespace, Response, System};
 
-/// The file that is built in, as the ECB published it.
+/// The built-in file, as the ECB published it.
 const HISTORY: &[u8] = include_bytes!("../../../services/exchange-rate/data/eurofxref-hist.zip");
-/// The other forms, as the ECB published them.
+/// Files in the other formats, as the ECB published them.
 const DAILY_CSV: &[u8] = include_bytes!("../../../services/exchange-rate/data/eurofxref-daily.csv");
 const DAILY_XML: &[u8] = include_bytes!("../../../services/exchange-rate/data/eurofxref-daily.xml");
 const NINETY_DAYS_XML: &[u8] = include_bytes!("../../../services/exchange-rate/data/eurofxref-hist-90d.xml");
 
-async fn import(client: &Client, file: impl Into<Vec<u8>>) -> Answer {
-    let url = format!("{}/rates/import", client.at.exchange_rate);
-    client.send(client.ask(Method::POST, &url).body(file.into())).await
+async fn import(client: &Client, file: impl Into<Vec<u8>>) -> Response {
+    let url = format!("{}/rates/import", client.addresses.exchange_rate);
+    client.send(client.request(Method::POST, &url).body(file.into())).await
 }
 
 fn counts(new: u64, changed: u64, unchanged: u64) -> Imported {
@@ -26,7 +26,7 @@ fn counts(new: u64, changed: u64, unchanged: u64) -> Imported {
 async fn importing_the_built_in_history_again_changes_nothing() {
     let system = System::start().await;
     for _ in 0..2 {
-        let imported: Imported = import(&system.client, HISTORY).await.is(200).json();
+        let imported: Imported = import(&system.client, HISTORY).await.expect_status(200).json();
         assert!(imported.read > 200_000, "{imported:?}");
         assert_eq!(imported, counts(0, 0, imported.read));
     }
@@ -34,36 +34,36 @@ async fn importing_the_built_in_history_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_other_forms_of_the_same_days_change_nothing() {
+async fn the_same_days_in_other_formats_change_nothing() {
     let system = System::start().await;
     for (file, rates) in [(DAILY_CSV, 29), (DAILY_XML, 30), (NINETY_DAYS_XML, 1_830)] {
-        let imported: Imported = import(&system.client, file).await.is(200).json();
+        let imported: Imported = import(&system.client, file).await.expect_status(200).json();
         assert_eq!(imported, counts(0, 0, rates));
     }
     system.finish().await;
 }
 
 #[tokio::test]
-async fn the_same_day_in_every_form_is_new_once() {
-    let (system, corner) = (System::start().await, Corner::without_rates_of_the_ecb(0));
-    let (client, date) = (&system.client, corner.moment.date_naive());
-    // The daily forms keep the zeros at the end, the history strips them.
-    let forms = [
+async fn the_same_day_in_every_format_is_new_once() {
+    let (system, namespace) = (System::start().await, Namespace::on_a_saturday(0));
+    let (client, date) = (&system.client, namespace.moment.date_naive());
+    // The daily files keep trailing zeros, the history strips them.
+    let files = [
         str::from_utf8(DAILY_CSV).unwrap().replace("30 October 2026", &date.format("%-d %B %Y").to_string()),
         format!("Date,USD,GBP,JPY,\n{date},1.1172,0.8338,175.68,\n"),
         xml(&format!("<Cube time='{date}'><Cube currency='GBP' rate='0.83380'/></Cube>")),
         xml(&format!("<Cube time=\"{date}\">\n<Cube currency=\"GBP\" rate=\"0.8338\"/>\n</Cube>")),
     ];
     let expected = [counts(29, 0, 0), counts(0, 0, 3), counts(0, 0, 1), counts(0, 0, 1)];
-    for (form, expected) in forms.into_iter().zip(expected) {
-        assert_eq!(import(client, form).await.is(200).json::<Imported>(), expected);
+    for (file, expected) in files.into_iter().zip(expected) {
+        assert_eq!(import(client, file).await.expect_status(200).json::<Imported>(), expected);
     }
-    let quote: RateQuote = client.rate_at("EUR/GBP", corner.moment).await.is(200).json();
+    let quote: RateQuote = client.rate_at("EUR/GBP", namespace.moment).await.expect_status(200).json();
     assert_eq!((quote.rate.as_str(), quote.source.to_string()), ("0.8338", "ecb".to_owned()));
     system.finish().await;
 }
 
-/// A file of the ECB around days.
+/// An ECB file with these days.
 fn xml(days: &str) -> String {
     format!(
         "<gesmes:Envelope xmlns:gesmes='http://www.gesmes.org/xml/2002-08-01' \
@@ -72,23 +72,23 @@ fn xml(days: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_csv_is_counted_by_what_is_new_changed_and_unchanged() {
-    let (system, corner) = (System::start().await, Corner::without_rates_of_the_ecb(1));
-    let (client, date) = (&system.client, corner.moment.date_naive());
+async fn an_import_of_a_csv_counts_new_changed_and_unchanged_rates() {
+    let (system, namespace) = (System::start().await, Namespace::on_a_saturday(1));
+    let (client, date) = (&system.client, namespace.moment.date_naive());
     let file = |dollars: &str| format!("Date,USD,JPY,CYP,\n{date},{dollars},175.68,N/A,\n");
-    assert_eq!(import(client, file("1.1172")).await.is(200).json::<Imported>(), counts(2, 0, 0));
-    assert_eq!(import(client, file("1.1172")).await.is(200).json::<Imported>(), counts(0, 0, 2));
-    assert_eq!(import(client, file("1.2")).await.is(200).json::<Imported>(), counts(0, 1, 1));
-    let quote: RateQuote = client.rate_at("EUR/USD", corner.moment).await.is(200).json();
+    assert_eq!(import(client, file("1.1172")).await.expect_status(200).json::<Imported>(), counts(2, 0, 0));
+    assert_eq!(import(client, file("1.1172")).await.expect_status(200).json::<Imported>(), counts(0, 0, 2));
+    assert_eq!(import(client, file("1.2")).await.expect_status(200).json::<Imported>(), counts(0, 1, 1));
+    let quote: RateQuote = client.rate_at("EUR/USD", namespace.moment).await.expect_status(200).json();
     assert_eq!((quote.rate.as_str(), quote.source.to_string()), ("1.2", "ecb".to_owned()));
     assert_eq!(quote.valid_from, date.and_time(chrono::NaiveTime::MIN).and_utc());
     system.finish().await;
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
-    let (system, corner) = (System::start().await, Corner::without_rates_of_the_ecb(2));
-    let (client, date) = (&system.client, corner.moment.date_naive());
+async fn a_damaged_file_is_refused_with_the_position_and_changes_nothing() {
+    let (system, namespace) = (System::start().await, Namespace::on_a_saturday(2));
+    let (client, date) = (&system.client, namespace.moment.date_naive());
     let mut flipped = HISTORY.to_vec();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
@@ -97,7 +97,7 @@ async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
     let whole = xml(&format!("{cube}</Cube>"));
     let after_tomorrow = Utc::now().date_naive() + Days::new(2);
     let bomb = format!("<!DOCTYPE x [<!ENTITY a '9.99'>]>{}", whole.replace("9.99", "&a;"));
-    for (file, says) in [
+    for (file, expected) in [
         (HISTORY[..HISTORY.len() / 2].to_vec(), "the ZIP is damaged or cut off"),
         (HISTORY[..HISTORY.len() - 1].to_vec(), "the ZIP is damaged or cut off"),
         (flipped, "the ZIP is damaged"),
@@ -129,34 +129,34 @@ async fn a_damaged_file_is_refused_with_the_place_and_changes_nothing() {
         (format!("Date, USD, JPY, \n{}, 9.99, \n", date.format("%-d %B %Y")).into(), "line 2 has 2 columns"),
         (b"Date,USD,\n\xff\xfe,1,\n".to_vec(), "line 2 is not UTF-8"),
     ] {
-        let problem = import(client, file).await.is(422).problem();
-        assert!(problem.detail.contains(says), "{says}: {problem:?}");
+        let problem = import(client, file).await.expect_status(422).problem();
+        assert!(problem.detail.contains(expected), "{expected}: {problem:?}");
     }
-    // There may be a rate of an earlier day that somebody else has set.
-    let answer = client.rate_at("EUR/USD", corner.moment).await;
+    // Another scenario may have set a rate of an earlier day.
+    let response = client.rate_at("EUR/USD", namespace.moment).await;
     assert!(
-        answer.status == 404 || answer.is(200).json::<RateQuote>().rate != "9.99",
-        "half of a refused file was taken in"
+        response.status == 404 || response.expect_status(200).json::<RateQuote>().rate != "9.99",
+        "a part of a refused file was imported"
     );
     system.finish().await;
 }
 
 #[tokio::test]
-async fn a_file_may_begin_with_a_byte_order_mark_and_is_not_taken_compressed() {
+async fn a_file_may_begin_with_a_byte_order_mark_and_is_refused_with_a_content_encoding() {
     let system = System::start().await;
     let marked = ["\u{feff}".as_bytes(), DAILY_XML].concat();
-    assert_eq!(import(&system.client, marked).await.is(200).json::<Imported>(), counts(0, 0, 30));
-    let url = format!("{}/rates/import", system.client.at.exchange_rate);
-    let request = system.client.ask(Method::POST, &url).header("Content-Encoding", "gzip").body(DAILY_XML);
-    let problem = system.client.send(request).await.is(415).problem();
+    assert_eq!(import(&system.client, marked).await.expect_status(200).json::<Imported>(), counts(0, 0, 30));
+    let url = format!("{}/rates/import", system.client.addresses.exchange_rate);
+    let request = system.client.request(Method::POST, &url).header("Content-Encoding", "gzip").body(DAILY_XML);
+    let problem = system.client.send(request).await.expect_status(415).problem();
     assert!(problem.detail.contains("Content-Encoding"), "{problem:?}");
     system.finish().await;
 }
 
 #[tokio::test]
-async fn a_file_beyond_the_limit_is_refused_and_what_unpacks_to_more_too() {
-    let (system, _) = (System::start().await, ());
-    let problem = import(&system.client, vec![b'x'; (16 << 20) + 1]).await.is(413).problem();
+async fn a_file_beyond_the_size_limit_is_refused() {
+    let system = System::start().await;
+    let problem = import(&system.client, vec![b'x'; (16 << 20) + 1]).await.expect_status(413).problem();
     assert_eq!(problem.limit, Some(16 << 20));
     system.finish().await;
 }

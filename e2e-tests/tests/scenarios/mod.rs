@@ -1,14 +1,15 @@
-//! What a client sees: scenarios over HTTP, against the release binary that `make` has built.
+//! Scenarios over HTTP against the release binary that `make` builds.
 //!
-//! The modules here are black boxes. Each test starts a system of its own on ports of the system's choice; where
-//! `UNBUNDLED_EXCHANGE_RATE_URL`, `UNBUNDLED_PURCHASE_URL` and `UNBUNDLED_LEDGER_URL` are set, all use the one that
-//! runs there, so that the same scenarios hold on every deployment. They use names and moments that nobody has used
-//! before, never assume an empty system, and may run at the same time.
+//! The modules here are black-box tests. Each test starts a system of its own on free ports. If
+//! `UNBUNDLED_EXCHANGE_RATE_URL`, `UNBUNDLED_PURCHASE_URL` and `UNBUNDLED_LEDGER_URL` are set, all tests use the system
+//! at these addresses instead, so that the same scenarios run against every deployment. They use unique names and
+//! moments, never assume an empty system, and may run concurrently.
 //!
-//! [`local`] needs the process itself (it is killed, restarted, its folder damaged): these always start their own, and
-//! against a cluster they are left out by name, `not test(/scenarios::local::/)`.
+//! The tests in [`local`] kill and restart the process and damage its folder, so they always start their own.
+//! Exclude them against a cluster with `not test(/scenarios::local::/)`.
 //!
-//! Every scenario ends with [`harness::System::finish`]: nothing in transit, difference 0, a clean end, a clean audit.
+//! Every scenario ends with [`harness::System::finish`]: nothing is in transit, the difference is 0, the process exits
+//! with code 0, and the audit is clean.
 
 mod accounts;
 mod bad_input;

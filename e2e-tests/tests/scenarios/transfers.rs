@@ -1,4 +1,4 @@
-//! A transfer debits in one partition and credits in another, without a commit over both.
+//! Transfers: the debit in one partition, the credit in another, without a commit that spans both.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use contracts::{AccountId, Purpose, ReasonCode, Side, Status, TransferStatus};
 use serde_json::{Value, json};
 use stage::{PartitionCount, partition_of};
 
-use super::harness::{Answer, Client, Corner, System, books_balance, overdraft, until};
+use super::harness::{Client, Namespace, Response, System, assert_books_balance, overdraft, wait_until};
 
-/// Sends all at the same time.
-async fn at_once(client: &Client, transfers: Vec<[String; 4]>) -> Vec<Answer> {
+/// Sends all transfers concurrently.
+async fn send_concurrently(client: &Client, transfers: Vec<[String; 4]>) -> Vec<Response> {
     let sent: Vec<_> = transfers
         .into_iter()
         .map(|[key, from, to, amount]| {
@@ -17,15 +17,15 @@ async fn at_once(client: &Client, transfers: Vec<[String; 4]>) -> Vec<Answer> {
             tokio::spawn(async move { client.pay(&key, &from, &to, &amount).await })
         })
         .collect();
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for sending in sent {
-        answers.push(sending.await.unwrap());
+        responses.push(sending.await.unwrap());
     }
-    answers
+    responses
 }
 
-/// The smallest balance that an account ever had, and how many of its entries are fees.
-async fn lowest(client: &Client, account: &AccountId) -> (i64, usize) {
+/// The lowest balance that an account ever had, in cents, and the number of fees among its entries.
+async fn lowest_balance_and_fees(client: &Client, account: &AccountId) -> (i64, usize) {
     let (mut balance, mut lowest, mut fees) = (0, 0, 0);
     for entry in client.entries(account).await {
         let cents: i64 = entry.amount.amount().to_string().replace('.', "").parse().unwrap();
@@ -36,44 +36,49 @@ async fn lowest(client: &Client, account: &AccountId) -> (i64, usize) {
     (lowest, fees)
 }
 
-/// Two open accounts whose owners are different, however many partitions there are of 2, 3 and 8.
-async fn apart(client: &Client, corner: &Corner) -> [AccountId; 2] {
+/// Opens two accounts that are in different partitions if there are 2, 3 or 8 partitions.
+async fn accounts_in_different_partitions(client: &Client, namespace: &Namespace) -> [AccountId; 2] {
     let partition = |name: &str, count| partition_of(name, PartitionCount::new(count).unwrap());
     let differ = |a: &str, b: &str| [2, 3, 8].iter().all(|count| partition(a, *count) != partition(b, *count));
     let payer = "payer";
-    let payee = (0..).map(|at| format!("payee{at}")).find(|name| differ(&corner.name(payer), &corner.name(name)));
-    [client.open(corner, payer, &Value::Null).await, client.open(corner, &payee.unwrap(), &Value::Null).await]
+    let payee = (0..).map(|at| format!("payee{at}")).find(|name| differ(&namespace.name(payer), &namespace.name(name)));
+    [
+        client.open_account(namespace, payer, &Value::Null).await,
+        client.open_account(namespace, &payee.unwrap(), &Value::Null).await,
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn payer_and_payee_are_in_different_partitions_and_the_difference_is_zero_at_every_read() {
-    let (system, corner) = (System::start().await, Corner::new());
+async fn between_two_partitions_the_difference_of_the_books_is_zero_at_every_read() {
+    let (system, namespace) = (System::start().await, Namespace::new());
     let client = &system.client;
-    let [payer, payee] = apart(client, &corner).await;
-    client.pay(&corner.name("fund"), "merchant", payer.as_str(), "500.00").await.is(201);
-    until("the payer is funded", async || (client.euros(&payer).await == "500.00").then_some(())).await;
+    let [payer, payee] = accounts_in_different_partitions(client, &namespace).await;
+    client.pay(&namespace.name("fund"), "merchant", payer.as_str(), "500.00").await.expect_status(201);
+    wait_until("the payer is funded", async || (client.euro_balance(&payer).await == "500.00").then_some(())).await;
 
-    let transfer = |at: usize| [corner.name(format!("t{at}")), payer.to_string(), payee.to_string(), "5.00".to_owned()];
+    let transfer =
+        |at: usize| [namespace.name(format!("t{at}")), payer.to_string(), payee.to_string(), "5.00".to_owned()];
     let sending = tokio::spawn({
         let (client, transfers) = (client.clone(), (0..100).map(transfer).collect());
-        async move { at_once(&client, transfers).await }
+        async move { send_concurrently(&client, transfers).await }
     });
     let mut reads = 0;
     while !sending.is_finished() || reads == 0 {
-        books_balance(&client.trial_balance().await);
+        assert_books_balance(&client.trial_balance().await);
         reads += 1;
     }
-    for answer in sending.await.unwrap() {
-        let transfer = answer.is(201).transfer();
+    for response in sending.await.unwrap() {
+        let transfer = response.expect_status(201).transfer();
         assert_eq!((transfer.status, &transfer.reason), (TransferStatus::Posted, &None));
         assert!(transfer.decided_at.is_some_and(|decided| decided >= transfer.accepted_at));
-        assert_eq!(client.shown_transfer(&transfer.id).await, transfer);
+        assert_eq!(client.get_transfer(&transfer.id).await, transfer);
     }
-    until("the payee has it all", async || (client.euros(&payee).await == "500.00").then_some(())).await;
-    assert_eq!(client.euros(&payer).await, "0.00");
-    assert_eq!(client.postings(&payer, &corner.name("t7"), 1).await, ["debit 5.00 EUR"]);
-    assert_eq!(client.postings(&payee, &corner.name("t7"), 1).await, ["credit 5.00 EUR"]);
-    // Page by page it is the same.
+    wait_until("the payee has all the money", async || (client.euro_balance(&payee).await == "500.00").then_some(()))
+        .await;
+    assert_eq!(client.euro_balance(&payer).await, "0.00");
+    assert_eq!(client.postings(&payer, &namespace.name("t7"), 1).await, ["debit 5.00 EUR"]);
+    assert_eq!(client.postings(&payee, &namespace.name("t7"), 1).await, ["credit 5.00 EUR"]);
+    // Reading in pages gives the same entries.
     let (mut paged, mut next) = (Vec::new(), Some(0));
     while let Some(after) = next {
         let page = client.entries_page(&payee, &format!("?after={after}&limit=33")).await;
@@ -87,33 +92,36 @@ async fn payer_and_payee_are_in_different_partitions_and_the_difference_is_zero_
 }
 
 #[tokio::test]
-async fn the_same_transfer_100_times_in_parallel_has_one_effect_and_100_equal_answers() {
-    let (system, corner) = (System::start().await, Corner::new());
-    let (client, key) = (&system.client, corner.name("t"));
-    let alice = client.open(&corner, "alice", &overdraft("1000", "refuse")).await;
+async fn the_same_transfer_100_times_in_parallel_has_one_effect_and_100_equal_responses() {
+    let (system, namespace) = (System::start().await, Namespace::new());
+    let (client, key) = (&system.client, namespace.name("t"));
+    let alice = client.open_account(&namespace, "alice", &overdraft("1000", "refuse")).await;
     let one = [key.clone(), alice.to_string(), "merchant".to_owned(), "7.00".to_owned()];
-    let answers = at_once(client, vec![one; 100]).await;
-    let distinct: BTreeSet<_> = answers.iter().map(|answer| (answer.status, &answer.body)).collect();
+    let responses = send_concurrently(client, vec![one; 100]).await;
+    let distinct: BTreeSet<_> = responses.iter().map(|response| (response.status, &response.body)).collect();
     assert_eq!(distinct.len(), 1, "{distinct:?}");
     assert_eq!(client.entries(&alice).await.len(), 1);
-    let other = client.pay(&key, alice.as_str(), "merchant", "8.00").await.is(409).problem();
+    let other = client.pay(&key, alice.as_str(), "merchant", "8.00").await.expect_status(409).problem();
     assert_eq!(other.r#type, "urn:unbundled:problem:idempotency-conflict");
-    // A purchase and a claim have keys of their own.
-    client.send(client.claim(&corner.name("bob"), &Value::Null).header("Idempotency-Key", &key)).await.is(201);
+    // The keys of transfers and of claims are independent.
+    client
+        .send(client.claim_request(&namespace.name("bob"), &Value::Null).header("Idempotency-Key", &key))
+        .await
+        .expect_status(201);
     system.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_refuse_a_race_never_goes_beyond_the_limit() {
-    let (system, corner) = (System::start().await, Corner::new());
+async fn with_policy_refuse_concurrent_transfers_never_exceed_the_limit() {
+    let (system, namespace) = (System::start().await, Namespace::new());
     let client = &system.client;
-    let alice = client.open(&corner, "alice", &overdraft("100.00", "refuse")).await;
+    let alice = client.open_account(&namespace, "alice", &overdraft("100.00", "refuse")).await;
     let transfer =
-        |at: usize| [corner.name(format!("t{at}")), alice.to_string(), "merchant".to_owned(), "9.00".to_owned()];
-    let answers = at_once(client, (0..50).map(transfer).collect()).await;
+        |at: usize| [namespace.name(format!("t{at}")), alice.to_string(), "merchant".to_owned(), "9.00".to_owned()];
+    let responses = send_concurrently(client, (0..50).map(transfer).collect()).await;
     let (mut posted, mut refused) = (0, 0);
-    for answer in answers {
-        let transfer = answer.is(201).transfer();
+    for response in responses {
+        let transfer = response.expect_status(201).transfer();
         match transfer.status {
             TransferStatus::Posted => posted += 1,
             TransferStatus::Rejected => {
@@ -124,51 +132,69 @@ async fn under_refuse_a_race_never_goes_beyond_the_limit() {
         }
     }
     assert_eq!((posted, refused), (11, 39));
-    assert_eq!(client.euros(&alice).await, "-99.00");
-    assert_eq!(lowest(client, &alice).await, (-9_900, 0));
+    assert_eq!(client.euro_balance(&alice).await, "-99.00");
+    assert_eq!(lowest_balance_and_fees(client, &alice).await, (-9_900, 0));
     system.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_fee_a_race_is_posted_and_pays_once_for_each_crossing() {
-    let (system, corner) = (System::start().await, Corner::new());
+async fn with_policy_fee_concurrent_transfers_are_posted_and_each_crossing_of_the_limit_costs_one_fee() {
+    let (system, namespace) = (System::start().await, Namespace::new());
     let client = &system.client;
-    let alice = client.open(&corner, "alice", &overdraft("100.00", "fee")).await;
+    let alice = client.open_account(&namespace, "alice", &overdraft("100.00", "fee")).await;
     let transfer =
-        |at: usize| [corner.name(format!("t{at}")), alice.to_string(), "merchant".to_owned(), "9.00".to_owned()];
-    for answer in at_once(client, (0..50).map(transfer).collect()).await {
-        assert_eq!(answer.is(201).transfer().status, TransferStatus::Posted);
+        |at: usize| [namespace.name(format!("t{at}")), alice.to_string(), "merchant".to_owned(), "9.00".to_owned()];
+    for response in send_concurrently(client, (0..50).map(transfer).collect()).await {
+        assert_eq!(response.expect_status(201).transfer().status, TransferStatus::Posted);
     }
-    assert_eq!((client.euros(&alice).await.as_str(), lowest(client, &alice).await.1), ("-455.00", 1));
-    // Back above the limit, and beyond it once more.
-    client.pay(&corner.name("back"), "merchant", alice.as_str(), "400.00").await.is(201);
-    until("alice is back", async || (client.euros(&alice).await == "-55.00").then_some(())).await;
-    client.pay(&corner.name("again"), alice.as_str(), "merchant", "45.00").await.is(201);
-    assert_eq!((client.euros(&alice).await.as_str(), lowest(client, &alice).await.1), ("-100.00", 1));
-    client.pay(&corner.name("beyond"), alice.as_str(), "merchant", "0.01").await.is(201);
-    assert_eq!((client.euros(&alice).await.as_str(), lowest(client, &alice).await.1), ("-105.01", 2));
-    let fees = client.postings(&"fees".parse().unwrap(), &corner.name("beyond"), 1).await;
+    assert_eq!(
+        (client.euro_balance(&alice).await.as_str(), lowest_balance_and_fees(client, &alice).await.1),
+        ("-455.00", 1)
+    );
+    // Back within the limit, and beyond it once more.
+    client.pay(&namespace.name("back"), "merchant", alice.as_str(), "400.00").await.expect_status(201);
+    wait_until("alice is within the limit again", async || {
+        (client.euro_balance(&alice).await == "-55.00").then_some(())
+    })
+    .await;
+    client.pay(&namespace.name("again"), alice.as_str(), "merchant", "45.00").await.expect_status(201);
+    assert_eq!(
+        (client.euro_balance(&alice).await.as_str(), lowest_balance_and_fees(client, &alice).await.1),
+        ("-100.00", 1)
+    );
+    client.pay(&namespace.name("beyond"), alice.as_str(), "merchant", "0.01").await.expect_status(201);
+    assert_eq!(
+        (client.euro_balance(&alice).await.as_str(), lowest_balance_and_fees(client, &alice).await.1),
+        ("-105.01", 2)
+    );
+    let fees = client.postings(&"fees".parse().unwrap(), &namespace.name("beyond"), 1).await;
     assert_eq!(fees, ["credit 5.00 EUR"]);
     system.finish().await;
 }
 
 #[tokio::test]
-async fn a_purchase_beyond_the_limit_is_rejected_and_moves_no_money_anywhere() {
-    let (system, corner) = (System::start().await, Corner::new());
-    let (client, sku) = (&system.client, corner.name("lantern"));
-    client.offer_for(&sku, "15.30", "EUR").await;
-    let (customer, key) = (corner.name("alice"), corner.name("buy"));
-    client.send(client.claim(&format!("customer:{customer}"), &overdraft("20.00", "refuse"))).await.is(201);
-    let order = corner.order(&customer, "EUR", &[&sku]);
-    assert_eq!(client.buy(&corner.name("first"), &order).await.is(201).purchase().status, Status::Settled);
-    let answer = client.buy(&key, &order).await.is(201);
-    let rejected = answer.purchase();
+async fn a_purchase_beyond_the_overdraft_limit_is_rejected_and_moves_no_money() {
+    let (system, namespace) = (System::start().await, Namespace::new());
+    let (client, sku) = (&system.client, namespace.name("lantern"));
+    client.put_priced_offer(&sku, "15.30", "EUR").await;
+    let (customer, key) = (namespace.name("alice"), namespace.name("buy"));
+    client
+        .send(client.claim_request(&format!("customer:{customer}"), &overdraft("20.00", "refuse")))
+        .await
+        .expect_status(201);
+    let order = namespace.order(&customer, "EUR", &[&sku]);
+    assert_eq!(
+        client.buy(&namespace.name("first"), &order).await.expect_status(201).purchase().status,
+        Status::Settled
+    );
+    let response = client.buy(&key, &order).await.expect_status(201);
+    let rejected = response.purchase();
     assert_eq!(rejected.status, Status::Rejected);
     assert_eq!(rejected.reason.as_ref().map(|reason| reason.code), Some(ReasonCode::PaymentRefused));
     assert_eq!((rejected.charged, rejected.total.is_some()), (None, true));
     let steps: Vec<_> = rejected.history.iter().map(|step| step.status).collect();
     assert_eq!(steps, [Status::Confirmed, Status::Rejected]);
-    assert_eq!(client.buy(&key, &order).await.is(201).body, answer.body);
+    assert_eq!(client.buy(&key, &order).await.expect_status(201).body, response.body);
     let account: AccountId = format!("customer:{customer}").parse().unwrap();
     assert_eq!(client.entries(&account).await.len(), 1);
     let merchant = client.entries(&AccountId::merchant()).await;
@@ -177,36 +203,40 @@ async fn a_purchase_beyond_the_limit_is_rejected_and_moves_no_money_anywhere() {
 }
 
 #[tokio::test]
-async fn a_transfer_with_an_account_that_is_not_there_is_an_outcome() {
-    let (system, corner) = (System::start().await, Corner::new());
+async fn a_transfer_from_or_to_an_unknown_account_is_rejected_as_an_outcome() {
+    let (system, namespace) = (System::start().await, Namespace::new());
     let client = &system.client;
     let check = async |key: &str, from: &str, to: &str, unknown: &str| {
-        let key = corner.name(key);
-        let answer = client.pay(&key, from, to, "1.00").await.is(201);
-        let rejected = answer.transfer();
+        let key = namespace.name(key);
+        let response = client.pay(&key, from, to, "1.00").await.expect_status(201);
+        let rejected = response.transfer();
         let reason = rejected.reason.unwrap();
         assert_eq!((rejected.status, reason.code), (TransferStatus::Rejected, ReasonCode::UnknownAccount));
         assert!(reason.detail.contains(unknown) && reason.detail.contains("POST /accounts"), "{}", reason.detail);
-        // An outcome never changes, also when the account is there by now.
-        client.send(client.claim(unknown, &Value::Null)).await.is(201);
-        assert_eq!(client.pay(&key, from, to, "1.00").await.is(201).body, answer.body);
+        // An outcome never changes, even if the account exists by now.
+        client.send(client.claim_request(unknown, &Value::Null)).await.expect_status(201);
+        assert_eq!(client.pay(&key, from, to, "1.00").await.expect_status(201).body, response.body);
     };
-    let (alice, bob) = (corner.name("alice"), corner.name("bob"));
+    let (alice, bob) = (namespace.name("alice"), namespace.name("bob"));
     check("t1", "merchant", &alice, &alice).await;
     check("t2", &bob, "merchant", &bob).await;
-    let paid = client.pay(&corner.name("t3"), "merchant", &alice, "1.00").await.is(201).transfer();
+    let paid = client.pay(&namespace.name("t3"), "merchant", &alice, "1.00").await.expect_status(201).transfer();
     assert_eq!(paid.status, TransferStatus::Posted);
-    client.get(&format!("{}/transfers/{}", client.at.ledger, corner.name("none"))).await.is(404).problem();
+    client
+        .get(&format!("{}/transfers/{}", client.addresses.ledger, namespace.name("none")))
+        .await
+        .expect_status(404)
+        .problem();
     system.finish().await;
 }
 
 #[tokio::test]
-async fn a_transfer_that_makes_no_sense_is_refused_saying_where() {
-    let (system, corner) = (System::start().await, Corner::new());
+async fn an_invalid_transfer_is_refused_with_a_pointer_to_the_error() {
+    let (system, namespace) = (System::start().await, Namespace::new());
     let client = &system.client;
     let check = async |body: Value, status: u16, pointer: &str| {
-        let request = client.transfer(&corner.name("t"), "", "", "").json(&body);
-        let problem = client.send(request).await.is(status).problem();
+        let request = client.transfer_request(&namespace.name("t"), "", "", "").json(&body);
+        let problem = client.send(request).await.expect_status(status).problem();
         assert_eq!(problem.pointer.as_deref(), Some(pointer), "{body}: {problem:?}");
     };
     let euros = |amount: &str| json!({"amount": amount, "currency": "EUR"});
@@ -218,7 +248,7 @@ async fn a_transfer_that_makes_no_sense_is_refused_saying_where() {
     check(json!({"from": "merchant", "to": "customer:", "amount": euros("1")}), 422, "/to").await;
     check(json!({"from": "merchant", "to": "fx", "amount": euros("1"), "note": "x"}), 400, "/note").await;
     let body = json!({"from": "merchant", "to": "fx", "amount": euros("1")});
-    let url = format!("{}/transfers", client.at.ledger);
-    client.send(client.ask(reqwest::Method::POST, &url).json(&body)).await.is(400).problem();
+    let url = format!("{}/transfers", client.addresses.ledger);
+    client.send(client.request(reqwest::Method::POST, &url).json(&body)).await.expect_status(400).problem();
     system.finish().await;
 }

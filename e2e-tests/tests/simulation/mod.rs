@@ -1,15 +1,15 @@
-//! Many seeds, and the mistakes that they must find.
+//! The simulation with many seeds, and with deliberate bugs that it has to find.
 
 use std::time::Instant;
 
 use e2e_tests::simulation::{Coverage, Failure, Hit, Invariant, Mutant, Plan, Report, run};
 use stage::PUBLISH_WINDOW;
 
-/// Seeds of each test; they are split so that they run side by side. `SIMULATION_SEEDS` asks for more.
+/// The number of seeds per test, unless `SIMULATION_SEEDS` is set. Several tests share the seeds, to run in parallel.
 const SEEDS: u64 = 50;
-/// How often each thing has to happen in as many seeds: otherwise the simulation has a hole.
+/// How often each kind of [`Hit`] has to occur in the seeds of a test. Otherwise the simulation does not cover it.
 const HITS_MIN: u64 = 3;
-/// Seeds in which a mistake has to be found.
+/// The number of seeds that have to find a deliberate bug.
 const MUTANT_SEEDS: u64 = 10;
 
 fn must_hold(plan: Plan) -> Report {
@@ -17,7 +17,7 @@ fn must_hold(plan: Plan) -> Report {
 }
 
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
 }
 
 fn check(part: u64) {
@@ -31,7 +31,7 @@ fn check(part: u64) {
     let seconds = started.elapsed().as_secs_f64();
     println!("{steps} steps in {seconds:.1} s, {:.0} a second\n{coverage}", steps as f64 / seconds);
     let rare: Vec<_> = Hit::ALL.iter().filter(|hit| coverage.of(**hit) < HITS_MIN).collect();
-    assert!(seeds < SEEDS || only.is_some() || rare.is_empty(), "these happened too rarely: {rare:?}");
+    assert!(seeds < SEEDS || only.is_some() || rare.is_empty(), "these occurred too rarely: {rare:?}");
 }
 
 macro_rules! seeds {
@@ -53,15 +53,15 @@ seeds! {
 }
 
 #[test]
-fn the_same_seed_is_the_same_run() {
+fn the_same_seed_gives_the_same_run() {
     let of = |seed| must_hold(Plan { seed, ..Plan::default() });
     assert_eq!(of(7), of(7));
     assert_ne!(of(7).checksum, of(8).checksum);
 }
 
-/// Long enough for the window of unconfirmed frames to fill several times.
+/// The run is long enough to fill the window of unconfirmed frames several times.
 #[test]
-fn a_long_run_goes_beyond_all_windows() {
+fn a_long_run_exceeds_the_publish_window() {
     let report = must_hold(Plan { is_long: true, ..Plan::default() });
     println!("{} steps, {} frames\n{}", report.steps, report.longest, report.coverage);
     assert!(report.longest > 4 * PUBLISH_WINDOW);
@@ -80,7 +80,7 @@ fn check_mutant(mutant: Mutant, expected: &[Invariant]) {
 
 #[test]
 fn a_missing_duplicate_check_is_found() {
-    // Either it is seen in the records, or the stage itself finds a row that cannot be there.
+    // Either the batch records show it, or the stage itself finds a row that must not exist.
     check_mutant(Mutant::NoDuplicateCheck, &[Invariant::Dense, Invariant::Stopped]);
 }
 
@@ -95,6 +95,6 @@ fn a_missing_fence_is_found() {
 }
 
 #[test]
-fn a_publisher_that_does_not_look_what_the_stream_holds_is_found() {
+fn a_publisher_that_does_not_read_back_the_stream_is_found() {
     check_mutant(Mutant::NoScan, &[Invariant::Stuck, Invariant::Recorded]);
 }

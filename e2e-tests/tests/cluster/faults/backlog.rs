@@ -1,52 +1,54 @@
-//! Too much waits for the broker: the ingress stage is closed, before the journal outgrows the disk.
+//! The limit of unpublished bytes: requests are refused before the journal fills the disk.
 
 use serde_json::json;
 
-use crate::cluster::harness::{Cluster, metric_of, metric_reaches};
-use crate::scenarios::harness::{Client, Corner, Load, until};
+use crate::cluster::harness::{Cluster, metric_sum, wait_for_metric};
+use crate::scenarios::harness::{Client, Load, Namespace, wait_until};
 
-/// A few batches' worth.
+/// The size of a few batches.
 const BYTES_MAX: &str = "200000";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_way_in_is_closed_while_too_much_waits_for_the_broker_and_opened_again() {
-    let mut cluster = Cluster::start_without_engines().await;
-    cluster.engines.start().await;
+async fn requests_are_refused_while_too_many_bytes_are_unpublished_and_accepted_again_afterwards() {
+    let mut cluster = Cluster::not_started().await;
+    cluster.servers.start().await;
     cluster.start_all(&[("BACKLOG_BYTES_MAX", BYTES_MAX)]).await;
     let client = cluster.client.clone();
     let mut load = Load::prepare(&client, 200).await;
-    let corner = Corner::new();
-    let sku = corner.name("lamp");
-    client.offer_for(&sku, "1.00", "GBP").await;
-    let order = json!({"customer": corner.name("alice"), "pay_in": "GBP", "lines": [{"sku": sku, "quantity": 1}]});
+    let namespace = Namespace::new();
+    let sku = namespace.name("lamp");
+    client.put_priced_offer(&sku, "1.00", "GBP").await;
+    let order = json!({"customer": namespace.name("alice"), "pay_in": "GBP", "lines": [{"sku": sku, "quantity": 1}]});
 
-    cluster.engines.rabbitmq(&["stop"]).await;
-    // The senders end when they are refused.
-    load.note(load.send(&client).end().await);
-    assert!(load.answered() > 0 && load.answered() < load.len(), "{}", load.answered());
-    refused(&client, &corner, &order).await;
-    let purchase = client.at.purchase.clone();
-    metric_reaches(&client, &purchase, "journal_unpublished_bytes", "", BYTES_MAX.parse().unwrap()).await;
-    metric_reaches(&client, &purchase, "journal_unpublished_max_bytes", "", BYTES_MAX.parse().unwrap()).await;
-    metric_reaches(&client, &purchase, "journal_unpublished_frames", "", 2).await;
-    // What is there can be read all the same.
-    client.get(&client.offer_url(&sku)).await.is(200);
+    cluster.servers.rabbitmq(&["stop"]).await;
+    // The senders end when the service refuses requests.
+    load.record(load.send(&client).finish().await);
+    assert!(load.answered_count() > 0 && load.answered_count() < load.len(), "{}", load.answered_count());
+    assert_refused(&client, &namespace, &order).await;
+    let purchase = client.addresses.purchase.clone();
+    wait_for_metric(&client, &purchase, "journal_unpublished_bytes", "", BYTES_MAX.parse().unwrap()).await;
+    wait_for_metric(&client, &purchase, "journal_unpublished_max_bytes", "", BYTES_MAX.parse().unwrap()).await;
+    wait_for_metric(&client, &purchase, "journal_unpublished_frames", "", 2).await;
+    // Reads still work.
+    client.get(&client.offer_url(&sku)).await.expect_status(200);
 
-    cluster.engines.rabbitmq(&["start"]).await;
-    let key = corner.name("later");
-    let taken = async || Some(client.send(client.purchase(&key, &order)).await).filter(|answer| answer.status != 503);
-    until("purchases are taken in again", taken).await.purchase();
-    load.all_have_their_outcome(&client).await;
-    load.each_had_one_effect(&client).await;
-    for waiting in ["journal_unpublished_bytes", "journal_unpublished_frames"] {
-        let look = async || (metric_of(&client, &purchase, waiting, "").await == 0).then_some(());
-        until(&format!("{waiting} is 0"), look).await;
+    cluster.servers.rabbitmq(&["start"]).await;
+    let key = namespace.name("later");
+    let accepted = async || {
+        Some(client.send(client.purchase_request(&key, &order)).await).filter(|response| response.status != 503)
+    };
+    wait_until("purchases are accepted again", accepted).await.purchase();
+    load.assert_all_have_outcomes(&client).await;
+    load.assert_one_effect_each(&client).await;
+    for metric in ["journal_unpublished_bytes", "journal_unpublished_frames"] {
+        let is_zero = async || (metric_sum(&client, &purchase, metric, "").await == 0).then_some(());
+        wait_until(&format!("{metric} is 0"), is_zero).await;
     }
     cluster.finish().await;
 }
 
-async fn refused(client: &Client, corner: &Corner, order: &serde_json::Value) {
-    let answer = client.send(client.purchase(&corner.name("now"), order)).await.is(503);
-    assert!(answer.header("retry-after").is_some(), "{answer:?}");
-    assert!(answer.problem().detail.contains("waits to be published"), "{answer:?}");
+async fn assert_refused(client: &Client, namespace: &Namespace, order: &serde_json::Value) {
+    let response = client.send(client.purchase_request(&namespace.name("now"), order)).await.expect_status(503);
+    assert!(response.header("retry-after").is_some(), "{response:?}");
+    assert!(response.problem().detail.contains("waits to be published"), "{response:?}");
 }

@@ -1,25 +1,25 @@
-//! The database server goes away under everybody at once.
+//! The database server of all services fails.
 
-use super::{BATCHES, Scene};
+use super::{BATCHES, FaultTest};
 use crate::cluster::harness::SERVICES;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_restarted_as_after_a_crash_under_load_loses_nothing() {
-    let mut scene = Scene::begin().await;
+async fn crash_restarts_of_postgres_under_load_lose_nothing() {
+    let mut test = FaultTest::start().await;
     for _ in 0..3 {
-        scene.cluster.engines.postgres(&["immediate-restart"]).await;
-        scene.sending.goes_on(BATCHES).await;
+        test.cluster.servers.postgres(&["immediate-restart"]).await;
+        test.sending.wait_for_batches(BATCHES).await;
     }
-    scene.all_is_well().await.finish().await;
+    test.assert_recovery().await.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_away_is_told_and_its_return_found() {
-    let mut scene = Scene::begin().await;
-    scene.cluster.engines.postgres(&["stop"]).await;
+async fn a_stopped_postgres_makes_services_not_ready_and_they_recover() {
+    let mut test = FaultTest::start().await;
+    test.cluster.servers.postgres(&["stop"]).await;
     for service in SERVICES {
-        scene.cluster.instance(service).is_not_ready("database").await;
+        test.cluster.instance(service).wait_until_not_ready("database").await;
     }
-    scene.cluster.engines.postgres(&["start"]).await;
-    scene.all_is_well().await.finish().await;
+    test.cluster.servers.postgres(&["start"]).await;
+    test.assert_recovery().await.finish().await;
 }

@@ -1,41 +1,41 @@
-//! What is normal on a cluster is no error in anybody's log.
+//! Normal operation of a cluster logs no errors.
 
-use super::{BATCHES, Scene};
+use super::{BATCHES, FaultTest};
 use crate::cluster::harness::{Cluster, SERVICES};
-use crate::scenarios::harness::{Event, Load, is_calm};
+use crate::scenarios::harness::{Load, LogEvent, assert_no_errors_logged};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_first_start_and_take_overs_by_other_instances_log_no_error_and_nothing_twice() {
+async fn a_first_start_and_takeovers_by_other_instances_log_no_errors_and_no_lapin_events() {
     let mut cluster = Cluster::start().await;
     let client = cluster.client.clone();
     let load = Load::prepare(&client, 0).await;
-    let mut of_second = client.clone();
+    let mut second_client = client.clone();
     for service in SERVICES {
-        let second = cluster.second(service);
+        let second = cluster.add_second_instance(service);
         cluster.launch(&second, &[]);
-        cluster.instance(&second).is_not_ready("another instance of this service is active").await;
-        let url = cluster.client_of_second(service);
+        cluster.instance(&second).wait_until_not_ready("another instance of this service is active").await;
+        let addresses = cluster.client_for_second(service).addresses;
         match service {
-            "exchange-rate" => of_second.at.exchange_rate = url.at.exchange_rate,
-            "purchase" => of_second.at.purchase = url.at.purchase,
-            _ => of_second.at.ledger = url.at.ledger,
+            "exchange-rate" => second_client.addresses.exchange_rate = addresses.exchange_rate,
+            "purchase" => second_client.addresses.purchase = addresses.purchase,
+            _ => second_client.addresses.ledger = addresses.ledger,
         }
     }
-    let mut sending = load.keep_sending(&[client, of_second.clone()]);
-    sending.goes_on(BATCHES).await;
+    let mut sending = load.keep_sending(&[client, second_client.clone()]);
+    sending.wait_for_batches(BATCHES).await;
     for service in SERVICES {
         cluster.instance(service).stop().await;
-        cluster.instance(&format!("{service}-2")).is_ready().await;
+        cluster.instance(&format!("{service}-2")).wait_until_ready().await;
     }
-    cluster.client = of_second;
-    let mut cluster = Scene { cluster, load, sending }.all_is_well().await;
+    cluster.client = second_client;
+    let mut cluster = FaultTest { cluster, load, sending }.assert_recovery().await;
     for service in SERVICES {
         for name in [service.to_owned(), format!("{service}-2")] {
-            let log = cluster.instance(&name).whole_log();
-            is_calm(&name, &log);
-            let events = Event::all(&log);
-            let of_libraries = events.iter().find(|event| event.text("target").starts_with("lapin"));
-            assert!(of_libraries.is_none(), "{name}: {of_libraries:?}");
+            let log = cluster.instance(&name).full_log();
+            assert_no_errors_logged(&name, &log);
+            let events = LogEvent::parse_all(&log);
+            let of_lapin = events.iter().find(|event| event.text("target").starts_with("lapin"));
+            assert!(of_lapin.is_none(), "{name}: {of_lapin:?}");
         }
     }
     cluster.finish().await;

@@ -1,5 +1,5 @@
-//! Real faults, each under a load that goes on. Whatever happens: every request is settled exactly once, with the
-//! same money as on an undisturbed system, within half a minute of the fault's end.
+//! Real faults under a steady load. After each fault every purchase is settled exactly once, with the same amounts as
+//! without the fault, within half a minute.
 
 mod backlog;
 mod broker;
@@ -17,52 +17,52 @@ mod streams;
 use std::time::Instant;
 
 use super::harness::Cluster;
-use crate::scenarios::harness::{Load, PATIENCE, Steady, books_are_quiet};
+use crate::scenarios::harness::{Load, SteadyLoad, WAIT_TIMEOUT, wait_until_books_settle};
 
-/// A cluster with a load that is going on.
-struct Scene {
+/// A cluster under a steady load.
+struct FaultTest {
     cluster: Cluster,
     load: Load,
-    sending: Steady,
+    sending: SteadyLoad,
 }
 
-/// Batches that are answered before a fault, and after it, so that it is amid the load.
+/// The number of batches that must have a response before a fault, and after it, so that the fault happens under load.
 const BATCHES: usize = 10;
 
-impl Scene {
-    /// Ready, with a load that has begun.
-    async fn begin() -> Self {
+impl FaultTest {
+    /// Starts a cluster and the load.
+    async fn start() -> Self {
         let cluster = Cluster::start().await;
-        Self::on(cluster).await
+        Self::start_on(cluster).await
     }
 
-    /// On a cluster that runs.
-    async fn on(cluster: Cluster) -> Self {
+    /// Starts the load on a running cluster.
+    async fn start_on(cluster: Cluster) -> Self {
         let load = Load::prepare(&cluster.client, 0).await;
         let clients = [cluster.client.clone()];
         let mut sending = load.keep_sending(&clients);
-        sending.goes_on(BATCHES).await;
+        sending.wait_for_batches(BATCHES).await;
         Self { cluster, load, sending }
     }
 
-    /// After a fault that has just ended: the load goes on, and all of it is settled in time.
-    async fn all_is_well(self) -> Cluster {
-        self.all_is_well_but(&[]).await
+    /// Call this at the end of a fault. It asserts that the load continues, and that all of it is settled in time.
+    async fn assert_recovery(self) -> Cluster {
+        self.assert_recovery_except(&[]).await
     }
 
-    /// The same, but these instances wait for others.
-    async fn all_is_well_but(mut self, waiting: &[&str]) -> Cluster {
+    /// Like [`FaultTest::assert_recovery`], but does not expect these instances, which are on standby, to be ready.
+    async fn assert_recovery_except(mut self, standby: &[&str]) -> Cluster {
         let over = Instant::now();
-        self.sending.goes_on(BATCHES).await;
-        self.load.ends(self.sending).await;
+        self.sending.wait_for_batches(BATCHES).await;
+        self.load.stop(self.sending).await;
         let client = self.cluster.client.clone();
-        self.load.all_have_their_outcome(&client).await;
-        books_are_quiet(&client).await;
+        self.load.assert_all_have_outcomes(&client).await;
+        wait_until_books_settle(&client).await;
         let took = over.elapsed();
-        assert!(took < PATIENCE, "it took {took:?} until all was settled");
+        assert!(took < WAIT_TIMEOUT, "it took {took:?} until all purchases were settled");
         eprintln!("{} purchases, all settled {took:?} after the fault", self.load.len());
-        self.cluster.are_ready_but(waiting).await;
-        self.load.each_had_one_effect(&client).await;
+        self.cluster.wait_until_ready_except(standby).await;
+        self.load.assert_one_effect_each(&client).await;
         self.cluster
     }
 }

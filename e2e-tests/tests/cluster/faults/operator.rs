@@ -1,41 +1,41 @@
-//! What an operator does by hand: publishing again, and auditing the three databases.
+//! Operator commands: `republish`, and `audit` of the three databases.
 
-use crate::cluster::harness::{Cluster, metric_of, metric_reaches};
+use crate::cluster::harness::{Cluster, metric_sum, wait_for_metric};
 use crate::scenarios::harness::{Load, run_to_end};
 
 const DUPLICATES: &str = "stage_duplicate_frames_total";
 
-/// A cluster that has settled something, and is quiet.
-async fn settled() -> Cluster {
+/// A cluster that has settled some purchases, and is idle.
+async fn cluster_with_purchases() -> Cluster {
     let cluster = Cluster::start().await;
     let mut load = Load::prepare(&cluster.client, 10).await;
-    let told = load.send(&cluster.client).end().await;
-    load.note(told);
-    load.all_have_their_outcome(&cluster.client).await;
+    let received = load.send(&cluster.client).finish().await;
+    load.record(received);
+    load.assert_all_have_outcomes(&cluster.client).await;
     cluster
 }
 
 async fn republish(cluster: &Cluster, more: &[&str]) -> (Option<i32>, String) {
-    let url = cluster.engines.database_url("ledger");
+    let url = cluster.servers.database_url("ledger");
     let output = run_to_end(&[&["republish", "--service", "ledger", "--database", &url], more].concat()).await;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code(), printed)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_operator_wants_published_again_comes_again_and_is_dropped() {
-    let cluster = settled().await;
-    let emitted = "SELECT count(*) FROM journal WHERE target LIKE 'outcomes/%'";
-    let emitted = u64::try_from(cluster.database("ledger").await.number(emitted).await).unwrap();
-    let url = cluster.client.at.purchase.clone();
-    let before = metric_of(&cluster.client, &url, DUPLICATES, "stage=\"settle\"").await;
+async fn republished_frames_arrive_again_and_are_dropped_as_duplicates() {
+    let cluster = cluster_with_purchases().await;
+    let count = "SELECT count(*) FROM journal WHERE target LIKE 'outcomes/%'";
+    let frames = u64::try_from(cluster.database("ledger").await.number(count).await).unwrap();
+    let url = cluster.client.addresses.purchase.clone();
+    let before = metric_sum(&cluster.client, &url, DUPLICATES, "stage=\"settle\"").await;
     let (code, printed) = republish(&cluster, &["--stream", "outcomes"]).await;
     assert_eq!(code, Some(0), "{printed}");
     for producer in ["post/0", "post/1"] {
         assert!(printed.contains(&format!("{producer} publishes its journal for outcomes/")), "{printed}");
     }
     assert!(!printed.contains("credits"), "{printed}");
-    metric_reaches(&cluster.client, &url, DUPLICATES, "stage=\"settle\"", before + emitted).await;
+    wait_for_metric(&cluster.client, &url, DUPLICATES, "stage=\"settle\"", before + frames).await;
     for (more, expected) in [(&["--stream", "nothing"], "nothing in the journal"), (&["--producer", "x"], "x")] {
         let (code, printed) = republish(&cluster, more).await;
         assert!(code != Some(0) && printed.contains(expected), "{code:?} {printed}");
@@ -44,9 +44,9 @@ async fn what_an_operator_wants_published_again_comes_again_and_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_audit_of_the_databases_names_what_was_changed_behind_their_back() {
-    let mut cluster = settled().await;
-    // While the services run, as long as nothing happens.
+async fn an_audit_of_the_databases_names_changed_data() {
+    let mut cluster = cluster_with_purchases().await;
+    // The audit also works while the services run, as long as they are idle.
     assert_eq!(cluster.audit().await.status.code(), Some(0));
     cluster.stop_all().await;
     let frame = "producer = 'post/0' AND target = 'outcomes/0' AND seq = 1";
@@ -64,7 +64,7 @@ async fn an_audit_of_the_databases_names_what_was_changed_behind_their_back() {
         let code = if expected == "clean" { 0 } else { 1 };
         assert_eq!(audit.status.code(), Some(code), "after {change}: {printed}");
     }
-    // Started again, it is as before.
+    // After the restart the cluster works as before.
     cluster.start_all(&[]).await;
     cluster.finish().await;
 }

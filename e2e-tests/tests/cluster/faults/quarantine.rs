@@ -1,36 +1,36 @@
-//! A message that is no frame is put aside, and stops nobody.
+//! A message that is not a frame goes to the quarantine, and does not block the stream.
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 
-use super::{BATCHES, Scene};
-use crate::cluster::harness::metric_of;
-use crate::scenarios::harness::until;
+use super::{BATCHES, FaultTest};
+use crate::cluster::harness::metric_sum;
+use crate::scenarios::harness::wait_until;
 
-/// Nothing that anybody could take for a frame; with a zero, which a text in Postgres cannot hold.
+/// A message that is not a frame. It has a zero byte, which a text in Postgres cannot contain.
 const BYTES: &[u8] = b"\x00\xff no frame \x80";
-/// The same, as Postgres shows it.
-const SHOWN: &str = "00ff206e6f206672616d652080";
+/// The same bytes, as Postgres encodes them.
+const BYTES_IN_HEX: &str = "00ff206e6f206672616d652080";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_is_no_frame_is_kept_aside_and_the_flow_goes_on() {
-    let mut scene = Scene::begin().await;
+async fn a_message_that_is_not_a_frame_is_quarantined_and_later_frames_are_processed() {
+    let mut test = FaultTest::start().await;
     let targets = ["purchases/0", "credits/1", "outcomes/0"];
     for target in targets {
-        publish(&scene.cluster.engines.broker_url(), target).await;
-        scene.sending.goes_on(BATCHES).await;
+        publish(&test.cluster.servers.broker_url(), target).await;
+        test.sending.wait_for_batches(BATCHES).await;
     }
-    let mut cluster = scene.all_is_well().await;
+    let mut cluster = test.assert_recovery().await;
     for (service, target) in ["ledger", "ledger", "purchase"].into_iter().zip(targets) {
         let mut database = cluster.database(service).await;
-        let kept = format!("SELECT encode(bytes, 'hex') FROM quarantine WHERE target = '{target}' AND place > 0");
-        let look = async || Some(database.texts(&kept).await).filter(|kept| !kept.is_empty());
-        assert_eq!(until(&format!("{target} has something in quarantine"), look).await, [SHOWN]);
+        let query = format!("SELECT encode(bytes, 'hex') FROM quarantine WHERE target = '{target}' AND place > 0");
+        let quarantined = async || Some(database.texts(&query).await).filter(|messages| !messages.is_empty());
+        assert_eq!(wait_until(&format!("{target} has a message in quarantine"), quarantined).await, [BYTES_IN_HEX]);
     }
-    let at = cluster.client.at.clone();
-    for (url, messages) in [(&at.ledger, 2), (&at.purchase, 1), (&at.exchange_rate, 0)] {
+    let addresses = cluster.client.addresses.clone();
+    for (url, messages) in [(&addresses.ledger, 2), (&addresses.purchase, 1), (&addresses.exchange_rate, 0)] {
         for metric in ["stream_quarantine_messages", "stream_quarantined_messages_total"] {
-            assert_eq!(metric_of(&cluster.client, url, metric, "").await, messages, "{metric} of {url}");
+            assert_eq!(metric_sum(&cluster.client, url, metric, "").await, messages, "{metric} of {url}");
         }
     }
     cluster.quarantined = 3;
@@ -45,6 +45,6 @@ async fn publish(url: &str, target: &str) {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let sent = channel.basic_publish("unbundled".into(), key.into(), options, BYTES, BasicProperties::default());
     let confirmed = sent.await.unwrap().await.unwrap();
-    assert!(confirmed.is_ack() && confirmed.take_message().is_none(), "nobody took it");
+    assert!(confirmed.is_ack() && confirmed.take_message().is_none(), "the broker did not accept the message");
     connection.close(200, "done".into()).await.unwrap();
 }

@@ -1,93 +1,93 @@
-//! Somebody deletes a stream: its producer makes it anew, from its journal.
+//! Deleted streams: the producer creates a stream again from its journal.
 
-use super::{BATCHES, Scene};
-use crate::cluster::harness::{Cluster, metric_of, metric_reaches};
-use crate::scenarios::harness::{Load, until};
+use super::{BATCHES, FaultTest};
+use crate::cluster::harness::{Cluster, metric_sum, wait_for_metric};
+use crate::scenarios::harness::{Load, wait_until};
 
 const DUPLICATES: &str = "stage_duplicate_frames_total";
 
 async fn delete(cluster: &Cluster, target: &str) {
     let queue = format!("unbundled.{}", target.replace('/', "."));
-    cluster.engines.rabbitmq(&["ctl", "delete_queue", &queue]).await;
+    cluster.servers.rabbitmq(&["ctl", "delete_queue", &queue]).await;
 }
 
-/// Messages in a stream; none while it does not exist.
+/// The number of messages in a stream; `None` if it does not exist.
 async fn messages(cluster: &Cluster, target: &str) -> Option<i64> {
     let queue = format!("unbundled.{}", target.replace('/', "."));
     let listed =
-        cluster.engines.rabbitmq(&["ctl", "-q", "list_queues", "--no-table-headers", "name", "messages"]).await;
+        cluster.servers.rabbitmq(&["ctl", "-q", "list_queues", "--no-table-headers", "name", "messages"]).await;
     let rows = listed.lines().filter_map(|line| line.split_once('\t'));
     rows.filter(|(name, _)| *name == queue).find_map(|(_, count)| count.trim().parse().ok())
 }
 
-/// Returns once a stream holds everything that was ever said there. (The broker counts every few seconds.)
-async fn is_whole(cluster: &Cluster, producer: &str, target: &str) {
-    let frames = emitted(cluster, producer, target).await;
-    let whole = async || messages(cluster, target).await.filter(|count| *count == frames + 1);
-    until(&format!("{target} has {frames} frames and a marker"), whole).await;
+/// Returns once a stream contains all frames that were ever emitted to it. (The broker counts every few seconds.)
+async fn wait_until_complete(cluster: &Cluster, producer: &str, target: &str) {
+    let frames = emitted_frames(cluster, producer, target).await;
+    let complete = async || messages(cluster, target).await.filter(|count| *count == frames + 1);
+    wait_until(&format!("{target} has {frames} frames and a marker"), complete).await;
 }
 
-/// Frames that a service has said to a target.
-async fn emitted(cluster: &Cluster, service: &str, target: &str) -> i64 {
+/// The number of frames that a service has emitted to a stream partition.
+async fn emitted_frames(cluster: &Cluster, service: &str, target: &str) -> i64 {
     let count = format!("SELECT count(*) FROM journal WHERE target = '{target}'");
     cluster.database(service).await.number(&count).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_deleted_under_load_is_made_anew_and_loses_nothing() {
-    let mut scene = Scene::begin().await;
+async fn a_stream_deleted_under_load_is_created_again_and_loses_nothing() {
+    let mut test = FaultTest::start().await;
     for target in ["purchases/0", "outcomes/1"] {
-        delete(&scene.cluster, target).await;
-        scene.sending.goes_on(BATCHES).await;
+        delete(&test.cluster, target).await;
+        test.sending.wait_for_batches(BATCHES).await;
     }
-    scene.all_is_well().await.finish().await;
+    test.assert_recovery().await.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_deleted_while_nobody_says_anything_is_made_anew_with_everything_in_it() {
-    let mut cluster = Scene::begin().await.all_is_well().await;
+async fn a_stream_deleted_while_idle_is_created_again_with_all_frames() {
+    let mut cluster = FaultTest::start().await.assert_recovery().await;
     let rates = cluster.database("exchange-rate").await.texts("SELECT DISTINCT target FROM journal").await;
     let lost =
         [("exchange-rate", "purchase", "copy-rates", rates[0].as_str()), ("ledger", "ledger", "post", "credits/1")];
     for (producer, reader, stage, target) in lost {
         let url = cluster.instance(reader).url();
         let label = format!("stage=\"{stage}\"");
-        let before = metric_of(&cluster.client, &url, DUPLICATES, &label).await;
+        let before = metric_sum(&cluster.client, &url, DUPLICATES, &label).await;
         delete(&cluster, target).await;
-        let frames = emitted(&cluster, producer, target).await;
-        assert!(frames > 0, "nothing was ever said to {target}");
-        // Every frame comes again to the one who reads, who drops it; beside them there is the marker.
+        let frames = emitted_frames(&cluster, producer, target).await;
+        assert!(frames > 0, "no frame was ever emitted to {target}");
+        // The reader gets every frame again and drops it. Besides them the stream contains a marker.
         let all = before + u64::try_from(frames).unwrap();
-        metric_reaches(&cluster.client, &url, DUPLICATES, &label, all).await;
-        is_whole(&cluster, producer, target).await;
+        wait_for_metric(&cluster.client, &url, DUPLICATES, &label, all).await;
+        wait_until_complete(&cluster, producer, target).await;
     }
-    cluster.are_ready().await;
-    // Who reads it from a place in the life before begins at its beginning, and goes on where it was.
+    cluster.wait_until_ready().await;
+    // A reader whose resume point is from the earlier incarnation reads from the start, and continues where it was.
     for service in ["ledger", "purchase"] {
         cluster.kill_and_start_again(service).await;
     }
     let mut load = Load::prepare(&cluster.client, 5).await;
-    let told = load.send(&cluster.client).end().await;
-    load.note(told);
-    load.all_have_their_outcome(&cluster.client).await;
-    load.each_had_one_effect(&cluster.client).await;
+    let received = load.send(&cluster.client).finish().await;
+    load.record(received);
+    load.assert_all_have_outcomes(&cluster.client).await;
+    load.assert_one_effect_each(&cluster.client).await;
     cluster.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_deleted_while_its_producer_is_away_is_made_anew_when_it_is_back() {
-    let mut scene = Scene::begin().await;
-    scene.cluster.instance("ledger").kill().await;
+async fn a_stream_deleted_while_its_producer_is_down_is_created_again_when_the_producer_is_back() {
+    let mut test = FaultTest::start().await;
+    test.cluster.instance("ledger").kill().await;
     for target in ["outcomes/0", "credits/0"] {
-        delete(&scene.cluster, target).await;
+        delete(&test.cluster, target).await;
     }
-    scene.sending.goes_on(BATCHES).await;
-    // Who reads it waits for its producer, and does not make it.
-    assert_eq!(messages(&scene.cluster, "outcomes/0").await, None);
-    scene.cluster.launch("ledger", &[]);
-    let cluster = scene.all_is_well().await;
+    test.sending.wait_for_batches(BATCHES).await;
+    // The reader waits for the producer, and does not create the stream.
+    assert_eq!(messages(&test.cluster, "outcomes/0").await, None);
+    test.cluster.launch("ledger", &[]);
+    let cluster = test.assert_recovery().await;
     for target in ["outcomes/0", "credits/0"] {
-        is_whole(&cluster, "ledger", target).await;
+        wait_until_complete(&cluster, "ledger", target).await;
     }
     cluster.finish().await;
 }

@@ -1,9 +1,9 @@
-//! A cluster of a test's own: RabbitMQ, Postgres and a process for each service, all in one folder.
+//! A cluster of one test: RabbitMQ, Postgres and one process for each service, all in one folder.
 
 mod database;
-mod engines;
 mod instance;
 mod ports;
+mod servers;
 mod stream;
 
 use std::process::Output;
@@ -11,149 +11,150 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::scenarios::harness::{Addresses, Client, books_are_quiet, run_to_end, until};
+use crate::scenarios::harness::{Addresses, Client, run_to_end, wait_until, wait_until_books_settle};
 
 pub use self::database::Database;
-pub use self::engines::Engines;
 pub use self::instance::{Instance, command};
 pub use self::ports::Ports;
+pub use self::servers::Servers;
 pub use self::stream::RawStreams;
 
 /// The services, in the order of their ports.
 pub const SERVICES: [&str; 3] = ["exchange-rate", "purchase", "ledger"];
 
-/// Two of them would take each other's time, and some tests promise times.
+/// Clusters run one at a time, because some tests assert durations.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-/// A turn, for a test that has a cluster of its own and does not make it with [`Cluster`].
-pub async fn alone() -> MutexGuard<'static, ()> {
+/// Waits until no other cluster runs. Only tests that start a cluster without [`Cluster`] need to call this.
+pub async fn cluster_lock() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().await
 }
 
-/// Three services on their engines. Dropped, all of it is gone.
+/// Three services with their broker and databases. All processes and files are gone when it is dropped.
 pub struct Cluster {
-    /// To talk to the first instance of each service.
+    /// A client of the first instance of each service.
     pub client: Client,
-    /// The first instances come first.
+    /// The first instance of each service, and then the second instances.
     instances: Vec<Instance>,
     /// RabbitMQ and Postgres.
-    pub engines: Engines,
-    /// Messages that were put into streams and are no frames.
+    pub servers: Servers,
+    /// The number of messages that the quarantines have to contain at the end.
     pub quarantined: i64,
-    _alone: MutexGuard<'static, ()>,
+    _lock: MutexGuard<'static, ()>,
 }
 
 impl Cluster {
-    /// Engines and services, ready.
+    /// Starts the servers and the services, and waits until they are ready.
     pub async fn start() -> Self {
-        let mut cluster = Self::start_without_engines().await;
-        cluster.engines.start().await;
+        let mut cluster = Self::not_started().await;
+        cluster.servers.start().await;
         cluster.start_all(&[]).await;
         cluster
     }
 
-    /// A cluster in which nothing runs yet.
-    pub async fn start_without_engines() -> Self {
-        let alone = alone().await;
+    /// A cluster without any running process.
+    pub async fn not_started() -> Self {
+        let lock = cluster_lock().await;
         let ports = Ports::free();
-        let engines = Engines::new(&ports);
-        let instance = |(service, port)| Instance::new(service, service, port, &engines);
+        let servers = Servers::new(&ports);
+        let instance = |(service, port)| Instance::new(service, service, port, &servers);
         let instances: Vec<_> = SERVICES.into_iter().zip(ports.services).map(instance).collect();
         let [exchange_rate, purchase, ledger] = [0, 1, 2].map(|at: usize| instances[at].url());
         let client = Client::new(Addresses { exchange_rate, purchase, ledger });
-        Self { client, instances, engines, quarantined: 0, _alone: alone }
+        Self { client, instances, servers, quarantined: 0, _lock: lock }
     }
 
-    /// Starts the first instance of each service, with more settings, and waits until they are ready.
+    /// Starts the first instance of each service with additional settings, and waits until they are ready.
     pub async fn start_all(&mut self, settings: &[(&str, &str)]) {
         for service in SERVICES {
             self.launch(service, settings);
         }
-        self.are_ready().await;
+        self.wait_until_ready().await;
     }
 
-    /// Starts an instance; it need not become ready.
+    /// Starts an instance with additional settings, and does not wait for it.
     pub fn launch(&mut self, name: &str, settings: &[(&str, &str)]) {
-        let engines = &self.engines;
-        let instance = self.instances.iter_mut().find(|instance| instance.name == name).expect("an instance");
-        instance.launch(engines, settings);
+        let servers = &self.servers;
+        let instance =
+            self.instances.iter_mut().find(|instance| instance.name == name).expect("there is no such instance");
+        instance.launch(servers, settings);
     }
 
-    /// Adds a second instance of a service, named `…-2`, which is not started yet.
-    pub fn second(&mut self, service: &'static str) -> String {
+    /// Adds a second instance of a service without starting it, and returns its name, `…-2`.
+    pub fn add_second_instance(&mut self, service: &'static str) -> String {
         let name = format!("{service}-2");
-        let instance = Instance::new(&name, service, Ports::one_more(), &self.engines);
+        let instance = Instance::new(&name, service, Ports::next_free(), &self.servers);
         self.instances.push(instance);
         name
     }
 
-    /// An instance by its name; the first one of a service has the service's.
+    /// The instance with this name. The name of a first instance is the name of its service.
     pub fn instance(&mut self, name: &str) -> &mut Instance {
-        self.instances.iter_mut().find(|instance| instance.name == name).expect("an instance")
+        self.instances.iter_mut().find(|instance| instance.name == name).expect("there is no such instance")
     }
 
-    /// A client that talks to the second instance of a service, and to the first ones of the others.
-    pub fn client_of_second(&mut self, service: &str) -> Client {
+    /// A client of the second instance of one service and of the first instances of the others.
+    pub fn client_for_second(&mut self, service: &str) -> Client {
         let url = self.instance(&format!("{service}-2")).url();
-        let mut at = self.client.at.clone();
+        let mut addresses = self.client.addresses.clone();
         match service {
-            "exchange-rate" => at.exchange_rate = url,
-            "purchase" => at.purchase = url,
-            _ => at.ledger = url,
+            "exchange-rate" => addresses.exchange_rate = url,
+            "purchase" => addresses.purchase = url,
+            _ => addresses.ledger = url,
         }
-        Client::new(at)
+        Client::new(addresses)
     }
 
-    /// Returns once every instance that runs says that it is ready.
-    pub async fn are_ready(&self) {
-        self.are_ready_but(&[]).await;
+    /// Returns once every running instance is ready.
+    pub async fn wait_until_ready(&self) {
+        self.wait_until_ready_except(&[]).await;
     }
 
-    /// The same, but for these.
-    pub async fn are_ready_but(&self, waiting: &[&str]) {
-        let asked = |instance: &&Instance| instance.runs() && !waiting.contains(&instance.name.as_str());
-        for instance in self.instances.iter().filter(asked) {
-            instance.is_ready().await;
+    /// Returns once every running instance is ready, except these.
+    pub async fn wait_until_ready_except(&self, excluded: &[&str]) {
+        let is_awaited = |instance: &&Instance| instance.is_running() && !excluded.contains(&instance.name.as_str());
+        for instance in self.instances.iter().filter(is_awaited) {
+            instance.wait_until_ready().await;
         }
     }
 
-    /// `kill -9`, and at once the start of another process in its place.
+    /// Kills an instance with SIGKILL, starts it again at once, and waits until it is ready.
     pub async fn kill_and_start_again(&mut self, name: &str) {
         self.instance(name).kill().await;
         self.launch(name, &[]);
-        self.instance(name).is_ready().await;
+        self.instance(name).wait_until_ready().await;
     }
 
     /// The streams of the services.
     pub fn streams(&self) -> RawStreams {
-        RawStreams::new(&self.engines.broker_url(), "unbundled")
+        RawStreams::new(&self.servers.broker_url(), "unbundled")
     }
 
     /// The database of a service.
     pub async fn database(&self, service: &str) -> Database {
-        Database::connect(&self.engines.database_url(service)).await
+        Database::connect(&self.servers.database_url(service)).await
     }
 
-    /// SIGTERM to all at once: each ends well and in time, and gives its lease back.
+    /// Like [`Cluster::terminate_all`]; asserts also that each instance has released its lease.
     pub async fn stop_all(&mut self) {
         self.terminate_all().await;
-        let held = "SELECT count(*) FROM leases WHERE until > clock_timestamp()";
-        assert_eq!(self.count_everywhere(held).await, 0, "a lease was not given back");
+        let leases = "SELECT count(*) FROM leases WHERE until > clock_timestamp()";
+        assert_eq!(self.count_everywhere(leases).await, 0, "a lease was not released");
     }
 
-    /// SIGTERM to all at once: each ends well and in time.
+    /// Sends SIGTERM to all instances, and asserts that each exits with code 0 in time.
     pub async fn terminate_all(&mut self) {
-        let begun = Instant::now();
-        let running: Vec<_> = self.instances.iter_mut().filter(|instance| instance.runs()).collect();
+        let signaled = Instant::now();
+        let running: Vec<_> = self.instances.iter_mut().filter(|instance| instance.is_running()).collect();
         for instance in &running {
             instance.signal("TERM").await;
         }
         for instance in running {
-            instance.has_stopped(begun).await;
+            instance.wait_until_stopped(signaled).await;
         }
     }
 
-    /// The sum of what a query counts in the databases of all services.
+    /// The sum of a query's number over the databases of all services.
     async fn count_everywhere(&self, query: &str) -> i64 {
         let mut sum = 0;
         for service in SERVICES {
@@ -162,17 +163,17 @@ impl Cluster {
         sum
     }
 
-    /// `unbundled audit` of the stopped services.
+    /// Runs `unbundled audit` on the databases of all services.
     pub async fn audit(&self) -> Output {
-        let urls = SERVICES.map(|service| (format!("--{service}-database"), self.engines.database_url(service)));
+        let urls = SERVICES.map(|service| (format!("--{service}-database"), self.servers.database_url(service)));
         let mut arguments = vec!["audit"];
         arguments.extend(urls.iter().flat_map(|(name, url)| [name.as_str(), url.as_str()]));
         run_to_end(&arguments).await
     }
 
-    /// The end of every scenario: quiet books, a clean end in time, a clean audit.
+    /// Ends a test: checks the books, stops the services, and asserts that the audit finds nothing.
     pub async fn finish(mut self) {
-        books_are_quiet(&self.client).await;
+        wait_until_books_settle(&self.client).await;
         self.stop_all().await;
         assert_eq!(self.count_everywhere("SELECT count(*) FROM quarantine").await, self.quarantined);
         let audit = self.audit().await;
@@ -184,22 +185,22 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.instances.iter().for_each(|instance| eprintln!("{}", instance.log()));
-            eprintln!("{}", self.engines.logs());
+            self.instances.iter().for_each(|instance| eprintln!("{}", instance.log_tail()));
+            eprintln!("{}", self.servers.logs());
         }
     }
 }
 
-/// Returns once the sum of a metric over all labels that contain a text is at least this.
-pub async fn metric_reaches(client: &Client, url: &str, metric: &str, label: &str, least: u64) {
-    let what = format!("{metric}{{{label}}} of {url} is {least}");
-    let look = async || (metric_of(client, url, metric, label).await >= least).then_some(());
-    until(&what, look).await;
+/// Returns once [`metric_sum`] is at least `least`.
+pub async fn wait_for_metric(client: &Client, url: &str, metric: &str, label: &str, least: u64) {
+    let what = format!("{metric}{{{label}}} of {url} is at least {least}");
+    let reached = async || (metric_sum(client, url, metric, label).await >= least).then_some(());
+    wait_until(&what, reached).await;
 }
 
-/// The sum of a metric over all labels that contain a text.
-pub async fn metric_of(client: &Client, url: &str, metric: &str, label: &str) -> u64 {
-    let metrics = client.get(&format!("{url}/metrics")).await.is(200);
+/// The sum of all series of a metric whose labels contain the text `label`.
+pub async fn metric_sum(client: &Client, url: &str, metric: &str, label: &str) -> u64 {
+    let metrics = client.get(&format!("{url}/metrics")).await.expect_status(200);
     let is_metric = |line: &str| line.split(['{', ' ']).next() == Some(metric);
     let lines = metrics.body.lines().filter(|line| is_metric(line) && line.contains(label));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()

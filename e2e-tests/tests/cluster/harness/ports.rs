@@ -1,13 +1,13 @@
-//! Ports nobody listens on.
+//! Free ports.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below the range from which the system takes ports for connections, and beside those of other tests.
+/// The first port, below the range of ephemeral ports and above the ports of other tests.
 const FIRST: u16 = 29_000;
-/// Each test process begins to look at a block of its own.
+/// The number of blocks. Each test process starts its search at a block of its own.
 const BLOCKS: u16 = 230;
-/// Ports of a block.
+/// The number of ports in a block.
 const BLOCK: u16 = 16;
 
 /// The ports of a cluster.
@@ -20,14 +20,14 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Ports that are free now.
+    /// Free ports for a cluster.
     pub fn free() -> Self {
-        let [rabbitmq, distribution, epmd, postgres, first, second, third] = [(); 7].map(|()| Self::one_more());
+        let [rabbitmq, distribution, epmd, postgres, first, second, third] = [(); 7].map(|()| Self::next_free());
         Self { rabbitmq, distribution, epmd, postgres, services: [first, second, third] }
     }
 
-    /// Another one.
-    pub fn one_more() -> u16 {
+    /// The next free port.
+    pub fn next_free() -> u16 {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let block = u16::try_from(std::process::id() % u32::from(BLOCKS)).unwrap();
         let range = BLOCKS * BLOCK;

@@ -1,4 +1,4 @@
-//! A stream of the broker, as somebody sees it who may also spoil it.
+//! Direct access to the streams of a broker, also to damage them.
 
 use std::collections::BTreeSet;
 
@@ -9,32 +9,32 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 use stage::{Producer, Seq, StreamPartition};
 
-use crate::scenarios::harness::until;
+use crate::scenarios::harness::wait_until;
 
-/// Messages that are on their way to the broker at a time.
+/// The maximum number of messages without a confirm.
 const WINDOW: usize = 200;
 
-/// The streams of one system in a broker.
+/// The streams of one system.
 pub struct RawStreams {
     url: String,
     prefix: String,
-    /// As the services know it.
+    /// The client that the services use.
     pub broker: RabbitMq,
 }
 
 impl RawStreams {
-    /// Those whose names begin with `prefix`.
+    /// The streams whose names begin with `prefix`.
     pub fn new(url: &str, prefix: &str) -> Self {
         let broker = RabbitMq::new(url, prefix, "a test").unwrap();
         Self { url: url.to_owned(), prefix: prefix.to_owned(), broker }
     }
 
-    /// A session of its own, once the broker is there.
+    /// Attaches a publisher with a session of its own, once the broker is available.
     async fn attach(&self, target: &StreamPartition) -> PublishChannel {
-        until(&format!("{target} can be published to"), async || self.broker.attach(target).await.ok()).await
+        wait_until(&format!("{target} can be published to"), async || self.broker.attach(target).await.ok()).await
     }
 
-    /// Everything in a stream, in order, up to now. (One marker more ends it.)
+    /// All messages of a stream in order. To find the end, this writes a marker, which is not returned.
     pub async fn messages(&self, target: &StreamPartition) -> Vec<BrokerMessage> {
         let publishing = self.attach(target).await;
         let mut reading = self.broker.read(target, None).await.unwrap();
@@ -48,15 +48,15 @@ impl RawStreams {
         }
     }
 
-    /// Every frame in a stream, copies too.
+    /// All frames of a stream, including duplicates.
     pub async fn frames(&self, target: &StreamPartition) -> Vec<BrokerMessage> {
         let mut messages = self.messages(target).await;
         messages.retain(|message| !message.is_marker());
         messages
     }
 
-    /// The frames in a stream, each once.
-    pub async fn held(&self, target: &StreamPartition) -> BTreeSet<(Producer, Seq)> {
+    /// The producer and the number of each frame of a stream, without duplicates.
+    pub async fn distinct_frames(&self, target: &StreamPartition) -> BTreeSet<(Producer, Seq)> {
         let frames = self.frames(target).await;
         frames
             .iter()
@@ -73,7 +73,7 @@ impl RawStreams {
         channel
     }
 
-    /// Makes a stream that can be published to, and is empty.
+    /// Creates an empty stream with its exchange and binding.
     pub async fn declare(&self, target: &StreamPartition) -> Channel {
         let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
         let (channel, queue) = (connection.create_channel().await.unwrap(), self.broker.queue(target));
@@ -90,16 +90,16 @@ impl RawStreams {
         channel
     }
 
-    /// A stream holds these messages, each at its place, and nothing else.
-    pub async fn make_anew(&self, target: &StreamPartition, messages: Vec<BrokerMessage>) {
+    /// Replaces a stream by one that contains exactly these messages, from offset 0 on.
+    pub async fn recreate(&self, target: &StreamPartition, messages: Vec<BrokerMessage>) {
         let publishing = self.attach(target).await;
         self.delete(target).await;
         self.declare(target).await;
         send_all(&publishing, messages).await;
     }
 
-    /// A stream gets so many messages more that say nothing.
-    pub async fn pad(&self, target: &StreamPartition, messages: usize) {
+    /// Appends this many markers, which are messages without a frame, to a stream.
+    pub async fn append_markers(&self, target: &StreamPartition, messages: usize) {
         let publishing = self.attach(target).await;
         let marker = BrokerMessage::marker(&publishing.incarnation, &publishing.session);
         send_all(&publishing, std::iter::repeat_n(marker, messages)).await;
@@ -107,14 +107,14 @@ impl RawStreams {
 }
 
 async fn send_all(publishing: &PublishChannel, messages: impl IntoIterator<Item = BrokerMessage>) {
-    let mut on_their_way = std::collections::VecDeque::new();
+    let mut unconfirmed = std::collections::VecDeque::new();
     for message in messages {
-        on_their_way.push_back(publishing.send(message).await.unwrap());
-        if on_their_way.len() > WINDOW {
-            on_their_way.pop_front().expect("some").confirmed().await.unwrap();
+        unconfirmed.push_back(publishing.send(message).await.unwrap());
+        if unconfirmed.len() > WINDOW {
+            unconfirmed.pop_front().expect("some").confirmed().await.unwrap();
         }
     }
-    for mut confirm in on_their_way {
+    for mut confirm in unconfirmed {
         confirm.confirmed().await.unwrap();
     }
 }

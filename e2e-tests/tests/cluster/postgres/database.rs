@@ -1,4 +1,4 @@
-//! Databases of a test's own, gone at its end.
+//! Databases of one test, which are dropped at its end.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,20 +9,20 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 use stage::Table;
 
-/// Where the server is, with the right to create databases.
+/// The URL of the server, as a user who may create databases.
 fn server() -> String {
     std::env::var("UNBUNDLED_TEST_POSTGRES")
-        .expect("UNBUNDLED_TEST_POSTGRES names a Postgres server: `make e2e` sets it")
+        .expect("UNBUNDLED_TEST_POSTGRES is not set: `make e2e` sets it to the URL of a Postgres server")
 }
 
-/// A connection to the server that no store knows of.
+/// A connection to the server, independent of any store.
 pub async fn admin() -> PgConnection {
     PgConnection::connect(&server()).await.unwrap()
 }
 
 /// The databases of one test: one for each service.
 pub struct Databases {
-    /// How their names begin.
+    /// The start of their names.
     pub prefix: String,
 }
 
@@ -37,33 +37,36 @@ impl Databases {
         format!("{}_{service}", self.prefix)
     }
 
-    /// Makes the database of a service if it is not there, and says where it is.
+    /// Creates the database of a service if it does not exist, and returns its URL.
     pub async fn url(&self, service: &str) -> String {
         let (name, mut admin) = (self.name(service), admin().await);
         let made = sqlx::query(&format!("CREATE DATABASE {name}")).execute(&mut admin).await;
-        // 42P04: it is there.
-        let is_there =
+        // 42P04: the database exists.
+        let exists =
             |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P04"));
-        assert!(made.as_ref().err().is_none_or(is_there), "{made:?}");
+        assert!(made.as_ref().err().is_none_or(exists), "{made:?}");
         let server = server();
         let (server, parameters) = server.split_once('?').unwrap_or((&server, ""));
         format!("{}/{name}?{parameters}", server.rsplit_once('/').unwrap().0)
     }
 
-    /// A connection to the database of a service that its store knows nothing of.
+    /// A connection to the database of a service, independent of its store.
     pub async fn raw(&self, service: &str) -> PgConnection {
         PgConnection::connect(&self.url(service).await).await.unwrap()
     }
 
-    /// The store of one of the two services.
+    /// Opens the store of the service `front` or `back`.
     pub async fn postgres(&self, service: &'static str) -> Postgres {
         let tables = if service == "front" { fixture::FRONT } else { fixture::BACK };
         Postgres::open(&self.url(service).await, fixture::meta(service).unwrap(), tables).await.unwrap()
     }
 }
 
-/// Looks again and again until the sessions of this name are in such a state.
-pub async fn until(watcher: &mut PgConnection, session: &str, state: &str) {
+/// Polls until a session with this application name fulfills the condition `state`, which is SQL.
+///
+/// # Panics
+/// After 10 seconds.
+pub async fn wait_for_session(watcher: &mut PgConnection, session: &str, state: &str) {
     let statement = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND {state}"
     );
@@ -77,10 +80,10 @@ pub async fn until(watcher: &mut PgConnection, session: &str, state: &str) {
         }
     };
     let in_time = tokio::time::timeout(Duration::from_secs(10), looked).await;
-    assert!(in_time.is_ok(), "no session of {session} came to {state}");
+    assert!(in_time.is_ok(), "no session of {session} reached {state}");
 }
 
-/// Waits for a lock.
+/// The condition of a session that waits for a lock.
 pub const BLOCKED: &str = "wait_event_type = 'Lock'";
 
 impl Drop for Databases {
@@ -90,12 +93,12 @@ impl Drop for Databases {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(drop_all(&prefix)).unwrap();
         });
-        assert!(dropped.join().is_ok() || std::thread::panicking(), "the databases of a test are left behind");
+        assert!(dropped.join().is_ok() || std::thread::panicking(), "the databases of a test could not be dropped");
     }
 }
 
-/// `DROP DATABASE` itself ends the workers of autovacuum that happen to be there, and waits for sessions to be gone.
-/// `WITH (FORCE)` would not: ending a process of the superuser's takes more rights than the tests have.
+/// Drops all databases of a test. `DROP DATABASE` itself ends workers of autovacuum, and waits until sessions are gone.
+/// `WITH (FORCE)` does not work here: the tests may not end processes of the superuser.
 async fn drop_all(prefix: &str) -> sqlx::Result<()> {
     let mut admin = admin().await;
     let names = sqlx::query("SELECT datname::text FROM pg_database WHERE starts_with(datname, $1 || '_')").bind(prefix);
@@ -119,8 +122,8 @@ impl StoreFactory for Databases {
         let newest =
             |owner| format!("owner = '{owner}' AND number = (SELECT max(number) FROM batches WHERE owner = '{owner}')");
         let last = |by, to| {
-            let emitted = format!("producer = '{by}' AND target = '{to}'");
-            format!("{emitted} AND seq = (SELECT max(seq) FROM journal WHERE {emitted})")
+            let frames = format!("producer = '{by}' AND target = '{to}'");
+            format!("{frames} AND seq = (SELECT max(seq) FROM journal WHERE {frames})")
         };
         let statement = match damage {
             Damage::ChangedRecord(owner) => {

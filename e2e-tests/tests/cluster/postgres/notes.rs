@@ -1,4 +1,4 @@
-//! What a service remembers of its broker, and whose turn it is.
+//! Publish positions, unpublished frames, the quarantine and leases.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use dataflow::{Leased, Quarantined, Store};
 use sqlx::Row as _;
 use stage::{Partition, Producer, PublishPosition, ResumePoint, Seq, Stage as _};
 
-use super::database::{BLOCKED, Databases, until};
+use super::database::{BLOCKED, Databases, wait_for_session};
 
 fn collect() -> Producer {
     Producer::new(Collect::NAME, Partition(0))
@@ -20,17 +20,18 @@ fn position_at(confirmed: u64, rewinds: u64) -> PublishPosition {
 }
 
 #[tokio::test]
-async fn a_publisher_at_work_does_not_undo_a_rewind() {
+async fn a_running_publisher_does_not_undo_a_rewind() {
     let databases = Databases::new();
     let (postgres, target) = (databases.postgres("front").await, ADDED.target(of("a")));
     let mut owner = claim(&Store::from(postgres.clone()), Collect::default()).await.unwrap();
     submit(&mut owner, vec![add("1", "a", 1)]).await.unwrap();
-    let note = async |position: &PublishPosition| postgres.note_publish_position(&target, position).await.unwrap();
+    let store_position =
+        async |position: &PublishPosition| postgres.note_publish_position(&target, position).await.unwrap();
     let position = async || postgres.publish_position(&target).await.unwrap();
     assert_eq!(position().await, PublishPosition::default());
-    assert!(!note(&position_at(1, 1)).await, "nothing was noted of it yet");
-    assert!(note(&position_at(1, 0)).await);
-    assert!(note(&position_at(2, 0)).await);
+    assert!(!store_position(&position_at(1, 1)).await, "there is no rewind yet");
+    assert!(store_position(&position_at(1, 0)).await);
+    assert!(store_position(&position_at(2, 0)).await);
     assert_eq!(position().await, position_at(2, 0));
 
     let journal = |producer: &Producer| (producer.clone(), target.clone());
@@ -38,28 +39,28 @@ async fn a_publisher_at_work_does_not_undo_a_rewind() {
     assert_eq!(postgres.republish(&[journal(&silent), journal(&collect())]).await.unwrap(), [journal(&collect())]);
     assert!(postgres.republish(&[journal(&silent)]).await.unwrap().is_empty());
     assert_eq!(postgres.republish(&[journal(&collect())]).await.unwrap(), [journal(&collect())]);
-    assert!(!note(&position_at(3, 0)).await);
+    assert!(!store_position(&position_at(3, 0)).await);
     assert_eq!(position().await, PublishPosition { republish: [collect()].into(), ..position_at(2, 2) });
     let marker = ResumePoint { offset: 7, session: "other".to_owned(), frame: None };
-    let begun = PublishPosition { resume: Some(marker), ..position_at(0, 2) };
-    assert!(note(&begun).await);
-    assert_eq!(position().await, begun);
+    let restarted = PublishPosition { resume: Some(marker), ..position_at(0, 2) };
+    assert!(store_position(&restarted).await);
+    assert_eq!(position().await, restarted);
 
-    // A rewind that is on its way when the publisher notes: the note waits for it, and then does not fit.
+    // A rewind commits while the publisher stores its position: the publisher waits for it, and is then refused.
     let (mut other, mut watcher) = (databases.raw("front").await, databases.raw("front").await);
     let rewind = "BEGIN; UPDATE publish_positions SET rewinds = rewinds + 1";
     sqlx::raw_sql(rewind).execute(&mut other).await.unwrap();
     let late = position_at(7, 2);
-    let (is_noted, ()) = tokio::join!(note(&late), async {
-        until(&mut watcher, "front: publishing", BLOCKED).await;
+    let (is_stored, ()) = tokio::join!(store_position(&late), async {
+        wait_for_session(&mut watcher, "front: publishing", BLOCKED).await;
         sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
     });
-    assert!(!is_noted);
-    assert_eq!(position().await, PublishPosition { rewinds: 3, ..begun });
+    assert!(!is_stored);
+    assert_eq!(position().await, PublishPosition { rewinds: 3, ..restarted });
 }
 
 #[tokio::test]
-async fn what_is_not_published_is_counted() {
+async fn unpublished_frames_are_counted() {
     let databases = Databases::new();
     let (postgres, target) = (databases.postgres("front").await, ADDED.target(of("a")));
     let store = Store::from(postgres.clone());
@@ -99,7 +100,7 @@ async fn a_message_is_quarantined_once() {
 }
 
 #[tokio::test]
-async fn a_lease_is_taken_over_when_it_is_over_and_not_before() {
+async fn a_lease_is_taken_over_after_its_end_and_not_before() {
     let databases = Databases::new();
     let (one, two) = (databases.postgres("front").await, databases.postgres("front").await);
     let mut raw = databases.raw("front").await;

@@ -1,4 +1,4 @@
-//! Opening: by several at once, only as what it is, and only to read.
+//! Opening a database: concurrently, with the right service and layout only, and read-only.
 
 use dataflow::conformance::fixture::{self, Collect, Collected, Copy, TallyUp, add, claim, meta, submit};
 use dataflow::{Commit, Meta, Postgres, Store, StoreError, audit::Audit};
@@ -44,14 +44,14 @@ async fn a_table_of_another_layout_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_is_only_opened_as_what_it_is() {
+async fn a_database_of_another_service_or_number_of_partitions_is_refused() {
     let databases = Databases::new();
     let url = databases.url("front").await;
     assert_eq!(Postgres::look(&url).await.unwrap(), None);
     assert_eq!(Postgres::look(&format!("{}_missing", url.trim_end_matches('?'))).await.unwrap(), None);
     let store = Store::from(databases.postgres("front").await);
-    let seen = Postgres::look(&url).await.unwrap().unwrap();
-    assert_eq!((seen.partitions, seen.is_used), (2, false));
+    let found = Postgres::look(&url).await.unwrap().unwrap();
+    assert_eq!((found.partitions, found.is_used), (2, false));
     claim(&store, Collect::default()).await.unwrap();
     assert!(Postgres::look(&url).await.unwrap().unwrap().is_used);
     let front = meta("front").unwrap();
@@ -64,7 +64,7 @@ async fn a_database_is_only_opened_as_what_it_is() {
         assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
         assert!(matches!(Postgres::open_to_read(&url, other).await, Err(StoreError::Damaged(_))));
     }
-    assert_eq!(store.inventory().await.unwrap().tables, ["collected", "copied", "newest"], "nothing of it was made");
+    assert_eq!(store.inventory().await.unwrap().tables, ["collected", "copied", "newest"], "no table was created");
     let foreign = databases.url("foreign").await;
     sqlx::raw_sql("CREATE TABLE theirs (x INT)").execute(&mut databases.raw("foreign").await).await.unwrap();
     let error = Postgres::open(&foreign, front.clone(), fixture::FRONT).await.unwrap_err();
@@ -76,7 +76,7 @@ async fn a_database_is_only_opened_as_what_it_is() {
 }
 
 #[tokio::test]
-async fn an_audit_sees_one_moment_and_changes_nothing() {
+async fn an_audit_reads_a_snapshot_and_changes_nothing() {
     let databases = Databases::new();
     let (front_url, back_url) = (databases.url("front").await, databases.url("back").await);
     let front = Store::from(databases.postgres("front").await);
@@ -86,13 +86,14 @@ async fn an_audit_sees_one_moment_and_changes_nothing() {
     for partition in [Partition(0), Partition(1)] {
         fixture::catch_up(TallyUp, partition, &back, &fixture::ADDED, &front).await.unwrap();
     }
-    let seen_front = Store::from(Postgres::open_to_read(&front_url, meta("front").unwrap()).await.unwrap());
-    let seen_back = Store::from(Postgres::open_to_read(&back_url, meta("back").unwrap()).await.unwrap());
+    let front_snapshot = Store::from(Postgres::open_to_read(&front_url, meta("front").unwrap()).await.unwrap());
+    let back_snapshot = Store::from(Postgres::open_to_read(&back_url, meta("back").unwrap()).await.unwrap());
     submit(&mut collect, vec![add("3", "a", 1)]).await.unwrap();
-    assert_eq!(seen_front.rows::<Collected>(&[], None, 10).await.unwrap().len(), 2);
-    assert!(claim(&seen_front, Collect::default()).await.is_err());
+    assert_eq!(front_snapshot.rows::<Collected>(&[], None, 10).await.unwrap().len(), 2);
+    assert!(claim(&front_snapshot, Collect::default()).await.is_err());
 
-    let mut audit = Audit::begin(&[&fixture::ADDED, &fixture::TALLIED], vec![seen_front, seen_back]).await.unwrap();
+    let mut audit =
+        Audit::begin(&[&fixture::ADDED, &fixture::TALLIED], vec![front_snapshot, back_snapshot]).await.unwrap();
     audit.stage("front", |_| Copy);
     audit.stage("front", |_| Collect::default());
     audit.stage("back", |_| TallyUp);
@@ -102,7 +103,7 @@ async fn an_audit_sees_one_moment_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_nobody_of_ours_made_is_named() {
+async fn foreign_objects_in_a_database_are_named() {
     let databases = Databases::new();
     let url = databases.url("front").await;
     databases.postgres("front").await;
@@ -110,7 +111,7 @@ async fn what_nobody_of_ours_made_is_named() {
          CREATE SCHEMA other; CREATE TABLE other.deep (x INT); DROP TABLE copied; \
          INSERT INTO theirs VALUES ('a', 1), ('b', 1)";
     sqlx::raw_sql(changes).execute(&mut databases.raw("front").await).await.unwrap();
-    // One that cannot be finished stays behind as an invalid one.
+    // An index that cannot be built remains as an invalid index.
     let index = "CREATE UNIQUE INDEX CONCURRENTLY known ON theirs (y)";
     sqlx::raw_sql(index).execute(&mut databases.raw("front").await).await.unwrap_err();
     let store = Store::from(Postgres::open_to_read(&url, meta("front").unwrap()).await.unwrap());
@@ -120,11 +121,11 @@ async fn what_nobody_of_ours_made_is_named() {
     assert_eq!(inventory.problems, problems);
     let missing = store.rows::<fixture::Copied>(&[], None, 1).await;
     assert!(matches!(missing, Err(StoreError::Damaged(_))), "{missing:?}");
-    assert_eq!(store.rows::<Collected>(&[], None, 1).await.unwrap(), [], "the others can still be read");
+    assert_eq!(store.rows::<Collected>(&[], None, 1).await.unwrap(), [], "the other tables can still be read");
 }
 
 stage::row! {
-    /// A row of everything.
+    /// A row with every type of cell.
     pub struct Thing: "things" {
         key {
             /// A text.
@@ -133,9 +134,9 @@ stage::row! {
             amount: String => Decimal,
         }
         value {
-            /// A number or nothing.
+            /// A number or null.
             number: Option<u64> => Nullable<Integer>,
-            /// A decimal or nothing.
+            /// A decimal or null.
             maybe: Option<String> => Nullable<Decimal>,
         }
     }
@@ -171,7 +172,11 @@ async fn every_value_comes_back_byte_for_byte() {
     let prefix = [stage::Cell::Text("a".to_owned())];
     let after = [stage::Cell::Text("0.5".to_owned())];
     let above = store.rows::<Thing>(&prefix, Some(&after), 100).await.unwrap();
-    assert_eq!(above.iter().map(|thing| thing.amount.as_str()).collect::<Vec<_>>(), amounts[4..], "numbers, not texts");
+    assert_eq!(
+        above.iter().map(|thing| thing.amount.as_str()).collect::<Vec<_>>(),
+        amounts[4..],
+        "decimals are ordered as numbers, not as texts"
+    );
     let newest = store.newest(&id).await.unwrap();
     assert_eq!(newest, Some(commit.record));
 }

@@ -1,22 +1,22 @@
-//! Bad offers, rates, queries, paths, methods.
+//! Bad offers, rates, queries, paths and methods.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Shop, check, nothing_was_done, shop};
+use super::{Shop, assert_no_effect, check, shop};
 
 #[tokio::test]
 async fn bad_offers_and_rates_are_refused() {
-    let Shop { system, corner, .. } = shop().await;
+    let Shop { system, namespace, .. } = shop().await;
     let client = &system.client;
     let offer = |field: &str, value: Value| {
         let mut terms = json!({"price": {"amount": "15.30", "currency": "GBP"}});
         terms[field] = value;
-        (client.offer_url(&corner.name("bad")), terms)
+        (client.offer_url(&namespace.name("bad")), terms)
     };
     let price = |amount: &str| offer("price", json!({"amount": amount, "currency": "GBP"}));
     let rate = |pair: &str, rate: &str, from: &str| {
-        (format!("{}/rates/{pair}", client.at.exchange_rate), json!({"rate": rate, "valid_from": from}))
+        (format!("{}/rates/{pair}", client.addresses.exchange_rate), json!({"rate": rate, "valid_from": from}))
     };
     let noon = "2100-01-01T12:00:00Z";
     for ((url, body), status, place) in [
@@ -44,17 +44,18 @@ async fn bad_offers_and_rates_are_refused() {
         (rate("EUR/USD", "1.1", "soon"), 422, "/valid_from"),
     ] {
         let what = format!("{url} {body}");
-        check(client, client.ask(Method::PUT, &url).json(&body), status, Some(place), &what).await;
+        check(client, client.request(Method::PUT, &url).json(&body), status, Some(place), &what).await;
     }
-    nothing_was_done(client, &corner).await;
+    assert_no_effect(client, &namespace).await;
     system.finish().await;
 }
 
 #[tokio::test]
 async fn bad_queries_and_paths_are_refused() {
-    let Shop { system, corner, .. } = shop().await;
+    let Shop { system, namespace, .. } = shop().await;
     let client = &system.client;
-    let (rates, purchase, ledger) = (&client.at.exchange_rate, &client.at.purchase, &client.at.ledger);
+    let (rates, purchase, ledger) =
+        (&client.addresses.exchange_rate, &client.addresses.purchase, &client.addresses.ledger);
     for (url, status, place) in [
         (format!("{ledger}/accounts/merchant/entries?limit=0"), 422, Some("limit")),
         (format!("{ledger}/accounts/merchant/entries?limit=1001"), 422, Some("limit")),
@@ -62,8 +63,8 @@ async fn bad_queries_and_paths_are_refused() {
         (format!("{ledger}/accounts/merchant/entries?after=-1"), 422, Some("after")),
         (format!("{ledger}/accounts/merchant/entries?before=1"), 400, Some("before")),
         (format!("{ledger}/accounts/merchant/entries?limit=1&limit=2"), 400, Some("limit")),
-        (format!("{ledger}/accounts/{}", corner.name("nobody")), 404, None),
-        (format!("{ledger}/accounts/{}/entries", corner.name("nobody")), 404, None),
+        (format!("{ledger}/accounts/{}", namespace.name("nobody")), 404, None),
+        (format!("{ledger}/accounts/{}/entries", namespace.name("nobody")), 404, None),
         (format!("{rates}/rates/EUR/USD?at=yesterday"), 422, Some("at")),
         (format!("{rates}/rates/EUR/USD?when=2010-12-01T00:00:00Z"), 400, Some("when")),
         (format!("{rates}/rates?at="), 422, Some("at")),
@@ -76,17 +77,18 @@ async fn bad_queries_and_paths_are_refused() {
         (format!("{purchase}/"), 404, None),
         (format!("{purchase}/offers/"), 404, None),
     ] {
-        check(client, client.ask(Method::GET, &url), status, place, &url).await;
+        check(client, client.request(Method::GET, &url), status, place, &url).await;
     }
-    nothing_was_done(client, &corner).await;
+    assert_no_effect(client, &namespace).await;
     system.finish().await;
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes() {
-    let Shop { system, corner, .. } = shop().await;
+async fn a_method_that_a_path_does_not_allow_is_refused_with_the_allowed_methods() {
+    let Shop { system, namespace, .. } = shop().await;
     let client = &system.client;
-    let (rates, purchase, ledger) = (&client.at.exchange_rate, &client.at.purchase, &client.at.ledger);
+    let (rates, purchase, ledger) =
+        (&client.addresses.exchange_rate, &client.addresses.purchase, &client.addresses.ledger);
     for (method, url, allowed) in [
         (Method::DELETE, format!("{purchase}/purchases"), "POST"),
         (Method::GET, format!("{purchase}/purchases"), "POST"),
@@ -98,10 +100,10 @@ async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes() {
         (Method::PUT, format!("{rates}/rates"), "GET, HEAD"),
         (Method::POST, format!("{rates}/healthz"), "GET, HEAD"),
     ] {
-        let answer = client.send(client.ask(method, &url)).await.is(405);
-        answer.problem();
-        assert_eq!(answer.header("allow"), Some(allowed), "{url}");
+        let response = client.send(client.request(method, &url)).await.expect_status(405);
+        response.problem();
+        assert_eq!(response.header("allow"), Some(allowed), "{url}");
     }
-    nothing_was_done(client, &corner).await;
+    assert_no_effect(client, &namespace).await;
     system.finish().await;
 }

@@ -1,18 +1,18 @@
-//! Purchases that are no JSON, or not the JSON of a purchase.
+//! Purchases that are not JSON, or whose JSON is not a valid purchase.
 
 use serde_json::{Value, json};
 
-use super::{Shop, check, nothing_was_done, shop};
+use super::{Shop, assert_no_effect, check, shop};
 
 #[tokio::test]
-async fn a_purchase_that_is_no_json_is_refused_with_line_and_column() {
-    let Shop { system, corner, order } = shop().await;
+async fn a_purchase_that_is_not_json_is_refused_with_line_and_column() {
+    let Shop { system, namespace, order } = shop().await;
     let client = &system.client;
     let good = order.to_string();
     let bodies: [(&str, Vec<u8>); 9] = [
         ("empty", Vec::new()),
         ("cut off", good[..good.len() - 1].into()),
-        ("no JSON", "customer=alice".into()),
+        ("not JSON", "customer=alice".into()),
         ("more after it", format!("{good} {good}").into()),
         ("a number beyond f64", good.replace("\"quantity\":1", "\"quantity\":1e400").into()),
         ("NaN", good.replace("\"quantity\":1", "\"quantity\":NaN").into()),
@@ -21,7 +21,7 @@ async fn a_purchase_that_is_no_json_is_refused_with_line_and_column() {
         ("NUL", vec![0]),
     ];
     for (what, body) in bodies {
-        let request = client.purchase(&corner.name("key"), &order).body(body);
+        let request = client.purchase_request(&namespace.name("key"), &order).body(body);
         check(client, request, 400, None, what).await;
     }
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(10_000), close.repeat(10_000));
@@ -31,39 +31,50 @@ async fn a_purchase_that_is_no_json_is_refused_with_line_and_column() {
         good.replace("[{", &"[".repeat(10_000)),
         good.replace("\"customer\":", &format!("\"customer\":{},\"x\":", deep("[", "]"))),
     ] {
-        client.send(client.purchase(&corner.name("key"), &order).body(body)).await.is(400).problem();
+        client
+            .send(client.purchase_request(&namespace.name("key"), &order).body(body))
+            .await
+            .expect_status(400)
+            .problem();
     }
-    nothing_was_done(client, &corner).await;
+    assert_no_effect(client, &namespace).await;
     system.finish().await;
 }
 
 #[tokio::test]
-async fn a_purchase_of_another_shape_or_with_a_refused_value_is_told_which_field() {
-    let Shop { system, corner, order } = shop().await;
+async fn a_purchase_of_another_shape_or_with_a_refused_value_is_refused_with_the_field() {
+    let Shop { system, namespace, order } = shop().await;
     let client = &system.client;
     for (field, value, status, pointer) in refused_values(&order) {
         let mut bad = order.clone();
         let top = matches!(field, "colour" | "customer" | "pay_in" | "lines" | "occurred_at");
         *(if top { &mut bad[field] } else { &mut bad["lines"][0][field] }) = value;
         let what = format!("{field} {}", bad.to_string().chars().take(300).collect::<String>());
-        check(client, client.purchase(&corner.name("key"), &bad), status, Some(pointer), &what).await;
+        check(client, client.purchase_request(&namespace.name("key"), &bad), status, Some(pointer), &what).await;
     }
     let by_position = json!([order["customer"], "GBP", order["lines"], null]);
-    check(client, client.purchase(&corner.name("key"), &by_position), 400, None, "an array").await;
+    check(client, client.purchase_request(&namespace.name("key"), &by_position), 400, None, "an array").await;
     for missing in ["customer", "pay_in", "lines"] {
         let mut bad = order.clone();
         bad.as_object_mut().unwrap().remove(missing);
-        check(client, client.purchase(&corner.name("key"), &bad), 400, Some(&format!("/{missing}")), missing).await;
+        check(
+            client,
+            client.purchase_request(&namespace.name("key"), &bad),
+            400,
+            Some(&format!("/{missing}")),
+            missing,
+        )
+        .await;
     }
     let twice = order.to_string().replacen('{', "{\"pay_in\":\"EUR\",", 1);
-    let request = client.purchase(&corner.name("key"), &order).body(twice);
+    let request = client.purchase_request(&namespace.name("key"), &order).body(twice);
     check(client, request, 400, Some("/pay_in"), "a field twice").await;
-    check(client, client.purchase(&corner.name("key"), &json!(7)), 400, None, "a number").await;
-    nothing_was_done(client, &corner).await;
+    check(client, client.purchase_request(&namespace.name("key"), &json!(7)), 400, None, "a number").await;
+    assert_no_effect(client, &namespace).await;
     system.finish().await;
 }
 
-/// A field of a purchase or its line, a value that it must not have, the status, and where that is.
+/// Fields of a purchase or of its line with a value that is refused, the status, and the pointer of the problem.
 fn refused_values(order: &Value) -> Vec<(&'static str, Value, u16, &'static str)> {
     let name_65 = "x".repeat(65);
     let lines_2001 = Value::Array(vec![order["lines"][0].clone(); 2_001]);

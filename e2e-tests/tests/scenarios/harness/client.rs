@@ -1,4 +1,4 @@
-//! A client of the three services.
+//! An HTTP client for the three services.
 
 use std::time::Duration;
 
@@ -8,39 +8,39 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::{Answer, Event, timestamp};
+use super::{LogEvent, Response, timestamp};
 
-/// Longer than the longest wait for an outcome: an answer that takes longer is none.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The timeout of a request, longer than the longest wait for an outcome.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the services listen.
+/// Base URLs of the services, in the form `http://host:port`.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    /// `http://host:port`, as are the others.
+    /// The exchange-rate service.
     pub exchange_rate: String,
-    /// Of purchase.
+    /// The purchase service.
     pub purchase: String,
-    /// Of the ledger.
+    /// The ledger service.
     pub ledger: String,
 }
 
 impl Addresses {
-    /// From the environment; none when it names none.
+    /// Reads the `UNBUNDLED_…_URL` variables; `None` if none of them is set.
     ///
     /// # Panics
-    /// When it names some only.
-    pub fn of_environment() -> Option<Self> {
+    /// If only some of them are set.
+    pub fn from_environment() -> Option<Self> {
         let names = ["EXCHANGE_RATE", "PURCHASE", "LEDGER"].map(|name| format!("UNBUNDLED_{name}_URL"));
         let urls = names.clone().map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()));
         match urls {
             [None, None, None] => None,
             [Some(exchange_rate), Some(purchase), Some(ledger)] => Some(Self { exchange_rate, purchase, ledger }),
-            _ => panic!("of {names:?} some are set and some are not"),
+            _ => panic!("set all of {names:?} or none of them"),
         }
     }
 
-    /// From the event that `unbundled run` logs when it is ready.
-    pub fn of_event(ready: &Event) -> Self {
+    /// Reads the addresses from the `ready` event of `unbundled run`.
+    pub fn from_ready_event(ready: &LogEvent) -> Self {
         assert_eq!(ready.message(), "ready", "{ready:?}");
         let services = ready.text("services");
         let address = |name: &str| {
@@ -51,107 +51,116 @@ impl Addresses {
         Self { exchange_rate, purchase, ledger }
     }
 
-    /// On this machine, on a port and the next two.
+    /// Services on this machine, on port `base` and the next two.
     pub fn from_port(base: u16) -> Self {
         let [exchange_rate, purchase, ledger] = [0, 1, 2].map(|offset| format!("http://127.0.0.1:{}", base + offset));
         Self { exchange_rate, purchase, ledger }
     }
 }
 
-/// Speaks HTTP. Clones share connections.
+/// An HTTP client. Clones share a connection pool.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
-    /// Of whom.
-    pub at: Addresses,
+    /// The services that it talks to.
+    pub addresses: Addresses,
 }
 
 impl Client {
-    /// Of the services at these addresses.
-    pub fn new(at: Addresses) -> Self {
+    /// A client with a connection pool of its own.
+    pub fn new(addresses: Addresses) -> Self {
         web::use_ring();
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(ANSWER_TIMEOUT).build().unwrap();
-        Self { http, at }
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(RESPONSE_TIMEOUT).build().unwrap();
+        Self { http, addresses }
     }
 
-    /// This path of every service.
-    pub fn everywhere(&self, path: &str) -> [String; 3] {
-        [&self.at.exchange_rate, &self.at.purchase, &self.at.ledger].map(|base| format!("{base}{path}"))
+    /// The URLs of one path at all three services.
+    pub fn all_urls(&self, path: &str) -> [String; 3] {
+        [&self.addresses.exchange_rate, &self.addresses.purchase, &self.addresses.ledger]
+            .map(|base| format!("{base}{path}"))
     }
 
-    /// A request to be filled in; for [`Client::send`].
-    pub fn ask(&self, method: Method, url: &str) -> RequestBuilder {
+    /// Builds a request for [`Client::send`].
+    pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         self.http.request(method, url)
     }
 
-    /// Sends a request that has to be answered, however.
-    pub async fn send(&self, request: RequestBuilder) -> Answer {
-        self.try_send(request).await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
+    /// Sends a request and returns the response, whatever its status.
+    ///
+    /// # Panics
+    /// If there is no response.
+    pub async fn send(&self, request: RequestBuilder) -> Response {
+        self.try_send(request).await.unwrap_or_else(|error| panic!("no response: {error:?}"))
     }
 
-    /// Sends a request that may get no answer.
-    pub async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Answer> {
-        let request = request.build()?;
-        let asked = format!("{} {}", request.method(), request.url());
-        let response = self.http.execute(request).await?;
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// If there is no response.
+    pub async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Response> {
+        let built = request.build()?;
+        let request = format!("{} {}", built.method(), built.url());
+        let response = self.http.execute(built).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer { asked, status, headers, body: response.text().await? })
+        Ok(Response { request, status, headers, body: response.text().await? })
     }
 
     /// `GET`.
-    pub async fn get(&self, url: &str) -> Answer {
-        self.send(self.ask(Method::GET, url)).await
+    pub async fn get(&self, url: &str) -> Response {
+        self.send(self.request(Method::GET, url)).await
     }
 
     /// `PUT`.
-    pub async fn put(&self, url: &str, body: &Value) -> Answer {
-        self.send(self.ask(Method::PUT, url).json(body)).await
+    pub async fn put(&self, url: &str, body: &Value) -> Response {
+        self.send(self.request(Method::PUT, url).json(body)).await
     }
 
     /// `PUT /offers/{sku}`.
-    pub async fn offer(&self, sku: &str, terms: &Value) -> Offer {
-        self.put(&self.offer_url(sku), terms).await.is(200).json()
+    pub async fn put_offer(&self, sku: &str, terms: &Value) -> Offer {
+        self.put(&self.offer_url(sku), terms).await.expect_status(200).json()
     }
 
-    /// `PUT /offers/{sku}` with a price and nothing else.
-    pub async fn offer_for(&self, sku: &str, amount: &str, currency: &str) -> Offer {
-        self.offer(sku, &json!({"price": {"amount": amount, "currency": currency}})).await
+    /// `PUT /offers/{sku}` with only a price.
+    pub async fn put_priced_offer(&self, sku: &str, amount: &str, currency: &str) -> Offer {
+        self.put_offer(sku, &json!({"price": {"amount": amount, "currency": currency}})).await
     }
 
-    /// Where an offer is.
+    /// The URL of an offer.
     pub fn offer_url(&self, sku: &str) -> String {
-        format!("{}/offers/{}", self.at.purchase, segment(sku))
+        format!("{}/offers/{}", self.addresses.purchase, path_segment(sku))
     }
 
     /// `PUT /rates/{base}/{quote}`.
     pub async fn set_rate(&self, pair: &str, rate: &str, from: DateTime<Utc>) -> RateQuote {
         let body = json!({"rate": rate, "valid_from": timestamp(from)});
-        self.put(&format!("{}/rates/{pair}", self.at.exchange_rate), &body).await.is(200).json()
+        self.put(&format!("{}/rates/{pair}", self.addresses.exchange_rate), &body).await.expect_status(200).json()
     }
 
     /// `GET /rates/{base}/{quote}?at=…`.
-    pub async fn rate_at(&self, pair: &str, at: DateTime<Utc>) -> Answer {
-        self.get(&format!("{}/rates/{pair}?at={}", self.at.exchange_rate, timestamp(at))).await
+    pub async fn rate_at(&self, pair: &str, at: DateTime<Utc>) -> Response {
+        self.get(&format!("{}/rates/{pair}?at={}", self.addresses.exchange_rate, timestamp(at))).await
     }
 
-    /// `POST /purchases`, to be sent.
-    pub fn purchase(&self, key: &str, order: &Value) -> RequestBuilder {
-        self.ask(Method::POST, &format!("{}/purchases", self.at.purchase)).header("Idempotency-Key", key).json(order)
+    /// Builds `POST /purchases`.
+    pub fn purchase_request(&self, key: &str, order: &Value) -> RequestBuilder {
+        self.request(Method::POST, &format!("{}/purchases", self.addresses.purchase))
+            .header("Idempotency-Key", key)
+            .json(order)
     }
 
-    /// `POST /purchases` and wait for the outcome.
-    pub async fn buy(&self, key: &str, order: &Value) -> Answer {
-        self.send(self.purchase(key, order).header("Prefer", "wait=30")).await
+    /// `POST /purchases` with `Prefer: wait=30`, which waits for the outcome.
+    pub async fn buy(&self, key: &str, order: &Value) -> Response {
+        self.send(self.purchase_request(key, order).header("Prefer", "wait=30")).await
     }
 
     /// `GET /purchases/{id}`.
-    pub async fn shown(&self, id: impl std::fmt::Display) -> Purchase {
-        self.get(&format!("{}/purchases/{id}", self.at.purchase)).await.is(200).json()
+    pub async fn get_purchase(&self, id: impl std::fmt::Display) -> Purchase {
+        self.get(&format!("{}/purchases/{id}", self.addresses.purchase)).await.expect_status(200).json()
     }
 }
 
-/// A name as a segment of a path.
-pub fn segment(name: &str) -> String {
+/// Percent-encodes a name for use as a path segment.
+pub fn path_segment(name: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encode = |byte: u8| {
         if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
@@ -159,7 +168,7 @@ pub fn segment(name: &str) -> String {
     name.bytes().map(encode).collect()
 }
 
-/// A bare connection to a service, for what no client of HTTP would send.
+/// Opens a TCP connection to a service, for input that an HTTP client would not send.
 pub async fn connect(base: &str) -> TcpStream {
     TcpStream::connect(base.strip_prefix("http://").unwrap().trim_end_matches('/')).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! What a service shows at `/metrics`, and what the documents say about it.
+//! The metrics that a service exports at `/metrics`, compared with `docs/metrics.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,21 +9,21 @@ use tokio::process::Command;
 
 use super::Client;
 
-/// The names of the services, in the order of [`Client::everywhere`].
+/// The names of the services, in the order of [`Client::all_urls`].
 const SERVICES: [&str; 3] = ["exchange-rate", "purchase", "ledger"];
-/// What can be left out of a service; the rows of the table that need it say so.
+/// Optional parts of a service. A row of the table names the part that it needs.
 const OPTIONAL: [&str; 3] = ["broker", "feed", "traces"];
 
-/// What a service shows at one moment.
+/// The metrics of a service at one moment.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// Which service.
+    /// The name of the service.
     pub service: &'static str,
-    /// As it was answered.
+    /// The metrics in the Prometheus text format.
     pub text: String,
 }
 
-/// A kind of figure: its type, and the names of its labels.
+/// A metric: its type and the names of its labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Family {
     kind: String,
@@ -31,24 +31,25 @@ struct Family {
 }
 
 impl Client {
-    /// What all services show.
+    /// The metrics of all services.
     pub async fn metrics(&self) -> [Metrics; 3] {
-        let [exchange_rate, purchase, ledger] = self.everywhere("/metrics");
-        let shown = async |service, url: String| Metrics { service, text: self.get(&url).await.is(200).body };
+        let [exchange_rate, purchase, ledger] = self.all_urls("/metrics");
+        let scrape =
+            async |service, url: String| Metrics { service, text: self.get(&url).await.expect_status(200).body };
         let [first, second, third] = SERVICES;
-        [shown(first, exchange_rate).await, shown(second, purchase).await, shown(third, ledger).await]
+        [scrape(first, exchange_rate).await, scrape(second, purchase).await, scrape(third, ledger).await]
     }
 }
 
 impl Metrics {
-    /// The sum of all series of a name that have these labels; a series is a name with labels and a value.
+    /// The sum of all series of a metric that have these labels.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let wanted: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-        let fits = |(series, _): &(&str, f64)| {
+        let matches = |(series, _): &(&str, f64)| {
             let (found, has) = parts(series);
             found == name && wanted.iter().all(|label| has.iter().any(|has| has == label))
         };
-        self.series().filter(fits).map(|(_, value)| value).sum()
+        self.series().filter(matches).map(|(_, value)| value).sum()
     }
 
     fn series(&self) -> impl Iterator<Item = (&str, f64)> {
@@ -74,15 +75,12 @@ impl Metrics {
         families
     }
 
-    /// Compares what is shown with `docs/metrics.md`: each has to stand in the other, with type and labels.
-    ///
-    /// # Panics
-    /// When it does not.
-    pub fn are_documented(&self) {
-        let (shown, documented) = (self.families(), documented());
+    /// Asserts that the service exports the metrics of `docs/metrics.md` and no others, with the same types and labels.
+    pub fn assert_documented(&self) {
+        let (exported, documented) = (self.families(), documented());
         let mine = documented.iter().filter(|row| row.by.iter().any(|by| by == "each" || by == self.service));
         let mine: BTreeMap<_, _> = mine.map(|row| (row.name.clone(), row)).collect();
-        let is_there = |needs: &String| mine.values().any(|row| row.needs(needs) && shown.contains_key(&row.name));
+        let is_there = |needs: &String| mine.values().any(|row| row.needs(needs) && exported.contains_key(&row.name));
         let has: BTreeSet<_> = OPTIONAL.map(str::to_owned).into_iter().filter(is_there).collect();
         let expected =
             mine.iter().filter(|(_, row)| OPTIONAL.iter().all(|part| !row.needs(part) || has.contains(*part)));
@@ -91,25 +89,23 @@ impl Metrics {
             let differing = a.iter().filter(|(name, family)| b.get(*name) != Some(family));
             differing.map(|(name, family)| format!("{name}: {family:?}")).collect::<Vec<_>>()
         };
-        let (undocumented, missing) = (differ(&shown, &expected), differ(&expected, &shown));
+        let (undocumented, missing) = (differ(&exported, &expected), differ(&expected, &exported));
         assert!(
             undocumented.is_empty() && missing.is_empty(),
-            "{}: shown, and not so in docs/metrics.md: {undocumented:#?}\nthere, and not shown so: {missing:#?}",
+            "{}: exported but not documented in docs/metrics.md: {undocumented:#?}\n\
+             documented but not exported: {missing:#?}",
             self.service
         );
     }
 
-    /// Lets `promtool` look at it.
-    ///
-    /// # Panics
-    /// When it finds anything, however small.
-    pub async fn pass_promtool(&self) {
+    /// Asserts that `promtool check metrics` finds nothing to complain about.
+    pub async fn assert_promtool_passes(&self) {
         let found = promtool(&["check", "metrics"], &self.text).await;
         assert_eq!(found, "", "{}:\n{}", self.service, self.text);
     }
 }
 
-/// The name of a series, and its labels as they are written. No value of a label has a comma here.
+/// Splits a series into its name and its labels, such as `status="200"`. Label values must not contain commas.
 fn parts(series: &str) -> (&str, Vec<&str>) {
     let (name, labels) = series.split_once('{').unwrap_or((series, ""));
     let labels = labels.strip_suffix('}').unwrap_or(labels);
@@ -121,6 +117,7 @@ fn parts(series: &str) -> (&str, Vec<&str>) {
 struct Row {
     name: String,
     family: Family,
+    /// The services that export it (`each` for all), and the optional parts that it needs.
     by: Vec<String>,
 }
 
@@ -135,8 +132,8 @@ fn documented() -> Vec<Row> {
     let rows = text.lines().filter(|line| line.starts_with("| `"));
     let rows = rows.map(|line| {
         let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let [name, kind, labels, by, tells, _] = cells.as_slice() else { panic!("not six columns: {line}") };
-        assert!(!tells.is_empty(), "{line}");
+        let [name, kind, labels, by, meaning, _] = cells.as_slice() else { panic!("not six columns: {line}") };
+        assert!(!meaning.is_empty(), "no description: {line}");
         let plain =
             |cell: &str| cell.replace(['`', ','], " ").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let family = Family { kind: (*kind).to_owned(), labels: plain(labels).into_iter().collect() };
@@ -144,14 +141,14 @@ fn documented() -> Vec<Row> {
     });
     let rows: Vec<_> = rows.collect();
     let names: BTreeSet<_> = rows.iter().map(|row| &row.name).collect();
-    assert_eq!(names.len(), rows.len(), "a metric stands in docs/metrics.md twice");
+    assert_eq!(names.len(), rows.len(), "docs/metrics.md lists a metric twice");
     rows
 }
 
-/// Runs `promtool` on this input: what it said.
+/// Runs `promtool` on this input, and returns its output.
 ///
 /// # Panics
-/// When it is missing, or says that something is wrong without a word.
+/// If `promtool` is not installed, or fails without output.
 pub async fn promtool(arguments: &[&str], input: &str) -> String {
     let mut command = Command::new("promtool");
     command.args(arguments).current_dir(root()).kill_on_drop(true);
@@ -159,13 +156,13 @@ pub async fn promtool(arguments: &[&str], input: &str) -> String {
     let mut child = command.spawn().unwrap_or_else(|error| {
         panic!("promtool cannot be run ({error}): infra/local/install.sh promtool installs it")
     });
-    // Dropped at the end of the statement: that is the end of the input.
+    // The pipe is dropped at the end of the statement, which ends the input.
     child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
     let output = child.wait_with_output().await.unwrap();
-    let emitted = [output.stdout, output.stderr].concat();
-    let emitted = String::from_utf8_lossy(&emitted).into_owned();
-    assert!(output.status.success() || !emitted.is_empty(), "{arguments:?}: {}", output.status);
-    emitted
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    assert!(output.status.success() || !printed.is_empty(), "{arguments:?}: {}", output.status);
+    printed
 }
 
 fn root() -> PathBuf {

@@ -1,33 +1,34 @@
-//! What scenarios are made of: a system, a client that speaks the contracts, names nobody else uses.
+//! Shared parts of the scenarios: systems under test, an HTTP client, load generators, unique test data and checks.
 
-mod answer;
 mod checks;
 mod client;
-mod corner;
 mod load;
+mod log_events;
+mod markdown;
 mod metrics;
-mod page;
-mod paying;
-mod printed;
+mod otlp_receiver;
+mod payments;
 mod process;
-mod reading;
-mod receiver;
+mod queries;
+mod response;
 mod system;
+mod test_data;
 mod trace;
 
-pub use answer::Answer;
-pub use checks::{PATIENCE, balances_are, books_are_quiet, books_balance, money, until};
-pub use client::{Addresses, Client, connect, segment};
-pub use corner::{Corner, Dice, timestamp};
-pub use load::{Load, Steady};
+pub use checks::{WAIT_TIMEOUT, assert_balances, assert_books_balance, money, wait_until, wait_until_books_settle};
+pub use client::{Addresses, Client, connect, path_segment};
+pub use load::{Load, SteadyLoad};
+pub use log_events::{LogEvent, assert_no_errors_logged, startup_error};
+pub use markdown::{code_blocks, curl_commands, matches_pattern};
 pub use metrics::{Metrics, promtool};
-pub use page::{blocks, commands, fits};
-pub use paying::overdraft;
-pub use printed::{Event, is_calm, refusal};
+pub use otlp_receiver::{OtlpReceiver, Span};
+pub use payments::overdraft;
 pub use process::{
-    Ended, Process, binary, run_to_end, run_to_end_with, run_until_logged, signal, tail, unbundled, untraced,
+    Exit, Process, binary, end_with_signal, remove_otel_variables, run_to_end, run_to_end_with, run_until_logged, tail,
+    unbundled_command,
 };
-pub use reading::line;
-pub use receiver::{Receiver, Span};
-pub use system::{Local, System};
-pub use trace::{PURCHASE, Trace, WITHOUT_FX};
+pub use queries::describe_line;
+pub use response::Response;
+pub use system::{LocalSystem, System};
+pub use test_data::{Namespace, Random, timestamp};
+pub use trace::{PURCHASE_TREE, SAME_CURRENCY_SUBTREE, Trace};

@@ -1,4 +1,4 @@
-//! `unbundled` as a child process.
+//! `unbundled` and other commands as child processes.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
@@ -8,42 +8,42 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::{Addresses, Event};
+use super::{Addresses, LogEvent};
 
-/// A start that takes longer has failed. (How long one takes is measured, not asserted: machines differ.)
+/// A start that takes longer has failed. Tests only print how long a start takes, because machines differ.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// A stop may take this long, whatever is being done (FAULTS 12).
+/// The longest time that a stop may take, whatever the process is doing (FAULTS 12).
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// A command that ends by itself takes less than this.
+/// The timeout of a command that ends by itself.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// `unbundled run` that has said that it is ready. Dropped, it is killed.
+/// A process of `unbundled run` that is ready. It is killed when dropped.
 pub struct Process {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    /// What it said when it was ready.
-    pub ready: Event,
-    /// Where its services listen.
+    /// The `ready` event that it printed.
+    pub ready: LogEvent,
+    /// The addresses of its services.
     pub addresses: Addresses,
 }
 
 /// How a process ended.
 #[derive(Debug)]
-pub struct Ended {
-    /// Its exit code; none: a signal ended it.
+pub struct Exit {
+    /// The exit code; `None` if a signal killed it.
     pub code: Option<i32>,
-    /// From asking it to stop to its end.
+    /// The time from SIGTERM to the end.
     pub took: Duration,
-    /// The messages of what it printed at its end.
+    /// The messages that it printed after it was ready.
     pub stdout: String,
 }
 
 impl Process {
-    /// Starts `unbundled run` with these arguments and variables, its log appended to a file, and waits until it is
-    /// ready.
+    /// Starts `unbundled run` with these arguments and environment variables, appends its log to a file, and waits
+    /// until it is ready.
     pub async fn start(arguments: &[&str], variables: &[(&str, &Path)], log: &Path) -> Self {
         let log_file = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        let mut command = unbundled(&["run"]);
+        let mut command = unbundled_command(&["run"]);
         command.args(arguments).envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(log_file);
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -52,54 +52,54 @@ impl Process {
         let read = timeout(START_TIMEOUT, stdout.read_line(&mut line)).await.expect("not ready in time");
         assert!(read.unwrap() > 0, "`unbundled run` ended before it was ready:\n{}", tail(log));
         eprintln!("ready {:?} after the start", started.elapsed());
-        let ready = Event::of(&line);
-        let addresses = Addresses::of_event(&ready);
+        let ready = LogEvent::parse(&line);
+        let addresses = Addresses::from_ready_event(&ready);
         Self { child, stdout, ready, addresses }
     }
 
-    /// `kill -9`; returns when it is gone.
+    /// Sends SIGKILL, and waits for the end.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
-    /// SIGTERM, and what came of it.
+    /// Sends SIGTERM, and waits for the end.
     ///
     /// # Panics
-    /// When it has not ended in time.
-    pub async fn terminate(mut self) -> Ended {
-        let asked = Instant::now();
-        let status = signal(&mut self.child, "TERM").await;
-        let took = asked.elapsed();
+    /// If it does not end in time.
+    pub async fn terminate(mut self) -> Exit {
+        let signaled = Instant::now();
+        let status = end_with_signal(&mut self.child, "TERM").await;
+        let took = signaled.elapsed();
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).await.unwrap();
-        let messages: Vec<_> = Event::all(&rest).iter().map(|event| event.message().to_owned()).collect();
-        Ended { code: status.code(), took, stdout: messages.join("\n") }
+        let messages: Vec<_> = LogEvent::parse_all(&rest).iter().map(|event| event.message().to_owned()).collect();
+        Exit { code: status.code(), took, stdout: messages.join("\n") }
     }
 }
 
-/// Ends a process with a signal, such as `TERM`; how it ended.
+/// Ends a process with a signal, such as `TERM`, and returns its exit status.
 ///
 /// # Panics
-/// When it has not ended in time.
-pub async fn signal(child: &mut Child, signal: &str) -> ExitStatus {
-    let pid = child.id().expect("it has ended by itself").to_string();
+/// If it does not end in time.
+pub async fn end_with_signal(child: &mut Child, signal: &str) -> ExitStatus {
+    let pid = child.id().expect("the process has ended by itself").to_string();
     let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &pid]).status().await.unwrap();
     assert!(sent.success());
     let ended = timeout(STOP_TIMEOUT, child.wait()).await;
-    ended.unwrap_or_else(|_| panic!("SIG{signal} did not end it in time")).unwrap()
+    ended.unwrap_or_else(|_| panic!("SIG{signal} did not end the process in time")).unwrap()
 }
 
-/// Runs `unbundled` with these arguments until a line of its log contains a text; then `kill -9`.
+/// Runs `unbundled` with these arguments until a line of its log contains `text`, and then sends SIGKILL.
 ///
 /// # Panics
-/// When it ends before.
+/// If it ends before that.
 pub async fn run_until_logged(arguments: &[&str], text: &str) {
-    let mut child = unbundled(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = unbundled_command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains(text) {
         line.clear();
-        let read = timeout(START_TIMEOUT, log.read_line(&mut line)).await.expect("it logs nothing").unwrap();
+        let read = timeout(START_TIMEOUT, log.read_line(&mut line)).await.expect("no log line in time").unwrap();
         assert!(read > 0, "{arguments:?} ended before it logged {text:?}");
     }
     child.kill().await.unwrap();
@@ -108,42 +108,42 @@ pub async fn run_until_logged(arguments: &[&str], text: &str) {
 /// Runs `unbundled` with these arguments to its end.
 ///
 /// # Panics
-/// When it does not end.
+/// If it does not end in time.
 pub async fn run_to_end(arguments: &[&str]) -> Output {
     run_to_end_with(arguments, &[]).await
 }
 
-/// The same with more variables.
+/// Like [`run_to_end`], with additional environment variables.
 ///
 /// # Panics
-/// When it does not end.
+/// If it does not end in time.
 pub async fn run_to_end_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let output = unbundled(arguments).envs(variables.iter().copied()).stdin(Stdio::null()).output();
-    timeout(COMMAND_TIMEOUT, output).await.unwrap_or_else(|_| panic!("{arguments:?} did not end")).unwrap()
+    let output = unbundled_command(arguments).envs(variables.iter().copied()).stdin(Stdio::null()).output();
+    timeout(COMMAND_TIMEOUT, output).await.unwrap_or_else(|_| panic!("{arguments:?} did not end in time")).unwrap()
 }
 
-/// `unbundled` with these arguments, and nothing of the environment that it could take for a setting.
-pub fn unbundled(arguments: &[&str]) -> Command {
+/// The command `unbundled` with these arguments, without environment variables that would be settings.
+pub fn unbundled_command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("unbundled"));
     command.args(arguments).env_remove("RUST_LOG").env_remove("UNBUNDLED_FOLDER").kill_on_drop(true);
-    untraced(&mut command);
+    remove_otel_variables(&mut command);
     command
 }
 
-/// Leaves out what the environment says about traces: tests say it themselves.
-pub fn untraced(command: &mut Command) {
+/// Removes the `OTEL_…` variables of the environment, because tests set their own.
+pub fn remove_otel_variables(command: &mut Command) {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| name.starts_with("OTEL_")).for_each(|name| {
         command.env_remove(name);
     });
-    // Receivers of tests are on this machine.
+    // The OTLP receivers of tests are on this machine.
     command.env("NO_PROXY", "127.0.0.1");
 }
 
-/// A release binary.
+/// The path of a release binary.
 ///
 /// # Panics
-/// When it was not built.
+/// If it was not built.
 pub fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("UNBUNDLED_BIN").map(PathBuf::from);
     let folder = folder.expect("UNBUNDLED_BIN is not set: `make e2e` builds the release and sets it to target/release");
@@ -152,10 +152,10 @@ pub fn binary(name: &str) -> PathBuf {
     binary
 }
 
-/// The end of a log, for a failure's text.
+/// The last 30 lines of a log, for failure messages.
 pub fn tail(log: &Path) -> String {
     let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
-    let shown = &lines[lines.len().saturating_sub(30)..];
-    format!("the end of its log:\n{}\n", shown.join("\n"))
+    let last = &lines[lines.len().saturating_sub(30)..];
+    format!("the end of its log:\n{}\n", last.join("\n"))
 }

@@ -1,4 +1,4 @@
-//! A system to test: one of its own, or the one that the environment names.
+//! Systems under test: one that a test starts itself, or a running one from the environment.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -6,60 +6,60 @@ use std::process::Output;
 use tempfile::TempDir;
 
 use super::process::tail;
-use super::{Addresses, Client, Ended, Process, checks, run_to_end};
+use super::{Addresses, Client, Exit, Process, checks, run_to_end};
 
-/// A system that a black-box scenario talks to.
+/// A system for a black-box scenario.
 pub struct System {
-    /// To talk to it.
+    /// A client of the system.
     pub client: Client,
-    own: Option<Local>,
+    own: Option<LocalSystem>,
 }
 
 impl System {
-    /// The one that the environment names, or a new one.
+    /// The running system whose addresses are in the environment, or a new one.
     pub async fn start() -> Self {
-        if let Some(addresses) = Addresses::of_environment() {
+        if let Some(addresses) = Addresses::from_environment() {
             let client = Client::new(addresses);
-            for readyz in client.everywhere("/readyz") {
-                client.get(&readyz).await.is(200);
+            for readyz in client.all_urls("/readyz") {
+                client.get(&readyz).await.expect_status(200);
             }
             return Self { client, own: None };
         }
-        let own = Local::start().await;
+        let own = LocalSystem::start().await;
         Self { client: own.client.clone(), own: Some(own) }
     }
 
-    /// The checks at the end of every scenario.
+    /// Checks the books; stops and audits the system if the test started it.
     pub async fn finish(self) {
         match self.own {
             Some(local) => local.finish().await,
-            None => checks::books_are_quiet(&self.client).await,
+            None => checks::wait_until_books_settle(&self.client).await,
         }
     }
 }
 
-/// A system whose process and folder belong to the test.
-pub struct Local {
-    /// To talk to it; new after each start.
+/// A system with all services in one process, whose process and folder belong to the test.
+pub struct LocalSystem {
+    /// A client of the system. Each start makes a new one.
     pub client: Client,
-    /// The running process.
+    /// The process, if it runs.
     process: Option<Process>,
     folder: TempDir,
 }
 
-impl Local {
-    /// On an empty folder.
+impl LocalSystem {
+    /// Starts a system on an empty folder.
     pub async fn start() -> Self {
         Self::start_on(tempfile::tempdir().unwrap(), &[]).await
     }
 
-    /// On the folder `data` in a folder, with more arguments.
+    /// Starts a system with the subfolder `data` of `folder` and with additional arguments.
     pub async fn start_on(folder: TempDir, more: &[&str]) -> Self {
         Self::start_with(folder, more, &[]).await
     }
 
-    /// On an empty folder, with these variables.
-    pub async fn start_in(variables: &[(&str, &str)]) -> Self {
+    /// Starts a system on an empty folder, with these environment variables.
+    pub async fn start_with_variables(variables: &[(&str, &str)]) -> Self {
         Self::start_with(tempfile::tempdir().unwrap(), &[], variables).await
     }
 
@@ -80,47 +80,47 @@ impl Local {
         self.folder.path().join("data")
     }
 
-    /// `kill -9`.
+    /// Sends SIGKILL, and waits for the end.
     pub async fn kill(&mut self) {
-        self.process.take().expect("it runs").kill().await;
+        self.process.take().expect("the process is not running").kill().await;
     }
 
-    /// SIGTERM.
-    pub async fn terminate(&mut self) -> Ended {
-        self.process.take().expect("it runs").terminate().await
+    /// Sends SIGTERM, and waits for the end.
+    pub async fn terminate(&mut self) -> Exit {
+        self.process.take().expect("the process is not running").terminate().await
     }
 
-    /// SIGTERM, which has to end it well.
+    /// Sends SIGTERM, and asserts that the process exits with code 0.
     pub async fn stop(&mut self) {
         let ended = self.terminate().await;
-        assert_eq!((ended.code, ended.stdout.trim()), (Some(0), "stopped"), "{ended:?} {}", self.log());
+        assert_eq!((ended.code, ended.stdout.trim()), (Some(0), "stopped"), "{ended:?} {}", self.log_tail());
     }
 
-    /// Starts it again on the same folder, with more arguments.
+    /// Starts the stopped system again on the same folder, with additional arguments.
     pub async fn start_again(&mut self, more: &[&str]) {
         assert!(self.process.is_none(), "it still runs");
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         *self = Self::start_on(folder, more).await;
     }
 
-    /// `unbundled audit` on the folder of a stopped system.
+    /// Runs `unbundled audit` on the folder of the stopped system.
     pub async fn audit(&self) -> Output {
         run_to_end(&["audit", "--data", self.data().to_str().unwrap()]).await
     }
 
-    /// All of the log.
-    pub fn whole_log(&self) -> String {
+    /// The whole log.
+    pub fn full_log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     /// The end of the log.
-    pub fn log(&self) -> String {
+    pub fn log_tail(&self) -> String {
         tail(&self.folder.path().join("log"))
     }
 
-    /// The checks at the end of every scenario.
+    /// Checks the books, stops the system, and asserts that the audit finds nothing.
     pub async fn finish(mut self) {
-        checks::books_are_quiet(&self.client).await;
+        checks::wait_until_books_settle(&self.client).await;
         self.stop().await;
         let audit = self.audit().await;
         let (stdout, stderr) = (String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
@@ -128,10 +128,10 @@ impl Local {
     }
 }
 
-impl Drop for Local {
+impl Drop for LocalSystem {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.log());
+            eprintln!("{}", self.log_tail());
         }
     }
 }

@@ -1,9 +1,9 @@
-//! A trace as it has to be: which spans, whose children, linked with what.
+//! Assertions on a trace: its spans, their parents, links and attributes.
 
 use super::Span;
 
-/// What comes of `POST /purchases` when it is paid in another currency than the price's.
-pub const PURCHASE: &str = "\
+/// The spans of `POST /purchases`, paid in another currency than the price's.
+pub const PURCHASE_TREE: &str = "\
 purchase: POST /purchases (SERVER)
   purchase: accept (INTERNAL)
     purchase: send purchases (PRODUCER)
@@ -16,8 +16,8 @@ purchase: POST /purchases (SERVER)
           purchase: process outcomes (CONSUMER)
 ";
 
-/// The part of [`PURCHASE`] below its root, of a purchase paid in the price's currency.
-pub const WITHOUT_FX: &str = "  purchase: accept (INTERNAL)
+/// The spans below the root of `POST /purchases`, paid in the price's currency.
+pub const SAME_CURRENCY_SUBTREE: &str = "  purchase: accept (INTERNAL)
     purchase: send purchases (PRODUCER)
       ledger: process purchases (CONSUMER)
         ledger: send credits (PRODUCER)
@@ -30,21 +30,21 @@ pub const WITHOUT_FX: &str = "  purchase: accept (INTERNAL)
 pub struct Trace(pub Vec<Span>);
 
 impl Trace {
-    /// Of all spans, those of one trace.
+    /// The trace with this id.
     pub fn of(all: &[Span], id: &str) -> Self {
         Self(all.iter().filter(|span| span.trace == id).cloned().collect())
     }
 
-    /// The only span without a parent among these.
+    /// The only span whose parent is not among the spans.
     pub fn root(&self) -> &Span {
         let known = |id: &str| self.0.iter().any(|span| span.id == id);
         let roots: Vec<_> = self.0.iter().filter(|span| !known(&span.parent)).collect();
-        let [root] = roots.as_slice() else { panic!("not one root: {roots:#?}") };
+        let [root] = roots.as_slice() else { panic!("not exactly one root: {roots:#?}") };
         root
     }
 
-    /// The tree, a span a line, children below their parents in the order of their names.
-    pub fn drawn(&self) -> String {
+    /// Renders the tree with one span per line, children below their parent and sorted by name.
+    pub fn render(&self) -> String {
         let mut lines = String::new();
         self.draw(self.root(), 0, &mut lines);
         lines
@@ -57,18 +57,19 @@ impl Trace {
         children.into_iter().for_each(|child| self.draw(child, depth + 1, lines));
     }
 
-    /// Every span says which request it belongs to, ends after it began, and begins no sooner than its parent.
-    pub fn is_of_request(&self, id: &str) {
+    /// Asserts that every span has this request id and no error, does not end before its start, and does not start
+    /// before its parent.
+    pub fn assert_request_id(&self, id: &str) {
         for span in &self.0 {
             assert_eq!(span.text("unbundled.request_id"), id, "{span:?}");
-            assert!(span.began <= span.ended && !span.is_error, "{span:?}");
+            assert!(span.started <= span.ended && !span.is_error, "{span:?}");
             let parent = self.0.iter().find(|parent| parent.id == span.parent);
-            assert!(parent.is_none_or(|parent| parent.began <= span.began), "{parent:?} {span:?}");
+            assert!(parent.is_none_or(|parent| parent.started <= span.started), "{parent:?} {span:?}");
         }
     }
 
-    /// Facts travel by this system, and say which they are.
-    pub fn travels_by(&self, system: &str) {
+    /// Asserts the attributes of the messaging spans: `messaging.system`, stream, partition, message id, event type.
+    pub fn assert_transport(&self, system: &str) {
         for span in self.0.iter().filter(|span| ["PRODUCER", "CONSUMER"].contains(&span.kind.as_str())) {
             let (operation, stream) = span.name.split_once(' ').unwrap();
             assert_eq!(span.text("messaging.system"), system, "{span:?}");
@@ -78,22 +79,26 @@ impl Trace {
             let message = span.text("messaging.message.id");
             assert!(message.contains(&format!(">{stream}/{partition}#")), "{span:?}");
         }
-        let fact = |name| self.0.iter().find(|span| span.name == name).unwrap().text("cloudevents.event_type");
-        assert_eq!([fact("process purchases"), fact("process outcomes")], ["PurchaseConfirmed", "PaymentPosted"]);
+        let event_type = |name| self.0.iter().find(|span| span.name == name).unwrap().text("cloudevents.event_type");
+        assert_eq!(
+            [event_type("process purchases"), event_type("process outcomes")],
+            ["PurchaseConfirmed", "PaymentPosted"]
+        );
     }
 
-    /// What a stage applied is linked with its batch, and the batch with it.
-    pub fn is_linked_with_its_batches(&self, all: &[Span]) {
-        let applied = |span: &&Span| span.name == "accept" || span.name.starts_with("process ");
+    /// Asserts that the span of each fact that a stage processed links to the span of its batch, and the other way
+    /// round.
+    pub fn assert_linked_with_batches(&self, all: &[Span]) {
+        let is_processing = |span: &&Span| span.name == "accept" || span.name.starts_with("process ");
         let mut count = 0;
-        for span in self.0.iter().filter(applied) {
-            let [(trace, id)] = span.links.as_slice() else { panic!("not one link: {span:?}") };
+        for span in self.0.iter().filter(is_processing) {
+            let [(trace, id)] = span.links.as_slice() else { panic!("not exactly one link: {span:?}") };
             let batch = all.iter().find(|batch| batch.trace == *trace && batch.id == *id);
-            let batch = batch.unwrap_or_else(|| panic!("no batch of {span:?}"));
+            let batch = batch.unwrap_or_else(|| panic!("there is no batch of {span:?}"));
             assert_eq!(batch.name, format!("batch {}", span.text("unbundled.stage")));
             assert_eq!((batch.service.as_str(), batch.parent.as_str()), (span.service.as_str(), ""));
             assert!(batch.links.contains(&(span.trace.clone(), span.id.clone())), "{batch:?} {span:?}");
-            assert!(batch.ended >= span.began && !batch.text("messaging.batch.message_count").is_empty());
+            assert!(batch.ended >= span.started && !batch.text("messaging.batch.message_count").is_empty());
             count += 1;
         }
         assert!(count >= 3, "{:#?}", self.0);

@@ -1,4 +1,4 @@
-//! The audit of a stopped folder: whatever is changed in it is found and named.
+//! The audit of a stopped system finds and names every change of its stored data.
 
 mod damage;
 
@@ -8,35 +8,35 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::scenarios::harness::{Corner, Dice, Load, Local, books_are_quiet, overdraft};
+use crate::scenarios::harness::{Load, LocalSystem, Namespace, Random, overdraft, wait_until_books_settle};
 
 use self::damage::{Damage, File};
 
-/// Which rows and bits are drawn; any seed must do.
+/// The seed that selects rows and bits. The tests must pass with any seed.
 const SEED: u64 = 0xB17_F11B;
 
-/// A stopped system with something in every table.
-async fn stopped() -> Local {
-    let mut local = Local::start().await;
-    let (client, corner) = (&local.client, Corner::new());
+/// A stopped system with rows in every table.
+async fn stopped() -> LocalSystem {
+    let mut local = LocalSystem::start().await;
+    let (client, namespace) = (&local.client, Namespace::new());
     let load = Load::prepare(client, 3).await;
-    assert_eq!(load.send(client).end().await.len(), load.len());
-    load.each_had_one_effect(client).await;
-    let sku = corner.name("lantern");
-    client.offer(&sku, &json!({"price": {"amount": "1.00", "currency": "GBP"}, "open_price": true})).await;
-    client.buy(&corner.name("rejected"), &corner.order("alice", "BTN", &[&sku])).await.is(201);
-    let alice = client.open(&corner, "alice", &overdraft("1.00", "fee")).await;
-    client.open(&corner, "bob", &json!(null)).await;
-    client.pay(&corner.name("t1"), alice.as_str(), "merchant", "2.00").await.is(201);
-    client.pay(&corner.name("t2"), &corner.name("nobody"), "merchant", "2.00").await.is(201);
-    books_are_quiet(client).await;
+    assert_eq!(load.send(client).finish().await.len(), load.len());
+    load.assert_one_effect_each(client).await;
+    let sku = namespace.name("lantern");
+    client.put_offer(&sku, &json!({"price": {"amount": "1.00", "currency": "GBP"}, "open_price": true})).await;
+    client.buy(&namespace.name("rejected"), &namespace.order("alice", "BTN", &[&sku])).await.expect_status(201);
+    let alice = client.open_account(&namespace, "alice", &overdraft("1.00", "fee")).await;
+    client.open_account(&namespace, "bob", &json!(null)).await;
+    client.pay(&namespace.name("t1"), alice.as_str(), "merchant", "2.00").await.expect_status(201);
+    client.pay(&namespace.name("t2"), &namespace.name("nobody"), "merchant", "2.00").await.expect_status(201);
+    wait_until_books_settle(client).await;
     local.stop().await;
     local
 }
 
-/// Damages copies of one service's file in every way there is, one at a time, and looks what the audit says.
+/// Damages the file of one service in each of these ways, one at a time, and asserts that the audit finds it.
 async fn check(service: &'static str, ways: &[Damage]) {
-    let (local, mut dice) = (stopped().await, Dice(SEED));
+    let (local, mut random) = (stopped().await, Random(SEED));
     let path = local.data().join(format!("{service}.sqlite"));
     let whole = fs::read(&path).unwrap();
     let clean = local.audit().await;
@@ -44,9 +44,9 @@ async fn check(service: &'static str, ways: &[Damage]) {
     let (mut damages, mut missed) = (0, Vec::new());
     for table in File::open(&path).await.tables().await {
         for way in ways {
-            for column in way.places(&table) {
+            for column in way.columns(&table) {
                 let mut file = File::open(&path).await;
-                let done = way.apply(&mut file, &table, column, &mut dice).await;
+                let done = way.apply(&mut file, &table, column, &mut random).await;
                 file.close().await;
                 if let Some(done) = done {
                     damages += 1;
@@ -58,17 +58,22 @@ async fn check(service: &'static str, ways: &[Damage]) {
             }
         }
     }
-    eprintln!("{damages} damages of {service} with seed {SEED:#x}");
-    assert!(missed.is_empty(), "of {damages} the audit missed or misnamed {}:\n{}", missed.len(), missed.join("\n"));
+    eprintln!("{damages} kinds of damage to {service} with seed {SEED:#x}");
+    assert!(
+        missed.is_empty(),
+        "of {damages} kinds of damage the audit missed or misnamed {}:\n{}",
+        missed.len(),
+        missed.join("\n")
+    );
     let clean = local.audit().await;
     assert_eq!(clean.status.code(), Some(0), "{clean:?}");
 }
 
-/// The audit says so by its exit code, and names the service and the record.
+/// Checks that the audit exits with code 1 and names the service and the record.
 fn verdict(audit: &Output, service: &str, table: &str) -> Result<(), String> {
-    let emitted = format!("{}{}", String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
+    let printed = format!("{}{}", String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
     if audit.status.code() != Some(1) {
-        return Err(format!("{:?}: {emitted}", audit.status));
+        return Err(format!("{:?}: {printed}", audit.status));
     }
     let table_place = format!("table {table}");
     let places = match table {
@@ -79,9 +84,10 @@ fn verdict(audit: &Output, service: &str, table: &str) -> Result<(), String> {
         _ => &[table_place.as_str()],
     };
     let named = |line: &str| line.contains(service) && places.iter().any(|place| line.contains(place));
-    if emitted.lines().any(named) && !emitted.contains("panicked") { Ok(()) } else { Err(emitted) }
+    if printed.lines().any(named) && !printed.contains("panicked") { Ok(()) } else { Err(printed) }
 }
 
+/// Writes back the undamaged file, and removes the `-wal` and `-shm` files beside it.
 fn restore(path: &Path, whole: &[u8]) {
     for rest in ["-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
@@ -126,7 +132,7 @@ async fn a_deleted_added_or_swapped_row_of_the_ledger_is_found_and_named() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_or_no_database_is_named() {
+async fn a_missing_file_or_one_that_is_not_a_database_is_named() {
     let local = stopped().await;
     for service in ["exchange-rate", "purchase", "ledger"] {
         let path = local.data().join(format!("{service}.sqlite"));
@@ -137,10 +143,10 @@ async fn a_file_that_is_gone_or_no_database_is_named() {
                 None => fs::remove_file(&path).unwrap(),
             }
             let audit = local.audit().await;
-            let emitted =
+            let printed =
                 format!("{}{}", String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
-            assert!(audit.status.code().is_some_and(|code| code != 0), "{service}: {emitted}");
-            assert!(emitted.contains(service) && !emitted.contains("panicked"), "{service}: {emitted}");
+            assert!(audit.status.code().is_some_and(|code| code != 0), "{service}: {printed}");
+            assert!(printed.contains(service) && !printed.contains("panicked"), "{service}: {printed}");
             restore(&path, &whole);
         }
     }

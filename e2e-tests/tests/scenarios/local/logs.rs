@@ -1,4 +1,4 @@
-//! Where nobody sits at a terminal, all that is printed is JSON, and nothing in it asks for somebody.
+//! Without a terminal all output is JSON and normal operation logs no errors; log rotation.
 
 use std::fs;
 use std::path::Path;
@@ -7,22 +7,22 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::scenarios::harness::{Load, Local, is_calm, until};
+use crate::scenarios::harness::{Load, LocalSystem, assert_no_errors_logged, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_some_work_and_a_stop_log_no_error() {
-    let mut local = Local::start().await;
+    let mut local = LocalSystem::start().await;
     let mut load = Load::prepare(&local.client, 5).await;
-    let told = load.send(&local.client).end().await;
-    load.note(told);
-    load.all_have_their_outcome(&local.client).await;
+    let received = load.send(&local.client).finish().await;
+    load.record(received);
+    load.assert_all_have_outcomes(&local.client).await;
     local.stop().await;
-    is_calm("all services", &local.whole_log());
+    assert_no_errors_logged("all services", &local.full_log());
     local.start_again(&[]).await;
     local.finish().await;
 }
 
-/// Writes this to a log that has so many bytes at most; the files, the oldest first.
+/// Writes a text to a rotated log with files of at most this many bytes, and returns the files, the oldest first.
 async fn rotated(text: &str, bytes_max: usize) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
@@ -33,7 +33,7 @@ async fn rotated(text: &str, bytes_max: usize) -> Vec<String> {
     let mut input = rotate.stdin.take().unwrap();
     let (first, rest) = text.split_once('\n').unwrap();
     input.write_all(format!("{first}\n").as_bytes()).await.unwrap();
-    until("a line is there as soon as it is written", async || {
+    wait_until("the first line is in the log, before the input ends", async || {
         fs::read_to_string(&log).is_ok_and(|log| log.starts_with(first)).then_some(())
     })
     .await;
@@ -45,12 +45,12 @@ async fn rotated(text: &str, bytes_max: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_rotated_log_keeps_whole_lines_in_three_files_and_loses_none_but_the_oldest() {
+async fn a_rotated_log_has_whole_lines_in_three_files_and_loses_only_the_oldest_lines() {
     let lines = |count: usize| (0..count).map(|line| format!("line {line:6}\n")).collect::<String>();
     let text = lines(20_000) + "cut off";
-    for (bytes_max, kept) in [(1_000_000, 1), (200_000, 2), (100_000, 3)] {
+    for (bytes_max, file_count) in [(1_000_000, 1), (200_000, 2), (100_000, 3)] {
         let files = rotated(&text, bytes_max).await;
-        assert_eq!((files.len(), files.concat() == text), (kept, true), "{bytes_max}");
+        assert_eq!((files.len(), files.concat() == text), (file_count, true), "{bytes_max}");
         assert!(files.iter().all(|file| file.len() <= bytes_max + 12), "{bytes_max}");
     }
     let files = rotated(&text, 1_000).await;

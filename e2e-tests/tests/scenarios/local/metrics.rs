@@ -1,17 +1,17 @@
-//! What Prometheus reads, on a system that nobody else uses: every figure moves by exactly as much as was done.
+//! The exported metrics on a system that only this test uses: each moves by exactly what was done.
 
 use serde_json::{Value, json};
 
-use crate::scenarios::harness::{Client, Corner, Local, Metrics, overdraft, promtool, until};
+use crate::scenarios::harness::{Client, LocalSystem, Metrics, Namespace, overdraft, promtool, wait_until};
 
-/// What a figure has to have moved by: of which service, name, labels.
+/// The expected increase of a metric: index of the service, name, labels, increase.
 type Moved<'a> = (usize, &'a str, &'a [(&'a str, &'a str)], u32);
 
 const EXCHANGE_RATE: usize = 0;
 const PURCHASE: usize = 1;
 const LEDGER: usize = 2;
 
-/// What the purchases and claims below come to. A retry is none.
+/// The increases from the requests below. A retry does not count.
 const EXPECTED: [Moved<'_>; 27] = [
     (EXCHANGE_RATE, "rate_versions_total", &[], 1),
     (EXCHANGE_RATE, "stage_latency_seconds_count", &[("stage", "record-rates")], 1),
@@ -22,7 +22,7 @@ const EXPECTED: [Moved<'_>; 27] = [
     (PURCHASE, "purchases_total", &[("status", "rejected"), ("reason", "unknown_offer")], 2),
     (PURCHASE, "purchases_total", &[("status", "rejected"), ("reason", "stale_rate")], 1),
     (PURCHASE, "purchases_total", &[("status", "rejected"), ("reason", "payment_refused")], 1),
-    // The offer too; those that were refused at once never get to settle.
+    // The offer counts too. Purchases that `accept` rejected never get to `settle`.
     (PURCHASE, "stage_latency_seconds_count", &[("stage", "accept")], 15),
     (PURCHASE, "stage_latency_seconds_count", &[("stage", "settle")], 11),
     (PURCHASE, "stage_latency_seconds_bucket", &[("stage", "settle"), ("le", "+Inf")], 11),
@@ -38,43 +38,44 @@ const EXPECTED: [Moved<'_>; 27] = [
     (LEDGER, "ledger_decisions_total", &[("kind", "transfer"), ("status", "rejected"), ("reason", "overdrawn")], 1),
     (LEDGER, "ledger_decisions_total", &[("kind", "transfer"), ("reason", "unknown_account")], 2),
     (LEDGER, "stage_latency_seconds_count", &[("stage", "record-commands")], 8),
-    // 11 purchases, 3 transfers, 3 claims; the merchant's legs of the 10 and of the 2 that were posted.
+    // 11 purchases, 3 transfers and 3 claims, and the merchant's legs of the 10 purchases and the 2 transfers that were
+    // posted.
     (LEDGER, "stage_latency_seconds_count", &[("stage", "post")], 29),
     (LEDGER, "stage_duplicate_frames_total", &[], 0),
     (LEDGER, "stage_retries_total", &[], 0),
 ];
 
 #[tokio::test]
-async fn every_figure_moves_by_exactly_what_was_done() {
-    let (mut local, corner) = (Local::start().await, Corner::new());
+async fn every_metric_moves_by_exactly_what_was_done() {
+    let (mut local, namespace) = (LocalSystem::start().await, Namespace::new());
     let client = local.client.clone();
     let before = client.metrics().await;
-    rates_and_purchases(&client, &corner).await;
-    claims_and_transfers(&client, &corner).await;
+    rates_and_purchases(&client, &namespace).await;
+    claims_and_transfers(&client, &namespace).await;
 
     let differing = async || {
         let after = client.metrics().await;
         EXPECTED.into_iter().filter_map(|moved| differs(&before, &after, moved)).collect::<Vec<_>>()
     };
-    until("all is counted, and nothing more", async || differing().await.is_empty().then_some(())).await;
-    nothing_waits(&client).await;
+    wait_until("the metrics have moved as expected", async || differing().await.is_empty().then_some(())).await;
+    wait_until_idle(&client).await;
     assert_eq!(differing().await, Vec::<String>::new());
     let after = client.metrics().await;
     for metrics in &after {
-        latencies_are_times(metrics);
+        assert_plausible_latencies(metrics);
         let commits = metrics.sum("stage_commit_seconds_count", &[]);
         assert!(commits > 0.0 && commits <= metrics.sum("stage_batch_seconds_count", &[]), "{}", metrics.text);
-        metrics.are_documented();
-        metrics.pass_promtool().await;
+        metrics.assert_documented();
+        metrics.assert_promtool_passes().await;
     }
-    the_books_are_shown(&client).await;
+    assert_books_exported(&client).await;
 
-    // Counted is what happened since the start; the books are what they are.
+    // Counters start at 0 with the process. The gauges of the books do not.
     local.stop().await;
     local.start_again(&[]).await;
     let [_, purchase, ledger] = local.client.metrics().await;
     assert_eq!(purchase.sum("purchases_total", &[]) + ledger.sum("ledger_decisions_total", &[]), 0.0);
-    the_books_are_shown(&local.client).await;
+    assert_books_exported(&local.client).await;
     local.finish().await;
 }
 
@@ -83,45 +84,45 @@ async fn the_configuration_and_the_alerts_pass_promtool() {
     for arguments in
         [&["check", "config", "infra/prometheus/prometheus.yml"], &["check", "rules", "infra/prometheus/alerts.yml"]]
     {
-        let emitted = promtool(arguments, "").await;
-        assert!(emitted.contains("SUCCESS") && !emitted.contains("FAILED") && !emitted.contains("error"), "{emitted}");
+        let printed = promtool(arguments, "").await;
+        assert!(printed.contains("SUCCESS") && !printed.contains("FAILED") && !printed.contains("error"), "{printed}");
     }
 }
 
-async fn rates_and_purchases(client: &Client, corner: &Corner) {
-    let sku = corner.name("lantern");
+async fn rates_and_purchases(client: &Client, namespace: &Namespace) {
+    let sku = namespace.name("lantern");
     for _ in 0..2 {
-        client.offer_for(&sku, "10.00", "EUR").await;
-        client.set_rate("GBP/EUR", "1.5", corner.moment).await;
+        client.put_priced_offer(&sku, "10.00", "EUR").await;
+        client.set_rate("GBP/EUR", "1.5", namespace.moment).await;
     }
     let buy = async |key: &str, customer: &str, pay_in: &str, sku: &str| {
-        let order = corner.order(&corner.name(customer), pay_in, &[sku]);
-        client.buy(&corner.name(key), &order).await.is(201).purchase()
+        let order = namespace.order(&namespace.name(customer), pay_in, &[sku]);
+        client.buy(&namespace.name(key), &order).await.expect_status(201).purchase()
     };
     for key in ["1", "2", "3", "4", "5", "5"] {
         buy(key, "bob", "EUR", &sku).await;
     }
     for key in ["unknown 1", "unknown 2"].map(|key| key.replace(' ', "-")) {
-        buy(&key, "bob", "EUR", &corner.name("none")).await;
+        buy(&key, "bob", "EUR", &namespace.name("none")).await;
     }
     buy("stale", "bob", "USD", &sku).await;
-    let alice = format!("customer:{}", corner.name("alice"));
-    client.send(client.claim(&alice, &overdraft("20.00", "refuse"))).await.is(201);
+    let alice = format!("customer:{}", namespace.name("alice"));
+    client.send(client.claim_request(&alice, &overdraft("20.00", "refuse"))).await.expect_status(201);
     for key in ["6", "7", "refused"] {
         buy(key, "alice", "EUR", &sku).await;
     }
     let line = |at: usize| {
-        let mut line = corner.order(&corner.name("bob"), "EUR", &[&sku]);
-        line["request_id"] = json!(corner.name(format!("line-{at}")));
+        let mut line = namespace.order(&namespace.name("bob"), "EUR", &[&sku]);
+        line["request_id"] = json!(namespace.name(format!("line-{at}")));
         line
     };
-    client.batch(&(0..3).map(line).collect::<Vec<_>>(), 30).await;
+    client.buy_batch(&(0..3).map(line).collect::<Vec<_>>(), 30).await;
 }
 
-async fn claims_and_transfers(client: &Client, corner: &Corner) {
-    let carol = client.open(corner, "carol", &overdraft("100.00", "refuse")).await;
-    client.send(client.claim(carol.as_str(), &Value::Null)).await.is(409);
-    let nobody = corner.name("nobody");
+async fn claims_and_transfers(client: &Client, namespace: &Namespace) {
+    let carol = client.open_account(namespace, "carol", &overdraft("100.00", "refuse")).await;
+    client.send(client.claim_request(carol.as_str(), &Value::Null)).await.expect_status(409);
+    let nobody = namespace.name("nobody");
     for (key, from, to, amount) in [
         ("t1", carol.as_str(), "merchant", "30.00"),
         ("t2", carol.as_str(), "merchant", "30.00"),
@@ -130,11 +131,11 @@ async fn claims_and_transfers(client: &Client, corner: &Corner) {
         ("t4", &nobody, "merchant", "1.00"),
         ("t5", "merchant", &nobody, "1.00"),
     ] {
-        client.pay(&corner.name(key), from, to, amount).await.is(201);
+        client.pay(&namespace.name(key), from, to, amount).await.expect_status(201);
     }
 }
 
-/// What a figure did move by, if that is something else.
+/// Describes the actual increase of a metric if it is not the expected one.
 fn differs(
     before: &[Metrics; 3],
     after: &[Metrics; 3],
@@ -144,18 +145,18 @@ fn differs(
     (moved != f64::from(expected)).then(|| format!("{name}{labels:?} moved by {moved}, not {expected}"))
 }
 
-/// Returns once no stage is behind, and the metrics say so.
-async fn nothing_waits(client: &Client) {
+/// Returns once the metrics show no lag, no waiting requests and nothing in transit.
+async fn wait_until_idle(client: &Client) {
     let waiting = async || {
         let gauges = ["stage_lag_frames", "stage_lag_seconds", "stage_requests_waiting", "ledger_in_transit_amount"];
         let metrics = client.metrics().await;
         metrics.iter().flat_map(|metrics| gauges.map(|gauge| metrics.sum(gauge, &[]))).sum::<f64>()
     };
-    until("nothing waits anywhere", async || (waiting().await == 0.0).then_some(())).await;
+    wait_until("nothing waits and nothing is in transit", async || (waiting().await == 0.0).then_some(())).await;
 }
 
-/// Each took more than no time and less than the test.
-fn latencies_are_times(metrics: &Metrics) {
+/// Asserts that the mean latency of each stage is above 0 and below 60 s.
+fn assert_plausible_latencies(metrics: &Metrics) {
     for stage in ["record-rates", "copy-rates", "accept", "settle", "record-commands", "post"] {
         let of_stage = [("stage", stage)];
         let count = metrics.sum("stage_latency_seconds_count", &of_stage);
@@ -164,15 +165,15 @@ fn latencies_are_times(metrics: &Metrics) {
     }
 }
 
-/// The same as `GET /trial-balance`, and balanced.
-async fn the_books_are_shown(client: &Client) {
+/// Asserts that the metrics of the books are the same as `GET /trial-balance`, and balanced.
+async fn assert_books_exported(client: &Client) {
     let (books, [_, _, metrics]) = (client.trial_balance().await, client.metrics().await);
     assert_eq!(books.keys().map(ToString::to_string).collect::<Vec<_>>(), ["EUR"]);
-    let shown = |name: &str, side: &str| metrics.sum(name, &[("currency", "EUR"), ("side", side)]);
+    let exported = |name: &str, side: &str| metrics.sum(name, &[("currency", "EUR"), ("side", side)]);
     for line in books.values() {
         let number = |amount: money::Amount| amount.to_string().parse::<f64>().unwrap();
-        assert_eq!(shown("ledger_posted_amount", "debit"), number(line.debits));
-        assert_eq!(shown("ledger_posted_amount", "credit"), number(line.credits));
+        assert_eq!(exported("ledger_posted_amount", "debit"), number(line.debits));
+        assert_eq!(exported("ledger_posted_amount", "credit"), number(line.credits));
         // Ten lanterns and two transfers.
         assert_eq!(number(line.debits), 160.0);
     }

@@ -1,5 +1,5 @@
-//! Scenarios that need the process and its folder: they always start `unbundled run` themselves, and are left out
-//! against a cluster by their name alone (`not test(/scenarios::local::/)`).
+//! Scenarios that need the process and its folder. They always start `unbundled run` themselves; exclude them against a
+//! cluster with `not test(/scenarios::local::/)`.
 
 mod audit;
 mod banner;

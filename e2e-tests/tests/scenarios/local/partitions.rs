@@ -1,17 +1,17 @@
-//! As many partitions as there may be, in one process.
+//! The maximum number of partitions in one process.
 
-use crate::scenarios::harness::{Load, Local};
+use crate::scenarios::harness::{Load, LocalSystem};
 
-/// Processes may commonly have 1,024 files open, and clients need some of them.
+/// The limit of open files is commonly 1,024, and client connections need some of them.
 const FILES: f64 = 900.0;
 
 #[tokio::test]
 async fn with_64_partitions_all_is_settled_and_few_files_are_open() {
-    let mut local = Local::start_on(tempfile::tempdir().unwrap(), &["--partitions", "64"]).await;
+    let mut local = LocalSystem::start_on(tempfile::tempdir().unwrap(), &["--partitions", "64"]).await;
     let mut load = Load::prepare(&local.client, 20).await;
-    load.note(load.send(&local.client).end().await);
-    load.all_have_their_outcome(&local.client).await;
-    load.each_had_one_effect(&local.client).await;
+    load.record(load.send(&local.client).finish().await);
+    load.assert_all_have_outcomes(&local.client).await;
+    load.assert_one_effect_each(&local.client).await;
     let [of_process, ..] = local.client.metrics().await;
     let files = of_process.sum("process_open_fds", &[]);
     eprintln!("{files} files are open");
@@ -19,6 +19,6 @@ async fn with_64_partitions_all_is_settled_and_few_files_are_open() {
 
     local.kill().await;
     local.start_again(&[]).await;
-    load.nothing_answered_is_lost(&local.client).await;
+    load.assert_nothing_lost(&local.client).await;
     local.finish().await;
 }

@@ -1,5 +1,5 @@
-//! Each command of README.md and docs/guide.md is run as it is written, and prints what the page shows. Those that need a cluster:
-//! `cluster/readme.rs`.
+//! The commands of README.md and docs/guide.md work as printed, with the responses that the pages show. `cluster/readme.rs` runs the
+//! commands that need a cluster.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::process::Command;
 
 use super::start::three_free_ports;
-use crate::scenarios::harness::{Addresses, Local, Process, binary, blocks, commands, fits};
+use crate::scenarios::harness::{Addresses, LocalSystem, Process, binary, code_blocks, curl_commands, matches_pattern};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
@@ -21,14 +21,14 @@ pub fn readme() -> String {
     ["README.md", "docs/guide.md", "docs/costs.md"].map(|page| fs::read_to_string(root().join(page)).unwrap()).concat()
 }
 
-/// A command, with addresses and binaries of the test's own.
-fn here(command: &str, at: &Addresses) -> String {
+/// Replaces the addresses and the binary in a command by those of the test.
+fn localize(command: &str, addresses: &Addresses) -> String {
     let with_binary = command.replace("target/release/unbundled", binary("unbundled").to_str().unwrap());
     with_binary
         .replace("http://", "")
-        .replace("localhost:8081", at.exchange_rate.trim_start_matches("http://"))
-        .replace("localhost:8082", at.purchase.trim_start_matches("http://"))
-        .replace("localhost:8083", at.ledger.trim_start_matches("http://"))
+        .replace("localhost:8081", addresses.exchange_rate.trim_start_matches("http://"))
+        .replace("localhost:8082", addresses.purchase.trim_start_matches("http://"))
+        .replace("localhost:8083", addresses.ledger.trim_start_matches("http://"))
 }
 
 async fn run(command: &str, folder: &Path) -> Output {
@@ -37,71 +37,71 @@ async fn run(command: &str, folder: &Path) -> Output {
     shell.output().await.unwrap()
 }
 
-/// Runs a command that has to succeed; what it printed.
-async fn answer(command: &str, folder: &Path) -> String {
+/// Runs a command that has to succeed, and returns its output.
+async fn output_of(command: &str, folder: &Path) -> String {
     let Output { status, stdout, stderr } = run(command, folder).await;
     let printed = String::from_utf8(stdout).unwrap();
     assert!(status.success(), "{command}\n{printed}{}", String::from_utf8_lossy(&stderr));
     printed
 }
 
-/// The answers of a block: each begins with `{` and goes on in the lines that do not.
-fn answers(block: &str) -> Vec<String> {
-    let mut answers: Vec<String> = Vec::new();
+/// The responses in a block. Each starts with a line that begins with `{`; other lines continue it.
+fn expected_responses(block: &str) -> Vec<String> {
+    let mut responses: Vec<String> = Vec::new();
     for line in block.lines() {
-        match answers.last_mut() {
-            Some(answer) if !line.starts_with('{') => *answer += line.trim(),
-            Some(_) | None => answers.push(line.to_owned()),
+        match responses.last_mut() {
+            Some(response) if !line.starts_with('{') => *response += line.trim(),
+            Some(_) | None => responses.push(line.to_owned()),
         }
     }
-    answers
+    responses
 }
 
-/// The commands that stand within a line of text.
-fn inline(page: &str) -> Vec<String> {
+/// The `curl` commands within lines of text.
+fn inline_curl_commands(page: &str) -> Vec<String> {
     let begin = page.split("`curl ").skip(1);
     begin.map(|rest| format!("curl {}", rest.split('`').next().unwrap().replace("\\|", "|"))).collect()
 }
 
 #[tokio::test]
-async fn each_curl_answers_what_is_shown() {
-    let local = Local::start().await;
+async fn each_curl_command_gets_the_response_that_is_shown() {
+    let local = LocalSystem::start().await;
     let (page, folder) = (readme(), tempfile::tempdir().unwrap());
     let mut count = 0;
     for part in page.split("```sh\n").skip(1) {
-        let commands = commands(part.split("```").next().unwrap());
+        let commands = curl_commands(part.split("```").next().unwrap());
         if commands.is_empty() {
             continue;
         }
-        let shown = answers(&blocks(part, "json")[0]);
-        assert_eq!(commands.len(), shown.len(), "each has an answer: {commands:?} {shown:?}");
+        let shown = expected_responses(&code_blocks(part, "json")[0]);
+        assert_eq!(commands.len(), shown.len(), "each command needs a response: {commands:?} {shown:?}");
         for (command, shown) in commands.iter().zip(&shown) {
-            let answer = answer(&here(command, &local.client.at), folder.path()).await;
-            assert!(fits(&answer, shown), "{command}answered\n{answer}\nnot\n{shown}");
+            let response = output_of(&localize(command, &local.client.addresses), folder.path()).await;
+            assert!(matches_pattern(&response, shown), "{command}printed\n{response}\ninstead of\n{shown}");
         }
         count += commands.len();
     }
-    for command in inline(&page) {
-        assert!(!answer(&here(&command, &local.client.at), folder.path()).await.is_empty(), "{command}");
+    for command in inline_curl_commands(&page) {
+        assert!(!output_of(&localize(&command, &local.client.addresses), folder.path()).await.is_empty(), "{command}");
         count += 1;
     }
-    assert_eq!(count, page.matches("curl -").count(), "a curl is run by nobody");
+    assert_eq!(count, page.matches("curl -").count(), "README.md has a curl command that this test does not run");
     local.finish().await;
 }
 
-/// All lines of all blocks, each run as its kind is, so that none is forgotten.
+/// Goes through all lines of all blocks. A line of an unknown kind fails the test, so that no command is forgotten.
 #[tokio::test]
-async fn each_other_command_works_as_it_stands() {
+async fn each_other_command_works_as_printed() {
     let folder = tempfile::tempdir().unwrap();
     let (data, log) = (folder.path().join(".unbundled"), folder.path().join("log"));
     let port = three_free_ports();
     let first = Process::start(&["--base-port", &port.to_string(), "--data", data.to_str().unwrap()], &[], &log).await;
-    let at = first.addresses.clone();
+    let addresses = first.addresses.clone();
     assert_eq!(first.terminate().await.code, Some(0));
     let page = readme();
-    for line in blocks(&page, "sh").iter().flat_map(|block| block.lines()) {
+    for line in code_blocks(&page, "sh").iter().flat_map(|block| block.lines()) {
         let line = line.split(" #").next().unwrap().trim();
-        let command = here(line, &at);
+        let command = localize(line, &addresses);
         let words: Vec<_> = line.split_whitespace().collect();
         match words.as_slice() {
             ["make", target, ..] => {
@@ -109,7 +109,7 @@ async fn each_other_command_works_as_it_stands() {
                 assert!(makefile.contains(&format!("\n{target}:")), "there is no {command}");
             }
             [_, "audit", ..] => {
-                let report = answer(&command, folder.path()).await;
+                let report = output_of(&command, folder.path()).await;
                 assert!(report.contains("clean: everything stored is what was derived"), "{report}");
             }
             ["sqlite3", file, ..] => {
@@ -129,16 +129,16 @@ async fn each_other_command_works_as_it_stands() {
                 assert!(tests.is_dir(), "there is no {}", tests.display());
             }
             [_, "replay", "retail", ..] => {
-                // The file is not there: it is that, not the command, that is at fault.
+                // The command is right if all that it complains about is the missing file.
                 let Output { status, stderr, .. } = run(&command, folder.path()).await;
                 let stderr = String::from_utf8_lossy(&stderr);
-                let is_missed = stderr.contains("No such file") || stderr.contains("not found");
-                assert!(status.code() == Some(1) && is_missed, "{command}: {stderr}");
+                let is_missing = stderr.contains("No such file") || stderr.contains("not found");
+                assert!(status.code() == Some(1) && is_missing, "{command}: {stderr}");
             }
             [word, ..] if word.starts_with("infra/local/") => {}
             [_, "load" | "republish", ..] => {}
             ["curl" | "-H" | "-d", ..] => {}
-            _ => panic!("nobody runs {line}"),
+            _ => panic!("this test does not know how to run {line}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Schemathesis sends what the OpenAPI documents allow, and what they do not, and compares the answers with them.
+//! Schemathesis sends valid and invalid requests, and compares the responses with the OpenAPI documents.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,39 +7,40 @@ use std::time::{Duration, Instant};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::scenarios::harness::{Corner, Local};
+use crate::scenarios::harness::{LocalSystem, Namespace};
 
-/// Installing takes seconds where the packages are near; a run of all services about a minute.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// The timeout of a command. An installation takes seconds with a near package index, a run for all services about a
+/// minute.
+const TIMEOUT: Duration = Duration::from_secs(240);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// Runs a command that has to succeed, and gives what it printed.
-async fn emitted(command: &mut Command) -> String {
+/// Runs a command that has to succeed, and returns its stdout.
+async fn output_of(command: &mut Command) -> String {
     let command = command.current_dir(root()).stdin(Stdio::null()).kill_on_drop(true);
-    let output = timeout(PATIENCE, command.output()).await.expect("it did not end").unwrap();
+    let output = timeout(TIMEOUT, command.output()).await.expect("the command did not end in time").unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{:?}\n{stdout}{stderr}", command.as_std());
     stdout.into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_services_do_what_their_documents_say() {
-    let program = emitted(&mut Command::new("infra/local/schemathesis.sh")).await;
-    let local = Local::start().await;
-    // What the examples of the documents name.
-    let (client, corner) = (&local.client, Corner::new());
-    client.offer_for("lantern", "15.30", "GBP").await;
-    client.buy("my-first", &corner.order("alice", "GBP", &["lantern"])).await.is(201);
+async fn the_services_conform_to_their_openapi_documents() {
+    let program = output_of(&mut Command::new("infra/local/schemathesis.sh")).await;
+    let local = LocalSystem::start().await;
+    // The examples of the documents refer to this offer and this purchase.
+    let (client, namespace) = (&local.client, Namespace::new());
+    client.put_priced_offer("lantern", "15.30", "GBP").await;
+    client.buy("my-first", &namespace.order("alice", "GBP", &["lantern"])).await.expect_status(201);
 
     let started = Instant::now();
-    for url in client.everywhere("/openapi.json") {
+    for url in client.all_urls("/openapi.json") {
         let mut schemathesis = Command::new(program.trim());
         schemathesis.args(["--config-file", "e2e-tests/schemathesis/schemathesis.toml", "run", "--no-color", &url]);
         schemathesis.env("PYTHONPATH", "e2e-tests/schemathesis").env("PYTHONDONTWRITEBYTECODE", "1");
-        eprintln!("{}", emitted(schemathesis.env("NO_PROXY", "127.0.0.1")).await);
+        eprintln!("{}", output_of(schemathesis.env("NO_PROXY", "127.0.0.1")).await);
     }
     eprintln!("tested in {:?}", started.elapsed());
     local.finish().await;

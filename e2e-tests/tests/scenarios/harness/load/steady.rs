@@ -1,4 +1,4 @@
-//! A load that goes on through a fault: whoever got no answer asks again, the same.
+//! A load that continues through a fault: a sender without a response retries the same batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,29 +11,31 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::{Load, SENDERS, send};
-use crate::scenarios::harness::{Client, PATIENCE};
+use crate::scenarios::harness::{Client, WAIT_TIMEOUT};
 
-/// Between two batches of a sender: a few hundred purchases a second in all, so that a fault of half a minute
-/// leaves something that can still be looked at one by one.
+/// The pause between two batches of a sender. All senders together send a few hundred purchases a second, so that the
+/// purchases of half a minute can still be checked one by one.
 const PACE: Duration = Duration::from_millis(100);
-/// Who got no answer asks again after this time.
-const AGAIN: Duration = Duration::from_millis(100);
-/// Who hears nothing for so long asks somebody else. Longer than these senders wait for outcomes.
-const SILENCE: Duration = Duration::from_secs(4);
-/// No fault lasts longer than its scenario and the time to get over it.
+/// The pause before a retry.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// The timeout of a request, after which a sender tries the next client. It is longer than these senders wait for
+/// outcomes.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(4);
+/// The longest time without a response to a batch: longer than any fault and the recovery from it.
 const UNANSWERED_MAX: Duration = Duration::from_secs(90);
 
-/// A load that goes on until it is told to end.
-pub struct Steady {
+/// A load that continues until [`Load::stop`].
+pub struct SteadyLoad {
     senders: Vec<JoinHandle<Vec<Purchase>>>,
-    answers: watch::Receiver<usize>,
+    /// The number of batches that have a response.
+    answered: watch::Receiver<usize>,
     stop: watch::Sender<bool>,
     next: Arc<AtomicUsize>,
 }
 
-/// One of several that send at the same time.
+/// One of several concurrent senders.
 struct Sender {
-    load: Arc<super::Recipe>,
+    generator: Arc<super::BatchGenerator>,
     clients: Vec<Client>,
     wait_s: u32,
     next: Arc<AtomicUsize>,
@@ -42,66 +44,66 @@ struct Sender {
 }
 
 impl Load {
-    /// Sends batch after batch, each until one of these answers it.
-    pub fn keep_sending(&self, clients: &[Client]) -> Steady {
+    /// Sends batch after batch. Each batch is retried, with one client after the other, until it has a response.
+    pub fn keep_sending(&self, clients: &[Client]) -> SteadyLoad {
         let next = Arc::new(AtomicUsize::new(self.batches));
-        let (count, answers) = watch::channel(0);
+        let (count, answered) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
         let count = Arc::new(count);
         let sender = |wait_s| {
-            let (load, clients, next) = (self.recipe.clone(), clients.to_vec(), next.clone());
-            let sender = Sender { load, clients, wait_s, next, count: count.clone(), stopped: stopped.clone() };
+            let (generator, clients, next) = (self.generator.clone(), clients.to_vec(), next.clone());
+            let sender = Sender { generator, clients, wait_s, next, count: count.clone(), stopped: stopped.clone() };
             tokio::spawn(sender.run())
         };
-        Steady { senders: (0..SENDERS).map(sender).collect(), answers, stop, next }
+        SteadyLoad { senders: (0..SENDERS).map(sender).collect(), answered, stop, next }
     }
 
-    /// Ends the sending: all that was sent has been answered, and is the load from now on.
-    pub async fn ends(&mut self, steady: Steady) {
+    /// Stops the senders. Every batch that they sent has a response and belongs to this load from now on.
+    pub async fn stop(&mut self, steady: SteadyLoad) {
         steady.stop.send_replace(true);
         for sender in steady.senders {
-            self.note(sender.await.unwrap());
+            self.record(sender.await.unwrap());
         }
         self.batches = steady.next.load(Ordering::Relaxed);
-        assert_eq!(self.answered(), self.len());
+        assert_eq!(self.answered_count(), self.len());
     }
 }
 
-impl Steady {
-    /// How many batches were answered so far.
-    pub fn count(&self) -> usize {
-        *self.answers.borrow()
+impl SteadyLoad {
+    /// The number of batches that have a response.
+    pub fn answered_batches(&self) -> usize {
+        *self.answered.borrow()
     }
 
-    /// Returns once so many more batches are answered.
-    pub async fn goes_on(&mut self, batches: usize) {
-        let until = self.count() + batches;
-        let answered = self.answers.wait_for(|count| *count >= until);
-        let answered = tokio::time::timeout(PATIENCE, answered).await;
-        answered.unwrap_or_else(|_| panic!("{batches} batches were not answered")).expect("the senders have ended");
+    /// Returns once this many more batches have a response.
+    pub async fn wait_for_batches(&mut self, batches: usize) {
+        let expected = self.answered_batches() + batches;
+        let answered = self.answered.wait_for(|count| *count >= expected);
+        let answered = tokio::time::timeout(WAIT_TIMEOUT, answered).await;
+        answered.unwrap_or_else(|_| panic!("{batches} batches got no response")).expect("the senders have ended");
     }
 }
 
 impl Sender {
     async fn run(self) -> Vec<Purchase> {
-        let mut told = Vec::new();
+        let mut received = Vec::new();
         while !*self.stopped.borrow() {
-            let batch = self.load.batch(self.next.fetch_add(1, Ordering::Relaxed));
-            told.extend(self.until_answered(&batch).await);
+            let batch = self.generator.batch(self.next.fetch_add(1, Ordering::Relaxed));
+            received.extend(self.send_until_answered(&batch).await);
             self.count.send_modify(|count| *count += 1);
             sleep(PACE).await;
         }
-        told
+        received
     }
 
-    async fn until_answered(&self, batch: &[Value]) -> Vec<Purchase> {
-        let begun = Instant::now();
+    async fn send_until_answered(&self, batch: &[Value]) -> Vec<Purchase> {
+        let started = Instant::now();
         for client in self.clients.iter().cycle() {
-            if let Some(told) = send(client, batch, self.wait_s, SILENCE).await {
-                return told;
+            if let Some(purchases) = send(client, batch, self.wait_s, RESPONSE_TIMEOUT).await {
+                return purchases;
             }
-            assert!(begun.elapsed() < UNANSWERED_MAX, "a batch was not answered for {UNANSWERED_MAX:?}");
-            sleep(AGAIN).await;
+            assert!(started.elapsed() < UNANSWERED_MAX, "a batch got no response for {UNANSWERED_MAX:?}");
+            sleep(RETRY_DELAY).await;
         }
         Vec::new()
     }

@@ -1,55 +1,55 @@
-//! Damage to a stored file: one value, one row, two rows.
+//! Damage to a database file: to one value, one row, two rows or all rows.
 
 use std::path::Path;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
-use crate::scenarios::harness::Dice;
+use crate::scenarios::harness::Random;
 
-/// So many draws do not all collide, unless by a mistake.
+/// The number of attempts to flip a bit. It is a mistake if every result collides with another key.
 const DRAWS: usize = 100;
 
-/// A table of a file.
+/// A table of a database file.
 pub struct Table {
     pub name: String,
-    /// Whether a column is part of the key, by its name.
+    /// The name of each column, and whether it is part of the primary key.
     columns: Vec<(String, bool)>,
     rows: u64,
 }
 
-/// An opened file.
+/// An open database file.
 pub struct File(SqliteConnection);
 
-/// What is done to a table.
+/// A kind of damage to a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// A random bit of a random row's value in each column; where there is no value, one is put.
+    /// Flips a random bit of a value in a random row. An empty value or a null is replaced by a value.
     Bit,
-    /// A random row is gone.
+    /// Deletes a random row.
     Delete,
-    /// The last row is gone.
+    /// Deletes the last row.
     DeleteLast,
-    /// A row is there twice, under another key.
+    /// Inserts a copy of a random row with another key.
     Insert,
-    /// Two rows have each other's values.
+    /// Swaps the values of two rows.
     Swap,
-    /// All rows are gone.
+    /// Deletes all rows.
     Empty,
 }
 
 impl File {
-    /// Opens it.
+    /// Opens a file.
     pub async fn open(path: &Path) -> Self {
         Self(SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await.unwrap())
     }
 
-    /// Closes it, so that all is in the file.
+    /// Closes the file, so that it contains all changes.
     pub async fn close(self) {
         self.0.close().await.unwrap();
     }
 
-    /// Its tables that are not empty.
+    /// All tables. None of them may be empty.
     pub async fn tables(mut self) -> Vec<Table> {
         let names = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
         let mut tables = Vec::new();
@@ -82,7 +82,7 @@ impl Table {
         self.columns.iter().filter(|(_, is_key)| *is_key == key).map(|(name, _)| format!("\"{name}\"")).collect()
     }
 
-    /// The condition for the row at a place in the order of keys.
+    /// The SQL condition for the row at this position in the order of keys, counted from 0.
     fn row(&self, place: u64) -> String {
         let (name, key) = (&self.name, self.key());
         format!("({key}) = (SELECT {key} FROM {name} ORDER BY {key} LIMIT 1 OFFSET {place})")
@@ -90,18 +90,18 @@ impl Table {
 }
 
 impl Damage {
-    /// To which columns it can be done; one that stands for the row when it is done to rows.
-    pub fn places<'a>(&self, table: &'a Table) -> Vec<&'a str> {
+    /// The columns to damage: every column for damage to values, any one column for damage to rows.
+    pub fn columns<'a>(&self, table: &'a Table) -> Vec<&'a str> {
         let all = table.columns.iter().map(|(name, _)| name.as_str());
         let of_values = matches!(self, Damage::Bit);
         all.take(if of_values { usize::MAX } else { 1 }).collect()
     }
 
-    /// Does it; what it did, or none where it would change nothing.
-    pub async fn apply(self, file: &mut File, table: &Table, column: &str, dice: &mut Dice) -> Option<String> {
-        let (name, place) = (&table.name, dice.below(table.rows));
+    /// Applies the damage, and returns a description of it; `None` if it changes nothing.
+    pub async fn apply(self, file: &mut File, table: &Table, column: &str, random: &mut Random) -> Option<String> {
+        let (name, place) = (&table.name, random.below(table.rows));
         let changed = match self {
-            Damage::Bit => flip(file, table, column, dice).await,
+            Damage::Bit => flip(file, table, column, random).await,
             Damage::Delete => file.run(&format!("DELETE FROM {name} WHERE {}", table.row(place))).await,
             Damage::DeleteLast => file.run(&format!("DELETE FROM {name} WHERE {}", table.row(table.rows - 1))).await,
             Damage::Insert => insert(file, table, place).await,
@@ -112,22 +112,22 @@ impl Damage {
     }
 }
 
-/// Draws again where another row has the key that would come of it.
-async fn flip(file: &mut File, table: &Table, column: &str, dice: &mut Dice) -> u64 {
+/// Flips a bit. It tries again if another row already has the resulting key. Returns the number of changed rows.
+async fn flip(file: &mut File, table: &Table, column: &str, random: &mut Random) -> u64 {
     for _ in 0..DRAWS {
-        let row = table.row(dice.below(table.rows));
+        let row = table.row(random.below(table.rows));
         let select = format!("SELECT typeof(\"{column}\"), CAST(\"{column}\" AS BLOB) FROM {} WHERE {row}", table.name);
         let found = sqlx::query(&select).fetch_one(&mut file.0).await.unwrap();
         let mut bytes: Vec<u8> = found.get::<Option<_>, _>(1).unwrap_or_default();
         let value = match found.get::<&str, _>(0) {
             "integer" => {
-                let bit = format!("(1 << {})", dice.below(64));
+                let bit = format!("(1 << {})", random.below(64));
                 format!("(\"{column}\" | {bit}) - (\"{column}\" & {bit})")
             }
             "text" if bytes.is_empty() => "'x'".to_owned(),
             "text" => {
-                let at = usize::try_from(dice.below(bytes.len() as u64)).unwrap();
-                bytes[at] ^= 1 << dice.below(8);
+                let at = usize::try_from(random.below(bytes.len() as u64)).unwrap();
+                bytes[at] ^= 1 << random.below(8);
                 "CAST(? AS TEXT)".to_owned()
             }
             _ => "1".to_owned(),
@@ -144,7 +144,7 @@ async fn flip(file: &mut File, table: &Table, column: &str, dice: &mut Dice) -> 
     panic!("{DRAWS} draws of {}.{column} collided", table.name);
 }
 
-/// A copy of a row, under a key that is one more, or one letter longer.
+/// Inserts a copy of a row, whose last key column is larger by 1,000,000 or longer by one letter.
 async fn insert(file: &mut File, table: &Table, place: u64) -> u64 {
     let last = table.columns.iter().rposition(|(_, is_key)| *is_key).unwrap();
     let value = |(at, (column, _)): (usize, &(String, bool))| match at == last {
@@ -156,7 +156,7 @@ async fn insert(file: &mut File, table: &Table, place: u64) -> u64 {
     file.run(&format!("INSERT INTO {name} SELECT {} FROM {name} WHERE {row}", values.join(", "))).await
 }
 
-/// Two rows whose values differ get each other's.
+/// Swaps the values of two rows with different values.
 async fn swap(file: &mut File, table: &Table, place: u64) -> u64 {
     let (name, key, values) = (&table.name, table.key(), table.names(false).join(", "));
     let differ = format!(

@@ -1,4 +1,4 @@
-//! What a process prints where nobody sits at a terminal: an event a line, as JSON.
+//! The log of a process that does not run at a terminal: one JSON event per line.
 
 use std::fmt;
 use std::process::Output;
@@ -7,42 +7,42 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// A line, which has each field once.
+/// The fields of a log line. A field that occurs twice is an error.
 #[derive(Debug)]
-pub struct Event(Vec<(String, Value)>);
+pub struct LogEvent(Vec<(String, Value)>);
 
-impl Event {
-    /// Reads a line.
+impl LogEvent {
+    /// Parses a line.
     ///
     /// # Panics
-    /// When it is no JSON.
-    pub fn of(line: &str) -> Self {
-        serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON line, {error}: {line}"))
+    /// If it is not JSON.
+    pub fn parse(line: &str) -> Self {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("not a JSON line, {error}: {line}"))
     }
 
-    /// Reads all lines.
-    pub fn all(text: &str) -> Vec<Self> {
-        text.lines().map(Self::of).collect()
+    /// Parses all lines.
+    pub fn parse_all(text: &str) -> Vec<Self> {
+        text.lines().map(Self::parse).collect()
     }
 
-    /// A field's text; empty when there is none.
+    /// The text of a field; empty if there is no such field.
     pub fn text(&self, name: &str) -> &str {
         let field = self.0.iter().find(|(known, _)| known == name);
         field.and_then(|(_, value)| value.as_str()).unwrap_or_default()
     }
 
-    /// What happened.
+    /// The message of the event.
     pub fn message(&self) -> &str {
         self.text("message")
     }
 
-    /// Whether somebody has to do something about it.
+    /// Whether the level is `ERROR`.
     pub fn is_error(&self) -> bool {
         self.text("level") == "ERROR"
     }
 }
 
-impl<'de> Deserialize<'de> for Event {
+impl<'de> Deserialize<'de> for LogEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
         impl<'de> Visitor<'de> for Fields {
@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Event {
                 let mut fields: Self::Value = Vec::new();
                 while let Some((name, value)) = map.next_entry()? {
                     if fields.iter().any(|(known, _)| *known == name) {
-                        return Err(serde::de::Error::custom(format!("{name} is there twice")));
+                        return Err(serde::de::Error::custom(format!("duplicate field {name}")));
                     }
                     fields.push((name, value));
                 }
@@ -67,26 +67,23 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// A log in which nobody finds anything to do: JSON lines, and no errors among them.
-///
-/// # Panics
-/// When it is another.
-pub fn is_calm(whose: &str, log: &str) {
-    let events = Event::all(log);
+/// Asserts that a log is not empty, consists of JSON lines and has no errors.
+pub fn assert_no_errors_logged(whose: &str, log: &str) {
+    let events = LogEvent::parse_all(log);
     let errors: Vec<_> = events.iter().filter(|event| event.is_error()).collect();
     assert!(!events.is_empty() && errors.is_empty(), "{whose}: {errors:#?}");
 }
 
-/// Why a server ended at once: the one error in its log, which is all JSON.
+/// The message of the only error in the log of a server that failed to start. The log has to consist of JSON lines.
 ///
 /// # Panics
-/// When it ended otherwise.
-pub fn refusal(output: &Output) -> String {
+/// If the exit code is not 1, or there is not exactly one error.
+pub fn startup_error(output: &Output) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    Event::all(&stdout);
-    let events = Event::all(&stderr);
-    let errors: Vec<_> = events.iter().filter(|event| event.is_error()).map(Event::message).collect();
-    let [error] = errors.as_slice() else { panic!("{:?}: not one error: {stdout}{stderr}", output.status) };
+    LogEvent::parse_all(&stdout);
+    let events = LogEvent::parse_all(&stderr);
+    let errors: Vec<_> = events.iter().filter(|event| event.is_error()).map(LogEvent::message).collect();
+    let [error] = errors.as_slice() else { panic!("{:?}: not exactly one error: {stdout}{stderr}", output.status) };
     assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
     assert!(!error.contains("panicked") && !error.contains('\n'), "{error}");
     (*error).to_owned()

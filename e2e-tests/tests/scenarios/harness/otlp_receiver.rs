@@ -1,4 +1,4 @@
-//! Takes spans as a collector does: OTLP over HTTP, in protobuf.
+//! A receiver of spans, like a trace collector: OTLP over HTTP with protobuf.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
@@ -13,100 +13,102 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{self as otlp, span::SpanKind, status::StatusCode};
 use prost::Message as _;
 
-/// What a span says.
+/// The content of a span that tests look at.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// The service whose span it is.
+    /// The `service.name` of the resource.
     pub service: String,
-    /// What is said of that service.
+    /// The attributes of the resource.
     pub resource: BTreeMap<String, String>,
     pub name: String,
-    /// `Server`, `Internal`, `Producer`, `Consumer`.
+    /// `SERVER`, `INTERNAL`, `PRODUCER` or `CONSUMER`.
     pub kind: String,
-    /// Hexadecimal, as are all ids.
+    /// The trace id in hexadecimal, like all ids here.
     pub trace: String,
     pub id: String,
-    /// Empty: it is a root.
+    /// The id of the parent span; empty for a root.
     pub parent: String,
     pub attributes: BTreeMap<String, String>,
-    /// Trace and span of each link.
+    /// Trace id and span id of each link.
     pub links: Vec<(String, String)>,
     pub is_error: bool,
-    /// Nanoseconds since 1970.
-    pub began: u64,
+    /// The start in nanoseconds since 1970.
+    pub started: u64,
+    /// The end in nanoseconds since 1970.
     pub ended: u64,
 }
 
 impl Span {
-    /// An attribute's text; empty when there is none.
+    /// The value of an attribute; empty if there is none.
     pub fn text(&self, name: &str) -> &str {
         self.attributes.get(name).map_or("", String::as_str)
     }
 }
 
 #[derive(Default)]
-struct Taken {
+struct Received {
     spans: Vec<Span>,
-    wrong: Vec<String>,
+    /// Descriptions of requests that are not valid OTLP.
+    invalid: Vec<String>,
 }
 
-/// A receiver on a port of its own. Dropped, it is gone.
-pub struct Receiver {
+/// A receiver on a port of its own. It stops when dropped.
+pub struct OtlpReceiver {
     /// `http://127.0.0.1:port`.
     pub url: String,
-    taken: Arc<Mutex<Taken>>,
+    received: Arc<Mutex<Received>>,
     server: ServerHandle,
 }
 
-impl Receiver {
-    /// Takes whatever comes from now on.
+impl OtlpReceiver {
+    /// Starts a receiver.
     pub fn start() -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let taken = Arc::<Mutex<Taken>>::default();
-        let (tell, told) = channel();
-        let data = Data::from(taken.clone());
+        let received = Arc::<Mutex<Received>>::default();
+        let (sender, receiver) = channel();
+        let data = Data::from(received.clone());
         std::thread::spawn(move || {
             let app = move || {
                 let traces = web::resource("/v1/traces").app_data(web::PayloadConfig::new(64 << 20));
-                App::new().app_data(data.clone()).service(traces.route(web::post().to(take)))
+                App::new().app_data(data.clone()).service(traces.route(web::post().to(receive)))
             };
             actix_web::rt::System::new().block_on(async move {
                 let server = HttpServer::new(app).workers(1).disable_signals().listen(listener).unwrap().run();
-                tell.send(server.handle()).unwrap();
+                sender.send(server.handle()).unwrap();
                 server.await.unwrap();
             });
         });
-        let server = told.recv_timeout(Duration::from_secs(10)).unwrap();
-        Self { url, taken, server }
+        let server = receiver.recv_timeout(Duration::from_secs(10)).unwrap();
+        Self { url, received, server }
     }
 
-    /// All spans that have come.
+    /// All spans so far.
     ///
     /// # Panics
-    /// When something came that is no OTLP.
+    /// If a request was not valid OTLP.
     pub fn spans(&self) -> Vec<Span> {
-        let taken = self.taken.lock().unwrap();
-        assert!(taken.wrong.is_empty(), "{:?}", taken.wrong);
-        taken.spans.clone()
+        let received = self.received.lock().unwrap();
+        assert!(received.invalid.is_empty(), "{:?}", received.invalid);
+        received.spans.clone()
     }
 }
 
-impl Drop for Receiver {
+impl Drop for OtlpReceiver {
     fn drop(&mut self) {
         drop(self.server.stop(false));
     }
 }
 
-async fn take(taken: Data<Mutex<Taken>>, request: HttpRequest, body: Bytes) -> HttpResponse {
-    let mut taken = taken.lock().unwrap();
+async fn receive(received: Data<Mutex<Received>>, request: HttpRequest, body: Bytes) -> HttpResponse {
+    let mut received = received.lock().unwrap();
     let media_type = request.headers().get("content-type").and_then(|value| value.to_str().ok());
     let decoded = ExportTraceServiceRequest::decode(body);
     match decoded {
-        Ok(export) if media_type == Some("application/x-protobuf") => taken.spans.extend(spans(export)),
-        other => taken.wrong.push(format!("{media_type:?}: {other:?}")),
+        Ok(export) if media_type == Some("application/x-protobuf") => received.spans.extend(spans(export)),
+        other => received.invalid.push(format!("{media_type:?}: {other:?}")),
     }
-    // An empty body is an empty answer in protobuf.
+    // In protobuf an empty body is a valid, empty response.
     HttpResponse::Ok().content_type("application/x-protobuf").finish()
 }
 
@@ -115,13 +117,13 @@ fn spans(export: ExportTraceServiceRequest) -> Vec<Span> {
     for of_resource in export.resource_spans {
         let resource = texts(&of_resource.resource.unwrap_or_default().attributes);
         for span in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-            all.push(of(resource.clone(), span));
+            all.push(convert(resource.clone(), span));
         }
     }
     all
 }
 
-fn of(resource: BTreeMap<String, String>, span: otlp::Span) -> Span {
+fn convert(resource: BTreeMap<String, String>, span: otlp::Span) -> Span {
     let kind = SpanKind::try_from(span.kind).map_or("", |kind| kind.as_str_name());
     Span {
         service: resource.get("service.name").cloned().unwrap_or_default(),
@@ -134,7 +136,7 @@ fn of(resource: BTreeMap<String, String>, span: otlp::Span) -> Span {
         attributes: texts(&span.attributes),
         links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
         is_error: span.status.is_some_and(|status| status.code == StatusCode::Error as i32),
-        began: span.start_time_unix_nano,
+        started: span.start_time_unix_nano,
         ended: span.end_time_unix_nano,
     }
 }

@@ -1,4 +1,4 @@
-//! A private RabbitMQ and a private Postgres, run by the scripts in `infra/local`.
+//! The RabbitMQ and Postgres servers of a cluster, managed with the scripts in `infra/local`.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -14,10 +14,10 @@ use tokio::time::timeout;
 use super::{Ports, SERVICES};
 use crate::scenarios::harness::tail;
 
-/// No command of the scripts takes longer on a machine that is busy.
+/// The timeout of a script, long enough for a busy machine.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(90);
-/// Ends whatever still runs, when the test ends or is killed: then nobody holds the other end of its input.
-/// A process is ours when its environment names the folder.
+/// A script that ends all processes and removes the folder when its stdin is closed, which happens when the test ends
+/// or is killed. It kills an instance only if the environment of the process names the folder.
 const GUARD: &str = r#"
 read -r _
 while read -r pid; do
@@ -28,17 +28,19 @@ if read -r pid <"$UNBUNDLED_LOCAL/postgres/data/postmaster.pid"; then kill -CONT
 rm -rf "$UNBUNDLED_LOCAL"
 "#;
 
-/// A broker and a database server. Dropped, they are gone, and their folder too.
-pub struct Engines {
+/// A broker and a database server. They and their folder are gone when this is dropped.
+pub struct Servers {
     folder: TempDir,
     variables: Vec<(&'static str, String)>,
+    /// The file with the process ids of the instances, for the guard.
     instances: Mutex<File>,
     guard: Child,
-    held: Option<ChildStdin>,
+    /// The stdin of the guard. Closing it starts the cleanup.
+    guard_stdin: Option<ChildStdin>,
 }
 
-impl Engines {
-    /// Engines that do not run yet.
+impl Servers {
+    /// Servers that do not run yet.
     pub fn new(ports: &Ports) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let instances = Mutex::new(File::create(folder.path().join("instances")).unwrap());
@@ -53,34 +55,39 @@ impl Engines {
         guard.args(["-c", GUARD, "guard"]).arg(scripts()).envs(variables.iter().cloned()).process_group(0);
         let quiet = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut guard = quiet.spawn().unwrap();
-        let held = guard.stdin.take();
-        Self { folder, variables, instances, guard, held }
+        let guard_stdin = guard.stdin.take();
+        Self { folder, variables, instances, guard, guard_stdin }
     }
 
-    /// Where all of it is.
+    /// The folder with all data and logs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Has a process ended when the test ends, however.
+    /// Registers a process that the guard kills if it still runs at the end of the test.
     pub fn watch(&self, pid: u32) {
         writeln!(self.instances.lock().unwrap(), "{pid}").unwrap();
     }
 
-    /// Starts both, waits until they answer, and creates the databases of the services.
+    /// Starts both servers, waits until they respond, and creates the databases of the services.
     pub async fn start(&self) {
-        tokio::join!(self.rabbitmq(&["start"]), self.postgres(&["start"]));
+        tokio::join!(self.rabbitmq(&["start"]), self.start_postgres());
+    }
+
+    /// Starts Postgres, waits until it responds, and creates the databases of the services.
+    pub async fn start_postgres(&self) {
+        self.postgres(&["start"]).await;
         let databases = SERVICES.map(|service| service.replace('-', "_"));
         let create: Vec<_> = ["create"].into_iter().chain(databases.iter().map(String::as_str)).collect();
         self.postgres(&create).await;
     }
 
-    /// A command of `rabbitmq.sh`; what it printed.
+    /// Runs `rabbitmq.sh`, and returns its output.
     pub async fn rabbitmq(&self, arguments: &[&str]) -> String {
         self.script("rabbitmq.sh", arguments).await
     }
 
-    /// Sends the broker a signal, such as `STOP`.
+    /// Sends a signal, such as `STOP`, to the broker.
     pub async fn signal_broker(&self, signal: &str) {
         let file = self.folder().join("run/rabbitmq.pid");
         let send = "read -r pid <\"$1\" && kill -s \"$0\" \"$pid\"";
@@ -88,7 +95,7 @@ impl Engines {
         assert!(sent.success(), "kill -s {signal}");
     }
 
-    /// Sends every process of Postgres a signal, such as `STOP`.
+    /// Sends a signal, such as `STOP`, to every process of Postgres.
     pub async fn signal_postgres(&self, signal: &str) {
         let send = "read -r pid <postgres/data/postmaster.pid && kill -s \"$0\" \"$pid\" $(pgrep -P \"$pid\")";
         let mut shell = tokio::process::Command::new("bash");
@@ -96,13 +103,13 @@ impl Engines {
         assert!(sent.success(), "kill -s {signal}");
     }
 
-    /// Keeps what the stopped broker has on its disk.
-    pub async fn keep_broker(&self) {
+    /// Saves the data of the stopped broker.
+    pub async fn save_broker_disk(&self) {
         self.shell("cp -a rabbitmq/data kept").await;
     }
 
-    /// Gives the stopped broker the disk that was kept.
-    pub async fn restore_broker(&self) {
+    /// Restores the saved data of the stopped broker.
+    pub async fn restore_broker_disk(&self) {
         self.shell("rm -r rabbitmq/data && mv kept rabbitmq/data").await;
     }
 
@@ -112,7 +119,7 @@ impl Engines {
         assert!(done.success(), "{command}");
     }
 
-    /// A command of `postgres.sh`; what it printed.
+    /// Runs `postgres.sh`, and returns its output.
     pub async fn postgres(&self, arguments: &[&str]) -> String {
         self.script("postgres.sh", arguments).await
     }
@@ -121,19 +128,19 @@ impl Engines {
         let mut command = tokio::process::Command::new(scripts().join(script));
         command.args(arguments).envs(self.variables.iter().cloned()).stdin(Stdio::null());
         let done = timeout(SCRIPT_TIMEOUT, command.output()).await;
-        let done: Output = done.unwrap_or_else(|_| panic!("{script} {arguments:?} does not end")).unwrap();
+        let done: Output = done.unwrap_or_else(|_| panic!("{script} {arguments:?} did not end in time")).unwrap();
         let (printed, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         assert!(done.status.success(), "{script} {arguments:?}: {printed}{errors}");
         printed.into_owned()
     }
 
-    /// The database of a service.
+    /// The URL of the database of a service.
     pub fn database_url(&self, service: &str) -> String {
         let (port, name) = (self.variable("POSTGRES_PORT"), service.replace('-', "_"));
         format!("postgres://unbundled:unbundled@127.0.0.1:{port}/{name}")
     }
 
-    /// The broker.
+    /// The URL of the broker.
     pub fn broker_url(&self) -> String {
         format!("amqp://unbundled:unbundled@127.0.0.1:{}/%2f", self.variable("RABBITMQ_PORT"))
     }
@@ -142,16 +149,16 @@ impl Engines {
         self.variables.iter().find(|(variable, _)| *variable == name).map_or("", |(_, value)| value)
     }
 
-    /// The ends of their logs.
+    /// The ends of the logs of both servers.
     pub fn logs(&self) -> String {
         let log = |name: &str| format!("{name}: {}", tail(&self.folder().join("log").join(name)));
         format!("{}{}", log("rabbitmq.log"), log("postgres.log"))
     }
 }
 
-impl Drop for Engines {
+impl Drop for Servers {
     fn drop(&mut self) {
-        drop(self.held.take());
+        drop(self.guard_stdin.take());
         let _ended = self.guard.wait();
     }
 }

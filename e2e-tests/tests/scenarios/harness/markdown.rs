@@ -1,13 +1,13 @@
-//! A page for people: the commands in it, and what it says that they print.
+//! Code blocks and commands in Markdown, and patterns for what the commands print.
 
-/// The text of each block of a kind, such as `sh`.
-pub fn blocks(page: &str, kind: &str) -> Vec<String> {
+/// The content of each code block in a language, such as `sh`.
+pub fn code_blocks(page: &str, kind: &str) -> Vec<String> {
     let begin = format!("```{kind}\n");
     page.split(begin.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
-/// The commands that begin with `curl`: each goes on as long as its lines end in a backslash.
-pub fn commands(text: &str) -> Vec<String> {
+/// The commands that start with `curl`. A line that ends in a backslash continues on the next.
+pub fn curl_commands(text: &str) -> Vec<String> {
     let (mut commands, mut open) = (Vec::new(), String::new());
     for line in text.lines().map(str::trim) {
         if !open.is_empty() || line.starts_with("curl ") {
@@ -21,8 +21,8 @@ pub fn commands(text: &str) -> Vec<String> {
     commands
 }
 
-/// Whether a line is what a pattern says; `…` stands for anything.
-pub fn fits(line: &str, pattern: &str) -> bool {
+/// Whether a line matches a pattern, in which `…` stands for any text.
+pub fn matches_pattern(line: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('…');
     let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
     let parts: Vec<_> = parts.collect();
@@ -35,7 +35,7 @@ pub fn fits(line: &str, pattern: &str) -> bool {
 }
 
 #[test]
-fn a_pattern_fits_what_it_says_and_nothing_else() {
+fn an_ellipsis_matches_any_text_and_everything_else_matches_literally() {
     for (line, pattern, expected) in [
         ("abc", "abc", true),
         ("abc", "ab", false),
@@ -45,6 +45,6 @@ fn a_pattern_fits_what_it_says_and_nothing_else() {
         ("a1c", "a…b…c", false),
         ("xabc", "abc", false),
     ] {
-        assert_eq!(fits(line, pattern), expected, "{line} {pattern}");
+        assert_eq!(matches_pattern(line, pattern), expected, "{line} {pattern}");
     }
 }

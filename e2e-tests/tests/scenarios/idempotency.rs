@@ -124,7 +124,7 @@ async fn a_key_identifies_the_same_purchase_alone_and_in_a_batch() {
         line
     };
     let (alone, batched) = (namespace.name("alone"), namespace.name("batched"));
-    let first = client.buy(&cluster_lock, &order).await.expect_status(201).purchase();
+    let first = client.buy(&alone, &order).await.expect_status(201).purchase();
     let results = client.buy_batch(&[numbered(&alone, 1), numbered(&alone, 2), numbered(&batched, 1)], 30).await;
     let statuses: Vec<_> = results.iter().map(|result| result.http_status).collect();
     assert_eq!(statuses, [201, 409, 201]);

@@ -1,5 +1,5 @@
-//! The exchange-rate service: the system of record of rates. It publishes what is new and is never
-//! asked for a price: whoever needs rates keeps a copy.
+//! The exchange-rate service: the system of record of exchange rates. It publishes new rates. Services that need rates
+//! keep a local copy of them.
 
 pub mod ecb;
 mod feed;
@@ -13,5 +13,5 @@ pub use feed::{Feed, FeedSettings, Limits};
 pub use http::api;
 pub use service::{definition, start};
 
-/// The service's name.
+/// Name of the service.
 pub const SERVICE: &str = "exchange-rate";

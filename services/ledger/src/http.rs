@@ -13,21 +13,21 @@ use crate::record_commands::RecordCommands;
 
 pub use self::commands::wake;
 
-/// What the routes need. Clones share it.
+/// The state of the HTTP handlers. Clones share it.
 #[derive(Clone)]
 pub struct Ledger {
-    /// Where to read.
+    /// The service's store, for reads.
     pub store: Store,
-    /// Where requests go in.
+    /// The ingress actor, for commands.
     pub record_commands: Addr<Ingress<RecordCommands>>,
-    /// Those who wait for a decision.
+    /// The requests that wait for a decision.
     pub waiters: Waiters,
 }
 
 const DESCRIPTION: &str = "Double entry in several currencies: every debit has its credit, in each currency by itself. \
                             It learns of purchases because it listens, and says what became of their payment.";
 
-/// What the service serves; the handlers find `Ledger`.
+/// The HTTP API of the service. Its handlers take [`Ledger`] as application data.
 pub fn api() -> Api {
     let endpoints = endpoints![
         commands::claim,

@@ -1,4 +1,4 @@
-//! The ledger service: double entry in several currencies. It learns of purchases because it listens.
+//! The ledger service: double entry in several currencies. It reads the purchases from their stream.
 
 mod http;
 pub mod invariants;
@@ -11,5 +11,5 @@ mod trial_balance;
 pub use http::api;
 pub use service::{definition, start};
 
-/// The service's name.
+/// Name of the service.
 pub const SERVICE: &str = "ledger";

@@ -1,4 +1,4 @@
-//! The trial balance: whether debits equal credits in each currency, counting what is in transit.
+//! The trial balance: debits against credits in each currency, counting the legs in transit.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use money::{Amount, Currency};
 
 use crate::post::TotalsRow;
 
-/// The trial balance of the running totals of all partitions.
+/// Adds up the trial balance from the running totals of all partitions.
 pub(crate) fn add_up<'a>(rows: impl IntoIterator<Item = &'a TotalsRow>) -> TrialBalance {
     let mut balance: BTreeMap<Currency, TrialLine> = BTreeMap::new();
     for row in rows {

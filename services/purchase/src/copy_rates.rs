@@ -1,9 +1,9 @@
-//! `copy-rates`: the purchase service's own copy of the rates, so that it never has to ask.
+//! `copy-rates`: keeps the purchase service's local copy of the rates.
 
 use contracts::{RATES, RATES_KEY, RateRow, RatesFact};
 use stage::{Event, Outputs, Partitioning, Row as _, Stage, StageError, Stream, Table, WorkingSet};
 
-/// Keeps every version of the rates, as published.
+/// Stores every published version of the rates.
 pub struct CopyRates;
 
 impl Stage for CopyRates {

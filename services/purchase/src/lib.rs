@@ -1,5 +1,5 @@
-//! The purchase service. It prices with its own copy of the rates, and says what was bought; whoever
-//! has to act on that listens.
+//! The purchase service. It prices purchases with its local copy of the rates and publishes them. Services that act on
+//! purchases read that stream.
 
 pub mod accept;
 mod copies;
@@ -14,5 +14,5 @@ mod shown;
 pub use http::api;
 pub use service::{definition, start};
 
-/// The service's name.
+/// Name of the service.
 pub const SERVICE: &str = "purchase";

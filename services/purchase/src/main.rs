@@ -1,4 +1,4 @@
-//! `purchase`: the service as a process of its own, on RabbitMQ and Postgres.
+//! `purchase`: the service as its own process, on RabbitMQ and Postgres.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Purchases as HTTP shows them: what was accepted, joined with what became of it and when.
+//! Purchases as HTTP shows them: the recorded purchase joined with its outcome and the times of both.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use stage::{Partition, ReadSet, RequestId, Row as _};
 use crate::accept::{Accept, PurchaseRow};
 use crate::settle::{OutcomeRow, Settle};
 
-/// Shows purchases, all outcomes read at once.
+/// Renders purchases. It reads all their outcomes at once.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -19,14 +19,14 @@ pub async fn show(store: &Store, rows: Vec<PurchaseRow>) -> Result<Vec<Purchase>
     let mut clock = CommitTimes::new(store);
     let mut purchases = Vec::with_capacity(rows.len());
     for row in rows {
-        // Not taken out: a batch may ask for the same purchase twice.
+        // Cloned, not removed: a batch may contain the same purchase twice.
         let outcome = outcomes.get(&row.request_id).cloned();
         purchases.push(shown(row, outcome, &mut clock).await?);
     }
     Ok(purchases)
 }
 
-/// The outcomes there are of these purchases.
+/// The outcomes of these purchases, by request id; a purchase without an outcome is absent.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -55,7 +55,7 @@ async fn shown(
         (status, reason) = (outcome.status, outcome.reason());
         history.push(Milestone { status, at, reason: reason.clone() });
     }
-    // What was refused is not charged, also if its price was fixed before.
+    // A rejected purchase is not charged, even if it was priced before.
     let charged = row.charged.filter(|_| status != Status::Rejected);
     let money = |amount: Option<_>, currency: Option<_>| {
         let both = amount.zip(currency).map(|(amount, currency)| Money::new(amount, currency));

@@ -1,4 +1,4 @@
-//! All services in one process, and the operator's commands, for a system of any services.
+//! The program `unbundled`: all services in one process, and the operator's commands. It takes any list of services.
 
 pub mod services;
 
@@ -19,7 +19,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use exchange_rate::Feed;
 use web::ServiceDefinition;
 
-/// Files that an operator's command has open.
+/// Files that an operator's command needs.
 const OWN_FILES: u64 = 128;
 
 /// Chapter 12 of Designing Data-Intensive Applications as a running system.
@@ -35,20 +35,21 @@ enum Command {
     /// Run all services in this process, on one data folder.
     #[command(after_help = telemetry::HELP)]
     Run(run::RunArguments),
-    /// Derive everything in a data folder, or in the databases of all services, again and compare it with what is stored.
+    /// Derive all data of a data folder, or of databases, again and compare it with the stored data.
     Audit(audit::AuditArguments),
-    /// Let a service on RabbitMQ publish its journal once more.
+    /// Make a service on RabbitMQ publish its journal again.
     Republish(republish::RepublishArguments),
     /// Send real data through the HTTP API of a running system.
     #[command(subcommand)]
     Replay(replay::Replay),
-    /// Send made-up purchases to a running system for a while and measure how fast it takes and settles them.
+    /// Send synthetic purchases to a running system and measure how fast it accepts and settles them.
     Load(load::LoadArguments),
-    /// List the services of the system: name and default port, one a line.
+    /// List the services of the system: name and default port, one per line.
     Services,
 }
 
-/// The services of a system; exchange-rate follows this feed if there is one. Producers come before their readers.
+/// Returns the services of a system, producers before their readers. Exchange-rate fetches rates from the feed if there
+/// is one.
 pub type Services = fn(Option<Feed>) -> Vec<ServiceDefinition>;
 
 /// Runs the command of this process on a system of these services.
@@ -64,7 +65,7 @@ pub fn main(services: Services) -> ExitCode {
         });
     let matches = command.get_matches();
     let Arguments { command } = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    // A server's errors are lines of its log; the operator's commands talk to people.
+    // A server reports errors in its log; an operator's command prints them.
     let report = match &command {
         Command::Run(_) => telemetry::report,
         Command::Audit(_) | Command::Republish(_) | Command::Replay(_) | Command::Load(_) | Command::Services => {
@@ -102,7 +103,7 @@ fn execute(
     }
 }
 
-/// One line that says what is wrong.
+/// Prints the error and its causes in one line.
 fn print_error(error: &(dyn std::error::Error + 'static)) {
     let _unread = writeln!(std::io::stderr(), "error: {}", telemetry::chain(error));
 }

@@ -1,4 +1,4 @@
-//! The ledger's trial balance, once it has come to rest.
+//! Reads the ledger's trial balance once no leg is in transit.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use contracts::{TrialBalance, TrialLine};
 
 use crate::service::{ServiceClient, ServiceError};
 
-/// So long something may be in transit after the last outcome.
+/// The longest time that legs may stay in transit after the last outcome.
 const TRANSIT_MAX: Duration = Duration::from_secs(60);
 
-/// A pause between two looks: short against what a purchase takes to settle under load.
+/// The pause between two requests: short compared with the time in which a purchase settles under load.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Waits until nothing is in transit in the ledger, and says what the books are then; as they are when they do not add up,
-/// or do not come to rest within a minute after the last outcome.
+/// Waits until no leg is in transit in the ledger, and returns the trial balance. It returns earlier if a difference is
+/// not 0, and after a minute in any case.
 ///
 /// # Errors
 /// [`ServiceError`].
@@ -29,7 +29,7 @@ pub async fn at_rest(ledger: &ServiceClient) -> Result<TrialBalance, ServiceErro
     }
 }
 
-/// Whether nothing is in transit.
+/// Whether no leg is in transit.
 pub fn is_quiet(line: &TrialLine) -> bool {
     line.in_transit_debits.is_zero() && line.in_transit_credits.is_zero()
 }

@@ -1,14 +1,15 @@
-//! A service as a process of its own, on RabbitMQ and Postgres.
+//! A service as its own process, on RabbitMQ and Postgres, with standby instances.
 //!
 //! ```text
-//! wait      for the database, then for the lease: one active instance of each service
-//! serve     start the service; keep the lease
-//! again     when another instance has the lease: stop everything, wait
-//! end       on SIGTERM, SIGHUP or Ctrl-C: finish what was begun, give the lease back
+//! wait      for the database, then for the lease: each service has one active instance
+//! serve     start the service; renew the lease
+//! again     when another instance has the lease: stop everything, then wait again
+//! end       on SIGTERM, SIGHUP or Ctrl-C: finish what is running, release the lease
 //! ```
 //!
-//! The lease decides who should own the service's partitions, and no more: that nobody else can write is the
-//! batch record's key (`dataflow`). While it waits, the process answers `/healthz`, and `/readyz` says what for.
+//! The lease only decides which instance should own the service's stage partitions. The key of the batch record
+//! (`dataflow`) is the fence that keeps other instances from writing. While the process waits, it serves `/healthz`,
+//! and `/readyz` says what it waits for.
 
 mod configuration;
 mod leadership;

@@ -16,7 +16,7 @@ impl ConnectionStatus {
     /// It does not work yet.
     pub fn new(name: String, on_connection: OnConnection) -> Self {
         let status = Self { name, on_connection };
-        status.fails("not transport to the broker yet".to_owned());
+        status.fails("no connection to the broker yet".to_owned());
         status
     }
 

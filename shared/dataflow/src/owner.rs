@@ -226,7 +226,7 @@ impl<S: Stage> Owner<S> {
     ) -> Result<Prepared, OwnerError> {
         let traced = if self.is_traced { TracedInput::of_frames(&self.id, &admitted) } else { Vec::new() };
         let input = BatchInput::Frames(admitted);
-        let rows = load(&self.stage, &self.store, input.events()).await;
+        let rows = load(&self.stage, &self.store, &input.events()).await;
         let rows = rows.map_err(|error| load_failed(&self.id, error))?;
         let facts = input.events().count();
         let derived = stage::derive(&self.stage, &self.context(), input, rows);
@@ -362,7 +362,7 @@ impl<S: IngressStage> Owner<S> {
     ) -> Result<(Prepared, Vec<S::Reply>), OwnerError> {
         let read = read_side_input(&mut self.stage, &self.store, &mut self.side_input).await;
         read.map_err(|error| load_failed(&self.id, error))?;
-        let rows = load(&self.stage, &self.store, requests.iter()).await;
+        let rows = load(&self.stage, &self.store, &requests.iter()).await;
         let rows = rows.map_err(|error| load_failed(&self.id, error))?;
         let traced = if self.is_traced { TracedInput::of_requests(&self.id, &requests) } else { Vec::new() };
         let facts = requests.len();

@@ -8,6 +8,9 @@ use stage::{IngressStage, Partition, Partitioning, Stage, Stream, Table};
 
 use crate::audit::Audit;
 
+/// Adds a stage of the named service to an audit.
+type AddToAudit = Arc<dyn Fn(&mut Audit, &'static str) + Send + Sync>;
+
 /// A stage, without its types.
 #[derive(Clone)]
 pub struct StageDefinition {
@@ -21,7 +24,7 @@ pub struct StageDefinition {
     pub tables: &'static [&'static Table],
     /// A table of another stage of the service that an ingress stage keeps in memory.
     pub side_input: Option<&'static Table>,
-    audit: Arc<dyn Fn(&mut Audit, &'static str) + Send + Sync>,
+    audit: AddToAudit,
 }
 
 impl StageDefinition {

@@ -193,7 +193,7 @@ impl<S: Stage> StageHarness<S> {
         stream.map(|stream| stream.known_producers(self.partitions)).unwrap_or_default()
     }
 
-    fn load<'a>(&self, events: impl Iterator<Item = &'a Event<S::Input>> + Clone) -> Result<WorkingSet, StageError> {
+    fn load<'a>(&self, events: &(impl Iterator<Item = &'a Event<S::Input>> + Clone)) -> Result<WorkingSet, StageError> {
         let mut rows = WorkingSet::default();
         for _ in 0..LOAD_ROUNDS_MAX {
             let mut reads = ReadSet::default();
@@ -217,7 +217,7 @@ impl<S: Stage> StageHarness<S> {
     }
 
     fn derive(&mut self, input: BatchInput<S::Input>) -> Result<(), StageError> {
-        let rows = self.load(input.events())?;
+        let rows = self.load(&input.events())?;
         let derived = derive(&self.stage, &self.context(), input, rows)?;
         self.commit(derived)
     }
@@ -241,7 +241,7 @@ impl<S: IngressStage> StageHarness<S> {
     /// # Errors
     /// What `derive_requests` or the store refuses. Nothing has changed then.
     pub fn submit(&mut self, requests: Vec<Event<S::Input>>) -> Result<Vec<S::Reply>, StageError> {
-        let rows = self.load(requests.iter())?;
+        let rows = self.load(&requests.iter())?;
         let (derived, replies) = derive_requests(&self.stage, &self.context(), requests, rows)?;
         self.commit(derived)?;
         Ok(replies)

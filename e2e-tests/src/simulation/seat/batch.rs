@@ -80,7 +80,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                     scene.say(&format!("{} dies after its commit of {}", self.id, shown(&committed)));
                     return Ok(Turn::Died);
                 }
-                self.into_committed(held, &committed, (asked, replies), scene);
+                self.committed(held, &committed, (asked, replies), scene);
                 Ok(Turn::Worked)
             }
             Err(stop) => self.failed(held, &stop, (asked, replies), scene),
@@ -98,7 +98,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         match taken {
             Ok(Some(committed)) => {
                 self.check_committed(&held, (0, 0), frames)?;
-                self.into_committed(held, &committed, Default::default(), scene);
+                self.committed(held, &committed, Default::default(), scene);
                 Ok(Turn::Worked)
             }
             Ok(None) => {

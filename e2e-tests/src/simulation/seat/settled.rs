@@ -31,7 +31,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
     }
 
     /// It is durable: who waits may know.
-    pub(super) fn into_committed(
+    pub(super) fn committed(
         &mut self,
         mut held: Held<S, R>,
         committed: &Committed,
@@ -115,7 +115,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                 let asked = std::mem::take(&mut held.in_doubt);
                 let replies = std::mem::take(&mut held.in_doubt_replies);
                 match found {
-                    Some(committed) => self.into_committed(held, &committed, (asked, replies), scene),
+                    Some(committed) => self.committed(held, &committed, (asked, replies), scene),
                     None => self.held = Some(held),
                 }
                 Ok(Turn::Worked)

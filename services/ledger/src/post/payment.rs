@@ -1,25 +1,25 @@
-//! What is to be paid: the payer's leg, which can be refused, and the legs that follow from it.
+//! Payments: the payer's leg, which can be refused, and the legs that follow from it.
 
 use contracts::{AccountId, Leg, PurchaseConfirmed, Purpose, Side, TransferAccepted};
 use money::Money;
 use stage::RequestId;
 
-/// Legs that sum to zero in each currency.
+/// A payment. Its legs sum to zero in each currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    /// The request behind it.
+    /// The request that caused it.
     pub request_id: RequestId,
-    /// What for.
+    /// What is paid: a purchase, a transfer or an overdraft fee.
     pub purpose: Purpose,
-    /// Posted first, or refused.
+    /// The payer's leg: posted first, or refused.
     pub payer: Leg,
-    /// Said to the partitions of their accounts; those of one account stand together.
+    /// The legs requested from the partitions of their accounts. Legs of one account are adjacent.
     pub others: Vec<Leg>,
 }
 
 impl Payment {
-    /// What a purchase comes to. Paid in another currency than its price, it goes through `fx`, which takes
-    /// the one and gives the other.
+    /// The payment of a purchase. If the customer pays in another currency than the price, the account `fx` takes the
+    /// charged amount and gives the total.
     pub fn of_purchase(purchase: &PurchaseConfirmed) -> Self {
         let (charged, total) = (purchase.charged, purchase.total);
         let mut others = vec![credit(AccountId::merchant(), total)];
@@ -30,14 +30,14 @@ impl Payment {
         Self { request_id: purchase.purchase.clone(), purpose: Purpose::Purchase, payer, others }
     }
 
-    /// What a transfer comes to.
+    /// The payment of a transfer.
     pub fn of_transfer(transfer: &TransferAccepted) -> Self {
         let TransferAccepted { transfer, payer, payee, amount } = transfer.clone();
         let (payer, others) = (debit(payer, amount), vec![credit(payee, amount)]);
         Self { request_id: transfer, purpose: Purpose::Transfer, payer, others }
     }
 
-    /// What it costs the payer to go beyond the limit with this.
+    /// The payment of the overdraft fee that this payment causes.
     pub fn fee(&self, fee: Money) -> Self {
         Self {
             request_id: self.request_id.clone(),

@@ -1,4 +1,4 @@
-//! The report of an audit, for people and as JSON.
+//! The report of an audit, as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use serde_json::json;
 use super::Audited;
 use crate::replay::per_second;
 
-/// At most so many findings are printed; JSON has all.
+/// The most findings in the text; JSON has all.
 const FINDINGS_SHOWN: usize = 20;
 
-/// For people.
+/// The report as text.
 pub fn text(audited: &Audited) -> String {
     let report = &audited.report;
     let mut text = String::new();
@@ -67,7 +67,7 @@ fn total(report: &Report, of: impl Fn(&Checked) -> u64) -> u64 {
     report.checked.iter().map(of).sum()
 }
 
-/// One JSON object on a line.
+/// The report as one line of JSON.
 pub fn json(audited: &Audited) -> String {
     let checked = audited.report.checked.iter().map(|checked| {
         json!({

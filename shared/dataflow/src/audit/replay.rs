@@ -174,7 +174,7 @@ impl<'a, S: Stage> Replay<'a, S> {
         input: BatchInput<S::Input>,
         number: BatchNumber,
     ) -> Result<Derived, End> {
-        let rows = load(&self.stage, &service.derived, input.events()).await;
+        let rows = load(&self.stage, &service.derived, &input.events()).await;
         let rows = rows.map_err(|error| self.load_failed(error, number))?;
         let partitions = service.store.meta().partitions;
         let context = BatchContext { owner: &self.owner, number, partitions, before: &self.checkpoint };

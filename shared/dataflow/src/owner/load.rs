@@ -80,7 +80,7 @@ pub(crate) async fn read_side_input<S: IngressStage>(
 pub(crate) async fn load<'a, S: Stage>(
     stage: &S,
     tables: &impl Tables,
-    events: impl Iterator<Item = &'a Event<S::Input>> + Clone,
+    events: &(impl Iterator<Item = &'a Event<S::Input>> + Clone),
 ) -> Result<WorkingSet, LoadError> {
     let mut rows = WorkingSet::default();
     for _ in 0..LOAD_ROUNDS_MAX {

@@ -1,7 +1,7 @@
 //! What comes to one reader from the broker's streams.
 //!
 //! A task for each stream reads ahead into the one queue, of bounded length, and rings for the reader. It begins
-//! behind the last message that is known, if that is still at its progress: a broker that lost its newest messages gives
+//! behind the last message that is known, if that is still at its place: a broker that lost its newest messages gives
 //! their offsets to new ones. Else, and when a frame is missing, it begins with the stream's first message. Broken off,
 //! it goes on by itself. What the reader has seen already it drops.
 
@@ -246,7 +246,7 @@ impl StreamReader {
     }
 
     /// Reads until it is broken off, or nobody wants it any more. It works once a message came, or the last one was
-    /// found at its progress.
+    /// found at its place.
     async fn read(&mut self, backoff: &mut Backoff) -> Result<Ended, BrokerError> {
         let target = &self.wanted.target;
         let mut reading = self.broker.read(target, self.behind.as_ref()).await?;

@@ -218,7 +218,7 @@ impl<S: Stage> Owner<S> {
     /// Loads the rows that admitted frames need and applies them. Nothing is durable yet.
     ///
     /// # Errors
-    /// [`OwnerError::Unavailable`] when rows cannot be loaded now, [`OwnerError::Broken`] for good.
+    /// [`OwnerError::Unavailable`] when rows cannot be loaded now, [`OwnerError::StageError`] for good.
     pub async fn prepare_frames(
         &mut self,
         admitted: Vec<Admitted<S>>,

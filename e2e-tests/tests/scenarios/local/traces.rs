@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::scenarios::harness::{
     Client, LocalSystem, Namespace, OtlpReceiver, PURCHASE_TREE, SAME_CURRENCY_SUBTREE, Span, Trace, run_to_end_with,
-    startup_error, wait_until,
+    startup_error, wait_until, wait_until_books_settle,
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -31,6 +31,12 @@ async fn buy(client: &Client, namespace: &Namespace, id: &str, pay_in: &str, sku
     client.send(request).await.expect_status(201);
 }
 
+/// Stops the system once every credit is posted, which may be after the response; the stop sends the remaining spans.
+async fn stop_when_settled(local: &mut LocalSystem) {
+    wait_until_books_settle(&local.client).await;
+    local.stop().await;
+}
+
 fn spans_of_request<'a>(spans: &'a [Span], id: &str) -> Vec<&'a Span> {
     spans.iter().filter(|span| span.text("unbundled.request_id") == id).collect()
 }
@@ -45,8 +51,7 @@ async fn one_purchase_is_one_tree_from_its_request_to_its_outcome() {
     buy(&client, &namespace, &id, "EUR", &sku, Some(&format!("00-{TRACE}-{CALLER}-01"))).await;
     client.send(client.purchase_request(&id, &namespace.order(&namespace.name("alice"), "EUR", &[&sku]))).await;
     client.get(&format!("{}/readyz", client.addresses.purchase)).await.expect_status(200);
-    // The stop sends the spans that were not sent yet.
-    local.stop().await;
+    stop_when_settled(&mut local).await;
 
     let spans = receiver.spans();
     let trace = Trace::of(&spans, TRACE);
@@ -92,7 +97,7 @@ async fn the_caller_decides_about_sampling_and_otherwise_the_ratio_does() {
     buy(&local.client, &namespace, &no, "GBP", &sku, Some(&format!("00-{TRACE}-{CALLER}-00"))).await;
     buy(&local.client, &namespace, &undecided, "GBP", &sku, None).await;
     buy(&local.client, &namespace, &yes, "GBP", &sku, Some(&format!("00-{TRACE}-{CALLER}-01"))).await;
-    local.stop().await;
+    stop_when_settled(&mut local).await;
     let spans = receiver.spans();
     assert!(!spans_of_request(&spans, &yes).is_empty());
     let others: Vec<_> = spans.iter().filter(|span| span.trace != TRACE && !span.name.starts_with("batch ")).collect();
@@ -122,7 +127,7 @@ async fn each_line_of_a_batch_is_a_trace_of_its_own_linked_with_the_request() {
     let request = local.client.request(reqwest::Method::POST, &url).header("Content-Type", "application/x-ndjson");
     let request = request.header("Prefer", "wait=30").header("traceparent", format!("00-{TRACE}-{CALLER}-01"));
     local.client.send(request.body(ids.iter().map(line).collect::<String>() + "{}\n")).await.expect_status(200);
-    local.stop().await;
+    stop_when_settled(&mut local).await;
 
     let spans = receiver.spans();
     let whole = Trace::of(&spans, TRACE);

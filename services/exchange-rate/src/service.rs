@@ -16,8 +16,12 @@ use crate::record_rates::{NewestRow, RecordRates};
 
 /// The service, which follows this feed if there is one.
 pub fn definition(feed: Option<Feed>) -> ServiceDefinition {
-    let topology =
-        ServiceTopology { name: SERVICE, streams: &[&RATES], stages: vec![StageDefinition::ingress(|_| RecordRates)] };
+    let topology = ServiceTopology {
+        name: SERVICE,
+        streams: &[&RATES],
+        stages: vec![StageDefinition::ingress(|_| RecordRates)],
+        invariants: None,
+    };
     ServiceDefinition {
         topology,
         port: 8081,

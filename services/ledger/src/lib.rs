@@ -1,5 +1,6 @@
 //! The ledger service: double entry in several currencies. It reads the purchases from their stream.
 
+mod audit;
 mod http;
 pub mod invariants;
 mod metrics;

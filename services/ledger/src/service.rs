@@ -8,6 +8,7 @@ use stage::Change;
 use web::{RunningService, ServiceDefinition, ServiceSetup, StartError};
 
 use crate::SERVICE;
+use crate::audit;
 use crate::http::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::post::Post;
@@ -19,6 +20,7 @@ pub fn definition() -> ServiceDefinition {
         name: SERVICE,
         streams: &[&LEDGER_COMMANDS, &CREDITS, &OUTCOMES],
         stages: vec![StageDefinition::ingress(|_| RecordCommands), StageDefinition::reader(Post::new)],
+        invariants: Some(audit::check),
     };
     ServiceDefinition { topology, port: 8083, api: http::api, start: Arc::new(|setup| Box::pin(start(setup))) }
 }

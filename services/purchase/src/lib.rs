@@ -2,6 +2,7 @@
 //! purchases read that stream.
 
 pub mod accept;
+mod audit;
 mod copies;
 pub mod copy_rates;
 mod http;

@@ -10,6 +10,7 @@ use stage::Change;
 
 use crate::SERVICE;
 use crate::accept::Accept;
+use crate::audit;
 use crate::copies::RatesCopy;
 use crate::copy_rates::CopyRates;
 use crate::http::{self, Purchases};
@@ -26,6 +27,7 @@ pub fn definition() -> ServiceDefinition {
             StageDefinition::ingress(|_| Accept::default()),
             StageDefinition::reader(|_| Settle),
         ],
+        invariants: Some(audit::check),
     };
     ServiceDefinition { topology, port: 8082, api: http::api, start: Arc::new(|setup| Box::pin(start(setup))) }
 }

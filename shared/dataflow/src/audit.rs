@@ -4,7 +4,8 @@
 //! - **replay**: the batch records of each partition, in order, through the same pure rule: the chain of
 //!   the records, what each read, the checkpoint and every frame it came to, byte for byte;
 //! - **tables**: at the end every row of every table;
-//! - **inventory**: nothing is there that no stage accounts for.
+//! - **inventory**: nothing is there that no stage accounts for;
+//! - **invariants**: what each service declares must hold over its rows, if they are as derived.
 //!
 //! What is found is named by its place. A partition, a table, a journal is left at its first wrong record;
 //! the others go on, and read what is stored in its stead. Nothing is ever changed, and nothing that is
@@ -15,11 +16,13 @@
 //! some pages, and of the derived rows as much as `derived.rs` allows, whatever the size of the stores.
 
 mod derived;
+mod invariants;
 mod inventory;
 mod journal;
 mod pages;
 mod replay;
 mod side_by_side;
+mod table_walk;
 mod tables;
 mod watch;
 
@@ -36,6 +39,8 @@ use self::derived::{DerivedRows, Limits, Size};
 use self::replay::Replay;
 use self::side_by_side::{Job, side_by_side};
 
+pub use self::invariants::{CheckInvariants, Invariants, InvariantsFuture};
+pub use self::table_walk::{RequestOrDecision, TableWalk, each_request_and_decision, each_row};
 pub use self::watch::{Progress, Watch};
 
 /// Something that is not as it was written.
@@ -83,6 +88,8 @@ pub struct Report {
     pub checked: Vec<Checked>,
     /// What is wrong, in the order it was found; one for each place.
     pub findings: Vec<Finding>,
+    /// The rows that the checks of the services have counted, by their plural noun.
+    pub counts: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -177,6 +184,7 @@ pub struct Audit {
     report: Report,
     /// Which service, and what is to be done there.
     stages: Vec<(&'static str, Job<Result<Derivation, StoreError>>)>,
+    invariants: Vec<(&'static str, CheckInvariants)>,
 }
 
 impl Audit {
@@ -219,7 +227,7 @@ impl Audit {
         for end in side_by_side(jobs.collect()).await.into_values().flatten().flatten() {
             report.note::<()>(Err(end))?;
         }
-        Ok(Self { services, watch, report, stages: Vec::new() })
+        Ok(Self { services, watch, report, stages: Vec::new(), invariants: Vec::new() })
     }
 
     /// Adds a stage of a service: [`Audit::finish`] derives all its partitions again and compares.
@@ -230,6 +238,11 @@ impl Audit {
     /// Adds an ingress stage of a service. Its side input is derived before it: add that stage first.
     pub fn ingress<S: IngressStage>(&mut self, service: &'static str, make: fn(Partition) -> S) {
         self.add(service, make, async |replay| replay.read_side_input().await);
+    }
+
+    /// Adds the check of a service's invariants.
+    pub fn invariants(&mut self, service: &'static str, check: CheckInvariants) {
+        self.invariants.push((service, check));
     }
 
     fn add<S: Stage>(
@@ -244,12 +257,12 @@ impl Audit {
         self.stages.push((service, job));
     }
 
-    /// Derives all stages, and looks for what none of them accounts for.
+    /// Derives all stages, looks for what none of them accounts for, and checks the invariants.
     ///
     /// # Errors
     /// [`StoreError`] when a store does not reply; damage is a finding.
     pub async fn finish(self) -> Result<Report, StoreError> {
-        let Self { services, watch: _, mut report, stages } = self;
+        let Self { services, watch: _, mut report, stages, invariants } = self;
         let order: Vec<_> = stages.iter().map(|(service, _)| *service).collect();
         let mut jobs = BTreeMap::<_, Vec<_>>::new();
         for (service, job) in stages {
@@ -270,6 +283,7 @@ impl Audit {
                 report.note::<()>(Err(end))?;
             }
         }
+        invariants::check(invariants, &services, &mut report).await?;
         Ok(report)
     }
 }

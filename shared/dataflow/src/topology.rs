@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use stage::{IngressStage, Partition, Partitioning, Stage, Stream, Table};
 
-use crate::audit::Audit;
+use crate::audit::{Audit, CheckInvariants};
 
 /// Adds a stage of the named service to an audit.
 type AddToAudit = Arc<dyn Fn(&mut Audit, &'static str) + Send + Sync>;
@@ -68,6 +68,8 @@ pub struct ServiceTopology {
     pub streams: &'static [&'static Stream],
     /// Its stages. One whose table is another's side input comes before that one.
     pub stages: Vec<StageDefinition>,
+    /// Checks what must hold over all rows of the service.
+    pub invariants: Option<CheckInvariants>,
 }
 
 impl ServiceTopology {
@@ -76,8 +78,9 @@ impl ServiceTopology {
         self.stages.iter().flat_map(|stage| stage.tables).copied().collect()
     }
 
-    /// Adds all stages to an audit.
+    /// Adds all stages and the invariants to an audit.
     pub fn audit(&self, audit: &mut Audit) {
         self.stages.iter().for_each(|stage| (stage.audit)(audit, self.name));
+        self.invariants.into_iter().for_each(|check| audit.invariants(self.name, check));
     }
 }

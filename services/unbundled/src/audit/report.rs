@@ -35,7 +35,7 @@ pub fn text(audited: &Audited) -> String {
 }
 
 fn metrics(text: &mut String, audited: &Audited) {
-    let (report, counted) = (&audited.report, &audited.counted);
+    let report = &audited.report;
     let _ = writeln!(text, "{:<30} {:>9} {:>9} {:>9} {:>9}", "derived again", "batches", "facts", "frames", "rows");
     for checked in &report.checked {
         let name = format!("{} {}", checked.service, checked.stage);
@@ -55,12 +55,9 @@ fn metrics(text: &mut String, audited: &Audited) {
         audited.took.as_secs_f64(),
         HumanCount(per_second(facts, audited.took)),
     );
-    let _ = writeln!(
-        text,
-        "{} entries added up, {} claims and {} transfers, {} purchases with their outcomes, {} in flight; \
-         {unread} frames not read yet\n",
-        counted.entries, counted.claims, counted.transfers, counted.purchases, counted.in_flight
-    );
+    let counts = report.counts.iter().map(|(rows, count)| format!("{count} {}", rows.replace('_', " ")));
+    let counts: Vec<_> = counts.chain([format!("{unread} frames not read yet")]).collect();
+    let _ = writeln!(text, "{}\n", counts.join(", "));
 }
 
 fn total(report: &Report, of: impl Fn(&Checked) -> u64) -> u64 {
@@ -77,17 +74,15 @@ pub fn json(audited: &Audited) -> String {
     });
     let findings = audited.report.findings.iter();
     let findings = findings.map(|f| json!({ "service": f.service, "place": f.place, "what": f.what }));
-    let object = json!({
+    let mut object = json!({
         "clean": audited.report.findings.is_empty(),
         "checked": checked.collect::<Vec<_>>(),
         "milliseconds": u64::try_from(audited.took.as_millis()).unwrap_or(u64::MAX),
         "facts_per_second": per_second(total(&audited.report, |checked| checked.facts), audited.took),
-        "entries": audited.counted.entries,
-        "claims": audited.counted.claims,
-        "transfers": audited.counted.transfers,
-        "purchases": audited.counted.purchases,
-        "in_flight": audited.counted.in_flight,
         "findings": findings.collect::<Vec<_>>(),
     });
+    for (rows, count) in &audited.report.counts {
+        object[*rows] = json!(count);
+    }
     format!("{object}\n")
 }

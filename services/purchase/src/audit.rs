@@ -1,0 +1,24 @@
+//! The check of the service's invariants over its tables.
+
+use dataflow::Store;
+use dataflow::audit::{Invariants, InvariantsFuture, RequestOrDecision, TableWalk, each_request_and_decision};
+use stage::Quiescence;
+
+use crate::accept::PurchaseRow;
+use crate::invariants::Outcomes;
+use crate::settle::OutcomeRow;
+
+/// Checks [`Outcomes`].
+pub(crate) fn check(store: &Store, quiescence: Quiescence) -> InvariantsFuture<'_> {
+    Box::pin(async move {
+        let mut outcomes = Outcomes::default();
+        let (walk, decided) = (TableWalk::<PurchaseRow>::of(store), TableWalk::<OutcomeRow>::of(store));
+        let purchases = each_request_and_decision(walk, decided, |next| match next {
+            RequestOrDecision::Request(row) => outcomes.purchase(&row),
+            RequestOrDecision::Decision(row) => outcomes.outcome(&row),
+        })
+        .await?;
+        let counts = vec![("purchases", purchases), ("in_flight", outcomes.in_flight() as u64)];
+        Ok(Invariants { counts, violations: outcomes.close(quiescence) })
+    })
+}

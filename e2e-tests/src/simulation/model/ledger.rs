@@ -44,7 +44,7 @@ pub struct Decided {
 #[derive(Debug, Default)]
 pub struct Ledger {
     accounts: BTreeMap<String, Account>,
-    /// The balance of each account on its own partition so far, in minor units by currency.
+    /// The balance of each account after the postings so far, in minor units by currency.
     held: BTreeMap<(String, String), i128>,
     /// Postings that are expected and have not been seen yet.
     pub due: BTreeSet<Posting>,

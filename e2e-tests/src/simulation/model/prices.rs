@@ -26,8 +26,8 @@ pub struct Priced {
     pub open_price: bool,
 }
 
-/// The price, or the reason code of the rejection. `offers` are the terms of each line's offer. `None` if the request is
-/// not a purchase.
+/// The price, or the reason code of the rejection. `offers` are the terms of each line's offer. `None` if the request
+/// is not a purchase.
 pub fn price(
     request: &Value,
     offers: &[Option<&Value>],

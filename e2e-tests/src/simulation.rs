@@ -1,11 +1,11 @@
 //! The whole system in one thread, from one seed.
 //!
-//! All stages of all services on the memory deployment, driven by the production rule
-//! ([`dataflow::Owner`], [`stage::PublishWindow`]) and by chance: who takes a turn, what a client asks for,
-//! what gets lost, damaged, repeated, who dies or freezes and where. After each step the invariants are
-//! checked against the stores and the streams; at the end everything comes to rest, and all of it is
-//! what an independent model says. There is no clock, no thread, and no map without an order, so a seed
-//! that fails fails again: `SIMULATION_SEED=17 cargo nextest run -p e2e-tests simulation::seeds`.
+//! The simulation runs all stages of all services with stores and a broker in memory. It drives the production code
+//! ([`dataflow::Owner`], [`stage::PublishWindow`]) at random: who takes a turn, what a client requests, what is lost,
+//! damaged or repeated, who crashes or freezes, and where. After each step it checks the invariants against the stores
+//! and the streams. At the end the faults stop, the system comes to rest, and everything must equal the result of an
+//! independent model. There is no clock, no thread and no unordered map, so a failing seed always fails:
+//! `SIMULATION_SEED=17 cargo nextest run -p e2e-tests simulation::seeds`.
 
 mod checks;
 mod clients;
@@ -29,29 +29,29 @@ pub use self::violation::{Invariant, Violation};
 use self::scene::{Notes, Scene};
 use self::world::World;
 
-/// What a run came to.
+/// The result of a run without a violation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// How many steps it took.
+    /// Number of steps.
     pub steps: u64,
-    /// A checksum of all that happened: equal ranges have equal ones.
+    /// Checksum of everything that happened: equal runs have equal checksums.
     pub checksum: u64,
-    /// The most frames that one producer has said to one target.
+    /// Number of frames of the longest journal, that is of one producer for one stream partition.
     pub longest: u64,
-    /// What happened.
+    /// How often each event occurred.
     pub coverage: Coverage,
 }
 
 /// A run that found a violation.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Of this run.
+    /// Seed of the run.
     pub seed: u64,
-    /// In this step.
+    /// Step in which the violation was found.
     pub step: u64,
-    /// What does not hold.
+    /// The invariant that does not hold, and where.
     pub violation: Violation,
-    /// What happened last.
+    /// The last lines of the notes of the run.
     pub lines: Vec<String>,
 }
 
@@ -62,14 +62,14 @@ impl fmt::Display for Failure {
         }
         let Self { seed, step, violation, .. } = self;
         writeln!(f, "seed {seed}, step {step}: {violation}")?;
-        write!(f, "again: SIMULATION_SEED={seed} cargo nextest run -p e2e-tests simulation::seeds_a")
+        write!(f, "to reproduce: SIMULATION_SEED={seed} cargo nextest run -p e2e-tests simulation::seeds_a")
     }
 }
 
-/// Runs what is planned.
+/// Runs the simulation according to a plan.
 ///
 /// # Errors
-/// [`Failure`] when an invariant does not hold, or the code panics.
+/// [`Failure`] if an invariant does not hold or the code panics.
 pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
     let mut notes = Notes { aloud: plan.aloud, ..Notes::default() };
     let ended = catch_unwind(AssertUnwindSafe(|| World::new(Scene::new(plan, &mut notes)).run()));
@@ -82,7 +82,7 @@ pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
         Err(panic) => {
             let what = panic.downcast_ref::<String>().cloned();
             let what = what.or_else(|| panic.downcast_ref::<&str>().map(|&what| what.to_owned()));
-            Violation { invariant: Invariant::Stopped, what: format!("it panicked: {}", what.unwrap_or_default()) }
+            Violation { invariant: Invariant::Stopped, what: format!("panicked: {}", what.unwrap_or_default()) }
         }
     };
     let lines = notes.lines.into_iter().collect();

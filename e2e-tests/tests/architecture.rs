@@ -11,7 +11,7 @@ use serde_json::Value;
 const FILE_LINES_MAX: usize = 400;
 /// The maximum number of lines of a function.
 const FUNCTION_LINES_MAX: usize = 70;
-/// The licence of each dependency must offer at least one of these.
+/// The license of each dependency must offer at least one of these.
 const LICENCES: [&str; 13] = [
     "MIT",
     "Apache-2.0",
@@ -27,7 +27,7 @@ const LICENCES: [&str; 13] = [
     "BSL-1.0",
     "MIT-0",
 ];
-/// Crates of a second TLS backend, or that need cmake.
+/// Crates that bring a second TLS backend or need cmake.
 const BANNED: [&str; 4] = ["openssl-sys", "native-tls", "aws-lc-sys", "cmake"];
 
 fn root() -> PathBuf {
@@ -248,7 +248,7 @@ fn dependencies_are_free_software_without_a_second_tls_backend() {
     for package in metadata["packages"].as_array().unwrap() {
         let (name, licence) = (text(&package["name"]), text(&package["license"]));
         let offers = |allowed: &&str| licence.split([' ', '/', '(', ')']).any(|word| word == *allowed);
-        assert!(LICENCES.iter().any(offers), "{name} has the licence {licence:?}");
+        assert!(LICENCES.iter().any(offers), "{name} has the license {licence:?}");
         assert!(!BANNED.contains(&name.as_str()), "{name} is banned");
     }
 }

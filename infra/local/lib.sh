@@ -12,7 +12,7 @@ RABBITMQ_DIST_PORT=${RABBITMQ_DIST_PORT:-25682}
 EPMD_PORT=${EPMD_PORT:-4379}
 POSTGRES_PORT=${POSTGRES_PORT:-5442}
 BASE_PORT=${BASE_PORT:-8081}
-# Exported, because `ours` recognises a process by its environment.
+# Exported, because `ours` recognizes a process by its environment.
 export UNBUNDLED_LOCAL RABBITMQ_PORT POSTGRES_PORT BASE_PORT
 
 BIN=$(realpath -m "${UNBUNDLED_BIN:-$ROOT/target/release}")

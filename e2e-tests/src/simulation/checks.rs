@@ -1,5 +1,5 @@
-//! The invariants of a running system, checked after each step against the stores and the streams
-//! themselves: what is new since the last step is looked at, and now and then everything.
+//! Checks the invariants of a running system against the stores and the streams: after each step what is new, and from
+//! time to time everything.
 
 mod books;
 mod commands;
@@ -28,12 +28,12 @@ use super::violation::{Checked, ensure, stopped};
 
 /// A frame of a journal, as it was when it was first seen.
 #[derive(Clone, Debug)]
-struct TracedOutput {
+struct JournalFrame {
     hash: Hash,
     facts: Vec<Value>,
 }
 
-/// What was seen of an owner.
+/// The state of an owner when it was last seen.
 #[derive(Debug)]
 struct Seen {
     last: Record,
@@ -43,36 +43,36 @@ struct Seen {
 /// The stores of the three services.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    /// Of exchange-rate.
+    /// Store of exchange-rate.
     pub exchange_rate: Store,
-    /// Of purchase.
+    /// Store of purchase.
     pub purchase: Store,
-    /// Of the ledger.
+    /// Store of the ledger.
     pub ledger: Store,
 }
 
-/// All that was seen so far, and what should come of it.
+/// Everything that was seen so far, and the expected results.
 pub struct Checks {
     stores: Stores,
     owners: Vec<(Producer, Store)>,
     model: Model,
     seen: BTreeMap<Producer, Seen>,
-    journals: BTreeMap<(Producer, StreamPartition), Vec<TracedOutput>>,
-    /// The facts of the purchase service, by purchase.
+    journals: BTreeMap<(Producer, StreamPartition), Vec<JournalFrame>>,
+    /// Facts of the purchase service, by purchase.
     facts: BTreeMap<String, Vec<Value>>,
     purchases: BTreeMap<String, PurchaseRow>,
     outcomes: BTreeMap<String, OutcomeRow>,
     copied: usize,
     books: Books,
     instructions: BTreeMap<(&'static str, String), Recorded>,
-    /// The types of the facts of the ledger's ingress stage, by kind and request.
+    /// Types of the facts of the ledger's ingress stage, by kind and request.
     instruction_facts: BTreeMap<(&'static str, String), Vec<String>>,
     decisions: BTreeMap<(LedgerCommand, String), DecisionRow>,
     streams: Streams,
 }
 
 impl Checks {
-    /// Nothing seen yet.
+    /// Checks that have seen nothing yet.
     pub fn new(stores: &Stores, owners: Vec<(Producer, Store)>) -> Self {
         Self {
             stores: stores.clone(),
@@ -92,7 +92,7 @@ impl Checks {
         }
     }
 
-    /// Looks at what the last step wrote.
+    /// Checks what the last step wrote.
     pub fn after_step(&mut self, scene: &mut Scene<'_>) -> Checked {
         for (owner, store) in self.owners.clone() {
             let newest = now(store.newest(&owner)).map_err(|error| stopped(&error))?;
@@ -115,7 +115,7 @@ impl Checks {
         Ok(())
     }
 
-    /// Looks at everything once more: what was seen has not changed.
+    /// Checks everything again: nothing that was seen before has changed.
     pub fn everything(&mut self, scene: &mut Scene<'_>) -> Checked {
         for (owner, store) in &self.owners {
             records::whole_chain(owner, store)?;
@@ -126,7 +126,7 @@ impl Checks {
         self.streams.look_again(scene, &self.journals)
     }
 
-    /// The same, and nothing is left over.
+    /// Checks everything again, and that nothing is left over.
     pub fn at_the_end(&mut self, scene: &mut Scene<'_>) -> Checked {
         self.everything(scene)?;
         self.all_have_outcomes()?;
@@ -136,7 +136,7 @@ impl Checks {
         super::derivation::derive_again(&self.stores)
     }
 
-    /// An answer was given to a request for rates.
+    /// Checks a reply to a request that sets rates.
     pub fn answered_rates(
         &self,
         request: &Event<exchange_rate::record_rates::RecordRatesInput>,
@@ -146,12 +146,12 @@ impl Checks {
         let rates = asked.moments.iter().flat_map(|moment| moment.rates.values());
         let sent: usize = rates.map(BTreeMap::len).sum();
         let counted = reply.read == sent as u64 && reply.new + reply.changed + reply.unchanged == reply.read;
-        ensure!(counted, Counted, "{} rates were sent, and {reply:?} answered", sent);
+        ensure!(counted, Counted, "{} rates were sent, but the reply is {reply:?}", sent);
         let source = &asked.source.to_string();
         for moment in &asked.moments {
             let mut versions = self.model.rates.versions.iter();
             let known = versions.any(|version| version.valid_from == moment.valid_from);
-            ensure!(known, Recorded, "rates of {source} for {} were answered and not recorded", moment.valid_from);
+            ensure!(known, Recorded, "rates of {source} for {} were not recorded", moment.valid_from);
         }
         Ok(())
     }
@@ -161,17 +161,17 @@ impl Checks {
         self.model.rates.versions.iter().take(self.copied).any(|version| version.complete)
     }
 
-    /// The most frames that one producer has said to one target.
+    /// The number of frames of the longest journal, that is of one producer for one stream partition.
     pub fn longest(&self) -> u64 {
         self.journals.values().map(Vec::len).max().unwrap_or_default() as u64
     }
 
-    /// A stream is not what it was: it is to be read from its beginning.
+    /// A stream was recreated or has lost its end: it has to be read from its first message.
     pub fn lost(&mut self, target: &StreamPartition) {
-        self.streams.discard_uncommitted(target);
+        self.streams.detach(target);
     }
 
-    /// How far the readers are, for a diagnosis.
+    /// What the readers have not read yet, one line for each reader and producer.
     pub fn diagnosis(&self, reads: &[(Producer, Vec<StreamPartition>)]) -> Vec<String> {
         let mut lines = Vec::new();
         for (reader, targets) in reads {
@@ -179,14 +179,14 @@ impl Checks {
             for ((producer, target), emitted) in self.journals.iter().filter(|((_, to), _)| targets.contains(to)) {
                 let next = seen.checkpoint.positions.of(target, producer).next;
                 if next.0 != emitted.len() as u64 + 1 {
-                    lines.push(format!("{reader} wants {producer}>{target}#{next} of {}", emitted.len()));
+                    lines.push(format!("{reader} waits for {producer}>{target}#{next} of {}", emitted.len()));
                 }
             }
         }
         lines
     }
 
-    /// Whether all readers have applied all that was said.
+    /// Whether all readers have applied everything that was emitted.
     pub fn all_is_read(&self, reads: &[(Producer, Vec<StreamPartition>)]) -> bool {
         self.diagnosis(reads).is_empty()
     }
@@ -201,7 +201,7 @@ impl Checks {
         }
         let rows = now(self.stores.exchange_rate.rows::<RateRow>(&[], None, usize::MAX));
         let rows = rows.map_err(|error| stopped(&error))?;
-        ensure!(rows.len() == self.model.rates.versions.len(), Price, "{} versions of the rates", rows.len());
+        ensure!(rows.len() == self.model.rates.versions.len(), Price, "{} versions of the rates exist", rows.len());
         self.rates_are(&rows)
     }
 
@@ -212,9 +212,9 @@ impl Checks {
         self.rates_are(&rows)
     }
 
-    /// These are the first versions of the rates, and nothing else.
+    /// Checks that the rows are the first versions of the rates.
     fn rates_are(&self, rows: &[RateRow]) -> Checked {
-        ensure!(rows.len() <= self.model.rates.versions.len(), Recorded, "rates that nobody published");
+        ensure!(rows.len() <= self.model.rates.versions.len(), Recorded, "there are rates that were never published");
         for (number, (row, version)) in (1..).zip(rows.iter().zip(&self.model.rates.versions)) {
             let mut same = row.version == number && row.valid_from == version.valid_from;
             same &= row.source.to_string() == version.source && row.complete == version.complete;
@@ -227,17 +227,17 @@ impl Checks {
     }
 }
 
-/// The name of the stage whose owner this is.
+/// The name of an owner's stage.
 fn stage_of(owner: &Producer) -> &str {
     owner.stage.as_ref()
 }
 
-/// The names of the stages.
+/// The stages, recognized by their names.
 mod names {
     use super::{Checked, stage_of};
     use stage::{Producer, Stage as _};
 
-    /// A stage that is checked in its own way.
+    /// A stage with checks of its own.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Name {
         RecordRates,
@@ -248,7 +248,7 @@ mod names {
         Settle,
     }
 
-    /// Which stage it is.
+    /// The stage of an owner.
     pub fn of(owner: &Producer) -> Checked<Name> {
         Ok(match stage_of(owner) {
             exchange_rate::record_rates::RecordRates::NAME => Name::RecordRates,

@@ -1,4 +1,4 @@
-//! Clients: what they ask for is random, and they ask again until they are answered.
+//! Clients that send random requests, and send each again until they get a reply.
 
 mod commands;
 
@@ -17,16 +17,16 @@ use super::random::Random;
 
 pub use self::commands::content;
 
-/// All that is priced and paid in. No rate of the last is ever published.
+/// The currencies of prices and payments. No rate of the last one is ever published.
 const CURRENCIES: [&str; 6] = ["EUR", "GBP", "USD", "JPY", "KWD", "CHF"];
-/// Those rates are published of.
+/// The number of currencies with published rates.
 const PUBLISHED: usize = 5;
 const PRICES: [&str; 11] =
     ["2.55", "0.125", "3.5", "0.001", "10", "0.000001", "39.75", "7.995", "0", "1000000000", "9000"];
 const SKUS: usize = 6;
 const CUSTOMERS: usize = 5;
 
-/// All clients together.
+/// All clients, with the requests they have sent.
 #[derive(Debug, Default)]
 pub struct Clients {
     sent: Vec<(String, PurchaseRequest)>,
@@ -35,14 +35,14 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// The first rates of all: a history, and that it is complete.
+    /// The first rates: a complete history.
     pub fn history(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::RecordRatesInput> {
         let first = random.between(4, 14);
         let moments = (0..first).map(|day| moment(midnight(now, -(day as i64) - 1), random, 6)).collect();
         self.rates(now, SetRates { source: parsed("ecb"), moments, completes_history: true })
     }
 
-    /// Rates of a moment: new, late, corrected, the same.
+    /// Rates of one moment: new, late, corrected or unchanged.
     pub fn put_rates(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<record_rates::RecordRatesInput> {
         let day = random.between(0, 14) as i64 - 12;
         let moments = vec![moment(midnight(now, day) + TimeDelta::hours(random.below(2) as i64 * 15), random, 2)];
@@ -54,7 +54,7 @@ impl Clients {
         event(id, "rates", record_rates::RecordRatesInput::SetRates(asked), now)
     }
 
-    /// An offer, new, changed, or the same.
+    /// An offer: new, changed or unchanged.
     pub fn offer(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::AcceptInput> {
         let at = random.below(SKUS);
         let currency = CURRENCIES[if random.chance(900) { at / 2 % PUBLISHED } else { random.below(CURRENCIES.len()) }];
@@ -71,7 +71,7 @@ impl Clients {
         event(self.id("offer"), &sku, accept::AcceptInput::SetOffer(asked), now)
     }
 
-    /// A purchase: mostly new, sometimes sent before, sometimes other content under an id sent before.
+    /// A purchase: usually new, sometimes sent before, sometimes other content under an id sent before.
     pub fn purchase(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::AcceptInput> {
         let old = (!self.sent.is_empty()).then(|| random.pick(&self.sent).clone());
         let (id, request) = match old {
@@ -84,7 +84,7 @@ impl Clients {
         event(id, &key, accept::AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None }), now)
     }
 
-    /// What was sent under an id, all of it.
+    /// All purchase requests that were sent, by request id.
     pub fn sent(&self) -> BTreeMap<&str, Vec<&PurchaseRequest>> {
         let mut sent: BTreeMap<&str, Vec<&PurchaseRequest>> = BTreeMap::new();
         self.sent.iter().for_each(|(id, request)| sent.entry(id).or_default().push(request));
@@ -98,7 +98,7 @@ impl Clients {
 }
 
 fn wanted(random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {
-    // Skus two by two are priced in one currency, so that most purchases are.
+    // Each pair of SKUs has prices in one currency, so that most purchases have, too.
     let group = random.below(SKUS / 2);
     let lines = (0..random.between(1, 4)).map(|_| line(random, group)).collect();
     let day = random.between(0, 24) as i64 - 20;
@@ -122,7 +122,7 @@ fn line(random: &mut Random, group: usize) -> LineRequest {
     let quantity: u32 = if random.chance(100) { 1_000_000 } else { random.between(1, 12).try_into().unwrap_or(1) };
     let currency = if random.chance(900) { CURRENCIES[group] } else { "USD" };
     let unit_price = random.chance(150).then(|| price(random, currency));
-    let Ok(quantity) = Quantity::new(quantity) else { unreachable!("1 to a million") };
+    let Ok(quantity) = Quantity::new(quantity) else { unreachable!("a quantity of 1 to a million") };
     LineRequest { sku: parsed(&sku), quantity, unit_price }
 }
 
@@ -139,7 +139,7 @@ fn price(random: &mut Random, currency: &str) -> UnitPrice {
 fn moment(valid_from: DateTime<Utc>, random: &mut Random, pairs: usize) -> Moment {
     let mut moment = Moment { valid_from, rates: BTreeMap::new() };
     for _ in 0..random.between(1, pairs) {
-        // The last of them seldom: its rates grow old.
+        // Rates of the last currency are rare, so that they become stale.
         let quotes = PUBLISHED - 1 - usize::from(random.chance(900));
         let quote = 1 + random.below(quotes);
         let mut pair = (0, quote);
@@ -162,7 +162,7 @@ fn midnight(now: DateTime<Utc>, days: i64) -> DateTime<Utc> {
     day.and_time(chrono::NaiveTime::MIN).and_utc()
 }
 
-/// The trace of a request: the same each time it is sent.
+/// The trace id of a request: the same each time it is sent.
 pub fn trace_of(request: &str) -> String {
     stage::Digest::default().part(request.as_bytes()).finish().short::<16>()
 }
@@ -176,6 +176,6 @@ fn event<F>(id: String, key: &str, fact: F, now: DateTime<Utc>) -> Event<F> {
 fn parsed<T: FromStr<Err: Debug> + Display>(text: &str) -> T {
     match text.parse() {
         Ok(value) => value,
-        Err(error) => unreachable!("{text} is wrong: {error:?}"),
+        Err(error) => unreachable!("{text} is invalid: {error:?}"),
     }
 }

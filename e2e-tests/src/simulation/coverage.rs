@@ -1,67 +1,67 @@
-//! What happened, counted: a fault that never fires is a hole in the simulation.
+//! Counts the events of a run: a fault that never occurs is a gap in the simulation.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 macro_rules! hits {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        /// Something worth counting.
+        /// An event that the simulation counts.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Hit { $($(#[$doc])* $name),+ }
 
         impl Hit {
-            /// All of them.
+            /// All events.
             pub const ALL: &'static [Hit] = &[$(Hit::$name),+];
         }
     };
 }
 
 hits! {
-    /// An owner died with a batch prepared and not committed.
+    /// An owner crashed with a batch prepared and not committed.
     CrashBeforeCommit,
-    /// An owner died after its commit, before anybody was told.
+    /// An owner crashed after its commit, before it sent a reply or notified a reader.
     CrashAfterCommit,
-    /// An owner died that had published what nobody had confirmed.
+    /// A publisher stopped while published frames were unconfirmed.
     CrashAfterPublish,
-    /// An owner died that had dropped duplicates, so that its place in the stream was not committed.
+    /// An owner crashed that had only dropped frames, such as duplicates, and so had not committed its position.
     CrashReadOnly,
-    /// An owner died not knowing whether its commit was there.
+    /// An owner crashed while its commit was in doubt.
     CrashInDoubt,
-    /// All owners of one service died at once.
+    /// All owners of one service crashed at once.
     CrashOfService,
-    /// All died at once.
+    /// All owners crashed at once.
     CrashOfAll,
     /// A commit was refused.
     CommitRefused,
-    /// A commit and its answer were lost.
+    /// A commit was lost, and no response arrived.
     CommitLostBefore,
-    /// A commit was written, its answer lost.
+    /// A commit was written, and its response was lost.
     CommitLostAfter,
-    /// A commit's answer was lost, and the commit came later and was written.
+    /// A commit got no response, arrived later and was written.
     CommitLateWritten,
-    /// The same, but its number was taken by then.
+    /// A commit got no response and arrived later, when its batch number was taken.
     CommitLateFenced,
-    /// The database did not answer a question.
+    /// The database did not respond to a query.
     ReadFailed,
-    /// A claim failed or its fate was unknown.
+    /// A claim failed, or its result is unknown.
     ClaimFailed,
-    /// A in_doubt commit turned out to be there.
+    /// An in-doubt commit turned out to be written.
     ResolvedWritten,
-    /// A in_doubt commit turned out not to be there.
+    /// An in-doubt commit turned out to be lost.
     ResolvedLost,
-    /// The claim before reading back went wrong too.
+    /// The claim that should resolve a doubt failed or was in doubt too.
     StillInDoubt,
-    /// An owner froze with its batch open.
+    /// An owner froze with a prepared batch.
     FrozenInBatch,
-    /// An owner froze otherwise.
+    /// An owner froze without a prepared batch.
     Frozen,
-    /// A frozen owner woke and went on, since nobody had taken over.
+    /// A frozen owner woke up and continued, because no other owner had claimed.
     WokeInTime,
-    /// A frozen owner woke and its commit was fenced.
+    /// A frozen owner woke up, and its commit was fenced.
     ZombieFenced,
-    /// A frozen owner woke in doubt and was fenced.
+    /// A frozen owner woke up in doubt and was fenced.
     ZombieFencedInDoubt,
-    /// A reader dropped a duplicate.
+    /// A reader dropped a duplicate frame.
     Duplicate,
     /// A reader found a gap.
     Gap,
@@ -69,43 +69,43 @@ hits! {
     Damaged,
     /// Frames reached a reader in another order, or twice.
     Reordered,
-    /// A reader's connection broke in the middle.
+    /// A reader's connection broke in the middle of a delivery.
     ConnectionCut,
-    /// A reader took only a part of what was there.
+    /// A reader took only some of the frames that were ready.
     PartTaken,
-    /// An old frame was published again out of turn.
+    /// An old frame was published again, out of order.
     Replayed,
     /// A damaged copy of a frame got into a stream.
     DamagedInStream,
-    /// A publication got lost.
+    /// A publication was lost.
     PublicationLost,
-    /// A confirm got lost.
+    /// A confirm was lost.
     ConfirmLost,
-    /// Confirms came out of order.
+    /// Confirms arrived out of order.
     ConfirmLate,
-    /// A publisher began again at the first unconfirmed frame.
+    /// A publisher attached again because a frame was not confirmed.
     Doubt,
-    /// What a publisher had noted was lost.
+    /// A publisher's stored position was lost.
     NoteLost,
-    /// The broker did not confirm anything for a while.
+    /// The broker confirmed nothing for a while.
     BrokerBlocked,
-    /// A publisher found no stream.
+    /// A publisher found that its stream does not exist.
     Unroutable,
-    /// A publisher found that its stream is another one, or has lost its end.
+    /// A publisher found that its stream was recreated, or has lost its end.
     StreamChanged,
-    /// A publisher found more in the stream than it had noted.
+    /// A publisher found more frames in the stream than at its stored position.
     FoundInStream,
-    /// A reader began again with a stream's first message, because a frame was missing.
+    /// A reader went back to a stream's first message, because a frame was missing.
     ReadAgain,
-    /// The broker lost a stream, and all connections to it.
+    /// The broker lost a stream and all connections to it.
     StreamLost,
-    /// A stream was deleted under its publishers.
+    /// A stream was deleted while publishers were attached to it.
     StreamDeleted,
     /// The broker lost the end of a stream.
     TailLost,
     /// The clock jumped by an hour.
     ClockJumped,
-    /// A rate came after others that hold later.
+    /// A rate arrived after rates with a later `valid_from`.
     LateRate,
     /// A rate was corrected.
     CorrectedRate,
@@ -113,70 +113,70 @@ hits! {
     OfferChanged,
     /// A purchase was confirmed.
     Confirmed,
-    /// Its own currency.
+    /// The purchase was paid in the currency of its price.
     ConvertedSame,
-    /// By the published pair.
+    /// It was converted by the published rate of the pair.
     ConvertedDirect,
-    /// By the published inverse.
+    /// It was converted by the published rate of the inverse pair.
     ConvertedInverse,
-    /// Through the euro.
+    /// It was converted through the euro.
     ConvertedCross,
-    /// At a price of its own.
+    /// A purchase with a price of its own was confirmed.
     OpenPrice,
-    /// Refused: nobody offers that.
+    /// Rejected: the offer does not exist.
     UnknownOffer,
-    /// Refused: a price of its own where it may have none.
+    /// Rejected: a line names a price that its offer does not allow.
     PriceNotOpen,
-    /// Refused: several currencies.
+    /// Rejected: the prices are in several currencies.
     MixedCurrencies,
-    /// Refused: too much money.
+    /// Rejected: the amount is too large.
     AmountTooLarge,
-    /// Refused: no rate.
+    /// Rejected: there is no rate.
     NoRate,
-    /// Refused: an old rate.
+    /// Rejected: the rate is stale.
     StaleRate,
-    /// A purchase was asked for again and answered as before.
+    /// A purchase was requested again and got the same reply.
     SameAgain,
-    /// An id was used for something else.
+    /// The id of a purchase was used again for another request.
     Conflict,
     /// An account was opened.
     AccountOpened,
-    /// A handle was claimed that somebody had.
+    /// A handle was claimed that was already taken.
     HandleTaken,
     /// A transfer was posted.
     TransferPosted,
-    /// A transfer would have gone beyond a limit.
+    /// A transfer was refused, because it would have exceeded a limit.
     Overdrawn,
-    /// A transfer named an account that was not there.
+    /// A transfer named an account that does not exist.
     UnknownAccount,
-    /// The id of a claim or a transfer was used for something else.
+    /// The id of a claim or a transfer was used again for another request.
     InstructionConflict,
     /// A purchase was paid for.
     PaymentPosted,
-    /// A purchase would have gone beyond a limit.
+    /// The payment of a purchase was refused, because it would have exceeded a limit.
     PaymentRefused,
-    /// A limit was crossed for a fee.
+    /// A payment crossed a limit for a fee.
     FeeCharged,
     /// Several requests shared a commit.
     GroupCommit,
 }
 
-/// How often each thing happened.
+/// How often each event occurred.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage(BTreeMap<Hit, u64>);
 
 impl Coverage {
-    /// It happened.
+    /// Counts an event.
     pub fn hit(&mut self, hit: Hit) {
         *self.0.entry(hit).or_default() += 1;
     }
 
-    /// How often it happened.
+    /// How often an event occurred.
     pub fn of(&self, hit: Hit) -> u64 {
         self.0.get(&hit).copied().unwrap_or_default()
     }
 
-    /// Adds what happened elsewhere.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Coverage) {
         for (hit, count) in &other.0 {
             *self.0.entry(*hit).or_default() += count;

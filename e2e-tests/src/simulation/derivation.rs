@@ -1,4 +1,4 @@
-//! I9: everything derived again from the batch records, as `unbundled audit` does it.
+//! I9: derives everything again from the batch records, as `unbundled audit` does.
 
 use dataflow::StoreError;
 use dataflow::audit::{Audit, Report};

@@ -1,7 +1,7 @@
-//! What the system should come to, computed from what was recorded and in no other way the same.
+//! The expected results, computed from the recorded requests, but otherwise independently of the system.
 //!
-//! It takes the order of requests and the versions they were judged by from the batch records, since
-//! several orders are right; everything else it computes by itself, from JSON, with whole numbers.
+//! The model takes the order of requests and their captured versions from the batch records, because several orders are
+//! correct. It computes everything else by itself, from JSON, with whole numbers.
 
 mod arithmetic;
 mod ledger;
@@ -20,32 +20,32 @@ pub use self::rates::{Rates, Used, Way};
 
 use super::violation::{Checked, Violation, ensure};
 
-/// A purchase as it should be.
+/// The expected result of a purchase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Purchase {
-    /// What the client sent.
+    /// The request as the client sent it.
     pub request: Value,
-    /// Its price, or the code of the reason for none.
+    /// Its price, or the reason code of its rejection.
     pub verdict: Result<Priced, &'static str>,
-    /// Who pays.
+    /// The account that pays.
     pub account: String,
 }
 
-/// Everything that should be.
+/// The expected state of all services.
 #[derive(Debug, Default)]
 pub struct Model {
-    /// The rates as their owner has them.
+    /// The rates of the exchange-rate service.
     pub rates: Rates,
-    /// The terms of each offer, all versions.
+    /// All versions of the terms of each offer, by SKU.
     pub offers: BTreeMap<String, Vec<Value>>,
     /// The purchases by request id.
     pub purchases: BTreeMap<String, Purchase>,
-    /// The books.
+    /// The accounts, their postings and the decisions.
     pub ledger: Ledger,
 }
 
 impl Model {
-    /// Sets an offer that was recorded.
+    /// Applies a recorded offer, and returns its version.
     pub fn offer(&mut self, asked: &Value) -> Checked<usize> {
         let versions = self.offers.entry(text(&asked["sku"])?).or_default();
         ensure!(versions.last() != Some(&asked["terms"]), Repeats, "the same offer was recorded again: {asked}");
@@ -53,7 +53,7 @@ impl Model {
         Ok(versions.len())
     }
 
-    /// Judges a purchase that was recorded with these versions.
+    /// Prices a recorded purchase by its captured versions.
     pub fn purchase(&mut self, id: &str, asked: &Value, arrived: DateTime<Utc>) -> Checked<&Purchase> {
         let request = &asked["request"];
         let at = match request.get("occurred_at").and_then(Value::as_str) {
@@ -71,28 +71,28 @@ impl Model {
         Ok(&self.purchases[id])
     }
 
-    /// The terms of each line's offer. The versions pinned must be the newest.
+    /// The terms of each line's offer. The captured versions must be the newest.
     fn captured_offers(&self, id: &str, asked: &Value) -> Checked<Vec<Option<&Value>>> {
         let (lines, pins) = (asked["request"]["lines"].as_array(), asked["captured"]["offers"].as_array());
         let (lines, pins) = lines.zip(pins).ok_or_else(|| unreadable(asked))?;
-        ensure!(lines.len() == pins.len(), Price, "{id} has {} lines and {} pins", lines.len(), pins.len());
+        ensure!(lines.len() == pins.len(), Price, "{id} has {} lines, but {} versions", lines.len(), pins.len());
         let mut terms = Vec::new();
         for (line, pin) in lines.iter().zip(pins) {
             let versions = self.offers.get(&text(&line["sku"])?);
             let newest = versions.map_or(0, Vec::len);
-            ensure!(pin.as_u64() == u64::try_from(newest).ok(), Price, "{id} is judged by {pin}, not {newest}: {line}");
+            ensure!(pin.as_u64() == u64::try_from(newest).ok(), Price, "{id} captured {pin}, not {newest}: {line}");
             terms.push(versions.and_then(|versions| versions.last()));
         }
         Ok(terms)
     }
 }
 
-/// A text in JSON.
+/// The string in a JSON value.
 pub fn text(value: &Value) -> Checked<String> {
     value.as_str().map(str::to_owned).ok_or_else(|| unreadable(value))
 }
 
-/// Recorded JSON that cannot be what it should be.
+/// The violation for recorded JSON with unexpected content.
 pub fn unreadable(value: &Value) -> Violation {
-    Violation { invariant: super::violation::Invariant::Recorded, what: format!("this cannot be read: {value}") }
+    Violation { invariant: super::violation::Invariant::Recorded, what: format!("unexpected JSON: {value}") }
 }

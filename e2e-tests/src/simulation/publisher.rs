@@ -1,8 +1,8 @@
-//! What carries one producer's journal for one target to the broker: [`StreamScan`](stage::StreamScan) and
-//! [`PublishWindow`] between a store and a broker, either of which may be somewhere else a moment later.
+//! Publishes one producer's journal for one stream partition to the broker, with [`StreamScan`](stage::StreamScan) and
+//! [`PublishWindow`] between a store and a broker. Both may have changed a moment later.
 //!
-//! A publication, a confirm, or the whole channel gets lost; then a new session looks what the stream holds. What
-//! was noted for it may be old, or lost.
+//! When a publication, a confirm or the whole channel is lost, a new session finds out what the stream holds. Its
+//! stored position may be old, or lost.
 
 use dataflow::Store;
 use stage::{Frame, Hash, Producer, PublishPosition, PublishWindow, Seq, StreamPartition};
@@ -12,25 +12,25 @@ use super::random::Random;
 use super::scene::{Mutant, Scene, now};
 use super::violation::{Checked, stopped};
 
-/// Frames published in one step at most.
+/// The maximum number of frames published in one step.
 const FRAMES_MAX: usize = 6;
 
-/// Publishes one producer's frames for one target.
+/// The publisher of one producer's frames for one stream partition.
 pub struct Publisher {
-    /// Whose.
+    /// The producer.
     pub producer: Producer,
-    /// Where to.
+    /// The stream partition.
     pub target: StreamPartition,
-    /// The broker has a damaged copy of a frame, which is what an operator's `republish` is for.
+    /// Whether the broker has a damaged copy of a frame, so that an operator has to `republish` the journal.
     pub is_damaged: bool,
     journal: Store,
     noted: PublishPosition,
     session: Option<Session>,
-    /// On this channel; in the broker, or lost on the way there.
+    /// Unconfirmed frames of this channel, and whether they reached the broker.
     unconfirmed: Vec<(Seq, Sent)>,
 }
 
-/// While it is attached.
+/// The state of an attached publisher.
 struct Session {
     name: String,
     incarnation: String,
@@ -44,18 +44,18 @@ enum Sent {
 }
 
 impl Publisher {
-    /// Nothing published yet.
+    /// A detached publisher without a stored position.
     pub fn new(producer: Producer, target: StreamPartition, journal: Store) -> Self {
         let (noted, session, unconfirmed) = (PublishPosition::default(), None, Vec::new());
         Self { producer, target, is_damaged: false, journal, noted, session, unconfirmed }
     }
 
-    /// Whether it still has to find out what the stream holds.
+    /// Whether it has no session, and first has to find out what the stream holds.
     pub fn is_detached(&self) -> bool {
         self.session.is_none()
     }
 
-    /// Begins a session, and publishes from now on what the stream does not hold.
+    /// Begins a session. It publishes the frames that the stream does not hold.
     pub fn attach(&mut self, scene: &mut Scene<'_>) {
         let name = scene.session();
         let incarnation = scene.broker.attach(&self.target, &name);
@@ -69,7 +69,7 @@ impl Publisher {
         if is_new && scene.mutant == Some(Mutant::NoScan) {
             held = self.noted.confirmed.get(&self.producer).copied().unwrap_or(Seq(0));
         }
-        // What was sent and not confirmed may be there, or not.
+        // A frame that was sent and not confirmed may be in the stream or not.
         if held > self.noted.confirmed.get(&self.producer).copied().unwrap_or(Seq(0)) {
             scene.hit(Hit::FoundInStream);
         }
@@ -80,10 +80,10 @@ impl Publisher {
             ..PublishPosition::default()
         };
         self.session = Some(Session { name, incarnation, window: PublishWindow::behind(held) });
-        scene.say(&format!("{}>{} attaches, {held} frames are there", self.producer, self.target));
+        scene.say(&format!("{}>{} attaches, the stream holds {held} frames", self.producer, self.target));
     }
 
-    /// Its process died, or its connection broke. What was noted may be old, or lost.
+    /// Ends the session: the process crashed, or the connection broke. The stored position may be old, or lost.
     pub fn detach(&mut self, scene: &mut Scene<'_>) {
         if self.session.take().is_none() {
             return;
@@ -98,13 +98,13 @@ impl Publisher {
         }
     }
 
-    /// What an operator asks for: the next session begins with the journal's first frame.
+    /// Does what an operator requests with `republish`: the next session begins with the journal's first frame.
     pub fn republish(&mut self) {
         self.noted.republish.insert(self.producer.clone());
         self.is_damaged = false;
     }
 
-    /// Notes how far the stream holds the journal: up to a message that is not before anything confirmed.
+    /// Stores how far the stream holds the journal. No confirmed frame lies after the message of the resume point.
     fn note(&mut self, scene: &Scene<'_>) {
         let Some(Session { window, .. }) = &self.session else { return };
         if let Some(end) = scene.broker.end(&self.target) {
@@ -113,7 +113,7 @@ impl Publisher {
         }
     }
 
-    /// Publishes what the journal holds and the window allows. `false`: nothing.
+    /// Publishes as many frames of the journal as the window allows. Returns `false` if there was nothing to do.
     pub fn publish(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
         let some = scene.random.between(1, FRAMES_MAX);
         let mut published = false;
@@ -125,7 +125,7 @@ impl Publisher {
             published = true;
             if !self.send(&frame, scene) {
                 scene.hit(Hit::Unroutable);
-                scene.say(&format!("{}>{} finds no stream", self.producer, self.target));
+                scene.say(&format!("{}>{} does not find its stream", self.producer, self.target));
                 self.detach(scene);
                 break;
             }
@@ -133,7 +133,7 @@ impl Publisher {
         if published {
             scene.published.insert(self.target.clone());
         } else {
-            // Nothing to say does not mean that all is well: the stream may be another one by now.
+            // Even with nothing to publish, the stream may have been recreated by now.
             published = self.look(scene);
         }
         Ok(published)
@@ -180,7 +180,7 @@ impl Publisher {
         true
     }
 
-    /// Hears of what the broker has. `false`: nothing was on its way.
+    /// Receives confirms from the broker. Returns `false` if there were none.
     pub fn confirm(&mut self, scene: &mut Scene<'_>) -> bool {
         let Some(Session { window, .. }) = &mut self.session else { return false };
         if self.unconfirmed.is_empty() || scene.notes.step < scene.blocked_until {
@@ -197,7 +197,7 @@ impl Publisher {
                 scene.hit(if sent == Sent::Lost { Hit::PublicationLost } else { Hit::ConfirmLost });
                 scene.hit(Hit::Doubt);
                 scene.say(&format!("{}>{}#{seq} is not confirmed", self.producer, self.target));
-                // The channel is closed with it: no confirm of what was sent on it can come any more.
+                // This closes the channel: no confirm for any frame sent on it can arrive later.
                 self.detach(scene);
                 return true;
             }
@@ -209,7 +209,7 @@ impl Publisher {
         true
     }
 
-    /// An old copy of a frame gets into the stream once more, out of turn.
+    /// Publishes an old frame once more, out of order. Returns `false` if there is none.
     pub fn replay(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
         let last = self.last()?;
         if last.0 == 0 {
@@ -223,17 +223,17 @@ impl Publisher {
         if scene.broker.publish(&frame, &name) {
             scene.published.insert(self.target.clone());
             scene.hit(Hit::Replayed);
-            scene.say(&format!("{}>{}#{seq} comes once more", self.producer, self.target));
+            scene.say(&format!("{}>{}#{seq} is published once more", self.producer, self.target));
         }
         Ok(true)
     }
 
-    /// The last frame of its journal.
+    /// The last frame of its journal; 0 if there is none.
     pub fn last(&self) -> Checked<Seq> {
         now(self.journal.last_seq(&self.producer, &self.target)).map_err(|error| stopped(&error))
     }
 
-    /// Whether everything it has to say is confirmed.
+    /// Whether all frames of its journal are confirmed.
     pub fn is_done(&self) -> Checked<bool> {
         let last = self.last()?;
         Ok(self.session.as_ref().map_or(last.0 == 0, |session| session.window.held() >= last))
@@ -245,7 +245,7 @@ impl Publisher {
     }
 }
 
-/// Changes one thing of a frame as a broken disk or wire would.
+/// Changes one part of a frame, as a broken disk or network would.
 pub fn damage(frame: &mut Frame, random: &mut Random) {
     match random.below(5) {
         0 => {

@@ -1,11 +1,11 @@
-//! Chance, all of it from one number: SplitMix64 (Steele, Lea, Flood 2014).
+//! Deterministic pseudorandom numbers from one seed: SplitMix64 (Steele, Lea, Flood 2014).
 
-/// A stream of numbers that its seed determines.
+/// A sequence of random numbers, determined by its seed.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The stream of this seed.
+    /// The sequence of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -18,28 +18,28 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// One of 0 to `limit` - 1; 0 when there is none.
+    /// A number from 0 to `limit` - 1; 0 if `limit` is 0.
     pub fn below(&mut self, limit: usize) -> usize {
         let number = self.number() % u64::try_from(limit.max(1)).unwrap_or(u64::MAX);
         usize::try_from(number).unwrap_or_default()
     }
 
-    /// One of `first` to `last`.
+    /// A number from `first` to `last`, both included.
     pub fn between(&mut self, first: usize, last: usize) -> usize {
         first + self.below(last + 1 - first)
     }
 
-    /// True so many times in a thousand.
+    /// `true` with this probability, in thousandths.
     pub fn chance(&mut self, per_mille: u32) -> bool {
         self.number() % 1_000 < u64::from(per_mille)
     }
 
-    /// One of these. There must be one.
+    /// One of the elements. There must be at least one.
     pub fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
         &among[self.below(among.len())]
     }
 
-    /// These in any order.
+    /// Puts the elements in a random order.
     pub fn shuffle<T>(&mut self, all: &mut [T]) {
         for last in (1..all.len()).rev() {
             all.swap(last, self.below(last + 1));

@@ -1,4 +1,4 @@
-//! What all parts of a run share: chance, time, the broker, and what is noted down.
+//! The state that all parts of a run share: random numbers, time, the broker and the notes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
@@ -11,50 +11,50 @@ use stage::{BatchNumber, Epoch, Producer, StreamPartition};
 use super::coverage::{Coverage, Hit};
 use super::random::Random;
 
-/// Lines of a run that are kept to explain a failure.
+/// The number of lines of a run that are kept to explain a failure.
 const LINES_MAX: usize = 40;
 
-/// Steps of a long run: enough for more frames than any window has.
+/// The number of steps of a long run: enough to emit more frames than a publish window holds.
 const LONG: usize = 24_000;
 
-/// A mistake made on purpose, outside the production code, that the simulation has to find.
+/// A deliberate bug, outside the production code, that the simulation has to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
-    /// A frame that was applied already is put into a batch again.
+    /// A frame that was already applied is put into a batch again.
     NoDuplicateCheck,
     /// Frames are published before their batch is committed.
     PublishBeforeCommit,
-    /// The store lets two owners write the same number.
+    /// The store lets two owners write the same batch number.
     NoFence,
-    /// A publisher goes on behind what was noted although the stream is another one, or has lost its end.
+    /// A publisher continues after its stored position although the stream was recreated, or has lost its end.
     NoScan,
 }
 
-/// What a run is to be.
+/// The parameters of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What it follows from.
+    /// Seed of the random numbers.
     pub seed: u64,
-    /// The mistake made on purpose.
+    /// Deliberate bug, if any.
     pub mutant: Option<Mutant>,
-    /// Whether it is longer than usual, over one partition, and with fewer faults.
+    /// Whether the run is longer than usual, with one partition and fewer faults.
     pub is_long: bool,
     /// Whether to print each step.
     pub aloud: bool,
 }
 
-/// What a run notes down.
+/// The notes of a run, for its report or to explain a failure.
 #[derive(Debug, Default)]
 pub struct Notes {
-    /// The number of the step.
+    /// Number of the current step.
     pub step: u64,
-    /// The last lines.
+    /// The last lines, at most `LINES_MAX`.
     pub lines: VecDeque<String>,
-    /// A checksum of all lines: equal ranges have equal ones.
+    /// Checksum of all lines: equal runs have equal checksums.
     pub checksum: u64,
     /// Whether to print each line at once.
     pub aloud: bool,
-    /// What happened.
+    /// How often each event occurred.
     pub coverage: Coverage,
 }
 
@@ -76,25 +76,25 @@ impl Notes {
     }
 }
 
-/// How often each kind of fault comes, in a thousand; another for each seed, some never.
+/// The probability of each kind of fault, in thousandths. It differs between seeds; some faults never occur.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weather {
-    /// Commits that go wrong.
+    /// Commits that fail.
     pub commits: u32,
-    /// Owners that die or freeze.
+    /// Owners that crash or freeze.
     pub owners: u32,
-    /// What reaches a reader out of order, twice, or not at all.
+    /// Frames that reach a reader out of order, twice, or not at all.
     pub deliveries: u32,
-    /// Publications and confirms that get lost or late.
+    /// Publications and confirms that are lost or late.
     pub publications: u32,
     /// Frames that are damaged on their way into a stream.
     pub damage: u32,
-    /// Streams that are lost, whole or in part.
+    /// Streams that are lost, completely or in part.
     pub streams: u32,
 }
 
 impl Weather {
-    /// Little goes wrong, but everything does.
+    /// Faults are rare, but each kind occurs.
     const MILD: Weather = Weather { commits: 20, owners: 10, deliveries: 20, publications: 10, damage: 1, streams: 2 };
 
     fn of(random: &mut Random) -> Self {
@@ -110,35 +110,35 @@ impl Weather {
     }
 }
 
-/// What all parts of a run share.
+/// The state that all parts of a run share.
 pub struct Scene<'a> {
-    /// Chance.
+    /// Source of all random numbers.
     pub random: Random,
-    /// The time on the only clock.
+    /// Time of the only clock.
     pub now: DateTime<Utc>,
     /// The streams.
     pub broker: Broker,
-    /// What is noted down.
+    /// Notes of the run.
     pub notes: &'a mut Notes,
-    /// How often what goes wrong.
+    /// Probability of each kind of fault.
     pub weather: Weather,
-    /// The mistake made on purpose.
+    /// Deliberate bug, if any.
     pub mutant: Option<Mutant>,
-    /// How many steps, and how many partitions.
+    /// Number of steps and number of partitions.
     pub size: (usize, u16),
     /// The broker confirms nothing before this step.
     pub blocked_until: u64,
     /// The newest version of the rates in the purchase service's copy.
     pub copied: usize,
-    /// That version when a batch of an ingress stage was prepared.
+    /// That version at the time when a batch of an ingress stage was prepared.
     pub copied_when: BTreeMap<(Producer, Epoch, BatchNumber), usize>,
-    /// Streams that something was published to in this step.
+    /// Stream partitions with new messages in this step.
     pub published: BTreeSet<StreamPartition>,
     sessions: u64,
 }
 
 impl<'a> Scene<'a> {
-    /// The beginning of a run.
+    /// The state at the beginning of a run.
     pub fn new(plan: Plan, notes: &'a mut Notes) -> Self {
         let mut random = Random::new(plan.seed);
         let (mut weather, mut size) = (Weather::of(&mut random), (random.between(200, 800), 1));
@@ -163,17 +163,17 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// It happened.
+    /// Counts an event.
     pub fn hit(&mut self, hit: Hit) {
         self.notes.coverage.hit(hit);
     }
 
-    /// Notes a line.
+    /// Adds a line to the notes.
     pub fn say(&mut self, line: &str) {
         self.notes.line(line);
     }
 
-    /// From now on nothing goes wrong.
+    /// Ends all faults.
     pub fn calm(&mut self) {
         self.weather = Weather::default();
         self.blocked_until = 0;
@@ -185,7 +185,7 @@ impl<'a> Scene<'a> {
         format!("session-{}", self.sessions)
     }
 
-    /// Time goes on, and now and then somebody sets the clock.
+    /// Advances the time; sometimes the clock is set an hour forward or back.
     pub fn tick(&mut self) {
         let ahead = TimeDelta::milliseconds(i64::try_from(self.random.below(20_000)).unwrap_or_default());
         self.now += ahead;
@@ -196,17 +196,17 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Whether the database fails to answer soon.
+    /// Whether a read from the database will fail soon.
     pub fn read_fails(&mut self) -> bool {
         self.random.chance(self.weather.commits / 2)
     }
 
-    /// How many reads work before one fails.
+    /// The number of reads that succeed before one fails.
     pub fn reads_before_fault(&mut self) -> u32 {
         u32::try_from(self.random.below(6)).unwrap_or_default()
     }
 
-    /// What goes wrong with the next commit, if anything.
+    /// The fault of the next commit, if any.
     pub fn commit_fault(&mut self) -> Option<CommitFault> {
         let faults = [CommitFault::Refused, CommitFault::LostBefore, CommitFault::LostAfter, CommitFault::Late];
         let one = *self.random.pick(&faults);
@@ -214,10 +214,10 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// The result of something asynchronous that never really waits, as nothing in memory does.
+/// The result of a future that never waits, as is true of everything in memory.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
-        Poll::Pending => unreachable!("nothing in memory waits"),
+        Poll::Pending => unreachable!("nothing in memory ever waits"),
     }
 }

@@ -1,8 +1,8 @@
-//! One partition of a stage, and whoever owns it: nobody, one, or one and some who have not noticed
-//! that they do not any more.
+//! One partition of a stage and its owners: at most one that is active, and frozen ones that have not noticed that they
+//! may have been replaced.
 //!
-//! It does what the actors `Reader` and `Ingress` do around an [`Owner`], with a chance to die or to
-//! freeze between any two steps of it.
+//! It does what the actors `Reader` and `Ingress` do around an [`Owner`], but may crash or freeze between any two of
+//! these steps.
 
 mod batch;
 mod settled;
@@ -21,7 +21,7 @@ use super::coverage::Hit;
 use super::scene::{Scene, now};
 use super::violation::{Checked, ensure, stopped};
 
-/// Who has asked for what; the number tells equal requests apart.
+/// Requests, each with a number that tells equal ones apart.
 type Asked<F> = Vec<(u64, Event<F>)>;
 
 /// A batch between `prepare` and `commit`.
@@ -32,39 +32,39 @@ struct Open<F, R> {
     frames: u64,
 }
 
-/// A process that owns the partition, or believes so.
+/// A process that owns the partition, or believes that it does.
 struct Held<S: Stage, R> {
-    /// Which process of all there were.
+    /// Number of the process, counted for each partition.
     serial: u64,
     owner: Owner<S>,
     subscription: Option<Subscription>,
     inbox: VecDeque<Delivery>,
     store: Store,
     faults: Faults,
-    /// What goes wrong with its next commit.
+    /// The fault of its next commit.
     fault: Option<CommitFault>,
     epoch: Epoch,
-    /// Its epoch when its last doubt began.
+    /// Its epoch when its last in-doubt commit failed.
     doubt_epoch: Epoch,
-    /// Prepared when it froze.
+    /// The batch that was prepared when it froze.
     open: Option<Open<S::Input, R>>,
-    /// Who waits for the batch that it is in doubt about.
+    /// The requests of its in-doubt batch.
     in_doubt: Asked<S::Input>,
-    /// The replies they get if it was written.
+    /// The replies to them if the batch was written.
     in_doubt_replies: Vec<R>,
-    /// What reached it was not what was in the stream: read again from the checkpoint.
+    /// Whether it has to read again from the checkpoint, because its input differed from the stream or was cut off.
     cut: bool,
-    /// It has read what it has not committed, such as duplicates.
+    /// Whether it has read frames without a commit, such as duplicates.
     read_only: bool,
-    /// What was missing when it went back to its streams' first messages.
+    /// The frames that were missing when it last went back to the first messages of its streams.
     looked_for: BTreeSet<MissingFrame>,
 }
 
-/// Submits requests to an owner: only an owner of an ingress stage can.
+/// Submits requests to an owner; for ingress stages only.
 type Submit<S, R> =
     fn(&mut Owner<S>, Vec<Event<<S as Stage>::Input>>, DateTime<Utc>) -> Result<(Prepared, Vec<R>), OwnerError>;
 
-/// A partition of a stage: of an ingress stage with its replies `R`, or of one that reads streams.
+/// A partition of a stage: either an ingress stage with replies `R`, or a stage that reads streams.
 pub struct Seat<S: Stage, R = ()> {
     id: Producer,
     store: Store,
@@ -74,48 +74,48 @@ pub struct Seat<S: Stage, R = ()> {
     reads: Vec<StreamPartition>,
     held: Option<Held<S, R>>,
     zombies: Vec<Held<S, R>>,
-    /// Stores with commits that are still on their way, and whose they are.
+    /// Stores that may have delayed commits, with the serial numbers of their processes.
     late: Vec<(u64, Store)>,
     serials: u64,
-    /// What clients have asked for and nobody has answered; ingress stage only.
+    /// Requests without a reply; for ingress stages only.
     pending: Asked<S::Input>,
     tickets: u64,
-    /// What was answered, until it is checked.
+    /// Requests and their replies, until these are checked.
     pub answered: Vec<(Event<S::Input>, R)>,
 }
 
-/// What a turn came to.
+/// The result of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// There was nothing to do.
     Idle,
     /// Something was done.
     Worked,
-    /// The owner died.
+    /// The owner crashed or was fenced.
     Died,
 }
 
-/// What can be done with a partition, of whatever stage.
+/// The operations on a partition of any stage.
 pub trait Chair {
-    /// Which.
+    /// The partition as a producer.
     fn id(&self) -> &Producer;
-    /// Its service's store.
+    /// The store of its service.
     fn store(&self) -> &Store;
-    /// The streams it reads.
+    /// The stream partitions it reads.
     fn reads(&self) -> &[StreamPartition];
-    /// Its owner does one thing; if there is none, a new one claims.
+    /// Its owner does one step; if it has no owner, a new one claims it.
     fn turn(&mut self, scene: &mut Scene<'_>) -> Checked<Turn>;
-    /// Its owner dies. `false`: there was none.
+    /// Its owner crashes. Returns `false` if there was none.
     fn crash(&mut self, scene: &mut Scene<'_>) -> bool;
-    /// Its owner freezes. `false`: there was none.
+    /// Its owner freezes. Returns `false` if there was none.
     fn freeze(&mut self, scene: &mut Scene<'_>) -> bool;
-    /// One that froze wakes, and goes on where it was. `false`: there was none.
+    /// A frozen owner wakes up and continues where it was. Returns `false` if there was none.
     fn wake(&mut self, scene: &mut Scene<'_>) -> Checked<bool>;
-    /// A commit that was on its way arrives. `false`: there was none.
+    /// A delayed commit arrives. Returns `false` if there was none.
     fn land(&mut self, scene: &mut Scene<'_>) -> Checked<bool>;
-    /// Its connection to the broker breaks.
+    /// Its connections to the broker break.
     fn cut(&mut self);
-    /// Requests that nobody has answered.
+    /// The number of requests without a reply.
     fn waiting(&self) -> usize;
 }
 
@@ -161,7 +161,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         }
     }
 
-    /// A client asks; it asks again until it is answered.
+    /// Adds a request of a client, which is sent again until it gets a reply.
     pub fn ask(&mut self, request: Event<S::Input>) {
         self.tickets += 1;
         self.pending.push((self.tickets, request));
@@ -175,7 +175,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         Ok(self.newest()?.map_or(Epoch(0), |newest| newest.epoch))
     }
 
-    /// A new process takes over.
+    /// A new process claims the partition.
     fn claim(&mut self, scene: &mut Scene<'_>) -> Checked<Turn> {
         let faults = Faults::default();
         let store = self.store.clone().with_faults(faults.clone());
@@ -257,7 +257,7 @@ impl<S: Stage, R: Clone> Chair for Seat<S, R> {
 
     fn crash(&mut self, scene: &mut Scene<'_>) -> bool {
         let Some(held) = self.held.take() else { return false };
-        scene.say(&format!("{} dies", self.id));
+        scene.say(&format!("{} crashes", self.id));
         self.note_death(&held, scene);
         true
     }

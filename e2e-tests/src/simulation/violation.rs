@@ -1,35 +1,35 @@
-//! What must always hold, and what is said when it does not.
+//! The invariants of the system, and the error if one of them does not hold.
 
 use std::fmt;
 
 /// An invariant of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
-    /// I1: posted plus in transit is zero per currency; a balance is the sum of its postings.
+    /// I1: posted plus in transit is zero per currency, and a balance is the sum of its postings.
     Money,
-    /// I2, I3: exactly one outcome for each request, none without one, none changes.
+    /// I2, I3: each request has exactly one outcome, each outcome has a request, and no outcome changes.
     Outcomes,
     /// I4: answered ⊆ recorded ⊆ journal ⊆ stream ⊆ applied.
     Recorded,
-    /// I5: positions never decrease and equal what is committed.
+    /// I5: positions never decrease, and equal the committed ones.
     Positions,
-    /// I6: `seq` is dense in the effects; nothing twice, nothing past a gap.
+    /// I6: `seq` is dense in the effects: no frame has effects twice, and none has effects beyond a gap.
     Dense,
-    /// I7: batch numbers are dense, epochs only grow, nothing commits under an old one.
+    /// I7: batch numbers are dense, epochs only grow, and nothing commits under an old epoch.
     Fence,
     /// I8: the hash chains are intact.
     Chain,
-    /// I9: deriving again gives the same.
+    /// I9: deriving everything again gives the same result.
     Derivation,
-    /// I12: a purchase is judged by the newest rate among the versions pinned, and priced right.
+    /// I12: a purchase is priced correctly, by the newest rate among the captured versions.
     Price,
     /// I13: equal requests have one effect and equal replies.
     Repeats,
-    /// I14: whatever comes in is counted.
+    /// I14: every input is counted.
     Counted,
-    /// I16: it ends.
+    /// I16: without faults, the system comes to rest.
     Stuck,
-    /// I17: what belongs to a request says so.
+    /// I17: what belongs to a request names the request.
     Traced,
     /// An owner stopped for good, or the code panicked.
     Stopped,
@@ -38,9 +38,9 @@ pub enum Invariant {
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which.
+    /// The invariant.
     pub invariant: Invariant,
-    /// Where and how.
+    /// Where and how it is violated.
     pub what: String,
 }
 
@@ -50,10 +50,10 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What a check comes to.
+/// The result of a check.
 pub type Checked<T = ()> = Result<T, Violation>;
 
-/// The violation that something which should always work did not.
+/// The violation for an error that must not occur, with all its causes.
 pub fn stopped(error: &dyn std::error::Error) -> Violation {
     let mut what = error.to_string();
     let mut cause = error.source();

@@ -21,14 +21,14 @@ use super::scene::{Mutant, Scene};
 use super::seat::{Chair, Seat, Turn};
 use super::violation::Checked;
 
-/// Steps between two looks at everything; more of them as there is more to look at.
+/// Steps before the first check of everything. The intervals grow, as there is more and more to check.
 const LOOK_EVERY: u64 = 100;
-/// Requests that wait for an answer at most, before clients ask for more.
+/// Clients send nothing new while more than this number of requests wait for a reply.
 const WAITING_MAX: usize = 30;
-/// Stages that have one partition, whatever the streams have.
+/// The number of stages with one partition, whatever the number of partitions of the streams.
 const SINGLE: usize = 4;
 
-/// All services.
+/// All services, their publishers and clients, and the checks.
 pub(super) struct World<'a> {
     scene: Scene<'a>,
     record_rates: Seat<RecordRates, <RecordRates as IngressStage>::Reply>,
@@ -43,9 +43,9 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Empty stores, an empty broker, and nobody at work.
+    /// Empty stores, an empty broker, and partitions without owners.
     pub(super) fn new(scene: Scene<'a>) -> Self {
-        let Some(partitions) = PartitionCount::new(scene.size.1) else { unreachable!("a few partitions") };
+        let Some(partitions) = PartitionCount::new(scene.size.1) else { unreachable!("1 to 4 partitions") };
         let store = |service| {
             let meta = Meta { service, partitions };
             let fenced = scene.mutant != Some(Mutant::NoFence);
@@ -81,8 +81,8 @@ impl<'a> World<'a> {
         world
     }
 
-    /// A whole run: so many steps with faults, then without, until all is quiet. Gives the length of the
-    /// longest journal.
+    /// Runs all steps with faults, and then without faults until the system is at rest. Returns the number of frames
+    /// of the longest journal.
     pub(super) fn run(&mut self) -> Checked<u64> {
         let history = self.clients.history(&mut self.scene.random, self.scene.now);
         self.record_rates.ask(history);
@@ -127,7 +127,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Clients ask for something.
+    /// Clients send requests.
     fn ask(&mut self) -> Checked {
         let Self { scene, clients, record_rates, accept, record_commands, .. } = self;
         let (random, now) = (&mut scene.random, scene.now);
@@ -139,7 +139,7 @@ impl<'a> World<'a> {
         if random.chance(150) {
             record_rates.ask(clients.put_rates(random, now));
         }
-        // As with HTTP: nothing is taken before the copy of the rates is complete, nor while too much waits.
+        // As over HTTP, no request is accepted before the copy of the rates is complete, or while too many wait.
         if !self.checks.copy_is_complete() || accept.waiting() > WAITING_MAX {
             return Ok(());
         }
@@ -154,7 +154,7 @@ impl<'a> World<'a> {
     fn turn_of_any(&mut self) -> Checked {
         let all = SINGLE + self.post.len() + self.settle.len();
         let some = self.scene.random.below(2 * all);
-        // Ingress stages have more to do than each of the others.
+        // Ingress stages have more to do than the other stages.
         let at = if some < all { some } else { some % SINGLE };
         self.turn(at).map(|_| ())
     }
@@ -169,7 +169,7 @@ impl<'a> World<'a> {
         Ok(turn)
     }
 
-    /// A publisher does something, if there is one that has something to do.
+    /// One publisher does one step, if any has something to do.
     fn publisher_step(&mut self) -> Checked {
         let count = self.publishers.len();
         let first = self.scene.random.below(count);
@@ -195,7 +195,7 @@ impl<'a> World<'a> {
         Ok((confirm_first && publisher.confirm(scene)) || publisher.publish(scene)? || publisher.confirm(scene))
     }
 
-    /// An owner died, and with it what published for it.
+    /// Detaches the publishers of a producer whose owner has crashed.
     fn stop_publishing(&mut self, producer: &Producer) {
         let Self { scene, publishers, .. } = self;
         publishers.iter_mut().filter(|p| p.producer == *producer).for_each(|p| p.detach(scene));
@@ -228,7 +228,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// One for each producer of each partition of each stream.
+/// One publisher for each producer and stream partition.
 fn publishers(stores: &Stores, partitions: PartitionCount) -> Vec<Publisher> {
     let mut publishers = Vec::new();
     let services = unbundled::services::all(None);

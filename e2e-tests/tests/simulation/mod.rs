@@ -29,7 +29,7 @@ fn check(part: u64) {
         steps += report.steps;
     }
     let seconds = started.elapsed().as_secs_f64();
-    println!("{steps} steps in {seconds:.1} s, {:.0} a second\n{coverage}", steps as f64 / seconds);
+    println!("{steps} steps in {seconds:.1} s, {:.0} per second\n{coverage}", steps as f64 / seconds);
     let rare: Vec<_> = Hit::ALL.iter().filter(|hit| coverage.of(**hit) < HITS_MIN).collect();
     assert!(seeds < SEEDS || only.is_some() || rare.is_empty(), "these occurred too rarely: {rare:?}");
 }

@@ -1,4 +1,4 @@
-//! The ledger: every posting is due exactly once, balances are sums of postings, nothing gets lost.
+//! Checks of the ledger: every posting is due exactly once, balances are sums of postings, and nothing is lost.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::simulation::model::{Model, minor_units, units};
 use crate::simulation::scene::now;
 use crate::simulation::violation::{Checked, Violation, ensure, stopped};
 
-/// What was posted so far, in minor units.
+/// The postings so far, in minor units.
 #[derive(Debug, Default)]
 pub(super) struct Books {
     entries: BTreeMap<String, u64>,
@@ -21,7 +21,7 @@ pub(super) struct Books {
 }
 
 impl Books {
-    /// Takes in what a batch of `post` wrote.
+    /// Checks what a batch of `post` wrote.
     pub(super) fn posted(&mut self, store: &Store, model: &mut Model) -> Checked {
         for AccountRow { account, entries, .. } in all::<AccountRow>(store)? {
             let name = account.to_string();
@@ -34,7 +34,7 @@ impl Books {
             let after = [stage::Cell::Integer(i64::try_from(known).unwrap_or(i64::MAX))];
             let rows =
                 now(store.rows::<EntryRow>(prefix, Some(&after), usize::MAX)).map_err(|error| stopped(&error))?;
-            ensure!(rows.len() as u64 == entries - known, Money, "{name} has other entries than it counts");
+            ensure!(rows.len() as u64 == entries - known, Money, "{name} counts more or fewer entries than it has");
             for (number, row) in (known + 1..).zip(rows) {
                 ensure!(row.number == number, Money, "{name} has entry {} where {number} is next", row.number);
                 self.entry(&row, store.meta().partitions, model)?;
@@ -77,7 +77,7 @@ impl Books {
         Ok(())
     }
 
-    /// Posted plus in transit is zero per currency, and the totals are those of the postings.
+    /// Checks that posted plus in transit is zero per currency, and that the totals are those of the postings.
     fn nothing_is_lost(&self, store: &Store) -> Checked {
         let mut differences: BTreeMap<Currency, i128> = BTreeMap::new();
         let mut stored = BTreeMap::new();
@@ -100,7 +100,7 @@ impl Books {
         Ok(())
     }
 
-    /// Nothing is in transit, and every account holds what it should.
+    /// Checks that nothing is in transit, and that every account has its expected balance.
     pub(super) fn at_the_end(&self, store: &Store, model: &Model) -> Checked {
         let model = &model.ledger;
         ensure!(model.due.is_empty(), Money, "these were never posted: {:?}", model.due);
@@ -117,7 +117,7 @@ impl Books {
         for ((_, currency), balance) in &self.balances {
             *sums.entry(currency).or_default() += balance;
         }
-        ensure!(sums.values().all(|sum| *sum == 0), Money, "posted does not sum to zero: {sums:?}");
+        ensure!(sums.values().all(|sum| *sum == 0), Money, "balances do not sum to zero: {sums:?}");
         Ok(())
     }
 }
@@ -130,5 +130,5 @@ fn minor(amount: Amount, currency: Currency) -> Checked<i128> {
     let text = amount.to_string();
     let value = units(&text, minor_units(currency.code()));
     let invariant = crate::simulation::violation::Invariant::Money;
-    value.ok_or_else(|| Violation { invariant, what: format!("{text} is no sum of {currency}") })
+    value.ok_or_else(|| Violation { invariant, what: format!("{text} is not an amount of {currency}") })
 }

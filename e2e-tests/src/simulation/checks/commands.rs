@@ -1,5 +1,5 @@
-//! Claims and transfers: each is recorded and said once, answered always the same, and decided as the
-//! model does it, in the order in which `post` read it.
+//! Checks of claims and transfers: each is recorded and emitted once, always gets the same reply, and is decided as
+//! in the model, in the order in which `post` read it.
 
 use std::collections::BTreeMap;
 
@@ -20,13 +20,13 @@ use crate::simulation::violation::{Checked, ensure, stopped};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Recorded {
     content: Value,
-    /// The row, as it was answered.
+    /// The reply with the stored row.
     reply: Reply,
     is_rejected: bool,
 }
 
 impl Checks {
-    /// Looks at what a batch of `record_commands` recorded.
+    /// Checks what a batch of `record_commands` recorded.
     pub(super) fn instructed(&mut self, record: &Record, scene: &mut Scene<'_>) -> Checked {
         for event in records::requests(record)? {
             let (id, data) = (model::text(&event["requestid"])?, &event["data"]);
@@ -62,15 +62,15 @@ impl Checks {
         Ok(())
     }
 
-    /// What was seen of a transfer's accounts can have been seen: accounts never close.
+    /// Whether a transfer names unknown accounts. Checks that this can be true: accounts never close.
     fn rejected_on_the_way_in(&self, id: &str, data: &Value) -> Checked<bool> {
         let Some(unknown) = data.get("unknown").and_then(Value::as_array) else { return Ok(false) };
         for account in [&data["request"]["from"], &data["request"]["to"]] {
             let name = model::text(account)?;
             let opens_by_itself = name.starts_with("customer:") || name == "merchant";
-            ensure!(!opens_by_itself || !unknown.contains(account), Outcomes, "{id} could not see {name}");
+            ensure!(!opens_by_itself || !unknown.contains(account), Outcomes, "{id} names {name} as unknown");
             let seen = unknown.contains(account) || self.model.ledger.knows(&name);
-            ensure!(seen, Outcomes, "{id} has seen {name}, which is not there");
+            ensure!(seen, Outcomes, "{id} does not name {name} as unknown");
         }
         Ok(!unknown.is_empty())
     }
@@ -82,11 +82,11 @@ impl Checks {
             (_, false) => "TransferAccepted",
         };
         let facts = self.instruction_facts.get(&(kind, id.to_owned())).map(Vec::as_slice).unwrap_or_default();
-        ensure!(facts.len() == 1 && facts[0] == fact, Recorded, "{kind} {id} was said as {facts:?}");
+        ensure!(facts.len() == 1 && facts[0] == fact, Recorded, "{kind} {id} was emitted as {facts:?}");
         Ok(())
     }
 
-    /// Decides what a batch of `post` has read, and compares.
+    /// Decides in the model what a batch of `post` has read, and compares the decisions.
     pub(super) fn posted(&mut self, record: &Record, ranges: &[FrameRange], scene: &mut Scene<'_>) -> Checked {
         let mut decided = Vec::new();
         for fact in self.facts_of(ranges) {
@@ -115,7 +115,7 @@ impl Checks {
         Ok(())
     }
 
-    /// Rows that never change have not.
+    /// Checks that the rows have not changed.
     pub(super) fn instructions_unchanged(&self) -> Checked {
         let store = &self.stores.ledger;
         let claims = now(store.rows::<ClaimRow>(&[], None, usize::MAX)).map_err(|error| stopped(&error))?;
@@ -131,25 +131,25 @@ impl Checks {
         Ok(())
     }
 
-    /// Every claim and every transfer that was accepted is decided.
+    /// Checks that every claim and every accepted transfer is decided.
     pub(super) fn all_are_decided(&self) -> Checked {
         for ((kind, id), recorded) in &self.instructions {
             let decided = self.model.ledger.decided.contains_key(&(kind, id.clone()));
-            ensure!(decided != recorded.is_rejected, Outcomes, "{kind} {id}: decided {decided}");
+            ensure!(decided != recorded.is_rejected, Outcomes, "{kind} {id}: decided is {decided}");
         }
         Ok(())
     }
 
-    /// Nothing was recorded that nobody asked for.
+    /// Checks that every recorded claim or transfer was sent by a client.
     pub fn only_what_was_instructed(&self, sent: &BTreeMap<(&'static str, &str), Vec<Value>>) -> Checked {
         for ((kind, id), recorded) in &self.instructions {
             let sent = sent.get(&(*kind, id.as_str())).map(Vec::as_slice).unwrap_or_default();
-            ensure!(sent.contains(&recorded.content), Outcomes, "{kind} {id} was recorded, and nobody asked for it");
+            ensure!(sent.contains(&recorded.content), Outcomes, "{kind} {id} was recorded, but never sent");
         }
         Ok(())
     }
 
-    /// An answer was given: what it says is recorded, and always the same.
+    /// Checks a reply: its content is recorded, and always the same.
     pub fn answered_instruction(
         &self,
         request: &Event<RecordCommandsInput>,
@@ -158,19 +158,19 @@ impl Checks {
     ) -> Checked {
         let (id, (kind, content)) = (&request.cause.request_id.0, content(&request.fact));
         let Some(known) = self.instructions.get(&(kind, id.clone())) else {
-            ensure!(false, Recorded, "{kind} {id} was answered and not recorded");
+            ensure!(false, Recorded, "{kind} {id} got a reply and was not recorded");
             return Ok(());
         };
         let same = known.content == content;
         let expected = if same { &known.reply } else { &Reply::Conflict };
-        ensure!(reply == expected, Repeats, "{kind} {id} was answered {reply:?}, not {expected:?}");
+        ensure!(reply == expected, Repeats, "the reply to {kind} {id} is {reply:?}, not {expected:?}");
         if !same {
             scene.hit(Hit::InstructionConflict);
         }
         Ok(())
     }
 
-    /// The facts of what an owner has read, in order.
+    /// The facts of the frames that an owner has read, in order.
     pub(super) fn facts_of(&self, ranges: &[FrameRange]) -> Vec<Value> {
         let mut facts = Vec::new();
         for run in ranges {

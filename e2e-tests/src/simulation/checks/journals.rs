@@ -1,4 +1,4 @@
-//! Journals: dense, chained, and exactly what the batch records say.
+//! Checks of journals: they are dense, chained, and agree with the batch records.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use dataflow::Store;
 use serde_json::Value;
 use stage::{EventId, Frame, Hash, LastFrame, Producer, Seq, StreamPartition};
 
-use super::{Checks, TracedOutput};
+use super::{Checks, JournalFrame};
 use crate::simulation::clients::trace_of;
 use crate::simulation::model::text;
 use crate::simulation::scene::now;
 use crate::simulation::violation::{Checked, ensure, stopped};
 
 impl Checks {
-    /// Takes in the frames that a batch wrote.
+    /// Checks the frames that a batch wrote.
     pub(super) fn emitted(
         &mut self,
         owner: &Producer,
@@ -22,7 +22,7 @@ impl Checks {
         after: &BTreeMap<StreamPartition, LastFrame>,
     ) -> Checked {
         let lost = before.keys().find(|target| !after.contains_key(*target));
-        ensure!(lost.is_none(), Dense, "{owner} forgot what it said to {lost:?}");
+        ensure!(lost.is_none(), Dense, "{owner} has lost its last frame for {lost:?}");
         for (target, head) in after {
             let known = self.journals.entry((owner.clone(), target.clone())).or_default();
             let from = Seq(known.len() as u64 + 1);
@@ -53,16 +53,16 @@ impl Checks {
                         self.instruction_facts.entry((kind, id)).or_default().push(text(&fact["type"])?);
                     }
                 }
-                known.push(TracedOutput { hash: frame.hash, facts });
+                known.push(JournalFrame { hash: frame.hash, facts });
             }
             let last =
                 LastFrame { seq: Seq(known.len() as u64), hash: known.last().map_or(Hash::ZERO, |last| last.hash) };
-            ensure!(last == *head, Chain, "{owner}>{target} ends with {last:?}, and its record says {head:?}");
+            ensure!(last == *head, Chain, "{owner}>{target} ends with {last:?}, but its record with {head:?}");
         }
         Ok(())
     }
 
-    /// What was seen in the journals is there still, and no more.
+    /// Checks that the journals still contain exactly the frames that were seen.
     pub(super) fn journals_unchanged(&self) -> Checked {
         for (owner, store) in &self.owners {
             for ((_, target), emitted) in self.journals.iter().filter(|((producer, _), _)| producer == owner) {
@@ -78,11 +78,11 @@ impl Checks {
     }
 }
 
-/// Whatever belongs to a request names it, and is in its trace.
+/// Checks that a fact names the request to which it belongs, and is in its trace.
 fn of_one_request(fact: &Value) -> Checked {
     let (request, data) = (text(&fact["requestid"])?, &fact["data"]);
     for named in ["purchase", "transfer", "claim", "request_id"].map(|name| &data[name]) {
-        ensure!(named.is_null() || *named == request, Traced, "{fact} belongs to another request than it says");
+        ensure!(named.is_null() || *named == request, Traced, "{fact} names another request than its own");
     }
     let trace = text(&fact["traceparent"])?;
     ensure!(trace.split('-').nth(1) == Some(&trace_of(&request)), Traced, "{request} is in another trace: {trace}");
@@ -95,13 +95,13 @@ fn facts(frame: &Frame) -> Checked<Vec<Value>> {
     ensure!(
         facts.len() == frame.facts && !facts.is_empty(),
         Dense,
-        "a frame of {} facts says {}",
+        "a frame of {} facts has a count of {}",
         facts.len(),
         frame.facts
     );
     for (index, fact) in facts.iter().enumerate() {
         let id = EventId::of(&frame.producer, &frame.target, frame.seq, index);
-        ensure!(fact["id"].as_str() == Some(&id.0), Dense, "{} should be called {id}", fact["id"]);
+        ensure!(fact["id"].as_str() == Some(&id.0), Dense, "the id {} should be {id}", fact["id"]);
         of_one_request(fact)?;
     }
     Ok(facts)

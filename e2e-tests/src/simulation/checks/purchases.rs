@@ -1,4 +1,4 @@
-//! Purchases: each is priced as the model does it, said once, answered always the same, and has
+//! Checks of purchases: each is priced as in the model, is emitted once, always gets the same reply, and has
 //! exactly one outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use crate::simulation::scene::{Scene, now};
 use crate::simulation::violation::{Checked, ensure, stopped};
 
 impl Checks {
-    /// Judges what a batch of `accept` recorded.
+    /// Checks what a batch of `accept` recorded.
     pub(super) fn accepted(&mut self, record: &Record, scene: &mut Scene<'_>) -> Checked {
         let captured = scene.copied_when.get(&(record.owner.clone(), record.epoch, record.number)).copied();
         for event in records::requests(record)? {
@@ -28,7 +28,7 @@ impl Checks {
                 continue;
             }
             let pin = data["captured"]["rates"].as_u64().and_then(|pin| usize::try_from(pin).ok());
-            ensure!(pin.is_some() && pin == captured, Price, "{id} is judged by rates {pin:?}, not {captured:?}");
+            ensure!(pin.is_some() && pin == captured, Price, "{id} captured rates {pin:?}, not {captured:?}");
             let arrived = model::text(&event["time"])?.parse().map_err(|_| model::unreadable(&event))?;
             let expected = self.model.purchase(&id, data, arrived)?.clone();
             self.purchase_is_stored(&id, record, &expected)?;
@@ -46,7 +46,7 @@ impl Checks {
         let terms = row.map(|row| serde_json::to_value(row.terms)).transpose().map_err(|error| stopped(&error))?;
         ensure!(terms.as_ref() == Some(&asked["terms"]), Recorded, "offer {sku} {version} is stored as {terms:?}");
         let head = now(self.stores.purchase.get::<OfferHeadRow>(&(sku.clone(),))).map_err(|error| stopped(&error))?;
-        ensure!(head.is_some_and(|head| head.version >= version), Recorded, "the newest version of {sku} got lost");
+        ensure!(head.is_some_and(|head| head.version >= version), Recorded, "the newest version of {sku} was lost");
         if version > 1 {
             scene.hit(Hit::OfferChanged);
         }
@@ -82,10 +82,10 @@ impl Checks {
         Ok(())
     }
 
-    /// Exactly one fact says what became of the purchase, with the same metrics.
+    /// Checks that exactly one fact reports the result of the purchase, with the same amounts.
     fn purchase_is_emitted(&self, id: &str, expected: &Purchase) -> Checked {
         let facts = self.facts.get(id).map(Vec::as_slice).unwrap_or_default();
-        ensure!(facts.len() == 1, Recorded, "{id} was said {} times", facts.len());
+        ensure!(facts.len() == 1, Recorded, "{id} was emitted {} times", facts.len());
         let (fact, data) = (&facts[0], &facts[0]["data"]);
         ensure!(fact["requestid"] == id, Recorded, "the fact of {id} belongs to {}", fact["requestid"]);
         ensure!(fact["subject"] == expected.account, Recorded, "the fact of {id} goes to {}", fact["subject"]);
@@ -102,11 +102,11 @@ impl Checks {
                     && amount(&data["charged"]) == Some((*charged, pay_in))
             }
         };
-        ensure!(same, Price, "{id} should be {:?}, and was said to be {fact}", expected.verdict);
+        ensure!(same, Price, "{id} should be {:?}, and was emitted as {fact}", expected.verdict);
         Ok(())
     }
 
-    /// Takes in the outcomes that a batch of `settle` wrote.
+    /// Checks the outcomes that a batch of `settle` wrote.
     pub(super) fn settled(&mut self, record: &Record, ranges: &[FrameRange]) -> Checked {
         for fact in self.facts_of(ranges) {
             if fact["type"] != "PaymentPosted" && fact["type"] != "PaymentRefused" {
@@ -138,14 +138,14 @@ impl Checks {
         Ok(())
     }
 
-    /// Rows that never change have not.
+    /// Checks that the rows have not changed.
     pub(super) fn rows_unchanged(&self) -> Checked {
         let store = &self.stores.purchase;
         let rows = now(store.rows::<PurchaseRow>(&[], None, usize::MAX)).map_err(|error| stopped(&error))?;
         ensure!(
             rows.len() == self.purchases.len(),
             Recorded,
-            "{} purchases, {} recorded",
+            "{} purchases are stored, {} recorded",
             rows.len(),
             self.purchases.len()
         );
@@ -154,7 +154,7 @@ impl Checks {
             ensure!(self.purchases.get(id) == Some(&row), Outcomes, "the purchase {id} was changed");
         }
         let rows = now(store.rows::<OutcomeRow>(&[], None, usize::MAX)).map_err(|error| stopped(&error))?;
-        ensure!(rows.len() == self.outcomes.len(), Outcomes, "{} outcomes, {} said", rows.len(), self.outcomes.len());
+        ensure!(rows.len() == self.outcomes.len(), Outcomes, "{} outcomes, not {}", rows.len(), self.outcomes.len());
         for row in rows {
             let id = &row.purchase.0;
             ensure!(self.outcomes.get(id) == Some(&row), Outcomes, "the outcome of {id} was changed");
@@ -162,17 +162,17 @@ impl Checks {
         Ok(())
     }
 
-    /// Nothing was recorded that nobody asked for.
+    /// Checks that every recorded purchase was sent by a client.
     pub fn only_what_was_sent(&self, sent: &BTreeMap<&str, Vec<&PurchaseRequest>>) -> Checked {
         for (id, purchase) in &self.model.purchases {
             let sent = sent.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
             let asked = sent.iter().any(|sent| serde_json::to_value(sent).is_ok_and(|sent| sent == purchase.request));
-            ensure!(asked, Outcomes, "{id} was recorded, and nobody asked for it");
+            ensure!(asked, Outcomes, "{id} was recorded, but never sent");
         }
         Ok(())
     }
 
-    /// Every purchase that was confirmed has its outcome, and no other.
+    /// Checks that every confirmed purchase has an outcome, and no other purchase has one.
     pub(super) fn all_have_outcomes(&self) -> Checked {
         let confirmed = self.model.purchases.iter().filter(|(_, purchase)| purchase.verdict.is_ok());
         let confirmed: BTreeSet<_> = confirmed.map(|(id, _)| id).collect();
@@ -181,7 +181,7 @@ impl Checks {
         Ok(())
     }
 
-    /// An answer was given: what it says is recorded, and always the same.
+    /// Checks a reply: its content is recorded, and always the same.
     pub fn answered(&self, request: &Event<AcceptInput>, reply: &Reply, scene: &mut Scene<'_>) -> Checked {
         let id = &request.cause.request_id.0;
         match (&request.fact, reply) {
@@ -193,19 +193,19 @@ impl Checks {
                 ensure!(
                     recorded && row.terms == asked.terms,
                     Recorded,
-                    "{id} was answered {row:?}, which is not recorded"
+                    "the reply to {id} is {row:?}, which is not recorded"
                 );
             }
             (AcceptInput::SubmitPurchase(asked), reply) => {
                 let content = serde_json::to_value(&asked.request).map_err(|error| stopped(&error))?;
                 let Some(known) = self.model.purchases.get(id) else {
-                    ensure!(false, Recorded, "{id} was answered and not recorded");
+                    ensure!(false, Recorded, "{id} got a reply and was not recorded");
                     return Ok(());
                 };
                 let same = known.request == content;
-                ensure!(same == !matches!(reply, Reply::Conflict), Repeats, "{id} was answered {reply:?} to {content}");
+                ensure!(same == !matches!(reply, Reply::Conflict), Repeats, "the reply to {id} {content} is {reply:?}");
                 if let Reply::Purchase(row) = reply {
-                    ensure!(self.purchases.get(id) == Some(&**row), Repeats, "{id} was answered otherwise: {row:?}");
+                    ensure!(self.purchases.get(id) == Some(&**row), Repeats, "the reply to {id} has changed: {row:?}");
                 }
                 let first = self.purchases.get(id).is_some_and(|row| Some(row.batch) == self.newest_accepted());
                 match (same, first) {
@@ -214,7 +214,7 @@ impl Checks {
                     (true, true) => {}
                 }
             }
-            (request, reply) => ensure!(false, Repeats, "{request:?} was answered {reply:?}"),
+            (request, reply) => ensure!(false, Repeats, "the reply to {request:?} is {reply:?}"),
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Batch records: numbers, epochs, chain, positions, and what was read.
+//! Checks of batch records: numbers, epochs, chain, positions and consumed input.
 
 use dataflow::Store;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::simulation::scene::{Scene, now};
 use crate::simulation::violation::{Checked, ensure, stopped};
 
 impl Checks {
-    /// Looks at one new record and what was written with it.
+    /// Checks one new record and what was written with it.
     pub(super) fn record(&mut self, record: &Record, store: &Store, scene: &mut Scene<'_>) -> Checked {
         let (owner, number) = (&record.owner, record.number);
         let read = record.parse_consumed().map_err(|error| stopped(&error))?;
@@ -22,12 +22,12 @@ impl Checks {
             Consumed::Claim | Consumed::Requests(_) => before.positions.clone(),
             Consumed::Frames(ranges) => self.after_runs(record, &before.positions, ranges)?,
         };
-        ensure!(positions == checkpoint.positions, Positions, "{owner} claims other positions in batch {number}");
+        ensure!(positions == checkpoint.positions, Positions, "{owner} has wrong positions in batch {number}");
         let silent = matches!(read, Consumed::Claim);
         ensure!(
             !silent || before.last_frames == checkpoint.last_frames,
             Dense,
-            "{owner} said something with claim {number}"
+            "{owner} emitted something with claim {number}"
         );
         self.emitted(owner, store, &before.last_frames, &checkpoint.last_frames)?;
         let (last, ranges) = (record.clone(), if let Consumed::Frames(ranges) = read { ranges } else { Vec::new() });
@@ -45,7 +45,7 @@ impl Checks {
         }
     }
 
-    /// Where a reader is after these ranges: each begins where the one before ended, and was said.
+    /// The positions of a reader after these ranges. Each range begins where the last one ended, and is in a journal.
     fn after_runs(&self, record: &Record, before: &Positions, ranges: &[FrameRange]) -> Checked<Positions> {
         let mut list: Vec<_> = before.clone().into();
         for run in ranges {
@@ -71,20 +71,20 @@ impl Checks {
     }
 }
 
-/// Number, epoch and hash follow those of the record before.
+/// Checks that number, epoch and hash follow those of the previous record.
 fn follows(record: &Record, last: Option<&Record>, is_claim: bool) -> Checked {
     let Record { owner, number, epoch, .. } = record;
-    ensure!(record.is_intact(), Chain, "batch {number} of {owner} does not fit its hash");
+    ensure!(record.is_intact(), Chain, "batch {number} of {owner} does not match its hash");
     let (before, last_epoch, hash) =
         last.map_or((BatchNumber(0), Epoch(0), Hash::ZERO), |last| (last.number, last.epoch, last.hash));
     ensure!(*number == before.next(), Fence, "batch {number} of {owner} follows {before}");
-    ensure!(record.previous == hash, Chain, "batch {number} of {owner} does not follow the one before");
+    ensure!(record.previous == hash, Chain, "batch {number} of {owner} breaks the hash chain");
     let expected = if is_claim { last_epoch.next() } else { last_epoch };
     ensure!(*epoch == expected, Fence, "batch {number} of {owner} has epoch {epoch}, not {expected}");
     Ok(())
 }
 
-/// All records of an owner, from the first.
+/// Checks all records of an owner, from the first one on.
 pub(super) fn whole_chain(owner: &Producer, store: &Store) -> Checked {
     let records = now(store.records(owner, BatchNumber(1), usize::MAX)).map_err(|error| stopped(&error))?;
     let mut last: Option<Record> = None;

@@ -1,17 +1,17 @@
-//! Streams: whatever is in one is in a journal, byte for byte, unless it was damaged on its way.
+//! Checks of streams: every frame in a stream is in a journal, byte for byte, unless it was damaged on its way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dataflow::{Delivery, MemorySubscription, Subscription};
 use stage::{Checkpoint, Positions, Producer, Seq, StreamPartition};
 
-use super::TracedOutput;
+use super::JournalFrame;
 use crate::simulation::scene::{Scene, now};
 use crate::simulation::violation::{Checked, ensure, stopped};
 
-type Journals = BTreeMap<(Producer, StreamPartition), Vec<TracedOutput>>;
+type Journals = BTreeMap<(Producer, StreamPartition), Vec<JournalFrame>>;
 
-/// What was seen in the streams.
+/// The frames that were seen in the streams.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     feeds: BTreeMap<StreamPartition, Subscription>,
@@ -19,7 +19,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// Reads on in a stream.
+    /// Continues to read a stream, and checks its frames.
     pub(super) fn look(&mut self, target: &StreamPartition, scene: &Scene<'_>, journals: &Journals) -> Checked {
         let attach = || {
             let targets = [target.clone()];
@@ -42,12 +42,12 @@ impl Streams {
         }
     }
 
-    /// Begins again with a stream.
-    pub(super) fn discard_uncommitted(&mut self, target: &StreamPartition) {
+    /// Ends the subscription to a stream, so that the next look begins with the first message.
+    pub(super) fn detach(&mut self, target: &StreamPartition) {
         self.feeds.remove(target);
     }
 
-    /// Reads all streams from their beginning.
+    /// Checks all streams from their first messages.
     pub(super) fn look_again(&mut self, scene: &Scene<'_>, journals: &Journals) -> Checked {
         self.held.clear();
         self.feeds.clear();
@@ -55,7 +55,7 @@ impl Streams {
         targets.iter().try_for_each(|target| self.look(target, scene, journals))
     }
 
-    /// Whatever is in a journal is in its stream.
+    /// Checks that every frame in a journal is in its stream.
     pub(super) fn hold_all(&self, journals: &Journals) -> Checked {
         for ((producer, target), emitted) in journals {
             for seq in (1..=emitted.len() as u64).map(Seq) {

@@ -1,4 +1,4 @@
-//! What clients ask of the ledger itself: accounts and transfers.
+//! Requests of clients to the ledger itself: claims and transfers.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use stage::Event;
 use super::{Clients, event, parsed};
 use crate::simulation::random::Random;
 
-/// Handles that are claimed, again and again.
+/// Handles that clients claim, each several times.
 const HANDLES: [&str; 6] = ["alice", "bob", "carol", "customer:c0", "customer:c1", "merchant"];
 /// Accounts that transfers name; the last is never opened.
 const ACCOUNTS: [&str; 7] = ["alice", "bob", "carol", "customer:c0", "customer:c2", "merchant", "nobody"];
-/// What is transferred; the second is no overdraft's.
+/// Currencies of transfers; no account has an overdraft in the second.
 const CURRENCIES: [&str; 2] = ["EUR", "GBP"];
 
 impl Clients {
-    /// A claim or a transfer: mostly new, sometimes sent before, sometimes other content under an id sent before.
+    /// A claim or a transfer: usually new, sometimes sent before, sometimes other content under an id sent before.
     pub fn instruction(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<RecordCommandsInput> {
         if !self.instructed.is_empty() && random.chance(150) {
             let (id, request) = random.pick(&self.instructed).clone();
@@ -28,7 +28,7 @@ impl Clients {
         }
         let request = if random.chance(250) { claim(random) } else { transfer(random) };
         let old = (!self.instructed.is_empty() && random.chance(60)).then(|| random.pick(&self.instructed).0.clone());
-        let id = old.unwrap_or_else(|| self.id("record-commandsion"));
+        let id = old.unwrap_or_else(|| self.id("command"));
         self.record_commands(id, request, now)
     }
 
@@ -42,7 +42,7 @@ impl Clients {
         event(id, "record-commands", request, now)
     }
 
-    /// What was sent under an id to open accounts or to move money, all of it.
+    /// The contents of all claims and transfers that were sent, by kind and request id.
     pub fn sent_instructions(&self) -> BTreeMap<(&'static str, &str), Vec<Value>> {
         let mut sent: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (id, request) in &self.instructed {
@@ -53,7 +53,7 @@ impl Clients {
     }
 }
 
-/// The kind of a request, and what the client sent.
+/// The kind of a request, and its content as the client sent it.
 pub fn content(request: &RecordCommandsInput) -> (&'static str, Value) {
     match request {
         RecordCommandsInput::ClaimAccount(asked) => ("claim", json!(asked.request)),
@@ -65,7 +65,7 @@ fn claim(random: &mut Random) -> RecordCommandsInput {
     let overdraft = random.chance(700).then(|| {
         let policy = if random.chance(500) { "fee" } else { "refuse" };
         let terms = json!({"limit": format!("{}", random.below(60)), "currency": "EUR", "policy": policy});
-        let Ok(overdraft) = serde_json::from_value::<Overdraft>(terms) else { unreachable!("these are terms") };
+        let Ok(overdraft) = serde_json::from_value::<Overdraft>(terms) else { unreachable!("these are valid terms") };
         overdraft
     });
     let handle = parsed(HANDLES[random.below(HANDLES.len())]);
@@ -79,7 +79,7 @@ fn transfer(random: &mut Random) -> RecordCommandsInput {
     let to = (from + random.between(1, named - 1)) % named;
     let currency = CURRENCIES[usize::from(random.chance(150))];
     let amount = format!("{}.{:02}", random.below(40), random.between(1, 99));
-    let Ok(amount) = Money::parse(&amount, parsed(currency)) else { unreachable!("{amount} is a sum") };
+    let Ok(amount) = Money::parse(&amount, parsed(currency)) else { unreachable!("{amount} is an amount") };
     let request = TransferRequest { from: parsed(ACCOUNTS[from]), to: parsed(ACCOUNTS[to]), amount };
     RecordCommandsInput::SubmitTransfer(SubmitTransfer { request, unknown: None })
 }

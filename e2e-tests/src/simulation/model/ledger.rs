@@ -1,4 +1,4 @@
-//! Who may pay what and who gets which handle, decided once more, in the order in which `post` read it.
+//! The expected decisions on payments and claims, in the order in which `post` read them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,39 +18,39 @@ struct Overdraft {
     fee: Option<i128>,
 }
 
-/// An account that is there.
+/// An existing account.
 #[derive(Clone, Debug)]
 enum Account {
-    /// By its first entry: it has no limit.
+    /// Opened by its first entry; it has no limit.
     Used,
-    /// By a claim.
+    /// Opened by a claim.
     Claimed(Option<Overdraft>),
 }
 
-/// What was decided of one fact.
+/// The decision on one fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided {
     /// `purchase`, `transfer` or `claim`.
     pub kind: &'static str,
-    /// Its request.
+    /// The id of its request.
     pub request: String,
-    /// The code of the refusal; none: it was done.
+    /// The reason code of the refusal; `None` if it was not refused.
     pub refused: Option<&'static str>,
     /// Whether it crossed a limit for a fee.
     pub fee: bool,
 }
 
-/// The books as they should be.
+/// The expected state of the ledger.
 #[derive(Debug, Default)]
 pub struct Ledger {
     accounts: BTreeMap<String, Account>,
-    /// What each account holds of what was posted so far.
+    /// The balance of each account after the postings so far, in minor units by currency.
     held: BTreeMap<(String, String), i128>,
-    /// Postings that are still to come.
+    /// Postings that are expected and have not been seen yet.
     pub due: BTreeSet<Posting>,
-    /// What each account should hold at the end, in minor units by currency.
+    /// The expected final balance of each account, in minor units by currency.
     pub balances: BTreeMap<(String, String), i128>,
-    /// Everything decided, by kind and request.
+    /// All decisions, by kind and request.
     pub decided: BTreeMap<(&'static str, String), Decided>,
 }
 
@@ -62,7 +62,7 @@ impl Ledger {
         HOUSE.contains(&account) || account.starts_with("customer:") || self.accounts.contains_key(account)
     }
 
-    /// Applies a fact that `post` has read. What it decided, if it is such a fact.
+    /// Applies a fact that `post` has read. Returns the decision, if the fact requires one.
     pub fn apply(&mut self, fact: &Value) -> Checked<Option<Decided>> {
         let (data, kind) = (&fact["data"], text(&fact["type"])?);
         let decided = match kind.as_str() {
@@ -161,7 +161,7 @@ impl Ledger {
     }
 }
 
-/// Minor units, and of which currency.
+/// An amount in minor units, and its currency.
 fn money(value: &Value) -> Checked<(i128, String)> {
     let currency = text(&value["currency"])?;
     let amount = units(&text(&value["amount"])?, minor_units(&currency)).ok_or_else(|| unreadable(value))?;

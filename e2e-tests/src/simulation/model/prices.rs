@@ -1,4 +1,4 @@
-//! What a purchase comes to, computed once more and in another way.
+//! The expected price of a purchase, computed in another way than by the purchase service.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -6,28 +6,28 @@ use serde_json::Value;
 use super::arithmetic::{decimal, half_even, minor_units, units};
 use super::rates::{Rates, Way};
 
-/// The longest a rate may be used, in days.
+/// The maximum age of a rate, in days.
 const STALE_AFTER_DAYS: i64 = 7;
-/// No purchase comes to more than this, in whole units of its currency.
+/// The maximum amount of a purchase, in whole units of its currency.
 const MONEY_MAX: i128 = 1_000_000_000_000;
 
-/// A price that is final.
+/// The final price of a purchase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Priced {
-    /// What the seller gets, in minor units.
+    /// Amount that the seller gets, in minor units.
     pub total: i128,
-    /// Of which currency.
+    /// Currency of the total.
     pub currency: String,
-    /// What the customer pays, in minor units of what they pay in.
+    /// Amount that the customer pays, in minor units of the currency of the payment.
     pub charged: i128,
-    /// How the one became the other.
+    /// Conversion of the total into the charged amount.
     pub way: Way,
     /// Whether a line named its own price.
     pub open_price: bool,
 }
 
-/// The price, or the code of the reason for none. `offers` are the terms of each line's offer.
-/// The outer `None`: this is no purchase.
+/// The price, or the reason code of the rejection. `offers` are the terms of each line's offer. `None` if the request
+/// is not a purchase.
 pub fn price(
     request: &Value,
     offers: &[Option<&Value>],

@@ -1,4 +1,4 @@
-//! Which rates were published, and which one holds: computed by looking at all of them.
+//! The published rates, and the rates that apply to a conversion, found by a search through all versions.
 
 use std::collections::BTreeMap;
 
@@ -11,44 +11,44 @@ pub type Pair = (String, String);
 /// One version of the rates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// From when on they hold.
+    /// Start of their validity.
     pub valid_from: DateTime<Utc>,
-    /// Who set them.
+    /// Source of the rates.
     pub source: String,
-    /// Those that are new or changed.
+    /// New and changed rates.
     pub rates: BTreeMap<Pair, String>,
-    /// Whether the history is complete with it.
+    /// Whether it completes the history.
     pub complete: bool,
 }
 
 /// A rate that was used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Used {
-    /// One unit of this
+    /// Base currency.
     pub base: String,
-    /// is so many of this.
+    /// Quote currency.
     pub quote: String,
-    /// So many.
+    /// Units of the quote currency for one unit of the base currency.
     pub rate: String,
-    /// From when on.
+    /// Start of its validity.
     pub valid_from: DateTime<Utc>,
 }
 
-/// How one currency becomes another: the sum times the last rate's, by the first's.
+/// The conversion of one currency into another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// They are the same.
+    /// Both currencies are the same.
     Same,
-    /// The pair is published.
+    /// The rate of the pair is published.
     Direct(Used),
-    /// The inverse is published.
+    /// The rate of the inverse pair is published.
     Inverse(Used),
-    /// Both are published for the euro.
+    /// The euro's rates to both are published: the amount is divided by the first and multiplied by the second.
     Cross(Used, Used),
 }
 
 impl Way {
-    /// How old it is: as its oldest part.
+    /// Start of the validity of its oldest rate; `None` if it uses no rate.
     pub fn valid_from(&self) -> Option<DateTime<Utc>> {
         match self {
             Way::Same => None,
@@ -58,16 +58,16 @@ impl Way {
     }
 }
 
-/// Every version, in order; the first is 1.
+/// All versions of the rates, in order; the first is version 1.
 #[derive(Clone, Debug, Default)]
 pub struct Rates {
-    /// All of them.
+    /// All versions.
     pub versions: Vec<Version>,
     held: BTreeMap<DateTime<Utc>, BTreeMap<Pair, String>>,
 }
 
 impl Rates {
-    /// Takes in a recorded request; gives how many rates were late and how many corrected.
+    /// Applies a recorded request. Returns the number of late moments and of corrected rates.
     pub fn record(&mut self, asked: &Value, arrived: DateTime<Utc>) -> Option<(u64, u64)> {
         let (mut late, mut corrected) = (0, 0);
         let source = asked["source"].as_str()?.to_owned();
@@ -98,7 +98,7 @@ impl Rates {
         Some((late, corrected))
     }
 
-    /// How `from` becomes `into` at a moment, by the first `pinned` versions.
+    /// The conversion of `from` into `into` at a moment, by the first `captured` versions.
     pub fn way(&self, from: &str, into: &str, at: DateTime<Utc>, captured: usize) -> Option<Way> {
         if from == into {
             return Some(Way::Same);

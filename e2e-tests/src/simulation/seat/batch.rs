@@ -1,4 +1,4 @@
-//! A turn: read, prepare, commit, tell; and what may come between.
+//! A turn: read, prepare, commit, reply; and the faults in between.
 
 use dataflow::{CommitFault, Committed, Delivery, OwnerError};
 use stage::{Admission, Stage, read_events};
@@ -8,20 +8,20 @@ use super::super::scene::{Mutant, Scene, now};
 use super::super::violation::{Checked, ensure, stopped};
 use super::{Held, Open, Seat, Turn};
 
-/// A batch, if there is something to do and it could be prepared.
+/// The result of preparing a batch; `None` if there is nothing to do.
 pub(super) type MaybeOpen<F, R> = Result<Option<Open<F, R>>, OwnerError>;
 
-/// Requests taken together at most.
+/// The maximum number of requests in a batch.
 const REQUESTS_MAX: usize = 12;
 
 /// Where a turn ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Boundary {
-    /// It does not.
+    /// The turn does not end early.
     None,
-    /// The owner dies with its batch prepared.
+    /// The owner crashes with its batch prepared.
     BeforeCommit,
-    /// The owner dies with its batch committed and nobody told.
+    /// The owner crashes with its batch committed, before it sends a reply or notifies a reader.
     AfterCommit,
     /// The owner freezes with its batch prepared.
     Freeze,
@@ -59,12 +59,12 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         match boundary {
             Boundary::BeforeCommit => {
                 scene.hit(Hit::CrashBeforeCommit);
-                scene.say(&format!("{} dies before its commit", self.id));
+                scene.say(&format!("{} crashes before its commit", self.id));
                 return Ok(Turn::Died);
             }
             Boundary::Freeze => {
                 scene.hit(Hit::FrozenInBatch);
-                scene.say(&format!("{} freezes with its batch open", self.id));
+                scene.say(&format!("{} freezes with its batch prepared", self.id));
                 held.open = Some(open);
                 self.zombies.push(held);
                 return Ok(Turn::Worked);
@@ -77,7 +77,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                 self.check_committed(&held, (asked.len(), replies.len()), frames)?;
                 if boundary == Boundary::AfterCommit {
                     scene.hit(Hit::CrashAfterCommit);
-                    scene.say(&format!("{} dies after its commit of {}", self.id, shown(&committed)));
+                    scene.say(&format!("{} crashes after its commit of {}", self.id, shown(&committed)));
                     return Ok(Turn::Died);
                 }
                 self.committed(held, &committed, (asked, replies), scene);
@@ -87,13 +87,13 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         }
     }
 
-    /// The production rule in one piece.
+    /// A whole turn by [`dataflow::Owner::process`], as in production.
     fn take_whole(&mut self, mut held: Held<S, R>, scene: &mut Scene<'_>) -> Checked<Turn> {
         let deliveries = self.read(&mut held, scene)?;
         let (delivered, mut seen) = (deliveries.len(), Vec::new());
         let taken = now(held.owner.process(deliveries, scene.now, |admission| seen.push(admission)));
         let complete = delivered == seen.len() || taken.as_ref().is_err_and(|stop| !stop.is_transient());
-        ensure!(complete, Counted, "{} got {delivered} frames and saw {}", self.id, seen.len());
+        ensure!(complete, Counted, "{} received {delivered} frames and processed {}", self.id, seen.len());
         let frames = count(&mut held, &seen, scene);
         match taken {
             Ok(Some(committed)) => {
@@ -132,7 +132,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         Ok(submitted.map(|(prepared, replies)| Some(Open { prepared, asked, replies, frames: 0 })))
     }
 
-    /// Some of the requests that wait, as a client sends them again: at another time.
+    /// Some of the requests without a reply, at a new time, as when a client sends them again.
     fn choose(&mut self, scene: &mut Scene<'_>) -> super::Asked<S::Input> {
         let mut asked = self.pending.clone();
         scene.random.shuffle(&mut asked);
@@ -147,7 +147,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         asked
     }
 
-    /// What arrives, with what goes wrong on the way.
+    /// The frames that arrive, with the faults of their delivery.
     fn read(&self, held: &mut Held<S, R>, scene: &mut Scene<'_>) -> Checked<Vec<Delivery>> {
         let Some(subscription) = &mut held.subscription else {
             return Ok(Vec::new());
@@ -162,7 +162,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
             let ready = now(subscription.ready(&held.owner.checkpoint().positions)).map_err(|error| stopped(&error))?;
             held.inbox.extend(ready);
         }
-        // Nothing more comes, and something is missing: once for each such hole the stream is read from its beginning.
+        // Nothing more arrives, and frames are missing: read their streams from the first message, once for each gap.
         let missing = held.owner.missing();
         if held.inbox.is_empty() && missing != held.looked_for {
             missing.iter().for_each(|missing| subscription.seek_to_start(&missing.target));
@@ -186,7 +186,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         Ok(all)
     }
 
-    #[expect(clippy::type_complexity, reason = "it is what a batch is made of")]
+    #[expect(clippy::type_complexity, reason = "these are the parts of a batch")]
     fn admit(
         &self,
         held: &mut Held<S, R>,
@@ -198,7 +198,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
             let (admission, next) = held.owner.admit(delivery).map_err(|stop| stopped(&stop))?;
             seen.push(admission);
             admitted.extend(next);
-            // Only where no row would refuse to be written twice.
+            // Only in a stage without a row that must not be written twice.
             let mutant = scene.mutant == Some(Mutant::NoDuplicateCheck) && S::NAME == ledger::post::Post::NAME;
             let again = admission == Admission::Duplicate && mutant;
             if again && scene.random.chance(300) {
@@ -219,7 +219,7 @@ impl<S: Stage, R> Held<S, R> {
     }
 }
 
-/// Counts what became of frames; gives how many are to be applied.
+/// Counts the admissions of frames. Returns the number of frames to apply.
 fn count<S: Stage, R>(held: &mut Held<S, R>, seen: &[Admission], scene: &mut Scene<'_>) -> u64 {
     let mut next = 0;
     for admission in seen {
@@ -235,7 +235,7 @@ fn count<S: Stage, R>(held: &mut Held<S, R>, seen: &[Admission], scene: &mut Sce
     next
 }
 
-/// The connection breaks, and what arrives before is in disorder.
+/// The connection breaks; the frames that arrived before are cut off, out of order, repeated or damaged.
 fn disturb(all: &mut Vec<Delivery>, scene: &mut Scene<'_>) {
     let at = scene.random.below(all.len());
     match scene.random.below(3) {
@@ -249,7 +249,7 @@ fn disturb(all: &mut Vec<Delivery>, scene: &mut Scene<'_>) {
             let place = scene.random.below(all.len() + 1);
             all.insert(place, again);
             scene.random.shuffle(all);
-            // Whatever reorders frames does not know where in the log they are.
+            // The offsets of reordered frames are unknown.
             all.iter_mut().for_each(|delivery| delivery.resume_point = None);
             scene.hit(Hit::Reordered);
         }
@@ -260,14 +260,14 @@ fn disturb(all: &mut Vec<Delivery>, scene: &mut Scene<'_>) {
     }
 }
 
-/// A batch in a few words.
+/// A short description of a batch.
 pub(super) fn shown(committed: &Committed) -> String {
     let Committed { facts, changes, frames, .. } = committed;
     let frames: Vec<_> = frames.iter().map(|frame| format!("{}#{}", frame.target, frame.seq)).collect();
-    format!("{facts} facts: {} rows, says [{}]", changes.len(), frames.join(", "))
+    format!("{facts} facts: {} rows, emits [{}]", changes.len(), frames.join(", "))
 }
 
-/// Whether the stop says that somebody else owns the partition.
+/// Whether the error means that another owner has claimed the partition.
 pub(super) fn is_fenced(stop: &OwnerError) -> bool {
     matches!(stop, OwnerError::Fenced(_))
 }

@@ -1,4 +1,4 @@
-//! What became of a commit, and what follows from it.
+//! The results of a commit, and what follows from them.
 
 use dataflow::{CommitError, CommitFault, Committed, OwnerError};
 use stage::{Consumed, Stage};
@@ -9,20 +9,20 @@ use super::super::violation::{Checked, ensure, stopped};
 use super::batch::{is_fenced, shown};
 use super::{Asked, Chair as _, Held, Seat, Turn};
 
-/// What an owner in doubt finds.
+/// The result of resolving a doubt: the batch, or `None` if it was not written.
 pub(super) type Resolved = Result<Option<Committed>, OwnerError>;
 
 impl<S: Stage, R: Clone> Seat<S, R> {
-    /// What an owner believes after a commit is what is stored, and counts up.
+    /// Checks that the state of an owner after a commit is the stored one, and that nothing went uncounted.
     pub(super) fn check_committed(&self, held: &Held<S, R>, (asked, replies): (usize, usize), frames: u64) -> Checked {
         let id = &self.id;
         if held.subscription.is_none() {
-            ensure!(replies == asked, Counted, "{id} took {asked} requests and gave {replies} replies");
+            ensure!(replies == asked, Counted, "{id} accepted {asked} requests and sent {replies} replies");
             return Ok(());
         }
         let Some(newest) = self.newest()? else { return Ok(()) };
         let stored = newest.parse_checkpoint().map_err(|error| stopped(&error))?;
-        ensure!(stored == *held.owner.checkpoint(), Positions, "{id} believes to be elsewhere than it committed");
+        ensure!(stored == *held.owner.checkpoint(), Positions, "{id} has another checkpoint than it committed");
         let read = newest.parse_consumed().map_err(|error| stopped(&error))?;
         let ranges = if let Consumed::Frames(ranges) = read { ranges } else { Vec::new() };
         let recorded: u64 = ranges.iter().map(|run| run.frames).sum();
@@ -30,7 +30,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         Ok(())
     }
 
-    /// It is durable: who waits may know.
+    /// The batch is durable: the replies may be sent.
     pub(super) fn committed(
         &mut self,
         mut held: Held<S, R>,
@@ -50,7 +50,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         self.answered.extend(requests.zip(replies));
     }
 
-    /// It is not, or not surely.
+    /// The batch was not committed, or the commit is in doubt.
     pub(super) fn failed(
         &mut self,
         mut held: Held<S, R>,
@@ -79,7 +79,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                 Ok(Turn::Worked)
             }
             OwnerError::Fenced(_) => {
-                ensure!(self.epoch()? != held.epoch, Fence, "{} was fenced by nobody", self.id);
+                ensure!(self.epoch()? != held.epoch, Fence, "{} was fenced, but nobody else has claimed", self.id);
                 Ok(Turn::Died)
             }
             OwnerError::StageError { .. } | OwnerError::Frame { .. } | OwnerError::Panicked { .. } => {
@@ -88,14 +88,14 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         }
     }
 
-    /// It wants to know what became of its commit: claims, and reads back.
+    /// Finds out whether an in-doubt commit was written: claims, and then reads back.
     pub(super) fn resolve(&mut self, mut held: Held<S, R>, scene: &mut Scene<'_>) -> Checked<Turn> {
         if scene.random.chance(scene.weather.owners) {
             self.held = Some(held);
             let died = scene.random.chance(500) && self.crash(scene);
             return Ok(if died || !self.freeze(scene) { Turn::Died } else { Turn::Worked });
         }
-        // It tries to claim more than once.
+        // `resolve` tries to claim more than once.
         if let Some(fault) = scene.commit_fault() {
             (0..3).for_each(|_| held.faults.push(Some(fault)));
         }
@@ -109,7 +109,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                 scene.say(&format!(
                     "{} was in doubt; its commit {}",
                     self.id,
-                    if found.is_some() { "is there" } else { "got lost" }
+                    if found.is_some() { "was written" } else { "was lost" }
                 ));
                 self.after_doubt(&mut held)?;
                 let asked = std::mem::take(&mut held.in_doubt);
@@ -121,8 +121,8 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                 Ok(Turn::Worked)
             }
             Err(stop) if is_fenced(&stop) => {
-                ensure!(self.epoch()? != held.epoch, Fence, "{} was fenced by nobody", self.id);
-                scene.say(&format!("{} was in doubt, and has another owner", self.id));
+                ensure!(self.epoch()? != held.epoch, Fence, "{} was fenced, but nobody else has claimed", self.id);
+                scene.say(&format!("{} was in doubt, and another owner has claimed", self.id));
                 Ok(Turn::Died)
             }
             Err(stop) if stop.is_transient() => {
@@ -140,14 +140,14 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         }
     }
 
-    /// It has claimed once more, and reads from the checkpoint again.
+    /// The owner has claimed again, and reads again from the checkpoint.
     pub(super) fn after_doubt(&self, held: &mut Held<S, R>) -> Checked {
         ensure!(self.epoch()? > held.doubt_epoch, Fence, "{} resolved a doubt without claiming", self.id);
         held.cut = true;
         Ok(())
     }
 
-    /// It does not know what became of its commit, which may be on its way.
+    /// The commit is in doubt and may still arrive.
     pub(super) fn doubts(&mut self, held: &mut Held<S, R>, asked: Asked<S::Input>, replies: Vec<R>) {
         held.in_doubt = asked;
         held.in_doubt_replies = replies;
@@ -155,7 +155,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         self.late.push((held.serial, held.store.clone()));
     }
 
-    /// Any claim that is there afterwards and was not before is its own.
+    /// Resolves a doubt. If there is a new claim afterwards, it is this owner's.
     pub(super) fn try_to_resolve(&self, held: &mut Held<S, R>, scene: &Scene<'_>) -> Checked<Resolved> {
         let before = self.epoch()?;
         let resolved = now(held.owner.resolve(scene.now));
@@ -166,7 +166,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         Ok(resolved)
     }
 
-    /// A commit that was on its way arrives: it is written if its number is still free.
+    /// A delayed commit arrives. It is written if its batch number is still free.
     pub(super) fn land_one(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
         while !self.late.is_empty() {
             let at = scene.random.below(self.late.len());
@@ -183,14 +183,14 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                 Err(error) => return Err(stopped(&error)),
             };
             let written = after == before + u64::from(hit == Hit::CommitLateWritten);
-            ensure!(written, Fence, "a late commit of {} took a number that was taken", self.id);
+            ensure!(written, Fence, "a late commit of {} took a batch number that was taken", self.id);
             let claimed = self.epoch()?;
             let all = self.held.iter_mut().chain(&mut self.zombies);
             for held in all.filter(|held| held.serial == serial && claimed != epoch) {
                 held.epoch = claimed;
             }
             scene.hit(hit);
-            scene.say(&format!("{} a late commit arrives: {hit:?}", self.id));
+            scene.say(&format!("{}: a late commit arrives: {hit:?}", self.id));
             return Ok(true);
         }
         Ok(false)

@@ -1,4 +1,4 @@
-//! One that froze wakes, and goes on where it was.
+//! A frozen owner wakes up and continues where it was.
 
 use dataflow::{Committed, OwnerError};
 use stage::Stage;
@@ -9,7 +9,7 @@ use super::super::violation::{Checked, ensure, stopped};
 use super::batch::{is_fenced, shown};
 use super::{Asked, Held, Open, Seat};
 
-/// What a woken owner tried, who waits for it, and the replies they get.
+/// What a woken owner tried: the result, the requests of the batch, and the replies to them.
 type Tried<F, R> = (Result<Option<Committed>, OwnerError>, Asked<F>, Vec<R>);
 
 impl<S: Stage, R: Clone> Seat<S, R> {
@@ -29,10 +29,10 @@ impl<S: Stage, R: Clone> Seat<S, R> {
             Ok(committed) if superseded && !(unchanged && committed.as_ref().is_none_or(is_without_effect)) => {
                 ensure!(false, Fence, "{} committed after another owner had claimed", self.id);
             }
-            // A batch without effect, such as a retry, is only read.
+            // A batch without effect, such as a retry, only reads, so it needs no fence.
             Ok(committed) => {
                 if let Some(committed) = committed {
-                    scene.say(&format!("{} wakes and commits {}", self.id, shown(&committed)));
+                    scene.say(&format!("{} wakes up and commits {}", self.id, shown(&committed)));
                     self.reply(asked, replies);
                 }
                 if was_in_doubt {
@@ -44,14 +44,14 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                 }
             }
             Err(stop) if is_fenced(&stop) => {
-                ensure!(superseded, Fence, "{} woke and was fenced by nobody", self.id);
-                ensure!(unchanged, Fence, "{} was fenced and wrote something", self.id);
+                ensure!(superseded, Fence, "{} woke up and was fenced, but nobody else has claimed", self.id);
+                ensure!(unchanged, Fence, "{} was fenced and has written something", self.id);
                 scene.hit(if was_in_doubt { Hit::ZombieFencedInDoubt } else { Hit::ZombieFenced });
-                scene.say(&format!("{} wakes and is fenced", self.id));
+                scene.say(&format!("{} wakes up and is fenced", self.id));
                 self.stays_fenced(held, scene)?;
             }
             Err(stop) if stop.is_transient() => {
-                scene.say(&format!("{} wakes: {stop}", self.id));
+                scene.say(&format!("{} wakes up: {stop}", self.id));
                 if was_in_doubt {
                     self.late.push((held.serial, held.store.clone()));
                 } else if held.owner.is_in_doubt() {
@@ -84,7 +84,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         Ok((now(held.owner.commit(prepared)).map(Some), asked, replies))
     }
 
-    /// Whatever it tries, it never claims again.
+    /// Checks that a fenced owner never claims again, whatever it tries.
     fn stays_fenced(&mut self, mut held: Held<S, R>, scene: &mut Scene<'_>) -> Checked {
         let before = self.newest()?;
         let (tried, ..) = self.go_on(&mut held, scene)?;
@@ -92,13 +92,13 @@ impl<S: Stage, R: Clone> Seat<S, R> {
             Ok(_) => true,
             Err(stop) => is_fenced(stop) || stop.is_transient(),
         };
-        ensure!(fenced, Fence, "{} was fenced and then stopped otherwise", self.id);
+        ensure!(fenced, Fence, "{} was fenced, and then stopped with another error", self.id);
         ensure!(self.newest()? == before, Fence, "{} was fenced and claimed again", self.id);
         Ok(())
     }
 }
 
-/// A batch of requests that changed nothing is answered and not written.
+/// Whether a batch of requests changed nothing. Such a batch is not written, but its requests get replies.
 fn is_without_effect(committed: &Committed) -> bool {
     committed.changes.is_empty() && committed.frames.is_empty() && committed.facts > 0
 }

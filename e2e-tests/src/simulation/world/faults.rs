@@ -1,10 +1,10 @@
-//! What goes wrong between steps.
+//! Faults that occur between two turns.
 
 use super::World;
 use crate::simulation::coverage::Hit;
 use crate::simulation::violation::Checked;
 
-/// Messages that a broker loses from the end of a stream at most.
+/// The maximum number of messages that the broker loses from the end of a stream.
 const TAIL_MAX: usize = 8;
 
 impl World<'_> {
@@ -71,10 +71,10 @@ impl World<'_> {
         Ok(())
     }
 
-    /// All owners of a service die with its process, or all there are.
+    /// Crashes all owners of a service, or of all services if there is no name.
     fn crash_of(&mut self, service: Option<&str>) {
         self.scene.hit(if service.is_some() { Hit::CrashOfService } else { Hit::CrashOfAll });
-        self.scene.say(&format!("{} dies", service.unwrap_or("everything")));
+        self.scene.say(&format!("{} crashes", service.unwrap_or("everything")));
         for at in 0..self.chairs().count() {
             let (chair, scene) = self.chair(at);
             if service.is_none_or(|service| chair.store().meta().service == service) {
@@ -85,8 +85,8 @@ impl World<'_> {
         }
     }
 
-    /// The broker loses a stream or its end; or somebody deletes one, which its publishers do not see
-    /// at once.
+    /// The broker loses a stream or the end of a stream, or a stream is deleted, which its publishers do not notice at
+    /// once.
     fn lose(&mut self, chance: u32) -> Checked {
         let targets = self.targets();
         let target = self.scene.random.pick(&targets).clone();
@@ -113,7 +113,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// All who write or read a stream have to attach again.
+    /// Breaks the connections of all publishers and readers of a stream, so that they attach again.
     fn connections_break(&mut self, target: &stage::StreamPartition) {
         let Self { scene, publishers, .. } = self;
         publishers.iter_mut().filter(|p| p.target == *target).for_each(|p| p.detach(scene));
@@ -125,7 +125,7 @@ impl World<'_> {
         }
     }
 
-    /// What an operator does about a stream that holds a damaged copy.
+    /// Publishes a journal again if the stream holds a damaged copy of a frame, as an operator would.
     pub(super) fn republish_damaged(&mut self) {
         let Self { scene, publishers, .. } = self;
         for publisher in publishers.iter_mut().filter(|publisher| publisher.is_damaged) {

@@ -1,4 +1,4 @@
-//! After the last fault: everything comes to rest, within a bounded number of rounds.
+//! After the last fault, the system comes to rest within a bounded number of rounds.
 
 use std::fmt::Write as _;
 
@@ -6,11 +6,11 @@ use super::World;
 use crate::simulation::seat::Turn;
 use crate::simulation::violation::{Checked, Invariant, Violation};
 
-/// Rounds in which everybody does something, until all is done. A purchase takes about ten.
+/// The maximum number of rounds until the system is at rest. A purchase takes about ten.
 const ROUNDS_MAX: u32 = 60;
 
 impl World<'_> {
-    /// No more faults; goes on until there is nothing to do.
+    /// Ends all faults, and continues until there is nothing left to do.
     pub(super) fn come_to_rest(&mut self) -> Checked {
         self.scene.calm();
         self.scene.say("no more faults");
@@ -23,7 +23,7 @@ impl World<'_> {
         Err(Violation { invariant: Invariant::Stuck, what: self.diagnosis()? })
     }
 
-    /// Everybody does something. `false`: nobody had anything to do.
+    /// One round: every partition takes a turn, and every publisher. Returns `false` if none had anything to do.
     fn round(&mut self) -> Checked<bool> {
         let mut worked = false;
         for at in 0..self.chairs().count() {

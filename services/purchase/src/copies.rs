@@ -101,8 +101,10 @@ impl RatesCopy {
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         let gauge = |name: &str, help: &str| Gauge::with_opts(Opts::new(name, help).const_label("copy", RATES));
         let age = gauge("local_copy_age_seconds", "Time since the newest version of a local copy was committed.")?;
-        let help = "Time from which the newest rates of a local copy are valid.";
-        let newest = gauge("local_copy_newest_valid_from_timestamp_seconds", help)?;
+        let newest = gauge(
+            "local_copy_newest_valid_from_timestamp_seconds",
+            "Time from which the newest rates of a local copy are valid.",
+        )?;
         registry.register(Box::new(Metrics { copy: self.clone(), age, newest }))
     }
 }

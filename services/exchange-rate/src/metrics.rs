@@ -1,4 +1,4 @@
-//! What is counted of the business, since the process started.
+//! Business metrics, counted since the process started.
 
 use contracts::RateRow;
 use prometheus::{IntCounter, Registry};
@@ -9,16 +9,18 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    /// Registers the metrics.
+    ///
     /// # Errors
-    /// When they are registered already.
+    /// When they are already registered.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let help = "Versions of rates recorded: new or changed rates of one moment each.";
+        let help = "Versions of rates recorded. One version holds the new or changed rates of one moment.";
         let versions = IntCounter::new("rate_versions_total", help)?;
         registry.register(Box::new(versions.clone()))?;
         Ok(Self { versions })
     }
 
-    /// Counts what was recorded.
+    /// Counts the recorded versions.
     pub fn recorded(&self, changes: &[Change]) {
         self.versions.inc_by(Change::of::<RateRow>(changes).count() as u64);
     }

@@ -10,9 +10,9 @@ use stage::{
 };
 
 stage::payload! {
-    /// What can be asked of the service.
+    /// A request to the service.
     pub enum RecordRatesInput {
-        /// To publish rates.
+        /// Publishes rates.
         SetRates(SetRates),
     }
 }
@@ -20,28 +20,28 @@ stage::payload! {
 /// Rates to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetRates {
-    /// Who sets them.
+    /// The source that sets them.
     pub source: RateSource,
-    /// The rates of each moment, each moment once.
+    /// The rates by moment. No moment occurs twice.
     pub moments: Vec<Moment>,
-    /// Whether the history is complete with these.
+    /// Whether these rates complete the history.
     pub completes_history: bool,
 }
 
-/// Rates that hold from one moment on.
+/// Rates that are valid from one moment on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
-    /// From when on.
+    /// The moment from which they are valid.
     pub valid_from: DateTime<Utc>,
     /// The rates.
     pub rates: RatesByPair,
 }
 
 stage::row! {
-    /// What holds from one moment on, as corrected since: to see what is new.
+    /// The newest rates of one moment, including corrections. New rates are compared with them to find the changes.
     pub struct MomentRow: "moments" {
         key {
-            /// From when on.
+            /// The moment from which they are valid.
             valid_from: DateTime<Utc> => Time,
         }
         value {
@@ -52,14 +52,14 @@ stage::row! {
 }
 
 stage::row! {
-    /// The newest version there is.
+    /// The newest version.
     pub struct NewestRow: "newest" {
         key {
             /// Always `rates`.
             name: String => Text,
         }
         value {
-            /// Its version.
+            /// The number of the version.
             version: u64 => Integer,
             /// Whether the history is complete.
             complete: bool => Flag,
@@ -144,7 +144,7 @@ impl IngressStage for RecordRates {
     }
 }
 
-/// Merges the rates of a moment into what holds from then on; what is new or changed.
+/// Merges the rates of a moment into the stored ones. Returns the new and the changed rates.
 fn take(moment: &Moment, rows: &mut WorkingSet, imported: &mut Imported) -> Result<RatesByPair, StageError> {
     let held = rows.get::<MomentRow>(&(moment.valid_from,))?;
     let mut held = held.map(|row| row.rates).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The service put together: the ingress stage, the server, the built-in history on the first start.
+//! Assembles the service: the ingress stage, the server, and the import of the built-in history on the first start.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::import::keep_up;
 use crate::metrics::Metrics;
 use crate::record_rates::{NewestRow, RecordRates};
 
-/// The service, which follows this feed if there is one.
+/// The definition of the service, with a feed or without.
 pub fn definition(feed: Option<Feed>) -> ServiceDefinition {
     let topology = ServiceTopology {
         name: SERVICE,
@@ -30,8 +30,8 @@ pub fn definition(feed: Option<Feed>) -> ServiceDefinition {
     }
 }
 
-/// Starts the service. The built-in history is imported when it is not complete yet; after that the feed is followed,
-/// if there is one.
+/// Starts the service. It imports the built-in history if the stored history is not complete yet, and then polls the
+/// feed, if there is one.
 ///
 /// # Errors
 /// [`StartError`].

@@ -25,7 +25,7 @@ pub struct Ledger {
 }
 
 const DESCRIPTION: &str = "Double entry in several currencies: every debit has its credit, in each currency by itself. \
-                            It learns of purchases because it listens, and says what became of their payment.";
+                            It reads the purchases from their stream and publishes the outcomes of their payments.";
 
 /// The HTTP API of the service. Its handlers take `Ledger` as application data.
 pub fn api() -> Api {

@@ -1,10 +1,9 @@
-//! What must hold of the rows of the whole ledger, whoever wrote them.
+//! Invariants over all rows of the ledger, no matter who wrote them.
 //!
-//! Every balance is the sum of its entries, the entries of an account are numbered without holes, no account ever
-//! went below its limit, each crossing of one was paid for once, the running totals are the sums of what was
-//! posted, and in every currency debits equal credits once what is in transit is counted. Every claim and every
-//! accepted transfer has at most one decision (exactly one, once everything is read), and there is no decision
-//! without a request.
+//! Every balance is the sum of its entries, the entries of an account are numbered without gaps, no account ever went
+//! below its limit, a fee was paid once for each crossing of a limit, the running totals are the sums of the postings,
+//! and in every currency debits equal credits, including those in transit. Every claim and every accepted transfer has
+//! at most one decision (exactly one, once all facts are read), and there is no decision without a request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +14,7 @@ use stage::{Quiescence, RequestId, Violation};
 use crate::post::{AccountRow, Allowance, Authorization, BalanceRow, DecisionRow, EntryRow, TotalsRow};
 use crate::record_commands::{ClaimRow, TransferRow};
 
-/// Both sides in one currency.
+/// The debits and credits in one currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sides {
     debits: Amount,
@@ -35,16 +34,16 @@ impl Sides {
     }
 }
 
-/// What is known of an account.
+/// The state of an account while its entries are added.
 #[derive(Debug)]
 struct Known {
     row: AccountRow,
     entries: u64,
-    /// Fees for crossings that were not charged yet, and the request that crossed.
+    /// Fees that are due and not charged yet, each with the request that crossed the limit.
     owes: Vec<(RequestId, Amount)>,
 }
 
-/// Adds up a ledger: first all accounts, then all entries in the order of their key, then all other rows.
+/// Adds up a ledger. Add all accounts first, then all entries in the order of their keys, then all other rows.
 #[derive(Debug, Default)]
 pub struct Books {
     accounts: BTreeMap<AccountId, Known>,
@@ -56,12 +55,12 @@ pub struct Books {
 }
 
 impl Books {
-    /// Takes in an account.
+    /// Adds an account.
     pub fn account(&mut self, row: &AccountRow) {
         self.accounts.insert(row.account.clone(), Known { row: row.clone(), entries: 0, owes: Vec::new() });
     }
 
-    /// Takes in an entry.
+    /// Adds an entry.
     pub fn entry(&mut self, row: &EntryRow) {
         let balance = self.balances.entry((row.account.clone(), row.currency));
         let balance = balance.or_insert(Amount::zero(row.currency));
@@ -75,7 +74,7 @@ impl Books {
         posted.post(row.side, row.amount);
         let place = format!("entry {} {}", row.account, row.number);
         let wrong = match self.accounts.get_mut(&row.account) {
-            None => Some("belongs to an account that is not there".to_owned()),
+            None => Some("belongs to an account that does not exist".to_owned()),
             Some(account) => account.post(row, before, after),
         };
         if let Some(what) = wrong {
@@ -83,14 +82,14 @@ impl Books {
         }
     }
 
-    /// Takes in a balance.
+    /// Adds a balance.
     pub fn balance(&mut self, row: &BalanceRow) {
         let sum = self.balances.remove(&(row.account.clone(), row.currency));
         let sum = sum.unwrap_or(Amount::zero(row.currency));
         self.same(format!("balance {} {}", row.account, row.currency), "the sum of its entries", row.amount, sum);
     }
 
-    /// Takes in the totals of a partition.
+    /// Adds the totals of a partition.
     pub fn totals(&mut self, row: &TotalsRow) {
         let zero = Sides::zero(row.currency);
         let totals = self.totals.entry(row.currency).or_insert(zero);
@@ -101,16 +100,16 @@ impl Books {
         in_transit.credits += row.requested_credits - row.completed_credits;
     }
 
-    /// What does not hold of all of it. Once everything is read, nothing is in transit.
+    /// The violations, once all rows are added. Once all facts are read, nothing may be in transit.
     pub fn close(mut self, quiescence: Quiescence) -> Vec<Violation> {
         for (account, Known { row, entries, owes }) in std::mem::take(&mut self.accounts) {
-            self.same(format!("account {account}"), "entries", row.entries, entries);
+            self.same(format!("account {account}"), "the number of its entries", row.entries, entries);
             for (request, fee) in owes {
-                self.wrong(format!("account {account}"), format!("was not charged {fee} for crossing with {request}"));
+                self.wrong(format!("account {account}"), format!("was not charged the fee {fee} of {request}"));
             }
         }
         for (account, currency) in std::mem::take(&mut self.balances).into_keys() {
-            self.wrong(format!("balance {account} {currency}"), "has entries and is not there".to_owned());
+            self.wrong(format!("balance {account} {currency}"), "has entries but no row".to_owned());
         }
         let currencies: BTreeSet<_> = self.posted.keys().chain(self.totals.keys()).copied().collect();
         for currency in currencies {
@@ -119,11 +118,11 @@ impl Books {
             self.same(format!("totals {currency} debits"), "the sum of the entries", totals.debits, posted.debits);
             self.same(format!("totals {currency} credits"), "the sum of the entries", totals.credits, posted.credits);
             let (debits, credits) = (posted.debits + in_transit.debits, posted.credits + in_transit.credits);
-            self.same(format!("trial balance {currency}"), "what is debited", credits, debits);
+            self.same(format!("trial balance {currency}"), "the sum of the debits", credits, debits);
             if quiescence == Quiescence::Reached && in_transit != Sides::zero(currency) {
                 self.wrong(
                     format!("trial balance {currency}"),
-                    format!("{} and {} are in transit for ever", in_transit.debits, in_transit.credits),
+                    format!("debits of {} and credits of {} stay in transit", in_transit.debits, in_transit.credits),
                 );
             }
         }
@@ -132,7 +131,7 @@ impl Books {
 
     fn same<T: Copy + PartialEq + std::fmt::Display>(&mut self, place: String, of: &str, stands: T, counted: T) {
         if stands != counted {
-            self.wrong(place, format!("says {stands}, but {of}: {counted}"));
+            self.wrong(place, format!("shows {stands}, but {of} is {counted}"));
         }
     }
 
@@ -142,11 +141,11 @@ impl Books {
 }
 
 impl Known {
-    /// What does not hold of an entry, which takes the balance from `before` to `after`.
+    /// The violation of an entry that takes the balance from `before` to `after`, if any.
     fn post(&mut self, entry: &EntryRow, before: Amount, after: Amount) -> Option<String> {
         self.entries += 1;
         if self.entries != entry.number {
-            return Some(format!("is number {}, and {} is due", entry.number, self.entries));
+            return Some(format!("is number {}, but {} is expected", entry.number, self.entries));
         }
         if entry.purpose == Purpose::OverdraftFee && entry.side == Side::Debit {
             let due = (entry.request_id.clone(), entry.amount);
@@ -156,7 +155,7 @@ impl Known {
                     self.owes.remove(at);
                     None
                 }
-                None => Some(format!("is a fee that is not due: {}", entry.amount)),
+                None => Some(format!("is a fee of {} that is not due", entry.amount)),
             };
         }
         if entry.side == Side::Debit {
@@ -170,7 +169,7 @@ impl Known {
     }
 }
 
-/// Brings what was asked of the ledger together with what was decided: each claim and transfer before its decision.
+/// Matches requests and decisions. Each claim and transfer must be added before its decision.
 #[derive(Debug, Default)]
 pub struct Decisions {
     open: BTreeSet<(LedgerCommand, RequestId)>,
@@ -178,30 +177,30 @@ pub struct Decisions {
 }
 
 impl Decisions {
-    /// Takes in a claim.
+    /// Adds a claim.
     pub fn claim(&mut self, row: &ClaimRow) {
         self.open.insert((LedgerCommand::Claim, row.request_id.clone()));
     }
 
-    /// Takes in a transfer. What the ingress stage has rejected is decided.
+    /// Adds a transfer. One that the ingress stage has rejected needs no decision.
     pub fn transfer(&mut self, row: &TransferRow) {
         if row.reason_code.is_none() {
             self.open.insert((LedgerCommand::Transfer, row.request_id.clone()));
         }
     }
 
-    /// Takes in a decision.
+    /// Adds a decision.
     pub fn decision(&mut self, row: &DecisionRow) {
         if !self.open.remove(&(row.kind, row.request_id.clone())) {
             let place = format!("decision {} {}", row.kind, row.request_id);
-            self.violations.push(Violation { place, what: "and nothing waits for it".to_owned() });
+            self.violations.push(Violation { place, what: "belongs to no undecided request".to_owned() });
         }
     }
 
-    /// What does not hold of all of it.
+    /// The violations, once all rows are added.
     pub fn close(mut self, quiescence: Quiescence) -> Vec<Violation> {
         if quiescence == Quiescence::Reached {
-            let what = "was accepted and is not decided, and nothing is on its way";
+            let what = "was accepted but is not decided, although nothing is in flight";
             let open = |(kind, id)| Violation { place: format!("{kind} {id}"), what: what.to_owned() };
             self.violations.extend(self.open.into_iter().map(open));
         }
@@ -254,7 +253,7 @@ mod tests {
         }
     }
 
-    /// `customer:a` has paid 5.00; whether the merchant has got it, the rest says.
+    /// Expects violations at these places.
     fn check(
         rows: &[EntryRow],
         balances: &[BalanceRow],
@@ -277,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_transit_counts_until_it_is_posted() {
+    fn a_leg_counts_as_in_transit_until_it_is_posted() {
         let paid = [entry("customer:a", 1, Side::Debit, "5.00")];
         let both = [paid[0].clone(), entry("merchant", 1, Side::Credit, "5.00")];
         let after = [balance("customer:a", "-5.00"), balance("merchant", "5.00")];
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn every_sum_is_the_sum_of_its_entries() {
+    fn balances_and_totals_are_sums_of_entries() {
         let paid = [entry("customer:a", 1, Side::Debit, "2.00"), entry("customer:a", 3, Side::Debit, "3.00")];
         let sums = totals("5.00", "0.00", "5.00", "0.00");
         let wrong = [balance("customer:a", "-5.01"), balance("customer:b", "1.00")];
@@ -309,7 +308,7 @@ mod tests {
         );
     }
 
-    /// The entries of an account with these terms, each `debit|credit amount`, with `!` a fee.
+    /// Expects violations of an account with these overdraft terms. Entries are `debit|credit amount`; `!` marks a fee.
     fn limited(overdraft: &str, entries: &[&str], expected: &[&str]) {
         let mut books = Books::default();
         let (opened_by, overdraft) = (Some(RequestId("c".into())), serde_json::from_str(overdraft).unwrap());
@@ -330,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_goes_below_a_limit() {
+    fn no_account_goes_below_its_limit() {
         let refuse = r#"{"limit":"10.00","currency":"EUR","policy":"refuse"}"#;
         limited(refuse, &["debit 10.00", "credit 1.00", "debit 1.00"], &[]);
         limited(refuse, &["debit 10.00", "debit 0.01", "credit 1.00"], &["entry alice 2"]);
@@ -338,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn each_crossing_is_paid_for_once() {
+    fn each_crossing_of_a_limit_costs_one_fee() {
         let fee = r#"{"limit":"10.00","currency":"EUR","policy":"fee"}"#;
         limited(fee, &["debit 11.00", "debit 5.00!", "debit 1.00", "credit 20.00", "debit 20.00", "debit 5.00!"], &[]);
         limited(fee, &["debit 11.00", "debit 1.00"], &["account alice"]);

@@ -1,4 +1,4 @@
-//! What is counted of the business, since the process started, and how the books stand.
+//! Business metrics: requests and decisions, counted since the process started, and the totals of the books.
 
 mod totals;
 
@@ -11,7 +11,7 @@ use self::totals::Totals;
 use crate::post::DecisionRow;
 use crate::record_commands::{ClaimRow, TransferRow};
 
-/// Clones count together.
+/// The business metrics. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     taken: IntCounterVec,
@@ -23,9 +23,9 @@ impl Metrics {
     /// # Errors
     /// When they are registered already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let help = "Instructions taken in, rejected ones too, by kind; no retries.";
+        let help = "Ledger commands recorded, also rejected ones, by kind; no retries.";
         let taken = IntCounterVec::new(Opts::new("ledger_commands_accepted_total", help), &["kind"])?;
-        let help = "What became of claims and transfers, by kind, status and reason.";
+        let help = "Decided claims and transfers, by kind, status and reason.";
         let opts = Opts::new("ledger_decisions_total", help);
         let decisions = IntCounterVec::new(opts, &["kind", "status", "reason"])?;
         registry.register(Box::new(taken.clone()))?;
@@ -33,7 +33,7 @@ impl Metrics {
         Ok(Self { taken, decisions, totals: Totals::register(registry)? })
     }
 
-    /// Reads how the books stand; what was seen of them since the start is newer.
+    /// Reads the stored totals. Totals seen since the start are newer and stay.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -41,7 +41,7 @@ impl Metrics {
         self.totals.load(store).await
     }
 
-    /// Counts what the ingress stage has taken in. What it rejects itself nobody else decides.
+    /// Counts the changes of the ingress stage. A transfer that it rejects gets no other decision.
     pub fn taken(&self, changes: &[Change]) {
         for _ in Change::of::<ClaimRow>(changes) {
             self.taken.with_label_values(&[LedgerCommand::Claim.to_string()]).inc();
@@ -54,7 +54,7 @@ impl Metrics {
         }
     }
 
-    /// Counts what the owners of the accounts have decided and posted.
+    /// Counts the decisions of the accounts' owners and updates the totals.
     pub fn posted(&self, changes: &[Change]) {
         for decision in Change::rows::<DecisionRow>(changes) {
             let reason = decision.reason_code.map(|code| code.to_string());

@@ -1,9 +1,9 @@
-//! `post`: double entry. It decides about the payer's leg of a payment and says the remaining ones.
+//! `post`: double entry. It decides about the payer's leg of a payment and requests the other legs.
 //!
-//! Debit and credit meet in different partitions, and no commit spans them: the payer's leg is posted
-//! or refused here and now, the others are said in the same commit to the partitions of their accounts,
-//! where they cannot be refused. What was said and is not yet posted is in transit. A handle belongs to
-//! the claim that comes first in the log of its partition.
+//! Debit and credit are posted in different partitions, and no commit spans them. The payer's leg is posted or refused
+//! at once. The same commit requests the other legs from the partitions of their accounts, where they cannot be
+//! refused. A leg that is requested and not yet posted is in transit. A handle belongs to the claim that comes first in
+//! the log of its partition.
 
 mod overdraft;
 mod payment;
@@ -26,19 +26,19 @@ pub use self::overdraft::{Allowance, Authorization};
 pub use self::rows::{AccountRow, BalanceRow, DecisionRow, EntryRow, TotalsRow};
 
 stage::payload! {
-    /// What stands in `purchases`, `instructions` and `credits`.
+    /// The facts that `post` reads from `purchases`, `ledger-commands` and `credits`.
     pub enum PostInput {
-        /// To be paid, or refused.
+        /// A purchase, to be paid or refused.
         PurchaseConfirmed(PurchaseConfirmed),
-        /// Moves no money.
+        /// A rejected purchase, which moves no money.
         PurchaseRejected(PurchaseRejected),
-        /// To be decided: the first wins.
+        /// A claim, to be decided: the first one wins.
         AccountClaimed(AccountClaimed),
-        /// To be paid, or refused.
+        /// A transfer, to be paid or refused.
         TransferAccepted(TransferAccepted),
-        /// Moves no money.
+        /// A rejected transfer, which moves no money.
         TransferRejected(TransferRejected),
-        /// To be posted.
+        /// Legs, to be posted.
         LegsRequested(LegsRequested),
     }
 }
@@ -49,7 +49,7 @@ pub struct Post {
 }
 
 impl Post {
-    /// For the accounts of this partition.
+    /// The stage for the accounts of this partition.
     pub fn new(partition: Partition) -> Self {
         Self { partition }
     }
@@ -122,7 +122,7 @@ impl Posting<'_> {
         self.out.emit(&OUTCOMES, payment.payer.account.key(), fact)
     }
 
-    /// The first claim of a handle wins; system accounts are taken.
+    /// The first claim of a handle wins; the handles of system accounts are always taken.
     fn claim(&mut self, claimed: &AccountClaimed) -> Result<(), StageError> {
         let AccountClaimed { claim, account, overdraft } = claimed.clone();
         let is_taken = account.is_system() || self.rows.get::<AccountRow>(&(account.clone(),))?.is_some();

@@ -1,8 +1,8 @@
-//! `record_commands`: the ledger's own ingress stage. It records claims of accounts and transfers; who decides about them
-//! is the owner of the account.
+//! `record-commands`: the ledger's own ingress stage. It records claims of accounts and transfers. The owner of the
+//! account decides about them.
 //!
-//! A transfer is judged by which accounts could be seen when it came in. That is written into the request,
-//! so judging it again, whenever, gives the same.
+//! Whether a transfer is accepted depends on which of its accounts existed when it arrived. That is captured into the
+//! request, so that deriving it again, at any time, gives the same result.
 
 use contracts::{
     AccountClaimed, AccountId, AccountRequest, Fact, LEDGER_COMMANDS, Overdraft, Reason, ReasonCode, TransferAccepted,
@@ -18,75 +18,75 @@ use stage::{
 use crate::post::AccountRow;
 
 stage::payload! {
-    /// What can be asked of the ledger.
+    /// A request to the ledger.
     pub enum RecordCommandsInput {
-        /// To open an account.
+        /// Opens an account.
         ClaimAccount(ClaimAccount),
-        /// To move money.
+        /// Moves money.
         SubmitTransfer(SubmitTransfer),
     }
 }
 
-/// A claim of an account as it came in.
+/// A claim of an account as it was received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimAccount {
-    /// What the client sent.
+    /// The content of the client's request.
     pub request: AccountRequest,
 }
 
-/// A transfer as it came in.
+/// A transfer as it was received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmitTransfer {
-    /// What the client sent.
+    /// The content of the client's request.
     pub request: TransferRequest,
-    /// Those of its accounts that were not there; none until somebody has looked.
+    /// Those of its accounts that did not exist; `None` until they are captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<Vec<AccountId>>,
 }
 
 stage::row! {
-    /// A claim of an account. Never changed: what becomes of it stands elsewhere.
+    /// A claim of an account. Never changed: the decision about it is a row of another table.
     pub struct ClaimRow: "claims" {
         key {
-            /// The client's id, or one made for it.
+            /// The client's request id, or a generated one.
             request_id: RequestId => Text,
         }
         value {
-            /// Of what the client sent, to tell a retry from another request under the same id.
+            /// Hash of the request's content, to tell a retry from another request with the same id.
             content_hash: String => Text,
-            /// The wanted name.
+            /// The requested name.
             account: AccountId => Text,
-            /// How far below zero it is to be allowed to go.
+            /// The requested overdraft: how far below zero the account may go.
             overdraft: Option<Overdraft> => Nullable<Json>,
-            /// The batch it was written in: the batch record knows when.
+            /// The batch that wrote this row. Its batch record contains the time.
             batch: BatchNumber => Integer,
         }
     }
 }
 
 stage::row! {
-    /// A transfer as it was accepted or rejected. Never changed: what becomes of it stands elsewhere.
+    /// A transfer as it was accepted or rejected. Never changed: the decision about it is a row of another table.
     pub struct TransferRow: "transfers" {
         key {
-            /// The client's id: there is one transfer for each.
+            /// The client's request id. Each id has one transfer.
             request_id: RequestId => Text,
         }
         value {
-            /// Of what the client sent, to tell a retry from another request under the same id.
+            /// Hash of the request's content, to tell a retry from another request with the same id.
             content_hash: String => Text,
-            /// Who pays.
+            /// The account that pays.
             payer: AccountId => Text,
-            /// Who is paid.
+            /// The account that is paid.
             payee: AccountId => Text,
-            /// How much.
+            /// The amount.
             amount: Amount => Decimal,
-            /// Of which currency.
+            /// The currency of the amount.
             currency: Currency => Text,
-            /// Why it was rejected; none: it was accepted.
+            /// Why it was rejected; none if it was accepted.
             reason_code: Option<ReasonCode> => Nullable<Text>,
-            /// The same for people.
+            /// The same reason, for people.
             reason_detail: Option<String> => Nullable<Text>,
-            /// The batch it was written in: the batch record knows when.
+            /// The batch that wrote this row. Its batch record contains the time.
             batch: BatchNumber => Integer,
         }
     }
@@ -99,18 +99,18 @@ impl TransferRow {
     }
 }
 
-/// What the ingress stage replies.
+/// A reply of the ingress stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The claim, new or as it was.
+    /// The claim, new or as it is stored.
     Claim(ClaimRow),
-    /// The transfer, new or as it was.
+    /// The transfer, new or as it is stored.
     Transfer(TransferRow),
     /// The id belongs to another request.
     Conflict,
 }
 
-/// Takes claims and transfers in.
+/// Records claims and transfers.
 pub struct RecordCommands;
 
 impl Stage for RecordCommands {
@@ -179,7 +179,7 @@ impl IngressStage for RecordCommands {
     }
 }
 
-/// The accounts of a transfer that may not be there: the house's always are, and customers' open on first use.
+/// The accounts of a transfer that may not exist. System accounts always do, and customers' accounts open on first use.
 fn looked_up(request: &TransferRequest) -> impl Iterator<Item = &AccountId> {
     [&request.from, &request.to].into_iter().filter(|account| !account.is_system() && !account.is_customer())
 }
@@ -214,11 +214,10 @@ fn transfer(
         return Ok(if row.content_hash == content_hash { Reply::Transfer(row) } else { Reply::Conflict });
     }
     let unknown = asked.unknown.as_deref();
-    let unknown =
-        unknown.ok_or_else(|| StageError::Rule("a transfer whose accounts nobody has looked for".to_owned()))?;
+    let unknown = unknown.ok_or_else(|| StageError::Rule("the transfer has no captured accounts".to_owned()))?;
     let reason = unknown.first().map(|account| Reason {
         code: ReasonCode::UnknownAccount,
-        detail: format!("there is no account {account}: open it with POST /accounts, then transfer under a new key"),
+        detail: format!("account {account} does not exist: open it with POST /accounts, then transfer with a new key"),
     });
     let (reason_code, reason_detail) = Reason::columns(reason.as_ref());
     let (transfer, TransferRequest { from: payer, to: payee, amount }) = (request_id.clone(), asked.request.clone());

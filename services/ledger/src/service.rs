@@ -1,4 +1,4 @@
-//! The service put together: the ingress stage, the owners of `post`, the server.
+//! Assembles the service: the ingress stage, the owners of `post`, the server.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::post::Post;
 use crate::record_commands::RecordCommands;
 
-/// The service.
+/// The definition of the service.
 pub fn definition() -> ServiceDefinition {
     let topology = ServiceTopology {
         name: SERVICE,
@@ -40,7 +40,7 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
         http::wake(&decided, changes);
     });
     starting.runtime.readers(Post::new, on_rows).await?;
-    // Only now: nobody else can write these rows any more, and what our own owners write is seen.
+    // After the claims no other instance can write these rows, and the commits of our own owners are seen.
     metrics.load(&store).await?;
     let on_taken = Arc::new(move |changes: &[Change]| taken.taken(changes));
     let record_commands = starting.runtime.ingress(|| RecordCommands, on_taken).await?;

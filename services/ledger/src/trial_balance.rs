@@ -1,4 +1,4 @@
-//! The trial balance: debits against credits in each currency, counting the legs in transit.
+//! The trial balance: debits and credits in each currency, including the legs in transit.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-//! `accept`: the ingress stage. A purchase is priced with what is known here; no other service is asked.
+//! `accept`: the ingress stage. It prices each purchase with local data and asks no other service.
 //!
-//! A request is judged by versions: of each offer, and of the local copy of the rates. They are pinned
-//! into the request before it is judged, so judging it again, whenever, gives the same.
+//! A request is priced with fixed versions of each offer and of the local copy of the rates. They are captured into
+//! the request before it is priced, so that pricing it again, at any time, gives the same result.
 
 mod quote;
 
@@ -20,48 +20,48 @@ use stage::{
 use self::quote::{Charge, Quote, quote};
 
 stage::payload! {
-    /// What can be asked of the service.
+    /// A request to the service.
     pub enum AcceptInput {
-        /// To buy.
+        /// Buys.
         SubmitPurchase(SubmitPurchase),
-        /// To set an offer.
+        /// Sets an offer.
         SetOffer(SetOffer),
     }
 }
 
-/// A purchase as it came in.
+/// A purchase request as it was received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmitPurchase {
-    /// What the client sent.
+    /// The content of the client's request.
     pub request: PurchaseRequest,
-    /// What it is judged by; none until it is.
+    /// The versions it is priced with; none until they are captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub captured: Option<CapturedVersions>,
 }
 
-/// The versions a purchase is judged by.
+/// The versions that a purchase is priced with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapturedVersions {
-    /// Of the local copy of the rates.
+    /// The version of the local copy of the rates.
     pub rates: RateVersion,
-    /// Of each line's offer; 0: there was none.
+    /// The version of each line's offer; 0 if there was none.
     pub offers: Vec<u64>,
 }
 
-/// An offer to be set.
+/// A request to set an offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetOffer {
-    /// What is offered.
+    /// The product.
     pub sku: Sku,
-    /// How.
+    /// The terms of the offer.
     pub terms: OfferTerms,
 }
 
 stage::row! {
-    /// Which version of an offer holds.
+    /// The current version of an offer.
     pub struct OfferHeadRow: "offer_heads" {
         key {
-            /// What is offered.
+            /// The product.
             sku: Sku => Text,
         }
         value {
@@ -75,49 +75,49 @@ stage::row! {
     /// A version of an offer. Never changed.
     pub struct OfferRow: "offers" {
         key {
-            /// What is offered.
+            /// The product.
             sku: Sku => Text,
             /// 1, 2, 3 …
             version: u64 => Integer,
         }
         value {
-            /// How.
+            /// The terms of this version.
             terms: OfferTerms => Json,
         }
     }
 }
 
 stage::row! {
-    /// A purchase as it was accepted or rejected. Never changed: what becomes of it stands elsewhere.
+    /// A purchase as it was accepted or rejected. Never changed: its later outcome is a row of another table.
     pub struct PurchaseRow: "purchases" {
         key {
-            /// The client's id: there is one purchase for each.
+            /// The client's request id. Each id has one purchase.
             request_id: RequestId => Text,
         }
         value {
-            /// Of what the client sent, to tell a retry from another request under the same id.
+            /// Hash of the request's content, to tell a retry from another request with the same id.
             content_hash: String => Text,
-            /// Who buys.
+            /// The customer who buys.
             customer: CustomerId => Text,
             /// The currency to pay in.
             pay_in: Currency => Text,
-            /// When it happened.
+            /// When the purchase happened.
             occurred_at: DateTime<Utc> => Time,
-            /// Why it was rejected; none: it was confirmed.
+            /// Why it was rejected; none if it was confirmed.
             reason_code: Option<ReasonCode> => Nullable<Text>,
-            /// The same for people.
+            /// The same reason, for people.
             reason_detail: Option<String> => Nullable<Text>,
-            /// What the seller gets.
+            /// The amount that the seller gets.
             total: Option<Amount> => Nullable<Decimal>,
-            /// In which currency.
+            /// The currency of `total`.
             price_currency: Option<Currency> => Nullable<Text>,
-            /// What the customer pays, in `pay_in`.
+            /// The amount that the customer pays, in `pay_in`.
             charged: Option<Amount> => Nullable<Decimal>,
-            /// How the one became the other.
+            /// How `total` was converted to `charged`.
             conversion: Option<Conversion> => Nullable<Json>,
-            /// What was wanted; with the price of each, if it was confirmed.
+            /// The requested lines, each with its unit price if the purchase was confirmed.
             lines: Vec<LineRequest> => Json,
-            /// The batch it was written in: the batch record knows when.
+            /// The batch that wrote this row. Its batch record contains the time.
             batch: BatchNumber => Integer,
         }
     }
@@ -157,18 +157,18 @@ impl PurchaseRow {
     }
 }
 
-/// What the ingress stage replies.
+/// A reply of the ingress stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The purchase, new or as it was.
+    /// The purchase, new or as it is stored.
     Purchase(Box<PurchaseRow>),
     /// The id belongs to another request.
     Conflict,
-    /// The offer as it holds now.
+    /// The current version of the offer.
     Offer(OfferRow),
 }
 
-/// Takes purchases and offers in.
+/// Accepts purchases and offers.
 #[derive(Default)]
 pub struct Accept {
     rates: RateBook,
@@ -257,7 +257,7 @@ impl Accept {
             return Ok(if same { Reply::Purchase(Box::new(row)) } else { Reply::Conflict });
         }
         let captured = asked.captured.as_ref();
-        let captured = captured.ok_or_else(|| StageError::Rule("a request without what it is judged by".to_owned()))?;
+        let captured = captured.ok_or_else(|| StageError::Rule("the request has no captured versions".to_owned()))?;
         let request = &asked.request;
         let occurred_at = request.occurred_at.unwrap_or(event.cause.time);
         let offers = offers(request, captured, rows)?;
@@ -291,7 +291,7 @@ fn head(sku: &Sku, rows: &WorkingSet) -> Result<u64, StageError> {
     Ok(rows.get::<OfferHeadRow>(&(sku.clone(),))?.map_or(0, |head| head.version))
 }
 
-/// First which version holds, then that version.
+/// Reads the number of the current version first, then that version.
 fn offer_reads(sku: &Sku, rows: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
     reads.row::<OfferHeadRow>(&(sku.clone(),));
     if rows.is_loaded::<OfferHeadRow>(&(sku.clone(),)) {
@@ -300,7 +300,7 @@ fn offer_reads(sku: &Sku, rows: &WorkingSet, reads: &mut ReadSet) -> Result<(), 
     Ok(())
 }
 
-/// The terms of each line's offer, in the versions pinned.
+/// The terms of each line's offer, in the captured versions.
 fn offers(
     request: &PurchaseRequest,
     captured: &CapturedVersions,
@@ -308,7 +308,7 @@ fn offers(
 ) -> Result<Vec<Option<OfferTerms>>, StageError> {
     let (wanted, versions) = (request.lines.len(), captured.offers.len());
     if wanted != versions {
-        return Err(StageError::Rule(format!("{wanted} lines are judged by {versions} offers")));
+        return Err(StageError::Rule(format!("{wanted} lines, but captured versions of {versions} offers")));
     }
     let versions = captured.offers.iter();
     let offer = |(line, version): (&LineRequest, &u64)| {
@@ -317,7 +317,7 @@ fn offers(
     request.lines.iter().zip(versions).map(offer).collect()
 }
 
-/// Setting the same again changes nothing.
+/// Setting the same terms again changes nothing.
 fn set_offer(asked: &SetOffer, rows: &mut WorkingSet) -> Result<OfferRow, StageError> {
     let (sku, version) = (asked.sku.clone(), head(&asked.sku, rows)?);
     if let Some(offer) = rows.get::<OfferRow>(&(sku.clone(), version))?

@@ -1,4 +1,4 @@
-//! How far the local copy of the rates is, and since when; for `GET /copies`, and as metrics.
+//! The state and the age of the local copy of the rates, for `GET /copies` and the metrics.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,16 +13,16 @@ use stage::{BatchNumber, Consumed, Partition, Producer, Row as _, Stage as _};
 
 use crate::copy_rates::CopyRates;
 
-/// The name of the copy, of its table and in its metrics.
+/// The name of the copy, also of its table and in its metrics.
 const RATES: &str = "rates";
-/// Who publishes them.
+/// The service that publishes the rates.
 const EXCHANGE_RATE: &str = "exchange-rate";
-/// Versions looked through at a time.
+/// Number of versions read at a time.
 const VERSIONS_MAX: usize = 1_000;
-/// Batch records looked through at a time.
+/// Number of batch records read at a time.
 const RECORDS_MAX: u64 = 100;
 
-/// How far the copy of the rates is. Every commit of the copy is seen here; clones share it.
+/// The state of the copy of the rates, updated with every commit of the copy. Clones share it.
 #[derive(Clone, Debug)]
 pub struct RatesCopy {
     known: Arc<Mutex<Known>>,
@@ -31,22 +31,22 @@ pub struct RatesCopy {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
-    /// 0: none.
+    /// 0 if there is none.
     version: u64,
-    /// Once it is, it is for ever.
+    /// Once true, it stays true.
     is_complete: bool,
     newest_valid_from: Option<DateTime<Utc>>,
     applied_at: Option<DateTime<Utc>>,
 }
 
 impl RatesCopy {
-    /// Nothing is known of it yet. The condition is met when the history is complete.
+    /// The state of an empty copy. The condition is met when the history is complete.
     pub fn new(complete: Condition) -> Self {
         Self { known: Arc::default(), complete }
     }
 
-    /// Reads how it stands in the store; what was seen since the start counts too. Only once it is claimed: what another
-    /// instance commits after this, nobody here would see.
+    /// Adds the state of the stored copy to what was seen since the start. Call it only after claiming the copy: later
+    /// commits of another instance would not be seen here.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -61,13 +61,13 @@ impl RatesCopy {
         }
     }
 
-    /// Takes note of versions, and of when they were committed if that is known.
+    /// Adds versions, and the time of their commit if it is known.
     pub fn see(&self, versions: impl IntoIterator<Item = RateRow>, applied_at: Option<DateTime<Utc>>) {
         let mut known = self.known();
         for RateRow { version, valid_from, complete, .. } in versions {
             known.version = known.version.max(version);
             known.applied_at = known.applied_at.max(applied_at.map(|at| at.trunc_subsecs(6)));
-            // The end of the history is a version, but no rates.
+            // The end of the history is a version without rates.
             if complete {
                 known.is_complete = true;
                 self.complete.met();
@@ -81,12 +81,12 @@ impl RatesCopy {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it has the whole history, so that purchases may be taken in.
+    /// Whether the copy has the whole history, so that purchases may be accepted.
     pub fn is_complete(&self) -> bool {
         self.known().is_complete
     }
 
-    /// As HTTP shows it.
+    /// The state in the JSON of `GET /copies`.
     pub fn shown(&self, now: DateTime<Utc>) -> LocalCopy {
         let known = *self.known();
         let Known { version, is_complete, newest_valid_from, applied_at } = known;
@@ -94,27 +94,30 @@ impl RatesCopy {
         LocalCopy { copy, of, version, is_complete, newest_valid_from, applied_at, age_seconds }
     }
 
-    /// Shows it in the metrics, as it is when they are asked for.
+    /// Registers the metrics. Each scrape computes them.
     ///
     /// # Errors
     /// When they are registered already.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         let gauge = |name: &str, help: &str| Gauge::with_opts(Opts::new(name, help).const_label("copy", RATES));
-        let age = gauge("local_copy_age_seconds", "Since the newest version of a local copy was committed here.")?;
-        let newest = gauge("local_copy_newest_valid_from_timestamp_seconds", "The newest that a local copy has.")?;
+        let age = gauge("local_copy_age_seconds", "Time since the newest version of a local copy was committed.")?;
+        let newest = gauge(
+            "local_copy_newest_valid_from_timestamp_seconds",
+            "Time from which the newest rates of a local copy are valid.",
+        )?;
         registry.register(Box::new(Metrics { copy: self.clone(), age, newest }))
     }
 }
 
 impl Known {
-    #[allow(clippy::cast_precision_loss)] // Milliseconds of 285,000 years.
+    #[allow(clippy::cast_precision_loss)] // Exact for 285,000 years of milliseconds.
     fn age_seconds(&self, now: DateTime<Utc>) -> Option<f64> {
         let age = (now - self.applied_at?).max(TimeDelta::zero());
         Some(age.num_milliseconds() as f64 / 1_000.0)
     }
 }
 
-/// Computed for each look at the metrics; nothing has to keep them right in between.
+/// Computed by each scrape, so that nothing has to update them in between.
 struct Metrics {
     copy: RatesCopy,
     age: Gauge,
@@ -126,7 +129,7 @@ impl Collector for Metrics {
         [self.age.desc(), self.newest.desc()].concat()
     }
 
-    #[allow(clippy::cast_precision_loss)] // Seconds of 285 million years.
+    #[allow(clippy::cast_precision_loss)] // Exact for 285 million years of seconds.
     fn collect(&self) -> Vec<MetricFamily> {
         let known = *self.copy.known();
         let mut families = Vec::new();
@@ -142,8 +145,8 @@ impl Collector for Metrics {
     }
 }
 
-/// When the copy was last changed, by its batch records: the newest that is not only a claim. There is a claim for each
-/// start, so that not many are looked at.
+/// When the copy was last changed: the time of its newest batch record that is not a claim. There is one claim per
+/// start, so few records are read.
 async fn last_applied(store: &Store) -> Result<Option<DateTime<Utc>>, StoreError> {
     let mut last = None;
     for partition in CopyRates::PARTITIONING.partitions(store.meta().partitions) {
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_of_nothing_says_so() {
+    fn an_empty_copy_has_no_times_and_no_metrics() {
         let copy = nothing();
         let expected = r#"{"copy":"rates","of":"exchange-rate","version":0,"is_complete":false,"newest_valid_from":null,"applied_at":null,"age_seconds":null}"#;
         check(&copy, "2026-10-30T12:00:00Z", expected);
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_all_versions_and_their_age_are_shown() {
+    fn the_newest_version_and_its_age_are_shown() {
         let copy = nothing();
         copy.see([version(1, "2026-10-30T00:00:00Z", false), version(2, "2026-10-29T00:00:00Z", false)], None);
         assert!(!copy.is_complete() && !copy.complete.is_met());
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_figures_are_of_the_moment_in_which_they_are_asked_for() {
+    fn each_scrape_computes_the_metrics() {
         let (copy, registry) = (nothing(), Registry::new());
         copy.register(&registry).unwrap();
         copy.see([version(1, "2026-10-30T00:00:00Z", false)], Some(Utc::now() - TimeDelta::hours(1)));

@@ -22,58 +22,58 @@ use crate::copies::RatesCopy;
 use crate::settle::OutcomeRow;
 use crate::shown;
 
-/// Bytes of one purchase at most.
+/// Maximum size of a purchase, in bytes.
 const PURCHASE_BYTES_MAX: usize = 1 << 20;
-/// About what a line takes in memory: itself, and a sku of full length.
+/// Approximate memory of a line with a SKU of maximum length, in bytes.
 const LINE_BYTES: usize = size_of::<LineRequest>() + 64;
-/// Bytes of an offer at most.
+/// Maximum size of an offer, in bytes.
 const OFFER_BYTES_MAX: usize = 4 << 10;
-/// When to try again while the copy of the rates is not complete.
+/// `Retry-After` while the copy of the rates is not complete.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What the routes need. Clones share it.
+/// The state that the routes and all clones share.
 #[derive(Clone)]
 pub struct Purchases {
-    /// Where to read.
+    /// The store that the routes read.
     pub store: Store,
-    /// Where requests go in.
+    /// The ingress stage, which receives the requests.
     pub accept: Addr<Ingress<Accept>>,
-    /// Those who wait for an outcome.
+    /// The clients that wait for an outcome.
     pub waiters: Waiters,
-    /// Whether anything may be taken in yet.
+    /// The local copy of the rates. Requests are accepted once it is complete.
     pub copy: RatesCopy,
 }
 
-const DESCRIPTION: &str = "Sells: it prices with its own copy of the rates, so that the answer to a customer is final about \
-                           the price and no other service was asked. It says what was bought; whoever has to act on that \
-                           listens.";
+const DESCRIPTION: &str = "Prices purchases with its own copy of the rates, so that the price in a response is final \
+                           and no other service was asked. It publishes the purchases; services that act on them read \
+                           that stream.";
 
-/// What the service serves; the handlers find `Purchases`.
+/// The API of the service. Its handlers need `Purchases`.
 pub fn api() -> Api {
     Api::new(SERVICE, DESCRIPTION, endpoints![get_offer, put_offer, post, batch::post, get, copies::get])
 }
 
-/// Buys.
+/// Submits a purchase.
 ///
-/// The same key with the same content is the same purchase, however often it is sent. That it is refused is an outcome
-/// like others: `status` and `reason` say so. At most 1 MiB.
+/// The same key with the same content is the same purchase, however often it is sent. A rejection is an outcome like
+/// any other: `status` and `reason` show it. At most 1 MiB.
 #[utoipa::path(
     post, path = "/purchases", tag = "purchases", operation_id = "post_purchase",
     params(IdempotencyKey, Prefer),
     request_body = PurchaseRequest,
     responses(
         (
-            status = 201, description = "It has its outcome, which is for good.", body = Purchase,
+            status = 201, description = "The purchase has its outcome, which is final.", body = Purchase,
             headers(
-                ("Location" = String, description = "Where the purchase is."),
-                ("Preference-Applied" = String, description = "`wait=N`, if that was asked for.")
+                ("Location" = String, description = "The path of the purchase."),
+                ("Preference-Applied" = String, description = "`wait=N`, if it was requested.")
             )
         ),
         (
-            status = 202, description = "It is taken in, durably; ask again for the outcome.", body = Purchase,
+            status = 202, description = "The purchase is durable. Get it later for the outcome.", body = Purchase,
             headers(
-                ("Location" = String, description = "Where the purchase is."),
-                ("Preference-Applied" = String, description = "`wait=N`, if that was asked for.")
+                ("Location" = String, description = "The path of the purchase."),
+                ("Preference-Applied" = String, description = "`wait=N`, if it was requested.")
             )
         ),
         Conflict, UnprocessableContent, Writing
@@ -100,10 +100,10 @@ async fn post(
     Ok(prefer.applied(response.insert_header((LOCATION, location)).json(purchase)))
 }
 
-/// A purchase, and what has become of it so far.
+/// A purchase and its current status.
 #[utoipa::path(
     get, path = "/purchases/{id}", tag = "purchases", operation_id = "get_purchase",
-    params(("id" = PurchaseId, Path, description = "As the purchase's `id` and `Location` have it.")),
+    params(("id" = PurchaseId, Path, description = "The purchase's `id`, as in `Location`.")),
     responses((status = 200, description = "The purchase.", body = Purchase), NotFound, Reading)
 )]
 async fn get(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Purchase>, Problem> {
@@ -116,7 +116,7 @@ async fn get(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Pu
 /// An offer.
 #[utoipa::path(
     get, path = "/offers/{sku}", tag = "offers",
-    params(("sku" = Sku, Path, description = "What is offered.")),
+    params(("sku" = Sku, Path, description = "The product.")),
     responses((status = 200, description = "The offer.", body = Offer), NotFound, UnprocessableContent, Reading)
 )]
 async fn get_offer(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Offer>, Problem> {
@@ -129,10 +129,10 @@ async fn get_offer(purchases: Data<Purchases>, request: HttpRequest) -> Result<J
 
 /// Sets the terms of an offer.
 ///
-/// They are a new version, for what is accepted from now on. Setting the same again changes nothing.
+/// They become a new version, for purchases accepted from now on. Setting the same terms again changes nothing.
 #[utoipa::path(
     put, path = "/offers/{sku}", tag = "offers",
-    params(("sku" = Sku, Path, description = "What is offered.")),
+    params(("sku" = Sku, Path, description = "The product.")),
     request_body = OfferTerms,
     responses((status = 200, description = "The offer as it is now.", body = Offer), UnprocessableContent, Writing)
 )]
@@ -145,9 +145,9 @@ async fn put_offer(
     let sku = sku(&request)?;
     let terms: OfferTerms = ::web::json_body(&request, payload, OFFER_BYTES_MAX).await?;
     if terms.capacity.is_some() {
-        return Err(Problem::unprocessable("capacity has to be null: stock is not allocated yet").at("/capacity"));
+        return Err(Problem::unprocessable("capacity must be null: stock is not allocated yet").at("/capacity"));
     }
-    // Setting the same again changes nothing, so the request needs no id of the client's.
+    // Setting the same terms again changes nothing, so the request needs no id from the client.
     let cause = ::web::cause(RequestId(trace.trace_id().to_owned()), &trace);
     let event = ::web::event(cause, Key(sku.to_string()), AcceptInput::SetOffer(SetOffer { sku, terms }));
     match ::web::submit(purchases.ingress()?, event, OFFER_BYTES_MAX).await? {
@@ -157,7 +157,7 @@ async fn put_offer(
 }
 
 impl Purchases {
-    /// Where requests go in, once anything may.
+    /// The ingress stage, once requests are accepted.
     fn ingress(&self) -> Result<&Addr<Ingress<Accept>>, Problem> {
         if !self.copy.is_complete() {
             return Err(Problem::unavailable("the local copy of the rates is not complete yet", RETRY_AFTER));
@@ -165,7 +165,7 @@ impl Purchases {
         Ok(&self.accept)
     }
 
-    /// Shows purchases, if wanted once they have their outcome: register, then read, then wait.
+    /// Shows purchases, after at most `wait` for their outcomes: register, then read, then wait.
     async fn show(&self, rows: Vec<PurchaseRow>, wait: Option<Duration>) -> Result<Vec<Purchase>, Problem> {
         if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
             self.wait(&rows, Instant::now() + wait).await?;
@@ -183,14 +183,14 @@ impl Purchases {
     }
 }
 
-/// Wakes who waits for the outcomes among what was written.
+/// Wakes the clients that wait for the outcomes among these changes.
 pub fn wake(waiters: &Waiters, changes: &[Change]) {
     for OutcomeRow { purchase, .. } in Change::rows(changes) {
         waiters.wake(&purchase.0);
     }
 }
 
-/// A purchase on its ingress stage.
+/// A purchase request as an event for the ingress stage.
 fn asked(request_id: RequestId, request: PurchaseRequest, trace: &::web::Traceparent) -> Event<AcceptInput> {
     let key = AccountId::of_customer(&request.customer).key();
     let asked = AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None });

@@ -1,5 +1,5 @@
-//! What must hold of the rows of the whole service, whoever wrote them: every confirmed purchase has at
-//! most one outcome (exactly one, once everything is read), and there is no outcome without a purchase.
+//! Invariants over all rows of the service, no matter who wrote them: every confirmed purchase has at most one outcome
+//! (exactly one, once all facts are read), and there is no outcome without a confirmed purchase.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use stage::{Quiescence, RequestId, Violation};
 use crate::accept::PurchaseRow;
 use crate::settle::OutcomeRow;
 
-/// Brings purchases and outcomes together: each purchase before its outcome.
+/// Matches purchases and outcomes. Each purchase must be added before its outcome.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     in_flight: BTreeSet<RequestId>,
@@ -16,30 +16,30 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
-    /// Takes in a purchase. What was rejected has its outcome.
+    /// Adds a purchase. A rejected one already has its outcome.
     pub fn purchase(&mut self, row: &PurchaseRow) {
         if row.reason_code.is_none() {
             self.in_flight.insert(row.request_id.clone());
         }
     }
 
-    /// Takes in an outcome.
+    /// Adds an outcome.
     pub fn outcome(&mut self, row: &OutcomeRow) {
         if !self.in_flight.remove(&row.purchase) {
-            let what = format!("is {}, and no confirmed purchase waits for it", row.status);
+            let what = format!("is {}, but no confirmed purchase waits for it", row.status);
             self.violations.push(Violation { place: format!("outcome {}", row.purchase), what });
         }
     }
 
-    /// How many purchases have no outcome yet.
+    /// The number of purchases without an outcome.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
 
-    /// What does not hold of all of it.
+    /// The violations, once all rows are added.
     pub fn close(mut self, quiescence: Quiescence) -> Vec<Violation> {
         if quiescence == Quiescence::Reached {
-            let what = "is confirmed and has no outcome, and nothing is on its way";
+            let what = "is confirmed but has no outcome, although nothing is in flight";
             let open = |purchase| Violation { place: format!("purchase {purchase}"), what: what.to_owned() };
             self.violations.extend(std::mem::take(&mut self.in_flight).into_iter().map(open));
         }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn each_confirmed_purchase_gets_one_outcome() {
+    fn each_confirmed_purchase_has_one_outcome() {
         check(&["sold"], Quiescence::Reached, &[]);
         check(&[], Quiescence::Pending, &[]);
         check(&[], Quiescence::Reached, &["purchase sold"]);

@@ -1,4 +1,4 @@
-//! What is counted of the business, since the process started.
+//! Business metrics, counted since the process started.
 
 use contracts::Status;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
@@ -7,7 +7,7 @@ use stage::{Cell, Change};
 use crate::accept::{OfferRow, PurchaseRow};
 use crate::settle::OutcomeRow;
 
-/// Clones count together.
+/// The counters. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     taken: IntCounter,
@@ -19,8 +19,8 @@ impl Metrics {
     /// # Errors
     /// When they are registered already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let taken = IntCounter::new("purchases_taken_total", "Purchases taken in, rejected ones too; no retries.")?;
-        let offers = IntCounter::new("offers_taken_total", "Versions of offers taken in; no repeats.")?;
+        let taken = IntCounter::new("purchases_taken_total", "Purchases recorded, also rejected ones; no retries.")?;
+        let offers = IntCounter::new("offers_taken_total", "Versions of offers recorded; no repetitions.")?;
         let opts = Opts::new("purchases_total", "Purchases that have their outcome, by outcome and reason.");
         let outcomes = IntCounterVec::new(opts, &["status", "reason"])?;
         registry.register(Box::new(taken.clone()))?;
@@ -29,11 +29,11 @@ impl Metrics {
         Ok(Self { taken, offers, outcomes })
     }
 
-    /// Counts what the ingress stage has taken in. What it rejects itself has its outcome at once.
+    /// Counts the changes of the ingress stage. A purchase that it rejects has its outcome at once.
     pub fn taken(&self, changes: &[Change]) {
         for purchase in Change::of::<PurchaseRow>(changes) {
             self.taken.inc();
-            // This column alone: there may be a thousand purchases, of many lines each.
+            // Reads only this column: there may be a thousand purchases with many lines each.
             if let Some(Cell::Text(reason)) = purchase.cell("reason_code") {
                 self.outcome(Status::Rejected, reason);
             }
@@ -41,7 +41,7 @@ impl Metrics {
         self.offers.inc_by(Change::of::<OfferRow>(changes).count() as u64);
     }
 
-    /// Counts what has become of purchases.
+    /// Counts the outcomes of purchases.
     pub fn settled(&self, changes: &[Change]) {
         for OutcomeRow { status, reason_code, .. } in Change::rows(changes) {
             self.outcome(status, &reason_code.map(|code| code.to_string()).unwrap_or_default());

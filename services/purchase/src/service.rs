@@ -1,4 +1,4 @@
-//! The service put together: the ingress stage, the copy of the rates, the outcomes, the server.
+//! Assembles the service: the ingress stage, the copy of the rates, the outcomes, the server.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::http::{self, Purchases};
 use crate::metrics::Metrics;
 use crate::settle::Settle;
 
-/// The service.
+/// The definition of the service.
 pub fn definition() -> ServiceDefinition {
     let topology = ServiceTopology {
         name: SERVICE,
@@ -32,7 +32,7 @@ pub fn definition() -> ServiceDefinition {
     ServiceDefinition { topology, port: 8082, api: http::api, start: Arc::new(|setup| Box::pin(start(setup))) }
 }
 
-/// Starts the service. It takes nothing in until its copy of the rates is complete.
+/// Starts the service. It accepts no requests until its copy of the rates is complete.
 ///
 /// # Errors
 /// [`StartError`].
@@ -46,7 +46,7 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     let copied = copy.clone();
     let on_rates = Arc::new(move |changes: &[Change]| copied.see(Change::rows(changes), Some(Utc::now())));
     starting.runtime.readers(|_| CopyRates, on_rates).await?;
-    // Only now: nobody else can write the copy any more, and what our own owner writes is seen.
+    // After the claim no other instance can write to the copy, and the commits of our own owner are seen.
     copy.load(&store).await?;
     let waiters = Waiters::default();
     let (settled, counted) = (waiters.clone(), metrics.clone());

@@ -1,4 +1,4 @@
-//! `settle`: what finally became of each purchase. Exactly one outcome each, appended, never changed.
+//! `settle`: the final outcome of each confirmed purchase. Each gets exactly one, which is appended and never changed.
 
 use contracts::{Fact, OUTCOMES, PaymentPosted, PaymentRefused, Reason, ReasonCode, Status};
 use stage::{
@@ -7,11 +7,11 @@ use stage::{
 };
 
 stage::payload! {
-    /// What stands in `outcomes`.
+    /// The facts that `settle` reads from `outcomes`.
     pub enum SettleInput {
-        /// A purchase is paid.
+        /// The payment of a purchase was posted.
         PaymentPosted(PaymentPosted),
-        /// A purchase is not paid.
+        /// The payment of a purchase was refused.
         PaymentRefused(PaymentRefused),
         .. Other
     }
@@ -21,19 +21,19 @@ stage::row! {
     /// The outcome of a purchase that was confirmed: it was paid, or the payment was refused.
     pub struct OutcomeRow: "outcomes" {
         key {
-            /// The purchase's request.
+            /// The request id of the purchase.
             purchase: RequestId => Text,
         }
         value {
-            /// What became of it.
+            /// The outcome: settled or rejected.
             status: Status => Text,
-            /// Why, if it was rejected.
+            /// Why it was rejected; none if it was settled.
             reason_code: Option<ReasonCode> => Nullable<Text>,
-            /// The same for people.
+            /// The same reason, for people.
             reason_detail: Option<String> => Nullable<Text>,
-            /// The partition of `settle` that wrote this
+            /// The partition of `settle` that wrote this row.
             partition: Partition => Integer,
-            /// and in which of its batches: the batch record knows when.
+            /// The batch that wrote this row. Its batch record contains the time.
             batch: BatchNumber => Integer,
         }
     }
@@ -46,7 +46,7 @@ impl OutcomeRow {
     }
 }
 
-/// Gathers outcomes.
+/// Stores the outcomes.
 pub struct Settle;
 
 impl Stage for Settle {

@@ -9,56 +9,56 @@ use dataflow::{Meta, Sqlite, Store, StoreError};
 use stage::PartitionCount;
 use web::ServiceDefinition;
 
-/// The file whose lock says that the folder is in use.
+/// The lock file. It is locked while the folder is in use.
 const LOCK: &str = "lock";
-/// Partitions of every stream of a new folder.
+/// The number of partitions of every stream of a new folder.
 const PARTITIONS_DEFAULT: u16 = 2;
 
-/// A data folder that cannot be used.
+/// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// It cannot be made or opened.
+    /// The folder cannot be created or opened.
     #[error("the data folder {path} cannot be used")]
     Folder {
-        /// Which.
+        /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Another process has it.
-    #[error("the data folder {0} is in use by another process: stop that one, or choose another with --data")]
+    /// Another process uses the folder.
+    #[error("the data folder {0} is in use by another process: stop it, or choose another folder with --data")]
     InUse(PathBuf),
-    /// Not a number of partitions.
+    /// The number of partitions is not allowed.
     #[error("{0} partitions: 1 to 64 are possible")]
     Partitions(u16),
-    /// It was made for another number.
-    #[error("{path} was made for {stored} partitions, not {wanted}: leave out --partitions, or choose another folder")]
+    /// The folder was created with another number of partitions.
+    #[error("{path} was created with {stored} partitions, not {wanted}: omit --partitions, or choose another folder")]
     OtherPartitions {
-        /// Which.
+        /// The file of a service.
         path: PathBuf,
-        /// For how many it was made.
+        /// The number of partitions in the file.
         stored: u16,
-        /// How many were asked for.
+        /// The requested number of partitions.
         wanted: u16,
     },
-    /// A file is gone while others hold data.
+    /// A file is missing or empty while others contain data.
     #[error(
-        "{0} is missing or empty while the other services have data: put it back, or choose another folder with --data"
+        "{0} is missing or empty while the other services have data: restore it, or choose another folder with --data"
     )]
     Lost(PathBuf),
-    /// A file in it cannot be used.
-    #[error("{path} cannot be used: `unbundled audit` tells more; --data chooses another folder")]
+    /// A file in the folder cannot be used.
+    #[error("{path} cannot be used: run `unbundled audit` for details, or choose another folder with --data")]
     Store {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: StoreError,
     },
 }
 
-/// A data folder that no other process uses, until this is dropped.
+/// A data folder that no other process can use until this value is dropped.
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
@@ -66,7 +66,7 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Makes the folder if it is not there, and takes it.
+    /// Locks the folder, and creates it if it does not exist.
     ///
     /// # Errors
     /// [`DataError`].
@@ -77,7 +77,7 @@ impl DataFolder {
         Self::locked(path, Some(lock))
     }
 
-    /// Takes a folder that is there, and changes nothing in it.
+    /// Locks an existing folder, and changes nothing in it.
     ///
     /// # Errors
     /// [`DataError`].
@@ -103,10 +103,10 @@ impl DataFolder {
         self.path.join(format!("{service}.sqlite"))
     }
 
-    /// For how many partitions the folder was or is to be made.
+    /// The number of partitions with which the folder was or will be created.
     ///
     /// # Errors
-    /// [`DataError`] when that is not what is wanted.
+    /// [`DataError`], also when the folder was created with another number than `wanted`.
     pub async fn partitions(
         &self,
         wanted: Option<u16>,
@@ -129,7 +129,7 @@ impl DataFolder {
             count = stored;
             is_used |= seen.is_used;
         }
-        // All files are made before anything is written to one of them.
+        // All files are created before anything is written to any of them.
         if let Some(path) = missing.filter(|_| is_used) {
             return Err(DataError::Lost(path));
         }

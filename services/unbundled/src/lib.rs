@@ -19,7 +19,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use exchange_rate::Feed;
 use web::ServiceDefinition;
 
-/// Files that an operator's command needs.
+/// The number of open files that an operator's command needs.
 const OWN_FILES: u64 = 128;
 
 /// Chapter 12 of Designing Data-Intensive Applications as a running system.

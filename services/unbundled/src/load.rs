@@ -1,18 +1,20 @@
-//! `unbundled load`: a small closed-loop load generator that speaks HTTP to any running system.
+//! `unbundled load`: a small closed-loop load generator that sends HTTP requests to any running system.
 //!
-//! Shape: set offers of its own, then so many clients, each of which sends the next request only when its purchases have
-//! their outcome (`client`); what is answered within the measured interval is counted (`tally`), and the services'
-//! own metrics are read at its begin and end (`metrics`). In the end the books must be at rest with difference 0.
+//! It sets offers of its own and then runs some clients. Each client sends its next request only when the purchases of
+//! the previous one have their outcome (`client`). The responses within the measured interval are counted (`tally`),
+//! and the services' own metrics are read at its beginning and end (`metrics`). At the end the books must be at rest
+//! with difference 0.
 //!
-//! How times are taken: a request with `Prefer: wait` is answered when its purchases have their outcome, one without
-//! when they are accepted. Either is what a client sees who asks for just that, in one request. So most requests wait,
-//! and give the time to settled; of each client's every eighth does not, and gives the time to accepted: its outcome
-//! is then waited for by sending the same again with `Prefer: wait`, which is idempotent, and that time is not used.
-//! So the next request never competes with purchases left behind, and the extra requests cost little.
-//! Of the others the acceptance is seen with the outcome: in a closed loop both rates are those of the whole way.
+//! The response to a request with `Prefer: wait` comes when its purchases have their outcome, the response to one
+//! without when they are accepted. Each is the time that a client sees with a single request. So most requests wait,
+//! and measure the time to settled. Every eighth request of a client does not, and measures the time to accepted. The
+//! client then waits for the outcome by sending the same request again with `Prefer: wait`, which is idempotent, and
+//! does not use that time. So the next request never competes with purchases in progress, and the extra requests cost
+//! little. The acceptance of the other requests is seen with their outcome: in a closed loop both rates are those of
+//! the whole path.
 //!
-//! A rate counts what was answered within the interval; a time belongs to it if the request was sent in it, however
-//! late the answer.
+//! A rate counts the responses within the interval. A time counts if the request was sent within the interval, no
+//! matter when the response arrived.
 
 mod client;
 mod metrics;
@@ -44,7 +46,7 @@ use crate::addresses::{Addresses, base_url};
 use crate::service::{Failed, ServiceClient, ServiceError};
 use crate::trial_balance;
 
-/// Offers that are set at a time.
+/// The number of offers that are set at the same time.
 const IN_FLIGHT: usize = 16;
 
 /// How purchases are sent.
@@ -59,9 +61,9 @@ pub enum Mode {
 
 /// `unbundled load`.
 ///
-/// Each client sends the next request when the purchases of the one before have their outcome. Most requests ask for the
-/// outcome (`Prefer: wait`) and give the time to settled; every eighth of a client asks for nothing and gives the time to
-/// accepted. Exits with 1 if any answer was not as expected, or the books' difference is not 0.
+/// Each client sends its next request when the purchases of the previous one have their outcome. Most requests wait for
+/// the outcome (`Prefer: wait`) and measure the time to settled; every eighth request of a client does not wait and
+/// measures the time to accepted. Exits with 1 if any response was not as expected, or the books' difference is not 0.
 #[derive(Debug, Args)]
 pub struct LoadArguments {
     /// How purchases are sent
@@ -69,28 +71,28 @@ pub struct LoadArguments {
     mode: Mode,
     #[command(flatten)]
     addresses: Addresses,
-    /// Base URL of exchange-rate, if it is elsewhere
+    /// Base URL of exchange-rate, if it runs elsewhere
     #[arg(long, value_name = "URL", env = "UNBUNDLED_EXCHANGE_RATE_URL", value_parser = base_url)]
     exchange_rate: Option<String>,
     /// How long to measure
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
-    /// How long to send before that
+    /// How long to send before the measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3_600))]
     warm_up: u64,
-    /// Clients that send at the same time [default: 1, or 4 with batches]
+    /// Number of concurrent clients [default: 1, or 4 with batches]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     clients: Option<u64>,
-    /// Purchases of a batch [default: 1000]
+    /// Purchases per batch [default: 1000]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000))]
     batch: Option<u64>,
-    /// Lines of a purchase, each of another offer
+    /// Lines per purchase, each of another offer
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=2_000))]
     lines: u64,
-    /// Customers among whom the purchases, and so the partitions, are spread
+    /// Number of customers over whom the purchases, and so the partitions, are spread
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     customers: u64,
-    /// The currency to pay in. The offers are in GBP; another one is converted, at the ECB's rate of 2011-12-09
+    /// The currency to pay in. The offers are in GBP; another currency is converted at the ECB's rate of 2011-12-09
     #[arg(long, value_name = "CURRENCY", default_value = "GBP")]
     pay_in: Currency,
     /// Print the result as JSON
@@ -106,7 +108,7 @@ impl LoadArguments {
         })
     }
 
-    /// Purchases of a request.
+    /// The number of purchases per request.
     fn purchases(&self) -> u64 {
         match self.mode {
             Mode::Single => 1,
@@ -115,10 +117,10 @@ impl LoadArguments {
     }
 }
 
-/// Sends, measures, prints, and says whether all came out as it must: 0, or 1 if something failed.
+/// Sends, measures and prints. The exit code is 0, or 1 if something failed.
 ///
 /// # Errors
-/// When it could not be brought to its end: a service is away or refuses.
+/// When it cannot finish: a service is unavailable or refuses a request.
 pub async fn run(arguments: LoadArguments) -> anyhow::Result<ExitCode> {
     let report = measured(&arguments).await?;
     let text = if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
@@ -149,23 +151,23 @@ async fn measured(arguments: &LoadArguments) -> anyhow::Result<Report> {
         async { metrics::between(&services, begin, end).await.map_err(anyhow::Error::from) },
         async { clients.await.map_err(anyhow::Error::from) },
     )?;
-    let books = trial_balance::at_rest(&ledger).await.context("the ledger could not be read in the end")?;
+    let books = trial_balance::at_rest(&ledger).await.context("the ledger could not be read at the end")?;
     Ok(Report::of(arguments, rate, tally.into_inner(), metrics, &books))
 }
 
-/// A service that is not there is no reason to wait: somebody has to start it.
+/// Checks that a service is ready. It does not wait for one that is not running: somebody has to start it.
 async fn ready(service: &ServiceClient) -> anyhow::Result<()> {
     let answer = service.once("/readyz", service.request(Method::GET, "/readyz")).await;
     answer.map(drop).map_err(|failed| match failed {
         Failed::Away { why, status: Some(_), .. } => anyhow!("{service} is not ready: {why}"),
         Failed::Away { why, status: None, .. } => anyhow!(
-            "nothing answers as {service}: {why}; start the system (`unbundled run`), or say where it is (`--help`)"
+            "{service} does not respond: {why}; start the system (`unbundled run`), or pass its address (`--help`)"
         ),
         Failed::Ended(error) => anyhow::Error::from(error),
     })
 }
 
-/// The rate by which all purchases are converted; none when they pay in the currency of the offers.
+/// The rate at which all purchases are converted; `None` if they pay in the currency of the offers.
 async fn rate(exchange_rate: &ServiceClient, pay_in: Currency) -> anyhow::Result<Option<ShownRate>> {
     if pay_in == orders::PRICED_IN {
         return Ok(None);

@@ -1,14 +1,14 @@
-//! `unbundled replay`: sends a real year through the HTTP API of a running system, as a client that must lose nothing
-//! and double nothing would, and then holds the books against its own arithmetic.
+//! `unbundled replay`: sends a real year through the HTTP API of a running system, as a client that must not lose or
+//! duplicate anything, and then compares the books with its own arithmetic.
 //!
-//! Shape: read the file to its end (`source`, `lines`, `survey`), set the offers it needs, read it again and send it in batches, in order,
-//! one on its way (`batch`, `sending`), ask for each purchase until it has its outcome (`settling`), read the ledger
-//! (`books`) and compare (`comparing`).
+//! Steps: read the file to its end (`source`, `lines`, `survey`); set the offers it needs (`offers`); read it again and
+//! send it in batches, in order, one at a time (`batch`, `sending`); request each purchase until it has its outcome
+//! (`settling`); read the ledger (`books`) and compare (`comparing`).
 //!
-//! Guarantee: a request's id is a function of its invoice, so it can be stopped anywhere and run again: nothing is done
-//! twice, and the summary is that of one undisturbed run. Of a file that is broken nothing is sent.
+//! Guarantee: a request's id is a function of its invoice, so the replay can be stopped anywhere and run again: nothing
+//! is done twice, and the summary is that of one undisturbed run. Nothing of a broken file is sent.
 //!
-//! What it never does: look into a database, ask the services what it should expect of them, or hold the file in memory.
+//! It never looks into a database, never asks the services what to expect of them, and never holds the file in memory.
 
 mod batch;
 mod books;
@@ -66,10 +66,10 @@ use crate::trial_balance;
 pub use progress::Progress;
 pub use summary::per_second;
 
-/// Requests on their way at once, apart from batches: enough to keep a service on a few cores busy.
+/// The number of concurrent requests, apart from batches: enough to keep a service on a few cores busy.
 const IN_FLIGHT: usize = 16;
 
-/// What to replay.
+/// The data to replay.
 #[derive(Debug, Subcommand)]
 pub enum Replay {
     /// A year of a British online shop (UCI Online Retail, in its original or its clean form)
@@ -79,9 +79,9 @@ pub enum Replay {
 /// `unbundled replay retail`.
 #[derive(Debug, Args)]
 pub struct Retail {
-    /// The file, whatever it is called: CSV, plain or packed with gzip or Zstandard, or Excel's workbook (.xlsx)
+    /// The file, with any name: a CSV, plain or compressed with gzip or Zstandard, or an Excel workbook (.xlsx)
     file: PathBuf,
-    /// The first day whose invoices are sent (2011-01-31, on London's clocks)
+    /// The first day whose invoices are sent (such as 2011-01-31, in London time)
     #[arg(long, value_name = "DATE")]
     from: Option<NaiveDate>,
     /// The last day whose invoices are sent
@@ -89,10 +89,10 @@ pub struct Retail {
     to: Option<NaiveDate>,
     #[command(flatten)]
     addresses: Addresses,
-    /// The currency all pay in, instead of that of their country
+    /// The currency in which all customers pay, instead of that of their country
     #[arg(long, value_name = "CURRENCY")]
     pay_in: Option<Currency>,
-    /// Read the file to its end and say what is in it, but send nothing
+    /// Read the file to its end and print its contents, but send nothing
     #[arg(long)]
     dry_run: bool,
     /// Print the summary as JSON
@@ -100,10 +100,10 @@ pub struct Retail {
     json: bool,
 }
 
-/// Replays, prints the summary, and says whether all is as it must be: 0, or 1 when something could not be taken or differs.
+/// Replays and prints the summary. The exit code is 0, or 1 if a purchase was not accepted or something differs.
 ///
 /// # Errors
-/// When it could not be brought to its end: the file is broken, or a service is away or refuses.
+/// When it cannot finish: the file is broken, or a service is unavailable or refuses a request.
 pub async fn run(replay: Replay) -> anyhow::Result<ExitCode> {
     let Replay::Retail(retail) = replay;
     let days = Days::new(retail.from, retail.to)?;
@@ -132,18 +132,19 @@ async fn replayed(retail: &Retail, days: Days) -> anyhow::Result<Summary> {
     took.reading = clock.lap();
     eprintln!("{}: {} invoices with {} lines to send", contents.shape, contents.invoices.sent, contents.lines.sent);
     let offers_set = offers::set(&purchase, &survey.offers).await;
-    let offers_set = offers_set.context("stopped while setting offers, before any purchase; run it again to go on")?;
+    let offers_set =
+        offers_set.context("stopped while setting offers, before any purchase; run it again to continue")?;
     took.offers = clock.lap();
     eprintln!("{} offers are set; sending", survey.offers.len());
     let batches = batches(&retail.file, Arc::clone(&survey), retail.pay_in);
     let progress = Progress::sending(contents.invoices.sent);
     let (mut taken, problems) = sending::send(&purchase, batches, progress).await?;
     took.sending = clock.lap();
-    eprintln!("{} purchases are taken; waiting for outcomes", taken.len());
+    eprintln!("{} purchases are accepted; waiting for outcomes", taken.len());
     settling::outcomes(&purchase, &mut taken).await?;
     took.settling = clock.lap();
-    eprintln!("all have their outcome; comparing with the ledger");
-    let stopped = "all is settled, but the ledger could not be read to its end; run it again to compare";
+    eprintln!("all purchases have their outcome; comparing with the ledger");
+    let stopped = "everything is settled, but the ledger could not be read to its end; run it again to compare";
     let books = trial_balance::at_rest(&ledger).await.context(stopped)?;
     let postings = books::postings(&ledger, &taken).await.context(stopped)?;
     let differences = comparing::differences(&taken, &postings, &books);
@@ -188,14 +189,14 @@ async fn read(path: &Path, days: Days) -> anyhow::Result<(Contents, Arc<Survey>)
     Ok((contents, Arc::new(survey)))
 }
 
-/// Builds the batches on a thread of their own. One waits in the channel, and one is being built.
+/// Builds the batches on a separate thread. One batch waits in the channel while the next is being built.
 fn batches(path: &Path, survey: Arc<Survey>, pay_in: Option<Currency>) -> mpsc::Receiver<Result<Batch, FileError>> {
     let (sender, receiver) = mpsc::channel(1);
     let path = path.to_owned();
     spawn_blocking(move || {
         let built = build(&path, &survey, pay_in, |batch| sender.blocking_send(Ok(batch)).is_ok());
         if let Err(error) = built {
-            // Nobody listens any more when sending has stopped, for a reason it has told.
+            // If the receiver is gone, sending has stopped and has reported the reason.
             drop(sender.blocking_send(Err(error)));
         }
     });
@@ -210,7 +211,7 @@ fn build(
 ) -> Result<(), FileError> {
     let rates = match Rates::built_in() {
         Ok(rates) => rates,
-        Err(error) => unreachable!("the built-in history is whole, which a test of its own checks: {error}"),
+        Err(error) => unreachable!("a test checks that the built-in history is valid: {error}"),
     };
     let mut source = SourceFile::open(path, Progress::hidden())?;
     let mut invoices = Invoices::of(source.lines()?, survey, pay_in);
@@ -226,7 +227,7 @@ fn settled(taken: &[Taken], sum: impl Fn(&Answer) -> Option<Money>) -> impl Iter
     taken.iter().filter_map(move |taken| sum(&taken.answer))
 }
 
-/// Says how long it was since it was asked before.
+/// Measures the time since the previous lap.
 struct Clock(Instant);
 
 impl Clock {

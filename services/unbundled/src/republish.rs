@@ -1,7 +1,8 @@
-//! `unbundled republish`: lets a service publish its journal to the broker once more.
+//! `unbundled republish`: makes a service publish its journal to the broker again.
 //!
-//! It only notes that; the service itself publishes, now if it runs, else with its next start. Readers drop
-//! what they have. It closes gaps that a broker's loss has torn, and costs nothing but time.
+//! The command only stores a note. The service itself publishes: at once if it is running, otherwise after its next
+//! start. Readers drop the frames that they already have. This closes gaps that the broker caused by losing frames, and
+//! costs nothing but time.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -11,13 +12,13 @@ use dataflow::{Meta, Postgres};
 use stage::{PartitionCount, Producer};
 use web::ServiceDefinition;
 
-/// What can be set.
+/// The arguments of `unbundled republish`.
 #[derive(Args)]
 pub struct RepublishArguments {
     /// The database of the service that produces the streams.
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database: String,
-    /// Which service's it is.
+    /// The name of that service.
     #[arg(long)]
     service: String,
     /// Only this stream, for example `purchases`.
@@ -28,16 +29,16 @@ pub struct RepublishArguments {
     producer: Option<Producer>,
 }
 
-/// Asks for it, and says what will be published again.
+/// Stores the note, and prints what will be published again.
 ///
 /// # Errors
-/// When the database does not answer, is not that service's, or holds nothing to publish.
+/// When the database does not respond, belongs to another service, or contains nothing to publish.
 pub async fn republish(arguments: RepublishArguments, services: &[ServiceDefinition]) -> anyhow::Result<ExitCode> {
     let RepublishArguments { database: url, service, stream, producer } = arguments;
     let seen = Postgres::look(&url).await?;
     let seen = seen.ok_or_else(|| anyhow::anyhow!("the database is empty: no service has ever used it"))?;
     let partitions = PartitionCount::new(seen.partitions)
-        .ok_or_else(|| anyhow::anyhow!("the database says that it was made for {} partitions", seen.partitions))?;
+        .ok_or_else(|| anyhow::anyhow!("the database has {} partitions: 1 to 64 are possible", seen.partitions))?;
     let known = services.iter().find(|known| known.name() == service);
     let topology = &known.ok_or_else(|| anyhow::anyhow!("there is no service {service}"))?.topology;
     let service = topology.name;
@@ -49,7 +50,7 @@ pub async fn republish(arguments: RepublishArguments, services: &[ServiceDefinit
     let rewound = database.republish(&journals).await?;
     anyhow::ensure!(!rewound.is_empty(), "nothing in the journal of {service} matches: there is nothing to publish");
     for (producer, target) in rewound {
-        writeln!(std::io::stdout(), "{producer} publishes its journal for {target} again from its beginning")?;
+        writeln!(std::io::stdout(), "{producer} publishes its journal for {target} again from the beginning")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,16 +16,16 @@ use web::{RunningService, ServiceDefinition, ServiceSetup};
 
 use crate::data::DataFolder;
 
-/// Threads that answer HTTP, per service.
+/// The number of HTTP threads per service.
 const WORKERS: usize = 2;
-/// Files that each service has open without any client: databases, and the queues of their threads.
+/// The number of open files of each service without clients: databases, and the queues of their threads.
 const OWN_FILES_EACH: u64 = 64;
-/// How long the services may take to get ready before that is reported.
+/// How long the services may take to become ready before the start fails.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often to look whether they are.
+/// The interval between two checks whether they are ready.
 const READY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What can be set.
+/// The arguments of `unbundled run`.
 #[derive(Args)]
 pub struct RunArguments {
     /// Where to keep the data.
@@ -34,13 +34,13 @@ pub struct RunArguments {
     /// Keep the data in a temporary folder and delete it at the end.
     #[arg(long, conflicts_with = "data")]
     ephemeral: bool,
-    /// The port of the first service; the others take the next ones. 0: any that are free.
+    /// The port of the first service; the others take the next ones. 0 for any free ports.
     #[arg(long, value_name = "PORT", default_value_t = 8081)]
     base_port: u16,
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
-    /// How many partitions the streams of a new data folder get.
+    /// The number of partitions of each stream in a new data folder.
     #[arg(long, value_name = "COUNT")]
     partitions: Option<u16>,
     #[command(flatten)]
@@ -94,14 +94,14 @@ pub async fn run(arguments: RunArguments, services: crate::Services) -> anyhow::
     }
     tokio::select! {
         () = stop(running, traces) => {}
-        () = signals.interrupted() => bail!("stopped at once, as asked for again; nothing that was answered is lost"),
+        () = signals.interrupted() => bail!("stopped at once by a second signal; nothing that got a response is lost"),
     }
     started_or_stopped?;
     telemetry::announce("stopped\n", || tracing::info!("stopped"));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts the services and waits until all can do their work.
+/// Starts the services and waits until all are ready.
 async fn start(
     definitions: &[ServiceDefinition],
     listeners: Vec<TcpListener>,
@@ -121,7 +121,7 @@ async fn start(
     ready(running).await
 }
 
-/// Stops the services, then sends what is left of their traces.
+/// Stops the services, then sends the rest of their traces.
 async fn stop(services: Vec<RunningService>, traces: BTreeMap<&'static str, Traces>) {
     RunningService::stop(services).await;
     Traces::stop(traces.into_values().collect()).await;
@@ -132,7 +132,7 @@ fn port(base: u16, offset: usize) -> anyhow::Result<u16> {
         return Ok(0);
     }
     let port = u16::try_from(offset).ok().and_then(|offset| base.checked_add(offset));
-    port.with_context(|| format!("--base-port {base} leaves no room for a port of each service"))
+    port.with_context(|| format!("--base-port {base} leaves too few ports for all services"))
 }
 
 async fn ready(services: &[RunningService]) -> anyhow::Result<()> {
@@ -150,12 +150,12 @@ async fn ready(services: &[RunningService]) -> anyhow::Result<()> {
     }
 }
 
-/// The name of a service, and where it listens.
+/// The name of a service and its URL.
 fn address(service: &RunningService) -> (&'static str, String) {
     (service.name(), format!("http://{}", service.address()))
 }
 
-/// Where everything is, and three things to try.
+/// The addresses of all services, and three commands to try.
 fn banner(addresses: &[(&'static str, String)], folder: &str, took: Duration) -> String {
     let of = |service| addresses.iter().find(|(name, _)| *name == service).map_or("", |(_, address)| address);
     let (purchase, ledger) = (of(purchase::SERVICE), of(ledger::SERVICE));
@@ -170,15 +170,15 @@ Three things to try, in another terminal:
      curl -X PUT {purchase}/offers/lantern -H 'Content-Type: application/json' \
        -d '{{"price":{{"amount":"15.30","currency":"GBP"}}}}'
 
-  2. Buy three of them in euros, and wait until it is settled. Send it again: it stays one purchase.
+  2. Buy three of them in euros, and wait until the purchase is settled. Sent again, it stays one purchase.
      curl -X POST {purchase}/purchases -H 'Content-Type: application/json' \
        -H 'Idempotency-Key: my-first' -H 'Prefer: wait=5' \
        -d '{{"customer":"alice","pay_in":"EUR","lines":[{{"sku":"lantern","quantity":3}}],"occurred_at":"2026-10-30T12:00:00Z"}}'
 
-  3. See that the books balance in both currencies.
+  3. Check that the books balance in both currencies.
      curl {ledger}/trial-balance
 
-Ctrl-C stops it; started again, it goes on where it was.
+Ctrl-C stops it. Started again, it continues where it stopped.
 "#
     )
 }

@@ -1,8 +1,8 @@
-//! Asking a service that may be away for a while.
+//! Requests to a service that may be unavailable for a while.
 //!
-//! Guarantee: what cannot be answered now (no connection, a cut one, no answer in time, `429`, `503`) is asked again,
-//! unchanged, for up to [`AWAY_MAX`]. That is safe because every request here is idempotent: it has an id, or it is a
-//! `PUT` or a `GET`. What is refused is never asked again.
+//! Guarantee: a request that fails temporarily (no connection, a broken one, no response in time, `429`, `503`) is sent
+//! again, unchanged, for up to [`AWAY_MAX`]. That is safe because every request here is idempotent: it has an id, or it
+//! is a `PUT` or a `GET`. A refused request is never sent again.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,78 +14,78 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A service may be away for so long.
+/// The longest time that a service may be unavailable.
 pub const AWAY_MAX: Duration = Duration::from_secs(60);
 
-/// An answer takes at most so long, or the service counts as away.
+/// The longest time to a response. After it, the service counts as unavailable.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The first pause before asking again; each further one is twice as long, up to [`PAUSE_MAX`].
+/// The pause before the first retry; each further one is twice as long, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
-/// The longest pause, and the longest `Retry-After` that is believed.
+/// The longest pause, and the longest `Retry-After` that is respected.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Why there is no answer from a service.
+/// Why there is no valid response from a service.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// It was away for too long.
-    #[error("{service} has been away for {} s: {why}", AWAY_MAX.as_secs())]
+    /// The service was unavailable for too long.
+    #[error("{service} has been unavailable for {} s: {why}", AWAY_MAX.as_secs())]
     Away {
-        /// Which, and where.
+        /// The service and its base URL.
         service: String,
-        /// What came of the last attempt.
+        /// Why the last attempt failed.
         why: String,
     },
-    /// It refuses.
-    #[error("{service} refuses {path} with {status}: {detail}")]
+    /// The service refused the request.
+    #[error("{service} refused {path} with {status}: {detail}")]
     Refused {
-        /// Which, and where.
+        /// The service and its base URL.
         service: String,
-        /// What was asked.
+        /// The path of the request.
         path: String,
-        /// The status of its answer.
+        /// The status of the response.
         status: StatusCode,
-        /// What it says.
+        /// The detail of the problem.
         detail: String,
     },
-    /// It answers something that is no answer to this.
-    #[error("{service} answers {path} with something else than expected: {why}")]
+    /// The response does not fit the request.
+    #[error("{service} sent an unexpected response to {path}: {why}")]
     Strange {
-        /// Which, and where.
+        /// The service and its base URL.
         service: String,
-        /// What was asked.
+        /// The path of the request.
         path: String,
-        /// What is wrong with it.
+        /// What is wrong with the response.
         why: String,
     },
 }
 
-/// What came of one attempt, if not an answer.
+/// Why one attempt failed.
 #[derive(Debug)]
 pub enum Failed {
-    /// Not now.
+    /// Temporarily: a later attempt may succeed.
     Away {
-        /// Why.
+        /// The reason.
         why: String,
-        /// When to ask again, by what the service says.
+        /// The `Retry-After` of the service.
         retry_after: Option<Duration>,
-        /// The status, if there was an answer.
+        /// The status, if there was a response.
         status: Option<StatusCode>,
     },
-    /// Never.
+    /// Finally.
     Ended(ServiceError),
 }
 
 /// The parts of a problem (RFC 9457) that are shown.
 #[derive(Debug, Deserialize)]
 pub struct ShownProblem {
-    /// What is wrong this time.
+    /// The explanation of this problem.
     #[serde(default)]
     pub detail: String,
 }
 
-/// One of the system's services.
+/// A client for one of the system's services.
 pub struct ServiceClient {
     name: &'static str,
     base: String,
@@ -94,23 +94,23 @@ pub struct ServiceClient {
 }
 
 impl ServiceClient {
-    /// A service by its name for people and its base URL.
+    /// A client for the service with this display name and base URL.
     ///
     /// # Errors
-    /// When there can be no HTTP client on this machine.
+    /// When the HTTP client cannot be created.
     pub fn new(name: &'static str, base: &str) -> reqwest::Result<Self> {
-        // Services are asked directly: a proxy of the environment knows nothing of this machine's ports.
-        // Nor are certificates needed: base URLs are http.
+        // No proxy: a proxy from the environment cannot reach the ports of this machine.
+        // No certificates: base URLs are http.
         let client = Client::builder().no_proxy().tls_certs_only([]).timeout(ANSWER_TIMEOUT).build()?;
         Ok(Self { name, base: base.trim_end_matches('/').to_owned(), client, away: AtomicBool::new(false) })
     }
 
-    /// Its name for people.
+    /// The display name of the service.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What is at a path; none when there is nothing (404).
+    /// Gets the JSON at a path; `None` if there is nothing (404).
     ///
     /// # Errors
     /// [`ServiceError`].
@@ -132,7 +132,7 @@ impl ServiceClient {
         self.persist(async || self.once(path, request()).await).await.map(drop)
     }
 
-    /// Makes an attempt until it does not fail because the service is away.
+    /// Repeats an attempt while it fails because the service is unavailable.
     ///
     /// # Errors
     /// [`ServiceError`].
@@ -160,7 +160,7 @@ impl ServiceClient {
         self.client.request(method, format!("{}{path}", self.base))
     }
 
-    /// One attempt: the body of an answer of success.
+    /// Makes one attempt and returns the body of a successful response.
     ///
     /// # Errors
     /// [`Failed`].
@@ -168,7 +168,7 @@ impl ServiceClient {
         self.exchange(path, request).await.map(|(_, body)| body)
     }
 
-    /// One attempt: the status and the body of an answer of success.
+    /// Makes one attempt and returns the status and the body of a successful response.
     ///
     /// # Errors
     /// [`Failed`].
@@ -181,14 +181,14 @@ impl ServiceClient {
             return Ok((status, body));
         }
         let problem = serde_json::from_slice::<ShownProblem>(&body);
-        let detail = problem.map_or_else(|_| "it does not say why".to_owned(), |problem| problem.detail);
+        let detail = problem.map_or_else(|_| "no reason given".to_owned(), |problem| problem.detail);
         if is_away(status) {
             return Err(Failed::Away { why: format!("{status}: {detail}"), retry_after, status: Some(status) });
         }
         Err(Failed::Ended(ServiceError::Refused { service: self.to_string(), path: path.to_owned(), status, detail }))
     }
 
-    /// Reads a JSON answer.
+    /// Parses a JSON response.
     ///
     /// # Errors
     /// [`ServiceError::Strange`].
@@ -196,20 +196,20 @@ impl ServiceClient {
         serde_json::from_slice(body).map_err(|error| self.strange(path, &error.to_string()))
     }
 
-    /// An error about an answer.
+    /// The error of an unexpected response.
     pub fn strange(&self, path: &str, why: &str) -> ServiceError {
         ServiceError::Strange { service: self.to_string(), path: path.to_owned(), why: why.to_owned() }
     }
 
     fn tell_away(&self, why: &str) {
         if !self.away.swap(true, Ordering::Relaxed) {
-            eprintln!("{self} is away ({why}); asking again for up to {} s", AWAY_MAX.as_secs());
+            eprintln!("{self} is unavailable ({why}); retrying for up to {} s", AWAY_MAX.as_secs());
         }
     }
 
     fn tell_back(&self) {
         if self.away.swap(false, Ordering::Relaxed) {
-            eprintln!("{self} is back");
+            eprintln!("{self} is available again");
         }
     }
 }
@@ -220,7 +220,7 @@ impl std::fmt::Display for ServiceClient {
     }
 }
 
-/// Whether a status says no more than: not now.
+/// Whether a status means a temporary failure.
 pub fn is_away(status: StatusCode) -> bool {
     [
         StatusCode::REQUEST_TIMEOUT,
@@ -237,7 +237,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// The cause of the cause of …: `Connection refused` instead of `error sending request`.
+/// The text of the innermost source, such as `Connection refused` instead of `error sending request`.
 fn innermost(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
@@ -246,7 +246,7 @@ fn innermost(error: &dyn Error) -> String {
     innermost.to_string()
 }
 
-/// How long to go on with one request.
+/// The pauses between the attempts of one request, and their end.
 #[derive(Debug, Default)]
 struct Patience {
     ends: Option<Instant>,
@@ -254,7 +254,7 @@ struct Patience {
 }
 
 impl Patience {
-    /// The pause before the next attempt; none when the time is up. The last attempt is made at its end.
+    /// The pause before the next attempt; `None` when the time is up. The last attempt is made at the end of the time.
     fn pause(&mut self, now: Instant, retry_after: Option<Duration>) -> Option<Duration> {
         let ends = *self.ends.get_or_insert(now + AWAY_MAX);
         let left = ends.saturating_duration_since(now);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_asks_for_is_kept_within_limits() {
+    fn retry_after_is_respected_within_limits() {
         let check = |seconds, expected_ms| {
             let pause = Patience::default().pause(Instant::now(), Some(Duration::from_secs(seconds)));
             assert_eq!(pause, Some(Duration::from_millis(expected_ms)));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_change_by_itself_is_asked_again() {
+    fn only_temporary_failures_are_retried() {
         for (status, expected) in [(429, true), (503, true), (408, true), (500, false), (404, false), (413, false)] {
             assert_eq!(is_away(StatusCode::from_u16(status).unwrap()), expected, "{status}");
         }

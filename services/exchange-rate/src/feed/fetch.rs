@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_used_for_other_machines_only() {
+    fn a_proxy_is_used_only_for_other_machines() {
         for (url, expected) in [
             ("http://127.0.0.1:8080/", true),
             ("http://[::1]/", true),

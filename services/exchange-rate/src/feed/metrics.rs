@@ -18,10 +18,12 @@ impl Metrics {
     /// # Errors
     /// When they are already registered.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let opts = Opts::new("ecb_feed_fetches_total", "Times the feed was asked, by what came of it.");
+        let opts = Opts::new("ecb_feed_fetches_total", "Fetches from the feed, by result.");
         let fetches = IntCounterVec::new(opts, &["result"])?;
-        let last_success =
-            IntGauge::new("ecb_feed_last_success_timestamp_seconds", "When the feed last answered well; 0: never.")?;
+        let last_success = IntGauge::new(
+            "ecb_feed_last_success_timestamp_seconds",
+            "Time of the last successful fetch; 0 before the first.",
+        )?;
         registry.register(Box::new(fetches.clone()))?;
         registry.register(Box::new(last_success.clone()))?;
         for result in [NEW, UNCHANGED, FAILED] {

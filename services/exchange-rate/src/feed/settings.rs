@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_of_a_bad_setting_says_what_to_set_and_does_not_repeat_the_value() {
+    fn the_error_of_a_bad_setting_names_what_is_expected_and_does_not_repeat_the_value() {
         for url in ["ecb.example/a.xml", "ftp://ecb.example/a", "http://", "secret", "http://user:secret@ecb.example/"]
         {
             check(Some(url), None, Err("ECB_FEED_URL cannot be used: an http or https URL"));

@@ -8,7 +8,7 @@ use stage::{Partition, PartitionCount};
 
 use super::*;
 
-/// Moments such as `2010-12-01 EUR/GBP 0.848 EUR/USD 1.3115`.
+/// A request with moments such as `2010-12-01 EUR/GBP 0.848 EUR/USD 1.3115`.
 fn asked(source: &str, moments: &[&str], completes_history: bool) -> Event<RecordRatesInput> {
     let moments = moments.iter().map(|text| moment(text)).collect();
     let asked = SetRates { source: source.parse().unwrap(), moments, completes_history };
@@ -70,7 +70,7 @@ impl Ran {
         self.harness.emitted(&RATES).unwrap().into_iter().map(|event| event.fact).collect()
     }
 
-    /// What holds whatever was asked.
+    /// Checks what holds after any requests.
     fn check(&self) {
         let (emitted, rows) = (self.emitted(), self.harness.rows::<RateRow>().unwrap());
         let row = |fact: &RatesFact| match fact {
@@ -78,7 +78,7 @@ impl Ran {
             RatesFact::HistoryImported(history) => RateRow::from(history),
         };
         assert_eq!(emitted.iter().map(row).collect::<Vec<_>>(), rows);
-        assert!((1..).zip(&rows).all(|(version, row)| row.version == version), "versions have holes");
+        assert!((1..).zip(&rows).all(|(version, row)| row.version == version), "versions have gaps");
         assert!(rows.iter().filter(|row| row.complete).count() <= 1);
         let newest = self.harness.rows::<NewestRow>().unwrap();
         let newest: Vec<_> = newest.iter().map(|row| (row.version, row.complete)).collect();
@@ -88,7 +88,7 @@ impl Ran {
     }
 }
 
-/// Expects `read new changed unchanged` for each request, and what is published, however they are cut into batches.
+/// Expects `read new changed unchanged` for each request, and the published facts, for any sizes of batches.
 fn check(requests: &[Event<RecordRatesInput>], counts: &[&str], published: &[&str]) {
     for size in [1, 2, usize::MAX] {
         let ran = run(requests, &[size]);
@@ -111,7 +111,7 @@ fn the_first_import_publishes_every_moment_and_completes_the_history() {
 }
 
 #[test]
-fn the_same_again_changes_nothing() {
+fn the_same_rates_again_change_nothing() {
     check(&[import(TWO_DAYS), import(TWO_DAYS)], &["3 3 0 0", "3 0 0 3"], PUBLISHED);
     check(&[history(TWO_DAYS), history(TWO_DAYS)], &["3 3 0 0", "3 0 0 3"], &[PUBLISHED, &["3 ecb complete"]].concat());
     let digits = put("2010-12-01 EUR/GBP 0.8480");
@@ -119,7 +119,7 @@ fn the_same_again_changes_nothing() {
 }
 
 #[test]
-fn what_changes_nothing_leaves_no_record() {
+fn a_request_that_changes_nothing_leaves_no_record() {
     let ran = run(&[history(TWO_DAYS), history(TWO_DAYS), import(&[]), put("2010-12-02 EUR/GBP 0.846")], &[1]);
     assert_eq!(ran.harness.state().records.len(), 1);
 }
@@ -140,7 +140,7 @@ fn a_rate_that_is_set_back_is_a_new_version() {
 }
 
 #[test]
-fn one_pair_is_set_beside_the_others_of_its_moment() {
+fn setting_one_pair_keeps_the_others_of_its_moment() {
     let set = [
         import(TWO_DAYS),
         put("2010-12-01 EUR/ISK 290"),
@@ -211,7 +211,7 @@ fn any_request() -> impl Strategy<Value = Event<RecordRatesInput>> {
 
 proptest! {
     #[test]
-    fn what_is_published_adds_up_to_what_was_asked_last(
+    fn the_published_rates_add_up_to_the_last_requested_ones(
         requests in prop::collection::vec(any_request(), 0..20),
         sizes in prop::collection::vec(1..5_usize, 1..4),
     ) {

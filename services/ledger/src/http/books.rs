@@ -1,4 +1,4 @@
-//! What the books say: accounts, their entries, the trial balance.
+//! The books: accounts, their entries, the trial balance.
 
 use ::web::{Failing, NotFound, Problem, Reading, UnprocessableContent};
 use actix_web::HttpRequest;
@@ -14,15 +14,15 @@ use super::Ledger;
 use crate::post::{AccountRow, BalanceRow, EntryRow, TotalsRow};
 use crate::trial_balance::add_up;
 
-/// Entries of a page, unless the client says otherwise.
+/// Number of entries on a page, unless the client sets `limit`.
 const PAGE_DEFAULT: usize = 100;
-/// Entries of a page at most.
+/// Maximum number of entries on a page.
 const PAGE_MAX: usize = 1_000;
 
 /// An account and its balances.
 #[utoipa::path(
     get, path = "/accounts/{id}", tag = "accounts", operation_id = "get_account",
-    params(("id" = AccountId, Path, description = "Its name, `customer:{id}` for a customer's.")),
+    params(("id" = AccountId, Path, description = "The account; `customer:{id}` for a customer.")),
     responses((status = 200, description = "The account.", body = Account), NotFound, Reading)
 )]
 pub async fn account(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Account>, Problem> {
@@ -30,7 +30,7 @@ pub async fn account(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<
     Ok(Json(show(&ledger.store, id).await?.ok_or_else(no_account)?))
 }
 
-/// An account as it is now, if it is there.
+/// The current state of an account, if it exists.
 pub async fn show(store: &Store, id: AccountId) -> Result<Option<Account>, StoreError> {
     let row = store.get::<AccountRow>(&(id.clone(),)).await?;
     if row.is_none() && !id.is_system() {
@@ -45,10 +45,10 @@ pub async fn show(store: &Store, id: AccountId) -> Result<Option<Account>, Store
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Page {
-    /// The number of the last entry of the page before.
+    /// The number of the last entry on the previous page.
     #[param(format = "uint64", maximum = 18_446_744_073_709_551_615_u64)]
     after: Option<u64>,
-    /// How many entries at most; 100 unless told.
+    /// The maximum number of entries; 100 by default.
     #[param(minimum = 1, maximum = 1_000)]
     limit: Option<usize>,
 }
@@ -56,8 +56,8 @@ struct Page {
 /// The entries of an account, in order, page by page.
 #[utoipa::path(
     get, path = "/accounts/{id}/entries", tag = "accounts", operation_id = "list_entries",
-    params(("id" = AccountId, Path, description = "Its name, `customer:{id}` for a customer's."), Page),
-    responses((status = 200, description = "A page.", body = Entries), NotFound, UnprocessableContent, Reading)
+    params(("id" = AccountId, Path, description = "The account; `customer:{id}` for a customer."), Page),
+    responses((status = 200, description = "The entries.", body = Entries), NotFound, UnprocessableContent, Reading)
 )]
 pub async fn entries(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Entries>, Problem> {
     let (store, id) = (&ledger.store, account_id(&request)?);
@@ -67,7 +67,7 @@ pub async fn entries(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<
     let Page { after, limit } = ::web::query(&request)?;
     let limit = limit.unwrap_or(PAGE_DEFAULT);
     if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(Problem::unprocessable(format!("limit is 1 to {PAGE_MAX}")).of_parameter("limit"));
+        return Err(Problem::unprocessable(format!("limit must be 1 to {PAGE_MAX}")).of_parameter("limit"));
     }
     let after = i64::try_from(after.unwrap_or(0)).unwrap_or(i64::MAX);
     let rows = store.rows::<EntryRow>(&[Cell::Text(id.to_string())], Some(&[Cell::Integer(after)]), limit + 1).await?;
@@ -88,13 +88,13 @@ fn account_id(request: &HttpRequest) -> Result<AccountId, Problem> {
 }
 
 fn no_account() -> Problem {
-    Problem::not_found("no such account: POST /accounts opens one, a customer's opens with its first entry")
+    Problem::not_found("no such account: POST /accounts opens one; a customer's account opens with its first entry")
 }
 
-/// The books, by currency: debits, credits, what is in transit, and the difference, which is 0 at every moment.
+/// The trial balance by currency: debits, credits, amounts in transit, and the difference, which is always 0.
 #[utoipa::path(
     get, path = "/trial-balance", tag = "books", operation_id = "get_trial_balance",
-    responses((status = 200, description = "From one snapshot.", body = TrialBalance), Failing)
+    responses((status = 200, description = "The trial balance, from one snapshot.", body = TrialBalance), Failing)
 )]
 pub async fn trial_balance(ledger: Data<Ledger>) -> Result<Json<TrialBalance>, Problem> {
     // One statement reads the totals of all partitions.

@@ -1,4 +1,4 @@
-//! What the ledger itself can be asked to do: open accounts, move money.
+//! The commands of the ledger: claims of accounts and transfers.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -24,18 +24,19 @@ use crate::record_commands::{
     ClaimAccount, ClaimRow, RecordCommands, RecordCommandsInput, Reply, SubmitTransfer, TransferRow,
 };
 
-/// Bytes of a claim or a transfer at most.
+/// Maximum size of a claim or a transfer, in bytes.
 const REQUEST_BYTES_MAX: usize = 4 << 10;
-/// How long a claim is waited for, unless the client says otherwise: it takes some milliseconds.
+/// How long a claim waits for its decision, unless `Prefer` allows more. A decision takes some milliseconds.
 const CLAIM_WAIT: Duration = Duration::from_secs(10);
-/// When to look again for a claim that nobody has decided yet.
+/// `Retry-After` for a claim that is not decided yet.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const HANDLE_TAKEN: ProblemType = ProblemType { code: "handle-taken", title: "The handle is taken" };
 
 /// Claims a handle, and opens the account if the claim comes first.
 ///
-/// It waits until that is decided, 10 s or longer if `Prefer` says so, never shorter. Without `Idempotency-Key` each is a claim of its own.
+/// The response waits up to 10 s for the decision, or longer if `Prefer` allows it, never shorter. Without
+/// `Idempotency-Key`, each request is a separate claim.
 #[utoipa::path(
     post, path = "/accounts", tag = "accounts", operation_id = "post_account",
     params(OptionalIdempotencyKey, Prefer),
@@ -43,7 +44,7 @@ const HANDLE_TAKEN: ProblemType = ProblemType { code: "handle-taken", title: "Th
     responses(
         (
             status = 201, description = "The account is open.", body = Account,
-            headers(("Location" = String, description = "Where the account is."))
+            headers(("Location" = String, description = "The path of the account."))
         ),
         Conflict, UnprocessableContent, Writing
     )
@@ -69,20 +70,20 @@ pub async fn claim(
         Reply::Transfer(_) => return Err(::web::unexpected()),
     };
     let ClaimRow { request_id, account, .. } = claim;
-    // Until it is decided there is nothing to say: 201 and 409 are all that this can come to.
+    // It waits even without `Prefer`, because the decision makes the difference between 201 and 409.
     let wait = prefer.wait.unwrap_or_default().max(CLAIM_WAIT);
     let decision = ledger.decision(LedgerCommand::Claim, &request_id, wait).await?;
     let path = format!("/accounts/{}", ::web::segment::encode(account.as_str()));
-    // Without a key the same again would be another claim, which may lose against this one.
+    // Without a key, the same request would be another claim, which may lose against this one.
     let undecided = || match can_ask_again {
         true => {
-            let detail = "the claim is recorded and not decided yet: the same request, with its key, tells later";
+            let detail = "the claim is recorded but not decided yet: send the same request with its key again";
             Problem::unavailable(detail, RETRY_AFTER)
         }
         false => {
             let detail = format!(
-                "the claim is recorded and not decided yet: GET {path} tells later whether the account is open, and only \
-                 a claim with an Idempotency-Key whose it is"
+                "the claim is recorded but not decided yet: GET {path} shows later whether the account is open, but \
+                 only a claim with an Idempotency-Key can show whose it is"
             );
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }
@@ -98,25 +99,25 @@ pub async fn claim(
 
 /// Moves money from one account to another.
 ///
-/// The same key with the same content is the same transfer, however often it is sent. That it is refused is an outcome
-/// like others: `status` and `reason` say so.
+/// The same key with the same content is the same transfer, however often it is sent. A rejection is an outcome like
+/// any other: `status` and `reason` show it.
 #[utoipa::path(
     post, path = "/transfers", tag = "transfers", operation_id = "post_transfer",
     params(IdempotencyKey, Prefer),
     request_body = TransferRequest,
     responses(
         (
-            status = 201, description = "It has its outcome, which is for good.", body = Transfer,
+            status = 201, description = "The transfer has its outcome, which is final.", body = Transfer,
             headers(
-                ("Location" = String, description = "Where the transfer is."),
-                ("Preference-Applied" = String, description = "`wait=N`, if that was asked for.")
+                ("Location" = String, description = "The path of the transfer."),
+                ("Preference-Applied" = String, description = "`wait=N`, if it was requested.")
             )
         ),
         (
-            status = 202, description = "It is taken in, durably; ask again for the outcome.", body = Transfer,
+            status = 202, description = "The transfer is durable. Get it later for the outcome.", body = Transfer,
             headers(
-                ("Location" = String, description = "Where the transfer is."),
-                ("Preference-Applied" = String, description = "`wait=N`, if that was asked for.")
+                ("Location" = String, description = "The path of the transfer."),
+                ("Preference-Applied" = String, description = "`wait=N`, if it was requested.")
             )
         ),
         Conflict, UnprocessableContent, Writing
@@ -132,7 +133,7 @@ pub async fn transfer(
 ) -> Result<HttpResponse, Problem> {
     let request: TransferRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
     if request.from == request.to {
-        return Err(Problem::unprocessable("it is the account that pays").at("/to"));
+        return Err(Problem::unprocessable("to must not be the paying account").at("/to"));
     }
     let (request_id, payer) = (RequestId(key.as_str().to_owned()), request.from.key());
     let asked = RecordCommandsInput::SubmitTransfer(SubmitTransfer { request, unknown: None });
@@ -155,10 +156,10 @@ pub async fn transfer(
     Ok(prefer.applied(response.insert_header((LOCATION, location)).json(transfer)))
 }
 
-/// A transfer, and what has become of it.
+/// A transfer and its current status.
 #[utoipa::path(
     get, path = "/transfers/{id}", tag = "transfers", operation_id = "get_transfer",
-    params(("id" = TransferId, Path, description = "As the transfer says, or its `Location`.")),
+    params(("id" = TransferId, Path, description = "The transfer's `id`, as in `Location`.")),
     responses((status = 200, description = "The transfer.", body = Transfer), NotFound, Reading)
 )]
 pub async fn get_transfer(ledger: Data<Ledger>, request: HttpRequest) -> Result<Json<Transfer>, Problem> {
@@ -170,7 +171,7 @@ pub async fn get_transfer(ledger: Data<Ledger>, request: HttpRequest) -> Result<
 }
 
 impl Ledger {
-    /// What became of a request, once it is decided or the time is over.
+    /// The decision about a request; `None` if there is none when the time is over.
     async fn decision(
         &self,
         kind: LedgerCommand,
@@ -215,14 +216,14 @@ impl Ledger {
     }
 }
 
-/// Wakes who waits for the decisions among what was written.
+/// Wakes the clients that wait for the decisions among these changes.
 pub fn wake(waiters: &Waiters, changes: &[Change]) {
     for DecisionRow { kind, request_id, .. } in Change::rows(changes) {
         waiters.wake(&waiting_for(kind, &request_id));
     }
 }
 
-/// The key under which a decision is waited for.
+/// The key under which clients wait for a decision.
 fn waiting_for(kind: LedgerCommand, request_id: &RequestId) -> String {
     format!("{kind}:{request_id}")
 }

@@ -1,4 +1,4 @@
-//! Each request is counted once, whoever decides it; the books are shown as they are.
+//! Each request is counted once, no matter which stage decides it, and the metrics show the newest totals.
 
 use contracts::ReasonCode;
 use money::Amount;
@@ -61,7 +61,7 @@ fn shown(registry: &Registry, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_instruction_is_counted_once_and_decided_once() {
+fn each_command_and_each_decision_is_counted_once() {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).unwrap();
     metrics.taken(&[transfer("t1", None), transfer("t2", Some(ReasonCode::UnknownAccount)), transfer("t3", None)]);
@@ -85,7 +85,7 @@ fn each_instruction_is_counted_once_and_decided_once() {
 }
 
 #[test]
-fn the_books_are_the_newest_totals_of_all_partitions() {
+fn the_metrics_add_up_the_newest_totals_of_all_partitions() {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).unwrap();
     let check = |change: Change, difference: &str, posted: [&str; 2], in_transit: &str| {

@@ -1,7 +1,7 @@
-//! How the books stand, kept up to date from what is committed.
+//! The totals of the books, updated with every commit.
 //!
-//! Each partition's totals balance by themselves, so whichever of them are newer, the difference is 0 or something is
-//! wrong.
+//! The totals of each partition balance by themselves. So it does not matter if those of one partition are newer than
+//! those of another: a difference other than 0 is always an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use stage::Partition;
 use crate::post::TotalsRow;
 use crate::trial_balance::add_up;
 
-/// Clones are the same.
+/// The newest totals of all partitions, and the metrics that show them. Clones share them.
 #[derive(Clone)]
 pub(super) struct Totals {
     newest: Arc<Mutex<BTreeMap<(Currency, Partition), TotalsRow>>>,
@@ -29,7 +29,7 @@ impl Totals {
     /// When they are registered already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let gauge = |name: &str, help: &str, labels: &[&str]| {
-            let help = format!("{help} For watching: it is a float, GET /trial-balance is exact.");
+            let help = format!("{help} A float, for monitoring only: GET /trial-balance is exact.");
             let gauge = GaugeVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
@@ -38,13 +38,13 @@ impl Totals {
             newest: Arc::default(),
             difference: gauge(
                 "ledger_trial_balance_difference",
-                "Debits less credits, counting what is in transit; anything but 0 is an error.",
+                "Debits minus credits, including the legs in transit; anything but 0 is an error.",
                 &["currency"],
             )?,
-            posted: gauge("ledger_posted_amount", "What was posted ever.", &["currency", "side"])?,
+            posted: gauge("ledger_posted_amount", "Sum of all postings ever.", &["currency", "side"])?,
             in_transit: gauge(
                 "ledger_in_transit_amount",
-                "What was said to other partitions and is not posted there yet.",
+                "Sum of the legs that were requested from other partitions and are not posted yet.",
                 &["currency", "side"],
             )?,
         })
@@ -54,7 +54,7 @@ impl Totals {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in all partitions' totals, except those that were seen already: these are as new, or newer.
+    /// Reads the stored totals of all partitions. Totals that were seen before are at least as new and stay.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -69,7 +69,7 @@ impl Totals {
         Ok(())
     }
 
-    /// Takes in totals that have just become durable.
+    /// Replaces the totals by those of a commit.
     pub fn see(&self, rows: impl Iterator<Item = TotalsRow>) {
         let (mut newest, mut currencies) = (self.newest(), BTreeSet::new());
         for row in rows {
@@ -99,7 +99,7 @@ impl Totals {
     }
 }
 
-/// About as much: what Prometheus can hold.
+/// The nearest float, which is what Prometheus stores.
 fn float(amount: Amount) -> f64 {
     amount.to_string().parse().unwrap_or(f64::NAN)
 }

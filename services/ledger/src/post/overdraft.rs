@@ -1,34 +1,34 @@
-//! How far below zero an account may go, and what a payment does to that.
+//! How far below zero an account may go, and whether it may pay a certain amount.
 
 use contracts::AccountId;
 use money::{Amount, Currency, Money};
 
 use super::AccountRow;
 
-/// How far an account may go in one currency.
+/// How far below zero an account may go in one currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowance {
-    /// As far as it is asked to: system accounts, and those that stand for what a customer's card would pay.
+    /// No limit: system accounts, and unclaimed accounts, which stand for what a customer's card would pay.
     Unlimited,
-    /// No further than this.
+    /// Down to this balance.
     DownTo(Amount),
-    /// Further than this too, for a fee each time it is crossed.
+    /// Also below this balance, for a fee each time it is crossed.
     FeeBelow(Amount, Money),
 }
 
-/// What a debit does to an account.
+/// The decision about a debit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authorization {
-    /// It is posted.
+    /// The debit is posted.
     Approved,
-    /// It is posted, and crosses the limit.
+    /// The debit is posted. It crosses the limit, for which this fee is due.
     ApprovedWithFee(Money),
-    /// It would take the account below this.
+    /// The debit would take the account below this balance.
     Declined(Amount),
 }
 
 impl Allowance {
-    /// Of an account that may not be there yet.
+    /// The allowance of an account that may not exist yet.
     pub fn of(account: &AccountId, row: Option<&AccountRow>, currency: Currency) -> Self {
         let Some(row) = row.filter(|row| !account.is_system() && row.opened_by.is_some()) else {
             return Allowance::Unlimited;
@@ -43,7 +43,7 @@ impl Allowance {
         }
     }
 
-    /// What becomes of a debit that takes the balance from `before` to `after`. The fee itself is none.
+    /// Decides about a debit that takes the balance from `before` to `after`. The debit of a fee needs no decision.
     pub fn authorize(self, before: Amount, after: Amount) -> Authorization {
         match self {
             Allowance::DownTo(floor) if after < floor && after < before => Authorization::Declined(floor),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_not_claimed_has_no_limit() {
+    fn an_unclaimed_account_has_no_limit() {
         let customer = row("customer:1", None, None);
         check(&customer, Currency::EUR, "0.00", "-1000000.00", Authorization::Approved);
         assert_eq!(Allowance::of(&customer.account, None, Currency::EUR), Allowance::Unlimited);

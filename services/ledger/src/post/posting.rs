@@ -1,4 +1,4 @@
-//! Double entry in one partition: entries, balances, running totals, and what is said to the others.
+//! Double entry in one partition: entries, balances, running totals, and the legs requested from other partitions.
 
 use contracts::{CREDITS, Fact, Leg, LegsRequested, Purpose, Reason, ReasonCode, Side};
 use money::Amount;
@@ -10,24 +10,24 @@ use super::{AccountRow, BalanceRow, EntryRow, PostInput, TotalsRow};
 
 /// A fact that is being posted.
 pub(super) struct Posting<'a> {
-    /// Where.
+    /// The partition that posts it.
     pub partition: Partition,
-    /// The fact, with the request behind it.
+    /// The fact, with the request that caused it.
     pub event: &'a Event<PostInput>,
     /// The rows loaded for it.
     pub rows: &'a mut WorkingSet,
-    /// Where to say what follows from it.
+    /// The facts that follow from it.
     pub out: &'a mut Outputs<Fact>,
 }
 
-/// The rows that posting a leg here needs.
+/// Adds the rows that posting a leg here needs.
 pub(super) fn leg_reads(partition: Partition, leg: &Leg, reads: &mut ReadSet) {
     reads.row::<AccountRow>(&(leg.account.clone(),));
     reads.row::<BalanceRow>(&(leg.account.clone(), leg.amount.currency()));
     totals_reads(partition, leg, reads);
 }
 
-/// The rows that paying from an account here needs. A fee is of the payer's currency.
+/// Adds the rows that paying from an account here needs. A fee is in the payer's currency.
 pub(super) fn payment_reads(partition: Partition, payment: &Payment, reads: &mut ReadSet) {
     leg_reads(partition, &payment.payer, reads);
     payment.others.iter().for_each(|leg| totals_reads(partition, leg, reads));
@@ -38,7 +38,7 @@ fn totals_reads(partition: Partition, leg: &Leg, reads: &mut ReadSet) {
 }
 
 impl Posting<'_> {
-    /// Posts the payer's leg and says the others; or refuses it, moves nothing, and gives the reason.
+    /// Posts the payer's leg and requests the others; or refuses the payment, moves nothing, and returns the reason.
     pub fn pay(&mut self, payment: &Payment) -> Result<Option<Reason>, StageError> {
         match self.authorize(&payment.payer)? {
             Authorization::Declined(floor) => return Ok(Some(overdrawn(&payment.payer, floor))),
@@ -73,7 +73,7 @@ impl Posting<'_> {
         Ok(())
     }
 
-    /// Posts legs that were said elsewhere. They cannot be refused.
+    /// Posts legs that a payer's partition requested. They cannot be refused.
     pub fn apply(&mut self, emitted: &LegsRequested) -> Result<(), StageError> {
         for leg in &emitted.legs {
             self.post(&emitted.request_id, emitted.purpose, leg)?;
@@ -130,6 +130,6 @@ fn after(leg: &Leg, balance: Amount) -> Amount {
 
 fn overdrawn(leg: &Leg, floor: Amount) -> Reason {
     let Leg { account, amount, .. } = leg;
-    let detail = format!("{account} may not go below {floor} {}, as {amount} would take it", amount.currency());
+    let detail = format!("a payment of {amount} would take {account} below {floor} {}", amount.currency());
     Reason { code: ReasonCode::Overdrawn, detail }
 }

@@ -9,31 +9,31 @@ stage::row! {
     /// An account: opened by a claim, or by its first entry.
     pub struct AccountRow: "accounts" {
         key {
-            /// Its name.
+            /// The name of the account.
             account: AccountId => Text,
         }
         value {
-            /// How many entries it has.
+            /// The number of its entries.
             entries: u64 => Integer,
-            /// The claim that opened it; none: it opened with its first entry, and has no limit.
+            /// The claim that opened it; none if its first entry opened it, in which case it has no limit.
             opened_by: Option<RequestId> => Nullable<Text>,
-            /// How far below zero a claimed account may go; none: not at all.
+            /// How far below zero a claimed account may go; if none, not at all.
             overdraft: Option<Overdraft> => Nullable<Json>,
         }
     }
 }
 
 stage::row! {
-    /// What an account holds in one currency: credits less debits.
+    /// The balance of an account in one currency: credits minus debits.
     pub struct BalanceRow: "balances" {
         key {
-            /// Whose.
+            /// The account.
             account: AccountId => Text,
-            /// Of which currency.
+            /// The currency.
             currency: Currency => Text,
         }
         value {
-            /// How much.
+            /// Credits minus debits.
             amount: Amount => Decimal,
         }
     }
@@ -43,36 +43,36 @@ stage::row! {
     /// One posting. Never changed.
     pub struct EntryRow: "entries" {
         key {
-            /// To which account.
+            /// The account.
             account: AccountId => Text,
-            /// 1, 2, 3 … of the account's.
+            /// The number within the account: 1, 2, 3 …
             number: u64 => Integer,
         }
         value {
-            /// The request it belongs to.
+            /// The request that caused it.
             request_id: RequestId => Text,
-            /// What it was paid for.
+            /// What was paid: a purchase, a transfer or an overdraft fee.
             purpose: Purpose => Text,
-            /// Which side.
+            /// Debit or credit.
             side: Side => Text,
-            /// Of which currency.
+            /// The currency of the amount.
             currency: Currency => Text,
-            /// How much; never negative.
+            /// The amount; never negative.
             amount: Amount => Decimal,
-            /// When the request came in.
+            /// When the request arrived.
             time: DateTime<Utc> => Time,
         }
     }
 }
 
 stage::row! {
-    /// Running totals of one partition in one currency: what the trial balance adds up. Over all partitions, what
-    /// was said less what of it was applied is in transit.
+    /// Running totals of one partition in one currency. The trial balance adds them up. Over all partitions, the
+    /// requested legs minus the completed ones are in transit.
     pub struct TotalsRow: "totals" {
         key {
-            /// Of which partition.
+            /// The partition.
             partition: Partition => Integer,
-            /// Of which currency.
+            /// The currency.
             currency: Currency => Text,
         }
         value {
@@ -80,35 +80,35 @@ stage::row! {
             debits: Amount => Decimal,
             /// Credits posted here.
             credits: Amount => Decimal,
-            /// Debits said from here to other accounts.
+            /// Debits requested from here for other accounts.
             requested_debits: Amount => Decimal,
-            /// Credits said from here to other accounts.
+            /// Credits requested from here for other accounts.
             requested_credits: Amount => Decimal,
-            /// Of the debits posted here, such as were said before, anywhere.
+            /// Those of the debits posted here that a partition had requested.
             completed_debits: Amount => Decimal,
-            /// Of the credits posted here, such as were said before, anywhere.
+            /// Those of the credits posted here that a partition had requested.
             completed_credits: Amount => Decimal,
         }
     }
 }
 
 stage::row! {
-    /// What became of a claim or a transfer. Exactly one each, never changed.
+    /// The decision about a claim or a transfer. Each gets exactly one, which is never changed.
     pub struct DecisionRow: "decisions" {
         key {
-            /// Of which kind the request is: each has its own ids.
+            /// The kind of the request. Each kind has its own ids.
             kind: LedgerCommand => Text,
-            /// The request.
+            /// The id of the request.
             request_id: RequestId => Text,
         }
         value {
-            /// Why it was refused; none: it was done.
+            /// Why it was refused; none if it was executed.
             reason_code: Option<ReasonCode> => Nullable<Text>,
-            /// The same for people.
+            /// The same reason, for people.
             reason_detail: Option<String> => Nullable<Text>,
-            /// The partition of `post` that wrote this
+            /// The partition of `post` that wrote this row.
             partition: Partition => Integer,
-            /// and in which of its batches: the batch record knows when.
+            /// The batch that wrote this row. Its batch record contains the time.
             batch: BatchNumber => Integer,
         }
     }
@@ -122,14 +122,14 @@ impl DecisionRow {
 }
 
 impl AccountRow {
-    /// One that nobody has claimed.
+    /// An account that its first entry opens, without a claim.
     pub(crate) fn on_first_use(account: AccountId) -> Self {
         Self { account, entries: 0, opened_by: None, overdraft: None }
     }
 }
 
 impl TotalsRow {
-    /// Nothing yet.
+    /// Totals of zero.
     pub(crate) fn zero(partition: Partition, currency: Currency) -> Self {
         let zero = Amount::zero(currency);
         Self {

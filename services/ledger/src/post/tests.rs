@@ -10,7 +10,7 @@ use self::facts::{FEE, NONE, REFUSE, bought, claimed, rejected, transfer};
 use self::ledger::{Books, Ledger, units};
 use super::*;
 
-/// Expects the balances `account amount currency` once all is delivered, whatever the partitions and frames.
+/// Expects the balances `account amount currency` after all deliveries, for any partitions and sizes of frames.
 fn check(purchases: &[Event<PostInput>], expected: &[&str]) {
     for partitions in [1, 2, 3, 8] {
         for size in [1, 2, usize::MAX] {
@@ -64,7 +64,7 @@ fn a_rejected_purchase_moves_nothing() {
 }
 
 #[test]
-fn nothing_to_pay_is_posted_too() {
+fn an_amount_of_zero_is_posted_too() {
     check(&[bought("r1", "1", "0.00 GBP", "0.00 GBP")], &["customer:1 0.00 GBP", "merchant 0.00 GBP"]);
     let balances = ["customer:1 -0.01 EUR", "fx 0.00 GBP", "fx 0.01 EUR", "merchant 0.00 GBP"];
     check(&[bought("r1", "1", "0.00 GBP", "0.01 EUR")], &balances);
@@ -84,7 +84,7 @@ fn entries_are_numbered_by_account_across_currencies() {
 }
 
 #[test]
-fn until_the_payees_legs_are_posted_they_are_in_transit() {
+fn the_payees_legs_are_in_transit_until_they_are_posted() {
     let mut ledger = Ledger::new(1, &[bought("r1", "1", "39.75 GBP", "46.88 EUR")], &[1]);
     ledger.deliver(Partition(0), 0, 1, 0);
     let book = |amounts: [&str; 4]| {
@@ -102,7 +102,7 @@ fn until_the_payees_legs_are_posted_they_are_in_transit() {
 }
 
 #[test]
-fn every_leg_is_said_by_its_account_and_the_outcome_by_the_payer() {
+fn every_leg_has_the_key_of_its_account_and_the_outcome_that_of_the_payer() {
     let mut ledger = Ledger::new(1, &[bought("r1", "1", "39.75 GBP", "46.88 EUR"), rejected("r2", "2")], &[2]);
     ledger.deliver_all();
     let emitted =
@@ -118,8 +118,8 @@ fn the_largest_amounts_add_up() {
     check(&purchases, &["customer:1 -50000000000000.0000 CLF", "merchant 50000000000000.0000 CLF"]);
 }
 
-/// Expects the decisions and balances of one partition, where the order is as given, whatever the frames; with
-/// more partitions the same, as long as no payment waits for money from another partition.
+/// Expects the decisions and balances of one partition, which keeps the order of the facts, for any size of frames.
+/// More partitions give the same, as long as no payment depends on money from another partition.
 fn decided(facts: &[Event<PostInput>], decisions: &[&str], balances: &[&str]) {
     for size in [1, 2, usize::MAX] {
         let mut ledger = Ledger::new(1, facts, &[size]);
@@ -155,7 +155,7 @@ fn the_first_claim_of_a_handle_wins() {
 }
 
 #[test]
-fn a_customer_account_can_be_claimed_before_its_first_use_only() {
+fn a_customer_account_can_be_claimed_only_before_its_first_use() {
     let used = [transfer("t1", "merchant", "customer:1", "1.00 EUR")];
     let mut ledger = Ledger::new(1, &used, &[1]);
     ledger.deliver_all();
@@ -197,7 +197,7 @@ fn a_refused_debit_credits_nobody() {
 }
 
 #[test]
-fn a_refused_purchase_moves_nothing_and_says_why() {
+fn a_refused_purchase_moves_nothing_and_has_a_reason() {
     let facts = [claimed("c1", "customer:1", REFUSE), bought("r1", "1", "80.00 GBP", "100.01 EUR")];
     let mut ledger = Ledger::new(1, &facts, &[1]);
     // The claim is read first.
@@ -214,7 +214,7 @@ fn a_refused_purchase_moves_nothing_and_says_why() {
 }
 
 #[test]
-fn a_fee_is_charged_once_for_each_crossing_and_never_for_itself() {
+fn a_fee_is_charged_once_for_each_crossing_and_never_for_a_fee() {
     let facts = [
         claimed("c1", "alice", FEE),
         transfer("t1", "alice", "customer:1", "100.00 EUR"),
@@ -232,7 +232,7 @@ fn a_fee_is_charged_once_for_each_crossing_and_never_for_itself() {
 }
 
 #[test]
-fn a_transfer_to_the_house_of_fees_keeps_its_fee_apart() {
+fn a_transfer_to_the_account_of_fees_pays_its_fee_separately() {
     let facts = [claimed("c1", "alice", FEE), transfer("t1", "alice", "fees", "101.00 EUR")];
     decided(&facts, &["claim c1", "transfer t1"], &["alice -106.00 EUR", "fees 106.00 EUR"]);
 }
@@ -246,7 +246,7 @@ fn any_purchase() -> impl Strategy<Value = (u8, bool, String, String)> {
     (0..6_u8, prop::bool::weighted(0.1), money(), money())
 }
 
-/// Converted only from one currency into another.
+/// A purchase that is charged its total if both are in one currency.
 fn purchase(number: usize, (customer, refused, total, charged): &(u8, bool, String, String)) -> Event<PostInput> {
     let (request_id, customer) = (format!("r{number:03}"), customer.to_string());
     let same = total.rsplit(' ').next() == charged.rsplit(' ').next();
@@ -265,7 +265,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn money_is_conserved_at_every_moment_and_nothing_stays_in_transit(
+    fn money_is_always_conserved_and_nothing_stays_in_transit(
         purchases in prop::collection::vec(any_purchase(), 1..24),
         partitions in 1..9_u16,
         sizes in prop::collection::vec(1..6_usize, 1..4),
@@ -284,9 +284,9 @@ proptest! {
         prop_assert_eq!(ledger.paid(), confirmed(&purchases));
     }
 
-    /// Whatever order the partitions work in: no limit is passed, each crossing is paid for, each request is decided.
+    /// In any order of the deliveries, no limit is exceeded, each crossing costs a fee, and each request is decided.
     #[test]
-    fn limits_hold_at_every_moment_and_each_request_is_decided(
+    fn limits_always_hold_and_each_request_is_decided(
         moves in prop::collection::vec((0..5_usize, 0..5_usize, 1..12_000_u32, 0..4_u8), 1..40),
         partitions in 1..9_u16,
         sizes in prop::collection::vec(1..6_usize, 1..4),

@@ -11,7 +11,7 @@ fn claim_of(request_id: &str, json: &str) -> Event<RecordCommandsInput> {
     asked(request_id, RecordCommandsInput::ClaimAccount(ClaimAccount { request: serde_json::from_str(json).unwrap() }))
 }
 
-/// A transfer whose unknown accounts are these.
+/// A transfer whose unknown accounts are not captured yet.
 fn transfer_of(request_id: &str, from: &str, to: &str, amount: &str) -> Event<RecordCommandsInput> {
     let json = format!(r#"{{"from":"{from}","to":"{to}","amount":{{"amount":"{amount}","currency":"EUR"}}}}"#);
     let request = serde_json::from_str(&json).unwrap();
@@ -26,7 +26,8 @@ fn harness() -> StageHarness<RecordCommands> {
     StageHarness::new(RecordCommands, Partition(0), PartitionCount::new(2).unwrap())
 }
 
-/// With these accounts open, expects the replies `claim|transfer id [reason]` or `conflict`, and the emitted facts: `type key`.
+/// With these accounts open, expects the replies `claim|transfer id [reason]` or `conflict`, and the emitted facts
+/// `type key`.
 fn check(opened: &[&str], requests: &[Event<RecordCommandsInput>], replies: &[&str], emitted: &[&str]) {
     for size in [1, usize::MAX] {
         let mut harness = harness();
@@ -56,7 +57,7 @@ fn shown(reply: &Reply) -> String {
 }
 
 #[test]
-fn a_claim_is_recorded_and_said_to_the_owner_of_the_handle() {
+fn a_claim_is_recorded_and_emitted_to_the_owner_of_the_handle() {
     let alice = r#"{"handle":"alice"}"#;
     check(&[], &[claim_of("c1", alice)], &["claim c1"], &["AccountClaimed alice"]);
     let two = [claim_of("c1", alice), claim_of("c2", alice)];
@@ -69,13 +70,13 @@ fn a_transfer_goes_to_the_owner_of_the_payer() {
 }
 
 #[test]
-fn a_transfer_with_an_account_that_is_not_there_is_rejected() {
+fn a_transfer_with_an_unknown_account_is_rejected() {
     let one = [transfer_of("t1", "alice", "bob", "5")];
     check(&["alice"], &one, &["transfer t1 unknown_account"], &["TransferRejected alice"]);
 }
 
 #[test]
-fn the_same_again_is_answered_the_same_and_other_content_is_a_conflict() {
+fn a_repeated_request_gets_the_same_reply_and_other_content_is_a_conflict() {
     let requests = [
         transfer_of("t1", "alice", "bob", "5"),
         transfer_of("t1", "alice", "bob", "5.00"),
@@ -98,7 +99,7 @@ fn a_rejected_transfer_stays_rejected_when_the_account_opens_later() {
 }
 
 #[test]
-fn what_could_be_seen_is_written_into_the_request() {
+fn the_unknown_accounts_are_captured_into_the_request() {
     let mut harness = harness();
     let requests = vec![
         transfer_of("t1", "alice", "customer:1", "5"),

@@ -1,19 +1,19 @@
-//! What a purchase comes to, or why it is refused. The same for every mode.
+//! The price of a purchase, or the reason why it is rejected. The same in every deployment.
 
 use chrono::{DateTime, Utc};
 use contracts::{LineRequest, LineSold, OfferTerms, PurchaseRequest, Reason, ReasonCode};
 use money::{Conversion, Money, RateBook, RateVersion, STALE_AFTER_DAYS, Total, UnitPrice, age_days, is_stale};
 
-/// A price that is final.
+/// A final price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// What the seller gets.
+    /// The amount that the seller gets.
     pub total: Money,
-    /// What the customer pays.
+    /// The amount that the customer pays.
     pub charged: Money,
-    /// How the one became the other.
+    /// How `total` was converted to `charged`.
     pub conversion: Conversion,
-    /// What was sold.
+    /// The sold lines.
     pub lines: Vec<LineSold>,
 }
 
@@ -76,7 +76,7 @@ fn own_price(line: &LineRequest, price: UnitPrice, offer: &OfferTerms) -> Result
 
 fn sum(lines: &[LineSold]) -> Result<Total, Reason> {
     let Some(first) = lines.first() else {
-        return Err(refused(ReasonCode::UnknownOffer, "nothing is wanted".to_owned()));
+        return Err(refused(ReasonCode::UnknownOffer, "the purchase has no lines".to_owned()));
     };
     let currency = first.unit_price.currency();
     let mut total = Total::zero(currency);

@@ -5,12 +5,12 @@ use stage::{Consumed, FRAME_BYTES_MAX, Partition, PartitionCount, read_events};
 
 use super::*;
 
-/// What happens to the ingress stage.
+/// An input of the ingress stage.
 #[derive(Clone, Debug)]
 enum Step {
-    /// The local copy takes in the next version of the rates.
+    /// The local copy gets the next version of the rates.
     Learned(RateRow),
-    /// A request comes in.
+    /// A request arrives.
     Asked(Event<AcceptInput>),
 }
 
@@ -18,7 +18,7 @@ fn now() -> DateTime<Utc> {
     "2010-12-02T08:26:00Z".parse().unwrap()
 }
 
-/// Rates such as `EUR/GBP 0.848`, valid from a day. The version is given when they are learned.
+/// Rates such as `EUR/GBP 0.848`, valid from a day. `run` assigns their version.
 fn rates(day: &str, text: &str) -> Step {
     let (pair, rate) = text.split_once(' ').unwrap();
     let (base, quote) = pair.split_once('/').unwrap();
@@ -77,7 +77,7 @@ struct Ran {
     replies: Vec<String>,
     /// How many requests each batch recorded.
     recorded: Vec<usize>,
-    /// A stage that has learned all there is.
+    /// A stage that has read the whole side input.
     side_input: Accept,
 }
 
@@ -129,8 +129,8 @@ impl Ran {
     }
 }
 
-/// Expects an reply per request: `total = charged`, a reason's code, `sku version`, or `conflict`. Before
-/// one that had no effect stands `still`. Each is the same however the requests are cut into batches.
+/// Expects one reply per request: `total = charged`, a reason's code, `sku version`, or `conflict`. The reply to a
+/// request without effect is preceded by `still`. The sizes of the batches make no difference.
 fn check(steps: &[Step], expected: &[&str]) {
     let (alone, together) = (run(steps, &[1]), run(steps, &[usize::MAX]));
     let effect = |(recorded, reply): (&usize, &String)| {
@@ -146,7 +146,7 @@ fn check(steps: &[Step], expected: &[&str]) {
 }
 
 #[test]
-fn a_purchase_is_priced_by_what_is_known_here() {
+fn a_purchase_is_priced_with_local_data() {
     let steps = [rates("2010-12-01", "EUR/GBP 0.848"), offer("A", "6.625 GBP"), buy("r1", "6 A", "EUR")];
     check(&steps, &["A v1", "39.75 GBP = 46.88 EUR"]);
     check(&[offer("A", "6.625 GBP"), buy("r1", "6 A", "EUR")], &["A v1", "no_rate"]);
@@ -157,7 +157,7 @@ fn a_purchase_is_priced_by_what_is_known_here() {
 }
 
 #[test]
-fn what_is_accepted_after_an_offer_was_set_is_sold_under_it() {
+fn a_new_offer_applies_to_later_purchases() {
     let steps = [offer("A", "1 GBP"), buy("r1", "1 A", "GBP"), offer("A", "2 GBP"), buy("r2", "1 A", "GBP")];
     check(&steps, &["A v1", "1.00 GBP = 1.00 GBP", "A v2", "2.00 GBP = 2.00 GBP"]);
     check(&[buy("r1", "1 A", "GBP"), offer("A", "1 GBP")], &["unknown_offer", "A v1"]);
@@ -171,7 +171,7 @@ fn setting_the_same_offer_again_changes_nothing() {
 }
 
 #[test]
-fn the_same_request_again_is_answered_with_the_same_purchase() {
+fn a_repeated_request_gets_the_same_purchase() {
     let paid = "1.00 GBP = 1.00 GBP";
     let steps = [offer("A", "1 GBP"), buy("r1", "1 A", "GBP"), buy("r1", "1 A", "GBP"), offer("A", "2 GBP")];
     check(&steps, &["A v1", paid, &format!("still {paid}"), "A v2"]);
@@ -200,7 +200,7 @@ fn the_same_request_id_with_other_content_is_a_conflict() {
 }
 
 #[test]
-fn content_is_the_same_when_it_means_the_same() {
+fn equivalent_json_is_the_same_content() {
     let ask = |json: &str| {
         let request = serde_json::from_str(json).unwrap();
         Step::Asked(event("r1", now(), AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None })))
@@ -220,7 +220,7 @@ fn content_is_the_same_when_it_means_the_same() {
 }
 
 #[test]
-fn a_rate_that_comes_late_changes_nothing_that_was_judged() {
+fn a_late_rate_does_not_change_earlier_purchases() {
     let late = [
         offer("A", "39.75 GBP"),
         buy("r1", "1 A", "EUR"),
@@ -236,7 +236,7 @@ fn a_rate_that_comes_late_changes_nothing_that_was_judged() {
 }
 
 #[test]
-fn a_purchase_of_the_past_is_priced_by_the_rate_of_its_time() {
+fn a_past_purchase_is_priced_with_the_rate_of_its_time() {
     let mut past = buy("r1", "1 A", "EUR");
     if let Step::Asked(Event { fact: AcceptInput::SubmitPurchase(asked), .. }) = &mut past {
         asked.request.occurred_at = Some("2010-12-01T12:00:00Z".parse().unwrap());
@@ -252,7 +252,7 @@ fn a_purchase_of_the_past_is_priced_by_the_rate_of_its_time() {
 }
 
 #[test]
-fn a_confirmed_purchase_keeps_the_price_of_each_line_and_a_rejected_one_what_was_wanted() {
+fn a_confirmed_purchase_stores_the_price_of_each_line_and_a_rejected_one_the_request() {
     let steps = [
         offer("A", "1 GBP"),
         buy_of("r1", "17850", &["6 A", "2 A 0.50 GBP"], "GBP"),
@@ -264,7 +264,7 @@ fn a_confirmed_purchase_keeps_the_price_of_each_line_and_a_rejected_one_what_was
 }
 
 #[test]
-fn every_purchase_is_said_once_by_its_payer() {
+fn every_purchase_is_emitted_once_with_the_key_of_its_payer() {
     let steps = [
         offer("A", "1 GBP"),
         buy("r1", "1 A", "GBP"),
@@ -286,7 +286,7 @@ fn every_purchase_is_said_once_by_its_payer() {
 }
 
 #[test]
-fn any_time_of_rfc_3339_can_be_stored_and_read_back() {
+fn any_rfc_3339_time_can_be_stored_and_read_back() {
     let asked = |at| {
         let lines = serde_json::json!([{ "sku": "A", "quantity": 1 }]);
         let json = serde_json::json!({ "customer": "1", "pay_in": "GBP", "lines": lines, "occurred_at": at });
@@ -300,7 +300,7 @@ fn any_time_of_rfc_3339_can_be_stored_and_read_back() {
         check(&[offer("A", "1 GBP"), ask.clone(), ask], &["A v1", paid, &format!("still {paid}")]);
     }
     for at in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
-        assert!(asked(at).is_err(), "{at} is in no year of four digits in UTC");
+        assert!(asked(at).is_err(), "the year of {at} in UTC does not have four digits");
     }
 }
 
@@ -319,7 +319,7 @@ fn the_largest_purchase_fits_a_frame() {
 }
 
 #[test]
-fn a_record_that_does_not_say_what_each_line_was_judged_by_is_not_derived() {
+fn a_record_without_a_captured_version_for_each_line_is_refused() {
     let offers = |versions: &[u64]| Some(CapturedVersions { rates: RateVersion(0), offers: versions.to_vec() });
     for captured in [None, offers(&[]), offers(&[0]), offers(&[0, 0, 0])] {
         let Step::Asked(mut asked) = buy_of("r1", "17850", &["1 A", "1 B"], "GBP") else { panic!("a request") };
@@ -355,7 +355,7 @@ fn in_order_of_requests(mut facts: Vec<Event<Fact>>) -> Vec<(RequestId, Fact)> {
 
 proptest! {
     #[test]
-    fn batches_change_nothing_and_deriving_again_gives_the_same_bytes(
+    fn batch_sizes_make_no_difference_and_replay_gives_the_same_bytes(
         steps in prop::collection::vec(any_step(), 0..60),
         sizes in prop::collection::vec(1..9_usize, 1..5),
     ) {

@@ -21,7 +21,7 @@ fn imported(version: u64) -> RatesFact {
     RatesFact::HistoryImported(HistoryImported { version: RateVersion(version), source: ecb(), imported_at })
 }
 
-/// Expects rows `version day rate`, and with the last version of the history `complete`.
+/// Expects rows `version day rate`, and `version day complete` for the end of the history.
 fn check(facts: &[RatesFact], expected: &[&str]) {
     for size in [1, 2, usize::MAX] {
         let partitions = PartitionCount::new(8).unwrap();
@@ -60,7 +60,7 @@ fn every_version_is_kept_as_it_was_published() {
 }
 
 #[test]
-fn the_rows_stand_in_the_order_of_their_versions() {
+fn rows_are_in_the_order_of_their_versions() {
     let facts: Vec<_> = (1..=12).map(|version| published(version, "2010-12-01", "0.848")).collect();
     let expected: Vec<_> = (1..=12).map(|version| format!("{version} 2010-12-01 0.848")).collect();
     check(&facts, &expected.iter().map(String::as_str).collect::<Vec<_>>());
@@ -73,7 +73,7 @@ fn the_copy_is_complete_once_the_history_is_imported() {
 }
 
 #[test]
-fn a_version_that_is_there_is_refused() {
+fn a_second_row_of_a_version_is_refused() {
     let partitions = PartitionCount::new(1).unwrap();
     let mut harness = StageHarness::new(CopyRates, partition_of(RATES_KEY, partitions), partitions);
     let told = |fact: RatesFact| event("import", chrono::DateTime::UNIX_EPOCH, fact);

@@ -1,4 +1,4 @@
-//! `POST /purchases/batch`: many purchases, one commit. One bad line harms no other.
+//! `POST /purchases/batch`: many purchases, one commit. An invalid line does not affect the others.
 
 use ::web::{Lines, NDJSON, Prefer, Problem, Writing};
 use actix_web::web::{self, Bytes, Data};
@@ -10,33 +10,33 @@ use stage::Event;
 use super::{PURCHASE_BYTES_MAX, Purchases, asked, purchase_of};
 use crate::accept::{AcceptInput, PurchaseRow};
 
-/// Requests of a batch at most.
+/// Maximum number of requests in a batch.
 const REQUESTS_MAX: usize = 1_000;
-/// Bytes of a batch at most.
+/// Maximum size of a batch, in bytes.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// A line that could not be taken, and the id it came under if that could be read.
+/// A line that was refused, with its request id if that could be read.
 struct Refused {
     request_id: Option<String>,
     problem: Box<Problem>,
 }
 
-/// Buys many times at once.
+/// Submits many purchases at once.
 ///
-/// One request a line, at most 1,000 lines and 8 MiB. Each line is answered as the request alone would have been, in
-/// the same order: one bad line harms no other.
+/// One request per line, at most 1,000 lines and 8 MiB. Each line gets the response that its request alone would have
+/// got, in the same order. An invalid line does not affect the others.
 #[utoipa::path(
     post, path = "/purchases/batch", tag = "purchases", operation_id = "post_batch",
     params(Prefer),
     request_body(
-        description = "JSON objects, one a line: newline-delimited, not an array.",
+        description = "JSON objects, one per line: newline-delimited, not an array.",
         content = [NumberedPurchaseRequest], content_type = NDJSON
     ),
     responses(
         (
-            status = 200, description = "JSON objects, one a line, in the order of the request.",
+            status = 200, description = "JSON objects, one per line, in the order of the request.",
             body = [BatchAnswer<Purchase>], content_type = NDJSON,
-            headers(("Preference-Applied" = String, description = "`wait=N`, if that was asked for."))
+            headers(("Preference-Applied" = String, description = "`wait=N`, if it was requested."))
         ),
         Writing
     )
@@ -50,7 +50,7 @@ pub async fn post(
 ) -> Result<HttpResponse, Problem> {
     let body = ::web::ndjson_body(&request, payload, BATCH_BYTES_MAX).await?;
     let (lines, bytes) = (read(&body, &mut traces)?, body.len());
-    // While this waits for outcomes, others have room for theirs.
+    // Dropped before waiting for outcomes, to make room for the bodies of other requests.
     drop(body);
     let events: Vec<_> = lines.iter().filter_map(|line| line.as_ref().ok()).cloned().collect();
     let replies = match events.is_empty() {
@@ -93,7 +93,7 @@ fn read(body: &[u8], traces: &mut Lines) -> Result<Vec<Result<Event<AcceptInput>
     Ok(::web::ndjson(body, REQUESTS_MAX)?.map(line).collect())
 }
 
-/// The id of a line that has another fault, so that the client can tell which it was.
+/// The request id of an invalid line, so that the client can tell which line it was.
 fn id_of(line: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Id {

@@ -6,7 +6,7 @@ use contracts::LocalCopy;
 
 use super::Purchases;
 
-/// The local copies, and how old they are.
+/// The local copies and their ages.
 ///
 /// A purchase is priced with the copy of the rates: no other service is asked.
 #[utoipa::path(

@@ -1,4 +1,4 @@
-//! The start of the service while another instance comes to its end.
+//! The service starts while another instance is ending.
 
 use std::net::TcpListener;
 use std::task::Poll;
@@ -10,7 +10,7 @@ use telemetry::Traces;
 
 use super::*;
 
-/// As the owner of the copy would commit the end of the history.
+/// Commits the end of the history, as the owner of the copy would.
 async fn complete_copy(store: &Store) {
     let id = Producer::new(CopyRates::NAME, partition_of(RATES_KEY, store.meta().partitions));
     let last = store.newest(&id).await.unwrap();
@@ -22,7 +22,7 @@ async fn complete_copy(store: &Store) {
 }
 
 #[actix::test]
-async fn what_another_instance_copied_in_its_last_moment_is_seen() {
+async fn the_last_commit_of_another_instance_is_seen() {
     ::web::use_ring();
     let meta = Meta { service: SERVICE, partitions: PartitionCount::new(2).unwrap() };
     let (store, faults) = (Store::from(Memory::new(meta)), Faults::default());

@@ -19,7 +19,7 @@ fn settle() -> StageHarness<Settle> {
     StageHarness::new(Settle, Partition(1), PartitionCount::new(2).unwrap())
 }
 
-/// Expects the outcomes `purchase status partition/batch`, or the table that refuses a second one.
+/// Expects the outcomes `purchase status partition/batch`, or the table that refuses a second outcome.
 fn check(batches: &[&[&str]], expected: Result<&[&str], &str>) {
     let mut harness = settle();
     let hear = |purchases: &&[&str]| {
@@ -45,7 +45,7 @@ fn a_payment_settles_its_purchase() {
 }
 
 #[test]
-fn a_refused_payment_rejects_its_purchase_and_says_why() {
+fn a_refused_payment_rejects_its_purchase_with_the_reason() {
     let mut harness = settle();
     harness.read_facts(&OUTCOMES, &[posted("r1"), refused("r2")]).unwrap();
     let rows = harness.rows::<OutcomeRow>().unwrap();
@@ -56,13 +56,13 @@ fn a_refused_payment_rejects_its_purchase_and_says_why() {
 }
 
 #[test]
-fn a_second_outcome_is_refused_whatever_the_batch() {
+fn a_second_outcome_is_refused_in_the_same_or_a_later_batch() {
     check(&[&["r1", "r1"]], Err("outcomes"));
     check(&[&["r1"], &["r1"]], Err("outcomes"));
 }
 
 #[test]
-fn nothing_is_kept_of_a_batch_that_is_refused() {
+fn nothing_of_a_refused_batch_is_stored() {
     let mut harness = settle();
     harness.read_facts(&OUTCOMES, &[posted("r1")]).unwrap();
     assert!(harness.read_facts(&OUTCOMES, &[posted("r2"), posted("r1")]).is_err());
@@ -90,7 +90,7 @@ proptest! {
         let mut harness = settle();
         let (mut next, mut back) = (0, back.iter().copied().cycle());
         for batch in cut(emitted.clone(), &batches) {
-            // Frames read before come again.
+            // Frames that were read before are delivered again.
             let from = usize::saturating_sub(next, back.next().unwrap_or_default());
             next += batch.len();
             harness.read(emitted[from..next].to_vec()).unwrap();

@@ -1,4 +1,4 @@
-//! One client: a closed loop.
+//! One client of the load: a closed loop.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -15,62 +15,63 @@ use super::orders::{Order, Orders};
 use super::tally::Tally;
 use crate::service::{Failed, ServiceClient, ServiceError, ShownProblem};
 
-/// How long an answer is held for the outcome.
+/// How long a response may wait for the outcome.
 const WAIT: &str = "wait=10";
 
-/// A purchase has its outcome within this, or is stuck.
+/// The longest time to an outcome. After it, the purchase is stuck.
 const OUTCOME_MAX: Duration = Duration::from_secs(60);
 
-/// Of so many requests of a client the first asks for acceptance only: enough to know the times, few enough to cost little.
+/// The first of every so many requests of a client does not wait for the outcome: enough to measure the times, few
+/// enough to cost little.
 const ACCEPTANCE_EVERY: u64 = 8;
 
-/// What a request asks for.
+/// What the response to a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum For {
     Acceptance,
     Outcome,
 }
 
-/// Why it could not go on.
+/// Why the load had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The service is away, or refuses.
+    /// The service is unavailable, or refuses a request.
     #[error("stopped before {next}")]
     ServiceClient {
-        /// The first purchase that was not answered.
+        /// The first purchase without a response.
         next: String,
-        /// Why.
+        /// The cause.
         source: ServiceError,
     },
-    /// Outcomes do not come.
+    /// Some outcomes are missing.
     #[error("{open} purchases from {first} on have had no outcome for {} s", OUTCOME_MAX.as_secs())]
     Stuck {
         /// The first purchase of the request.
         first: String,
-        /// How many of it wait.
+        /// The number of its purchases without an outcome.
         open: u64,
     },
 }
 
-/// What has become of the purchases of one request.
+/// The results of the purchases of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Became {
     /// Paid.
     pub settled: u64,
-    /// Taken, and refused for a reason of the business.
+    /// Recorded, and rejected for a business reason.
     pub rejected: u64,
-    /// Taken, and without an outcome so far.
+    /// Recorded, and without an outcome so far.
     pub open: u64,
-    /// Not taken.
+    /// Not recorded.
     pub failed: u64,
-    /// The first that was not taken: why.
+    /// Why the first of those was not recorded.
     pub why: Option<String>,
-    /// The status of each.
+    /// The HTTP status of each.
     pub statuses: Vec<u16>,
 }
 
 impl Became {
-    /// How many were taken.
+    /// The number of recorded purchases.
     pub fn acknowledged(&self) -> u64 {
         self.settled + self.rejected + self.open
     }
@@ -86,20 +87,20 @@ impl Became {
     }
 }
 
-/// What all clients share.
+/// The state that all clients share.
 pub struct Client<'a> {
-    /// Whom to ask.
+    /// The purchase service.
     pub purchase: &'a ServiceClient,
-    /// What to send.
+    /// The requests to send.
     pub orders: &'a Orders,
-    /// Where to note it.
+    /// The results so far.
     pub tally: &'a RefCell<Tally>,
-    /// When to stop.
+    /// When to stop sending.
     pub end: Instant,
 }
 
 impl Client<'_> {
-    /// Sends one request after the other until the end; all it has sent has its outcome then.
+    /// Sends one request after the other until the end. After that, all sent purchases have their outcome.
     ///
     /// # Errors
     /// [`LoadError`].
@@ -138,7 +139,7 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Sends a request until it is answered.
+    /// Sends a request until it gets a response.
     async fn ask(&self, order: &Order, asks_for: For) -> Result<Became, LoadError> {
         let answer = self.purchase.persist(async || {
             let attempt = self.attempt(order, asks_for).await;
@@ -178,13 +179,13 @@ impl Client<'_> {
     }
 }
 
-/// The part of a purchase that is looked at; the rest is skipped, not read.
+/// The part of a purchase that is parsed; the rest is skipped.
 #[derive(Deserialize)]
 struct Shown {
     status: Status,
 }
 
-/// A line of a batch's answer.
+/// A line of the response to a batch.
 #[derive(Deserialize)]
 struct Line<'a> {
     request_id: Option<&'a str>,
@@ -194,7 +195,7 @@ struct Line<'a> {
     problem: Option<&'a RawValue>,
 }
 
-/// Reads the answer to one purchase.
+/// Parses the response to one purchase.
 pub(super) fn read_one(status: StatusCode, body: &[u8]) -> Result<Became, String> {
     let shown: Shown = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let mut became = Became::default();
@@ -202,15 +203,15 @@ pub(super) fn read_one(status: StatusCode, body: &[u8]) -> Result<Became, String
     Ok(became)
 }
 
-/// Reads the answer to a batch of purchases with these ids.
+/// Parses the response to a batch of purchases with these ids.
 pub(super) fn read_batch(body: &[u8], ids: impl Iterator<Item = String>) -> Result<Became, String> {
     let mut lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let mut became = Became::default();
     for id in ids {
-        let line = lines.next().ok_or_else(|| format!("{id} has no answer"))?;
+        let line = lines.next().ok_or_else(|| format!("{id} has no response"))?;
         let line: Line<'_> = serde_json::from_slice(line).map_err(|error| format!("{id}: {error}"))?;
         if line.request_id != Some(id.as_str()) {
-            return Err(format!("{id}: the answer in its place is about another"));
+            return Err(format!("{id}: the response in its place is for another purchase"));
         }
         became.add(line.http_status, line.purchase.map(|shown| shown.status));
         if let Some(problem) = line.problem {
@@ -219,7 +220,7 @@ pub(super) fn read_batch(body: &[u8], ids: impl Iterator<Item = String>) -> Resu
         }
     }
     if lines.next().is_some() {
-        return Err("more answers than purchases".to_owned());
+        return Err("more responses than purchases".to_owned());
     }
     Ok(became)
 }

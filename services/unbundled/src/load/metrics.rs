@@ -17,12 +17,12 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// How many there are.
+    /// The number of observations.
     pub fn count(self) -> f64 {
         self.count
     }
 
-    /// The mean; none of nothing.
+    /// The mean; `None` without observations.
     pub fn mean(self) -> Option<f64> {
         (self.count > 0.0).then_some(self.sum / self.count)
     }
@@ -36,36 +36,36 @@ impl Sub for Sum {
     }
 }
 
-/// What all partitions of a stage have done.
+/// The work of all partitions of a stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stage {
-    /// Facts of each commit.
+    /// Facts per commit.
     pub batch_facts: Sum,
-    /// Facts of each frame said.
+    /// Facts per emitted frame.
     pub frame_facts: Sum,
-    /// Seconds of each commit.
+    /// Seconds per commit.
     pub batch_seconds: Sum,
 }
 
 /// The memory of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Memory {
-    /// Resident now.
+    /// The resident memory.
     pub resident_bytes: f64,
-    /// The most that was ever resident.
+    /// The peak of the resident memory.
     pub peak_bytes: f64,
 }
 
-/// What one look at a service shows.
+/// The metrics of a service at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
-    /// Its stages.
+    /// The stages by name.
     pub stages: BTreeMap<String, Stage>,
-    /// The memory of its process, where it is known.
+    /// The memory of the process, if it is known.
     pub memory: Option<Memory>,
 }
 
-/// What the services say about the time between two moments: stages by name, and in the end the memory by service.
+/// The work of the stages between two moments, by name, and the memory at the end, by service.
 ///
 /// # Errors
 /// [`ServiceError`].
@@ -105,7 +105,7 @@ async fn look(service: &ServiceClient) -> Result<Metrics, ServiceError> {
     Ok(read(&String::from_utf8_lossy(&text)))
 }
 
-/// Reads the lines that are of interest; the partitions of a stage are added up.
+/// Parses the relevant lines, and adds up the partitions of each stage.
 pub(super) fn read(text: &str) -> Metrics {
     let mut metrics = Metrics::default();
     for line in text.lines() {

@@ -1,4 +1,4 @@
-//! What is bought: purchases that differ in their id and their customer only.
+//! The requests: purchases that differ only in their ids and customers.
 
 use std::cell::Cell;
 use std::fmt::Write;
@@ -10,13 +10,14 @@ use money::Currency;
 
 use super::{LoadArguments, Mode};
 
-/// When all purchases happen: a day for which the built-in history of the ECB has a rate of each currency of its time.
+/// The time of all purchases: a day for which the built-in history of the ECB has a rate of each currency that it had
+/// then.
 pub const OCCURRED_AT: &str = "2011-12-09T12:00:00Z";
 
 /// The currency of the offers.
 pub const PRICED_IN: Currency = Currency::GBP;
 
-/// What the service takes in one body: of a purchase, of a batch.
+/// The maximum size of a body, in bytes: of a purchase, of a batch.
 const BYTES_MAX: [usize; 2] = [1 << 20, 8 << 20];
 
 /// One request.
@@ -24,9 +25,9 @@ const BYTES_MAX: [usize; 2] = [1 << 20, 8 << 20];
 pub struct Order {
     /// The number of its first purchase.
     pub first: u64,
-    /// How many purchases it has.
+    /// The number of its purchases.
     pub purchases: u64,
-    /// JSON, or in a batch a line of it for each purchase.
+    /// JSON; in a batch, one line per purchase.
     pub body: Bytes,
 }
 
@@ -38,16 +39,16 @@ pub struct Orders {
     purchases: u64,
     lines: u64,
     customers: u64,
-    // What every purchase has after its customer.
+    // The part of every purchase after its customer.
     rest: String,
     next: Cell<u64>,
 }
 
 impl Orders {
-    /// Requests of so many purchases, under names that no other run uses.
+    /// The requests of a run with these arguments, with names that no other run uses.
     ///
     /// # Errors
-    /// When a request would be larger than the service takes.
+    /// When a request would be larger than the service accepts.
     pub fn new(arguments: &LoadArguments) -> anyhow::Result<Self> {
         let run = format!("load-{:016x}", RandomState::new().build_hasher().finish());
         let LoadArguments { mode, lines, customers, pay_in, .. } = *arguments;
@@ -57,12 +58,12 @@ impl Orders {
         orders.rest = format!(r#""pay_in":"{pay_in}","lines":[{}],"occurred_at":"{OCCURRED_AT}"}}"#, wanted.join(","));
         let (bytes, most) = (orders.body(0).len(), BYTES_MAX[usize::from(mode == Mode::Batch)]);
         if bytes > most {
-            bail!("a request would have {bytes} bytes, and the service takes {most}: use fewer purchases or lines");
+            bail!("a request would have {bytes} bytes, but the service accepts {most}: use fewer purchases or lines");
         }
         Ok(orders)
     }
 
-    /// Everything that is bought.
+    /// All products that are bought.
     pub fn skus(&self) -> impl Iterator<Item = String> {
         (0..self.lines).map(|line| format!("{}-{line}", self.run))
     }

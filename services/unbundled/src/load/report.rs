@@ -1,4 +1,4 @@
-//! What a load came to, as JSON with stable names or as text.
+//! The result of a load, as JSON with stable names or as text.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -16,21 +16,21 @@ use super::{LoadArguments, Mode};
 use crate::replay::per_second;
 use crate::trial_balance::is_quiet;
 
-/// Times in milliseconds; none where nothing was measured.
+/// Times in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Times {
-    /// How many requests were measured.
+    /// The number of measured requests.
     pub requests: u64,
-    /// Half of them took at most this.
+    /// The median.
     pub p50: f64,
-    /// 99 of 100 took at most this.
+    /// The 99th percentile.
     pub p99: f64,
-    /// None took longer.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Times {
-    /// Of times in microseconds.
+    /// The summary of times in microseconds; `None` if there are none.
     pub fn of(micros: &Histogram<u64>) -> Option<Self> {
         let at = |quantile| milliseconds(micros.value_at_quantile(quantile));
         let requests = micros.len();
@@ -42,18 +42,18 @@ fn milliseconds(micros: u64) -> f64 {
     Duration::from_micros(micros).as_secs_f64() * 1_000.0
 }
 
-/// What a stage has done within the interval.
+/// The work of a stage within the interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct StageReport {
-    /// Commits.
+    /// The number of commits.
     pub commits: f64,
-    /// Facts or requests of a commit, on average.
+    /// The mean number of facts or requests per commit.
     pub facts_per_commit: Option<f64>,
-    /// To load, apply and commit, on average.
+    /// The mean time to load, apply and commit a batch, in milliseconds.
     pub ms_per_commit: Option<f64>,
-    /// Frames said.
+    /// The number of emitted frames.
     pub frames: f64,
-    /// Facts of a frame, on average.
+    /// The mean number of facts per frame.
     pub facts_per_frame: Option<f64>,
 }
 
@@ -69,47 +69,47 @@ impl From<Stage> for StageReport {
     }
 }
 
-/// All of it.
+/// The result of a load.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// How purchases were sent.
     pub mode: Mode,
-    /// How many clients sent.
+    /// The number of clients.
     pub clients: u64,
-    /// Purchases of a request.
+    /// The number of purchases per request.
     pub purchases_per_request: u64,
-    /// Lines of a purchase.
+    /// The number of lines per purchase.
     pub lines: u64,
-    /// The currency paid in.
+    /// The currency of the payments.
     pub pay_in: Currency,
     /// When the purchases happened.
     pub occurred_at: &'static str,
-    /// The rate they were converted by; none without conversion.
+    /// The rate at which they were converted; `None` without conversion.
     pub rate: Option<ShownRate>,
-    /// How long it was measured.
+    /// The length of the measured interval, in seconds.
     pub seconds: u64,
-    /// Purchases taken in within the interval.
+    /// Purchases accepted within the interval.
     pub accepted_per_second: u64,
     /// Purchases paid within the interval.
     pub settled_per_second: u64,
-    /// From sending a request without `Prefer` to its answer.
+    /// Times from sending a request without `Prefer` to its response; `None` if none was measured.
     pub to_accepted_ms: Option<Times>,
-    /// From sending a request with `Prefer: wait` to its answer.
+    /// Times from sending a request with `Prefer: wait` to its response; `None` if none was measured.
     pub to_settled_ms: Option<Times>,
-    /// Purchases of the whole run.
+    /// The purchases of the whole run.
     pub purchases: Counts,
-    /// What the stages have done within the interval, whoever asked.
+    /// The work of the stages within the interval, including that for other clients.
     pub stages: BTreeMap<String, StageReport>,
-    /// The memory of each service's process at the end of the interval; the same where they share one.
+    /// The memory of each service's process at the end of the interval. Services in one process show the same.
     pub memory: BTreeMap<&'static str, Memory>,
-    /// Debits less credits, by currency: 0.
+    /// Debits minus credits, by currency; must be 0.
     pub differences: BTreeMap<Currency, Amount>,
-    /// Whether nothing was in transit any more.
+    /// Whether no leg was in transit at the end.
     pub at_rest: bool,
 }
 
 impl Report {
-    /// Puts it together.
+    /// Assembles the report.
     pub fn of(
         arguments: &LoadArguments,
         rate: Option<ShownRate>,
@@ -139,7 +139,7 @@ impl Report {
         }
     }
 
-    /// Whether all is as it must be.
+    /// Whether all purchases are settled and the books balance.
     pub fn is_clean(&self) -> bool {
         let Counts { attempted, settled, failed, .. } = self.purchases;
         failed == 0 && settled == attempted && self.at_rest && self.differences.values().all(|sum| sum.is_zero())
@@ -149,10 +149,7 @@ impl Report {
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { clients, purchases_per_request, lines, pay_in, occurred_at, seconds, .. } = self;
-        write!(
-            f,
-            "clients: {clients}, purchases of a request: {purchases_per_request}, lines of a purchase: {lines}; "
-        )?;
+        write!(f, "clients: {clients}, purchases per request: {purchases_per_request}, lines per purchase: {lines}; ")?;
         write!(f, "paid in {pay_in} as of {occurred_at}")?;
         match &self.rate {
             Some(rate) => writeln!(f, " (1 {} = {} {}, {})", rate.base, rate.rate, rate.quote, rate.source)?,
@@ -167,16 +164,16 @@ impl Display for Report {
             "  {attempted} attempted, {acknowledged} acknowledged, {settled} settled, {rejected} rejected, {failed} failed"
         )?;
         let answers: Vec<_> = answers.iter().map(|(status, count)| format!("{status}: {count}")).collect();
-        writeln!(f, "  answers by HTTP status: {}", answers.join(", "))?;
+        writeln!(f, "  responses by HTTP status: {}", answers.join(", "))?;
         for (name, stage) in &self.stages {
             self.stage(f, name, stage)?;
         }
         for (name, memory) in &self.memory {
             let [now, peak] = [memory.resident_bytes, memory.peak_bytes].map(|bytes| bytes / 1e6);
-            writeln!(f, "  {name:<14} {now:>9.1} MB resident, {peak:.1} MB at its peak")?;
+            writeln!(f, "  {name:<14} {now:>9.1} MB resident, {peak:.1} MB at peak")?;
         }
         if let Some(why) = first_failure {
-            writeln!(f, "  the first failure: {why}")?;
+            writeln!(f, "  first failure: {why}")?;
         }
         self.books(f)
     }
@@ -198,8 +195,8 @@ impl Report {
             writeln!(f, "  the books do not balance: the difference is {difference} {currency}")?;
         }
         match (self.at_rest, self.is_clean()) {
-            (false, _) => writeln!(f, "  the books have not come to rest"),
-            (true, true) => writeln!(f, "  all is settled, and the books balance"),
+            (false, _) => writeln!(f, "  some legs are still in transit"),
+            (true, true) => writeln!(f, "  everything is settled, and the books balance"),
             (true, false) => Ok(()),
         }
     }

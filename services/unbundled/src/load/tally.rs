@@ -1,4 +1,4 @@
-//! What is counted while the load runs.
+//! The counts and times of a running load.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,38 +10,39 @@ use serde::Serialize;
 
 use super::client::Became;
 
-/// Times are kept to three digits, up to two minutes: no request is waited for so long.
+/// Times have three significant digits, up to two minutes: no request waits that long.
 const DIGITS: u8 = 3;
 const MICROS_MAX: u64 = 120_000_000;
 
-/// Purchases over the whole run, the warm-up too.
+/// The purchases of the whole run, including the warm-up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Sent, however often.
+    /// Sent, once or several times.
     pub attempted: u64,
-    /// Taken in: durable.
+    /// Accepted, and so durable.
     pub acknowledged: u64,
     /// Paid.
     pub settled: u64,
-    /// Taken in, and refused for a reason of the business: none should be.
+    /// Accepted, and then rejected for a business reason. Should be 0.
     pub rejected: u64,
-    /// Answers that were not as expected, whatever came of the same request later: none should be.
+    /// Responses that were not as expected, even if the same request succeeded later. Should be 0.
     pub failed: u64,
-    /// Answers to purchases by HTTP status, those to repetitions too; `none`: the connection broke, or no answer in time.
+    /// Responses to purchases by HTTP status, including those to repetitions. `none` counts broken connections and
+    /// timeouts.
     pub answers: BTreeMap<String, u64>,
-    /// The first that was not as expected.
+    /// The first response that was not as expected.
     pub first_failure: Option<String>,
 }
 
 impl Counts {
-    /// Notes the status of each purchase of an answer.
+    /// Counts the status of each purchase of a response.
     pub fn answers(&mut self, statuses: &[u16]) {
         for statuses in statuses.chunk_by(|a, b| a == b) {
             *self.answers.entry(statuses[0].to_string()).or_default() += statuses.len() as u64;
         }
     }
 
-    /// Notes an attempt that has to be repeated.
+    /// Counts an attempt that has to be repeated.
     pub fn away(&mut self, status: Option<StatusCode>, why: &str) {
         let status = status.map_or_else(|| "none".to_owned(), |status| status.as_u16().to_string());
         *self.answers.entry(status).or_default() += 1;
@@ -50,26 +51,26 @@ impl Counts {
     }
 }
 
-/// What is counted, and within which interval times and rates are taken.
+/// The counts of the whole run, and the rates and times of the measured interval.
 pub struct Tally {
-    /// Of the whole run.
+    /// The counts of the whole run.
     pub counts: Counts,
-    /// Taken in within the interval.
+    /// Purchases accepted within the interval.
     pub accepted: u64,
-    /// Paid within the interval.
+    /// Purchases settled within the interval.
     pub settled: u64,
-    /// From sending to acceptance.
+    /// Times from sending to acceptance, in microseconds.
     pub to_accepted_us: Histogram<u64>,
-    /// From sending to the outcome.
+    /// Times from sending to the outcome, in microseconds.
     pub to_settled_us: Histogram<u64>,
     interval: Range<Instant>,
 }
 
 impl Tally {
-    /// Nothing so far.
+    /// An empty tally for this interval.
     ///
     /// # Errors
-    /// When there can be no histogram of these bounds, which is not so.
+    /// Never: the bounds of the histograms are valid.
     pub fn new(interval: Range<Instant>) -> Result<Self, hdrhistogram::CreationError> {
         Ok(Self {
             counts: Counts::default(),
@@ -81,7 +82,7 @@ impl Tally {
         })
     }
 
-    /// So many were taken in, as was seen at this moment.
+    /// Counts purchases that were accepted at this moment.
     pub fn acknowledged(&mut self, at: Instant, purchases: u64) {
         self.counts.acknowledged += purchases;
         if self.interval.contains(&at) {
@@ -89,21 +90,21 @@ impl Tally {
         }
     }
 
-    /// Notes a time to acceptance.
+    /// Records a time to acceptance.
     pub fn accepted_after(&mut self, sent: Instant, answered: Instant) {
         if self.interval.contains(&sent) {
             self.to_accepted_us.saturating_record(micros(sent, answered));
         }
     }
 
-    /// Notes a time to the outcome.
+    /// Records a time to the outcome.
     pub fn settled_after(&mut self, sent: Instant, answered: Instant) {
         if self.interval.contains(&sent) {
             self.to_settled_us.saturating_record(micros(sent, answered));
         }
     }
 
-    /// Notes what became of a request in the end.
+    /// Counts the final results of a request.
     pub fn ended(&mut self, at: Instant, became: Became) {
         let counts = &mut self.counts;
         counts.settled += became.settled;

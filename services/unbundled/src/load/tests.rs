@@ -22,7 +22,7 @@ fn arguments(words: &str) -> Result<LoadArguments, String> {
 }
 
 #[test]
-fn one_client_sees_an_idle_system_and_four_send_batches() {
+fn by_default_one_client_sends_single_purchases_and_four_send_batches() {
     let check = |words: &str, expected| {
         let load = arguments(words).unwrap();
         assert_eq!((load.mode, load.clients(), load.purchases()), expected, "{words}");
@@ -34,17 +34,20 @@ fn one_client_sees_an_idle_system_and_four_send_batches() {
 }
 
 #[test]
-fn what_the_service_does_not_take_is_refused_before_anything_is_sent() {
+fn arguments_beyond_the_limits_of_the_service_are_refused() {
     for words in ["", "both", "batch --batch 0", "batch --batch 1001", "single --lines 2001", "single --customers 0"] {
         assert!(arguments(words).is_err(), "{words}");
     }
     let too_large = Orders::new(&arguments("batch --lines 2000").unwrap()).map(drop).unwrap_err();
-    assert!(too_large.to_string().ends_with("the service takes 8388608: use fewer purchases or lines"), "{too_large}");
+    assert!(
+        too_large.to_string().ends_with("the service accepts 8388608: use fewer purchases or lines"),
+        "{too_large}"
+    );
     assert!(Orders::new(&arguments("single --lines 2000").unwrap()).is_ok());
 }
 
 #[test]
-fn orders_are_what_the_contracts_say_and_each_id_is_used_once() {
+fn orders_follow_the_contracts_and_each_id_is_used_once() {
     let orders = Orders::new(&arguments("batch --batch 3 --lines 2 --customers 2 --pay-in EUR").unwrap()).unwrap();
     let bodies = [orders.next().body, orders.next().body].concat();
     let lines: Vec<contracts::NumberedPurchaseRequest> =
@@ -58,7 +61,7 @@ fn orders_are_what_the_contracts_say_and_each_id_is_used_once() {
     let single = Orders::new(&arguments("single").unwrap()).unwrap();
     let request: contracts::PurchaseRequest = read(&single.next().body);
     assert_eq!((request.lines.len(), request.pay_in), (1, money::Currency::GBP));
-    assert_ne!(single.request_id(0), orders.request_id(0), "two runs never share names");
+    assert_ne!(single.request_id(0), orders.request_id(0), "two runs share a name");
 }
 
 fn read<T: serde::de::DeserializeOwned>(json: &[u8]) -> T {
@@ -66,7 +69,7 @@ fn read<T: serde::de::DeserializeOwned>(json: &[u8]) -> T {
 }
 
 #[test]
-fn the_line_of_each_purchase_says_what_has_become_of_it() {
+fn each_line_of_a_response_is_the_result_of_its_purchase() {
     let became = |lines: &[&str]| {
         let ids = ["r0", "r1", "r2", "r3"].map(str::to_owned);
         read_batch(lines.join("\n").as_bytes(), ids.into_iter())
@@ -88,20 +91,20 @@ fn the_line_of_each_purchase_says_what_has_become_of_it() {
         statuses: vec![201, 202, 409, 201],
     };
     assert_eq!(found, expected);
-    assert_eq!(became(&lines[..3]).unwrap_err(), "r3 has no answer");
-    assert_eq!(became(&[lines, lines].concat()).unwrap_err(), "more answers than purchases");
-    assert_eq!(became(&[lines[1], lines[0]]).unwrap_err(), "r0: the answer in its place is about another");
+    assert_eq!(became(&lines[..3]).unwrap_err(), "r3 has no response");
+    assert_eq!(became(&[lines, lines].concat()).unwrap_err(), "more responses than purchases");
+    assert_eq!(became(&[lines[1], lines[0]]).unwrap_err(), "r0: the response in its place is for another purchase");
 }
 
 #[test]
-fn an_answer_to_one_purchase_is_its_status() {
+fn the_response_to_one_purchase_is_its_result() {
     let found = read_one(StatusCode::ACCEPTED, br#"{"id":"a","status":"confirmed"}"#).unwrap();
     assert_eq!(found, Became { open: 1, statuses: vec![202], ..Became::default() });
     assert!(read_one(StatusCode::CREATED, br#"{"id":"a"}"#).is_err());
 }
 
 #[test]
-fn rates_count_answers_and_times_count_requests_of_the_interval() {
+fn rates_count_responses_and_times_count_requests_of_the_interval() {
     let begin = Instant::now();
     let at = |ms| begin + Duration::from_millis(ms);
     let mut tally = Tally::new(at(100)..at(200)).unwrap();
@@ -119,13 +122,13 @@ fn rates_count_answers_and_times_count_requests_of_the_interval() {
 }
 
 #[test]
-fn nothing_measured_is_no_time_rather_than_none() {
+fn without_measured_requests_there_are_no_times() {
     let now = Instant::now();
     assert_eq!(Times::of(&Tally::new(now..now).unwrap().to_settled_us), None);
 }
 
 #[test]
-fn whatever_is_not_settled_is_a_failure() {
+fn everything_that_is_not_settled_is_a_failure() {
     let now = Instant::now();
     let mut tally = Tally::new(now..now).unwrap();
     tally.counts.answers(&[201, 201, 202]);

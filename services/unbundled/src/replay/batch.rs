@@ -1,7 +1,7 @@
-//! The second time through the file: its invoices in order, packed into bodies of `POST /purchases/batch`.
+//! The second pass over the file: its invoices in order, packed into bodies of `POST /purchases/batch`.
 //!
-//! An invoice may be interrupted by another's lines. It is sent in the place where it began, once its last line, which
-//! the survey knows, is read.
+//! An invoice may be interrupted by lines of another. It is sent at the position where it began, once its last line,
+//! which is known from the survey, is read.
 
 use std::collections::VecDeque;
 
@@ -17,12 +17,12 @@ use super::lines::Lines;
 use super::row::{Kind, Row};
 use super::survey::Survey;
 
-/// Purchases of a batch at most: half of what the service takes. The next batch is built while one is on its way, so
-/// two are in memory.
+/// Maximum number of purchases in a batch: half of what the service accepts. The next batch is built while one is being
+/// sent, so two are in memory.
 const PURCHASES_MAX: usize = 500;
 
-/// A batch is closed when it has so many bytes: half of what the service takes, so that the purchase that goes beyond
-/// still fits (with 2,000 lines it has at most 400 kB).
+/// The size at which a batch is closed, in bytes: half of what the service accepts, so that the purchase that exceeds
+/// it still fits (with 2,000 lines it has at most 400 kB).
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The invoices of a file, in order.
@@ -31,21 +31,22 @@ pub struct Invoices<'a> {
     record: StringRecord,
     survey: &'a Survey,
     pay_in: Option<Currency>,
-    // Those that are not complete, and what follows them.
+    // The invoices that are not complete, and those that follow them.
     open: VecDeque<Invoice>,
     line: u64,
 }
 
 impl<'a> Invoices<'a> {
-    /// All invoices of the surveyed days of which a line is sent; all are paid in `pay_in`, or else each in its country's currency.
+    /// The invoices of the surveyed days that have a line to send. All are paid in `pay_in`, or else each in its
+    /// country's currency.
     pub fn of(lines: Lines<'a>, survey: &'a Survey, pay_in: Option<Currency>) -> Self {
         Self { lines, record: StringRecord::new(), survey, pay_in, open: VecDeque::new(), line: 1 }
     }
 
-    /// The next one; none after the last.
+    /// The next invoice; `None` after the last.
     ///
     /// # Errors
-    /// [`FileError`], which the survey would have met, unless the file was changed since.
+    /// [`FileError`]. The survey would have returned it, unless the file was changed since.
     pub fn next(&mut self) -> Result<Option<Invoice>, FileError> {
         loop {
             while let Some(complete) = self.complete() {
@@ -92,18 +93,18 @@ impl<'a> Invoices<'a> {
     }
 }
 
-/// A purchase that is sent.
+/// A purchase to send.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Its request.
+    /// Its request id.
     pub request_id: RequestId,
-    /// Who pays.
+    /// The customer who pays.
     pub customer: CustomerId,
-    /// What must become of it.
+    /// The expected result.
     pub verdict: Verdict,
 }
 
-/// So many purchases as are sent at once.
+/// The purchases of one request.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Newline-delimited JSON.
@@ -113,7 +114,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The next batch; none after the last.
+    /// The next batch; `None` after the last.
     ///
     /// # Errors
     /// [`FileError`].

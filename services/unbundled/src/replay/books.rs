@@ -1,4 +1,4 @@
-//! What the ledger holds of the file's purchases.
+//! The ledger's postings of the file's purchases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,30 +12,30 @@ use super::IN_FLIGHT;
 use super::sending::Taken;
 use crate::service::{ServiceClient, ServiceError};
 
-/// Entries of a page.
+/// The number of entries per page.
 const PAGE: u32 = 1_000;
 
-/// Postings by the purchase they belong to.
+/// Postings by purchase.
 pub type Postings = BTreeMap<RequestId, Vec<Leg>>;
 
-/// Where a purchase posts.
+/// The account and side of a posting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// What customers paid.
+    /// Amounts that customers paid.
     CustomerDebits,
-    /// What the seller got.
+    /// Amounts that the seller got.
     MerchantCredits,
-    /// What was taken in to be exchanged.
+    /// Amounts received for exchange.
     FxCredits,
-    /// What was given for it.
+    /// Amounts given in exchange.
     FxDebits,
-    /// Where no purchase posts.
+    /// Any other place, where no purchase posts.
     Elsewhere,
 }
 
 impl Place {
-    /// Where this leg is.
+    /// The place of this leg.
     pub fn of(leg: &Leg) -> Self {
         match (leg.account.as_str(), leg.side) {
             ("merchant", Side::Credit) => Self::MerchantCredits,
@@ -50,7 +50,7 @@ impl Place {
 /// Sums by place and currency.
 pub type Sums = BTreeMap<Place, BTreeMap<Currency, Amount>>;
 
-/// Adds postings up.
+/// Adds up postings.
 pub fn sums<'a>(legs: impl IntoIterator<Item = &'a Leg>) -> Sums {
     let mut sums = Sums::new();
     for leg in legs {
@@ -61,8 +61,8 @@ pub fn sums<'a>(legs: impl IntoIterator<Item = &'a Leg>) -> Sums {
     sums
 }
 
-/// All postings of the purchases that were taken, from the accounts they may have touched. What else there is on these
-/// accounts, from a user's own tries, is left out.
+/// All postings of the accepted purchases, from the accounts that they may have touched. Other entries of these
+/// accounts, from a user's own experiments, are left out.
 ///
 /// # Errors
 /// [`ServiceError`].
@@ -90,7 +90,7 @@ async fn of_account(
     let base = format!("/accounts/{}/entries?limit={PAGE}", web::segment::encode(account.as_str()));
     let (mut found, mut path) = (Vec::new(), base.clone());
     let mut last = 0;
-    // An account that does not exist has no entries: its customer's purchases were all refused.
+    // An account that does not exist has no entries: its customer's purchases were all rejected.
     while let Some(page) = ledger.get::<Entries>(&path).await? {
         for entry in page.entries {
             if entry.number <= last {

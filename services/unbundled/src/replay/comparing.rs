@@ -1,5 +1,5 @@
-//! What is compared at the end: what the purchases were answered and what the ledger holds, against what the file and the
-//! ECB's rates say by the replay's own arithmetic.
+//! The comparison at the end: the responses to the purchases and the ledger, against the results that the replay's own
+//! arithmetic expects from the file and the ECB's rates.
 
 use contracts::{Leg, Status, TrialBalance};
 use stage::RequestId;
@@ -10,7 +10,7 @@ use super::findings::Findings;
 use super::sending::Taken;
 use crate::trial_balance::is_quiet;
 
-/// Everything that is not as it must be: sums, then single purchases, then the books as a whole.
+/// All differences: in the sums, then in single purchases, then in the books as a whole.
 pub fn differences(taken: &[Taken], postings: &Postings, books: &TrialBalance) -> Findings {
     let mut findings = Findings::default();
     let expected: Vec<_> = taken.iter().flat_map(|taken| taken.asked.verdict.legs(&taken.asked.customer)).collect();
@@ -55,7 +55,7 @@ fn compare_answer(taken: &Taken, findings: &mut Findings) {
     if found != (expected, reason, total, charged) {
         let found = described(answer.status, found_reason, answer.total, answer.charged);
         let expected = described(expected, reason, total, charged);
-        findings.add(format!("{}: answered as {found} where {expected} is expected", taken.asked.request_id));
+        findings.add(format!("{}: returned as {found} where {expected} is expected", taken.asked.request_id));
     }
 }
 
@@ -75,7 +75,7 @@ fn compare_legs(request_id: &RequestId, mut missing: Vec<Leg>, found: &[Leg], fi
     for leg in found {
         match missing.iter().position(|expected| expected == leg) {
             Some(place) => drop(missing.swap_remove(place)),
-            None => findings.add(format!("{request_id}: {} is posted, and should not be, or not again", shown(leg))),
+            None => findings.add(format!("{request_id}: {} is posted, but is unexpected or repeated", shown(leg))),
         }
     }
     for leg in missing {
@@ -90,7 +90,9 @@ fn compare_books(books: &TrialBalance, findings: &mut Findings) {
         }
         if !is_quiet(line) {
             let (debits, credits) = (line.in_transit_debits, line.in_transit_credits);
-            findings.add(format!("the trial balance in {currency} has {debits} of debits and {credits} of credits in transit, and they do not arrive"));
+            findings.add(format!(
+                "the trial balance in {currency} has debits of {debits} and credits of {credits} that stay in transit"
+            ));
         }
     }
 }
@@ -134,13 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_it_must_be_is_not_mentioned() {
+    fn correct_results_have_no_findings() {
         check(|_, _| {}, &[]);
         check(|_, legs| legs.reverse(), &[]);
     }
 
     #[test]
-    fn a_posting_that_is_missing_wrong_or_there_twice_is_found() {
+    fn a_missing_wrong_or_repeated_posting_is_found() {
         check(
             |_, legs| drop(legs.remove(0)),
             &[
@@ -152,24 +154,24 @@ mod tests {
             |_, legs| legs.push(legs[1].clone()),
             &[
                 "the ledger's MerchantCredits in GBP: 168.06 where 84.03 is expected",
-                "retail-1: Credit of 84.03 GBP on merchant is posted, and should not be, or not again",
+                "retail-1: Credit of 84.03 GBP on merchant is posted, but is unexpected or repeated",
             ],
         );
         check(
             |_, legs| legs[2].amount = Money::parse("99.99", Currency::EUR).unwrap(),
             &[
                 "the ledger's FxCredits in EUR: 99.99 where 100.00 is expected",
-                "retail-1: Credit of 99.99 EUR on fx is posted, and should not be, or not again",
+                "retail-1: Credit of 99.99 EUR on fx is posted, but is unexpected or repeated",
                 "retail-1: Credit of 100.00 EUR on fx is not posted",
             ],
         );
     }
 
     #[test]
-    fn an_answer_that_is_not_right_is_found() {
+    fn a_wrong_response_is_found() {
         check(
             |taken, _| taken.answer.charged = Some(Money::parse("100.01", Currency::EUR).unwrap()),
-            &["retail-1: answered as Settled, 100.01 EUR charged for 84.03 GBP where Settled, 100.00 EUR charged for \
+            &["retail-1: returned as Settled, 100.01 EUR charged for 84.03 GBP where Settled, 100.00 EUR charged for \
                 84.03 GBP is expected"],
         );
         let refused = |taken: &mut Taken, _: &mut Vec<Leg>| {
@@ -178,18 +180,18 @@ mod tests {
         };
         check(
             refused,
-            &["retail-1: answered as Rejected (StaleRate), nothing charged for nothing where Settled, 100.00 EUR \
+            &["retail-1: returned as Rejected (StaleRate), nothing charged for nothing where Settled, 100.00 EUR \
                 charged for 84.03 GBP is expected"],
         );
     }
 
     #[test]
-    fn books_that_do_not_add_up_or_do_not_come_to_rest_are_found() {
+    fn books_that_do_not_balance_or_have_legs_in_transit_are_found() {
         let check = |difference, in_transit, expected: &str| {
             let found = differences(&[], &Postings::new(), &books(difference, in_transit));
             assert_eq!(found.first, [format!("the trial balance in EUR has {expected}")]);
         };
         check("0.01", "0.00", "a difference of 0.01");
-        check("0.00", "5.00", "5.00 of debits and 0.00 of credits in transit, and they do not arrive");
+        check("0.00", "5.00", "debits of 5.00 and credits of 0.00 that stay in transit");
     }
 }

@@ -1,8 +1,9 @@
-//! Which currency a customer of a country pays in.
+//! The currency in which the customers of a country pay.
 
 use money::Currency;
 
-/// The file's labels of countries, each with its currency. Others (`Unspecified`, `Channel Islands`, …) pay in euros.
+/// The names of countries in the file, each with its currency. Others (`Unspecified`, `Channel Islands`, …) pay in
+/// euros.
 const CURRENCIES: [(&str, &str); 18] = [
     ("United Kingdom", "GBP"),
     ("Switzerland", "CHF"),
@@ -24,13 +25,14 @@ const CURRENCIES: [(&str, &str); 18] = [
     ("Iceland", "ISK"),
 ];
 
-/// The currency of a country in 2010 and 2011. The countries of the euro (Germany, France, EIRE, Spain, Netherlands,
-/// Belgium, Portugal, Italy, Austria, Finland, Cyprus, Greece, Malta) need no entry: all others pay in euros, too.
+/// The currency of a country in 2010 and 2011. The countries with the euro (Germany, France, EIRE, Spain, Netherlands,
+/// Belgium, Portugal, Italy, Austria, Finland, Cyprus, Greece, Malta) need no entry: all countries that are not in the
+/// table pay in euros.
 pub fn currency_of(country: &str) -> Currency {
     let code = CURRENCIES.iter().find(|(label, _)| *label == country).map(|(_, code)| code.parse());
     match code {
         Some(Ok(currency)) => currency,
-        Some(Err(_)) => unreachable!("the table holds currencies, which a test checks"),
+        Some(Err(_)) => unreachable!("a test checks that the table contains only currencies"),
         None => Currency::EUR,
     }
 }
@@ -47,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn all_others_pay_in_euros() {
+    fn all_other_countries_pay_in_euros() {
         let euro = "Germany,France,EIRE,Spain,Netherlands,Belgium,Portugal,Italy,Austria,Finland,Cyprus,Greece,Malta";
         let others = "Unspecified,Channel Islands,European Community,Bahrain,Lebanon,Saudi Arabia,United Arab Emirates";
         for country in euro.split(',').chain(others.split(',')) {

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use chrono::NaiveDate;
 use serde::Serialize;
 
-/// Days on London's clocks, both ends included; without an end, as far as the file goes.
+/// A range of days in London time, both ends included. Without an end, it reaches as far as the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Days {
     // Invariant: the first is not after the last.
@@ -22,7 +22,7 @@ pub struct NoDay {
 }
 
 impl Days {
-    /// From one day to another.
+    /// The days from one day to another.
     ///
     /// # Errors
     /// [`NoDay`].
@@ -33,12 +33,12 @@ impl Days {
         }
     }
 
-    /// Whether they are all days.
+    /// Whether the range contains all days.
     pub fn are_all(self) -> bool {
         self == Self::default()
     }
 
-    /// Whether this is one of them.
+    /// Whether the range contains this day.
     pub fn contain(self, day: NaiveDate) -> bool {
         self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to)
     }

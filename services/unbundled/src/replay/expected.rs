@@ -1,5 +1,5 @@
-//! What must become of a purchase, by the European Central Bank's history and whole numbers alone: no rate book, no
-//! conversion and no rounding of the services takes part.
+//! The expected result of a purchase, computed only with integers and the European Central Bank's history. It does not
+//! use the rate book, the conversion or the rounding of the services.
 
 use std::collections::BTreeMap;
 
@@ -10,30 +10,30 @@ use money::{Currency, Money};
 
 use super::scaled::{PRICE_DECIMALS, RATE_DECIMALS, money_of, nearest, scaled};
 
-/// A rate serves for so many days after its own.
+/// The number of days after its own for which a rate may be used.
 const SERVES_DAYS: i64 = 7;
 
-/// The largest sum a purchase may come to, in units of its currency.
+/// The largest total of a purchase, in units of its currency.
 const SUM_MAX: i128 = 1_000_000_000_000;
 
 const ONE: i128 = 10_i128.pow(RATE_DECIMALS);
 
-/// What must become of a purchase.
+/// The expected result of a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is paid.
     Settled {
-        /// What the seller gets.
+        /// The amount that the seller gets.
         total: Money,
-        /// What the customer pays.
+        /// The amount that the customer pays.
         charged: Money,
     },
-    /// It is refused, and nothing is posted.
+    /// It is rejected, and nothing is posted.
     Rejected(ReasonCode),
 }
 
 impl Verdict {
-    /// The postings it leaves in the ledger: through `fx` where what is paid is of another currency than the price.
+    /// Its postings in the ledger. They go through `fx` if the currency of the payment differs from that of the price.
     pub fn legs(&self, customer: &CustomerId) -> Vec<Leg> {
         let Self::Settled { total, charged } = *self else {
             return Vec::new();
@@ -59,7 +59,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// The history that comes with the program.
+    /// The history that is built into the program.
     ///
     /// # Errors
     /// [`EcbError`].
@@ -80,7 +80,7 @@ impl Rates {
         Self { of }
     }
 
-    /// What must become of a purchase of `millionths` of a pound at a moment.
+    /// The expected result of a purchase of `millionths` of a pound at a moment.
     pub fn verdict(&self, millionths: i128, pay_in: Currency, at: DateTime<Utc>) -> Verdict {
         self.settled(millionths, pay_in, at).unwrap_or_else(Verdict::Rejected)
     }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_multiplied_divided_once_and_rounded_once() {
+    fn the_total_is_converted_once_and_rounded_once() {
         // 2010-12-01: one euro is 0.8393 GBP, 110.37 JPY.
         check("139.12", "GBP", "2010-12-01T08:26:00Z", "139.12 GBP = 139.12 GBP");
         check("83.93", "EUR", "2010-12-01T08:26:00Z", "83.93 GBP = 100.00 EUR");
@@ -147,38 +147,38 @@ mod tests {
     }
 
     #[test]
-    fn an_exact_tie_goes_to_the_even_cent() {
+    fn an_exact_tie_is_rounded_to_the_even_cent() {
         // 2010-12-03: one euro is 0.848 GBP, and 39.75 / 0.848 is 46.875.
         check("39.75", "EUR", "2010-12-03T12:00:00Z", "39.75 GBP = 46.88 EUR");
     }
 
     #[test]
-    fn the_rate_is_the_newest_of_its_day_or_before() {
-        // 2010-12-24 was the last day before the 27th: rates of a Saturday are those of the Friday.
+    fn the_newest_rate_of_the_day_or_before_is_used() {
+        // 2010-12-24 was the last day with rates before the 27th: a weekend has the rates of the Friday.
         let friday = Rates::built_in().unwrap().as_of(Currency::GBP, "2010-12-24".parse().unwrap());
         assert_eq!(Rates::built_in().unwrap().as_of(Currency::GBP, "2010-12-26".parse().unwrap()), friday);
         assert_eq!(friday.unwrap().0.to_string(), "2010-12-24");
     }
 
     #[test]
-    fn a_rate_serves_for_seven_days_and_not_before_it_was_there() {
+    fn a_rate_may_be_used_for_seven_days_and_not_before_its_own() {
         check("1.00", "ISK", "2011-02-01T12:00:00Z", "StaleRate");
         check("1.00", "KWD", "2011-02-01T12:00:00Z", "NoRate");
         check("1.00", "EUR", "1999-01-03T23:59:59Z", "NoRate");
-        // The ECB's file ends with the 30th of October 2026: 0.8338.
+        // The ECB's file ends with the rate of 2026-10-30: 0.8338.
         check("83.38", "EUR", "2026-11-06T23:59:59Z", "83.38 GBP = 100.00 EUR");
         check("83.38", "EUR", "2026-11-07T00:00:00Z", "StaleRate");
         check("83.38", "GBP", "2026-11-07T00:00:00Z", "83.38 GBP = 83.38 GBP");
     }
 
     #[test]
-    fn what_is_beyond_the_limit_is_too_large() {
+    fn an_amount_beyond_the_limit_is_too_large() {
         check("1000000000000.01", "GBP", "2010-12-01T08:26:00Z", "AmountTooLarge");
         check("1000000000000", "JPY", "2010-12-01T08:26:00Z", "AmountTooLarge");
     }
 
     #[test]
-    fn another_currency_takes_four_legs() {
+    fn a_payment_in_another_currency_has_four_legs() {
         let rates = Rates::built_in().unwrap();
         let legs = |pay_in| {
             let verdict = rates.verdict(83_930_000, pay_in, "2010-12-01T08:26:00Z".parse().unwrap());

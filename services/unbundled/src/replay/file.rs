@@ -1,4 +1,4 @@
-//! What can be wrong with a file.
+//! The errors of a file.
 
 use std::error::Error;
 use std::io;
@@ -6,141 +6,141 @@ use std::io;
 /// Why a file cannot be replayed. Lines count from 1, with the header; those of a workbook are the rows of its sheet.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// Cannot be opened.
+    /// The file cannot be opened.
     #[error("it cannot be opened")]
     Open {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// No bytes, or no cells, at all.
+    /// The file has no bytes, or no cells.
     #[error("it is empty")]
     Empty,
-    /// Neither form.
+    /// The file has neither form.
     #[error(
-        "it is {found}; expected is a CSV whose first line is `line,invoice,kind,…` (the clean form) or \
+        "it is {found}; expected a CSV whose first line is `line,invoice,kind,…` (the clean form) or \
          `InvoiceNo,StockCode,…` (the original form), plain or packed with gzip or Zstandard, or the original as .xlsx"
     )]
     Unknown {
-        /// What it is instead.
+        /// What the file is instead.
         found: String,
     },
-    /// A ZIP archive, as a workbook is, but not whole, or none of a workbook.
+    /// The file is a ZIP archive, as workbooks are, but it is damaged, cut off, or no workbook.
     #[error("it is a ZIP archive, but cannot be read as a workbook (.xlsx): damaged, cut off, or something else")]
     Workbook {
-        /// What its reader says.
+        /// The error of the library.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A workbook of which a part is not what its checksum says.
+    /// A part of the workbook does not match its checksum.
     #[error("the workbook is damaged in {part}")]
     Damaged {
-        /// The file within it.
+        /// The name of the part.
         part: String,
-        /// What its reader says.
+        /// The error of the library.
         source: io::Error,
     },
-    /// A workbook of several sheets.
+    /// The workbook has several sheets.
     #[error("the workbook has {} sheets where one is expected: {}", found.len(), found.join(", "))]
     Sheets {
-        /// Their names.
+        /// The names of the sheets.
         found: Vec<String>,
     },
-    /// Cannot be read, or its compressed form is cut off or damaged.
+    /// The file cannot be read, or its compressed data is cut off or damaged.
     #[error("it cannot be read, or is damaged or cut off, after line {line}")]
     Read {
         /// The last line that could be read.
         line: u64,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Cells that do not come from left to right, and from above.
+    /// The cells are not in order, from left to right and from top to bottom.
     #[error("line {line}: the cells of the sheet are not in order")]
     Disorder {
-        /// Where.
+        /// The line.
         line: u64,
     },
-    /// Not a text in an encoding that can be told.
+    /// The line is not text in a known encoding.
     #[error("line {line} is not {expected}")]
     Encoding {
-        /// Where.
+        /// The line.
         line: u64,
-        /// What it would have to be.
+        /// The expected encoding.
         expected: &'static str,
     },
-    /// Begins as one of the forms does, and goes on otherwise.
+    /// The header begins like that of one form but continues differently.
     #[error("line 1, column {column}: `{found}` where `{expected}` is expected")]
     Header {
-        /// Where.
+        /// The column, from 1.
         column: usize,
-        /// What stands there, shortened.
+        /// The text there, shortened.
         found: String,
-        /// What the form has there.
+        /// The name of this column in the form.
         expected: &'static str,
     },
-    /// More or fewer columns than there are.
+    /// The line has more or fewer columns than the form.
     #[error("line {line} has {found} columns where {expected} are expected")]
     Columns {
-        /// Where.
+        /// The line.
         line: u64,
-        /// How many there are.
+        /// The number of columns of the line.
         found: u64,
-        /// How many the form has.
+        /// The number of columns of the form.
         expected: usize,
     },
-    /// A value that cannot be.
+    /// A value is not valid.
     #[error("line {line}, {column}: `{found}` {why}")]
     Value {
-        /// Where.
+        /// The line.
         line: u64,
-        /// The column's name.
+        /// The name of the column.
         column: &'static str,
-        /// What stands there, shortened.
+        /// The text there, shortened.
         found: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// The lines of an invoice do not go together.
+    /// The lines of an invoice do not fit together.
     #[error("line {line}: invoice {invoice} {why}")]
     Invoice {
-        /// Where.
+        /// The line.
         line: u64,
-        /// Which.
+        /// The number of the invoice.
         invoice: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// The last line has no end.
     #[error("it is cut off in line {line}, which has no line end")]
     CutOff {
-        /// Where.
+        /// The line.
         line: u64,
     },
-    /// A header, and nothing after it.
+    /// The file has nothing after its header.
     #[error("it has no invoice: there is no line after its header")]
     NoLines,
-    /// The days that were asked for have no invoice.
+    /// There is no invoice on the requested days.
     #[error("no invoice is {asked}: {there}")]
     NoneInDays {
-        /// The days.
+        /// The requested days.
         asked: String,
-        /// Those that there are.
+        /// The days of the file's invoices.
         there: String,
     },
-    /// Read for the second time it says something else.
+    /// The second pass found other content than the first.
     #[error("line {line}: the file was changed while it was replayed")]
     Changed {
-        /// Where.
+        /// The line.
         line: u64,
     },
 }
 
 impl FileError {
-    /// Neither form, by its first line.
+    /// The error of a file with neither form, by its first line.
     pub fn unknown(first_line: &str) -> Self {
-        Self::Unknown { found: format!("something whose first line is `{}`", shortened(first_line).escape_debug()) }
+        Self::Unknown { found: format!("a file whose first line is `{}`", shortened(first_line).escape_debug()) }
     }
 }
 
-/// So much of a text that an error can quote it.
+/// The first 40 characters of a text, for an error message.
 pub fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }

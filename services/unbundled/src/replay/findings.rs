@@ -1,21 +1,21 @@
-//! What was found to be wrong: how often, and the first few.
+//! Findings: their number, and the first few.
 
 use serde::Serialize;
 
-/// So many are listed.
+/// The number of findings that are listed.
 const LISTED: usize = 10;
 
-/// Everything of one sort that was found to be wrong.
+/// All findings of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Findings {
-    /// How many.
+    /// Their number.
     pub count: u64,
     /// The first ten.
     pub first: Vec<String>,
 }
 
 impl Findings {
-    /// One more.
+    /// Adds a finding.
     pub fn add(&mut self, what: String) {
         self.count += 1;
         if self.first.len() < LISTED {

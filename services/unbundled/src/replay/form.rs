@@ -1,40 +1,40 @@
-//! The two forms of the data, each with its columns.
+//! The two forms of the data and their columns.
 
 use csv::StringRecord;
 use serde::Serialize;
 
 use super::file::{FileError, shortened};
 
-/// How the lines are written.
+/// The form of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
-    /// Line, kind and ISO 8601 times are given.
+    /// With line numbers, kinds and ISO 8601 times.
     Clean,
-    /// As the UCI Machine Learning Repository has it.
+    /// As in the UCI Machine Learning Repository.
     Original,
 }
 
-/// A form's columns: what its header says, and where that stands which is read.
+/// The columns of a form: their names, and the indices of those that are read.
 #[derive(Debug)]
 pub struct Columns {
-    /// As the first line names them.
+    /// The names in the header.
     pub names: &'static [&'static str],
-    /// The invoice.
+    /// The number of the invoice.
     pub invoice: usize,
-    /// What it is about.
+    /// The product.
     pub stock_code: usize,
-    /// The same for people. Nothing depends on it.
+    /// The product, for people. Nothing depends on it.
     pub description: usize,
-    /// How many.
+    /// The number of pieces.
     pub quantity: usize,
-    /// When, on London's clocks.
+    /// The time of the invoice, in London time.
     pub invoiced_at: usize,
-    /// What one costs, in pounds.
+    /// The price of one piece, in pounds.
     pub unit_price: usize,
-    /// Who.
+    /// The customer.
     pub customer_id: usize,
-    /// Where they live.
+    /// The country of the customer.
     pub country: usize,
 }
 
@@ -74,7 +74,7 @@ const ORIGINAL: Columns = Columns {
 };
 
 impl Form {
-    /// Its columns.
+    /// The columns of this form.
     pub fn columns(self) -> &'static Columns {
         match self {
             Self::Clean => &CLEAN,
@@ -85,8 +85,8 @@ impl Form {
     /// The form that has this header.
     ///
     /// # Errors
-    /// [`FileError::Unknown`] when it begins as none does, [`FileError::Header`] and [`FileError::Columns`] when it
-    /// begins as one does and goes on otherwise.
+    /// [`FileError::Unknown`] when it begins like no form, [`FileError::Header`] and [`FileError::Columns`] when it
+    /// begins like one but continues differently.
     pub fn of(header: &StringRecord) -> Result<Self, FileError> {
         let first = header.get(0).unwrap_or_default();
         let begins = |form: &Self| form.columns().names.first().is_some_and(|name| *name == first);

@@ -1,4 +1,4 @@
-//! One sale invoice is one purchase.
+//! Invoices. One sale invoice is one purchase.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::{CustomerId, LineRequest, NumberedPurchaseRequest};
@@ -13,29 +13,29 @@ use super::row::{Row, Sold};
 /// A sale invoice of the file, as it is sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Invoice {
-    /// The file's number of it.
+    /// Its number in the file.
     pub number: String,
-    /// Its id as a request, a function of its number: sent again, it is the same request.
+    /// Its request id, a function of its number: sent again, it is the same request.
     pub request_id: RequestId,
-    /// Who bought; who has no number is a guest of their own on each invoice.
+    /// The customer. Each invoice without a customer number gets a guest of its own.
     pub customer: CustomerId,
-    /// What they pay in.
+    /// The currency of the payment.
     pub pay_in: Currency,
-    /// When, by its first line.
+    /// The time of its first line.
     pub occurred_at: DateTime<Utc>,
-    /// The day of it on London's clocks.
+    /// The day of its first line, in London time.
     pub day: NaiveDate,
-    /// The lines that are sent.
+    /// The lines to send.
     pub lines: Vec<LineRequest>,
-    /// What they come to, in millionths of a pound.
+    /// The total of these lines, in millionths of a pound.
     pub millionths: i128,
 }
 
 impl Invoice {
-    /// The invoice that this line begins; all invoices are paid in `pay_in`, or else each in its country's currency.
+    /// The invoice that this line begins. It is paid in `pay_in`, or else in its country's currency.
     ///
     /// # Errors
-    /// [`FileError::Value`] when the invoice's number or the customer's is not such as can be sent.
+    /// [`FileError::Value`] when the number of the invoice or of the customer cannot be sent.
     pub fn begin(row: &Row<'_>, pay_in: Option<Currency>) -> Result<Self, FileError> {
         let request_id = contracts::request_id(&format!("retail-{}", row.invoice));
         let customer = match row.customer_id {
@@ -60,7 +60,7 @@ impl Invoice {
         self.lines.push(sold.request);
     }
 
-    /// What is sent.
+    /// The request to send.
     pub fn into_request(self) -> NumberedPurchaseRequest {
         let Self { request_id, customer, pay_in, lines, occurred_at, .. } = self;
         NumberedPurchaseRequest { request_id, customer, pay_in, lines, occurred_at: Some(occurred_at) }

@@ -1,4 +1,4 @@
-//! The lines of a file, one after another, whatever they are packed in.
+//! The lines of a file, one after another, in any packing.
 
 use std::io::{self, Read};
 use std::mem;
@@ -19,14 +19,14 @@ pub struct Lines<'a> {
     place: Place,
 }
 
-/// Where a line stands.
+/// The place of a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// The line of the text, or the row of the sheet, from 1 with the header.
+    /// The line of the text, or the row of the sheet, counted from 1 with the header.
     pub line: u64,
-    /// The same without the header, however many lines of the text each took.
+    /// The number of the record, without the header, however many lines of text a record takes.
     pub number: u64,
-    /// How it is written.
+    /// The form of the line.
     pub form: Form,
 }
 
@@ -36,18 +36,18 @@ enum Rows<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// Those of a CSV.
+    /// The lines of a CSV.
     ///
     /// # Errors
-    /// [`FileError`], when its header is that of no form, as of a sheet.
+    /// [`FileError`], also when its header has no known form.
     pub fn of_text(text: &'a mut (dyn Read + Send), progress: &'a Progress) -> Result<Self, FileError> {
         Self::begin(Rows::Text(Text::new(text)), progress)
     }
 
-    /// Those of a sheet.
+    /// The lines of a sheet.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// [`FileError`], also when its header has no known form.
     pub fn of_sheet(sheet: Sheet<'a>, progress: &'a Progress) -> Result<Self, FileError> {
         Self::begin(Rows::Sheet(Box::new(sheet)), progress)
     }
@@ -69,12 +69,12 @@ impl<'a> Lines<'a> {
         Ok(Self { rows, form, progress, place: Place { line: 1, number: 0, form } })
     }
 
-    /// How the lines are written.
+    /// The form of the lines.
     pub fn form(&self) -> Form {
         self.form
     }
 
-    /// The encoding of what has been read so far.
+    /// The encoding of the lines read so far.
     pub fn encoding(&self) -> Encoding {
         match &self.rows {
             Rows::Text(text) => text.decoder.encoding(),
@@ -82,7 +82,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Reads the next line into `record` and says where it stands; none after the last.
+    /// Reads the next line into `record` and returns its place; `None` after the last.
     ///
     /// # Errors
     /// [`FileError`].
@@ -103,7 +103,7 @@ struct Text<'a> {
     reader: csv::Reader<Tail<&'a mut (dyn Read + Send)>>,
     decoder: Decoder,
     line: u64,
-    // So many lines the reader counts too few: where a line ends in CR and LF, its LF begins the next record.
+    // The number of lines that the reader does not count: where lines end in CR and LF, the LF begins the next record.
     uncounted: u64,
 }
 
@@ -114,7 +114,7 @@ impl<'a> Text<'a> {
         Self { reader, decoder: Decoder::default(), line: 0, uncounted: 0 }
     }
 
-    /// The first line, which may be anything.
+    /// Reads the first line, which may have any content.
     fn header(&mut self, header: &mut StringRecord) -> Result<bool, FileError> {
         let mut bytes = ByteRecord::new();
         let more = self.reader.read_byte_record(&mut bytes).map_err(|error| self.explained(error))?;
@@ -129,7 +129,7 @@ impl<'a> Text<'a> {
     }
 
     fn next(&mut self, record: &mut StringRecord) -> Result<Option<u64>, FileError> {
-        // Taken and given back, so that its memory is used again.
+        // Taken and put back, so that its memory is reused.
         let mut bytes = mem::take(record).into_byte_record();
         let more = self.reader.read_byte_record(&mut bytes).map_err(|error| self.explained(error))?;
         if more {
@@ -140,7 +140,7 @@ impl<'a> Text<'a> {
         Ok(more.then_some(self.line))
     }
 
-    /// Whether what was read last has a line end.
+    /// Checks that the last line read has a line end.
     fn whole(&self) -> Result<(), FileError> {
         match self.reader.get_ref().last {
             Some(last) if last != b'\n' && self.reader.is_done() => Err(FileError::CutOff { line: self.line }),
@@ -165,7 +165,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Passes bytes on and remembers the last.
+/// Passes bytes on and remembers the last one.
 struct Tail<R> {
     inner: R,
     last: Option<u8>,

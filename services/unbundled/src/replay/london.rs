@@ -1,10 +1,10 @@
-//! The clocks of the shop.
+//! London time, the time zone of the shop.
 
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Europe::London;
 
-/// A time as London's clocks showed it. In the hour that autumn shows twice it is the first of the two (summer time);
-/// a time that spring skips is read by the clocks as they were before the change (winter time, which is UTC).
+/// Converts a time as London's clocks showed it. In the hour that autumn repeats, it is the first of the two (summer
+/// time). A time that spring skips is read as if the clocks had not changed yet (winter time, which is UTC).
 pub fn in_london(shown: NaiveDateTime) -> DateTime<Utc> {
     match London.from_local_datetime(&shown) {
         LocalResult::Single(time) => time.to_utc(),

@@ -1,4 +1,4 @@
-//! The offers the purchases need, each with an open price: the year has several prices for nearly everything.
+//! The offers that the purchases need, each with an open price: in that year nearly every product has several prices.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use money::UnitPrice;
 use super::IN_FLIGHT;
 use crate::service::{ServiceClient, ServiceError};
 
-/// Makes sure that everything in `wanted` is offered, and says how many offers had to be set. One that serves is left
-/// as it is: running again changes nothing.
+/// Makes sure that every product in `wanted` has a suitable offer, and returns the number of offers that had to be set.
+/// A suitable offer stays as it is, so running again changes nothing.
 ///
 /// # Errors
 /// [`ServiceError`].

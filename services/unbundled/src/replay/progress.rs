@@ -1,7 +1,7 @@
-//! How far it is, as a bar in the last line of a terminal.
+//! The progress of a command, as a bar in the last line of a terminal.
 //!
-//! Guarantee: it is drawn when something has come to its end, never by a clock of its own, and taken away before somebody
-//! else writes ([`Progress::step_aside`]) and when it is dropped. So what else is written has lines of its own.
+//! Guarantee: the bar is drawn when a step is done, never by a timer. It is removed before other output is written
+//! ([`Progress::step_aside`]) and when it is dropped, so that other output has lines of its own.
 
 use std::io::Read;
 
@@ -10,7 +10,7 @@ use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressBarIter, Progres
 
 use super::summary::per_second;
 
-/// So many lines go by between two looks at the bar.
+/// The number of lines between two updates of the bar.
 const LINES_STEP: u64 = 4_096;
 
 const READING: &str = "reading [{bar:20}] {percent}%, {msg}, {eta} to go";
@@ -18,38 +18,38 @@ const SENDING: &str = "sending [{bar:20}] {human_pos} of {human_len} purchases, 
 const SETTLING: &str = "settling [{bar:20}] {human_pos} of {human_len} purchases, {msg}, {eta} to go";
 const AUDITING: &str = "auditing [{bar:20}] {percent}%, {msg}, {eta} to go";
 
-/// A bar, or nothing where there is no terminal for it.
+/// A bar, which is hidden if there is no terminal for it.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
-    // What can take it away for a while, which a bar cannot.
+    // Can remove the bar for a while, which a bar itself cannot.
     around: MultiProgress,
 }
 
 impl Progress {
-    /// None to be seen.
+    /// A hidden bar.
     pub fn hidden() -> Self {
         Self::on(ProgressDrawTarget::hidden(), 0, READING)
     }
 
-    /// Of reading a file of so many bytes.
+    /// A bar for reading a file of this many bytes.
     pub fn reading(bytes: u64) -> Self {
         let progress = Self::on(terminal(), bytes, READING);
         progress.lines(0);
         progress
     }
 
-    /// Of sending so many purchases.
+    /// A bar for sending this many purchases.
     pub fn sending(purchases: u64) -> Self {
         Self::on(terminal(), purchases, SENDING)
     }
 
-    /// Of so many purchases that come to their outcomes.
+    /// A bar for this many purchases that wait for their outcomes.
     pub fn settling(purchases: u64) -> Self {
         Self::on(terminal(), purchases, SETTLING)
     }
 
-    /// Of an audit.
+    /// A bar for an audit.
     pub fn auditing() -> Self {
         Self::on(terminal(), 0, AUDITING)
     }
@@ -57,19 +57,19 @@ impl Progress {
     fn on(target: ProgressDrawTarget, length: u64, template: &str) -> Self {
         let style = match ProgressStyle::with_template(template) {
             Ok(style) => style.progress_chars("=> "),
-            Err(error) => unreachable!("a test draws a bar of every template: {error}"),
+            Err(error) => unreachable!("a test draws a bar with every template: {error}"),
         };
         let around = MultiProgress::with_draw_target(target);
         let bar = around.add(ProgressBar::new(length).with_style(style));
         Self { bar, around }
     }
 
-    /// The same bytes; how many have been read is how far the bar is.
+    /// Wraps a reader. The bar shows how many of its bytes have been read.
     pub fn watch<R: Read>(&self, inner: R) -> ProgressBarIter<R> {
         self.bar.wrap_read(inner)
     }
 
-    /// So many lines are read.
+    /// Shows that this many lines are read.
     pub fn lines(&self, count: u64) {
         if count.is_multiple_of(LINES_STEP) && !self.bar.is_hidden() {
             let speed = HumanCount(per_second(count, self.bar.elapsed()));
@@ -77,17 +77,17 @@ impl Progress {
         }
     }
 
-    /// So many purchases are sent, and so many of them have their outcome.
+    /// Shows that this many purchases are sent, and this many of them have their outcome.
     pub fn sent(&self, count: u64, settled: u64) {
         self.purchases(count, &format!("{} settled, ", HumanCount(settled)));
     }
 
-    /// So many purchases have their outcome.
+    /// Shows that this many purchases have their outcome.
     pub fn settled(&self, count: u64) {
         self.purchases(count, "");
     }
 
-    /// An audit has come so far.
+    /// Shows the progress of an audit.
     pub fn audited(&self, far: &audit::Progress) {
         if !self.bar.is_hidden() {
             let speed = HumanCount(per_second(far.facts, self.bar.elapsed()));
@@ -105,15 +105,15 @@ impl Progress {
         }
     }
 
-    /// Makes room for what another is about to write. The bar comes back with the next step.
+    /// Removes the bar to make room for other output. It comes back with the next step.
     pub fn step_aside(&self) {
-        // A terminal that is gone needs no room.
+        // Fails only if the terminal is gone, which then needs no room.
         drop(self.around.clear());
     }
 }
 
-/// Where bars are drawn: nowhere when it is no terminal, or one that cannot go back in its line (`TERM=dumb`), which its
-/// library finds out, or when plain text is asked for (`NO_COLOR`).
+/// The target on which bars are drawn. They are hidden if it is no terminal, or one that cannot move back in its line
+/// (`TERM=dumb`), which the library detects, or if plain text is requested (`NO_COLOR`).
 fn terminal() -> ProgressDrawTarget {
     match std::env::var_os("NO_COLOR") {
         Some(wish) if !wish.is_empty() => ProgressDrawTarget::hidden(),
@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// Lines, and the one that the cursor is in.
+    /// The lines, and the index of the line with the cursor.
     #[derive(Clone, Debug, Default)]
     struct Screen(Arc<Mutex<(Vec<String>, usize)>>);
 
@@ -200,22 +200,22 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_steps_aside_for_what_others_write_and_leaves_nothing_behind() {
+    fn a_bar_makes_room_for_other_output_and_leaves_nothing_behind() {
         let screen = Screen::default();
         let progress = on(&screen, 2_000, SENDING);
         progress.sent(500, 498);
         screen.check(&["sending [=====>              ] 500 of 2,000 purchases, 498 settled, "]);
         progress.step_aside();
-        screen.write_line("purchase is away").unwrap();
+        screen.write_line("purchase is unavailable").unwrap();
         progress.sent(1_000, 998);
         let sent = "sending [==========>         ] 1,000 of 2,000 purchases, 998 settled, ";
-        screen.check(&["purchase is away", sent]);
+        screen.check(&["purchase is unavailable", sent]);
         drop(progress);
-        screen.check(&["purchase is away", ""]);
+        screen.check(&["purchase is unavailable", ""]);
     }
 
     #[test]
-    fn a_bar_shows_how_far_it_is() {
+    fn a_bar_shows_the_progress() {
         let screen = Screen::default();
         on(&screen, 100, SETTLING).settled(50);
         screen.check(&[""]);

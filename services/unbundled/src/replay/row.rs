@@ -1,4 +1,4 @@
-//! One line of the file: what it says, and whether it is sent.
+//! One line of the file: its values, and whether it is sent.
 
 use chrono::{Datelike, NaiveDateTime};
 use contracts::{LineRequest, Sku};
@@ -11,17 +11,17 @@ use super::form::{Columns, Form};
 use super::lines::Place;
 use super::scaled::{PRICE_DECIMALS, scaled};
 
-/// What Excel, and with it the original form, knows no time before.
+/// The first year in Excel, and so in the original form.
 const FIRST_YEAR: i32 = 1900;
 
-/// What an invoice is.
+/// The kind of an invoice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Something was sold.
+    /// A sale.
     Sale,
-    /// Something was given back; it does not say of which sale.
+    /// A cancellation. It does not name the canceled sale.
     Cancellation,
-    /// The books were put right.
+    /// A correction of the books.
     Adjustment,
 }
 
@@ -29,60 +29,60 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unsent {
-    /// Of a cancellation.
+    /// It belongs to a cancellation.
     Cancellation,
-    /// Of an adjustment.
+    /// It belongs to an adjustment.
     Adjustment,
-    /// Of a sale, with a quantity that is not above zero.
+    /// It belongs to a sale, but its quantity is not above zero.
     NoQuantity,
-    /// Of a sale, with a quantity, but with a price that is not above zero.
+    /// It belongs to a sale and has a quantity, but its price is not above zero.
     NoPrice,
-    /// Of an invoice that is not of the days that are asked for.
+    /// Its invoice is not on one of the requested days.
     OtherDay,
 }
 
 /// One line of the file.
 #[derive(Debug)]
 pub struct Row<'a> {
-    /// The line in the file, from 1 with the header.
+    /// The line in the file, counted from 1 with the header.
     pub line: u64,
-    /// The file's own number of the line, or else its place among them.
+    /// The number that the file gives to the line, or else the position of the line.
     pub number: u64,
-    /// What the values are called there.
+    /// The columns of the form.
     columns: &'static Columns,
-    /// The invoice it is on.
+    /// The number of the invoice.
     pub invoice: &'a str,
-    /// What the invoice is.
+    /// The kind of the invoice.
     pub kind: Kind,
-    /// What it is about.
+    /// The product.
     pub stock_code: &'a str,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i64,
-    /// When, as London's clocks showed it.
+    /// The time of the invoice, in London time.
     pub invoiced_at: NaiveDateTime,
-    /// The price of one in pounds, as it is written.
+    /// The price of one piece in pounds, as it is written.
     pub unit_price: &'a str,
-    /// The same in millionths.
+    /// The same price in millionths of a pound.
     pub unit_price_millionths: i128,
-    /// Who, or nothing.
+    /// The customer, or an empty text.
     pub customer_id: &'a str,
-    /// Where they live.
+    /// The country of the customer.
     pub country: &'a str,
 }
 
-/// A line that is sent.
+/// A line to send.
 #[derive(Debug)]
 pub struct Sold {
-    /// As it is sent.
+    /// The line of the request.
     pub request: LineRequest,
-    /// Its unit price, which the request has too.
+    /// Its unit price, which the request also has.
     pub unit_price: UnitPrice,
-    /// What it comes to, in millionths of a pound.
+    /// Its total, in millionths of a pound.
     pub millionths: i128,
 }
 
 impl<'a> Row<'a> {
-    /// Reads a line.
+    /// Parses a line.
     ///
     /// # Errors
     /// [`FileError::Value`].
@@ -122,10 +122,10 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The line as it is sent, or why it is not.
+    /// The line to send, or why it is not sent.
     ///
     /// # Errors
-    /// [`FileError::Value`] when it would have to be sent and cannot.
+    /// [`FileError::Value`] when it would have to be sent but cannot.
     pub fn sold(&self) -> Result<Result<Sold, Unsent>, FileError> {
         match self.kind {
             Kind::Sale if self.quantity <= 0 => return Ok(Err(Unsent::NoQuantity)),
@@ -146,12 +146,12 @@ impl<'a> Row<'a> {
         Ok(Ok(Sold { request, unit_price, millionths }))
     }
 
-    /// The invoice's number cannot be sent.
+    /// The error of an invoice number that cannot be sent.
     pub fn wrong_invoice(&self, error: &dyn std::error::Error) -> FileError {
         self.wrong(self.columns.invoice, self.invoice, error)
     }
 
-    /// The customer's number cannot be sent.
+    /// The error of a customer number that cannot be sent.
     pub fn wrong_customer(&self, error: &dyn std::error::Error) -> FileError {
         self.wrong(self.columns.customer_id, self.customer_id, error)
     }
@@ -183,14 +183,14 @@ fn kind_by_prefix(invoice: &str) -> Option<Kind> {
     }
 }
 
-/// As the CSV has it, or ISO 8601 as a sheet's times come and some copies have.
+/// Parses a time as in the CSV, or in ISO 8601 as in sheets and some copies.
 fn original_time(text: &str) -> Option<NaiveDateTime> {
     let forms = ["%m/%d/%Y %H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
     let time = forms.into_iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?;
     (time.year() >= FIRST_YEAR).then_some(time)
 }
 
-/// Since some lines have no customer, tools that make copies of the original take the others for decimals: `17850.0`.
+/// Some lines have no customer, so tools that copy the original write the other customers as decimals: `17850.0`.
 fn customer_id(form: Form, text: &str) -> &str {
     match form {
         Form::Clean => text,

@@ -1,16 +1,16 @@
-//! Decimal numbers as whole numbers, for the replay's own arithmetic. Not through the crate `money`, on purpose: the
-//! check at the end would otherwise repeat a mistake of what it checks.
+//! Decimal numbers as integers, for the replay's own arithmetic. It does not use the crate `money`, on purpose:
+//! otherwise the check at the end would repeat the mistakes of what it checks.
 
 use money::{Currency, Invalid, Money};
 
-/// The decimals of a price or a total here: millionths.
+/// The number of decimals of a scaled price or total: millionths.
 pub const PRICE_DECIMALS: u32 = 6;
 
-/// The decimals of a rate here.
+/// The number of decimals of a scaled rate.
 pub const RATE_DECIMALS: u32 = 10;
 
-/// A plain decimal (`-12.30`) times 10^`decimals`; none when it is no such number, is finer than that, or has more than
-/// 20 digits.
+/// A plain decimal (`-12.30`) times 10^`decimals`. `None` if it is no such number, has more decimals, or has more than
+/// 20 digits before or after the point.
 pub fn scaled(text: &str, decimals: u32) -> Option<i128> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
@@ -25,8 +25,8 @@ pub fn scaled(text: &str, decimals: u32) -> Option<i128> {
     Some(if digits.len() < text.len() { -magnitude } else { magnitude })
 }
 
-/// `above / below` to the nearest whole number, half to even. Both are above zero or `above` is zero; none when twice
-/// the denominator leaves the range.
+/// `above / below`, rounded to the nearest integer, half to even. `above` must not be negative, and `below` must be
+/// positive. `None` if twice the remainder leaves the range.
 pub fn nearest(above: i128, below: i128) -> Option<i128> {
     let (whole, rest) = (above.checked_div(below)?, above.checked_rem(below)?);
     Some(match rest.checked_mul(2)?.cmp(&below) {
@@ -36,7 +36,7 @@ pub fn nearest(above: i128, below: i128) -> Option<i128> {
     })
 }
 
-/// So many minor units (not below zero) as money.
+/// This many minor units (not below zero) as money.
 ///
 /// # Errors
 /// [`Invalid::TooLarge`], [`Invalid::TooManyDigits`].
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_exactly_or_not_at_all() {
+    fn numbers_are_parsed_exactly_or_not_at_all() {
         let check = |text: &str, expected: Option<i128>| assert_eq!(scaled(text, 6), expected, "{text}");
         check("2.55", Some(2_550_000));
         check("-11062.06", Some(-11_062_060_000));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_go_to_the_even_neighbour() {
+    fn halves_are_rounded_to_even() {
         let check = |above, below, expected| assert_eq!(nearest(above, below), Some(expected), "{above}/{below}");
         check(0, 7, 0);
         check(5, 2, 2);

@@ -1,5 +1,5 @@
-//! Sending the batches: one on its way, so that the service takes the purchases in the order of the file, while the next
-//! is built on a thread of its own.
+//! Sends the batches, one at a time, so that the service accepts the purchases in the order of the file. Meanwhile the
+//! next batch is built on a separate thread.
 
 use contracts::{BatchAnswer, Reason, Status};
 use money::Money;
@@ -17,57 +17,57 @@ use crate::service::{Failed, ServiceClient, ServiceError, ShownProblem, is_away}
 
 const PATH: &str = "/purchases/batch";
 
-/// The answer to a batch is held for so long until all have their outcome: one answer instead of 500 questions
-/// afterwards (which took half of the whole time, measured). What is late is asked for in the end.
+/// How long the response to a batch may wait for the outcomes: one response instead of 500 requests afterwards, which
+/// took half of the whole time when measured. Outcomes that come later are requested at the end.
 const PREFER: &str = "wait=2";
 
-/// The parts of a purchase that are compared. The rest, half a million lines, need not be read.
+/// The parts of a purchase that are compared. The rest, half a million lines, is not parsed.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Answer {
-    /// What has become of it.
+    /// Its status.
     pub status: Status,
-    /// Why it was refused.
+    /// Why it was rejected.
     pub reason: Option<Reason>,
-    /// What the seller gets.
+    /// The amount that the seller gets.
     pub total: Option<Money>,
-    /// What the customer pays.
+    /// The amount that the customer pays.
     pub charged: Option<Money>,
 }
 
-/// A purchase that was taken, and what the service has last said about it.
+/// An accepted purchase, and the last response about it.
 #[derive(Clone, Debug)]
 pub struct Taken {
-    /// What was asked.
+    /// The request.
     pub asked: Asked,
-    /// What was answered.
+    /// The response.
     pub answer: Answer,
 }
 
 /// Why sending stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// The file is not what it was.
+    /// The file is not the same as in the first pass.
     #[error("stopped after {sent} purchases")]
     File {
-        /// So many were answered.
+        /// The number of purchases with a response.
         sent: usize,
-        /// Why.
+        /// The cause.
         source: FileError,
     },
-    /// The service is away, or refuses a whole batch.
-    #[error("stopped before {next}, after {sent} purchases; run it again to go on: nothing is done twice")]
+    /// The service is unavailable, or refuses a whole batch.
+    #[error("stopped before {next}, after {sent} purchases; run it again to continue: nothing is done twice")]
     Service {
-        /// The first that was not answered.
+        /// The first purchase without a response.
         next: String,
-        /// So many were.
+        /// The number of purchases with a response.
         sent: usize,
-        /// Why.
+        /// The cause.
         source: ServiceError,
     },
 }
 
-/// Sends all batches in order; those that were taken, and those that were refused.
-/// How far it is, is shown as `progress`.
+/// Sends all batches in order. Returns the accepted purchases, and findings about the refused ones.
+/// The progress is shown as `progress`.
 ///
 /// # Errors
 /// [`SendError`].
@@ -100,8 +100,8 @@ pub async fn send(
     Ok((taken, problems))
 }
 
-/// Sends a batch once. If even one of its purchases could not be taken now, the whole is to be sent again: it is the
-/// same requests, and the order of the file is kept.
+/// Sends a batch once. If only one of its purchases fails temporarily, the whole batch has to be sent again: the
+/// requests stay the same, and the order of the file is kept.
 async fn attempt(
     purchase: &ServiceClient,
     batch: &Batch,
@@ -115,11 +115,11 @@ async fn attempt(
             Unfit::Strange(why) => Failed::Ended(purchase.strange(PATH, &why)),
         })
     });
-    // The service is about to say that it is away.
+    // The client is about to print that the service is unavailable.
     answers.inspect_err(|_| progress.step_aside())
 }
 
-/// Why an answer to a batch cannot be used.
+/// Why a response to a batch cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 enum Unfit {
     Away(String),
@@ -129,7 +129,7 @@ enum Unfit {
 fn read(body: &[u8], asked: &[Asked]) -> Result<Vec<Result<Answer, String>>, Unfit> {
     let lines: Vec<_> = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     if lines.len() != asked.len() {
-        return Err(Unfit::Strange(format!("{} answers to {} purchases", lines.len(), asked.len())));
+        return Err(Unfit::Strange(format!("{} responses to {} purchases", lines.len(), asked.len())));
     }
     lines.into_iter().zip(asked).map(|(line, asked)| read_line(line, asked)).collect()
 }
@@ -139,7 +139,7 @@ fn read_line(line: &[u8], asked: &Asked) -> Result<Result<Answer, String>, Unfit
     let unreadable = |error: serde_json::Error| strange(&error.to_string());
     let answer: BatchAnswer<Box<RawValue>> = serde_json::from_slice(line).map_err(unreadable)?;
     if answer.request_id.as_ref() != Some(&asked.request_id.0) {
-        return Err(strange("the answer in its place is about another"));
+        return Err(strange("the response in its place is for another purchase"));
     }
     let status = StatusCode::from_u16(answer.http_status).map_err(|error| strange(&error.to_string()))?;
     if let (true, Some(purchase)) = (status.is_success(), answer.purchase) {
@@ -179,21 +179,21 @@ mod tests {
     }
 
     #[test]
-    fn each_line_is_the_answer_to_one_purchase() {
+    fn each_line_is_the_response_to_one_purchase() {
         check(&[TAKEN, REFUSED], Ok(&[Ok(Status::Confirmed), Err("409 Conflict: other")]));
     }
 
     #[test]
-    fn a_batch_of_which_a_line_cannot_be_taken_now_is_sent_again() {
+    fn a_batch_with_a_temporary_failure_in_one_line_is_sent_again() {
         let busy = REFUSED.replace("409", "503");
         check(&[TAKEN, &busy], Err(&Unfit::Away("503 Service Unavailable: other".to_owned())));
     }
 
     #[test]
-    fn answers_that_do_not_fit_are_not_used() {
+    fn responses_that_do_not_fit_are_not_used() {
         let strange = |why: &str| Unfit::Strange(why.to_owned());
-        check(&[TAKEN], Err(&strange("1 answers to 2 purchases")));
-        check(&[REFUSED, TAKEN], Err(&strange("retail-1: the answer in its place is about another")));
+        check(&[TAKEN], Err(&strange("1 responses to 2 purchases")));
+        check(&[REFUSED, TAKEN], Err(&strange("retail-1: the response in its place is for another purchase")));
         let empty = REFUSED.replacen("409", "200", 1);
         check(&[TAKEN, &empty], Err(&strange("retail-2: success without a purchase")));
     }

@@ -1,4 +1,4 @@
-//! Waiting until every purchase has its outcome.
+//! Waits until every purchase has its outcome.
 
 use std::time::{Duration, Instant};
 
@@ -11,35 +11,35 @@ use super::progress::Progress;
 use super::sending::{Answer, Taken};
 use crate::service::{ServiceClient, ServiceError};
 
-/// So long nothing may move before waiting ends.
+/// The longest time without a new outcome. After it, waiting ends.
 const STILL_MAX: Duration = Duration::from_secs(60);
 
-/// A pause between two rounds: short against what a purchase takes to settle under load.
+/// The pause between two rounds: short compared with the time in which a purchase settles under load.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Why waiting ended.
+/// Why waiting ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
-    /// Nothing moved any more.
-    #[error("{waiting} purchases have no outcome, {first} first, and for {} s none came", STILL_MAX.as_secs())]
+    /// No more outcomes came.
+    #[error("{waiting} purchases from {first} on have no outcome, and none came for {} s", STILL_MAX.as_secs())]
     Stuck {
-        /// So many are waiting.
+        /// The number of purchases without an outcome.
         waiting: usize,
-        /// The first of them.
+        /// The first of these purchases.
         first: String,
     },
-    /// A purchase that had been taken is gone.
-    #[error("{request_id} was taken, and is not there any more")]
+    /// An accepted purchase does not exist any more.
+    #[error("{request_id} was accepted, but does not exist any more")]
     Lost {
-        /// Which.
+        /// The purchase.
         request_id: String,
     },
-    /// The service is away, or refuses.
-    #[error("stopped while waiting for outcomes; run it again to go on: nothing is done twice")]
+    /// The service is unavailable, or refuses a request.
+    #[error("stopped while waiting for outcomes; run it again to continue: nothing is done twice")]
     ServiceClient(#[from] ServiceError),
 }
 
-/// Asks for every purchase until it has its outcome.
+/// Requests every purchase until it has its outcome.
 ///
 /// # Errors
 /// [`SettleError`].
@@ -66,7 +66,7 @@ pub async fn outcomes(purchase: &ServiceClient, all: &mut [Taken]) -> Result<(),
     }
 }
 
-/// Asks for each once, and says how many have an outcome now. Before, `done` had.
+/// Requests each purchase once, and returns the number of those that have an outcome now. `done` others had one before.
 async fn round(
     purchase: &ServiceClient,
     waiting: &mut [&mut Taken],
@@ -89,7 +89,7 @@ async fn round(
         .await
 }
 
-/// As [`ServiceClient::get`] does, but with room for the service to say that it is away.
+/// Like [`ServiceClient::get`], but removes the progress bar before the client prints that the service is unavailable.
 async fn ask(purchase: &ServiceClient, path: &str, progress: &Progress) -> Result<Option<Answer>, ServiceError> {
     let attempt = async || {
         let body = purchase.once(path, purchase.request(Method::GET, path)).await;

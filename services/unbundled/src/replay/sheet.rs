@@ -1,7 +1,7 @@
 //! The sheet of a workbook, row by row. Only its texts are in memory, each once.
 //!
-//! A number becomes the shortest decimal that stands for it: Excel keeps the price 2.55 as the binary number nearest to
-//! it, and of all decimals that have this nearest number, 2.55 is the shortest.
+//! A number becomes the shortest decimal that represents it: Excel stores the price 2.55 as the nearest binary number,
+//! and 2.55 is the shortest of all decimals with this nearest binary number.
 
 use std::borrow::Cow;
 use std::io;
@@ -20,17 +20,17 @@ pub struct Sheet<'a> {
     ahead: Option<Cell<DataRef<'a>>>,
     line: u64,
     ended: bool,
-    /// Those that the header names; none before it is read.
+    /// The columns that the header names; `None` before it is read.
     pub columns: Option<&'static Columns>,
 }
 
 impl<'a> Sheet<'a> {
-    /// All rows that have a cell with something in it.
+    /// All rows that have a cell that is not empty.
     pub fn new(cells: XlsxCellReader<'a, Opened>) -> Self {
         Self { cells, ahead: None, line: 0, ended: false, columns: None }
     }
 
-    /// Reads the next row into `record` and says which it is, from 1; none after the last.
+    /// Reads the next row into `record` and returns its number, from 1; `None` after the last.
     ///
     /// # Errors
     /// [`FileError`].
@@ -55,12 +55,12 @@ impl<'a> Sheet<'a> {
         Ok(Some(line))
     }
 
-    /// The next cell with something in it.
+    /// The next cell that is not empty.
     fn cell(&mut self) -> Result<Option<Cell<DataRef<'a>>>, FileError> {
         if self.ahead.is_some() {
             return Ok(self.ahead.take());
         }
-        // Asked once more after its last cell, the reader would miss the end that it has passed.
+        // Do not call the reader again after its last cell: it would not notice that it has passed the end.
         while !self.ended {
             let cell = self.cells.next_cell().map_err(|error| self.unreadable(error))?;
             self.ended = cell.is_none();
@@ -96,7 +96,7 @@ impl<'a> Sheet<'a> {
         Ok(())
     }
 
-    /// Empty cells at the end of a row need not be there.
+    /// Adds the empty cells that may be missing at the end of a row.
     fn fill(&self, record: &mut StringRecord) {
         let expected = self.columns.map_or(0, |columns| columns.names.len());
         while record.len() < expected {
@@ -112,7 +112,7 @@ impl<'a> Sheet<'a> {
 fn text<'a>(value: &'a DataRef<'_>) -> Cow<'a, str> {
     match value {
         DataRef::Int(number) => number.to_string().into(),
-        // The shortest that reads as the same, without an exponent, which is how Rust shows it.
+        // Rust shows the shortest decimal that parses to the same number, without an exponent.
         DataRef::Float(number) => number.to_string().into(),
         DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.into(),
         DataRef::SharedString(text) => (*text).into(),
@@ -123,7 +123,7 @@ fn text<'a>(value: &'a DataRef<'_>) -> Cow<'a, str> {
     }
 }
 
-/// To the millisecond: a minute, as a part of a day in binary, is never quite a minute.
+/// Rounded to the millisecond: a minute, as a binary fraction of a day, is never exactly a minute.
 fn iso_8601(time: ExcelDateTime) -> String {
     let (year, month, day, hour, minute, second, milliseconds) = time.to_ymd_hms_milli();
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}")

@@ -1,4 +1,4 @@
-//! Where the lines come from: a file, whatever it is called. Its first bytes tell what it is packed in.
+//! The source of the lines: a file with any name. Its first bytes determine its packing.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -19,29 +19,29 @@ use super::lines::Lines;
 use super::progress::Progress;
 use super::sheet::Sheet;
 
-/// The first bytes of what can be told by them, and what it is: RFC 1952 (2.3.1), RFC 8878 (3.1.1), and PKWARE's
-/// APPNOTE (4.3.7) for the ZIP archive that a workbook is.
+/// The first bytes of each packing: RFC 1952 (2.3.1), RFC 8878 (3.1.1), and PKWARE's APPNOTE (4.3.7) for the ZIP
+/// archive that a workbook is.
 const PACKINGS: [(&[u8], Packing); 3] = [
     (&[0x1F, 0x8B], Packing::Gzip),
     (&[0x28, 0xB5, 0x2F, 0xFD], Packing::Zstandard),
     (b"PK\x03\x04", Packing::Workbook),
 ];
 
-/// The same of what people may well try, and what to do then.
+/// The first bytes of other files that people may try, with what they are and what to do.
 const OTHERS: [(&[u8], &str); 4] = [
     (&[0xFF, 0xFE], "UTF-16 text (save it as CSV in UTF-8)"),
     (&[0xFE, 0xFF], "UTF-16 text (save it as CSV in UTF-8)"),
-    (&[0xD0, 0xCF, 0x11, 0xE0], "a workbook of the old form or with a password (save it as .xlsx, without)"),
+    (&[0xD0, 0xCF, 0x11, 0xE0], "an old workbook, or one with a password (save it as .xlsx, without a password)"),
     (b"SQLite format 3", "an SQLite database"),
 ];
 
-/// More than any of these first bytes.
+/// The number of bytes to look at: more than any of these.
 const FIRST_BYTES: u64 = 16;
 
-/// What the lines are packed in.
+/// The packing of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Packing {
-    /// Nothing.
+    /// Not packed.
     #[serde(rename = "csv")]
     Plain,
     /// Gzip.
@@ -50,19 +50,19 @@ pub enum Packing {
     /// Zstandard.
     #[serde(rename = "csv.zst")]
     Zstandard,
-    /// A sheet of Excel.
+    /// An Excel workbook.
     #[serde(rename = "xlsx")]
     Workbook,
 }
 
-/// What a file turned out to be.
+/// The detected format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Shape {
-    /// How its lines are written.
+    /// The form of the lines.
     pub form: Form,
-    /// What they are packed in.
+    /// The packing of the lines.
     pub packing: Packing,
-    /// How characters are.
+    /// The encoding of the characters.
     pub encoding: Encoding,
 }
 
@@ -86,10 +86,10 @@ impl Display for Shape {
     }
 }
 
-/// What a workbook is read from.
+/// The reader of a workbook.
 pub type Opened = BufReader<ProgressBarIter<File>>;
 
-/// A file that was opened.
+/// An open file.
 pub struct SourceFile {
     inside: Inside,
     packing: Packing,
@@ -102,7 +102,7 @@ enum Inside {
 }
 
 impl SourceFile {
-    /// Opens a file and looks at what it is. How far it has been read is shown as `progress`.
+    /// Opens a file and detects its packing. The progress of reading is shown as `progress`.
     ///
     /// # Errors
     /// [`FileError`].
@@ -127,22 +127,22 @@ impl SourceFile {
         Ok(Self { inside, packing, progress })
     }
 
-    /// A CSV that is there already.
+    /// A CSV in memory.
     #[cfg(test)]
     pub fn of_text(text: &[u8]) -> Self {
         let inside = Inside::Text(Box::new(io::Cursor::new(text.to_vec())));
         Self { inside, packing: Packing::Plain, progress: Progress::hidden() }
     }
 
-    /// What the lines are packed in.
+    /// The packing of the lines.
     pub fn packing(&self) -> Packing {
         self.packing
     }
 
-    /// Its lines, once.
+    /// The lines of the file. They can be read once.
     ///
     /// # Errors
-    /// [`FileError`], when they are of no form that is known.
+    /// [`FileError`], also when they have no known form.
     pub fn lines(&mut self) -> Result<Lines<'_>, FileError> {
         match &mut self.inside {
             Inside::Text(text) => Lines::of_text(text, &self.progress),
@@ -163,7 +163,7 @@ fn packing(first: &[u8]) -> Result<Packing, FileError> {
     Ok(known.map_or(Packing::Plain, |(_, packing)| *packing))
 }
 
-/// Reads every part of a workbook to its end, where its checksum is. Who reads cells does not come so far.
+/// Reads every part of a workbook to its end, which verifies its checksum. Reading the cells does not get that far.
 fn check(file: &File) -> Result<(), FileError> {
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(no_workbook)?;
     for place in 0..archive.len() {

@@ -1,4 +1,4 @@
-//! What a replay came to, as JSON with stable names or as text.
+//! The result of a replay, as JSON with stable names or as text.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -16,38 +16,38 @@ use super::sending::Taken;
 use super::source::Shape;
 use super::survey::{Counts, UnsentInvoice};
 
-/// What the purchases came to, as the services answered.
+/// The outcomes of the purchases, as the services returned them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Outcomes {
     /// Paid.
     pub settled: u64,
-    /// Refused, by reason.
+    /// Rejected, by reason.
     pub rejected: BTreeMap<ReasonCode, u64>,
-    /// Without an outcome: never, once all is settled.
+    /// Without an outcome; 0 once everything is settled.
     pub waiting: u64,
 }
 
-/// How long it took, in milliseconds.
+/// The durations of the steps, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Milliseconds {
     /// Reading the whole file once.
     pub reading: u64,
     /// Setting offers.
     pub offers: u64,
-    /// From the first purchase sent to the last one answered.
+    /// From the first purchase sent to the last response.
     pub sending: u64,
-    /// From there to the last outcome.
+    /// From then to the last outcome.
     pub settling: u64,
     /// Comparing with the ledger.
     pub checking: u64,
 }
 
-/// What is in a file, and what is sent of it.
+/// The contents of a file, and what is sent of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Contents {
     /// The file.
     pub file: String,
-    /// What it turned out to be.
+    /// Its detected format.
     #[serde(flatten)]
     pub shape: Shape,
     /// The days that are sent.
@@ -56,40 +56,40 @@ pub struct Contents {
     pub lines: Counts<Unsent>,
     /// Its invoices; one that is sent is a purchase.
     pub invoices: Counts<UnsentInvoice>,
-    /// What is offered for them.
+    /// The number of offers that they need.
     pub offers: u64,
 }
 
-/// What a replay came to. Of a second run of the same file all but `offers_set`, the times and the speed are the same.
+/// The result of a replay. A second run of the same file has the same result, except `offers_set`, times and speed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// What was sent.
+    /// The contents of the file.
     #[serde(flatten)]
     pub contents: Contents,
-    /// Offers that had to be set.
+    /// The number of offers that had to be set.
     pub offers_set: u64,
-    /// What became of the purchases.
+    /// The outcomes of the purchases.
     pub outcomes: Outcomes,
-    /// What customers were charged, by currency.
+    /// The amounts charged to customers, by currency.
     pub charged: BTreeMap<Currency, Amount>,
-    /// What the seller got for it.
+    /// The amounts that the seller got, by currency.
     pub total: BTreeMap<Currency, Amount>,
-    /// What the ledger holds of these purchases, by place and currency.
+    /// The ledger's postings of these purchases, by place and currency.
     pub ledger: Sums,
-    /// Purchases that could not be taken.
+    /// Purchases that were not accepted.
     pub problems: Findings,
-    /// What is not as the file and the rates say.
+    /// Differences from the results expected by the file and the rates.
     pub differences: Findings,
-    /// How long it took.
+    /// The durations of the steps.
     pub milliseconds: Milliseconds,
-    /// From the first purchase sent to the last outcome.
+    /// Purchases per second, from the first purchase sent to the last outcome.
     pub purchases_per_second: u64,
-    /// In the same time.
+    /// Lines per second, in the same time.
     pub lines_per_second: u64,
 }
 
 impl Outcomes {
-    /// Counts them.
+    /// Counts the outcomes.
     pub fn of(all: &[Taken]) -> Self {
         let mut outcomes = Self::default();
         for answer in all.iter().map(|taken| &taken.answer) {
@@ -113,14 +113,14 @@ pub fn by_currency(sums: impl IntoIterator<Item = Money>) -> BTreeMap<Currency, 
     all
 }
 
-/// So many in a second.
+/// The number per second.
 pub fn per_second(count: u64, time: Duration) -> u64 {
     let milliseconds = time.as_millis().max(1);
     u64::try_from(u128::from(count) * 1_000 / milliseconds).unwrap_or(u64::MAX)
 }
 
 impl Summary {
-    /// Whether all is as it must be.
+    /// Whether all purchases were accepted and nothing differs.
     pub fn is_clean(&self) -> bool {
         self.problems.count == 0 && self.differences.count == 0
     }
@@ -160,10 +160,10 @@ impl Display for Summary {
             "  {:<10}{:>9} purchases/s, {} lines/s",
             "speed", self.purchases_per_second, self.lines_per_second
         )?;
-        findings(f, "could not be taken", &self.problems)?;
+        findings(f, "were not accepted", &self.problems)?;
         findings(f, "differ from the file and the rates", &self.differences)?;
         if self.is_clean() {
-            writeln!(f, "  the ledger holds what the file and the rates out, to the last penny")?;
+            writeln!(f, "  the ledger matches the file and the rates, to the last penny")?;
         }
         Ok(())
     }
@@ -192,7 +192,7 @@ fn findings(f: &mut Formatter<'_>, what: &str, findings: &Findings) -> fmt::Resu
     findings.first.iter().try_for_each(|finding| writeln!(f, "    {finding}"))
 }
 
-/// The name a reason has in JSON, in words.
+/// The name of a reason in JSON, with spaces between its words.
 fn name(reason: &impl Serialize) -> String {
     let name = serde_json::to_value(reason).ok();
     name.as_ref().and_then(|name| name.as_str()).unwrap_or_default().replace('_', " ")

@@ -1,4 +1,5 @@
-//! The first time through the file: is it whole, what is in it, which offers does it need? Nothing is sent before.
+//! The first pass over the file: it checks that the file is complete and valid, counts its contents, and collects the
+//! offers that it needs. Nothing is sent before.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,11 +17,11 @@ use super::invoice::Invoice;
 use super::lines::Lines;
 use super::row::{Kind, Row, Unsent};
 
-/// The lines of a purchase at most, as the service takes them.
+/// Maximum number of lines in a purchase that the service accepts.
 const LINES_MAX: u32 = 2_000;
 
-/// An invoice ends at most so many lines after it began: what is between is held in memory. In the real year one invoice
-/// is interrupted, by two lines.
+/// Maximum number of lines from the first to the last line of an invoice, because all invoices in between are held in
+/// memory. In the real year one invoice is interrupted, by two lines.
 const SPAN_MAX: u64 = 20_000;
 
 /// Why an invoice is not sent.
@@ -31,16 +32,16 @@ pub enum UnsentInvoice {
     Cancellation,
     /// It is an adjustment.
     Adjustment,
-    /// It is a sale of which no line is sent.
+    /// It is a sale without a line to send.
     NoLineLeft,
-    /// It is not of the days that are asked for.
+    /// It is not on one of the requested days.
     OtherDay,
 }
 
-/// What is read, and what is not sent of it.
+/// The numbers of what is read, sent and not sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counts<R: Ord> {
-    /// All.
+    /// Everything that is read.
     pub read: u64,
     /// Sent.
     pub sent: u64,
@@ -48,12 +49,12 @@ pub struct Counts<R: Ord> {
     pub skipped: BTreeMap<R, u64>,
 }
 
-/// What is in the file.
+/// The contents of the file.
 #[derive(Debug)]
 pub struct Survey {
-    /// How its lines are written.
+    /// The form of its lines.
     pub form: Form,
-    /// How its characters are.
+    /// The encoding of its characters.
     pub encoding: Encoding,
     /// The days that are sent.
     pub days: Days,
@@ -61,9 +62,9 @@ pub struct Survey {
     pub lines: Counts<Unsent>,
     /// Its invoices.
     pub invoices: Counts<UnsentInvoice>,
-    /// What is sold, each for the price it was first sold for.
+    /// The products sold, each with its first price.
     pub offers: BTreeMap<Sku, UnitPrice>,
-    /// The line on which each sale invoice ends.
+    /// The last line of each sale invoice.
     pub last_line: HashMap<String, u64>,
 }
 
@@ -79,10 +80,10 @@ struct Seen {
 }
 
 impl Survey {
-    /// Reads all lines; those of these days are sent.
+    /// Reads all lines. Those of these days are sent.
     ///
     /// # Errors
-    /// [`FileError`], of the first line that something is wrong with, or when there is no invoice, or none of these days.
+    /// [`FileError`] of the first line that is wrong, or when there is no invoice, or none on these days.
     pub fn of(mut lines: Lines<'_>, days: Days) -> Result<Self, FileError> {
         let mut invoices = HashMap::<String, Seen>::new();
         let mut offers = BTreeMap::new();
@@ -127,7 +128,7 @@ fn in_order(row: &Row<'_>, newest: u64) -> Result<u64, FileError> {
     if row.number > newest {
         return Ok(row.number);
     }
-    let why = format!("does not come after {newest}: a line stands here twice, or elsewhere");
+    let why = format!("does not come after {newest}: a line is repeated or out of order");
     Err(FileError::Value { line: row.line, column: "line", found: row.number.to_string(), why })
 }
 
@@ -143,7 +144,7 @@ fn some_in(days: Days, invoices: &HashMap<String, Seen>) -> Result<(), FileError
 
 fn begins(row: &Row<'_>) -> Result<Seen, FileError> {
     if row.kind == Kind::Sale {
-        // For what it refuses: in the second pass nothing may be wrong any more.
+        // Only for its errors: the second pass must not find any.
         Invoice::begin(row, Some(Currency::GBP))?;
     }
     Ok(Seen {
@@ -166,7 +167,7 @@ fn goes_on<'a>(seen: &'a mut Seen, row: &Row<'_>) -> Result<&'a mut Seen, FileEr
         return Err(torn(row, format!("is of another customer or country {begun}")));
     }
     if row.line - seen.first_line > SPAN_MAX {
-        return Err(torn(row, format!("goes on more than {SPAN_MAX} lines after line {}", seen.first_line)));
+        return Err(torn(row, format!("continues more than {SPAN_MAX} lines after line {}", seen.first_line)));
     }
     seen.last_line = row.line;
     Ok(seen)

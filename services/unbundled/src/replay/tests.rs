@@ -74,14 +74,14 @@ fn a_sale_invoice_is_a_purchase() {
 }
 
 #[test]
-fn all_pay_in_one_currency_when_asked_to() {
+fn all_customers_can_pay_in_one_currency() {
     let text = format!("{HEADER}{ONE}\n");
     let found = invoices(&text, &text, Some(Currency::EUR)).unwrap();
     assert_eq!(found, ["retail-536365 17850 EUR 2010-12-01 08:26 6x85123A = 15300000"]);
 }
 
 #[test]
-fn what_is_not_sent_is_counted_by_its_reason() {
+fn unsent_lines_and_invoices_are_counted_by_reason() {
     let rows = [
         "1,1,sale,a,,0,2010-12-01T08:26:00,0,7,EIRE",
         "2,1,sale,a,,-3,2010-12-01T08:26:00,2,7,EIRE",
@@ -104,7 +104,7 @@ fn what_is_not_sent_is_counted_by_its_reason() {
 }
 
 #[test]
-fn an_interrupted_invoice_is_whole_and_in_the_place_where_it_began() {
+fn an_interrupted_invoice_is_complete_and_keeps_its_first_position() {
     check(
         &[
             "1,1,sale,a,,1,2010-12-01T08:26:00,1,7,Germany",
@@ -129,7 +129,7 @@ fn a_broken_line_is_named() {
     broken("2.55", "2.5x", ", unit_price_gbp: `2.5x` is not a price with at most 6 decimals");
     check_broken(
         &format!("{ONE}\n{ONE}\n"),
-        "line 3, line: `1` does not come after 1: a line stands here twice, or elsewhere",
+        "line 3, line: `1` does not come after 1: a line is repeated or out of order",
     );
     broken("85123A", "", ", stock_code: `` is refused: 0 characters; 1 to 64 are allowed");
     broken("17850", "17851", ": invoice 536365 is of another customer or country than on line 2");
@@ -138,7 +138,7 @@ fn a_broken_line_is_named() {
 }
 
 #[test]
-fn what_is_no_file_of_the_clean_form_is_refused() {
+fn a_file_that_does_not_have_the_clean_form_is_refused() {
     let check = |text: &str, why: &str| assert_eq!(survey(text).map(drop).unwrap_err().to_string(), why);
     check("", "it is empty");
     check("line,invoice,what\n", "line 1, column 3: `what` where `kind` is expected");
@@ -150,7 +150,7 @@ fn what_is_no_file_of_the_clean_form_is_refused() {
 fn an_invoice_that_ends_too_late_or_has_too_many_lines_is_refused() {
     let row = |line: u32, invoice: u32| format!("{line},{invoice},sale,a,,1,2010-12-01T08:26:00,1,7,EIRE\n");
     let far: String = (1..=20_002).map(|line| row(line, if line == 20_002 { 1 } else { line })).collect();
-    check_broken(&far, "line 20003: invoice 1 goes on more than 20000 lines after line 2");
+    check_broken(&far, "line 20003: invoice 1 continues more than 20000 lines after line 2");
     let long: String = (1..=2_001).map(|line| row(line, 1)).collect();
     check_broken(&long, "line 2002: invoice 1 has more than 2000 lines, which is the most a purchase may have");
 }
@@ -165,7 +165,7 @@ fn a_file_cut_off_anywhere_but_at_the_end_of_a_line_is_refused() {
 }
 
 #[test]
-fn a_file_that_changes_in_between_is_refused() {
+fn a_file_that_changes_between_the_passes_is_refused() {
     let text = format!("{HEADER}{ONE}\n");
     let longer = text.clone() + &ONE.replacen('1', "2", 1) + "\n";
     let other = text.replace("536365", "536366");
@@ -176,7 +176,7 @@ fn a_file_that_changes_in_between_is_refused() {
 }
 
 #[test]
-fn only_invoices_of_the_days_that_are_asked_for_are_sent() {
+fn only_invoices_of_the_requested_days_are_sent() {
     let rows = [
         "1,1,sale,a,,1,2011-01-30T23:59:00,1,7,Germany",
         "2,2,sale,b,,1,2011-01-31T00:00:00,2,7,Germany",

@@ -23,7 +23,7 @@ fn the_built_in_history_is_read_to_the_last_number() {
 }
 
 #[test]
-fn days_are_sorted_oldest_first_and_rates_are_normalised() {
+fn days_are_sorted_oldest_first_and_rates_are_normalized() {
     let days = [
         "1999-01-04 CYP 0.58231 JPY 133.73 USD 1.1789",
         "2026-10-29 JPY 175.92 USD 1.113",

@@ -34,7 +34,7 @@ fn a_zip_without_exactly_one_file_of_the_ecb_is_refused() {
 }
 
 #[test]
-fn a_zip_bomb_is_unpacked_to_the_limit_only() {
+fn a_zip_bomb_is_unpacked_only_up_to_the_limit() {
     let bomb = |size: u64| zipped(&[("a.csv", &vec![b'\n'; usize::try_from(size).unwrap()])]);
     check(&bomb(UNPACKED_LIMIT + 1), "the ZIP unpacks to more than 33554432 bytes");
     check(&bomb(UNPACKED_LIMIT), "line 1, column 1: `` where `Date` is expected");

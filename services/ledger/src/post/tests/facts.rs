@@ -1,4 +1,4 @@
-//! What others say to `post`.
+//! Facts that other stages emit for `post`.
 
 use contracts::{AccountId, PurchaseRejected};
 use money::{Conversion, Money};
@@ -51,7 +51,7 @@ pub(super) const NONE: &str = "null";
 pub(super) const REFUSE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"refuse"}"#;
 pub(super) const FEE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"fee"}"#;
 
-/// The stream that a fact of another stage stands in, with who says it there, and the account that decides.
+/// The stream of a fact of another stage, the stage that emits it, and the account whose owner decides about it.
 pub(super) fn way_of(fact: &PostInput) -> (&'static Stream, &'static str, AccountId) {
     match fact {
         PostInput::PurchaseConfirmed(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
@@ -59,6 +59,6 @@ pub(super) fn way_of(fact: &PostInput) -> (&'static Stream, &'static str, Accoun
         PostInput::TransferAccepted(transfer) => (&LEDGER_COMMANDS, "record-commands", transfer.payer.clone()),
         PostInput::AccountClaimed(claim) => (&LEDGER_COMMANDS, "record-commands", claim.account.clone()),
         PostInput::TransferRejected(_) => (&LEDGER_COMMANDS, "record-commands", AccountId::merchant()),
-        PostInput::LegsRequested(_) => panic!("{fact:?} is said by post"),
+        PostInput::LegsRequested(_) => panic!("{fact:?} is emitted by post"),
     }
 }

@@ -1,4 +1,4 @@
-//! All partitions of a ledger at the harness, delivered to in any order.
+//! All partitions of a ledger in the harness, with deliveries in any order.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use stage::{
 use super::super::*;
 use super::facts::way_of;
 
-/// All partitions of the ledger, and what the ingress stages have said to them.
+/// All partitions of the ledger, and the frames that the ingress stages have emitted for them.
 pub(super) struct Ledger {
     pub(super) partitions: PartitionCount,
     pub(super) posts: Vec<StageHarness<Post>>,
     pub(super) emitted: Vec<Frame>,
 }
 
-/// One currency over all partitions.
+/// The totals of one currency over all partitions.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Books {
     pub(super) debits: i128,
@@ -35,7 +35,7 @@ pub(super) fn units(amount: Amount) -> i128 {
 }
 
 impl Ledger {
-    /// One to whose partitions the ingress stages have said these facts, in frames of these sizes.
+    /// A ledger for whose partitions the ingress stages have emitted these facts, in frames of these sizes.
     pub(super) fn new(partitions: u16, facts: &[Event<PostInput>], sizes: &[usize]) -> Self {
         let partitions = PartitionCount::new(partitions).unwrap();
         let posts = partitions.all().map(|p| StageHarness::new(Post::new(p), p, partitions)).collect();
@@ -69,7 +69,7 @@ impl Ledger {
         }
     }
 
-    /// All that a partition can read: each producer's frames in order.
+    /// The streams and producers that a partition reads. The frames of each producer are in order.
     pub(super) fn streams(&self, partition: Partition) -> Vec<(StreamPartition, Producer)> {
         let all = Post::READS.iter();
         let all = all.map(|stream| (stream.target(partition), stream.known_producers(self.partitions)));
@@ -81,7 +81,7 @@ impl Ledger {
         emitted.filter(|frame| frame.target == *target && frame.producer == *producer).collect()
     }
 
-    /// One batch of one partition: the next frames of one producer, and some that it has read before.
+    /// Delivers one batch to one partition: the next frames of one producer, and some that it has read before.
     pub(super) fn deliver(&mut self, partition: Partition, from: usize, frames: usize, again: usize) -> usize {
         let streams = self.streams(partition);
         let (target, producer) = &streams[from % streams.len()];
@@ -120,7 +120,7 @@ impl Ledger {
         books
     }
 
-    /// What holds at every moment.
+    /// Checks what always holds.
     pub(super) fn balance(&self) {
         let books = self.books();
         for (currency, book) in &books {
@@ -168,7 +168,7 @@ impl Ledger {
         }
     }
 
-    /// What holds once nothing is on its way.
+    /// Checks what holds once nothing is in flight.
     pub(super) fn quiet(&self) {
         for (currency, book) in self.books() {
             assert_eq!((book.debits_in_transit, book.credits_in_transit), (0, 0), "{currency}");
@@ -181,7 +181,7 @@ impl Ledger {
         assert!(violations.is_empty(), "{violations:?}");
     }
 
-    /// `claim alice c1`, `transfer t1 overdrawn`.
+    /// The decisions, such as `claim c1` and `transfer t1 overdrawn`.
     pub(super) fn decisions(&self) -> Vec<String> {
         let rows = self.rows::<DecisionRow>();
         let code = |row: &DecisionRow| row.reason_code.map_or(String::new(), |code| format!(" {code}"));

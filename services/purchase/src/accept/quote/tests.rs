@@ -2,14 +2,14 @@ use contracts::RatesByPair;
 
 use super::*;
 
-/// What an offer and a line say about the price.
+/// Where the price of a line comes from.
 #[derive(Clone, Copy)]
 enum Asked {
-    /// The price of an offer.
+    /// The offer's price.
     Closed(&'static str),
-    /// The line's own price under an offer whose price is not open.
+    /// The offer's price, which is not open, and the line's own price.
     ClosedBut(&'static str, &'static str),
-    /// The price of an offer that leaves it open, and the line's own.
+    /// The offer's price, which is open, and the line's own price.
     Open(&'static str, &'static str),
     /// There is no offer.
     Nothing,
@@ -77,13 +77,13 @@ fn a_purchase_is_summed_converted_and_rounded_once() {
     check(&[(1, Closed("39.75 GBP"))], "EUR", "39.75 GBP = 46.88 EUR"); // exactly 46.875
     check(&[(6, Closed("2.55 GBP")), (6, Closed("3.39 GBP"))], "GBP", "35.64 GBP = 35.64 GBP");
     check(&[(1, Closed("0.004 GBP")), (1, Closed("0.004 GBP"))], "GBP", "0.01 GBP = 0.01 GBP");
-    check(&[(3, Closed("0.415 GBP"))], "GBP", "1.24 GBP = 1.24 GBP"); // a tie: to the even cent
+    check(&[(3, Closed("0.415 GBP"))], "GBP", "1.24 GBP = 1.24 GBP"); // a tie, rounded to the even penny
     check(&[(5, Closed("0.415 GBP"))], "GBP", "2.08 GBP = 2.08 GBP");
-    check(&[(1, Closed("0.005 GBP"))], "EUR", "0.00 GBP = 0.01 EUR"); // 0.00589…: each side of its own
+    check(&[(1, Closed("0.005 GBP"))], "EUR", "0.00 GBP = 0.01 EUR"); // 0.00589…: rounded separately
 }
 
 #[test]
-fn every_way_to_a_rate_is_taken() {
+fn direct_inverse_and_cross_rates_are_used() {
     check(&[(1, Closed("10 EUR"))], "EUR", "10.00 EUR = 10.00 EUR");
     check(&[(1, Closed("10 EUR"))], "GBP", "10.00 EUR = 8.48 GBP");
     check(&[(1, Closed("8.48 GBP"))], "EUR", "8.48 GBP = 10.00 EUR");
@@ -92,7 +92,7 @@ fn every_way_to_a_rate_is_taken() {
 }
 
 #[test]
-fn the_newest_way_is_taken_and_of_equals_the_pair_itself() {
+fn the_newest_rate_is_used_and_the_direct_one_if_equally_new() {
     let at =
         |rates: &[&str], expected| check_at(rates, &[(1, Closed("1 GBP"))], "EUR", "2010-12-05T00:00:00Z", expected);
     at(&["2010-12-01 EUR/GBP 0.5", "2010-12-01 GBP/EUR 3"], "1.00 GBP = 3.00 EUR");
@@ -103,7 +103,7 @@ fn the_newest_way_is_taken_and_of_equals_the_pair_itself() {
 }
 
 #[test]
-fn a_rate_is_allowed_for_seven_utc_days() {
+fn a_rate_may_be_used_for_seven_utc_days() {
     let at = |time, expected| check_at(DAY, &[(1, Closed("39.75 GBP"))], "EUR", time, expected);
     at("2010-12-01T00:00:00Z", "39.75 GBP = 46.88 EUR");
     at("2010-12-08T23:59:59.999999Z", "39.75 GBP = 46.88 EUR");
@@ -114,7 +114,7 @@ fn a_rate_is_allowed_for_seven_utc_days() {
 }
 
 #[test]
-fn a_cross_is_stale_when_one_of_its_rates_is() {
+fn a_cross_rate_is_stale_when_one_of_its_rates_is() {
     let rates = ["2010-12-01 EUR/GBP 0.848", "2010-12-08 EUR/USD 1.3115"];
     let at = |time, expected| check_at(&rates, &[(1, Closed("39.75 GBP"))], "USD", time, expected);
     at("2010-12-08T00:00:00Z", "39.75 GBP = 61.48 USD");
@@ -122,7 +122,7 @@ fn a_cross_is_stale_when_one_of_its_rates_is() {
 }
 
 #[test]
-fn a_rate_of_the_future_is_never_used() {
+fn a_future_rate_is_never_used() {
     let rates = ["2010-12-01 EUR/GBP 0.848", "2010-12-03 EUR/GBP 0.5"];
     let at = |time, expected| check_at(&rates, &[(1, Closed("39.75 GBP"))], "EUR", time, expected);
     at("2010-11-30T23:59:59Z", "no_rate");
@@ -146,21 +146,21 @@ fn every_refusal_has_its_code() {
 }
 
 #[test]
-fn an_open_price_is_the_lines_own_or_else_the_offers() {
+fn an_open_price_may_be_set_by_the_line() {
     check(&[(2, Open("1 GBP", "0.50 GBP"))], "GBP", "1.00 GBP = 1.00 GBP");
     check(&[(2, Open("1 GBP", "0 GBP"))], "GBP", "0.00 GBP = 0.00 GBP");
     check(&[(2, Open("1 GBP", "7.123456 GBP"))], "GBP", "14.25 GBP = 14.25 GBP");
 }
 
 #[test]
-fn nothing_to_pay_is_a_price_too() {
+fn a_price_may_be_zero() {
     check(&[(3, Closed("0 GBP"))], "GBP", "0.00 GBP = 0.00 GBP");
     check(&[(3, Closed("0 GBP"))], "EUR", "0.00 GBP = 0.00 EUR");
     check(&[(1, Closed("0.000001 GBP"))], "EUR", "0.00 GBP = 0.00 EUR");
 }
 
 #[test]
-fn the_largest_amount_is_charged_and_not_passed() {
+fn the_largest_amount_is_charged_and_never_exceeded() {
     check(&[(1_000, Closed("1000000000 GBP"))], "GBP", "1000000000000.00 GBP = 1000000000000.00 GBP");
     check(&[(1_000, Closed("1000000000 GBP")), (1, Closed("0.000001 GBP"))], "GBP", "amount_too_large");
     check(&[(848, Closed("1000000000 GBP"))], "EUR", "848000000000.00 GBP = 1000000000000.00 EUR");
@@ -175,7 +175,7 @@ fn two_thousand_lines_are_summed_exactly() {
 }
 
 #[test]
-fn a_refusal_says_what_was_missing() {
+fn a_refusal_names_the_missing_or_stale_rate() {
     let detail = |pay_in, at| quoted(DAY, &[(1, Closed("1 GBP"))], pay_in, at).unwrap_err().detail;
     let stale = "the newest rate from GBP to EUR was 8 days old at 2010-12-09 00:00:00 UTC; 7 are allowed";
     assert_eq!(detail("EUR", "2010-12-09T00:00:00Z"), stale);
@@ -184,7 +184,7 @@ fn a_refusal_says_what_was_missing() {
 }
 
 #[test]
-fn what_was_learned_after_the_pin_is_not_known() {
+fn versions_after_the_captured_one_are_not_used() {
     let book = book(&["2010-12-01 EUR/GBP 0.848", "2010-12-01 EUR/GBP 0.5"]);
     let (wanted, offer) = line(1, Closed("39.75 GBP"));
     let (customer, pay_in) = ("17850".parse().unwrap(), "EUR".parse().unwrap());

@@ -36,7 +36,7 @@ A563185,B,Adjust bad debt,1,8/12/2011 14:50,-11062.06,,United Kingdom
 581587,22613,PACK OF 20 SPACEBOY NAPKINS,12,12/9/2011 12:50,0.85,12680,France
 ";
 
-/// What both out, without the description, which is not read.
+/// The rows of both, without the description, which is not read.
 const ROWS: [&str; 6] = [
     "2 1 Sale 536365 85123A 6 2010-12-01T08:26:00 2550000 `17850` United Kingdom",
     "3 2 Sale 536365 71053 6 2010-12-01T08:26:00 3390000 `17850` United Kingdom",
@@ -52,7 +52,7 @@ struct Found {
     shape: (Form, Packing, Encoding),
 }
 
-/// Reads it as a file whose name says nothing.
+/// Reads the content from a file whose name does not show the format.
 fn read(content: &[u8]) -> Result<Found, FileError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("download");
@@ -93,7 +93,7 @@ fn zstandard(text: &[u8]) -> Vec<u8> {
     zstd::encode_all(text, 0).unwrap()
 }
 
-/// The original as Excel has it: numbers where there are digits only, days since 1900 as times.
+/// The original as Excel stores it: numbers where there are only digits, and times as days since 1900.
 fn xlsx(text: &str) -> Vec<u8> {
     let mut workbook = Workbook::new();
     let time_format = Format::new().set_num_format("m/d/yy h:mm");
@@ -117,7 +117,7 @@ fn xlsx(text: &str) -> Vec<u8> {
     workbook.save_to_buffer().unwrap()
 }
 
-/// A workbook of these sheets, each the rows of a sheet as XML.
+/// A workbook of these sheets, each given as the XML of its rows.
 fn xlsx_of(sheets: &[&str]) -> Vec<u8> {
     let relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     let package = "http://schemas.openxmlformats.org/package/2006/relationships";
@@ -189,7 +189,7 @@ fn the_same_invoices_are_read_from_every_form_and_packing() {
 }
 
 #[test]
-fn a_byte_order_mark_and_the_line_ends_of_windows_change_nothing() {
+fn a_byte_order_mark_and_windows_line_ends_make_no_difference() {
     for (form, text) in [(Form::Clean, CLEAN), (Form::Original, ORIGINAL)] {
         let text = format!("\u{feff}{}", text.replace('\n', "\r\n"));
         check(text.as_bytes(), form, Packing::Plain, Encoding::Utf8);
@@ -199,14 +199,14 @@ fn a_byte_order_mark_and_the_line_ends_of_windows_change_nothing() {
 }
 
 #[test]
-fn packed_parts_one_after_another_are_one_file() {
+fn concatenated_packed_parts_are_one_file() {
     let (first, second) = ORIGINAL.as_bytes().split_at(200);
     check(&[gzip(first), gzip(second)].concat(), Form::Original, Packing::Gzip, Encoding::Utf8);
     check(&[zstandard(first), zstandard(second)].concat(), Form::Original, Packing::Zstandard, Encoding::Utf8);
 }
 
 #[test]
-fn times_and_customers_of_copies_of_the_original_are_read_too() {
+fn times_and_customers_in_copies_of_the_original_are_read_too() {
     let copy = ORIGINAL.replace("6/6/2011 16:57", "2011-06-06 16:57:00").replace("12680", "12680.0");
     check(copy.as_bytes(), Form::Original, Packing::Plain, Encoding::Utf8);
     let refused = |from: &str, to: &str, expected: &str| {
@@ -221,21 +221,18 @@ fn times_and_customers_of_copies_of_the_original_are_read_too() {
 }
 
 #[test]
-fn a_copy_of_the_original_in_windows_1252_is_told_by_its_first_line_that_is_not_ascii() {
+fn windows_1252_is_detected_by_the_first_line_that_is_not_ascii() {
     let single = |text: &str| text.chars().map(|char| u8::try_from(u32::from(char)).unwrap()).collect::<Vec<_>>();
     check(&single(ORIGINAL), Form::Original, Packing::Plain, Encoding::Windows1252);
     check(&gzip(&single(ORIGINAL)), Form::Original, Packing::Gzip, Encoding::Windows1252);
     let line = |description: &str| format!("1,a,{description},1,6/6/2011 16:57,1,7,EIRE\n");
     let both = [single(ORIGINAL), line("£").into_bytes()].concat();
-    check_refused(
-        &both,
-        "line 8 is not Windows-1252 (Latin-1), as the lines before it are, but UTF-8; save all as UTF-8",
-    );
+    check_refused(&both, "line 8 is not Windows-1252 (Latin-1) like the lines before it, but UTF-8; save all as UTF-8");
     let both = [ORIGINAL.as_bytes().to_vec(), single(&line("£"))].concat();
-    check_refused(&both, "line 8 is not UTF-8, as the file is otherwise");
-    check_refused(&single(CLEAN), "line 3 is not UTF-8, as the file is otherwise");
+    check_refused(&both, "line 8 is not UTF-8 like the rest of the file");
+    check_refused(&single(CLEAN), "line 3 is not UTF-8 like the rest of the file");
     let neither = single(&ORIGINAL.replace('£', "\u{81}"));
-    check_refused(&neither, "line 3 is not UTF-8, nor Windows-1252 (Latin-1); save all as UTF-8");
+    check_refused(&neither, "line 3 is not UTF-8 or Windows-1252 (Latin-1); save all as UTF-8");
 }
 
 #[test]
@@ -262,7 +259,7 @@ fn a_packed_file_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn a_damaged_file_is_refused_or_says_the_same() {
+fn a_damaged_file_is_refused_or_has_the_same_rows() {
     for whole in [gzip(ORIGINAL.as_bytes()), xlsx(ORIGINAL)] {
         for at in (0..whole.len()).step_by(7) {
             let mut damaged = whole.clone();
@@ -300,7 +297,7 @@ fn cells_are_read_by_their_type() {
 }
 
 #[test]
-fn rows_that_are_empty_are_passed_over_and_rows_that_are_not_in_order_are_refused() {
+fn empty_rows_are_skipped_and_rows_out_of_order_are_refused() {
     let sheet = |rows: &[String]| read(&xlsx_of(&[&rows.concat()])).map(|found| found.rows.join("\n"));
     let refused = |rows: &[String]| sheet(rows).unwrap_err().to_string();
     let rows = [header_row(), row(2, &[("A", "n", "")]), row(5, &CELLS)];
@@ -312,15 +309,18 @@ fn rows_that_are_empty_are_passed_over_and_rows_that_are_not_in_order_are_refuse
 }
 
 #[test]
-fn what_is_something_else_is_refused_with_what_it_is() {
-    let expected = "expected is a CSV whose first line is `line,invoice,kind,…` (the clean form) or \
+fn other_files_are_refused_with_what_they_are() {
+    let expected = "expected a CSV whose first line is `line,invoice,kind,…` (the clean form) or \
         `InvoiceNo,StockCode,…` (the original form), plain or packed with gzip or Zstandard, or the original as .xlsx";
     let check = |content: &[u8], found: &str| check_refused(content, &format!("it is {found}; {expected}"));
-    check(b"a;b\n1;2\n", "something whose first line is `a;b`");
-    check(&gzip(b"{\"a\": 1}\n"), "something whose first line is `{\\\"a\\\": 1}`");
+    check(b"a;b\n1;2\n", "a file whose first line is `a;b`");
+    check(&gzip(b"{\"a\": 1}\n"), "a file whose first line is `{\\\"a\\\": 1}`");
     check(b"\xFF\xFEI\0n\0", "UTF-16 text (save it as CSV in UTF-8)");
-    check(b"\xD0\xCF\x11\xE0\xA1\xB1", "a workbook of the old form or with a password (save it as .xlsx, without)");
-    check(&xlsx("Invoice,Price\n1,2\n"), "something whose first line is `Invoice,Price`");
+    check(
+        b"\xD0\xCF\x11\xE0\xA1\xB1",
+        "an old workbook, or one with a password (save it as .xlsx, without a password)",
+    );
+    check(&xlsx("Invoice,Price\n1,2\n"), "a file whose first line is `Invoice,Price`");
     for empty in [Vec::new(), gzip(b""), zstandard(b""), xlsx("")] {
         check_refused(&empty, "it is empty");
     }
@@ -341,7 +341,7 @@ fn what_is_something_else_is_refused_with_what_it_is() {
 }
 
 #[test]
-fn both_forms_survey_to_the_same() {
+fn both_forms_have_the_same_survey() {
     let survey = |text: &str| {
         let survey = Survey::of(SourceFile::of_text(text.as_bytes()).lines().unwrap(), Days::default()).unwrap();
         (survey.lines, survey.invoices, survey.offers)

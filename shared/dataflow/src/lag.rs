@@ -8,10 +8,10 @@ use stage::{Checkpoint, Position, Producer};
 use crate::subscription::ReadProgress;
 use crate::{JournalSource, RabbitMq, Store, StoreError};
 
-/// The maximum number of measurements that are remembered for one line.
+/// The maximum number of measurements that are remembered for one input.
 const SEEN_MAX: u32 = 256;
 
-/// The emitted and applied counts of one line: a producer's frames for the reader, or a broker's stream.
+/// The emitted and applied counts of one input: a producer's frames for the reader, or a broker's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct StreamLag {
     emitted: u64,
@@ -36,7 +36,7 @@ impl LagSource {
         Self::Broker { broker: broker.clone(), progress }
     }
 
-    /// The lag of each line, always in the same order; `None` when it is unknown for now.
+    /// The lag of each input, always in the same order; `None` when it is unknown for now.
     async fn lines(&self) -> Option<Vec<StreamLag>> {
         match self {
             LagSource::Journals { id, store, sources } => of_journals(store, id, sources).await.ok(),
@@ -92,7 +92,7 @@ impl Lag {
     }
 }
 
-/// The age of the oldest frame of one line that is not applied yet.
+/// The age of the oldest frame of one input that is not applied yet.
 ///
 /// It remembers the emitted count at each measurement, and thus an upper bound on when a frame was emitted. The age is
 /// therefore never too long, and too short by at most the time between two measurements; before the first measurement

@@ -36,7 +36,7 @@ pub trait Stage: Send + Unpin + 'static {
     /// row can name the next. The default requests nothing, which suffices if `apply` only inserts.
     ///
     /// # Errors
-    /// When a loaded row is broken.
+    /// When a loaded row is invalid.
     fn read_set(
         &self,
         _event: &Event<Self::Input>,
@@ -75,7 +75,7 @@ pub trait IngressStage: Stage {
     /// Writes the versions that a live request depends on into the request.
     ///
     /// # Errors
-    /// When a loaded row is broken.
+    /// When a loaded row is invalid.
     fn capture(&self, _event: &mut Event<Self::Input>, _rows: &WorkingSet) -> Result<(), StageError> {
         Ok(())
     }
@@ -94,7 +94,7 @@ pub trait IngressStage: Stage {
     /// Receives one row of the side input. Each row arrives once, in key order.
     ///
     /// # Errors
-    /// When the row is broken.
+    /// When the row is invalid.
     fn on_side_input(&mut self, _row: &[Cell]) -> Result<(), StageError> {
         Ok(())
     }
@@ -104,7 +104,7 @@ pub trait IngressStage: Stage {
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
     /// A stored row that cannot be decoded.
-    #[error("a stored row is broken")]
+    #[error("a stored row is invalid")]
     Row(#[from] BadCell),
     /// `apply` used a row that `read_set` did not name.
     #[error("the row {key:?} of {table} was used without being loaded")]

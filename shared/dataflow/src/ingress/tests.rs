@@ -1,4 +1,4 @@
-//! Tests of the ingress actor, on a real SQLite file.
+//! Tests of the ingress actor, on a real `SQLite` file.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

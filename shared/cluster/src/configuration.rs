@@ -1,4 +1,4 @@
-//! What a service's environment says: checked at once, shown without its secrets.
+//! The settings of a service's process: checked at the start, shown without secrets.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,14 +8,15 @@ use dataflow::RabbitMq;
 use stage::PartitionCount;
 use url::Url;
 
-/// Bytes that may wait for the broker before nothing more is taken in: some hours of a small shop's work.
+/// The default limit of bytes that may wait for the broker, after which requests are refused: some hours of a small
+/// shop's work.
 const BACKLOG_BYTES_MAX: u64 = 1 << 30;
-/// Threads that answer HTTP.
+/// The default number of threads that serve HTTP.
 const WORKERS: usize = 2;
-/// How the names of everything in the broker begin.
+/// The default prefix of all names in the broker.
 const STREAM_PREFIX: &str = "unbundled";
 
-/// The settings as they were given. Every one can be an argument too.
+/// The settings as given. Each can be an environment variable or an argument.
 #[derive(Args, Debug, Default)]
 pub struct Settings {
     /// This service's own database: postgres://user:password@host:5432/name.
@@ -24,38 +25,38 @@ pub struct Settings {
     /// The broker, the same for all services: amqp://user:password@host:5672/%2f.
     #[arg(long, value_name = "URL", env = "AMQP_URL", hide_env_values = true)]
     pub amqp_url: Option<String>,
-    /// Where to listen, as address:port. 127.0.0.1 and the service's port if it is not given.
+    /// Address and port to listen on, as address:port. Default: 127.0.0.1 and the service's port.
     #[arg(long, value_name = "ADDRESS", env = "BIND")]
     pub bind: Option<String>,
-    /// How many partitions the streams of a new database get (2 if it is not given); the same for all services.
+    /// Number of partitions of each stream in a new database, the same for all services. Default: 2.
     #[arg(long, value_name = "COUNT", env = "PARTITIONS")]
     pub partitions: Option<String>,
-    /// How the names of all streams begin: several systems can share a broker.
+    /// Prefix of all stream names, so that several systems can share a broker.
     #[arg(long, value_name = "NAME", env = "STREAM_PREFIX")]
     pub stream_prefix: Option<String>,
-    /// How many bytes may wait for the broker before requests are refused.
+    /// Number of bytes that may wait for the broker before requests are refused.
     #[arg(long, value_name = "BYTES", env = "BACKLOG_BYTES_MAX")]
     pub backlog_bytes_max: Option<String>,
-    /// How many threads answer HTTP.
+    /// Number of threads that serve HTTP.
     #[arg(long, value_name = "COUNT", env = "HTTP_WORKERS")]
     pub http_workers: Option<String>,
 }
 
-/// A setting that cannot be used: which one, and what to set.
+/// A setting that cannot be used: its name, and what to set.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSetting {
-    /// Needed and not given.
+    /// It is required and not set.
     #[error("{name} is not set: {expected}")]
     Missing {
-        /// Which.
+        /// The name of the setting.
         name: &'static str,
         /// What to set.
         expected: &'static str,
     },
-    /// Given, and of no use. What it said is not repeated: it may hold a password.
+    /// It is set to an invalid value. The value is not repeated, because it may contain a password.
     #[error("{name} cannot be used: {expected}")]
     Wrong {
-        /// Which.
+        /// The name of the setting.
         name: &'static str,
         /// What to set.
         expected: String,
@@ -69,13 +70,13 @@ pub struct Configuration {
     /// The broker.
     pub broker: RabbitMq,
     amqp_url: Url,
-    /// Where to listen.
+    /// The address and port to listen on.
     pub bind: SocketAddr,
-    /// Partitions of every stream; none: as the database says, or the default.
+    /// The partitions of every stream; `None`: those of the database, or the default.
     pub partitions: Option<PartitionCount>,
-    /// Bytes that may wait for the broker.
+    /// The number of bytes that may wait for the broker.
     pub backlog_bytes_max: u64,
-    /// Threads that answer HTTP.
+    /// The number of threads that serve HTTP.
     pub workers: usize,
     stream_prefix: String,
 }
@@ -87,7 +88,7 @@ const DATABASE_URL: (&str, &str) = (
 const AMQP_URL: (&str, &str) = ("AMQP_URL", "it names the broker, for example amqp://user:password@localhost:5672/%2f");
 
 impl Configuration {
-    /// Checks the settings of a service, whose port is this unless told otherwise.
+    /// Checks the settings of a service. `port` is its default port.
     ///
     /// # Errors
     /// [`BadSetting`].
@@ -129,7 +130,7 @@ impl Configuration {
 }
 
 impl Configuration {
-    /// What `Display` shows, as an event.
+    /// Logs the same settings that `Display` shows.
     pub(crate) fn log(&self, service: &str) {
         tracing::info!(
             service,
@@ -148,9 +149,9 @@ impl Configuration {
 const PARTITIONS: &str = "a number of partitions, 1 to 64";
 
 impl fmt::Display for Configuration {
-    /// One setting a line, passwords hidden.
+    /// One setting per line, with passwords hidden.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let partitions = self.partitions.map_or("as the database has it".to_owned(), |count| count.get().to_string());
+        let partitions = self.partitions.map_or("as in the database".to_owned(), |count| count.get().to_string());
         writeln!(f, "  DATABASE_URL       {}", without_password(&self.database_url))?;
         writeln!(f, "  AMQP_URL           {}", without_password(&self.amqp_url))?;
         writeln!(f, "  BIND               {}", self.bind)?;
@@ -184,11 +185,11 @@ fn parsed<T: std::str::FromStr>(
     given.map(|text| text.parse().map_err(|_| wrong(name, expected))).transpose()
 }
 
-/// The URL without what nobody should see.
+/// The URL without its secrets.
 fn without_password(url: &Url) -> String {
     let mut shown = url.clone();
     if shown.password().is_some() {
-        // Only URLs that cannot have a password refuse.
+        // Only URLs that cannot have a password return an error.
         let _cannot_fail = shown.set_password(Some("***"));
     }
     if shown.query().is_some() {
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_has_no_secret() {
+    fn the_displayed_settings_contain_no_secret() {
         let shown = Configuration::check(&settings(), "purchase", 8082).unwrap().to_string();
         assert!(!shown.contains("cret"), "{shown}");
         for part in ["postgres://shop:***@db:5433/purchase", "amqp://shop:***@mq:5672/%2f", "127.0.0.1:8082"] {
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_setting_is_named_with_what_to_set_and_not_repeated() {
+    fn an_error_names_the_setting_and_what_to_set_but_not_its_value() {
         let cases: [(String, &str); 10] = [
             (refused(|s| s.database_url = None), "DATABASE_URL is not set: it names"),
             (refused(|s| s.database_url = Some(String::new())), "DATABASE_URL is not set"),

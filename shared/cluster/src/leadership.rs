@@ -1,4 +1,4 @@
-//! The time in which an instance is the active one: from taking the lease to losing it or giving it back.
+//! The time in which an instance is active: from acquiring the lease to losing or releasing it.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use web::{Condition, ServiceDefinition};
 use crate::configuration::Configuration;
 use crate::standby::Standby;
 
-/// Without a word from the active instance for so long, another one takes over.
+/// How long the lease lasts. If the active instance does not renew it in this time, another one takes over.
 const LEASE: Duration = Duration::from_secs(3);
-/// How often the active instance says that it is there.
+/// How often the active instance renews the lease.
 const RENEW_INTERVAL: Duration = Duration::from_secs(1);
-/// How often one that waits asks.
+/// How often a waiting instance tries to acquire the lease.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
-/// A database that does not take the lease back in this time has it run out.
+/// How long to wait for the database to release the lease. After that, the lease expires by itself.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often a database that does not answer is asked again.
+/// How long to wait before a database that does not answer is tried again.
 const DATABASE_INTERVAL: Duration = Duration::from_secs(1);
-/// Partitions of every stream of a new database.
+/// The default number of partitions of every stream in a new database.
 const PARTITIONS_DEFAULT: u16 = 2;
 
-/// What is known of the lease.
+/// What is known about the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Lease {
     Held,
-    /// The database does not say. Owners go on: it is the record's key that keeps others out.
+    /// The database does not answer. Owners continue: the key of the batch record keeps others out.
     Unknown(String),
     Lost,
 }
 
-/// While it lasts, this instance is the active one.
+/// While it exists, this instance is the active one.
 pub struct Leadership {
     /// The service's database.
     pub database: Postgres,
@@ -47,7 +47,7 @@ impl Leadership {
     /// Waits until the database answers and no other instance is active.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`]: waiting would not help.
+    /// [`StoreError::Damaged`], when waiting would not help.
     pub async fn wait(
         service: &ServiceDefinition,
         configuration: &Configuration,
@@ -93,11 +93,11 @@ impl Leadership {
 
     /// Returns when another instance has the lease.
     pub async fn lost(&mut self) {
-        // The keeper ends only after it said so.
+        // The keeper ends only after it has reported the loss.
         let _ended = self.lease.wait_for(|lease| *lease == Lease::Lost).await;
     }
 
-    /// Says how the database is, until another instance has the lease.
+    /// Reports the state of the database, until another instance has the lease.
     pub async fn watch(&mut self, condition: &Condition) {
         loop {
             match self.lease.borrow_and_update().clone() {
@@ -111,12 +111,12 @@ impl Leadership {
         }
     }
 
-    /// Gives the lease back, if it is still held.
+    /// Releases the lease, if it is still held.
     pub async fn end(self) {
         self.keeper.abort();
         let released = timeout(RELEASE_TIMEOUT, self.database.release(&self.holder)).await;
         if !matches!(released, Ok(Ok(()))) {
-            tracing::debug!("the lease was not given back: it runs out by itself");
+            tracing::debug!("the lease was not released and will expire by itself");
         }
     }
 }
@@ -127,21 +127,21 @@ impl Drop for Leadership {
     }
 }
 
-/// The database, with the partitions asked for, or those that it has, or the default.
+/// Opens the database with the configured partitions, or those that it has, or the default.
 async fn open(service: &ServiceDefinition, configuration: &Configuration) -> Result<Postgres, StoreError> {
     let url = configuration.database_url.as_str();
     let count = match configuration.partitions {
         Some(count) => count,
         None => {
             let stored = Postgres::look(url).await?.map_or(PARTITIONS_DEFAULT, |seen| seen.partitions);
-            let wrong = || StoreError::Damaged(format!("it says that it was made for {stored} partitions"));
+            let wrong = || StoreError::Damaged(format!("meta.partitions is {stored}: 1 to 64 are possible"));
             PartitionCount::new(stored).ok_or_else(wrong)?
         }
     };
     Postgres::open(url, Meta { service: service.name(), partitions: count }, &service.topology.tables()).await
 }
 
-/// Renews the lease until it is another one's.
+/// Renews the lease until another instance has it.
 async fn keep(database: Postgres, holder: String, lease_changes: watch::Sender<Lease>) {
     loop {
         sleep(RENEW_INTERVAL).await;

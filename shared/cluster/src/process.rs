@@ -1,4 +1,4 @@
-//! The life of a service's process.
+//! The lifecycle of a service's process.
 
 use std::io::{self, IsTerminal as _};
 use std::net::TcpListener;
@@ -17,14 +17,14 @@ use crate::configuration::{BadSetting, Configuration, Settings};
 use crate::leadership::Leadership;
 use crate::standby::Standby;
 
-/// How long to wait before a start that failed is tried again.
+/// How long to wait before a failed start is retried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// The code of a process that was called with arguments it does not know.
+/// The exit code after invalid arguments.
 const USAGE: u8 = 2;
-/// Files that a service has open without any client: its databases' and its broker's connections, its threads' queues.
+/// Files that a service has open without any client: connections to its database and broker, and queues of its threads.
 const OWN_FILES: u64 = 128;
 
-/// One service as a process of its own, on RabbitMQ and Postgres.
+/// One service in its own process, on RabbitMQ and Postgres.
 #[derive(Parser)]
 #[command(version, after_help = telemetry::HELP)]
 struct Arguments<Own: Args> {
@@ -34,11 +34,11 @@ struct Arguments<Own: Args> {
     own: Own,
 }
 
-/// The settings of a service that has none of its own.
+/// Stands for the extra settings of a service that has none.
 #[derive(Args)]
 struct NoOwn {}
 
-/// Why a process ended that was not asked to.
+/// The reason why a process ended on its own.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
@@ -73,7 +73,7 @@ pub fn main(service: ServiceDefinition) -> ExitCode {
     main_with(service.name(), |NoOwn {}| Ok(service))
 }
 
-/// Runs a service that has settings of its own, beside those that every service has, until SIGTERM, SIGHUP or Ctrl-C.
+/// Runs a service that has its own settings besides the common ones, until SIGTERM, SIGHUP or Ctrl-C.
 #[must_use]
 pub fn main_with<Own: Args>(
     name: &'static str,
@@ -99,7 +99,7 @@ pub fn main_with<Own: Args>(
     }
 }
 
-/// Checks all that can be checked at once, and runs.
+/// Checks everything that can be checked immediately, then runs the service.
 fn start<Own>(
     service: impl FnOnce(Own) -> Result<ServiceDefinition, BadSetting>,
     own: Own,
@@ -139,7 +139,7 @@ async fn run(service: &ServiceDefinition, configuration: &Configuration) -> Resu
     Ok(())
 }
 
-/// Serves until asked to end, or until another instance is active.
+/// Serves until asked to end, or until another instance becomes active.
 async fn serve(
     service: &ServiceDefinition,
     configuration: &Configuration,
@@ -163,13 +163,13 @@ async fn serve(
     let running = match running {
         Ok(running) => running,
         Err(error) if error.is_transient() => {
-            tracing::warn!(why = telemetry::chain(&error), "the start is tried again");
+            tracing::warn!(why = telemetry::chain(&error), "the start failed and will be retried");
             sleep(RETRY_INTERVAL).await;
             return Ok(Ended::Replaced);
         }
         Err(source) => return Err(Failed::Start { service: service.name(), source }),
     };
-    let database = running.readiness().require("database", "not looked at yet");
+    let database = running.readiness().require("database", "not checked yet");
     let ended = tokio::select! {
         () = leadership.watch(&database) => Ended::Replaced,
         () = running.fenced() => Ended::Replaced,
@@ -179,10 +179,10 @@ async fn serve(
     Ok(ended)
 }
 
-/// Why an instance is not active any more.
+/// The reason why an instance is no longer active.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     Asked,
-    /// Another instance is, or may become it.
+    /// Another instance is active, or may become active.
     Replaced,
 }

@@ -1,4 +1,4 @@
-//! What a process answers while it waits for the database, or for another instance to end.
+//! The responses of a process while it waits for the database, or for another instance to end.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use actix_web::dev::ServerHandle;
 use actix_web::web;
 use prometheus::Registry;
 
-/// When to try again: the instance that is active is found meanwhile, or this one becomes it.
+/// When clients should try again. By then they reach the active instance, or this one has become active.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A server that says what is being waited for.
+/// A server that reports what the process waits for.
 pub struct Standby {
     server: ServerHandle,
     waits_for: Condition,
 }
 
 impl Standby {
-    /// Answers on this listener, in place of what the service serves, until it is stopped.
+    /// Responds on this listener, in place of the service, until it is stopped.
     ///
     /// # Errors
     /// [`StartError::Listen`], [`StartError::Metrics`].
     pub fn start(service: &'static str, api: Api, listener: TcpListener) -> Result<Self, StartError> {
         let readiness = Readiness::default();
-        let waits_for = readiness.require("start", "it has just been started");
+        let waits_for = readiness.require("start", "the process has just started");
         let shell = Shell::new(service, Registry::new(), readiness)?;
         let server = serve(shell, listener, 1, api.answered_by(|| web::to(not_active)), ())?;
         let handle = server.handle();
@@ -36,12 +36,12 @@ impl Standby {
         Ok(Self { server: handle, waits_for })
     }
 
-    /// What `/readyz` says from now on.
+    /// Sets what `/readyz` reports from now on.
     pub fn waits_for(&self, what: &str) {
         self.waits_for.unmet(what);
     }
 
-    /// Stops answering. Who connects from now on waits for whoever serves the listener next.
+    /// Stops responding. Later connections wait for the next server on the listener.
     pub async fn stop(self) {
         self.server.stop(false).await;
     }

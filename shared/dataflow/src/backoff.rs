@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
-/// The first wait after a failure lasts this long or up to twice as long, by chance: those who failed at the same moment
-/// do not all come back at the same moment. It doubles from there.
+/// The first wait after a failure. With jitter it is up to twice as long, so that owners that failed at the same moment
+/// do not all retry at the same moment. It doubles from there.
 const RETRY_FIRST: Duration = Duration::from_millis(25);
-/// The longest wait, or twice as long at most: a database that is back is used again within two seconds.
+/// The longest wait, or up to twice as long with jitter. A recovered database is used again within two seconds.
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
 /// Pauses that double up to a limit, with jitter.
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_two_seconds_and_go_on_for_ever() {
+    fn waits_double_up_to_two_seconds_and_never_end() {
         let mut backoff = Backoff::default();
         for failures in 1..=1_000 {
             let least = (RETRY_FIRST * 2_u32.pow((failures - 1).min(6))).min(RETRY_MAX);
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_fail_together_do_not_come_back_together() {
+    fn owners_that_fail_together_do_not_retry_together() {
         let waits: BTreeSet<_> = (0..64).map(|_| Backoff::default().next()).collect();
         assert!(waits.len() > 32, "{waits:?}");
     }

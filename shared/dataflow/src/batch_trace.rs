@@ -1,6 +1,6 @@
-//! What a batch did for requests whose traces are recorded: enough to show it once it is durable.
+//! The traced part of a batch: enough to build its spans once the batch is durable.
 //!
-//! It holds what is sampled and nothing else, so that a batch without any costs one look at a byte of each fact.
+//! It holds sampled requests and nothing else, so that a batch without any costs a check of one byte per fact.
 
 use chrono::{DateTime, Utc};
 use stage::{BatchNumber, Cause, Event, EventId, Frame, Hash, Origin, Payload, Producer, StreamPartition};
@@ -8,79 +8,79 @@ use telemetry::{SpanContext, context};
 
 use crate::Commit;
 
-/// Commits that failed and are kept, so that the one that succeeds can tell of them. Few fail more often.
+/// The maximum number of failed commits that are kept for the trace of the next successful one. More failures are rare.
 const ATTEMPTS_MAX: usize = 8;
 
-/// A batch, and what of it is traced.
+/// A batch with its traced facts.
 #[derive(Clone, Debug)]
 pub(crate) struct BatchTrace {
-    /// Whose batch.
+    /// The owner that applied it.
     pub owner: Producer,
     /// Its number.
     pub number: BatchNumber,
-    /// Its record's hash.
+    /// The hash of its record.
     pub hash: Hash,
-    /// When its facts were at hand.
+    /// The time when its facts were available.
     pub began: DateTime<Utc>,
-    /// All facts or requests it read, traced or not.
+    /// The number of facts or requests it read, traced or not.
     pub facts: usize,
-    /// All frames it says.
+    /// The number of frames it emitted.
     pub frames: usize,
-    /// Bytes of their bodies.
+    /// The total size of their bodies in bytes.
     pub bytes: usize,
-    /// What it applied, in order.
+    /// The traced inputs, in order.
     pub applied: Vec<TracedInput>,
-    /// What it said.
+    /// The traced outputs.
     pub emitted: Vec<TracedOutput>,
-    /// What went wrong before.
+    /// The failed attempts to commit before.
     pub attempts: Attempts,
 }
 
 /// A fact or request that was applied.
 #[derive(Clone, Debug)]
 pub(crate) struct TracedInput {
-    /// Its place in the batch.
+    /// Its index in the batch.
     place: usize,
     /// Its id.
     pub id: EventId,
     /// Its type.
     pub kind: &'static str,
-    /// What began it all.
+    /// The context of the original request.
     pub cause: Cause,
-    /// The stream it came by; none: it is a request.
+    /// The stream it arrived on; `None` for a request.
     pub from: Option<StreamPartition>,
-    /// What led here.
+    /// The span that led to it.
     pub parent: SpanContext,
-    /// Applying it.
+    /// The span in which it was applied.
     pub span: SpanContext,
 }
 
-/// A fact that was said.
+/// A fact that was emitted.
 #[derive(Clone, Debug)]
 pub(crate) struct TracedOutput {
     /// Its id.
     pub id: EventId,
     /// Its type.
     pub kind: &'static str,
-    /// To whom.
+    /// The stream partition it was emitted to.
     pub to: StreamPartition,
-    /// Which of those that were applied caused it.
+    /// The index of its cause in `applied`.
     pub by: usize,
-    /// What it names as its step.
+    /// The span that the fact carries as its step.
     pub span: SpanContext,
 }
 
-/// Commits of an owner that failed since the last that did not.
+/// The failed commits of an owner since its last successful one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attempts {
-    /// When each began, and why it failed.
+    /// The start of each attempt and the reason why it failed.
     pub kept: Vec<(DateTime<Utc>, String)>,
-    /// How many more there were.
+    /// The number of further attempts that were not kept.
     pub dropped: u32,
 }
 
 impl Attempts {
-    /// One more.
+    /// Adds a failed attempt.
     pub fn note(&mut self, began: DateTime<Utc>, why: impl FnOnce() -> String) {
         if self.kept.len() < ATTEMPTS_MAX {
             self.kept.push((began, why()));
@@ -91,13 +91,13 @@ impl Attempts {
 }
 
 impl TracedInput {
-    /// The traced ones among the events of admitted frames.
+    /// The traced events of admitted frames.
     pub fn of_frames<F: Payload>(owner: &Producer, frames: &[(Frame, Vec<Event<F>>)]) -> Vec<Self> {
         let events = frames.iter().flat_map(|(frame, events)| events.iter().map(|event| (Some(&frame.target), event)));
         Self::all(owner, events)
     }
 
-    /// The traced ones among requests.
+    /// The traced requests.
     pub fn of_requests<F: Payload>(owner: &Producer, requests: &[Event<F>]) -> Vec<Self> {
         Self::all(owner, requests.iter().map(|request| (None, request)))
     }
@@ -110,7 +110,7 @@ impl TracedInput {
         traced.filter_map(|(place, (from, event))| Self::of(owner, place, event, from)).collect()
     }
 
-    /// None when it names no step that can be shown.
+    /// `None` when the event has no valid trace context.
     fn of<F: Payload>(
         owner: &Producer,
         place: usize,
@@ -125,7 +125,7 @@ impl TracedInput {
 }
 
 impl BatchTrace {
-    /// Of a batch that read so many facts, which were at hand when it began; none when nothing of it is traced.
+    /// Traces a batch of `facts` facts that were available when it `began`; `None` when nothing in it is traced.
     pub fn of(
         mut applied: Vec<TracedInput>,
         commit: &Commit,
@@ -154,7 +154,7 @@ impl BatchTrace {
     }
 }
 
-/// The facts in these frames that were caused by what is traced.
+/// The facts in these frames that were caused by traced inputs.
 fn emitted(applied: &[TracedInput], frames: &[Frame], origins: &[Origin]) -> Vec<TracedOutput> {
     let progress = frames.iter().flat_map(|frame| (0..frame.facts).map(move |index| (frame, index)));
     let of = |((frame, index), origin): ((&Frame, usize), &Origin)| {

@@ -1,4 +1,4 @@
-//! When batches were committed: it stands in their records only.
+//! The commit times of batches, which only the batch records hold.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use stage::{BatchNumber, Partition, Producer, Stage};
 
 use crate::{Store, StoreError};
 
-/// Looks each batch up once.
+/// Looks up commit times, each batch only once.
 pub struct CommitTimes<'a> {
     store: &'a Store,
     known: BTreeMap<(Producer, BatchNumber), DateTime<Utc>>,
 }
 
 impl<'a> CommitTimes<'a> {
-    /// None looked up yet.
+    /// An empty cache.
     pub fn new(store: &'a Store) -> Self {
         Self { store, known: BTreeMap::new() }
     }
 
-    /// When a partition of a stage committed this batch, both as rows name them.
+    /// The time at which a partition of a stage committed this batch. Rows hold the partition and the batch number.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when there is no such batch.

@@ -1,8 +1,8 @@
-//! What every deployment has to pass: one named check for each promise of the two seams.
+//! The conformance suite of every deployment: one named check for each promise of the two seams.
 //!
-//! A deployment's own tests say `conformance!(TheSubstrate::new())`, and `conformance_of_streams!(…)` too
-//! where streams are not the journal itself; each check becomes a test of its own, on a fresh deployment.
-//! The checks drive [`Owner`](crate::Owner)s of two small services, never the store's insides.
+//! A deployment's tests contain `conformance!(TheSubstrate::new())`, and also `conformance_of_streams!(…)` where
+//! streams are not the journal itself. Each check becomes a separate test on a fresh deployment. The checks drive
+//! [`Owner`](crate::Owner)s of two small services and never touch the store's internals.
 
 mod at_rest;
 mod batches;
@@ -25,21 +25,21 @@ pub use in_doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_
 pub use reading::{follow, journal_limits, last_frames, load_many, scan_order, scan_pages};
 pub use streams::{lost_stream, lost_tail, nothing_twice, republished, stream_with_a_hole};
 
-/// Why a check could not be done; what is wrong, it asserts.
+/// The reason why a check could not run. A broken promise fails an assertion instead.
 pub type Failure = Box<dyn std::error::Error>;
-/// What a check comes to.
+/// The result of a check.
 pub type Outcome = Result<(), Failure>;
 
-/// A place for stores, empty at first.
+/// A set of stores, empty at first.
 pub trait StoreFactory {
-    /// Opens the store of a service: made at the first time, the same one each time after.
+    /// Opens the store of a service. The first call creates it; later calls open the same one.
     fn open(&self, meta: Meta, tables: &'static [&'static Table]) -> impl Future<Output = Result<Store, StoreError>>;
 
-    /// Changes the store of a service behind its back.
+    /// Changes the stored data of a service directly.
     fn damage(&self, service: &'static str, damage: Damage) -> impl Future<Output = Outcome>;
 }
 
-/// What can happen to stored values while nobody looks.
+/// A change to stored data that bypasses the store.
 #[derive(Clone, Debug)]
 pub enum Damage {
     /// The newest batch record is changed.
@@ -52,26 +52,27 @@ pub enum Damage {
     DeletedFrame(Producer, StreamPartition),
 }
 
-/// Who publishes a journal, and how far the stream is known to hold it.
+/// A publisher of a journal, with its publish position.
 #[derive(Clone, Debug)]
 pub struct Publisher {
-    /// Whose journal.
+    /// The producer of the journal.
     pub producer: Producer,
-    /// To where.
+    /// The stream partition.
     pub target: StreamPartition,
-    /// How far; `None` when the note was lost.
+    /// The publish position; `None` when the note was lost.
     pub noted: Option<PublishPosition>,
 }
 
-/// A place for stores whose streams are not the journals themselves.
+/// A set of stores whose streams are not the journals themselves.
 pub trait Streams: StoreFactory {
-    /// Attaches once more, publishes as far as the journal goes and what is asked for again, notes what the stream holds.
+    /// Attaches again, publishes the journal up to its end and everything to be published again, and notes what the
+    /// stream holds.
     fn publish(&self, publisher: &mut Publisher, journal: &Store) -> impl Future<Output = Outcome>;
 
-    /// Puts one frame into the stream, whatever is there.
+    /// Appends one frame to the stream, without any checks.
     fn publish_alone(&self, frame: &Frame) -> impl Future<Output = Outcome>;
 
-    /// Subscribes a reader that begins where the checkpoint says.
+    /// Subscribes a reader that starts at the checkpoint.
     fn subscription(
         &self,
         targets: &[StreamPartition],
@@ -81,17 +82,18 @@ pub trait Streams: StoreFactory {
     /// The last frame in a stream.
     fn end(&self, target: &StreamPartition) -> impl Future<Output = Result<Option<ResumePoint>, Failure>>;
 
-    /// How many frames a stream holds, copies too.
+    /// The number of frames in a stream, including copies.
     fn frames(&self, target: &StreamPartition) -> impl Future<Output = Result<usize, Failure>>;
 
-    /// Deletes a stream with all it holds.
+    /// Deletes a stream with all its messages.
     fn lose(&self, target: &StreamPartition) -> impl Future<Output = Outcome>;
 
     /// Deletes the newest messages of a stream.
     fn lose_tail(&self, target: &StreamPartition, messages: usize) -> impl Future<Output = Outcome>;
 }
 
-/// One test for each check of stores. The argument makes a fresh [`StoreFactory`](crate::conformance::StoreFactory).
+/// Defines one test for each check of stores. The argument creates a fresh
+/// [`StoreFactory`](crate::conformance::StoreFactory).
 #[macro_export]
 macro_rules! conformance {
     ($factory:expr) => {
@@ -111,7 +113,7 @@ macro_rules! conformance {
     )+};
 }
 
-/// One test for each check of streams. The argument makes fresh [`Streams`](crate::conformance::Streams).
+/// Defines one test for each check of streams. The argument creates fresh [`Streams`](crate::conformance::Streams).
 #[macro_export]
 macro_rules! conformance_of_streams {
     ($streams:expr) => {
@@ -119,7 +121,7 @@ macro_rules! conformance_of_streams {
     };
 }
 
-/// A service's store that a check begins with.
+/// Opens a service's store at the start of a check.
 async fn open(factory: &impl StoreFactory, service: &'static str) -> Result<Store, Failure> {
     let meta = fixture::meta(service).ok_or("a count of partitions")?;
     let tables = if service == "front" { fixture::FRONT } else { fixture::BACK };

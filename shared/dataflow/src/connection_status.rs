@@ -1,11 +1,11 @@
-//! How the ways to and from the broker are, for whoever asks whether the service is ready.
+//! The status of the connections to the broker, for the readiness check.
 
 use std::sync::Arc;
 
-/// Hears how a way to or from the broker is, by its name: it works, or why not.
+/// Receives the status of a connection to the broker, with its name: `Ok` when it works, otherwise the reason.
 pub type OnConnection = Arc<dyn Fn(&str, Result<(), String>) + Send + Sync>;
 
-/// One way to or from the broker.
+/// A connection to or from the broker.
 #[derive(Clone)]
 pub(crate) struct ConnectionStatus {
     name: String,
@@ -13,19 +13,19 @@ pub(crate) struct ConnectionStatus {
 }
 
 impl ConnectionStatus {
-    /// It does not work yet.
+    /// A connection that does not work yet.
     pub fn new(name: String, on_connection: OnConnection) -> Self {
         let status = Self { name, on_connection };
         status.fails("no connection to the broker yet".to_owned());
         status
     }
 
-    /// It works.
+    /// Reports that the connection works.
     pub fn works(&self) {
         (self.on_connection)(&self.name, Ok(()));
     }
 
-    /// It does not, and is tried again.
+    /// Reports that the connection failed and is being retried.
     pub fn fails(&self, why: String) {
         (self.on_connection)(&self.name, Err(why));
     }

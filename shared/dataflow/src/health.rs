@@ -7,17 +7,17 @@ use stage::Producer;
 /// Receives the health of each owner when it changes.
 pub type OnHealth = Arc<dyn Fn(&Producer, Health) + Send + Sync>;
 
-/// How an owner is.
+/// The health of an owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It does its work.
+    /// It works normally.
     Well,
-    /// It cannot commit just now, and goes on trying. Why.
+    /// It cannot commit for now and keeps retrying. Holds the reason.
     Failing(String),
-    /// It waits for frames that did not come, and looks for them. Which.
+    /// It waits for frames that did not arrive, and tries to read them again. Holds the list.
     Missing(String),
-    /// Another owner has taken over, in this process or another.
+    /// Another owner has taken over, in this process or in another.
     Fenced,
-    /// It has stopped for good. Why.
+    /// It has stopped permanently. Holds the reason.
     Stopped(String),
 }

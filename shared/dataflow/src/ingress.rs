@@ -1,8 +1,8 @@
 //! The actor around the owner of an ingress stage: many requests, one commit.
 //!
-//! Requests that arrive while a commit is running wait together and share the next one. They are
-//! answered after the commit and not before. What waits is bounded by count and bytes; beyond that a
-//! request is refused at once. Nothing behind it is throttled.
+//! Requests that arrive while a commit is running wait together and share the next one. Replies are sent after the
+//! commit, never before. The queue is bounded by count and bytes; beyond that, a request is refused at once. The stages
+//! behind it are not throttled.
 
 use std::collections::VecDeque;
 
@@ -20,20 +20,21 @@ use crate::observer::Observer;
 use crate::panics::caught;
 use crate::{Backlog, Committed, Owner, OwnerError};
 
-/// Requests that share a commit: as many as one HTTP batch may hold, so that it is never cut.
+/// The maximum number of requests per commit. One HTTP batch may hold as many, so that it is never split.
 const BATCH_REQUESTS_MAX: usize = 1_000;
-/// Bytes of requests that share a commit, unless one ask alone has more: what one HTTP batch may have.
+/// The maximum size in bytes of the requests in a commit, unless a single submission is larger. One HTTP batch may be
+/// as large.
 const BATCH_BYTES_MAX: usize = 8 << 20;
-/// Requests that may wait: about a second of work.
+/// The maximum number of waiting requests: about a second of work.
 const WAITING_REQUESTS_MAX: usize = 16_000;
-/// Bytes of requests that may wait.
+/// The maximum size of the waiting requests in bytes.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 
-/// Requests to take in together. Answered in the same order.
+/// Requests to submit together. The replies come in the same order.
 pub struct Submit<S: IngressStage> {
     /// The requests.
     pub requests: Vec<Event<S::Input>>,
-    /// About how much memory they take.
+    /// Their approximate memory use in bytes.
     pub bytes: usize,
 }
 
@@ -41,34 +42,34 @@ impl<S: IngressStage> Message for Submit<S> {
     type Result = Result<Vec<S::Reply>, SubmitError>;
 }
 
-/// Requests that were not taken in.
+/// The reason why requests were not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// Too many wait. Nothing was done.
+    /// Too many requests are waiting. Nothing was done.
     #[error("too many requests are waiting")]
     Overloaded,
-    /// Too much of what was said waits for a broker that does not take it. Nothing was done.
-    #[error("too much waits to be published")]
+    /// Too much output waits for a broker that does not accept it. Nothing was done.
+    #[error("too much output waits to be published")]
     Backlog,
-    /// The service is stopping, or this partition has stopped. Nothing was done, unless a panic came behind the
-    /// commit: the same request will tell.
-    #[error("the service takes no requests any more")]
+    /// The service is stopping, or this partition has stopped. Nothing was done, unless a panic happened after the
+    /// commit: repeating the same request shows which.
+    #[error("the service no longer accepts requests")]
     Stopped,
-    /// The database does not reply. Whether anything was done, the same request will tell.
+    /// The database does not answer. Whether anything was done is unknown; repeating the same request shows it.
     #[error("the database does not answer")]
     Unavailable,
 }
 
-/// Finish what was begun, then end.
+/// Asks an actor to finish the work in progress and then stop.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Drain;
 
 type ReplySender<S> = oneshot::Sender<Result<Vec<<S as IngressStage>::Reply>, SubmitError>>;
 
-/// Owns one lane of an ingress stage.
+/// Owns one partition of an ingress stage.
 pub struct Ingress<S: IngressStage> {
-    /// Away while a turn is running.
+    /// `None` while a turn is running.
     owner: Option<Owner<S>>,
     observer: Observer,
     backoff: Backoff,
@@ -80,7 +81,7 @@ pub struct Ingress<S: IngressStage> {
 }
 
 impl<S: IngressStage> Ingress<S> {
-    /// Starts it on a thread of its own.
+    /// Starts the actor on its own thread.
     pub fn start(owner: Owner<S>, observer: Observer) -> Addr<Self> {
         let ingress = move |_: &mut Context<Self>| Self {
             owner: Some(owner),
@@ -136,7 +137,7 @@ impl<S: IngressStage> Ingress<S> {
                 self.owner = Some(owner);
                 self.pump(ctx);
             }
-            // The next start claims, and so learns what became of a batch of unknown fate.
+            // The next start claims, and thereby learns the result of a batch in doubt.
             Some(stop) if stop.is_transient() && !self.draining.is_empty() => {
                 self.owner = Some(owner);
                 self.queue.clear();
@@ -169,8 +170,8 @@ impl<S: IngressStage> Ingress<S> {
     }
 }
 
-/// Commits these requests together and replies them. After a passing failure nothing was done, or it
-/// is not known: the same request will tell.
+/// Commits these requests together and replies to them. After a transient failure, nothing was done or the result is
+/// unknown; repeating the same request shows which.
 async fn turn<S: IngressStage>(
     owner: &mut Owner<S>,
     taken: Vec<(Submit<S>, ReplySender<S>)>,
@@ -213,7 +214,7 @@ async fn turn<S: IngressStage>(
     }
 }
 
-/// One commit; if its fate is unknown, one look at what became of it, and if it was lost, one more.
+/// Commits once. If the result is unknown, resolves it once, and commits once more if the batch was lost.
 async fn commit<S: IngressStage>(
     owner: &mut Owner<S>,
     requests: Vec<Event<S::Input>>,
@@ -243,9 +244,9 @@ fn refuse<S: IngressStage>(taken: Vec<(Submit<S>, ReplySender<S>)>, stop: &Owner
 impl<S: IngressStage> Actor for Ingress<S> {
     type Context = Context<Self>;
 
-    /// Its thread ends with it.
+    /// The actor's thread ends with the actor.
     fn stopped(&mut self, _: &mut Self::Context) {
-        // Behind the replies that are on their way.
+        // Queued behind the replies that are still in progress.
         actix::spawn(async { Arbiter::current().stop() });
     }
 }

@@ -1,4 +1,4 @@
-//! How far a reader is behind: in frames, and since when.
+//! The lag of a reader: in frames and in time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,22 +8,22 @@ use stage::{Checkpoint, Position, Producer};
 use crate::subscription::ReadProgress;
 use crate::{JournalSource, RabbitMq, Store, StoreError};
 
-/// Looks that are remembered at most, for one line.
+/// The maximum number of measurements that are remembered for one input.
 const SEEN_MAX: u32 = 256;
 
-/// How far one line was said, and how far it was applied: a producer's frames for the reader, or a broker's stream.
+/// The emitted and applied counts of one input: a producer's frames for the reader, or a broker's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct StreamLag {
     emitted: u64,
     applied: u64,
 }
 
-/// What a reader has not applied yet.
+/// The source of the lag of a reader.
 pub(crate) enum LagSource {
-    /// In the journals it reads.
+    /// The journals it reads.
     Journals { id: Producer, store: Store, sources: Vec<JournalSource> },
-    /// In the streams of a broker, behind the last message before which nothing is missing. What is not published yet is
-    /// not among it.
+    /// The streams of a broker, after the last message before which nothing is missing. Frames that are not published
+    /// yet do not count.
     Broker { broker: RabbitMq, progress: ReadProgress },
 }
 
@@ -36,7 +36,7 @@ impl LagSource {
         Self::Broker { broker: broker.clone(), progress }
     }
 
-    /// Each line, always in the same order; `None` when it cannot be known just now.
+    /// The lag of each input, always in the same order; `None` when it is unknown for now.
     async fn lines(&self) -> Option<Vec<StreamLag>> {
         match self {
             LagSource::Journals { id, store, sources } => of_journals(store, id, sources).await.ok(),
@@ -63,26 +63,26 @@ async fn of_journals(store: &Store, id: &Producer, sources: &[JournalSource]) ->
 async fn of_broker(broker: &RabbitMq, progress: &ReadProgress) -> Option<Vec<StreamLag>> {
     let mut lines = Vec::new();
     for (target, given, applied) in progress.all() {
-        // The broker counts every few seconds.
+        // The broker updates its count only every few seconds.
         let emitted = broker.length(&target).await.ok()?.max(given);
         lines.push(StreamLag { emitted, applied });
     }
     Some(lines)
 }
 
-/// A reader's lag, found out by looking now and then.
+/// A reader's lag, measured from time to time.
 pub(crate) struct Lag {
     behind: LagSource,
     waiting: Vec<OldestPending>,
 }
 
 impl Lag {
-    /// Of a reader that has not been looked at yet.
+    /// The lag of a reader that has not been measured yet.
     pub fn new(behind: LagSource) -> Self {
         Self { behind, waiting: Vec::new() }
     }
 
-    /// How many frames wait, and for how long the first of them; `None` when it cannot be known just now.
+    /// The number of waiting frames and the age of the oldest one; `None` when it is unknown for now.
     pub async fn look(&mut self) -> Option<(u64, Duration)> {
         let (lines, now) = (self.behind.lines().await?, Instant::now());
         self.waiting.resize_with(lines.len(), OldestPending::default);
@@ -92,22 +92,23 @@ impl Lag {
     }
 }
 
-/// Since when what is not applied yet waits, in one line.
+/// The age of the oldest frame of one input that is not applied yet.
 ///
-/// It knows what was said at each look, and so when a frame had been said at the latest. That is never too long, and
-/// too short by the time between two looks at most; before the first look nothing is known. When there are too many
-/// looks, every second one is forgotten, and from then on only every second one is remembered, until all is applied.
+/// It remembers the emitted count at each measurement, and thus an upper bound on when a frame was emitted. The age is
+/// therefore never too long, and too short by at most the time between two measurements; before the first measurement
+/// nothing is known. When there are too many measurements, every second one is dropped, and from then on only every
+/// second one is kept, until everything is applied.
 #[derive(Debug, Default)]
 struct OldestPending {
-    /// Invariant: moments and what was said by then, both growing, all beyond what is applied.
+    /// Invariant: pairs of time and emitted count, both increasing, all counts beyond the applied one.
     seen: VecDeque<(Instant, u64)>,
-    /// The time between two of them, at least.
+    /// The minimum time between two of them.
     apart: Duration,
 }
 
 impl OldestPending {
     fn look(&mut self, now: Instant, line: StreamLag) -> Duration {
-        // A stream that was made anew begins at 0.
+        // A recreated stream starts at 0.
         if self.seen.back().is_some_and(|(_, emitted)| line.emitted < *emitted) {
             self.seen.clear();
         }
@@ -143,23 +144,23 @@ impl OldestPending {
 mod tests {
     use super::*;
 
-    /// Looks once a second: what was said, what applied, and how many seconds that has waited.
+    /// Measures once a second. Each entry holds the emitted count, the applied count and the expected age in seconds.
     fn check(looks: impl IntoIterator<Item = (u64, u64, u64)>) -> OldestPending {
         let (mut waiting, begin) = (OldestPending::default(), Instant::now());
         for (second, (emitted, applied, expected)) in (0..).zip(looks) {
             let age = waiting.look(begin + Duration::from_secs(second), StreamLag { emitted, applied });
-            assert_eq!(age.as_secs(), expected, "second {second}: said {emitted}, applied {applied}: {waiting:?}");
+            assert_eq!(age.as_secs(), expected, "second {second}: emitted {emitted}, applied {applied}: {waiting:?}");
         }
         waiting
     }
 
     #[test]
-    fn nothing_waits_while_all_is_applied() {
+    fn there_is_no_lag_while_everything_is_applied() {
         check([(0, 0, 0), (7, 7, 0), (9, 9, 0), (9, 9, 0)]);
     }
 
     #[test]
-    fn what_waits_has_waited_since_it_was_first_seen() {
+    fn a_waiting_frame_ages_from_its_first_measurement() {
         check([(7, 7, 0), (8, 7, 0), (8, 7, 1), (12, 7, 2), (12, 8, 1), (12, 11, 2), (12, 12, 0), (13, 12, 0)]);
     }
 
@@ -169,17 +170,17 @@ mod tests {
     }
 
     #[test]
-    fn more_may_be_applied_than_was_known_to_be_said() {
+    fn the_applied_count_may_exceed_the_known_emitted_count() {
         check([(5, 3, 0), (5, 6, 0), (6, 6, 0), (7, 6, 0), (7, 6, 1)]);
     }
 
     #[test]
-    fn a_stream_made_anew_begins_again() {
+    fn a_recreated_stream_starts_again() {
         check([(9, 3, 0), (9, 3, 1), (5, 3, 0), (5, 3, 1), (2, 3, 0), (2, 2, 0), (3, 2, 0), (3, 2, 1)]);
     }
 
     #[test]
-    fn however_long_it_stands_still_little_is_remembered_and_its_age_stays_right() {
+    fn a_long_standstill_takes_little_memory_and_the_age_stays_right() {
         let waiting = check((0..10_000).map(|second| (second + 1, 0, second)));
         assert!(waiting.seen.len() <= SEEN_MAX as usize);
         let mut catching_up = waiting;

@@ -1,13 +1,13 @@
-//! The runtime of the dataflow: it commits what the pure rule returns, and only then tells others.
+//! The runtime of the dataflow: it commits what the pure stages return, and only then publishes it.
 //!
-//! - [`Store`]: what claims, loads and commits a stage's batch (`store/`, the only place with SQL);
-//! - [`Subscription`]: what carries frames to a reader (`subscription.rs`);
+//! - [`Store`]: claims, loads and commits a stage's batches (`store/`, the only place with SQL);
+//! - [`Subscription`]: delivers frames to a reader (`subscription.rs`);
 //! - [`Owner`]: claim, admit, prepare, commit for one partition of one stage (`owner.rs`); the
 //!   simulation drives it directly;
 //! - [`Reader`] and [`Ingress`]: the actors around an owner (`reader.rs`, `ingress.rs`);
 //! - [`audit`]: derives everything again and compares.
 //!
-//! It knows no business.
+//! It contains no business logic.
 
 pub mod audit;
 mod backoff;

@@ -1,5 +1,5 @@
-//! What a frame looks like in a broker: the body as it is in the journal, compressed when that pays, and
-//! headers that are simple scalars, so that any tool can show them.
+//! The format of a frame in a broker: the body as in the journal, compressed when that pays, and headers with simple
+//! scalar values, so that any tool can show them.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -10,20 +10,20 @@ use stage::{Frame, Producer, ResumePoint, Seq, StreamPartition};
 pub const MARKER: &str = "marker";
 /// The media type of a frame's body.
 pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
-/// How a body is compressed, if it is.
+/// The content encoding of a compressed body.
 pub const ZSTD: &str = "zstd";
 
-/// The header that names the incarnation of a stream: another one after the stream was deleted and made anew.
+/// The header with the incarnation of a stream, which changes when the stream is deleted and recreated.
 const INCARNATION: &str = "incarnation";
-/// The header that names the publishing session: a random text for each attachment of a publisher.
+/// The header with the publishing session: a random text for each attachment of a publisher.
 const SESSION: &str = "session";
 
-/// Bodies from this size on are compressed: below it there is little to gain.
+/// The minimum size in bytes of a body to compress: below it there is little to gain.
 const COMPRESS_FROM_BYTES: usize = 1_024;
-/// The fastest level: bodies shrink to a fifth, for a few microseconds.
+/// The fastest compression level: it shrinks bodies to a fifth in a few microseconds.
 const COMPRESSION_LEVEL: i32 = 1;
-/// No body is longer when unpacked; what says it is, is no frame. A request's limit, with room for what is
-/// added to it.
+/// The maximum size in bytes of a decompressed body. A message with a longer body is not a frame. This is the limit of
+/// a request, with room for what is added to it.
 const BODY_BYTES_MAX: u64 = 16 << 20;
 
 /// The value of a header.
@@ -35,41 +35,41 @@ pub enum Scalar {
     Number(i64),
 }
 
-/// A message, as a broker carries it.
+/// A message in a broker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrokerMessage {
     /// Its type; only a marker has one.
     pub kind: Option<String>,
-    /// How its body is compressed.
+    /// The encoding of its body, if it is compressed.
     pub encoding: Option<String>,
     /// Its headers.
     pub headers: BTreeMap<String, Scalar>,
     /// Its body.
     pub body: Vec<u8>,
-    /// Where in the stream it was found; 0 in one to be published.
+    /// Its offset in the stream; 0 in a message to be published.
     pub offset: u64,
 }
 
-/// A message that is no frame.
+/// The reason why a message is not a frame.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoFrame {
-    /// A header is missing, or none that a frame has.
-    #[error("its header {0} is missing or wrong")]
+    /// A header is missing or invalid.
+    #[error("the header {0} is missing or invalid")]
     Header(&'static str),
-    /// The body cannot be unpacked.
-    #[error("its body is not {0}")]
+    /// The body cannot be decoded.
+    #[error("the body is not {0}")]
     Body(&'static str),
 }
 
 impl BrokerMessage {
-    /// The message that a session begins with; in an empty stream it is the first.
+    /// The first message of a session. In an empty stream it is the stream's first message.
     pub fn marker(incarnation: &str, session: &str) -> Self {
         let headers = [(INCARNATION, incarnation), (SESSION, session)];
         let headers = headers.map(|(name, value)| (name.to_owned(), Scalar::Text(value.to_owned())));
         Self { kind: Some(MARKER.to_owned()), headers: headers.into(), ..Self::default() }
     }
 
-    /// A frame, as a session publishes it to a stream of this incarnation.
+    /// A frame as a session publishes it to this incarnation of a stream.
     pub fn of_frame(frame: &Frame, incarnation: &str, session: &str) -> Self {
         let text = |text: &dyn ToString| Scalar::Text(text.to_string());
         let number = |number: u64| Scalar::Number(i64::try_from(number).unwrap_or(i64::MAX));
@@ -91,28 +91,28 @@ impl BrokerMessage {
         Self { kind: None, encoding, headers, body, offset: 0 }
     }
 
-    /// Whether it carries no frame, and only says which incarnation of the stream this is and which session begins.
+    /// Whether it is a marker: it carries no frame, and only names the stream's incarnation and the new session.
     pub fn is_marker(&self) -> bool {
         self.kind.as_deref() == Some(MARKER)
     }
 
-    /// The incarnation of the stream it was published to, if it says so.
+    /// The incarnation of the stream it was published to, if the message names it.
     pub fn incarnation(&self) -> Option<&str> {
         self.text(INCARNATION).ok()
     }
 
-    /// The session that published it, if it says so.
+    /// The session that published it, if the message names it.
     pub fn session(&self) -> Option<&str> {
         self.text(SESSION).ok()
     }
 
-    /// Where to go on behind this message; `None` when it is neither a frame nor a marker.
+    /// The resume point at this message; `None` when it is neither a frame nor a marker.
     pub fn resume_point(&self) -> Option<ResumePoint> {
         let frame = if self.is_marker() { None } else { Some((self.producer().ok()?, self.seq().ok()?)) };
         Some(ResumePoint { offset: self.offset, session: self.session()?.to_owned(), frame })
     }
 
-    /// The frame it carries. Whether that is intact, its hash says.
+    /// The frame in the message. Its hash shows whether it is intact.
     ///
     /// # Errors
     /// [`NoFrame`].
@@ -121,7 +121,7 @@ impl BrokerMessage {
         let plain = match self.encoding.as_deref() {
             None => self.body.clone(),
             Some(ZSTD) => unpacked(&self.body)?,
-            Some(_) => return Err(NoFrame::Body("compressed as it should be")),
+            Some(_) => return Err(NoFrame::Body("in a supported encoding")),
         };
         Ok(Frame {
             producer: self.producer()?,
@@ -162,7 +162,7 @@ fn unpacked(packed: &[u8]) -> Result<Vec<u8>, NoFrame> {
     let decoder = zstd::Decoder::new(packed).map_err(broken)?;
     let mut plain = Vec::new();
     let read = decoder.take(BODY_BYTES_MAX + 1).read_to_end(&mut plain).map_err(broken)?;
-    if read as u64 > BODY_BYTES_MAX { Err(NoFrame::Body("of a length that a frame can have")) } else { Ok(plain) }
+    if read as u64 > BODY_BYTES_MAX { Err(NoFrame::Body("of a valid length")) } else { Ok(plain) }
 }
 
 #[cfg(test)]
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_read_as_it_was_written_compressed_or_not() {
+    fn a_frame_survives_the_round_trip_compressed_or_not() {
         for (body, packed) in [("[]".to_owned(), false), (format!("[{}]", "1,".repeat(2_000)), true)] {
             let message = BrokerMessage::of_frame(&frame(&body), "life", "one");
             assert_eq!((message.encoding.is_some(), message.body.len() < body.len()), (packed, packed));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_found_again_by_its_place_its_session_and_its_frame() {
+    fn a_resume_point_holds_the_offset_the_session_and_the_frame() {
         let at = |message: BrokerMessage| BrokerMessage { offset: 7, ..message }.resume_point();
         let point = |frame| Some(ResumePoint { offset: 7, session: "one".to_owned(), frame });
         let producer = Producer::new("accept", Partition(0));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_says_why() {
+    fn the_error_names_why_a_message_is_not_a_frame() {
         let good = BrokerMessage::of_frame(&frame("[]"), "life", "one");
         let with = |name: &str, value| {
             let mut message = good.clone();
@@ -218,17 +218,17 @@ mod tests {
         };
         assert_eq!(body(None, b"\xff"), Err(NoFrame::Body("UTF-8")));
         assert_eq!(body(Some(ZSTD), b"random"), Err(NoFrame::Body("zstd")));
-        assert_eq!(body(Some("gzip"), b"[]"), Err(NoFrame::Body("compressed as it should be")));
+        assert_eq!(body(Some("gzip"), b"[]"), Err(NoFrame::Body("in a supported encoding")));
     }
 
     #[test]
-    fn a_body_that_unpacks_without_end_is_refused() {
+    fn a_body_that_decompresses_without_end_is_refused() {
         let bomb = zstd::bulk::compress(&vec![b' '; 17 << 20], 1).unwrap();
         let message = BrokerMessage {
             encoding: Some(ZSTD.to_owned()),
             body: bomb,
             ..BrokerMessage::of_frame(&frame("[]"), "life", "one")
         };
-        assert_eq!(message.frame(&target()), Err(NoFrame::Body("of a length that a frame can have")));
+        assert_eq!(message.frame(&target()), Err(NoFrame::Body("of a valid length")));
     }
 }

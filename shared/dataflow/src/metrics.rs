@@ -8,11 +8,11 @@ use stage::{Admission, Producer};
 
 use crate::Committed;
 
-/// From what an idle system takes to what nobody waits for any more.
+/// From the latency of an idle system to one that no client still waits for.
 const LATENCY_BUCKETS_S: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-/// What one owner counts.
+/// The metrics of one owner.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     facts_per_batch: Histogram,
@@ -33,7 +33,7 @@ impl Metrics {
     /// Registers the metrics of one owner.
     ///
     /// # Errors
-    /// When they are registered already.
+    /// When they are already registered.
     pub fn register(registry: &Registry, owner: &Producer) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str| {
             let counter = IntCounter::with_opts(labelled(Opts::new(name, help), owner))?;
@@ -74,16 +74,16 @@ impl Metrics {
             )?,
             latency_seconds: histogram(
                 "stage_latency_seconds",
-                "From when a request came in until this stage committed what follows from it.",
+                "Time from the arrival of a request until this stage committed its effects.",
                 LATENCY_BUCKETS_S.to_vec(),
             )?,
-            duplicates: counter("stage_duplicate_frames_total", "Frames dropped because they had been applied.")?,
-            gaps: counter("stage_gap_frames_total", "Frames dropped because one before them was missing.")?,
-            damaged: counter("stage_damaged_frames_total", "Frames dropped because their hash did not fit.")?,
-            retries: counter("stage_retries_total", "Batches tried again because the database did not reply.")?,
+            duplicates: counter("stage_duplicate_frames_total", "Frames dropped because they were already applied.")?,
+            gaps: counter("stage_gap_frames_total", "Frames dropped because an earlier frame was missing.")?,
+            damaged: counter("stage_damaged_frames_total", "Frames dropped because their hash did not match.")?,
+            retries: counter("stage_retries_total", "Batches retried because the database did not answer.")?,
             doubts: Doubts::register(registry, owner)?,
-            waiting: gauge("stage_requests_waiting", "Requests taken in and not yet committed.")?,
-            missing: gauge("stage_missing_frames", "Frames without which nothing more of their producers is applied.")?,
+            waiting: gauge("stage_requests_waiting", "Requests accepted and not yet committed.")?,
+            missing: gauge("stage_missing_frames", "Missing frames that block all later frames of their producers.")?,
         })
     }
 
@@ -94,13 +94,13 @@ impl Metrics {
         committed.frames.iter().for_each(|frame| self.facts_per_frame.observe(frame.facts as f64));
         self.batch_seconds.observe(took.as_secs_f64());
         committed.commit_took.iter().for_each(|took| self.commit_seconds.observe(took.as_secs_f64()));
-        // Added up here and handed over once.
+        // Added up locally and flushed once.
         let (latencies, now) = (self.latency_seconds.local(), Utc::now());
         committed.since.iter().for_each(|since| latencies.observe(passed(*since, now).as_secs_f64()));
         latencies.flush();
     }
 
-    /// A commit whose answer was lost is known now: it was written, or never will be.
+    /// Counts a commit in doubt whose result is known now: it was written, or never will be.
     pub(crate) fn resolved(&self, was_written: bool) {
         if was_written { &self.doubts.written } else { &self.doubts.lost }.inc();
     }
@@ -114,7 +114,7 @@ impl Metrics {
         }
     }
 
-    /// So many frames are missing.
+    /// Sets the number of missing frames.
     pub(crate) fn missing(&self, frames: usize) {
         self.missing.set(i64::try_from(frames).unwrap_or(i64::MAX));
     }
@@ -128,7 +128,7 @@ impl Metrics {
     }
 }
 
-/// Commits whose answer was lost.
+/// Commits in doubt, by result.
 #[derive(Clone, Debug)]
 struct Doubts {
     written: IntCounter,
@@ -138,7 +138,7 @@ struct Doubts {
 impl Doubts {
     fn register(registry: &Registry, owner: &Producer) -> prometheus::Result<Self> {
         let counter = |fate: &str| {
-            let help = "Commits whose answer was lost, by what had become of them.";
+            let help = "Commits whose reply was lost, by their actual result.";
             let opts = labelled(Opts::new("stage_in_doubt_commits_total", help), owner).const_label("fate", fate);
             let counter = IntCounter::with_opts(opts)?;
             registry.register(Box::new(counter.clone()))?;
@@ -148,7 +148,7 @@ impl Doubts {
     }
 }
 
-/// The time between; none when the clock was set back meanwhile, or is behind that of who took the request in.
+/// The time in between; zero when the clock was set back meanwhile, or is behind the clock that stamped the request.
 fn passed(since: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
     (now - since).to_std().unwrap_or(Duration::ZERO)
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_counts_nothing_and_never_less() {
+    fn a_clock_that_was_set_back_counts_as_zero() {
         assert_eq!(passed(at(1_000), at(1_250)), Duration::from_millis(250));
         assert_eq!(passed(at(1_000), at(400)), Duration::ZERO);
         assert_eq!(passed(DateTime::<Utc>::MAX_UTC, DateTime::<Utc>::MIN_UTC), Duration::ZERO);
@@ -175,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_counted_with_all_that_follows_from_it() {
+    fn a_batch_is_counted_with_its_facts_frames_and_times() {
         let (registry, owner) = (Registry::new(), Producer::new("post", Partition(1)));
         let metrics = Metrics::register(&registry, &owner).unwrap();
         let frame =
             Frame::seal(owner, StreamPartition::new("outcomes", Partition(0)), Seq(1), Hash::ZERO, 2, "[]".to_owned());
         let (frames, changes) = (vec![frame], Vec::new());
-        // Of three facts one had no effect; one of the others is said to come in after now.
+        // One of three facts had no effect; another one arrived in the future, by its time.
         let since = vec![Utc::now() - Duration::from_secs(3), Utc::now() + Duration::from_secs(3_600)];
         let commit_took = Some(Duration::from_millis(2));
         let committed = Committed { frames, changes, facts: 3, since, commit_took, batch_trace: None };

@@ -1,4 +1,4 @@
-//! What an actor does around its owner: notify readers of a commit, count, trace, log, and report health.
+//! The observer of an owner: it notifies readers of a commit, counts, traces, logs, and reports health.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use crate::backoff::Backoff;
 use crate::health::Health;
 use crate::{Backlog, Committed, Metrics, MissingFrame, OwnerError, Spans, Wakeups, spans};
 
-/// Failures in a row before an owner is reported as failing. The pauses between them are at least 75 ms together.
+/// The number of consecutive failures before an owner is reported as failing. The pauses between them add up to at
+/// least 75 ms.
 const FAILURES_UNTIL_UNREADY: u32 = 3;
 
 /// Receives every row that a commit has made durable.
@@ -60,7 +61,7 @@ impl Observer {
     pub(crate) fn retry(&self, backoff: &mut Backoff, stop: &OwnerError) -> Duration {
         self.metrics.retry();
         let (wait, why) = (backoff.next(), telemetry::chain(stop));
-        tracing::warn!(why, wait_ms = wait.as_millis(), "a batch was not committed and is tried again");
+        tracing::warn!(why, wait_ms = wait.as_millis(), "a batch was not committed and will be retried");
         if backoff.failures == FAILURES_UNTIL_UNREADY {
             (self.on_health)(Health::Failing(why));
         }
@@ -86,14 +87,14 @@ impl Observer {
         }
         let list: Vec<_> = missing.iter().map(MissingFrame::to_string).collect();
         let missing = list.join(", ");
-        tracing::warn!(%owner, missing, "nothing more of these producers is applied until a missing frame comes");
+        tracing::warn!(%owner, missing, "no later frame of these producers is applied until the missing frames arrive");
         (self.on_health)(Health::Missing(missing));
     }
 
     pub(crate) fn stopped(&self, stop: &OwnerError) {
         let why = telemetry::chain(stop);
         match stop {
-            // Nobody has to do anything about it: the other one does the work.
+            // No action is needed: the other instance does the work.
             OwnerError::Fenced(_) => {
                 tracing::warn!(why, "another instance has taken over a partition");
                 (self.on_health)(Health::Fenced);

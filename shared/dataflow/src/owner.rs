@@ -1,15 +1,15 @@
-//! The rule for one partition of one stage: claim, admit, prepare, commit. Then others may be told.
+//! The owner of one partition of one stage: it claims, admits, prepares and commits. Only then may others learn of it.
 //!
 //! ```text
 //! claim    insert the next batch record with the next epoch; only then load the checkpoint
 //! admit    frame by frame: apply it, drop it, or stop
 //! prepare  load the rows, apply the facts: nothing durable yet
 //! commit   record (the fence), rows, frames: one transaction
-//! resolve  after a commit of unknown fate: claim, then read back
+//! resolve  after a commit with an unknown result: claim, then read the record back
 //! ```
 //!
-//! There is no actor, clock or broker here: actors drive it, and so does the simulation. An owner
-//! that was fenced never claims again by itself.
+//! There is no actor, clock or broker here; the actors and the simulation drive it. An owner that was fenced never
+//! claims again by itself.
 
 mod claim;
 mod error;
@@ -54,7 +54,7 @@ impl Prepared {
         Committed { frames, changes, facts, since, commit_took, batch_trace }
     }
 
-    /// The frames that will leave once it is committed.
+    /// The frames to publish once the batch is committed.
     pub fn frames(&self) -> &[Frame] {
         self.commit.as_ref().map(|commit| commit.frames.as_slice()).unwrap_or_default()
     }
@@ -63,17 +63,17 @@ impl Prepared {
 /// A batch that is durable.
 #[derive(Debug)]
 pub struct Committed {
-    /// What others may be told now.
+    /// The frames that may be published now.
     pub frames: Vec<Frame>,
-    /// What was written.
+    /// The rows that were written.
     pub changes: Vec<Change>,
-    /// How many facts or requests it took.
+    /// The number of facts or requests in the batch.
     pub facts: usize,
-    /// When the requests behind these came in: one time for each from which something followed.
+    /// The arrival times of the original requests, one for each fact or request that had an effect.
     pub since: Vec<DateTime<Utc>>,
-    /// How long the commit took; none when nothing was to be committed, or nobody knows.
+    /// How long the commit took; `None` when there was nothing to commit, or the time is unknown.
     pub commit_took: Option<Duration>,
-    /// What of it is traced.
+    /// The traced part of the batch.
     pub(crate) batch_trace: Option<Box<BatchTrace>>,
 }
 
@@ -85,14 +85,14 @@ pub struct Owner<S: Stage> {
     store: Store,
     last: Record,
     checkpoint: Checkpoint,
-    /// Admitted, but not committed.
+    /// The read positions including frames that are admitted but not committed yet.
     ahead: Positions,
     resume_points: BTreeMap<StreamPartition, ResumePoint>,
     gaps: Gaps,
     side_input: Option<Vec<Cell>>,
-    /// Whose fate is unknown.
+    /// A batch whose commit has an unknown result.
     in_doubt: Option<Prepared>,
-    /// A claim whose fate is unknown too.
+    /// A claim whose commit has an unknown result.
     in_doubt_claim: Option<Record>,
     /// Whether traces are recorded at all.
     is_traced: bool,
@@ -100,12 +100,13 @@ pub struct Owner<S: Stage> {
 }
 
 impl<S: Stage> Owner<S> {
-    /// Takes over a partition: whoever owned it before cannot commit any more. It works on the connections of owners.
+    /// Takes over a partition: its previous owner can no longer commit. The owner uses the connections reserved for
+    /// owners.
     ///
     /// # Errors
-    /// [`OwnerError::Fenced`] when another one claims at the same moment; [`OwnerError::StageError`] when what the last owner
-    /// left is damaged or was changed since; [`OwnerError::Unavailable`] and [`OwnerError::InDoubt`] when the store does not
-    /// reply: then claim again.
+    /// [`OwnerError::Fenced`] when another owner claims at the same moment; [`OwnerError::StageError`] when the data of
+    /// the previous owner is damaged or was changed since; [`OwnerError::Unavailable`] and [`OwnerError::InDoubt`] when
+    /// the store does not answer: claim again then.
     pub async fn claim(stage: S, id: Producer, store: Store, now: DateTime<Utc>) -> Result<Self, OwnerError> {
         let store = store.for_owners();
         let (last, checkpoint) = claim(&id, &store, None, &mut None, now).await?;
@@ -127,48 +128,48 @@ impl<S: Stage> Owner<S> {
         })
     }
 
-    /// The same, noting what it does for requests that are traced.
+    /// The same owner, which also records what it does for traced requests.
     #[must_use]
     pub fn traced(self) -> Self {
         Self { is_traced: true, ..self }
     }
 
-    /// Forgets what was admitted and not committed.
+    /// Discards frames that were admitted but not committed.
     pub fn discard_uncommitted(&mut self) {
         self.ahead = self.checkpoint.positions.clone();
         self.resume_points = self.checkpoint.resume_points.clone();
     }
 
-    /// Who it is.
+    /// The partition of the stage it owns.
     pub fn id(&self) -> &Producer {
         &self.id
     }
 
-    /// How many partitions every stream has.
+    /// The number of partitions of every stream.
     pub fn partitions(&self) -> PartitionCount {
         self.partitions
     }
 
-    /// The failure to read a stream, as this owner's.
+    /// Converts a failure to read a stream into an error of this owner.
     pub fn read_failed(&self, error: crate::StoreError) -> OwnerError {
         unavailable(&self.id, error)
     }
 
-    /// Where it would go on after a crash.
+    /// The checkpoint from which it would continue after a crash.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// The streams it reads, with all who may say something there.
+    /// The stream partitions it reads, each with all its known producers.
     pub fn reads(id: &Producer, partitions: PartitionCount) -> Vec<(StreamPartition, Vec<Producer>)> {
         let read = |stream: &&'static stage::Stream| (stream.target(id.partition), stream.known_producers(partitions));
         S::READS.iter().map(read).collect()
     }
 
-    /// Decides about a frame. With [`Admission::Next`] come its facts: put both into the next batch.
+    /// Decides about a frame. [`Admission::Next`] comes with its facts: put both into the next batch.
     ///
     /// # Errors
-    /// [`OwnerError`] for a frame that must not be there or cannot be understood.
+    /// [`OwnerError`] for a frame that must not occur or cannot be decoded.
     pub fn admit(&mut self, delivery: Delivery) -> Result<(Admission, Option<Admitted<S>>), OwnerError> {
         let Delivery { frame, resume_point } = delivery;
         let streams = Self::reads(&self.id, self.partitions);
@@ -197,7 +198,7 @@ impl<S: Stage> Owner<S> {
                 self.gaps.damaged(&frame, place, known.contains(&frame.producer) && frame.seq >= expected);
                 None
             }
-            Admission::Fork => return Err(self.stop_at(&frame, "its producer said something else there before")),
+            Admission::Fork => return Err(self.stop_at(&frame, "its producer published other content there before")),
             Admission::UnknownProducer => {
                 return Err(self.stop_at(&frame, "unknown producer: upgrade this reader before its producers"));
             }
@@ -210,7 +211,7 @@ impl<S: Stage> Owner<S> {
         Ok((admission, admitted))
     }
 
-    /// The frames without which nothing more of their producers is applied: they did not come, or damaged.
+    /// The frames that never arrived or arrived damaged. No later frame of their producers is applied without them.
     pub fn missing(&self) -> BTreeSet<MissingFrame> {
         self.gaps.missing(&self.ahead)
     }
@@ -218,7 +219,8 @@ impl<S: Stage> Owner<S> {
     /// Loads the rows that admitted frames need and applies them. Nothing is durable yet.
     ///
     /// # Errors
-    /// [`OwnerError::Unavailable`] when rows cannot be loaded now, [`OwnerError::StageError`] for good.
+    /// [`OwnerError::Unavailable`] when rows cannot be loaded for now; [`OwnerError::StageError`] when a retry cannot
+    /// help.
     pub async fn prepare_frames(
         &mut self,
         admitted: Vec<Admitted<S>>,
@@ -259,10 +261,10 @@ impl<S: Stage> Owner<S> {
         Ok(Prepared { commit, checkpoint, facts, since, batch_trace: batch_trace.map(Box::new) })
     }
 
-    /// Makes a batch durable. Only then may anything of it be told.
+    /// Makes a batch durable. Only then may anything of it be published.
     ///
     /// # Errors
-    /// [`OwnerError`] says what is known about it. After [`OwnerError::InDoubt`] only [`Owner::resolve`] helps.
+    /// [`OwnerError`] tells what is known about the batch. After [`OwnerError::InDoubt`], call [`Owner::resolve`].
     pub async fn commit(&mut self, prepared: Prepared) -> Result<Committed, OwnerError> {
         let Some(commit) = &prepared.commit else {
             return Ok(prepared.into_committed(Attempts::default(), None));
@@ -286,17 +288,18 @@ impl<S: Stage> Owner<S> {
         }
     }
 
-    /// After a commit of unknown fate: claims, so that the old transaction can no longer land, and only
-    /// then reads back whether it did. `None`: it did not, and never will.
+    /// Resolves a commit with an unknown result. It claims first, so that the old transaction can no longer land, and
+    /// only then reads back whether it did. `None`: it did not, and never will.
     ///
     /// # Errors
-    /// [`OwnerError::Fenced`] when another owner has claimed meanwhile; a passing one when it is still unknown.
+    /// [`OwnerError::Fenced`] when another owner has claimed meanwhile; a transient error when the result is still
+    /// unknown.
     pub async fn resolve(&mut self, now: DateTime<Utc>) -> Result<Option<Committed>, OwnerError> {
         let Some(in_doubt) = &self.in_doubt else {
             return Ok(None);
         };
         let claimed = claim(&self.id, &self.store, Some(&self.last), &mut self.in_doubt_claim, now).await;
-        // Kept before anything else can fail: the next try must know this claim as its own.
+        // Stored before anything else can fail: the next attempt must recognize this claim as its own.
         (self.last, self.checkpoint) = claimed?;
         let written = match &in_doubt.commit {
             None => false,
@@ -311,15 +314,15 @@ impl<S: Stage> Owner<S> {
         Ok(written.map(|written| written.into_committed(std::mem::take(&mut self.attempts), None)))
     }
 
-    /// Whether a commit of unknown fate waits for [`Owner::resolve`].
+    /// Whether a commit with an unknown result waits for [`Owner::resolve`].
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt.is_some()
     }
 
-    /// Admits, prepares and commits what was delivered. `None` when there was nothing to apply.
+    /// Admits, prepares and commits the delivered frames. `None` when there was nothing to apply.
     ///
     /// # Errors
-    /// [`OwnerError`]. Nothing of the batch is told then.
+    /// [`OwnerError`]. Nothing of the batch may be published then.
     pub async fn process(
         &mut self,
         deliveries: Vec<Delivery>,
@@ -350,8 +353,8 @@ impl<S: Stage> Owner<S> {
 }
 
 impl<S: IngressStage> Owner<S> {
-    /// Takes in what is new in the side input, loads the rows that live requests need, and submits the requests. One
-    /// reply each, in order: to be sent once the batch is committed. Nothing is durable yet.
+    /// Reads new rows of the side input, loads the rows that live requests need, and submits the requests. Returns one
+    /// reply for each, in order, to be sent once the batch is committed. Nothing is durable yet.
     ///
     /// # Errors
     /// As for [`Owner::prepare_frames`].

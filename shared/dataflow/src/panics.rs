@@ -1,4 +1,4 @@
-//! A panic stops its owner, never silently, and nothing else.
+//! A panic stops its owner and nothing else, and is never silent.
 
 use std::panic::AssertUnwindSafe;
 
@@ -18,5 +18,5 @@ pub(crate) async fn caught<T>(
         Err(panic) => panic,
     };
     let emitted = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    Err(OwnerError::Panicked { owner, message: emitted.unwrap_or("without a word").to_owned() })
+    Err(OwnerError::Panicked { owner, message: emitted.unwrap_or("no message").to_owned() })
 }

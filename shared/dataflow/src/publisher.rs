@@ -1,14 +1,14 @@
-//! Carries the journals of a service's producers to the broker: one task for each stream partition.
+//! Publishes the journals of a service's producers to the broker, with one task for each stream partition.
 //!
 //! ```text
 //! attach    declare, write a marker, read the stream from the last noted message up to that marker
-//! publish   in order, behind what the stream holds already; at most a window of frames unconfirmed
-//! look      every now and then: does the stream still end as it should, is anything to be published again
+//! publish   in order, after what the stream already holds; at most a window of unconfirmed frames
+//! look      periodically: does the stream still end as it should, must anything be published again
 //! ```
 //!
-//! The journal is the truth, and a noted position may be lost or old: then more is read. On any doubt the channel is
-//! closed and all of it begins again. It never skips, and never reorders. Nothing that the stream holds is published
-//! twice; what comes twice all the same, readers drop.
+//! The journal is the truth, and a noted position may be lost or old; then more is read. In any doubt the channel is
+//! closed and everything starts again. A publisher never skips and never reorders. Nothing that the stream holds is
+//! published twice; readers drop any frame that arrives twice anyway.
 
 mod backlog;
 mod session;
@@ -30,39 +30,39 @@ use crate::{BrokerError, Postgres, Store, StoreError};
 pub use self::backlog::Backlog;
 pub use self::session::Session;
 
-/// A service that stops lets its publishers finish for so long; what is left goes out with the next start.
+/// How long a stopping service lets its publishers finish. The rest is published after the next start.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why publishing began again.
+/// The reason why publishing started again.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The broker.
+    /// The broker failed.
     #[error("cannot publish to {target}")]
     Broker {
-        /// To where.
+        /// The stream partition.
         target: StreamPartition,
-        /// Why.
+        /// The cause.
         #[source]
         source: BrokerError,
     },
-    /// The journal, or how far it is published.
-    #[error("cannot read what is to be published to {target}")]
+    /// The journal or the publish position cannot be read.
+    #[error("cannot read the journal for {target}")]
     Journal {
-        /// To where.
+        /// The stream partition.
         target: StreamPartition,
-        /// Why.
+        /// The cause.
         #[source]
         source: StoreError,
     },
-    /// An operator asked for it.
-    #[error("{0} is published again, as asked for")]
+    /// An operator requested it.
+    #[error("{0} is published again, as an operator requested")]
     Rewound(StreamPartition),
-    /// The stream is another one, or has lost its end.
-    #[error("{0} does not end with what was published: what is missing is published again")]
+    /// The stream is another incarnation, or has lost its end.
+    #[error("{0} does not end with the published frames: the missing ones are published again")]
     Lost(StreamPartition),
 }
 
-/// One stream partition of a service: who says something there, and with what.
+/// One stream partition of a service, with its producers and everything needed to publish it.
 #[derive(Clone)]
 pub(crate) struct Publication {
     pub target: StreamPartition,
@@ -74,14 +74,14 @@ pub(crate) struct Publication {
     pub metrics: BrokerMetrics,
 }
 
-/// The publishers of a service, while they run.
+/// The running publishers of a service.
 pub(crate) struct Publishers {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Publishers {
-    /// Starts one for each publication.
+    /// Starts one task for each publication.
     pub fn start(publications: Vec<(Publication, ConnectionStatus)>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let tasks = publications.into_iter();
@@ -90,12 +90,12 @@ impl Publishers {
         Self { stop, tasks }
     }
 
-    /// Lets them finish, for a while.
+    /// Lets the publishers finish, for a limited time.
     pub async fn drain(mut self) {
         self.stop.send_replace(true);
         let until = Instant::now() + DRAIN_TIMEOUT;
         for task in &mut self.tasks {
-            // What is left goes out with the next start.
+            // The rest is published after the next start.
             let _late = timeout_at(until, task).await;
         }
     }
@@ -107,7 +107,7 @@ impl Drop for Publishers {
     }
 }
 
-/// Publishes until it is stopped.
+/// Publishes until it is told to stop.
 async fn run(publication: Publication, status: ConnectionStatus, mut stopped: watch::Receiver<bool>) {
     let wakeup: Arc<Notify> = publication.backlog.wakeup(&publication.target);
     let mut backoff = Backoff::default();
@@ -123,14 +123,14 @@ async fn run(publication: Publication, status: ConnectionStatus, mut stopped: wa
         };
         match &interrupted {
             PublishError::Rewound(_) | PublishError::Lost(_) => {
-                tracing::warn!(why = %interrupted, "publishing begins again");
+                tracing::warn!(why = %interrupted, "publishing starts again");
                 status.fails(interrupted.to_string());
                 continue;
             }
             PublishError::Broker { .. } | PublishError::Journal { .. } => {}
         }
         let (wait, why) = (backoff.next(), telemetry::chain(&interrupted));
-        tracing::warn!(why, wait_ms = wait.as_millis(), "publishing is interrupted and tried again");
+        tracing::warn!(why, wait_ms = wait.as_millis(), "publishing was interrupted and will be retried");
         status.fails(why);
         tokio::select! {
             () = tokio::time::sleep(wait) => {}

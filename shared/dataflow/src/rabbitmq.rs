@@ -1,13 +1,13 @@
-//! RabbitMQ streams over AMQP 0.9.1. Nothing else knows lapin.
+//! RabbitMQ streams over AMQP 0.9.1. This is the only module that uses lapin.
 //!
-//! What a stream gives: order, replay, confirms, the offset of every message. What it does not: each message
-//! once, or for ever. So every publishing session begins with a marker, every message names its session, and whoever
-//! reads on first looks whether the last message that it knows is still at its place: a stream loses its end, or all
-//! of it, but nothing in between. Only producers declare; a reader that declared would hide from them that a stream
-//! was lost.
+//! A stream provides order, replay, confirms and the offset of every message. It does not deliver each message exactly
+//! once, nor keep it forever. Therefore every publishing session begins with a marker, every message names its session,
+//! and a reader that resumes first checks whether the last message it knows is still at its offset: a stream loses its
+//! end, or all of it, but nothing in between. Only producers declare streams; a reader that declared one would hide
+//! from them that the stream was lost.
 //!
-//! Nothing here recovers by itself. On any error, or no answer in time, the caller attaches again. Publishers
-//! and readers have a connection each (an alarm blocks publishers only), made anew when it is broken.
+//! Nothing here recovers by itself. On any error or timeout, the caller attaches again. Publishers and readers have a
+//! connection each (an alarm blocks only publishers), which is recreated after a failure.
 
 mod publishing;
 mod reading;
@@ -34,11 +34,12 @@ pub use self::reading::StreamConsumer;
 pub(crate) use self::reading::TOGETHER;
 use self::reading::first;
 
-/// Whatever is asked of the broker is answered in this time, or taken as not done.
+/// The timeout of every request to the broker. Without a reply in time, a request counts as not done.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A stream that says it is empty is not waited for longer; it gets a marker. One too many does no harm.
+/// The maximum wait for a message of a stream that reports itself empty. After that it gets a marker; one too many does
+/// no harm.
 const EMPTY_TIMEOUT: Duration = Duration::from_millis(500);
-/// A peer that is silent for twice this long is gone.
+/// The heartbeat interval in seconds. A peer that is silent for twice this long is gone.
 const HEARTBEAT_S: u16 = 10;
 
 impl From<lapin::Error> for BrokerError {
@@ -53,7 +54,7 @@ pub struct RabbitMq(Arc<Shared>);
 
 struct Shared {
     uri: AMQPUri,
-    /// The exchange's name, and how the names of all streams begin.
+    /// The name of the exchange, and the prefix of all stream names.
     exchange: String,
     publishing: ReusedConnection,
     consuming: ReusedConnection,
@@ -65,7 +66,7 @@ impl std::fmt::Debug for RabbitMq {
     }
 }
 
-/// One connection, made when it is needed and made anew when it is broken.
+/// A connection that is created on demand and recreated after a failure.
 struct ReusedConnection {
     name: String,
     connection: Mutex<Option<Connection>>,
@@ -79,7 +80,7 @@ impl ReusedConnection {
                 *slot = Some(connection);
                 return Ok(channel);
             }
-            // A broker that replies later finds that nobody wants it any more.
+            // If the broker answers later after all, the connection is no longer needed.
             tokio::spawn(async move { answered(connection.close(200, "no answer".into())).await });
         }
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
@@ -95,8 +96,8 @@ async fn answered<T>(reply: impl Future<Output = lapin::Result<T>>) -> Result<T,
 }
 
 impl RabbitMq {
-    /// The broker of this URL. Nothing is transport yet. All names in the broker begin with `prefix`, so that
-    /// several systems can share it; `client` is how its operator sees us.
+    /// A broker at this URL, without a connection yet. All names in the broker begin with `prefix`, so that several
+    /// systems can share it. `client` is the connection name that the broker's operator sees.
     ///
     /// # Errors
     /// [`BadBrokerUrl`].
@@ -116,14 +117,16 @@ impl RabbitMq {
         format!("{}.{}.{}", self.0.exchange, target.stream, target.partition.0)
     }
 
-    /// Whether the broker takes nothing from us: it is short of memory or disk. (Who holds the lock connects anew.)
+    /// Whether the broker blocks publishing because it is short of memory or disk space. (While the lock is held, a new
+    /// connection is being made.)
     pub fn is_blocked(&self) -> bool {
         self.0.publishing.connection.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(|c| c.status().blocked()))
     }
 
-    /// Declares a stream for publishing, and begins a session with a marker. Once that is confirmed, publishing works:
-    /// a broker that is short of memory or disk space does all the rest. In an empty stream the marker is the first
-    /// message and names the incarnation; of several that write one at the same time, the first wins.
+    /// Declares a stream for publishing and begins a session with a marker. Once the marker is confirmed, publishing
+    /// works: a broker that is short of memory or disk space accepts everything up to that point. In an empty stream
+    /// the marker is the first message and names the incarnation. If several sessions write a marker at the same time,
+    /// the first wins.
     ///
     /// # Errors
     /// [`BrokerError`].
@@ -148,7 +151,7 @@ impl RabbitMq {
         loop {
             match timeout(ANSWER_TIMEOUT, confirm.confirmed()).await {
                 Ok(confirmed) => break confirmed?,
-                // It takes the marker as soon as it can; over another connection it would take no more.
+                // The broker accepts the marker as soon as it can; over another connection it would not accept more.
                 Err(_) if self.is_blocked() => {}
                 Err(_) => {
                     publishing.close().await;
@@ -158,15 +161,15 @@ impl RabbitMq {
         }
         if known.is_none() {
             let first = self.incarnation(target).await?;
-            publishing.incarnation = first.ok_or(BrokerError::NotKept("the marker is not there"))?;
+            publishing.incarnation = first.ok_or(BrokerError::NotKept("the marker is missing"))?;
         }
         Ok(publishing)
     }
 
-    /// Which incarnation of the stream this is, as its first message says; `None` when it holds nothing.
+    /// The incarnation of the stream, as its first message states; `None` when the stream is empty.
     ///
     /// # Errors
-    /// [`BrokerError::NoStream`] when it does not exist, another when that is not known.
+    /// [`BrokerError::NoStream`] when the stream does not exist; another error when that is unknown.
     pub async fn incarnation(&self, target: &StreamPartition) -> Result<Option<String>, BrokerError> {
         let is_empty = self.length(target).await? == 0;
         let wait = if is_empty { EMPTY_TIMEOUT } else { ANSWER_TIMEOUT };
@@ -178,8 +181,8 @@ impl RabbitMq {
                 None if is_empty || has_strangers => return Ok(None),
                 None => return Err(BrokerError::Silent(wait)),
             };
-            // Where the beginning was removed, every frame says it too. A frame at the very beginning does not: it was
-            // on its way to an earlier incarnation. What strangers put there says nothing.
+            // If the stream's beginning was removed, every frame states the incarnation too. A frame at the very
+            // beginning does not: it was meant for an earlier incarnation. Foreign messages do not count.
             let says = message.is_marker() || message.offset > 0;
             if let Some(incarnation) = message.incarnation().filter(|_| says) {
                 return Ok(Some(incarnation.to_owned()));
@@ -188,7 +191,7 @@ impl RabbitMq {
         }
     }
 
-    /// How many messages a stream held, some seconds ago at most.
+    /// The number of messages in a stream, at most some seconds old.
     ///
     /// # Errors
     /// [`BrokerError`].
@@ -199,11 +202,11 @@ impl RabbitMq {
         Ok(declared.map_err(|error| missing(error, &queue))?.message_count().into())
     }
 
-    /// Ends both connections.
+    /// Closes both connections.
     pub async fn close(&self) {
         for connection_of in [&self.0.publishing, &self.0.consuming] {
             if let Some(connection) = connection_of.connection.lock().await.take() {
-                // Whoever does not answer is gone already.
+                // A broker that does not answer is already gone.
                 let _gone = answered(connection.close(200, "stopped".into())).await;
             }
         }

@@ -1,8 +1,8 @@
 //! The actor around the owner of a stage that reads streams.
 //!
-//! A [`Wakeup`] says that there may be something to read. Then: take what is there, up to the limits,
-//! commit it, and only then tell others; again until there is nothing. No timers: under load the
-//! batches grow by themselves. One batch is in flight at a time, in a future that nobody cancels.
+//! A [`Wakeup`] signals that there may be something to read. The reader then takes what is ready, up to the limits,
+//! commits it and only then publishes it, and repeats until nothing is left. There are no timers: under load, batches
+//! grow by themselves. One batch is in flight at a time, in a future that nobody cancels.
 
 mod missing;
 
@@ -24,20 +24,20 @@ use crate::observer::Observer;
 use crate::panics::caught;
 use crate::{Committed, Owner, OwnerError, Subscription, Wakeup};
 
-/// What a turn needs; away while one is running.
+/// The state that a turn needs. A running turn holds it.
 struct Work<S: Stage> {
     owner: Owner<S>,
     subscription: Subscription,
 }
 
-/// What a turn came to.
+/// The result of a turn.
 enum Turn {
     Committed(Committed),
     Idle,
 }
 
 impl<S: Stage> Work<S> {
-    /// One turn, and what it committed told.
+    /// Runs one turn and reports what it committed.
     async fn run_turn(&mut self, observer: &Observer) -> Result<Turn, OwnerError> {
         let started = Instant::now();
         let turn = self.turn(observer).await?;
@@ -71,17 +71,17 @@ pub struct Reader<S: Stage> {
     observer: Observer,
     backoff: Backoff,
     missing: GapRecovery,
-    /// When to look for what is missing.
+    /// The timer for reading missing frames again.
     look: Option<SpawnHandle>,
-    /// A wake came while a turn was running, or while it waits to try again.
+    /// A wakeup arrived while a turn was running or a retry was pending.
     again: bool,
-    /// It waits to try again.
+    /// Whether a retry is pending.
     is_waiting: bool,
     draining: Vec<oneshot::Sender<()>>,
 }
 
 impl<S: Stage> Reader<S> {
-    /// Starts it on a thread of its own and wakes it once.
+    /// Starts the actor on its own thread and wakes it once.
     pub fn start(owner: Owner<S>, subscription: Subscription, observer: Observer) -> Addr<Self> {
         let (id, wakeups) = (owner.id().clone(), observer.wakeups.clone());
         let partitions = owner.partitions();
@@ -117,7 +117,7 @@ impl<S: Stage> Reader<S> {
         };
         self.again = false;
         for target in self.missing.due_again(Instant::now()) {
-            tracing::warn!(owner = %work.owner.id(), stream = %target, "a stream is read from its first message: a frame is missing");
+            tracing::warn!(owner = %work.owner.id(), stream = %target, "a frame is missing: the stream is read from its first message");
             work.subscription.seek_to_start(&target);
         }
         let (id, observer) = (work.owner.id().clone(), self.observer.clone());
@@ -159,7 +159,7 @@ impl<S: Stage> Reader<S> {
         }
     }
 
-    /// After a turn that went well: says what is missing, and when it is looked for.
+    /// After a successful turn: reports the missing frames and schedules the next attempt to read them.
     fn look_at_missing(&mut self, work: &mut Work<S>, ctx: &mut Context<Self>) {
         let has_failed = self.observer.succeeded(&mut self.backoff);
         let is_other = self.missing.see(work.owner.missing(), Instant::now());
@@ -187,9 +187,9 @@ impl<S: Stage> Reader<S> {
 impl<S: Stage> Actor for Reader<S> {
     type Context = Context<Self>;
 
-    /// Its thread ends with it.
+    /// The actor's thread ends with the actor.
     fn stopped(&mut self, _: &mut Self::Context) {
-        // Behind the replies that are on their way.
+        // Queued behind the replies that are still in progress.
         actix::spawn(async { Arbiter::current().stop() });
     }
 }

@@ -1,4 +1,4 @@
-//! One service's owners in one process: started together, watched together, drained together.
+//! All owners of one service in one process: started, watched and drained together.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,13 +21,13 @@ use crate::{
     Wakeups,
 };
 
-/// Why owners were not started.
+/// The reason why owners were not started.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// A partition could not be claimed.
     #[error(transparent)]
     Owner(Box<OwnerError>),
-    /// Its metrics are registered already.
+    /// The metrics are already registered.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
 }
@@ -59,10 +59,10 @@ pub struct ServiceRuntime {
 }
 
 impl ServiceRuntime {
-    /// No owners yet. What the journal holds already is published from now on.
+    /// A runtime without owners. From now on, frames that the journal already holds are published.
     ///
     /// # Errors
-    /// When its metrics are registered already.
+    /// When the metrics are already registered.
     pub fn new(
         store: Store,
         transport: Transport,
@@ -87,7 +87,8 @@ impl ServiceRuntime {
         })
     }
 
-    /// Returns when another owner has taken over one of the partitions: this process has not all of them any more.
+    /// Returns when another owner has taken over one of the partitions, so that this process no longer owns all of
+    /// them.
     pub async fn fenced(&self) {
         self.fenced.notified().await;
     }
@@ -97,7 +98,7 @@ impl ServiceRuntime {
         &self.store
     }
 
-    /// Claims lane 0 of an ingress stage and starts it.
+    /// Claims partition 0 of an ingress stage and starts its owner.
     ///
     /// # Errors
     /// [`RuntimeError`].
@@ -113,7 +114,7 @@ impl ServiceRuntime {
         Ok(address)
     }
 
-    /// Claims every partition of a stage that reads streams, all at the same time, and starts them.
+    /// Claims all partitions of a stage that reads streams, concurrently, and starts their owners.
     ///
     /// # Errors
     /// [`RuntimeError`].
@@ -136,13 +137,13 @@ impl ServiceRuntime {
         Ok(())
     }
 
-    /// Takes over a partition; a database that does not answer is asked again for a while.
+    /// Claims a partition. If the database does not answer, it retries for a while.
     async fn claim<S: Stage>(&self, stage: impl Fn() -> S, id: Producer) -> Result<Owner<S>, OwnerError> {
         let (begun, mut backoff) = (Instant::now(), Backoff::default());
         loop {
             match Owner::claim(stage(), id.clone(), self.store.clone(), Utc::now()).await {
                 Err(stop) if stop.is_transient() && begun.elapsed() < CLAIM_PATIENCE => {
-                    tracing::warn!(why = telemetry::chain(&stop), "a partition is not claimed yet");
+                    tracing::warn!(why = telemetry::chain(&stop), "claiming a partition failed and will be retried");
                     tokio::time::sleep(backoff.next()).await;
                 }
                 claimed => {
@@ -174,16 +175,16 @@ impl ServiceRuntime {
 
     fn watched(&self, id: &Producer, lag: Lag) -> prometheus::Result<Watched> {
         let opts = |name, help| labelled(Opts::new(name, help), id);
-        let help = "Frames that were said to a stage and that it has not applied.";
+        let help = "Frames that were emitted for a stage and that it has not applied yet.";
         let frames = IntGauge::with_opts(opts("stage_lag_frames", help))?;
-        let help = "For how long the first frame that a stage has not applied has been waiting; 0 when there is none.";
+        let help = "Age of the oldest frame that a stage has not applied yet; 0 when there is none.";
         let seconds = Gauge::with_opts(opts("stage_lag_seconds", help))?;
         self.registry.register(Box::new(frames.clone()))?;
         self.registry.register(Box::new(seconds.clone()))?;
         Ok(Watched { lag, frames, seconds })
     }
 
-    /// Keeps the gauges of the lag, and of messages in quarantine, up to date, until it is dropped.
+    /// Keeps the gauges of the lag and of quarantined messages up to date until the future is dropped.
     pub fn watch(&mut self) -> impl Future<Output = ()> + 'static {
         let (mut watched, quarantine) = (std::mem::take(&mut self.watched), self.transport.quarantine());
         async move {
@@ -205,11 +206,11 @@ impl ServiceRuntime {
         }
     }
 
-    /// Finishes what was begun: first the ingress stages, then the readers, then what they said. What is not read
-    /// yet stays in the journals.
+    /// Finishes the work in progress: first the ingress stages, then the readers, then the publishing of what they
+    /// emitted. Frames that were not read yet stay in the journals.
     pub async fn drain(mut self) {
         for owners in [&self.ingresses, &self.readers] {
-            // An owner that has stopped already has nothing to finish.
+            // An owner that has already stopped has nothing to finish.
             let _stopped = join_all(owners.iter().map(|owner| owner.send(Drain))).await;
         }
         self.transport.drain().await;
@@ -217,15 +218,15 @@ impl ServiceRuntime {
 }
 
 impl Drop for ServiceRuntime {
-    /// A service that could not be started whole leaves no owner behind.
+    /// A service that could not be started completely leaves no running owner behind.
     fn drop(&mut self) {
         self.ingresses.iter().chain(&self.readers).for_each(|owner| owner.do_send(Drain));
     }
 }
 
-/// How long a start waits for a database that does not reply.
+/// How long a start waits for a database that does not answer.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
-/// How often the lag is looked at.
+/// How often the lag is measured.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
-/// Looks at the lag between two counts of what is in quarantine.
+/// The number of lag measurements between two counts of the quarantined messages.
 const LOOKS_PER_COUNT: u32 = 60;

@@ -1,15 +1,15 @@
-//! The spans of a batch, made when it is durable and not before.
+//! The spans of a batch, created once it is durable and not before.
 //!
 //! ```text
 //! POST /purchases                       (web)
 //! └─ accept                             the ingress stage: from the request's arrival to its commit
-//!    └─ send purchases                  its id stands in the fact
-//!       └─ process purchases            whoever applies the fact, in whichever process
+//!    └─ send purchases                  the fact carries its id
+//!       └─ process purchases            each owner that applies the fact, in any process
 //!          └─ send outcomes …
-//! batch post                            a trace of its own for each commit, linked with what is in it
+//! batch post                            a separate trace for each commit, linked with its facts
 //! ```
 //!
-//! Ids of spans are hashes of what is known on both sides, so that nothing but the fact has to travel.
+//! Span ids are hashes of data known on both sides, so that nothing but the fact has to travel.
 
 use std::time::SystemTime;
 
@@ -23,10 +23,10 @@ use telemetry::{KeyValue, Link, Moments, SpanContext, SpanData, SpanEvent, SpanI
 
 use crate::batch_trace::{BatchTrace, TracedInput, TracedOutput};
 
-/// Links of a batch to what is in it: what the OpenTelemetry specification allows a span by default.
+/// The maximum number of links from a batch to its inputs: the default limit of the OpenTelemetry specification.
 const LINKS_MAX: usize = 128;
 
-/// Makes the spans of one service's batches.
+/// Creates the spans of one service's batches.
 #[derive(Clone, Debug, Default)]
 pub struct Spans {
     traces: Traces,
@@ -34,12 +34,12 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// For facts that travel by this system, as `messaging.system` has it.
+    /// Spans of facts that travel over this system, which is the value of `messaging.system`.
     pub(crate) fn new(traces: Traces, system: &'static str) -> Self {
         Self { traces, system }
     }
 
-    /// Records what a batch that has become durable did.
+    /// Records the spans of a batch that has become durable.
     pub(crate) fn committed(&self, batch_trace: &BatchTrace) {
         self.each(batch_trace, SystemTime::now(), |span| self.traces.record(span));
     }
@@ -66,7 +66,7 @@ impl Spans {
         let mut attributes = of_stage(batch_trace, &cause.request_id.0);
         attributes.push(KeyValue::new(CLOUDEVENTS_EVENT_TYPE, *kind));
         let (name, span_kind, moments) = match from {
-            // A request has waited since it came in.
+            // A request has waited since its arrival.
             None => (batch_trace.owner.stage.to_string(), SpanKind::Internal, Moments::new(cause.time, moments.ended)),
             Some(target) => {
                 attributes.extend(self.of_message(target, &id.0, ("process", &batch_trace.owner.stage)));
@@ -141,7 +141,8 @@ fn of_stage(batch_trace: &BatchTrace, request_id: &str) -> Vec<KeyValue> {
     attributes
 }
 
-/// A batch's trace and span are the beginning of its record's hash: so they can be found from the record.
+/// The span context of a batch: its trace and span ids are the first bytes of its record's hash, so that they can be
+/// derived from the record.
 pub(crate) fn batch_of(batch_trace: &BatchTrace) -> SpanContext {
     let [trace, span] = [0, 16].map(|from| &batch_trace.hash.0[from..]);
     let trace = trace.first_chunk().copied().map_or(TraceId::INVALID, TraceId::from_bytes);

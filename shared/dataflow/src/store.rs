@@ -1,9 +1,9 @@
-//! What claims, loads and commits a stage's batch.
+//! The store: it claims, loads and commits the batches of stages.
 //!
-//! A store holds the tables of one service's stages, their batch records and their journal. One
-//! commit writes all three or none; inserting the batch record is its first statement and the
-//! fence: whoever finds the number taken is not the owner any more. A commit whose fate is unknown
-//! says so ([`CommitError::InDoubt`]) and is never tried again blindly.
+//! A store holds the tables of one service's stages, their batch records and their journal. One commit writes all three
+//! or none. Its first statement inserts the batch record, which is the fence: an owner that finds the number taken is
+//! no longer the owner. A commit with an unknown result reports that ([`CommitError::InDoubt`]) and is never retried
+//! blindly.
 
 mod decode;
 mod failure;
@@ -28,24 +28,24 @@ pub use postgres::{Leased, Postgres, Quarantined};
 pub(crate) use sqlite::Scratch;
 pub use sqlite::Sqlite;
 
-/// Everything one batch writes.
+/// Everything that one batch writes.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    /// Its record. The key of it is the fence.
+    /// Its record, whose key is the fence.
     pub record: Record,
-    /// The rows.
+    /// The rows to write.
     pub changes: Vec<Change>,
-    /// What will be told afterwards.
+    /// The frames, which are published afterwards.
     pub frames: Vec<Frame>,
 }
 
-/// Reading failed.
+/// An error of reading.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It may work later.
+    /// The store is unavailable. A retry may succeed.
     #[error("the database does not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What is stored is not what was written.
+    /// The stored data differs from what was written.
     #[error("the database is damaged: {0}")]
     Damaged(String),
 }
@@ -56,20 +56,20 @@ impl From<stage::BadCell> for StoreError {
     }
 }
 
-/// A commit did not succeed, or not surely.
+/// The reason why a commit did not succeed, or not certainly.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// The number is taken: there is another owner. Nothing was written.
     #[error("another owner has taken this partition")]
     Fenced,
-    /// Nothing was written; it may work later.
+    /// Nothing was written. A retry may succeed.
     #[error("the batch was not written")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It may or may not have been written. Claim, then read back.
+    /// The batch may or may not have been written. Claim, then read it back.
     #[error("it is unknown whether the batch was written")]
     InDoubt(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A row that was to be new is there, or one that was to be changed is not. Nothing was written.
-    #[error("a row of {0} that was to be new exists, or one that was to be changed does not")]
+    /// A row to insert already exists, or a row to update does not. Nothing was written.
+    #[error("a row of {0} to insert already exists, or one to update does not")]
     Conflict(String),
 }
 
@@ -80,7 +80,7 @@ enum Engine {
     Postgres(Arc<Postgres>),
 }
 
-/// A service's store. Cheap to clone; all clones are the same store.
+/// A service's store. Cheap to clone; all clones share the same store.
 #[derive(Clone, Debug)]
 pub struct Store {
     engine: Engine,
@@ -105,7 +105,7 @@ impl From<Postgres> for Store {
     }
 }
 
-/// Calls the same method of whatever engine it is.
+/// Calls the same method on the engine in use.
 macro_rules! engine {
     ($self:ident . $method:ident ( $($argument:expr),* )) => {
         match &$self.engine {
@@ -117,15 +117,14 @@ macro_rules! engine {
 }
 
 impl Store {
-    /// The same store, whose commits go wrong as the faults say.
+    /// The same store with injected faults in its commits.
     #[must_use]
     pub fn with_faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
         self
     }
 
-    /// The same store as owners use it. They share connections of their own: however many requests read, owners never
-    /// wait for them.
+    /// The same store for owners, on connections of their own: however many requests read, owners never wait for them.
     #[must_use]
     pub fn for_owners(&self) -> Self {
         let engine = match &self.engine {
@@ -136,11 +135,11 @@ impl Store {
         Self { engine, faults: self.faults.clone() }
     }
 
-    /// The same store as publishers read it: on the connections on which they note how far they are.
+    /// The same store for publishers, on the connections that they also use to store publish positions.
     #[must_use]
     pub fn for_publishers(&self) -> Self {
         match &self.engine {
-            // Their journals are the streams: nobody publishes.
+            // Their journals are the streams, so nothing is published.
             Engine::Memory(_) | Engine::Sqlite(_) => self.clone(),
             Engine::Postgres(postgres) => {
                 Self { engine: Engine::Postgres(Arc::new(postgres.for_publishers())), faults: self.faults.clone() }
@@ -148,7 +147,7 @@ impl Store {
         }
     }
 
-    /// What it remembers about itself.
+    /// The metadata of the store.
     pub fn meta(&self) -> &Meta {
         match &self.engine {
             Engine::Memory(memory) => memory.meta(),
@@ -157,10 +156,10 @@ impl Store {
         }
     }
 
-    /// Writes a batch, or nothing. How long that took.
+    /// Writes a whole batch or nothing. Returns how long it took.
     ///
     /// # Errors
-    /// [`CommitError`] says what is known about it.
+    /// [`CommitError`] tells what is known about the batch.
     pub async fn commit(&self, commit: &Commit) -> Result<Duration, CommitError> {
         let (fault, started) = (self.faults.troubles().to_come.pop_front().flatten(), Instant::now());
         match fault {
@@ -169,7 +168,7 @@ impl Store {
             Some(CommitFault::LostBefore) => Err(CommitError::InDoubt("lost on purpose".into())),
             Some(CommitFault::LostAfter) => {
                 engine!(self.commit(commit))?;
-                Err(CommitError::InDoubt("answer lost on purpose".into()))
+                Err(CommitError::InDoubt("reply lost on purpose".into()))
             }
             Some(CommitFault::Late) => {
                 self.faults.troubles().late.push_back(commit.clone());
@@ -178,11 +177,11 @@ impl Store {
         }
     }
 
-    /// The oldest commit still on its way arrives, as what an old session sent before it was ended.
-    /// `None` when there is none.
+    /// Lets the oldest late commit arrive, like one that an old session sent before it was ended. `None` when there is
+    /// none.
     ///
     /// # Errors
-    /// [`CommitError`]: it was too late.
+    /// [`CommitError`] when it arrived too late.
     pub async fn land(&self) -> Option<Result<(), CommitError>> {
         let late = self.faults.troubles().late.pop_front();
         match late {
@@ -209,7 +208,7 @@ impl Store {
         engine!(self.records(owner, from, limit))
     }
 
-    /// What the store noted beside the records as the newest of each owner.
+    /// The newest batch record of each owner, as noted in a separate table.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -218,7 +217,7 @@ impl Store {
         engine!(self.chain_ends())
     }
 
-    /// The same of one owner.
+    /// The newest batch record of one owner, as noted in a separate table.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -250,14 +249,14 @@ impl Store {
         engine!(self.load(table, wanted))
     }
 
-    /// How many rows a table has: for the audit.
+    /// The number of rows in a table, for the audit.
     pub(crate) async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
         self.faults.read()?;
         engine!(self.count(table))
     }
 
-    /// Rows in the order of their key: those whose key begins with `prefix`, and of these those after
-    /// `after` (the next part of the key; `None`: from the first), at most `limit`. One snapshot.
+    /// Rows in key order: those whose key begins with `prefix`, and of these the ones after `after` (the next part of
+    /// the key; `None`: from the first), at most `limit`. All from one snapshot.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -272,8 +271,8 @@ impl Store {
         engine!(self.scan(table, prefix, after, limit))
     }
 
-    /// Frames of a producer for a target from a `seq` on, in order; at most `limit`, and no more once
-    /// their bodies together have `max_bytes`.
+    /// Frames of a producer for a target from a `seq` on, in order: at most `limit`, and no further ones once the total
+    /// size of their bodies reaches `max_bytes`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -289,7 +288,7 @@ impl Store {
         engine!(self.journal(producer, target, from, limit, max_bytes))
     }
 
-    /// Every producer and target the journal knows, with the last `seq`.
+    /// Every producer and target in the journal, with the last `seq`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -305,7 +304,7 @@ impl Store {
         engine!(self.last_seq(producer, target))
     }
 
-    /// The last frame of a producer for each of these targets, where there is one; all of one moment.
+    /// The last frame of a producer for each of these targets, where there is one; all from one snapshot.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -318,7 +317,7 @@ impl Store {
         engine!(self.last_frames(producer, targets))
     }
 
-    /// When a batch was committed, as its record says.
+    /// The commit time of a batch, from its record.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -326,7 +325,7 @@ impl Store {
         engine!(self.committed_at(owner, number))
     }
 
-    /// Everything that is there, as it says itself: for the audit.
+    /// The actual content of the database, for the audit.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -358,7 +357,7 @@ impl Store {
         Ok(rows.iter().map(|cells| R::from_cells(cells)).collect::<Result<_, _>>()?)
     }
 
-    /// Ends all work with the database. What comes after fails.
+    /// Closes the database. Every later call fails.
     pub async fn close(&self) {
         match &self.engine {
             Engine::Memory(_) => {}
@@ -368,13 +367,13 @@ impl Store {
     }
 }
 
-/// What was found for the keys of one table.
+/// The rows that were found for keys of one table.
 #[derive(Debug)]
 pub struct LoadedRows {
     /// The table.
     pub table: &'static Table,
-    /// The keys asked for.
+    /// The requested keys.
     pub wanted: BTreeSet<Vec<Cell>>,
-    /// The rows there are.
+    /// The rows that exist.
     pub rows: Vec<Vec<Cell>>,
 }

@@ -1,8 +1,8 @@
-//! What carries frames to a reader.
+//! Delivery of frames to a reader.
 //!
-//! A subscription never waits: it gives what is there, from the reader's positions on, up to its limits. When
-//! to look again is told by [`Wakeups`](crate::Wakeups). It may give a frame twice or leave a hole; the
-//! reader's positions take care of both.
+//! A subscription never waits: it returns what is available after the reader's positions, up to its limits. The
+//! [`Wakeups`](crate::Wakeups) signal when to read again. It may deliver a frame twice or leave a gap; the reader's
+//! positions take care of both.
 
 mod memory;
 mod stream;
@@ -17,37 +17,37 @@ pub use memory::{Broker, MemoryMessage, MemorySubscription};
 pub use stream::StreamSubscription;
 pub(crate) use stream::{ReadProgress, SubscriptionSpec};
 
-/// Facts taken together at most: the rows they need are in memory for one commit.
+/// The limit of facts per read. The rows they need are in memory for one commit.
 const READ_FACTS_MAX: usize = 2_000;
-/// Bytes of frames taken together at most.
+/// The limit of bytes of frames per read.
 const READ_BYTES_MAX: usize = 8 << 20;
-/// Frames taken from one producer at a time.
+/// The maximum number of frames of one producer per read.
 const READ_FRAMES_MAX: usize = 256;
 
 /// A frame as it arrived.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// What arrived.
+    /// The frame.
     pub frame: Frame,
-    /// Where in a broker's stream it was.
+    /// The resume point at its message, if it arrived through a broker.
     pub resume_point: Option<ResumePoint>,
 }
 
-/// One stream partition, who produces it, and whose journal it is.
+/// One stream partition with its producers and the store that holds their journals.
 #[derive(Clone, Debug)]
 pub struct JournalSource {
     /// The stream partition.
     pub target: StreamPartition,
-    /// All who may say something there.
+    /// All producers that may emit to it.
     pub producers: Vec<Producer>,
     /// The producing service's store.
     pub journal: Store,
 }
 
-/// Carries frames from their producers to one reader.
+/// Delivers frames from their producers to one reader.
 #[derive(Debug)]
 pub enum Subscription {
-    /// Straight from the journals of services in the same process.
+    /// Directly from the journals of services in the same process.
     Journal(JournalReader),
     /// From a broker.
     Broker(StreamSubscription),
@@ -56,10 +56,10 @@ pub enum Subscription {
 }
 
 impl Subscription {
-    /// What there is to read after these positions.
+    /// Returns the frames that are available after these positions.
     ///
     /// # Errors
-    /// When it cannot be read just now.
+    /// When they cannot be read for now.
     pub async fn ready(&mut self, positions: &Positions) -> Result<Vec<Delivery>, StoreError> {
         match self {
             Subscription::Journal(tail) => tail.ready(positions).await,
@@ -68,7 +68,7 @@ impl Subscription {
         }
     }
 
-    /// Whether there is more than was just given: nobody rings for it again.
+    /// Whether more is available than was just returned. No further wakeup signals it.
     pub fn has_more(&self) -> bool {
         match self {
             Subscription::Journal(_) | Subscription::Memory(_) => false,
@@ -76,7 +76,8 @@ impl Subscription {
         }
     }
 
-    /// What was given is applied, but for the streams in which a frame is missing: from there on nothing is.
+    /// Marks the returned frames as applied, except in streams with a missing frame, where nothing is applied from the
+    /// gap on.
     pub fn applied(&self, missing: &BTreeSet<StreamPartition>) {
         match self {
             Subscription::Journal(_) | Subscription::Memory(_) => {}
@@ -84,8 +85,8 @@ impl Subscription {
         }
     }
 
-    /// Begins again at a stream's first message, because a frame is missing. (A journal is always read from the frame
-    /// that is expected.)
+    /// Starts again at a stream's first message, because a frame is missing. (A journal is always read from the
+    /// expected frame.)
     pub fn seek_to_start(&mut self, target: &StreamPartition) {
         match self {
             Subscription::Journal(_) => {}
@@ -94,7 +95,7 @@ impl Subscription {
         }
     }
 
-    /// Forgets what was handed out and not committed: begins again where the checkpoint says.
+    /// Forgets what was returned and not committed, and starts again at the checkpoint.
     pub fn rewind(&mut self, checkpoint: &Checkpoint) {
         match self {
             Subscription::Journal(_) => {}
@@ -104,7 +105,7 @@ impl Subscription {
     }
 }
 
-/// Reads the journals themselves: what the embedded deployment has for streams.
+/// Reads the journals directly, which are the streams of the embedded deployment.
 #[derive(Debug)]
 pub struct JournalReader {
     sources: Vec<JournalSource>,
@@ -112,7 +113,7 @@ pub struct JournalReader {
 }
 
 impl JournalReader {
-    /// Reads these.
+    /// A reader of these journals.
     pub fn new(sources: Vec<JournalSource>) -> Self {
         Self { sources, first: 0 }
     }

@@ -1,5 +1,5 @@
-//! What the services of a system consist of, declared once. Whatever needs a list of stages, tables or streams walks
-//! these declarations.
+//! The services of a system, each declared once. Everything that needs a list of stages, tables or streams walks these
+//! declarations.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::audit::{Audit, CheckInvariants};
 /// Adds a stage of the named service to an audit.
 type AddToAudit = Arc<dyn Fn(&mut Audit, &'static str) + Send + Sync>;
 
-/// A stage, without its types.
+/// A stage with its types erased.
 #[derive(Clone)]
 pub struct StageDefinition {
     /// Its name: `post`.
     pub name: &'static str,
-    /// How its partitions follow from those of the streams.
+    /// How its partitions follow from the partitions of the streams it reads.
     pub partitioning: Partitioning,
     /// The streams it reads; none for an ingress stage.
     pub reads: &'static [&'static Stream],
@@ -33,7 +33,7 @@ impl StageDefinition {
         Self::new::<S>(None, move |audit, service| audit.stage(service, make))
     }
 
-    /// A stage that takes requests.
+    /// A stage that accepts requests.
     pub fn ingress<S: IngressStage>(make: fn(Partition) -> S) -> Self {
         Self::new::<S>(S::SIDE_INPUT, move |audit, service| audit.ingress(service, make))
     }
@@ -62,11 +62,11 @@ impl fmt::Debug for StageDefinition {
 /// A service: its streams and its stages.
 #[derive(Clone, Debug)]
 pub struct ServiceTopology {
-    /// Its name, also of its database: `ledger`.
+    /// Its name, which is also the name of its database: `ledger`.
     pub name: &'static str,
     /// The streams that its stages produce.
     pub streams: &'static [&'static Stream],
-    /// Its stages. One whose table is another's side input comes before that one.
+    /// Its stages. A stage whose table is a side input of another stage comes before that stage.
     pub stages: Vec<StageDefinition>,
     /// Checks what must hold over all rows of the service.
     pub invariants: Option<CheckInvariants>,

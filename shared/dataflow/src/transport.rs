@@ -1,4 +1,4 @@
-//! What carries frames between the services: their journals themselves, or a broker.
+//! The transport of frames between the services: the journals themselves, or a broker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +16,12 @@ use crate::{
     Subscription, Wakeups,
 };
 
-/// What carries frames between the services.
+/// The transport of frames between the services.
 #[derive(Clone)]
 pub enum Transport {
-    /// All services are in this process: their stores, by name, are the streams, and wakeups tell when
-    /// there is something new.
+    /// All services are in this process. Their stores, by service name, are the streams, and wakeups signal new frames.
     Journals(BTreeMap<&'static str, Store>, Wakeups),
-    /// A broker, for services in processes of their own.
+    /// A broker, for services in separate processes.
     Broker(Streams),
 }
 
@@ -31,16 +30,16 @@ pub enum Transport {
 pub struct Streams {
     /// The broker.
     pub broker: RabbitMq,
-    /// The service's database: how far its journals are published, and what was no frame.
+    /// The service's database, which holds the publish positions and the quarantined messages.
     pub database: Arc<Postgres>,
     /// The streams that the service produces.
     pub streams: &'static [&'static stage::Stream],
-    /// Bytes that may wait for the broker before the ingress stage is closed.
+    /// The maximum number of bytes that may wait for the broker before the ingress stage is closed.
     pub backlog_bytes_max: u64,
 }
 
 impl Streams {
-    /// The partitions of the streams that a service produces, with all who say something there.
+    /// The partitions of the streams that a service produces, each with its producers.
     fn produced(&self, store: &Store) -> Vec<(StreamPartition, Vec<Producer>)> {
         let partitions = store.meta().partitions;
         let publications = self.streams.iter().flat_map(|stream| {
@@ -50,7 +49,7 @@ impl Streams {
     }
 }
 
-/// How a service's owners are transport to the others.
+/// The running transport of one service.
 pub(crate) enum TransportRuntime {
     Journals(BTreeMap<&'static str, Store>),
     Broker {
@@ -63,10 +62,10 @@ pub(crate) enum TransportRuntime {
 }
 
 impl TransportRuntime {
-    /// What is said is published from now on.
+    /// Starts publishing everything that is emitted.
     ///
     /// # Errors
-    /// When its metrics are registered already.
+    /// When its metrics are already registered.
     pub fn new(
         transport: Transport,
         store: &Store,
@@ -91,7 +90,7 @@ impl TransportRuntime {
         Ok((Self::Broker { streams, backlog, metrics, publishers, on_connection }, Wakeups::default()))
     }
 
-    /// What a stage's partition reads.
+    /// The subscription of an owner, and the source of its lag.
     pub fn subscription<S: Stage>(
         &self,
         owner: &Owner<S>,
@@ -125,7 +124,7 @@ impl TransportRuntime {
         }
     }
 
-    /// What carries frames, as `messaging.system` names it.
+    /// The name of the transport, as the value of `messaging.system`.
     pub fn system(&self) -> &'static str {
         match self {
             TransportRuntime::Journals(_) => "journal",
@@ -140,7 +139,7 @@ impl TransportRuntime {
         }
     }
 
-    /// Where messages in quarantine are, and where they are counted.
+    /// The store of the quarantined messages, and the metrics that count them.
     pub fn quarantine(&self) -> Option<(Arc<Postgres>, BrokerMetrics)> {
         match self {
             TransportRuntime::Journals(_) => None,
@@ -148,7 +147,7 @@ impl TransportRuntime {
         }
     }
 
-    /// Lets what was said go out, for a while.
+    /// Lets the publishers finish for a limited time, then closes the connections.
     pub async fn drain(&mut self) {
         let TransportRuntime::Broker { streams, publishers, .. } = self else { return };
         if let Some(publishers) = publishers.take() {

@@ -1,6 +1,6 @@
-//! Waiting for what a later commit writes: register, then read, then wait.
+//! Waiting for a result that a later commit writes: register, then read, then wait.
 //!
-//! It costs nothing to those who do not wait, and nothing but memory to those who do.
+//! Requests that do not wait pay nothing; requests that wait only use memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// All who wait at a time, in one process. More are answered at once, without waiting.
+/// The maximum number of waiters in one process. Further requests get a reply at once, without waiting.
 const WAITERS_MAX: usize = 100_000;
 
 #[derive(Default)]
@@ -17,11 +17,11 @@ struct Waiting {
     count: usize,
 }
 
-/// Those who wait for a key to change. Clones are the same list.
+/// The waiters for changes of keys. Clones share the same list.
 #[derive(Clone, Default)]
 pub struct Waiters(Arc<Mutex<Waiting>>);
 
-/// A place in the list, left when it is dropped.
+/// An entry in the list, removed when it is dropped.
 pub struct Waiter {
     key: String,
     list: Waiters,
@@ -33,7 +33,7 @@ impl Waiters {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers; `None` when too many wait. Read only after this, or the change may be missed.
+    /// Registers a waiter; `None` when there are too many. Read only after this, or the change may be missed.
     pub fn register(&self, key: &str) -> Option<Waiter> {
         let mut waiting = self.waiting();
         if waiting.count >= WAITERS_MAX {
@@ -45,11 +45,11 @@ impl Waiters {
         Some(Waiter { key: key.to_owned(), list: self.clone(), woken })
     }
 
-    /// Returns when all these keys are there, or the time is over: registers, then reads which are, then waits for
-    /// the others.
+    /// Returns when all keys exist or the time is over: registers, then reads which keys exist, then waits for the
+    /// others.
     ///
     /// # Errors
-    /// What reading comes to.
+    /// Any error of `read`.
     pub async fn all<E>(
         &self,
         keys: Vec<String>,
@@ -64,7 +64,7 @@ impl Waiters {
         Ok(())
     }
 
-    /// Wakes all who wait for the key.
+    /// Wakes all waiters for the key.
     pub fn wake(&self, key: &str) {
         for waiter in self.waiting().by_key.remove(key).unwrap_or_default() {
             let _gone = waiter.send(());
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_wake_after_registering_is_not_missed() {
+    async fn a_wakeup_after_registering_is_not_missed() {
         let waiters = Waiters::default();
         let waiter = waiters.register("a").unwrap();
         waiters.wake("a");
@@ -107,11 +107,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_there_already_is_not_waited_for() {
+    async fn an_existing_key_is_not_waited_for() {
         let (waiters, keys) = (Waiters::default(), || vec!["a".to_owned(), "b".to_owned()]);
         let hour = Instant::now() + Duration::from_secs(3600);
         let both = waiters.all(keys(), hour, async || {
-            // It comes between the reading and the waiting.
+            // The change arrives between reading and waiting.
             waiters.wake("b");
             Ok::<_, ()>(["a".to_owned()].into())
         });
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gives_up_leaves_nothing_behind() {
+    async fn a_dropped_waiter_leaves_nothing_behind() {
         let waiters = Waiters::default();
         let (first, second) = (waiters.register("a").unwrap(), waiters.register("a").unwrap());
         first.wait(Duration::ZERO).await;

@@ -1,4 +1,4 @@
-//! One batch: facts in; changed rows, frames and the next checkpoint out.
+//! One batch: facts go in; changed rows, frames and the next checkpoint come out.
 
 use chrono::{DateTime, Utc};
 
@@ -10,7 +10,7 @@ use crate::{
     WorkingSet,
 };
 
-/// What a batch reads: all frames, or all requests.
+/// The input of a batch: either frames or requests.
 pub enum BatchInput<F> {
     /// Admitted frames with their facts, in order.
     Frames(Vec<(Frame, Vec<Event<F>>)>),
@@ -29,51 +29,51 @@ impl<F> BatchInput<F> {
     }
 }
 
-/// What a batch comes to. Nothing of it is durable yet.
+/// The result of a batch. Nothing of it is durable yet.
 pub struct Derived {
-    /// What was read, for the batch record. Requests that had no effect are not in it.
+    /// The consumed input, for the batch record. It leaves out requests that had no effect.
     pub consumed: Consumed,
-    /// Where to go on after it.
+    /// The checkpoint after the batch.
     pub checkpoint: Checkpoint,
-    /// What to tell once it is committed.
+    /// The frames to publish once the batch is committed.
     pub frames: Vec<Frame>,
     /// The rows to write.
     pub changes: Vec<Change>,
-    /// Where each fact that was said comes from, in the order of the frames.
+    /// The origin of each emitted fact, in the order of the frames.
     pub origins: Vec<Origin>,
-    /// The places of the requests that had no effect.
+    /// The indexes of the requests that had no effect.
     pub without_effect: Vec<usize>,
-    /// Whether anything is to be committed at all.
+    /// Whether there is anything to commit.
     pub has_effect: bool,
-    /// When the requests behind it came in: one time for each event from which something followed.
+    /// The arrival times of the original requests, one for each event that had an effect.
     pub since: Vec<DateTime<Utc>>,
 }
 
-/// Where a fact that was said comes from.
+/// The origin of an emitted fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The place of its cause among the batch's events.
+    /// The index of its cause among the batch's events.
     pub cause: usize,
     /// Its type.
     pub kind: &'static str,
 }
 
-/// Where a batch is derived.
+/// The context in which a batch is derived.
 pub struct BatchContext<'a> {
     /// The partition of the stage.
     pub owner: &'a Producer,
     /// The number its record will have.
     pub number: BatchNumber,
-    /// How many partitions every stream has.
+    /// The number of partitions of every stream.
     pub partitions: PartitionCount,
-    /// Where the batch before it ended.
+    /// The checkpoint of the previous batch.
     pub before: &'a Checkpoint,
 }
 
-/// Applies the facts of one batch to the rows loaded for it. Requests are recorded ones: their versions are captured.
+/// Applies the facts of one batch to the rows loaded for it. Requests must be recorded ones, with captured versions.
 ///
 /// # Errors
-/// [`StageError`] when an invariant does not hold; nothing of the batch may then be committed.
+/// [`StageError`] when an invariant does not hold. Nothing of the batch may be committed then.
 pub fn derive<S: Stage>(
     stage: &S,
     context: &BatchContext<'_>,
@@ -90,10 +90,10 @@ pub fn derive<S: Stage>(
     batch.derived(consumed)
 }
 
-/// Captures the versions of live requests, submits the requests, and gives one reply to each, in order.
+/// Captures the versions of live requests, submits the requests, and returns one reply to each, in order.
 ///
 /// # Errors
-/// [`StageError`] when an invariant does not hold; nothing of the batch may then be committed.
+/// [`StageError`] when an invariant does not hold. Nothing of the batch may be committed then.
 pub fn derive_requests<S: IngressStage>(
     stage: &S,
     context: &BatchContext<'_>,
@@ -142,7 +142,7 @@ impl<'a, F: Payload> Batch<'a, F> {
                 }
             }
         }
-        // Having read them is an effect.
+        // Having read frames is an effect in itself.
         self.has_effect = !frames.is_empty();
         Ok(Consumed::Frames(FrameRange::of(frames.iter().map(|(frame, _)| frame))))
     }
@@ -170,7 +170,7 @@ impl<'a, F: Payload> Batch<'a, F> {
         Ok((consumed, replies))
     }
 
-    /// Grows with every row that is changed and every fact that is emitted.
+    /// Grows with every changed row and every emitted fact.
     fn effects(&self) -> (u64, u64) {
         (self.rows.writes(), self.out.count)
     }
@@ -195,7 +195,7 @@ impl<'a, F: Payload> Batch<'a, F> {
     }
 }
 
-/// Packs what was said to one target into as few frames as the limits allow.
+/// Packs the facts emitted to one target into as few frames as the limits allow.
 fn pack<F: Payload>(
     producer: &Producer,
     target: &StreamPartition,
@@ -275,7 +275,7 @@ mod tests {
     const ADDED: Stream =
         Stream { name: "added", service: "test", producers: &[("count", Partitioning::Unkeyed)], facts: &["Added"] };
 
-    /// Counts, and repeats every request that adds something.
+    /// Counts, and emits every request that adds something.
     struct Count;
 
     impl Stage for Count {
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_effect_is_answered_and_not_recorded() {
+    fn a_request_without_effect_gets_a_reply_and_is_not_recorded() {
         let (derived, replies) = run(vec![request("a", 0)]);
         assert_eq!((replies, derived.has_effect, derived.changes.len()), (vec![0], false, 0));
         let (derived, replies) = run(vec![request("a", 2), request("a", 0), request("a", 1)]);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_that_does_not_stand_in_a_stream_is_never_said_there() {
+    fn a_fact_that_a_stream_does_not_declare_is_never_emitted_to_it() {
         let elsewhere = Stream { facts: &["Taken"], ..ADDED };
         let mut out = Outputs::new(PartitionCount::new(1).unwrap(), Partition(0), BatchNumber(1));
         let Event { cause, key, fact, .. } = request("a", 1);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fact_that_was_said_names_its_cause() {
+    fn every_emitted_fact_names_its_cause() {
         let (derived, _) = run(vec![request("a", 2), request("b", 0), request("b", 1)]);
         assert_eq!(derived.origins, [0, 2].map(|cause| Origin { cause, kind: "Added" }));
         let emitted = read_events::<Fact>(&derived.frames[0].body).unwrap();
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_cut_into_frames_that_chain() {
+    fn emitted_facts_are_packed_into_chained_frames() {
         let (derived, _) = run((0..2_500).map(|_| request("a", 1)).collect());
         let facts: Vec<_> = derived.frames.iter().map(|frame| frame.facts).collect();
         assert_eq!(facts, [1_000, 1_000, 500]);

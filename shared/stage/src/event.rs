@@ -1,4 +1,4 @@
-//! A fact with what surrounds it on its way: id, time, request, trace, key.
+//! A fact in its envelope: id, time, request, trace, key.
 
 use std::fmt;
 
@@ -32,15 +32,15 @@ macro_rules! text {
 }
 
 text!(
-    /// Names one fact: `producer>target#seq.index`, so deriving it again gives the same id.
+    /// The id of a fact: `producer>target#seq.index`. Deriving the fact again gives the same id.
     EventId
 );
 text!(
-    /// The client's own id of a request, which makes a retry safe (the end-to-end argument).
+    /// The client's own id for a request, which makes a retry safe (the end-to-end argument).
     RequestId
 );
 text!(
-    /// What decides the partition: an account id or a sku.
+    /// The text that determines the partition: an account id or a SKU.
     Key
 );
 text!(
@@ -49,28 +49,28 @@ text!(
 );
 
 impl EventId {
-    /// The id of the fact at `index` of the frame `seq`.
+    /// The id of the fact at `index` in the frame `seq`.
     pub fn of(producer: &Producer, target: &StreamPartition, seq: Seq, index: usize) -> Self {
         Self(format!("{producer}>{target}#{seq}.{index}"))
     }
 }
 
 impl Traceparent {
-    /// The same trace, one step on: the span is a hash of the event's id.
+    /// The next step of the same trace. Its span id is a hash of the event's id.
     #[must_use]
     pub fn step(&self, id: &EventId) -> Self {
         self.at(&Digest::default().part(id.0.as_bytes()).finish())
     }
 
-    /// The step in which an owner applies the event that has this id and came by this step. No fact carries it: whoever
-    /// knows the fact knows it too.
+    /// The step in which `owner` applies the event with this id that arrived with this step. No fact carries it,
+    /// because anyone who knows the fact can derive it.
     #[must_use]
     pub fn applied(&self, owner: &Producer, id: &EventId) -> Self {
         let parts = Digest::default().part(owner.to_string().as_bytes()).part(id.0.as_bytes());
         self.at(&parts.part(self.0.as_bytes()).finish())
     }
 
-    /// Whether the trace is recorded: the lowest bit of the flags, and nothing else is looked at.
+    /// Whether the trace is recorded. Only the lowest bit of the flags is checked.
     pub fn is_sampled(&self) -> bool {
         matches!(self.0.as_bytes().last(), Some(b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f'))
     }
@@ -85,55 +85,56 @@ impl Traceparent {
     }
 }
 
-/// What a fact inherits from the request that began it all.
+/// The context that a fact inherits from the original request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// When the request came in (of a purchase that names no time of its own, also its event time).
+    /// When the request arrived. For a purchase without a time of its own, this is also the event time.
     pub time: DateTime<Utc>,
     /// The request.
     pub request_id: RequestId,
-    /// The step in the trace that led here.
+    /// The trace step that led to the fact.
     pub traceparent: Traceparent,
 }
 
-/// A fact on its way.
+/// A fact with its context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<F> {
-    /// Its name, the same each time it is derived.
+    /// Its id, the same each time it is derived.
     pub id: EventId,
-    /// The request behind it.
+    /// The context of the original request.
     pub cause: Cause,
-    /// What decided its partition.
+    /// The key that determined its partition.
     pub key: Key,
     /// What happened.
     pub fact: F,
 }
 
-/// A type tag this reader does not know, or content that does not fit its tag.
+/// An unknown type tag, or content that does not match its tag.
 #[derive(Debug, thiserror::Error)]
 pub enum UnknownPayload {
-    /// Said by something newer: upgrade the reader first.
-    #[error("a fact of the unknown type {0:?}: upgrade this reader before its producers")]
+    /// Emitted by a newer producer: upgrade the reader first.
+    #[error("unknown fact type {0:?}: upgrade this reader before its producers")]
     Type(String),
-    /// The tag is known, the content does not fit.
-    #[error("a {kind} whose content does not fit")]
+    /// The tag is known, but the content does not match it.
+    #[error("the content of a {kind} is invalid")]
     Content {
         /// The tag.
         kind: String,
-        /// Where and why.
+        /// The JSON error, with its position.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// What an event can carry: a tagged set of messages with one JSON form each.
+/// A set of message types that an event can carry. Each has a type tag and exactly one JSON form.
 pub trait Payload: Clone + Send + Unpin + 'static {
-    /// The tags of all of them.
+    /// All type tags.
     const KINDS: &'static [&'static str];
-    /// Whether a message with any other tag is read too, without its content. Otherwise such a message stops its reader.
+    /// Whether a message with any other tag is accepted, without its content. Otherwise such a message stops its
+    /// reader.
     const ACCEPTS_OTHERS: bool = false;
 
-    /// The tag, written as the `CloudEvents` type.
+    /// The type tag, written as the `CloudEvents` type.
     fn kind(&self) -> &'static str;
 
     /// The content as compact JSON, the same bytes each time.
@@ -145,13 +146,13 @@ pub trait Payload: Clone + Send + Unpin + 'static {
     /// The message with this tag and content.
     ///
     /// # Errors
-    /// [`UnknownPayload`] when there is none.
+    /// [`UnknownPayload`] when the tag is unknown or the content does not match it.
     fn from_data(kind: &str, data: &RawValue) -> Result<Self, UnknownPayload>;
 }
 
-/// Declares an enum of messages, each variant named like the struct it holds, as a [`Payload`].
+/// Declares an enum of messages as a [`Payload`]. Each variant has the name of the struct it holds.
 ///
-/// A reader that needs only some of the facts of its streams ends the enum with `.. Other`: all others become
+/// A reader that needs only some of the facts of its streams ends the enum with `.. Other`. All other facts then become
 /// `Other(kind)`.
 #[macro_export]
 macro_rules! payload {
@@ -164,7 +165,7 @@ macro_rules! payload {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         $vis enum $name { $($(#[$variant_doc])* $variant($content),)+
-            /// Any other message, by its tag.
+            /// Any other message, with its type tag.
             $other(String)
         }
 
@@ -226,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_keeps_the_trace_and_names_a_new_span() {
+    fn a_step_keeps_the_trace_and_has_a_new_span() {
         let first = Traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
         let id = EventId("accept/0>purchases/1#1.0".into());
         let next = first.step(&id);
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn who_applies_an_event_is_a_step_of_its_own() {
+    fn each_owner_that_applies_an_event_has_its_own_step() {
         let came_by = Traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
         let id = EventId("accept/0>purchases/1#1.0".into());
         let applied = |producer: &str, by: &Traceparent| by.applied(&producer.parse().unwrap(), &id);
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_accepts_others_reads_their_kind_only() {
+    fn a_reader_that_accepts_other_facts_reads_only_their_kind() {
         let data = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
         assert_eq!(Some::from_data("Added", &data(r#"{"by":2}"#)).unwrap(), Some::Added(Added { by: 2 }));
         let other = Some::from_data("Removed", &data("[]")).unwrap();
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_lowest_bit_of_the_flags_says_that_a_trace_is_recorded() {
+    fn only_the_lowest_bit_of_the_flags_marks_a_recorded_trace() {
         let is_sampled = |flags: &str| Traceparent(format!("00-1-2-{flags}")).is_sampled();
         assert_eq!(["01", "03", "0b", "ff"].map(is_sampled), [true; 4]);
         assert_eq!(["00", "02", "10", "0a", "1e"].map(is_sampled), [false; 5]);

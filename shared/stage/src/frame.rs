@@ -1,8 +1,8 @@
-//! What travels: facts of one producer for one partition, packed into one message.
+//! Frames: facts of one producer for one stream partition, packed into one message.
 //!
-//! The body is a `CloudEvents` 1.0 JSON batch (`application/cloudevents-batch+json`). The hash
-//! chains every frame to the one before it, so a reader that remembers one hash anchors the
-//! whole history of the producer. An ingress stage records its requests in the same format.
+//! The body is a `CloudEvents` 1.0 JSON batch (`application/cloudevents-batch+json`). The hash chains every frame to
+//! its predecessor, so one remembered hash pins the producer's whole history. An ingress stage records its requests in
+//! the same format.
 
 use std::borrow::Cow;
 
@@ -15,34 +15,34 @@ use crate::{
     UnknownPayload,
 };
 
-/// No frame has more facts: a reader commits a frame whole, and its rows are in memory meanwhile.
-/// Part of the format: another value would cut the same facts into other frames.
+/// The maximum number of facts in a frame. A reader commits a frame as a whole and keeps its rows in memory meanwhile.
+/// Part of the format: another value would pack the same facts into different frames.
 pub const FRAME_FACTS_MAX: usize = 1_000;
-/// A frame is closed before its body grows past this, unless one fact alone is bigger; well below
-/// what a broker takes as one message. Part of the format too.
+/// The maximum size of a frame's body in bytes, unless a single fact is larger; well below the message limit of a
+/// broker. Part of the format too.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Who said it.
+    /// The producer.
     pub producer: Producer,
-    /// To which partition.
+    /// The stream partition it is sent to.
     pub target: StreamPartition,
-    /// Its place among the producer's frames for the target.
+    /// Its number among the producer's frames for the target.
     pub seq: Seq,
-    /// The hash of the frame before it, [`Hash::ZERO`] before the first.
+    /// The hash of the previous frame, or [`Hash::ZERO`] for the first.
     pub previous: Hash,
     /// The hash of this one.
     pub hash: Hash,
-    /// How many facts the body holds.
+    /// The number of facts in the body.
     pub facts: usize,
     /// The facts, as a JSON array.
     pub body: String,
 }
 
 impl Frame {
-    /// The frame with its hash.
+    /// Builds a frame and computes its hash.
     pub fn seal(
         producer: Producer,
         target: StreamPartition,
@@ -55,7 +55,7 @@ impl Frame {
         Self { producer, target, seq, previous, hash, facts, body }
     }
 
-    /// Whether the hash fits what the frame says and holds.
+    /// Whether the hash matches the content of the frame.
     pub fn is_intact(&self) -> bool {
         self.hash == Self::chain(&self.producer, &self.target, self.seq, self.previous, &self.body)
     }
@@ -71,18 +71,18 @@ impl Frame {
     }
 }
 
-/// A body that is no batch of facts this reader understands.
+/// A body that this reader cannot decode.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// Not the JSON of a batch.
+    /// The body is not a JSON batch.
     #[error("not a CloudEvents batch")]
     Batch(#[source] serde_json::Error),
-    /// One of its facts.
+    /// One of its facts cannot be decoded.
     #[error("event {id}")]
     Fact {
-        /// The event.
+        /// The id of the event.
         id: String,
-        /// What is wrong with it.
+        /// The cause.
         #[source]
         source: UnknownPayload,
     },
@@ -108,7 +108,7 @@ struct Envelope<'a, D> {
     data: D,
 }
 
-/// One event as JSON. `source` names who says it.
+/// One event as JSON. `source` is the producer.
 pub(crate) fn write_event<F: Payload>(event: &Event<F>, source: &Producer) -> serde_json::Result<String> {
     write_parts(&event.id, &event.cause, &event.key, &event.fact, source)
 }
@@ -151,7 +151,7 @@ pub(crate) fn batch_of(events: &[String]) -> String {
 /// The events of a batch body.
 ///
 /// # Errors
-/// [`Unreadable`] when it is no batch, or holds a fact this reader does not know.
+/// [`Unreadable`] when the body is not a batch, or holds a fact this reader does not know.
 pub fn read_events<F: Payload>(body: &str) -> Result<Vec<Event<F>>, Unreadable> {
     let envelopes: Vec<Envelope<'_, &RawValue>> = serde_json::from_str(body).map_err(Unreadable::Batch)?;
     envelopes.into_iter().map(read_event).collect()
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_fact_is_named() {
+    fn the_error_names_an_unknown_fact() {
         let body = write_events(&[event("one")], &producer()).unwrap().replace("\"Noted\"", "\"Sung\"");
         let error = read_events::<Note>(&body).unwrap_err();
         assert!(matches!(error, Unreadable::Fact { source: UnknownPayload::Type(kind), .. } if kind == "Sung"));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_a_frame_is_under_its_hash() {
+    fn the_hash_of_a_frame_covers_every_part() {
         let target = StreamPartition::new("notes", Partition(1));
         let frame = Frame::seal(producer(), target, Seq(1), Hash::ZERO, 1, "[]".into());
         assert!(frame.is_intact());

@@ -1,8 +1,8 @@
-//! A stage at the harness: facts in; rows, frames and replies out, with maps for a database.
+//! A test harness for stages: facts go in; rows, frames and replies come out. Maps replace the database.
 //!
-//! Behind the feature `testing`. It drives the production [`derive()`] and [`admit()`] and keeps production
-//! batch records. What it replaces is the store: a row is kept as cells between batches, an insert of a row
-//! that is there is refused, and nothing is kept of a batch that fails.
+//! Requires the feature `testing`. The harness drives the production [`derive()`] and [`admit()`] and keeps production
+//! batch records. It replaces only the store: rows are kept as cells between batches, an insert of an existing row is
+//! rejected, and a batch that fails leaves no trace.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ use crate::{
     admit, derive, derive_requests, read_events, write_events,
 };
 
-/// All that is durable of one partition. Deriving again must give an equal one.
+/// The durable state of one partition. Deriving it again must give an equal one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// The rows of each table, by key.
     pub tables: BTreeMap<&'static str, BTreeMap<Vec<Cell>, Vec<Cell>>>,
-    /// One per batch that had an effect; all committed at the same moment.
+    /// One record for each batch that had an effect; all with the same commit time.
     pub records: Vec<Record>,
-    /// Everything said, in order.
+    /// All emitted frames, in order.
     pub frames: Vec<Frame>,
 }
 
@@ -48,7 +48,7 @@ impl State {
     }
 }
 
-/// One partition of a stage with everything it has read, written and said.
+/// One partition of a stage with everything it has read, written and emitted.
 pub struct StageHarness<S: Stage> {
     stage: S,
     owner: Producer,
@@ -60,10 +60,10 @@ pub struct StageHarness<S: Stage> {
 }
 
 impl<S: Stage> StageHarness<S> {
-    /// One that has read nothing yet.
+    /// A harness that has read nothing yet.
     ///
     /// # Panics
-    /// When the stage does not know every fact of the streams it reads: it would stop at the first of them.
+    /// When the stage does not know every fact of the streams it reads: it would stop at the first unknown one.
     pub fn new(stage: S, partition: Partition, partitions: PartitionCount) -> Self {
         for (stream, fact) in S::READS.iter().flat_map(|stream| stream.facts.iter().map(|fact| (stream.name, fact))) {
             assert!(
@@ -80,15 +80,15 @@ impl<S: Stage> StageHarness<S> {
     /// Applies recorded requests as one batch.
     ///
     /// # Errors
-    /// What `derive` or the store refuses. Nothing has changed then.
+    /// Any error of `derive` or of the store. Nothing has changed then.
     pub fn apply_recorded(&mut self, requests: Vec<Event<S::Input>>) -> Result<(), StageError> {
         self.derive(BatchInput::Requests(requests))
     }
 
-    /// Reads these frames as one batch. Such as it has read already are dropped.
+    /// Reads these frames as one batch. Frames that were already read are dropped.
     ///
     /// # Errors
-    /// As for [`StageHarness::apply_recorded`]; and any frame that is neither the next nor a duplicate.
+    /// As for [`StageHarness::apply_recorded`], and for any frame that is neither the next one nor a duplicate.
     pub fn read(&mut self, frames: Vec<Frame>) -> Result<(), StageError> {
         let (mut ahead, mut admitted) = (self.checkpoint.positions.clone(), Vec::new());
         for frame in frames {
@@ -112,13 +112,13 @@ impl<S: Stage> StageHarness<S> {
         Ok(())
     }
 
-    /// Reads these facts as one batch of one frame, said by the first producer of the stream.
+    /// Reads these facts as one batch of one frame, emitted by the stream's first producer.
     ///
     /// # Errors
     /// As for [`StageHarness::read`].
     pub fn read_facts(&mut self, stream: &Stream, facts: &[Event<S::Input>]) -> Result<(), StageError> {
         let producer = stream.known_producers(self.partitions).into_iter().next();
-        let producer = producer.ok_or_else(|| StageError::Rule(format!("nobody says anything to {}", stream.name)))?;
+        let producer = producer.ok_or_else(|| StageError::Rule(format!("stream {} has no producer", stream.name)))?;
         let target = stream.target(self.owner.partition);
         let Position { next, head } = self.position(&target, &producer);
         let body = write_events(facts, &producer)?;
@@ -132,7 +132,7 @@ impl<S: Stage> StageHarness<S> {
         self.foreign_rows.entry(R::TABLE.name).or_default().insert(key, cells);
     }
 
-    /// How far it has read one producer.
+    /// The read position in the frames of one producer.
     pub fn position(&self, target: &StreamPartition, producer: &Producer) -> Position {
         self.checkpoint.positions.of(target, producer)
     }
@@ -140,16 +140,16 @@ impl<S: Stage> StageHarness<S> {
     /// The rows of one type, by key.
     ///
     /// # Errors
-    /// When one is not what the type says.
+    /// When a row cannot be decoded.
     pub fn rows<R: Row>(&self) -> Result<Vec<R>, StageError> {
         let rows = self.state.tables.get(R::TABLE.name).into_iter().flat_map(BTreeMap::values);
         Ok(rows.map(|cells| R::from_cells(cells)).collect::<Result<_, _>>()?)
     }
 
-    /// Everything said to a stream, whatever the partition, in the order of the frames.
+    /// All facts emitted to a stream, over all partitions, in the order of the frames.
     ///
     /// # Errors
-    /// When what was said cannot be read.
+    /// When an emitted frame cannot be decoded.
     pub fn emitted(&self, stream: &Stream) -> Result<Vec<Event<S::Output>>, StageError> {
         let mut emitted = Vec::new();
         for frame in self.state.frames.iter().filter(|frame| frame.target.stream == stream.name) {
@@ -158,13 +158,13 @@ impl<S: Stage> StageHarness<S> {
         Ok(emitted)
     }
 
-    /// All that is durable.
+    /// The durable state.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// The state that another instance of the stage derives from the batch records. An ingress stage needs its whole side
-    /// input beforehand.
+    /// The state that another instance of the stage derives from the batch records. An ingress stage must have its
+    /// whole side input beforehand.
     ///
     /// # Errors
     /// As for [`StageHarness::apply_recorded`] and [`StageHarness::read`].
@@ -208,7 +208,7 @@ impl<S: Stage> StageHarness<S> {
                 rows.fill(table, wanted, found.collect());
             }
         }
-        Err(StageError::Rule(format!("rows named rows more than {LOAD_ROUNDS_MAX} times")))
+        Err(StageError::Rule(format!("more than {LOAD_ROUNDS_MAX} rounds of loading rows")))
     }
 
     fn context(&self) -> BatchContext<'_> {
@@ -236,10 +236,10 @@ impl<S: Stage> StageHarness<S> {
 }
 
 impl<S: IngressStage> StageHarness<S> {
-    /// Submits live requests as one batch. One reply each, in order.
+    /// Submits live requests as one batch. Returns one reply for each, in order.
     ///
     /// # Errors
-    /// What `derive_requests` or the store refuses. Nothing has changed then.
+    /// Any error of `derive_requests` or of the store. Nothing has changed then.
     pub fn submit(&mut self, requests: Vec<Event<S::Input>>) -> Result<Vec<S::Reply>, StageError> {
         let rows = self.load(&requests.iter())?;
         let (derived, replies) = derive_requests(&self.stage, &self.context(), requests, rows)?;
@@ -247,16 +247,16 @@ impl<S: IngressStage> StageHarness<S> {
         Ok(replies)
     }
 
-    /// Hands the stage one row of its side input.
+    /// Gives the stage one row of its side input.
     ///
     /// # Errors
-    /// What the stage refuses.
+    /// Any error of the stage.
     pub fn side_input<R: Row>(&mut self, row: &R) -> Result<(), StageError> {
         self.stage.on_side_input(&row.to_cells())
     }
 }
 
-/// A fact or request under this request id.
+/// A fact or request with this request id.
 pub fn event<F>(request_id: &str, time: DateTime<Utc>, fact: F) -> Event<F> {
     let traceparent = Traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
     Event {
@@ -267,7 +267,7 @@ pub fn event<F>(request_id: &str, time: DateTime<Utc>, fact: F) -> Event<F> {
     }
 }
 
-/// Cuts a list into batches of these sizes, again and again; an empty batch takes one.
+/// Splits a list into batches, repeating the given sizes in turn. A size of 0 counts as 1.
 pub fn cut<T>(list: Vec<T>, sizes: &[usize]) -> Vec<Vec<T>> {
     let (mut batches, mut list) = (Vec::new(), list.into_iter().peekable());
     let mut sizes = sizes.iter().copied().cycle();

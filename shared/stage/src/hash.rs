@@ -1,4 +1,4 @@
-//! SHA-256 over length-prefixed parts, for chains and for spreading keys.
+//! SHA-256 over length-prefixed parts, for hash chains and for partitioning.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use sha2::Digest as _;
 pub struct Hash(pub [u8; 32]);
 
 impl Hash {
-    /// What comes before the first link of every chain.
+    /// The predecessor of the first link of every chain.
     pub const ZERO: Hash = Hash([0; 32]);
 
     /// The first `N` bytes as hex, for short ids. `N` is at most 32.
@@ -25,8 +25,8 @@ impl Hash {
     }
 }
 
-/// Collects parts into one [`struct@Hash`]. Every part is preceded by its length, so that no two lists
-/// of parts run together into the same bytes.
+/// Hashes a list of parts into one [`struct@Hash`]. Every part is preceded by its length, so that no two lists of parts
+/// give the same bytes.
 #[derive(Default)]
 pub struct Digest(sha2::Sha256);
 
@@ -45,10 +45,10 @@ impl Digest {
     }
 }
 
-/// A short hash of what a client sent, to tell a retry from another request under the same id.
+/// A short hash of a request's content, to tell a retry from a different request with the same id.
 ///
 /// # Errors
-/// When it has no JSON form.
+/// When the content has no JSON form.
 pub fn content_hash(content: &impl Serialize) -> serde_json::Result<String> {
     Ok(Digest::default().part(&serde_json::to_vec(content)?).finish().short::<16>())
 }
@@ -122,14 +122,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_never_run_together() {
+    fn the_boundaries_of_parts_are_hashed() {
         let together = Digest::default().part(b"ab").part(b"c").finish();
         let apart = Digest::default().part(b"a").part(b"bc").finish();
         assert_ne!(together, apart);
     }
 
     #[test]
-    fn text_and_bytes_are_the_same_hash() {
+    fn a_hash_survives_the_round_trip_through_text() {
         let hash = Digest::default().part(b"x").finish();
         assert_eq!(hash.to_string().parse(), Ok(hash));
         assert_eq!("0g".repeat(32).parse::<Hash>(), Err(NotAHash));

@@ -1,7 +1,7 @@
-//! How far a reader has read, and what it does with the next frame.
+//! The read positions of a reader, and the decision about its next frame.
 //!
-//! A position is a vector: the next `seq` for each producer of each stream partition. What was seen
-//! is dropped; nothing is ever applied past a hole. A broker's offsets play no part in this.
+//! A position is a vector: the next `seq` for each producer of each stream partition. Frames that were read before are
+//! dropped, and nothing is ever applied past a gap. A broker's offsets play no part in this.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use crate::{Frame, Hash, Producer, Seq, StreamPartition};
 /// How far a reader has read one producer of one stream partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The `seq` it has not read yet.
+    /// The next `seq` to read.
     pub next: Seq,
-    /// The hash of the frame before that.
+    /// The hash of the frame before it.
     pub head: Hash,
 }
 
@@ -28,19 +28,19 @@ impl Position {
     }
 }
 
-/// How far a reader has read everything it reads.
+/// The read positions in all inputs of a reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Vec<(StreamPartition, Producer, Position)>", from = "Vec<(StreamPartition, Producer, Position)>")]
 pub struct Positions(BTreeMap<(StreamPartition, Producer), Position>);
 
 impl Positions {
-    /// How far this producer has been read.
+    /// The position in the frames of this producer.
     pub fn of(&self, target: &StreamPartition, producer: &Producer) -> Position {
         let position = self.0.get(&(target.clone(), producer.clone()));
         position.copied().unwrap_or(Position::START)
     }
 
-    /// Notes that a frame has been read.
+    /// Records that a frame has been read.
     pub fn advance(&mut self, frame: &Frame) {
         self.0.insert((frame.target.clone(), frame.producer.clone()), Position::after(frame));
     }
@@ -58,29 +58,29 @@ impl From<Vec<(StreamPartition, Producer, Position)>> for Positions {
     }
 }
 
-/// What to do with a frame.
+/// The decision about a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// Apply it.
     Next,
-    /// Drop it: it has been applied.
+    /// Drop it: it has already been applied.
     Duplicate,
-    /// Drop it and read on: the expected one is missing and has to come again.
+    /// Drop it and read on: the expected frame is missing and has to arrive again.
     Gap {
-        /// The one expected.
+        /// The missing frame.
         expected: Seq,
     },
-    /// Drop it: its hash does not fit its own body. It will be missing until it comes again.
+    /// Drop it: its hash does not match its content. The frame is missing until it arrives again.
     Damaged,
-    /// Stop: the producer has said something else under a `seq` before.
+    /// Stop: the producer has published different content under the same `seq` before.
     Fork,
-    /// Stop: nobody told this reader of such a producer. Upgrade readers first.
+    /// Stop: this reader does not know the producer. Upgrade readers before producers.
     UnknownProducer,
 }
 
-/// Decides about the next frame of a stream.
+/// Decides what to do with the next frame of a stream.
 pub fn admit(positions: &Positions, known: &[Producer], frame: &Frame) -> Admission {
-    // First, since the producer's name may be what is damaged.
+    // Checked first, since the producer's name may be the damaged part.
     if !frame.is_intact() {
         return Admission::Damaged;
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_applied_past_a_hole() {
+    fn nothing_is_applied_past_a_gap() {
         let emitted = frames(&["a", "b", "c"]);
         check(&emitted[..1], &emitted[2], Admission::Gap { expected: Seq(2) });
     }
@@ -149,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn another_past_is_a_fork() {
+    fn a_different_history_is_a_fork() {
         let (ours, other) = (frames(&["a", "b"]), frames(&["x", "b"]));
         check(&ours[..1], &other[0], Admission::Fork);
         check(&ours[..1], &other[1], Admission::Fork);
     }
 
     #[test]
-    fn only_known_producers_are_read() {
+    fn a_frame_of_an_unknown_producer_is_rejected() {
         let emitted = frames(&["a"]);
         assert_eq!(admit(&Positions::default(), &[], &emitted[0]), Admission::UnknownProducer);
     }

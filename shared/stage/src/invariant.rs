@@ -1,19 +1,19 @@
-//! What must hold of all rows of a service together, whoever wrote them.
+//! Invariants over all rows of a service, whichever stage wrote them.
 
-/// Something that must hold and does not.
+/// A violated invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Where.
+    /// The place where it is violated.
     pub place: String,
     /// What is wrong.
     pub what: String,
 }
 
-/// Whether all that was said has been read by those it was said for.
+/// Whether every emitted fact has been read by its readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quiescence {
-    /// All of it: nothing is on its way.
+    /// Yes: nothing is in transit.
     Reached,
-    /// Something is still to come.
+    /// Not yet: something is still in transit.
     Pending,
 }

@@ -1,12 +1,12 @@
-//! The pure rule of the system, without runtime, database, broker or clock.
+//! The pure core of the system, without runtime, database, broker or clock.
 //!
-//! > The owner of a partition feeds facts to a pure function, commits what it returns together
-//! > with how far it has read, and only then tells others.
+//! > The owner of a partition feeds facts to a pure function, commits the result together with its read position, and
+//! > only then publishes it.
 //!
-//! This crate is the first half of that sentence: what a fact, a frame, a row and a stage are
-//! ([`Event`], [`Frame`], [`WorkingSet`], [`Stage`]), and [`derive()`], which turns the facts of one batch
-//! into changed rows, outgoing frames and the batch record. The second half (commit, then tell)
-//! is the crate `dataflow`. Both the running services and the audit call the same [`derive()`].
+//! This crate is the first half of that sentence. It defines facts, frames, rows and stages ([`Event`], [`Frame`],
+//! [`WorkingSet`], [`Stage`]), and [`derive()`], which turns the facts of one batch into changed rows, outgoing frames
+//! and the batch record. The second half (commit, then publish) is the crate `dataflow`. The running services and the
+//! audit both call the same [`derive()`].
 
 mod batch;
 mod event;

@@ -1,4 +1,4 @@
-//! Who says what to whom: stages, partitions, producers, streams, sequence numbers.
+//! Names and numbers: stages, partitions, producers, streams, sequence numbers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,12 +12,12 @@ use crate::Digest;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Partition(pub u16);
 
-/// How many partitions every stream has. Fixed when the streams are made.
+/// The number of partitions of every stream. Fixed when the streams are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionCount(u16);
 
 impl PartitionCount {
-    /// `None` for 0, and for more than 64: each is a stream, and an owner with a thread of its own.
+    /// `None` for 0 and for more than 64: each partition is a stream, and an owner with its own thread.
     pub fn new(count: u16) -> Option<Self> {
         (1..=64).contains(&count).then_some(Self(count))
     }
@@ -33,8 +33,8 @@ impl PartitionCount {
     }
 }
 
-/// The partition of a key: the same for every stream, so that equal keys meet.
-/// The first 64 bits of SHA-256 of the key, modulo the count.
+/// The partition of a key: the first 64 bits of the SHA-256 of the key, modulo the count. It is the same for every
+/// stream, so that equal keys meet.
 pub fn partition_of(key: &str, count: PartitionCount) -> Partition {
     let hash = Digest::default().part(key.as_bytes()).finish().leading_u64();
     let partition = hash % u64::from(count.0);
@@ -48,7 +48,7 @@ macro_rules! number {
         pub struct $name(pub u64);
 
         impl $name {
-            /// The one after this.
+            /// The next number.
             #[must_use]
             pub fn next(self) -> Self {
                 Self(self.0 + 1)
@@ -64,15 +64,15 @@ macro_rules! number {
 }
 
 number!(
-    /// The place of a frame among those of one producer for one target: 1, 2, 3 … without holes.
+    /// The number of a frame among the frames of one producer for one target: 1, 2, 3 …, without gaps.
     Seq
 );
 number!(
-    /// The place of a batch among those of one stage's partition: 1, 2, 3 … without holes.
+    /// The number of a batch among the batches of one partition of a stage: 1, 2, 3 …, without gaps.
     BatchNumber
 );
 number!(
-    /// How often a stage's partition has been claimed. Grows with every new owner.
+    /// The number of times a partition of a stage has been claimed. Grows with every new owner.
     Epoch
 );
 
@@ -81,7 +81,7 @@ impl Seq {
     pub const FIRST: Seq = Seq(1);
 }
 
-/// A text `name/partition` that is not one.
+/// A text that is not of the form `name/partition`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not of the form name/partition")]
 pub struct NotNamePartition(String);
@@ -94,12 +94,12 @@ macro_rules! name_and_partition {
         pub struct $type {
             $(#[$field_doc])*
             pub $field: Cow<'static, str>,
-            /// Which partition of it.
+            /// The partition.
             pub partition: Partition,
         }
 
         impl $type {
-            /// The given partition of the named one.
+            /// The given partition of the given name.
             pub const fn new($field: &'static str, partition: Partition) -> Self {
                 Self { $field: Cow::Borrowed($field), partition }
             }
@@ -141,33 +141,33 @@ macro_rules! name_and_partition {
 }
 
 name_and_partition!(
-    /// Who says facts: one partition of a stage, never a process. Written `post/1`.
+    /// The source of facts: one partition of a stage, never a process. Written `post/1`.
     Producer {
         /// The stage's name.
         stage
     }
 );
 name_and_partition!(
-    /// Where facts go: one partition of a stream. Written `purchases/1`.
+    /// The destination of facts: one partition of a stream. Written `purchases/1`.
     StreamPartition {
         /// The stream's name.
         stream
     }
 );
 
-/// Over which partitions a stage is spread.
+/// How a stage is divided into partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Partitioning {
-    /// An ingress stage: one lane per instance of the service; lane 0 while there is one instance.
+    /// An ingress stage: one partition per instance of the service; partition 0 while there is only one instance.
     Unkeyed,
-    /// One owner for each partition of the streams it reads.
+    /// One owner for each partition of the streams that the stage reads.
     Copartitioned,
-    /// One owner only, for the partition of this key.
+    /// A single owner, for the partition of this key.
     SingleKey(&'static str),
 }
 
 impl Partitioning {
-    /// The partitions a stage spread like this has.
+    /// The partitions of a stage with this partitioning.
     pub fn partitions(self, count: PartitionCount) -> Vec<Partition> {
         match self {
             Partitioning::Unkeyed => vec![Partition(0)],
@@ -177,16 +177,16 @@ impl Partitioning {
     }
 }
 
-/// A stream, the only stages that say facts to it, and the only facts they say.
+/// A stream, with the only stages that emit facts to it and the only kinds of facts they emit.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stream {
     /// Its name, part of every message.
     pub name: &'static str,
     /// The one service whose stages produce it.
     pub service: &'static str,
-    /// The stages that produce it, and how they are spread.
+    /// The stages that produce it, and their partitioning.
     pub producers: &'static [(&'static str, Partitioning)],
-    /// The types of the facts that stand in it. Who reads it knows them all: it would stop at any other.
+    /// The types of the facts in it. Every reader must know them all, because it stops at any other.
     pub facts: &'static [&'static str],
 }
 
@@ -205,7 +205,7 @@ impl Stream {
         self.producers.iter().flat_map(of_stage).collect()
     }
 
-    /// Every journal that is published to this stream: who says it, and to which partition.
+    /// Every journal that is published to this stream: its producer and the target partition.
     pub fn journals(&self, count: PartitionCount) -> impl Iterator<Item = (Producer, StreamPartition)> {
         let producers = self.known_producers(count);
         let of = move |target: StreamPartition| {
@@ -220,14 +220,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_keeps_its_partition_for_ever() {
+    fn the_partition_of_a_key_never_changes() {
         let eight = PartitionCount::new(8).unwrap();
         let of = |key| partition_of(key, eight).0;
         assert_eq!([of("customer:17850"), of("merchant"), of("fx"), of("rates")], [7, 7, 6, 6]);
     }
 
     #[test]
-    fn names_are_read_back_as_written_and_nothing_else_is() {
+    fn only_canonical_names_are_parsed() {
         let producer = Producer::new("post", Partition(1));
         assert_eq!("post/1".parse(), Ok(producer));
         for wrong in ["post", "post/", "post/01", "post/-1", "post/70000"] {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_at_least_one_partition() {
+    fn the_number_of_partitions_is_between_1_and_64() {
         assert_eq!(PartitionCount::new(0), None);
         assert_eq!(PartitionCount::new(65), None);
     }

@@ -1,28 +1,28 @@
 //! Publishing one producer's journal for one target to a broker, in order.
 //!
-//! The journal is the truth; this only remembers how much of it the broker has confirmed. It begins behind
-//! what the stream was found to hold ([`StreamScan`](crate::StreamScan)). On any doubt whoever drives it
-//! attaches again, looks what the stream holds by now, and begins with a new one. It never skips, and never
-//! reorders. (Where streams are the journals themselves there is nothing to publish.)
+//! The journal is the truth; the window only tracks how much of it the broker has confirmed. It starts after the frames
+//! that the stream was found to hold ([`StreamScan`](crate::StreamScan)). In any doubt, the session attaches again,
+//! checks what the stream holds by then, and starts with a new window. It never skips and never reorders. (Where the
+//! journals themselves are the streams, there is nothing to publish.)
 
 use std::collections::BTreeSet;
 
 use crate::Seq;
 
-/// At most this many frames wait for their confirm: brokers and clients slow down beyond it.
+/// The maximum number of frames that wait for their confirm. Brokers and clients slow down beyond it.
 pub const PUBLISH_WINDOW: u64 = 256;
 
-/// The state of one publication.
+/// The progress of one publication.
 #[derive(Debug)]
 pub struct PublishWindow {
     first_unconfirmed: Seq,
     next: Seq,
-    /// Invariant: all greater than `first_unconfirmed`.
+    /// Invariant: all are greater than `first_unconfirmed`.
     confirmed_ahead: BTreeSet<Seq>,
 }
 
 impl PublishWindow {
-    /// Begins behind the last frame that the stream holds with all before it.
+    /// Starts after the last frame that the stream holds together with all earlier ones.
     pub fn behind(held: Seq) -> Self {
         Self { first_unconfirmed: held.next(), next: held.next(), confirmed_ahead: BTreeSet::new() }
     }
@@ -32,12 +32,12 @@ impl PublishWindow {
         (self.next.0 < self.first_unconfirmed.0 + PUBLISH_WINDOW).then_some(self.next)
     }
 
-    /// The wanted frame has been handed to the broker.
+    /// Records that the wanted frame was handed to the broker.
     pub fn sent(&mut self) {
         self.next = self.next.next();
     }
 
-    /// The broker has one frame.
+    /// Records that the broker has confirmed a frame.
     pub fn confirmed(&mut self, seq: Seq) {
         if seq < self.first_unconfirmed || seq >= self.next {
             return;
@@ -48,7 +48,7 @@ impl PublishWindow {
         }
     }
 
-    /// The last frame that the stream holds with all before it; 0: none.
+    /// The last frame that the stream holds together with all earlier ones; 0 if there is none.
     pub fn held(&self) -> Seq {
         Seq(self.first_unconfirmed.0 - 1)
     }
@@ -63,14 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn it_begins_behind_what_is_there() {
+    fn it_starts_after_the_frames_the_stream_holds() {
         assert_eq!(PublishWindow::behind(Seq(0)).wants(), Some(Seq(1)));
         assert_eq!(PublishWindow::behind(Seq(5_000)).wants(), Some(Seq(5_001)));
         assert_eq!(PublishWindow::behind(Seq(5_000)).held(), Seq(5_000));
     }
 
     #[test]
-    fn confirms_out_of_order_count_only_without_holes() {
+    fn confirms_out_of_order_count_only_without_gaps() {
         let mut window = PublishWindow::behind(Seq(0));
         send(&mut window, 3);
         window.confirmed(Seq(2));

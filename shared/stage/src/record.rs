@@ -1,8 +1,7 @@
 //! The batch record: one row per commit of a stage's partition.
 //!
-//! Its key is the fence (two owners cannot both insert the next number), the newest is the
-//! checkpoint, and all of them together are what the audit derives everything from again. Each
-//! carries the hash of the one before.
+//! Its key is the fence: two owners cannot both insert the next number. The newest record is the checkpoint, and from
+//! all of them together the audit derives everything again. Each carries the hash of the previous one.
 
 use std::collections::BTreeMap;
 
@@ -15,18 +14,18 @@ use crate::{BatchNumber, Digest, Epoch, Frame, Hash, Positions, Producer, Resume
 /// Consecutive frames of one producer, as read in one batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameRange {
-    /// From where.
+    /// The stream partition they were read from.
     pub target: StreamPartition,
-    /// From whom.
+    /// Their producer.
     pub producer: Producer,
-    /// The first.
+    /// The number of the first frame.
     pub from: Seq,
-    /// How many.
+    /// The number of frames.
     pub frames: u64,
 }
 
 impl FrameRange {
-    /// Frames in the order they were read, as ranges.
+    /// Groups frames, in reading order, into ranges.
     pub fn of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Vec<FrameRange> {
         let mut ranges: Vec<FrameRange> = Vec::new();
         for frame in frames {
@@ -50,19 +49,19 @@ impl FrameRange {
     }
 }
 
-/// What a batch read.
+/// The input of a batch.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Consumed {
-    /// Nothing: a new owner took over.
+    /// Nothing: a new owner claimed the partition.
     Claim,
     /// Frames, in this order.
     Frames(Vec<FrameRange>),
-    /// Requests: a batch of events with the versions each was judged by.
+    /// Requests: a batch of events with the versions captured for each.
     Requests(Box<RawValue>),
 }
 
-/// The last frame said to a target.
+/// The last frame emitted to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastFrame {
     /// Its `seq`.
@@ -71,24 +70,24 @@ pub struct LastFrame {
     pub hash: Hash,
 }
 
-/// Where an owner goes on.
+/// The point from which an owner continues.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// How far it has read.
     pub positions: Positions,
-    /// How far it has said.
+    /// The last frame emitted to each target.
     #[serde(with = "as_list")]
     pub last_frames: BTreeMap<StreamPartition, LastFrame>,
-    /// Of each broker's stream the last message that was applied, and nothing was missing before it: where to go
-    /// on reading. Positions alone decide what is applied.
+    /// For each broker stream, the last applied message before which nothing was missing: where to resume reading.
+    /// Positions alone decide what is applied.
     #[serde(with = "as_list")]
     pub resume_points: BTreeMap<StreamPartition, ResumePoint>,
 }
 
-/// A batch record as it is stored. The texts are kept as they are: the hash is over them.
+/// A batch record as it is stored. The JSON is kept as text, because the hash covers its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Whose.
+    /// The partition of the stage it belongs to.
     pub owner: Producer,
     /// Its number: 1, 2, 3 …
     pub number: BatchNumber,
@@ -100,17 +99,17 @@ pub struct Record {
     pub checkpoint: String,
     /// When it was committed, by the owner's clock, RFC 3339.
     pub committed_at: String,
-    /// The hash of the record before, [`Hash::ZERO`] before the first.
+    /// The hash of the previous record, or [`Hash::ZERO`] for the first.
     pub previous: Hash,
     /// The hash of this one.
     pub hash: Hash,
 }
 
 impl Record {
-    /// The record that follows `last`.
+    /// Builds the record that follows `last`.
     ///
     /// # Errors
-    /// When what it holds has no JSON form.
+    /// When `consumed` or `checkpoint` has no JSON form.
     pub fn following(
         last: Option<&Record>,
         owner: &Producer,
@@ -133,23 +132,23 @@ impl Record {
         Ok(record)
     }
 
-    /// Whether the hash fits what the record holds.
+    /// Whether the hash matches the content of the record.
     pub fn is_intact(&self) -> bool {
         self.hash == self.chain()
     }
 
-    /// What was read.
+    /// The input of the batch.
     ///
     /// # Errors
-    /// When the text is none of [`Consumed`].
+    /// When the text is not a valid [`Consumed`].
     pub fn parse_consumed(&self) -> serde_json::Result<Consumed> {
         serde_json::from_str(&self.consumed)
     }
 
-    /// Where to go on.
+    /// The checkpoint after the batch.
     ///
     /// # Errors
-    /// When the text is no [`Checkpoint`].
+    /// When the text is not a valid [`Checkpoint`].
     pub fn parse_checkpoint(&self) -> serde_json::Result<Checkpoint> {
         serde_json::from_str(&self.checkpoint)
     }
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_dense_and_only_claims_raise_the_epoch() {
+    fn numbers_have_no_gaps_and_only_a_claim_raises_the_epoch() {
         let first = following(None, &Consumed::Claim);
         let second = following(Some(&first), &Consumed::Frames(Vec::new()));
         let third = following(Some(&second), &Consumed::Claim);
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_a_record_is_under_its_hash() {
+    fn the_hash_of_a_record_covers_every_part() {
         let record = following(None, &Consumed::Claim);
         let changed: [fn(&mut Record); 7] = [
             |r| r.owner.partition = Partition(1),
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn consecutive_frames_are_one_run() {
+    fn consecutive_frames_form_one_range() {
         let frame = |partition, seq| {
             let producer = Producer::new("accept", Partition(partition));
             Frame::seal(

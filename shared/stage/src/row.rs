@@ -1,7 +1,7 @@
 //! Tables as data: one declaration gives the struct, the table and the columns.
 //!
-//! What HTTP reads or audit asks is a column of its own, so that an operator's SQL can ask it too.
-//! The stores know only [`Table`] and [`Cell`]; they hold no SQL of a service.
+//! Everything that HTTP handlers or the audit query is a column of its own, so that an operator can query it with SQL
+//! too. The stores know only [`Table`] and [`Cell`] and contain no SQL of a service.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,11 +15,11 @@ use crate::{BatchNumber, Partition};
 /// A value in a database.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cell {
-    /// Nothing; never in a key.
+    /// No value; never in a key.
     Null,
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// Text, also decimals and times, in their one canonical form.
+    /// Text, including decimals and times, in its one canonical form.
     Text(String),
 }
 
@@ -51,7 +51,7 @@ pub struct Column {
     pub name: &'static str,
     /// How it is stored.
     pub kind: CellKind,
-    /// Whether it may be empty.
+    /// Whether it may be null.
     pub nullable: bool,
 }
 
@@ -62,7 +62,7 @@ pub struct Table {
     pub name: &'static str,
     /// The columns, those of the primary key first.
     pub columns: &'static [Column],
-    /// How many of them are the primary key.
+    /// The number of columns in the primary key.
     pub key_columns: usize,
 }
 
@@ -73,17 +73,17 @@ impl Table {
     }
 }
 
-/// A stored value that cannot be what the column should hold.
+/// A stored value that is not valid for its column.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{table}.{column} holds {cell:?}, which is no {expected}")]
+#[error("{table}.{column} holds {cell:?}, which is not a valid {expected}")]
 pub struct BadCell {
     /// The table.
     pub table: &'static str,
     /// The column.
     pub column: &'static str,
-    /// What it holds.
+    /// The stored value.
     pub cell: Cell,
-    /// What it should hold.
+    /// The type it should have.
     pub expected: &'static str,
 }
 
@@ -91,18 +91,18 @@ pub struct BadCell {
 pub trait Codec<T> {
     /// How the column is stored.
     const KIND: CellKind;
-    /// Whether it may be empty.
+    /// Whether it may be null.
     const NULLABLE: bool = false;
 
     /// The stored form.
     fn to_cell(value: &T) -> Cell;
-    /// The value of a stored form, `None` when it is none.
+    /// Decodes a stored value; `None` when it is not valid.
     fn from_cell(cell: &Cell) -> Option<T>;
 }
 
 /// A row of a [`Table`], declared by [`row!`](crate::row).
 pub trait Row: Sized {
-    /// Where it is stored.
+    /// The table it is stored in.
     const TABLE: &'static Table;
     /// The fields of the primary key, as a tuple.
     type Key;
@@ -111,10 +111,10 @@ pub trait Row: Sized {
     fn key_cells(key: &Self::Key) -> Vec<Cell>;
     /// The stored form of the row, in the order of the table's columns.
     fn to_cells(&self) -> Vec<Cell>;
-    /// The row of a stored form.
+    /// Decodes a stored row.
     ///
     /// # Errors
-    /// [`BadCell`] names the first column that does not fit.
+    /// [`BadCell`], which names the first column that is not valid.
     fn from_cells(cells: &[Cell]) -> Result<Self, BadCell>;
 }
 
@@ -233,7 +233,7 @@ impl Codec<Partition> for Integer {
     }
 }
 
-/// Yes or no, as 1 or 0.
+/// A boolean, stored as 1 or 0.
 pub struct Flag;
 
 impl Codec<bool> for Flag {
@@ -259,7 +259,7 @@ fn canonical<T: FromStr>(cell: &Cell, write: impl Fn(&T) -> String) -> Option<T>
     }
 }
 
-/// What `Display` writes and `FromStr` reads. Only the form that is written is read.
+/// Any type with `Display` and `FromStr`. Only text in exactly the form that `Display` writes is accepted.
 pub struct Text;
 
 impl<T: fmt::Display + FromStr> Codec<T> for Text {
@@ -289,7 +289,7 @@ impl<T: fmt::Display + FromStr> Codec<T> for Decimal {
     }
 }
 
-/// A moment, as RFC 3339 in UTC.
+/// A time, as RFC 3339 in UTC.
 pub struct Time;
 
 impl Codec<DateTime<Utc>> for Time {
@@ -308,7 +308,7 @@ fn rfc3339(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }
 
-/// A structure that nobody asks into, as JSON text.
+/// A structure that no query looks into, as JSON text.
 pub struct Json;
 
 impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
@@ -316,7 +316,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
 
     fn to_cell(value: &T) -> Cell {
         let text = serde_json::to_string(value);
-        assert!(text.is_ok(), "a value without a JSON form: {text:?}");
+        assert!(text.is_ok(), "the value has no JSON form: {text:?}");
         Cell::Text(text.unwrap_or_default())
     }
 
@@ -328,7 +328,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     }
 }
 
-/// What the codec inside stores, or nothing.
+/// An optional value: null, or the form that the inner codec stores.
 pub struct Nullable<C>(std::marker::PhantomData<C>);
 
 impl<T, C: Codec<T>> Codec<Option<T>> for Nullable<C> {
@@ -355,15 +355,15 @@ mod tests {
         /// A shelf.
         struct Shelf: "shelves" {
             key {
-                /// Where.
+                /// The location.
                 place: String => Text,
-                /// How high.
+                /// The height.
                 level: u64 => Integer,
             }
             value {
-                /// What stands there.
+                /// The books on it.
                 books: Vec<String> => Json,
-                /// Since when.
+                /// The time they were put there.
                 since: Option<DateTime<Utc>> => Nullable<Time>,
             }
         }
@@ -374,14 +374,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_read_back_as_stored() {
+    fn a_row_survives_the_round_trip() {
         assert_eq!(Shelf::from_cells(&shelf().to_cells()), Ok(shelf()));
         assert_eq!(Shelf::key_cells(&("cellar".into(), 2)), shelf().to_cells()[..2]);
         assert_eq!(Shelf::TABLE.key().len(), 2);
     }
 
     #[test]
-    fn a_cell_that_does_not_fit_is_named() {
+    fn the_error_names_an_invalid_cell() {
         let mut cells = shelf().to_cells();
         cells[1] = Cell::Integer(-2);
         let error = Shelf::from_cells(&cells).unwrap_err();
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_canonical_form_of_a_time_is_one() {
+    fn only_the_canonical_form_of_a_time_is_accepted() {
         let cell = |text: &str| Cell::Text(text.into());
         assert!(Time::from_cell(&cell("2011-12-09T12:50:00Z")).is_some());
         assert!(Time::from_cell(&cell("2011-12-09T13:50:00+01:00")).is_none());

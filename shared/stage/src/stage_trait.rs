@@ -1,4 +1,4 @@
-//! What a stage is, and what it may say.
+//! The traits of stages, and the outputs a stage may emit.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use crate::{
     StreamPartition, Table, Unreadable, WorkingSet, partition_of,
 };
 
-/// How often [`Stage::read_set`] is called for a batch at most: a row may name a row that names a row. A
-/// stage that still asks for more then is broken.
+/// The maximum number of [`Stage::read_set`] calls per batch, since a row may name a row that names a row. A stage that
+/// requests more rows even then is broken.
 pub const LOAD_ROUNDS_MAX: usize = 4;
 
 /// A pure function from facts to changed rows and new facts.
@@ -16,14 +16,14 @@ pub const LOAD_ROUNDS_MAX: usize = 4;
 /// Synchronous and total: no clock, no randomness, no I/O, no logging. Time, ids, rates and terms
 /// arrive as data. A refusal is an output, not an error.
 pub trait Stage: Send + Unpin + 'static {
-    /// The facts it reads; for an ingress stage, the requests it takes.
+    /// The facts it reads; for an ingress stage, the requests it accepts.
     type Input: Payload;
     /// The facts it emits.
     type Output: Payload;
 
     /// Its name, part of every producer's name.
     const NAME: &'static str;
-    /// How its partitions follow from those of the streams.
+    /// How its partitions follow from the partitions of the streams it reads.
     const PARTITIONING: Partitioning;
     /// The streams it reads; none for an ingress stage.
     const READS: &'static [&'static Stream] = &[];
@@ -32,11 +32,11 @@ pub trait Stage: Send + Unpin + 'static {
 
     /// Adds the rows that `apply` needs to the read set.
     ///
-    /// It is called again after each load until it asks for nothing new, [`LOAD_ROUNDS_MAX`] times at most, so that one
-    /// row can name the next. The default asks for nothing: `apply` only inserts.
+    /// It is called again after each load until it requests no new row, at most [`LOAD_ROUNDS_MAX`] times, so that one
+    /// row can name the next. The default requests nothing, which suffices if `apply` only inserts.
     ///
     /// # Errors
-    /// When a loaded row is broken.
+    /// When a loaded row is invalid.
     fn read_set(
         &self,
         _event: &Event<Self::Input>,
@@ -58,13 +58,13 @@ pub trait Stage: Send + Unpin + 'static {
     ) -> Result<(), StageError>;
 }
 
-/// A stage whose input is requests, in no order but that of their arrival. Only it has a side input, captures versions
+/// A stage whose input is requests, ordered only by arrival. Only an ingress stage has a side input, captures versions
 /// and replies.
 ///
-/// A side input and the time of arrival are not part of any stream. So a live request is made self-contained before it
-/// is applied: [`capture`](IngressStage::capture) writes the versions it depends on into it, and the batch record keeps
-/// them. [`Stage::apply`] must do what [`submit`](IngressStage::submit) does, without the reply: the audit applies
-/// recorded requests with it.
+/// A side input and the time of arrival are not part of any stream. A live request is therefore made self-contained
+/// before it is applied: [`capture`](IngressStage::capture) writes the versions it depends on into it, and the batch
+/// record keeps them. [`Stage::apply`] must do what [`submit`](IngressStage::submit) does, without the reply, because
+/// the audit applies recorded requests with it.
 pub trait IngressStage: Stage {
     /// The reply to one request.
     type Reply: Send + Unpin + 'static;
@@ -75,7 +75,7 @@ pub trait IngressStage: Stage {
     /// Writes the versions that a live request depends on into the request.
     ///
     /// # Errors
-    /// When a loaded row is broken.
+    /// When a loaded row is invalid.
     fn capture(&self, _event: &mut Event<Self::Input>, _rows: &WorkingSet) -> Result<(), StageError> {
         Ok(())
     }
@@ -91,20 +91,20 @@ pub trait IngressStage: Stage {
         out: &mut Outputs<Self::Output>,
     ) -> Result<Self::Reply, StageError>;
 
-    /// Takes in one row of the side input. Rows come once each, in the order of their key.
+    /// Receives one row of the side input. Each row arrives once, in key order.
     ///
     /// # Errors
-    /// When the row is broken.
+    /// When the row is invalid.
     fn on_side_input(&mut self, _row: &[Cell]) -> Result<(), StageError> {
         Ok(())
     }
 }
 
-/// A broken invariant: the partition stops and says why. Never a business refusal.
+/// A broken invariant: the partition stops and reports the reason. Never a business refusal.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// A stored row that is none.
-    #[error("a stored row is broken")]
+    /// A stored row that cannot be decoded.
+    #[error("a stored row is invalid")]
     Row(#[from] BadCell),
     /// `apply` used a row that `read_set` did not name.
     #[error("the row {key:?} of {table} was used without being loaded")]
@@ -114,34 +114,34 @@ pub enum StageError {
         /// The key.
         key: Vec<Cell>,
     },
-    /// A row that was to be new is there.
-    #[error("the row {key:?} of {table} exists already")]
+    /// An inserted row already exists.
+    #[error("the row {key:?} of {table} already exists")]
     Exists {
         /// The table.
         table: &'static str,
         /// The key.
         key: Vec<Cell>,
     },
-    /// A frame that this reader does not understand.
-    #[error("a frame cannot be understood")]
+    /// A frame that this reader cannot decode.
+    #[error("unreadable frame")]
     Unreadable(#[from] Unreadable),
     /// A fact without a JSON form.
-    #[error("a fact cannot be written")]
+    #[error("a fact has no JSON form")]
     Unwritable(#[from] serde_json::Error),
-    /// A rule of the business that must hold does not.
+    /// A business rule that must always hold was violated.
     #[error("{0}")]
     Rule(String),
 }
 
 pub(crate) struct Emission<F> {
     pub cause: Cause,
-    /// The place of the cause among all that was applied.
+    /// The index of the cause among all events applied so far in the batch.
     pub place: usize,
     pub key: Key,
     pub fact: F,
 }
 
-/// What a stage says while it applies the facts of one batch.
+/// The facts that a stage emits while it applies one batch.
 pub struct Outputs<F> {
     partitions: PartitionCount,
     partition: Partition,
@@ -153,24 +153,24 @@ pub struct Outputs<F> {
 }
 
 impl<F: Payload> Outputs<F> {
-    /// Nothing said yet by this partition in this batch.
+    /// The outputs of a new batch, still empty.
     pub fn new(partitions: PartitionCount, partition: Partition, batch: BatchNumber) -> Self {
         Self { partitions, partition, batch, cause: None, caused: 0, emitted: BTreeMap::new(), count: 0 }
     }
 
-    /// What is said from now on was caused by this.
+    /// Sets the cause of all facts emitted from now on.
     pub fn caused_by(&mut self, cause: &Cause) {
         self.cause = Some(cause.clone());
         self.caused += 1;
     }
 
-    /// Says a fact to the partition of the key. It inherits time, request and trace of its cause.
+    /// Emits a fact to the partition of the key. The fact inherits the time, request and trace of its cause.
     ///
     /// # Errors
-    /// When nothing caused it, or the stream has no such facts: its readers would stop at it.
+    /// When no cause is set, or when the stream does not declare facts of this kind: its readers would stop at it.
     pub fn emit(&mut self, stream: &Stream, key: Key, fact: F) -> Result<(), StageError> {
         if !stream.facts.contains(&fact.kind()) {
-            return Err(StageError::Rule(format!("{} is no fact of {}", fact.kind(), stream.name)));
+            return Err(StageError::Rule(format!("{} is not a fact of stream {}", fact.kind(), stream.name)));
         }
         let target = stream.target(partition_of(&key.0, self.partitions));
         let cause = self.cause.clone().ok_or_else(|| StageError::Rule("a fact without a cause".to_owned()))?;
@@ -179,12 +179,12 @@ impl<F: Payload> Outputs<F> {
         Ok(())
     }
 
-    /// The batch that is being applied, for rows that name the commit they were written in.
+    /// The number of the current batch, for rows that record which commit wrote them.
     pub fn batch(&self) -> BatchNumber {
         self.batch
     }
 
-    /// The partition of the stage that is being applied.
+    /// The partition of the stage that processes the batch.
     pub fn partition(&self) -> Partition {
         self.partition
     }

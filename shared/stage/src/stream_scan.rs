@@ -1,8 +1,8 @@
-//! What a stream already holds of the journals that are published to it.
+//! Determines which part of its producers' journals a stream already holds.
 //!
-//! Whoever attaches to a stream reads it from the last message that was noted, if that is still there, else
-//! from its first, up to the marker that this attachment has just written. What is found need not be
-//! published again. Notes may be old or lost: then more is read.
+//! A publisher that attaches to a stream reads it from the last noted message, if that is still there, otherwise from
+//! the first, up to the marker that this attachment has just written. Frames found there need not be published again.
+//! Notes may be old or lost; then more is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,41 +13,42 @@ use crate::{Frame, Producer, ResumePoint, Seq};
 pub struct PublishPosition {
     /// A message of the stream; `None` before anything was noted.
     pub resume: Option<ResumePoint>,
-    /// For each producer its last frame that lies, with all before it, at or before that message.
+    /// For each producer, its last frame that lies at or before that message together with all its earlier frames.
     pub confirmed: BTreeMap<Producer, Seq>,
-    /// Whose journals an operator wants published again from the start.
+    /// The producers whose journals an operator wants published again from the start.
     pub republish: BTreeSet<Producer>,
-    /// How often an operator has asked for that.
+    /// How often an operator has requested that.
     pub rewinds: u64,
 }
 
-/// What a stream was found to hold so far.
+/// The frames that a scan has found in a stream so far.
 #[derive(Debug)]
 pub struct StreamScan {
     held: BTreeMap<Producer, Seq>,
-    /// Whether the scan begins at the stream's first message, and nothing was seen yet.
+    /// Whether the scan starts at the stream's first message and has not seen it yet.
     is_at_first: bool,
-    /// Retention has removed the stream's beginning: the first frame of each producer is taken as it comes.
+    /// Whether retention has removed the stream's beginning. Then the first frame seen of each producer counts,
+    /// whatever its number.
     has_lost_its_start: bool,
 }
 
 impl StreamScan {
-    /// Begins behind the noted message, which is still there.
+    /// Starts after the noted message, which is still there.
     pub fn behind(noted: &PublishPosition) -> Self {
         Self { held: noted.confirmed.clone(), is_at_first: false, has_lost_its_start: false }
     }
 
-    /// Begins at the stream's first message.
+    /// Starts at the stream's first message.
     pub fn from_first() -> Self {
         Self { held: BTreeMap::new(), is_at_first: true, has_lost_its_start: false }
     }
 
-    /// Takes in the next message, with the frame in it if there is one.
+    /// Processes the next message, with its frame if it carries one.
     pub fn see(&mut self, offset: u64, frame: Option<&Frame>) {
         if std::mem::take(&mut self.is_at_first) {
             self.has_lost_its_start = offset > 0;
         }
-        // A damaged copy is none.
+        // A damaged copy does not count.
         let Some(frame) = frame.filter(|frame| frame.is_intact()) else { return };
         let held = self.held.get(&frame.producer).copied();
         let is_next = match held {
@@ -59,7 +60,7 @@ impl StreamScan {
         }
     }
 
-    /// The last frame of a producer that the stream holds with all before it; 0: none.
+    /// The last frame of a producer that the stream holds together with all earlier ones; 0 if there is none.
     pub fn held(&self, producer: &Producer) -> Seq {
         self.held.get(producer).copied().unwrap_or(Seq(0))
     }
@@ -79,7 +80,7 @@ mod tests {
         Frame::seal(producer(partition), target, Seq(seq), Hash::ZERO, 1, "[]".to_owned())
     }
 
-    /// After messages from `offset` on, each a producer's partition and a `seq`, how far post/0 is held.
+    /// Scans messages from `offset` on, each a producer's partition and a `seq`, and checks how far post/0 is held.
     fn check(mut scan: StreamScan, offset: u64, messages: &[(u16, u64)], expected: u64) {
         for (offset, (partition, seq)) in (offset..).zip(messages) {
             scan.see(offset, Some(&frame(*partition, *seq)));
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_frames_without_a_hole_before_them_count() {
+    fn only_frames_without_a_gap_before_them_count() {
         check(StreamScan::from_first(), 0, &[], 0);
         check(StreamScan::from_first(), 0, &[(0, 1), (1, 1), (0, 2), (0, 1), (0, 2), (0, 3)], 3);
         check(StreamScan::from_first(), 0, &[(0, 1), (0, 3), (0, 4)], 1);
@@ -104,13 +105,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_without_its_beginning_counts_from_what_is_left() {
+    fn a_stream_without_its_beginning_counts_from_its_first_frame() {
         check(StreamScan::from_first(), 40, &[(0, 7), (0, 8)], 8);
         check(StreamScan::from_first(), 40, &[(1, 3), (0, 7), (0, 9)], 7);
     }
 
     #[test]
-    fn a_damaged_copy_does_not_count_and_a_marker_is_no_frame() {
+    fn damaged_copies_and_markers_do_not_count() {
         let (mut scan, mut damaged) = (StreamScan::from_first(), frame(0, 2));
         damaged.body.push(' ');
         scan.see(0, None);

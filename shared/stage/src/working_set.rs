@@ -1,26 +1,26 @@
-//! The rows a batch works on: loaded by key, changed in memory, written in one commit.
+//! The rows of a batch: loaded by key, changed in memory, written in one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Cell, Row, StageError, Table};
 
-/// Which rows to load.
+/// The rows to load.
 #[derive(Debug, Default)]
 pub struct ReadSet(BTreeMap<&'static str, (&'static Table, BTreeSet<Vec<Cell>>)>);
 
 impl ReadSet {
-    /// Asks for the row with this key, whether there is one or not.
+    /// Adds the row with this key, whether it exists or not.
     pub fn row<R: Row>(&mut self, key: &R::Key) {
         let (_, keys) = self.0.entry(R::TABLE.name).or_insert_with(|| (R::TABLE, BTreeSet::new()));
         keys.insert(R::key_cells(key));
     }
 
-    /// Whether nothing is asked for.
+    /// Whether no rows are requested.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The tables and the keys asked for in each, sorted.
+    /// The tables and the requested keys of each, sorted.
     pub fn iter(&self) -> impl Iterator<Item = (&'static Table, &BTreeSet<Vec<Cell>>)> {
         self.0.values().map(|(table, keys)| (*table, keys))
     }
@@ -29,35 +29,36 @@ impl ReadSet {
 /// How a row is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// There was none with its key. If there is one after all, somebody else wrote it.
+    /// The key must be new. If a row with this key exists after all, another writer has written it.
     Insert,
-    /// There was one.
+    /// A row with this key exists.
     Update,
 }
 
 /// A row to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Where.
+    /// The table to write to.
     pub table: &'static Table,
-    /// How.
+    /// Whether to insert or to update.
     pub write: Write,
     /// The whole row.
     pub cells: Vec<Cell>,
 }
 
 impl Change {
-    /// Those of one table.
+    /// The changes to one table.
     pub fn of<R: Row>(changes: &[Change]) -> impl Iterator<Item = &Change> {
         changes.iter().filter(|change| change.table.name == R::TABLE.name)
     }
 
-    /// The rows that are written to one table. One that cannot be read is left out: whoever loads it stops and says so.
+    /// The rows that are written to one table. A row that cannot be decoded is left out, because its next reader stops
+    /// and reports it.
     pub fn rows<R: Row>(changes: &[Change]) -> impl Iterator<Item = R> {
         Self::of::<R>(changes).filter_map(|change| R::from_cells(&change.cells).ok())
     }
 
-    /// What it writes to a column; `None` when the table has no such column.
+    /// The value that is written to a column; `None` when the table has no such column.
     pub fn cell(&self, column: &str) -> Option<&Cell> {
         let at = self.table.columns.iter().position(|c| c.name == column)?;
         self.cells.get(at)
@@ -76,7 +77,7 @@ struct Loaded {
     slots: BTreeMap<Vec<Cell>, Slot>,
 }
 
-/// The working set of one batch. The next fact sees what the last one changed.
+/// The working set of one batch. Each fact sees the changes made by the facts before it.
 #[derive(Debug, Default)]
 pub struct WorkingSet {
     tables: BTreeMap<&'static str, Loaded>,
@@ -96,7 +97,7 @@ impl WorkingSet {
         ReadSet(still.collect())
     }
 
-    /// Takes in what the store found for the keys of one table; the others are known to be absent.
+    /// Adds the rows that the store found for the given keys of one table. All other keys are known to be absent.
     pub fn fill(&mut self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>, found: Vec<Vec<Cell>>) {
         let loaded = self.loaded(table);
         for key in keys {
@@ -109,10 +110,10 @@ impl WorkingSet {
         }
     }
 
-    /// The row with this key as it is now.
+    /// The current row with this key.
     ///
     /// # Errors
-    /// When the key was not loaded, or what is stored is no such row.
+    /// When the key was not loaded, or the stored row cannot be decoded.
     pub fn get<R: Row>(&self, key: &R::Key) -> Result<Option<R>, StageError> {
         let key = R::key_cells(key);
         let slot = self.tables.get(R::TABLE.name).and_then(|loaded| loaded.slots.get(&key));
@@ -120,7 +121,7 @@ impl WorkingSet {
         Ok(slot.now.as_deref().map(R::from_cells).transpose()?)
     }
 
-    /// Whether the row with this key was asked for already.
+    /// Whether the row with this key was requested already.
     pub fn is_loaded<R: Row>(&self, key: &R::Key) -> bool {
         let loaded = self.tables.get(R::TABLE.name);
         loaded.is_some_and(|loaded| loaded.slots.contains_key(&R::key_cells(key)))
@@ -144,10 +145,10 @@ impl WorkingSet {
         Ok(())
     }
 
-    /// Writes a row that cannot exist yet, without loading its key: the store refuses it if it does.
+    /// Writes a new row without loading its key first. The store rejects it if the key exists.
     ///
     /// # Errors
-    /// When the batch has written that key already.
+    /// When the batch has already written that key.
     pub fn insert<R: Row>(&mut self, row: &R) -> Result<(), StageError> {
         let cells = row.to_cells();
         let key = cells[..R::TABLE.key_columns].to_vec();
@@ -160,12 +161,12 @@ impl WorkingSet {
         Ok(())
     }
 
-    /// Grows with every write that changed something.
+    /// The number of writes that changed something.
     pub fn writes(&self) -> u64 {
         self.writes
     }
 
-    /// What to write, by table and key, so that two writers never lock in different order.
+    /// The rows to write, ordered by table and key, so that two writers always lock in the same order.
     pub fn changes(self) -> Vec<Change> {
         let of_table = |loaded: Loaded| {
             loaded.slots.into_values().filter_map(move |slot| {
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_written_and_as_what_it_is() {
+    fn only_changed_rows_are_written_as_inserts_or_updates() {
         let mut rows = loaded(&["a", "b", "c"], &[counter("a", 1), counter("b", 1)]);
         rows.put(&counter("a", 2)).unwrap();
         rows.put(&counter("b", 1)).unwrap();
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_found_by_its_table() {
+    fn changes_are_found_by_table() {
         let mut rows = loaded(&["a", "b"], &[counter("a", 1)]);
         rows.put(&counter("b", 2)).unwrap();
         rows.insert(&Other { name: "a".into() }).unwrap();
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_nobody_asked_for_is_a_bug_that_shows() {
+    fn using_a_row_that_was_not_loaded_is_an_error() {
         let mut rows = loaded(&["a"], &[]);
         assert!(matches!(rows.get::<Counter>(&("b".into(),)), Err(StageError::NotLoaded { .. })));
         assert!(matches!(rows.put(&counter("b", 1)), Err(StageError::NotLoaded { .. })));

@@ -1,4 +1,4 @@
-//! Changed at rest: whoever goes on from there would repeat or lose an effect, and hide the change.
+//! Data changed at rest: an owner that continued from there would repeat or lose an effect, and hide the change.
 
 use stage::{Partition, Producer, Stage as _};
 

@@ -1,4 +1,4 @@
-//! Frames in, one commit out: repeated, missing, forged, resumed, fenced, refused.
+//! Frames go in, one commit comes out: duplicates, gaps, forks, resumption, fencing, refusals.
 
 use stage::{
     BatchNumber, Change, Checkpoint, Consumed, Frame, Hash, Partition, Producer, Record, Row as _, Seq, Stage as _,
@@ -19,7 +19,7 @@ async fn tally(back: &Store, name: &str) -> Result<Option<(u64, u64)>, StoreErro
     Ok(tally.map(|tally| (tally.sum, tally.ticks)))
 }
 
-/// However often a frame comes, it has one effect.
+/// However often a frame arrives, it has one effect.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -33,14 +33,14 @@ pub async fn duplicate(factory: &impl StoreFactory) -> Outcome {
     let order = [0, 0, 1, 0, 1, 2, 2].map(|at: usize| frames[at].clone());
     let mut owner = claim_tally(&back, "a").await?;
     assert!(take(&mut owner, order.to_vec()).await?);
-    assert!(!take(&mut owner, order.to_vec()).await?, "nothing new, no batch");
+    assert!(!take(&mut owner, order.to_vec()).await?, "nothing new, so no batch");
     let mut next = claim_tally(&back, "a").await?;
     assert!(!take(&mut next, frames).await?, "nothing new for the next owner either");
     assert_eq!(tally(&back, "a").await?, Some((3, 3)));
     Ok(())
 }
 
-/// Nothing is applied past a missing frame, and everything once it has come.
+/// Nothing is applied past a missing frame. Everything is applied once it has arrived.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -60,7 +60,7 @@ pub async fn gap(factory: &impl StoreFactory) -> Outcome {
     Ok(())
 }
 
-/// A producer that says something else than before, or that nobody knows, stops the partition.
+/// A producer that is unknown, or that emits different content than before, stops the partition.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -89,12 +89,12 @@ pub async fn fork(factory: &impl StoreFactory) -> Outcome {
         owner.discard_uncommitted();
     }
     let damaged = Frame { body: "[ ]".to_owned(), ..frames[1].clone() };
-    assert!(!take(&mut owner, vec![Delivery { frame: damaged, resume_point: None }]).await?, "damaged: as if missing");
+    assert!(!take(&mut owner, vec![Delivery { frame: damaged, resume_point: None }]).await?, "damaged means missing");
     assert_eq!(tally(&back, "a").await?, Some((1, 1)));
     Ok(())
 }
 
-/// Closed and opened again, everything goes on where it was.
+/// After closing and opening again, everything continues where it was.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -124,7 +124,7 @@ pub async fn resume(factory: &impl StoreFactory) -> Outcome {
     Ok(())
 }
 
-/// Who was replaced writes nothing any more, and knows it.
+/// A fenced owner can write nothing any more, and learns of it.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -137,7 +137,7 @@ pub async fn fence(factory: &impl StoreFactory) -> Outcome {
     assert!(matches!(stop, Err(OwnerError::Fenced(_))), "{stop:?}");
     let stop = submit(&mut old, vec![add("1", "a", 1)]).await;
     assert!(matches!(stop, Err(OwnerError::Fenced(_))), "{stop:?}");
-    assert!(emitted(&front, "a").await?.is_empty(), "not a part of it was written");
+    assert!(emitted(&front, "a").await?.is_empty(), "no part of it was written");
     assert_eq!(front.get::<Collected>(&(add("1", "a", 1).cause.request_id,)).await?, None);
     assert_eq!(submit(&mut new, vec![add("1", "a", 1)]).await?.1, [Reply::New]);
     let newest = front.newest(new.id()).await?;
@@ -145,7 +145,7 @@ pub async fn fence(factory: &impl StoreFactory) -> Outcome {
     Ok(())
 }
 
-/// A commit that was refused did nothing, and can be tried again by the same owner.
+/// A refused commit did nothing, and the same owner can retry it.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -162,7 +162,7 @@ pub async fn refused(factory: &impl StoreFactory) -> Outcome {
     Ok(())
 }
 
-/// A batch whose new row exists already is refused whole.
+/// A batch that inserts an existing row is rejected as a whole.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -196,7 +196,7 @@ pub async fn conflict(factory: &impl StoreFactory) -> Outcome {
     Ok(())
 }
 
-/// A batch that changes a row which is not there any more is refused whole; others change exactly theirs.
+/// A batch that updates a row that no longer exists is rejected as a whole. Other batches update exactly their rows.
 ///
 /// # Errors
 /// When the deployment fails.

@@ -1,4 +1,4 @@
-//! The publisher and the subscription of a running service, one step at a time.
+//! The publisher and the subscription of a running service, executed step by step.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::publisher::{Backlog, Publication, Session};
 use crate::subscription::SubscriptionSpec;
 use crate::{Postgres, RabbitMq, Store, StreamSubscription, Subscription, Wakeups};
 
-/// Attaches, publishes what a journal holds for a target, notes what was confirmed.
+/// Attaches, publishes the part of a journal that is for a target, and notes what was confirmed.
 ///
 /// # Errors
 /// When publishing is interrupted.
@@ -33,17 +33,17 @@ pub async fn publish(
         metrics: BrokerMetrics::new()?,
     };
     let mut session = Session::attach(publication, status(target)).await?;
-    // Asked to stop, it ends when nothing is left to publish.
+    // It was already told to stop, so it ends when nothing is left to publish.
     let (_stop, mut stopped) = watch::channel(true);
     session.run(&Notify::new(), &mut stopped).await?;
     session.end().await;
     Ok(())
 }
 
-/// Reads streams from where a checkpoint says.
+/// Reads streams from a checkpoint on.
 ///
 /// # Errors
-/// When it cannot be measured.
+/// When the metrics cannot be created.
 pub fn subscribe(
     broker: &RabbitMq,
     database: &Arc<Postgres>,
@@ -57,7 +57,7 @@ pub fn subscribe(
     Ok(Subscription::Broker(StreamSubscription::start(broker, wanted, checkpoint, &wakeups, database.clone(), metrics)))
 }
 
-/// Nobody asks how it is.
+/// A status that nobody reads.
 fn status(target: &StreamPartition) -> ConnectionStatus {
     ConnectionStatus::new(target.to_string(), Arc::new(|_, _| {}))
 }

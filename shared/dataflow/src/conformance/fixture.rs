@@ -1,4 +1,4 @@
-//! Two small services that count, so that a suite has something to run: every kind of stage is there.
+//! Two small services that count, with every kind of stage, for the suite to run.
 //!
 //! ```text
 //! collect (ingress stage) ──added──► tally (by name) ──tallied──► copy
@@ -17,7 +17,7 @@ use crate::{
     Committed, Delivery, JournalReader, JournalSource, Meta, Owner, OwnerError, Store, StoreError, Subscription,
 };
 
-/// The key of everything that `tally` says.
+/// The key of everything that `tally` emits.
 const ALL: &str = "all";
 
 /// From `collect` to `tally`, by name.
@@ -31,28 +31,28 @@ pub const TALLIED: Stream = Stream {
     facts: &["Tallied"],
 };
 
-/// Where `collect` and `copy` are.
+/// The tables of `collect` and `copy`.
 pub const FRONT: &[&Table] = &[Collected::TABLE, Copied::TABLE, Newest::TABLE];
-/// Where `tally` is.
+/// The tables of `tally`.
 pub const BACK: &[&Table] = &[Tally::TABLE, Tick::TABLE];
 
-/// What a store of one of the two services remembers. Two partitions.
+/// The metadata of a store of one of the two services, with two partitions.
 pub fn meta(service: &'static str) -> Option<Meta> {
     Some(Meta { service, partitions: PartitionCount::new(2)? })
 }
 
-/// To add to a name.
+/// A request to add to the sum of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Added {
     /// The name.
     pub name: String,
-    /// How much.
+    /// The amount to add.
     pub by: u64,
-    /// The version of the copy it was judged by.
+    /// The captured version of the copy.
     pub version: Option<u64>,
 }
 
-/// What a name has come to.
+/// The new sum of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tallied {
     /// The name.
@@ -62,11 +62,11 @@ pub struct Tallied {
 }
 
 stage::payload! {
-    /// What the two tell each other.
+    /// The facts of both services.
     pub enum Fact {
-        /// Asked of `collect`, and said by it.
+        /// A request to `collect`, and the fact that it emits.
         Added(Added),
-        /// Said by `tally`.
+        /// Emitted by `tally`.
         Tallied(Tallied),
     }
 }
@@ -81,9 +81,9 @@ stage::row! {
         value {
             /// The name.
             name: String => Text,
-            /// How much.
+            /// The amount to add.
             by: u64 => Integer,
-            /// The sum of the name that was known then.
+            /// The sum of the name that was known at that time.
             known: Option<u64> => Nullable<Integer>,
         }
     }
@@ -93,13 +93,13 @@ stage::row! {
     /// A sum.
     pub struct Tally: "tallies" {
         key {
-            /// Of which name.
+            /// The name.
             name: String => Text,
         }
         value {
             /// The sum.
             sum: u64 => Integer,
-            /// Of how many additions.
+            /// The number of additions.
             ticks: u64 => Integer,
         }
     }
@@ -109,29 +109,29 @@ stage::row! {
     /// One addition.
     pub struct Tick: "ticks" {
         key {
-            /// To which name.
+            /// The name.
             name: String => Text,
-            /// Which of them.
+            /// The number of the addition.
             number: u64 => Integer,
         }
         value {
-            /// How much.
+            /// The amount.
             by: u64 => Integer,
-            /// In which batch.
+            /// The batch that applied it.
             batch: BatchNumber => Integer,
         }
     }
 }
 
 stage::row! {
-    /// A sum as it was told.
+    /// A sum as it was received.
     pub struct Copied: "copied" {
         key {
-            /// Its place among all that were told.
+            /// Its number among all received sums.
             version: u64 => Integer,
         }
         value {
-            /// Of which name.
+            /// The name.
             name: String => Text,
             /// The sum.
             sum: u64 => Integer,
@@ -153,18 +153,18 @@ stage::row! {
     }
 }
 
-/// What the ingress stage replies.
+/// The reply of the ingress stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// It is new.
+    /// The request is new.
     New,
-    /// It was there.
+    /// The request is known already.
     Known,
-    /// It adds nothing.
+    /// The request adds nothing.
     Nothing,
 }
 
-/// The ingress stage. Keeps what it has learned of the sums: version, name, sum.
+/// The ingress stage. It keeps the versions, names and sums from its side input.
 #[derive(Default)]
 pub struct Collect(Vec<Copied>);
 
@@ -198,7 +198,7 @@ impl IngressStage for Collect {
 
     fn submit(&self, event: &Event<Fact>, rows: &mut WorkingSet, out: &mut Outputs<Fact>) -> Result<Reply, StageError> {
         let Fact::Added(Added { name, by, version }) = &event.fact else {
-            return Err(StageError::Rule("only additions can be asked".to_owned()));
+            return Err(StageError::Rule("only additions can be requested".to_owned()));
         };
         let request_id = event.cause.request_id.clone();
         if rows.get::<Collected>(&(request_id.clone(),))?.is_some() {
@@ -220,7 +220,7 @@ impl IngressStage for Collect {
     }
 }
 
-/// Adds up.
+/// Adds up the sums.
 pub struct TallyUp;
 
 impl Stage for TallyUp {
@@ -251,7 +251,7 @@ impl Stage for TallyUp {
     }
 }
 
-/// Keeps every sum that was told.
+/// Keeps every received sum.
 pub struct Copy;
 
 impl Stage for Copy {
@@ -277,7 +277,7 @@ impl Stage for Copy {
     }
 }
 
-/// Panics at whatever comes, as an ingress stage or as a reader.
+/// Panics at any input, as an ingress stage or as a reader.
 #[cfg(test)]
 pub struct Panics;
 
@@ -308,7 +308,7 @@ impl IngressStage for Panics {
     }
 }
 
-/// A request to add.
+/// A request to add to a name.
 pub fn add(request_id: &str, name: &str, by: u64) -> Event<Fact> {
     Event {
         id: EventId(format!("request {request_id}")),
@@ -322,7 +322,7 @@ pub fn add(request_id: &str, name: &str, by: u64) -> Event<Fact> {
     }
 }
 
-/// Always the same moment: nothing may depend on the clock.
+/// Always returns the same time, because nothing may depend on the clock.
 pub fn now() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH
 }
@@ -342,7 +342,7 @@ pub async fn claim_tally(store: &Store, name: &str) -> Result<Owner<TallyUp>, Ow
     Owner::claim(TallyUp, Producer::new(TallyUp::NAME, of(name)), store.clone(), now()).await
 }
 
-/// Commits requests as one batch, and gives the replies.
+/// Commits requests as one batch, and returns the replies.
 pub async fn submit(
     collect: &mut Owner<Collect>,
     requests: Vec<Event<Fact>>,
@@ -351,20 +351,20 @@ pub async fn submit(
     Ok((collect.commit(prepared).await?, replies))
 }
 
-/// Everything said to `tally` about names of the same partition as this.
+/// All frames emitted to the partition of `tally` that this name belongs to.
 pub async fn emitted(front: &Store, name: &str) -> Result<Vec<Delivery>, StoreError> {
     let (by, to) = (Producer::new(Collect::NAME, Partition(0)), ADDED.target(of(name)));
     let frames = front.journal(&by, &to, Seq::FIRST, usize::from(u16::MAX), usize::MAX).await?;
     Ok(frames.into_iter().map(|frame| Delivery { frame, resume_point: None }).collect())
 }
 
-/// Commits what was delivered.
+/// Processes and commits deliveries. Returns whether there was anything to commit.
 pub async fn take<S: Stage>(owner: &mut Owner<S>, deliveries: Vec<Delivery>) -> Result<bool, OwnerError> {
     let committed = owner.process(deliveries, now(), |_| {}).await?;
     Ok(committed.is_some())
 }
 
-/// Claims a partition of a stage and reads everything there is to read.
+/// Claims a partition of a stage and reads everything that is available.
 pub async fn catch_up<S: Stage>(
     stage: S,
     partition: Partition,

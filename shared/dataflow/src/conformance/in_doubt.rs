@@ -1,10 +1,10 @@
-//! A commit of unknown fate: claim, then read back. One effect, whatever became of it.
+//! Commits with an unknown result: claim, then read back. There is exactly one effect in every case.
 
 use super::fixture::{Collect, Reply, add, claim, emitted, now, submit};
 use super::{Failure, Outcome, StoreFactory, open};
 use crate::{CommitFault, Faults, Owner, OwnerError, Store};
 
-/// An ingress stage whose next commits go wrong.
+/// An ingress stage whose next commits fail with these faults.
 async fn in_doubt(factory: &impl StoreFactory, of: &[CommitFault]) -> Result<(Store, Owner<Collect>), Failure> {
     let faults = Faults::default();
     let front = open(factory, "front").await?.with_faults(faults.clone());
@@ -16,7 +16,7 @@ async fn in_doubt(factory: &impl StoreFactory, of: &[CommitFault]) -> Result<(St
     Ok((front, collect))
 }
 
-/// The request has one effect now, and the owner goes on.
+/// Checks that the request has exactly one effect and that the owner continues.
 async fn goes_on(front: &Store, collect: &mut Owner<Collect>, retry: Reply) -> Outcome {
     assert!(!collect.is_in_doubt());
     assert_eq!(submit(collect, vec![add("1", "a", 1)]).await?.1, [retry]);
@@ -25,7 +25,7 @@ async fn goes_on(front: &Store, collect: &mut Owner<Collect>, retry: Reply) -> O
     Ok(())
 }
 
-/// It was never written: so it is known, and it can never be written later.
+/// The commit was never written. This becomes known, and it can never be written later.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -35,7 +35,7 @@ pub async fn lost_before(factory: &impl StoreFactory) -> Outcome {
     goes_on(&front, &mut collect, Reply::New).await
 }
 
-/// It was written: its replies are found, and it is not done again.
+/// The commit was written. Its replies are found, and it is not repeated.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -46,7 +46,7 @@ pub async fn lost_after(factory: &impl StoreFactory) -> Outcome {
     goes_on(&front, &mut collect, Reply::Known).await
 }
 
-/// The claim that is to tell is lost itself, again and again.
+/// The claim that resolves the doubt is lost itself, repeatedly.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -59,7 +59,7 @@ pub async fn claim_lost_before(factory: &impl StoreFactory) -> Outcome {
     goes_on(&front, &mut collect, Reply::Known).await
 }
 
-/// The claim that is to tell is written, but its answer lost: the owner finds it as its own.
+/// The claim that resolves the doubt is written, but its reply is lost. The owner recognizes it as its own.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -69,7 +69,7 @@ pub async fn claim_lost_after(factory: &impl StoreFactory) -> Outcome {
     goes_on(&front, &mut collect, Reply::New).await
 }
 
-/// Another owner came meanwhile: the old one is out, whatever became of its commit.
+/// Another owner claims meanwhile. The old owner is fenced, whatever the result of its commit.
 ///
 /// # Errors
 /// When the deployment fails.

@@ -1,4 +1,4 @@
-//! Reading: the same order, the same pages and the same limits everywhere.
+//! Reads have the same order, pages and limits in every store.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use super::fixture::{
 use super::{Failure, Outcome, StoreFactory, open};
 use crate::{Store, StoreError};
 
-/// Names whose order depends on who compares: by bytes it is this one.
+/// Names whose order depends on the collation. This is the order by bytes.
 const NAMES: [&str; 11] = [" ", "%", "-", "10", "9", "B", "_", "a", "a B", "~", "é"];
-/// More than any store asks for in one statement.
+/// More rows than any store requests in one statement.
 const MANY: usize = 600;
 
-/// Every name with three ticks, all through the stages.
+/// A store with three ticks for each name, all written by the stages.
 async fn ticked(factory: &impl StoreFactory) -> Result<Store, Failure> {
     let (front, back) = (open(factory, "front").await?, open(factory, "back").await?);
     let mut collect = claim(&front, Collect::default()).await?;
@@ -30,7 +30,7 @@ async fn ticked(factory: &impl StoreFactory) -> Result<Store, Failure> {
     Ok(back)
 }
 
-/// Rows come in the order of their key, compared byte by byte and number by number.
+/// Rows are returned in key order, compared byte by byte and number by number.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -52,7 +52,7 @@ pub async fn scan_order(factory: &impl StoreFactory) -> Outcome {
     Ok(())
 }
 
-/// Pages of any size give every row once.
+/// Pages of any size return every row once.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -74,7 +74,7 @@ pub async fn scan_pages(factory: &impl StoreFactory) -> Outcome {
     Ok(())
 }
 
-/// Of many keys exactly the rows that exist are found.
+/// For many keys, exactly the existing rows are found.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -102,8 +102,8 @@ pub async fn load_many(factory: &impl StoreFactory) -> Outcome {
     Ok(())
 }
 
-/// A stage that follows the rows of another sees all of them, in order: also those written after it was
-/// started, also when it is started later.
+/// A stage that follows the rows of another stage sees all of them, in order: those written after it started, and those
+/// written before.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -124,7 +124,7 @@ pub async fn follow(factory: &impl StoreFactory) -> Outcome {
     Ok(())
 }
 
-/// A journal is read from a place on, as many frames as wanted, and not far beyond the bytes wanted.
+/// A journal is read from a given frame on: as many frames as requested, and not far beyond the requested bytes.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -156,7 +156,7 @@ pub async fn journal_limits(factory: &impl StoreFactory) -> Outcome {
     Ok(())
 }
 
-/// Of a producer's journals the last frames are found, of as many targets as wanted.
+/// The last frames of a producer's journals are found, for any number of targets.
 ///
 /// # Errors
 /// When the deployment fails.

@@ -1,4 +1,4 @@
-//! Streams that are not the journal: they repeat, have holes, lose their tail, are lost and made anew.
+//! Streams that are not the journal: they repeat messages, have gaps, lose their tail, and are lost and recreated.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use super::fixture::{ADDED, Collect, Tally, TallyUp, add, claim, claim_tally, em
 use super::{Failure, Outcome, Publisher, Streams, open};
 use crate::{Owner, Store, Subscription};
 
-/// What was published comes in this time.
+/// The maximum time until a published message arrives.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often to look whether something came.
+/// How often to check whether a message has arrived.
 const INTERVAL: Duration = Duration::from_millis(2);
 
-/// An ingress stage that has said `said`, and a reader.
+/// An ingress stage that has accepted `asked` requests, and a reader.
 struct StageHarness<'a, S> {
     streams: &'a S,
     front: Store,
@@ -32,7 +32,7 @@ impl<'a, S: Streams> StageHarness<'a, S> {
         Ok(Self { streams, front, back, collect, publisher, asked: 0 })
     }
 
-    /// As many frames more in the journal.
+    /// Adds this many frames to the journal.
     async fn say(&mut self, frames: u64) -> Outcome {
         for _ in 0..frames {
             self.asked += 1;
@@ -53,7 +53,7 @@ impl<'a, S: Streams> StageHarness<'a, S> {
         Ok(Reader { owner, subscription, seen })
     }
 
-    /// Reads everything that is in the stream now.
+    /// Reads all messages that are in the stream now.
     async fn drain(&self, reader: &mut Reader) -> Outcome {
         let (end, begun) = (self.streams.end(&target()).await?, Instant::now());
         while reader.seen != end {
@@ -63,7 +63,7 @@ impl<'a, S: Streams> StageHarness<'a, S> {
                 None => tokio::time::sleep(INTERVAL).await,
             }
             take(&mut reader.owner, ready).await?;
-            assert!(begun.elapsed() < PATIENCE, "the stream goes to {end:?}, and only {:?} came", reader.seen);
+            assert!(begun.elapsed() < PATIENCE, "the stream ends at {end:?}, but only {:?} arrived", reader.seen);
         }
         Ok(())
     }
@@ -77,14 +77,14 @@ fn target() -> StreamPartition {
     ADDED.target(of("a"))
 }
 
-/// Who reads, and where in the stream it is.
+/// A reader and its place in the stream.
 struct Reader {
     owner: Owner<TallyUp>,
     subscription: Subscription,
     seen: Option<ResumePoint>,
 }
 
-/// A publisher that attaches again, with or without its note, publishes nothing that the stream holds.
+/// A publisher that attaches again, with or without its note, publishes nothing that the stream already holds.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -108,7 +108,7 @@ pub async fn nothing_twice(streams: &impl Streams) -> Outcome {
     Ok(())
 }
 
-/// What an operator wants published again comes again, and readers drop it.
+/// Frames that an operator wants published again arrive again, and readers drop them.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -131,8 +131,8 @@ pub async fn republished(streams: &impl Streams) -> Outcome {
     Ok(())
 }
 
-/// Nothing is applied past a hole in the stream; publishing again closes it, also for a reader that was
-/// started anew in between.
+/// Nothing is applied past a gap in the stream. Publishing again closes it, even for a reader that was restarted in
+/// between.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -154,8 +154,8 @@ pub async fn stream_with_a_hole(streams: &impl Streams) -> Outcome {
     Ok(())
 }
 
-/// A stream that was lost is made anew: its producer publishes everything again from the journal's start,
-/// its readers read from the first message, and nothing is missed or repeated.
+/// A lost stream is created again: its producer publishes everything from the journal's start, its readers read from
+/// the first message, and nothing is missed or repeated.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -180,8 +180,8 @@ pub async fn lost_stream(streams: &impl Streams) -> Outcome {
     Ok(())
 }
 
-/// A stream whose newest messages were lost in the same life gets them again with the next attach: also
-/// for a reader that had not read them, and for one that had.
+/// A stream of the same incarnation that lost its newest messages gets them again with the next attach, for a reader
+/// that had not read them and for one that had.
 ///
 /// # Errors
 /// When the deployment fails.
@@ -200,7 +200,7 @@ pub async fn lost_tail(streams: &impl Streams) -> Outcome {
         streams.lose_tail(&target(), 10).await?;
         harness.say(5).await?;
         harness.publish().await?;
-        assert_eq!(streams.frames(&target()).await?, frames + 5, "what was lost is published again, and no more");
+        assert_eq!(streams.frames(&target()).await?, frames + 5, "only the lost frames are published again");
         harness.drain(&mut reader).await?;
         assert_eq!(harness.sum().await?, before + 25);
     }

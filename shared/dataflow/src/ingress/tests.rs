@@ -1,4 +1,4 @@
-//! The actor around an ingress stage, on a real file.
+//! Tests of the ingress actor, on a real `SQLite` file.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl<S: IngressStage<Input = Fact>> Harness<S> {
         self.front.records(&id, BatchNumber(1), usize::from(u16::MAX)).await.unwrap().len()
     }
 
-    /// A connection that keeps the writer waiting until it is closed.
+    /// A connection that blocks the writer until it is closed.
     async fn blocked(&self) -> SqliteConnection {
         let options = SqliteConnectOptions::new().filename(self.files.path("front"));
         let mut other = SqliteConnection::connect_with(&options).await.unwrap();
@@ -72,7 +72,7 @@ impl<S: IngressStage<Input = Fact>> Harness<S> {
 }
 
 #[actix::test]
-async fn requests_that_arrive_during_a_commit_share_the_next() {
+async fn requests_that_arrive_during_a_commit_share_the_next_one() {
     let harness = Harness::new(Faults::default()).await;
     let blocked = harness.blocked().await;
     let ids: Vec<_> = (0..100).map(|id| id.to_string()).collect();
@@ -84,9 +84,9 @@ async fn requests_that_arrive_during_a_commit_share_the_next() {
     };
     let (replies, ()) = tokio::join!(join_all(ids.iter().map(|id| harness.ask(id))), open);
     assert!(replies.iter().all(|reply| *reply == Ok(vec![Reply::New])), "{replies:?}");
-    assert_eq!(harness.batches().await, 3, "the claim, the first request, all the others");
+    assert_eq!(harness.batches().await, 3, "the claim, the first request, all other requests");
     assert_eq!(harness.ask("7").await, Ok(vec![Reply::Known]));
-    assert_eq!(harness.batches().await, 3, "what has no effect is not recorded");
+    assert_eq!(harness.batches().await, 3, "a request without effect is not recorded");
 }
 
 #[actix::test]
@@ -101,7 +101,7 @@ async fn beyond_the_limits_requests_are_refused_at_once() {
     let second = harness.ingress.send(Submit { requests: vec![add("2", "a", 1)], bytes: WAITING_BYTES_MAX });
     let third = harness.ingress.send(Submit { requests: vec![add("3", "a", 1)], bytes: 1 });
     let open = async {
-        // The third is refused while the first two still wait: only then the writer goes on.
+        // The third is refused while the first two still wait. Only then may the writer continue.
         let third = third.await.unwrap();
         blocked.close().await.unwrap();
         third
@@ -113,7 +113,7 @@ async fn beyond_the_limits_requests_are_refused_at_once() {
 }
 
 #[actix::test]
-async fn a_commit_in_doubt_is_answered_with_what_became_of_it() {
+async fn a_request_whose_commit_is_in_doubt_gets_the_resolved_result() {
     for fault in [CommitFault::LostAfter, CommitFault::LostBefore] {
         let faults = Faults::default();
         let harness = Harness::new(faults.clone()).await;
@@ -125,7 +125,7 @@ async fn a_commit_in_doubt_is_answered_with_what_became_of_it() {
 }
 
 #[actix::test]
-async fn while_the_doubt_stays_the_client_is_told_to_try_again() {
+async fn a_commit_that_stays_in_doubt_is_reported_as_unavailable() {
     let faults = Faults::default();
     let harness = Harness::new(faults.clone()).await;
     faults.push(Some(CommitFault::LostAfter));
@@ -137,7 +137,7 @@ async fn while_the_doubt_stays_the_client_is_told_to_try_again() {
 }
 
 #[actix::test]
-async fn who_was_replaced_stops_and_says_so() {
+async fn a_fenced_owner_stops_and_reports_it() {
     let harness = Harness::new(Faults::default()).await;
     let _new = claim(&harness.front, Collect::default()).await.unwrap();
     assert_eq!(harness.ask("1").await, Err(SubmitError::Stopped));
@@ -145,7 +145,7 @@ async fn who_was_replaced_stops_and_says_so() {
 }
 
 #[actix::test]
-async fn a_panic_stops_it_for_good_and_whoever_waits_is_answered() {
+async fn a_panic_stops_the_ingress_permanently_and_waiting_requests_get_a_reply() {
     let harness = Harness::with(Panics, Faults::default(), None).await;
     assert_eq!(harness.ask("1").await, Err(SubmitError::Stopped));
     assert_eq!(*harness.input.lock().unwrap(), [Health::Stopped("panics/0 panicked: a is too much".to_owned())]);
@@ -154,7 +154,7 @@ async fn a_panic_stops_it_for_good_and_whoever_waits_is_answered() {
 }
 
 #[actix::test]
-async fn it_finishes_what_was_begun_and_takes_nothing_more() {
+async fn draining_finishes_accepted_requests_and_refuses_new_ones() {
     let harness = Harness::new(Faults::default()).await;
     let asked: Vec<_> = (0..50)
         .map(|id| harness.ingress.send(Submit { requests: vec![add(&id.to_string(), "a", 1)], bytes: 1 }))
@@ -168,7 +168,7 @@ async fn it_finishes_what_was_begun_and_takes_nothing_more() {
 }
 
 #[actix::test]
-async fn a_doubt_that_stays_does_not_keep_it_from_ending() {
+async fn a_commit_that_stays_in_doubt_does_not_prevent_draining() {
     let faults = Faults::default();
     let harness = Harness::new(faults.clone()).await;
     faults.push(Some(CommitFault::LostAfter));
@@ -177,11 +177,11 @@ async fn a_doubt_that_stays_does_not_keep_it_from_ending() {
     let drained = tokio::time::timeout(Duration::from_secs(20), harness.ingress.send(Drain)).await;
     drained.unwrap().unwrap();
     let _next = claim(&harness.front, Collect::default()).await.unwrap();
-    assert_eq!(emitted(&harness.front, "a").await.unwrap().len(), 1, "the next owner finds what was done");
+    assert_eq!(emitted(&harness.front, "a").await.unwrap().len(), 1, "the next owner finds the committed batch");
 }
 
 #[actix::test]
-async fn nothing_is_taken_in_while_too_much_waits_for_the_broker() {
+async fn requests_are_refused_while_the_publish_backlog_is_full() {
     let target = ADDED.target(of("a"));
     let backlog = Backlog::new([target.clone()], 1);
     let harness = Harness::with(Collect::default(), Faults::default(), Some(backlog.clone())).await;

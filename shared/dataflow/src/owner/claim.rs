@@ -6,12 +6,12 @@ use stage::{Checkpoint, Consumed, Hash, LastFrame, Producer, Record, StageError,
 use super::error::{OwnerError, stop, unavailable};
 use crate::{Commit, CommitError, Store};
 
-/// Tries to claim: each fails only when another batch of the same owner landed in between.
+/// The maximum number of attempts. One fails only when another batch of the same owner landed in between.
 const CLAIM_TRIES_MAX: usize = 3;
 
-/// Inserts the next record with the next epoch. With `mine`, only while no other owner has claimed.
-/// A claim of unknown fate is kept in `in_doubt`: inserted again it cannot land twice, and found as
-/// the newest it is ours.
+/// Inserts the next record with the next epoch. With `mine`, it does so only while no other owner has claimed.
+/// A claim with an unknown result is kept in `in_doubt`. If it is inserted again, it cannot land twice; if it turns out
+/// to be the newest record, the partition is ours.
 pub(super) async fn claim(
     id: &Producer,
     store: &Store,
@@ -52,7 +52,7 @@ pub(super) async fn claim(
         let commit = Commit { record: record.clone(), changes: Vec::new(), frames: Vec::new() };
         match store.commit(&commit).await {
             Ok(_) => return Ok((record, checkpoint)),
-            // Ours of unknown fate, batch or claim, may have landed just now: look again.
+            // Our batch or claim with an unknown result may have landed just now: read again.
             Err(CommitError::Fenced) if was_tried => *in_doubt = Some(record),
             Err(CommitError::Fenced) if mine.is_some() => {}
             Err(error @ CommitError::InDoubt(_)) => {
@@ -60,7 +60,7 @@ pub(super) async fn claim(
                 last_error = error;
             }
             Err(error) => {
-                // What was of unknown fate before still is.
+                // A claim whose result was unknown before is still unknown.
                 *in_doubt = was_tried.then_some(record);
                 return Err(stop(id, error));
             }
@@ -69,8 +69,8 @@ pub(super) async fn claim(
     Err(stop(id, last_error))
 }
 
-/// What somebody changed since the newest record was written: going on from there would repeat or
-/// lose an effect, and hide the change.
+/// What was changed since the newest record was written, if anything. Continuing from there would repeat or lose an
+/// effect, and hide the change.
 async fn changed_behind(
     id: &Producer,
     store: &Store,
@@ -91,5 +91,5 @@ async fn changed_behind(
         last.any(|frame| frame.seq == head.seq && frame.hash == head.hash && frame.is_intact())
     };
     let other = checkpoint.last_frames.iter().find(|(target, head)| !ends_with(target, head));
-    Ok(other.map(|(target, _)| format!("the journal for {target} does not end where the last batch says")))
+    Ok(other.map(|(target, _)| format!("the journal for {target} does not end with the last recorded frame")))
 }

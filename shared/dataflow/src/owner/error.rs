@@ -1,69 +1,69 @@
-//! Why an owner could not go on.
+//! The errors of an owner.
 
 use stage::{Producer, Seq, StageError, StreamPartition};
 
 use super::load::LoadError;
 use crate::{CommitError, StoreError};
 
-/// Why an owner could not go on.
+/// The reason why an owner could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnerError {
-    /// Another owner took over. For good.
+    /// Another owner took over. Permanent.
     #[error("{0} has another owner now")]
     Fenced(Producer),
-    /// An invariant is broken. For good.
-    #[error("{owner} is broken")]
+    /// An invariant is broken. Permanent.
+    #[error("{owner} cannot continue")]
     StageError {
-        /// Whose.
+        /// The failed owner.
         owner: Producer,
-        /// Which.
+        /// The broken invariant.
         #[source]
         source: StageError,
     },
-    /// A frame that must not be there. For good, until somebody looks.
+    /// A frame that must not occur. Permanent, until an operator intervenes.
     #[error("{owner} stops at {producer}>{target}#{seq}: {why}")]
     Frame {
-        /// Who reads.
+        /// The owner that reads the stream.
         owner: Producer,
-        /// Who said it.
+        /// The producer of the frame.
         producer: Producer,
-        /// Where.
+        /// The stream partition.
         target: StreamPartition,
-        /// Which.
+        /// The number of the frame.
         seq: Seq,
         /// What is wrong.
         why: &'static str,
     },
-    /// A rule panicked, or what tells of its batches did. For good.
+    /// A stage panicked, or a callback that receives its commits did. Permanent.
     #[error("{owner} panicked: {message}")]
     Panicked {
-        /// Whose turn it was.
+        /// The owner whose turn was running.
         owner: Producer,
-        /// What the panic said.
+        /// The panic message.
         message: String,
     },
-    /// Nothing was done; try the same again later.
-    #[error("{owner} cannot go on just now")]
+    /// Nothing was done. The same call may succeed later.
+    #[error("{owner} cannot continue for now")]
     Unavailable {
-        /// Who.
+        /// The affected owner.
         owner: Producer,
-        /// Why.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Nobody knows whether the last commit is there: [`Owner::resolve`](crate::Owner::resolve).
+    /// It is unknown whether the last commit was written. [`Owner::resolve`](crate::Owner::resolve) finds out.
     #[error("{owner} does not know whether its last batch was written")]
     InDoubt {
-        /// Who.
+        /// The affected owner.
         owner: Producer,
-        /// Why.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl OwnerError {
-    /// Whether trying again later can help.
+    /// Whether a later attempt may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
             OwnerError::Unavailable { .. } | OwnerError::InDoubt { .. } => true,

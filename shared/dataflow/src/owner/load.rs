@@ -1,18 +1,18 @@
-//! What a batch needs of the tables before it can be applied: by the owner, and when deriving again.
+//! Loads the rows that a batch needs before it can be applied, for owners and for the audit.
 
 use stage::{Cell, Event, IngressStage, LOAD_ROUNDS_MAX, ReadSet, Stage, StageError, Table, WorkingSet};
 
 use crate::{LoadedRows, Store, StoreError};
 
-/// Rows of a side input that are read at a time.
+/// The maximum number of side input rows per read.
 const SIDE_INPUT_ROWS_MAX: usize = 1_000;
 
-/// What rows are loaded from: the store of an owner, or what an audit has derived.
+/// The source of rows: the store of an owner, or the rows that an audit has derived.
 pub(crate) trait Tables {
     /// The rows that exist among these keys, by table.
     fn load(&self, keys: &ReadSet) -> impl Future<Output = Result<Vec<LoadedRows>, StoreError>> + Send;
 
-    /// Rows in the order of their key, those after a key, at most `limit`.
+    /// Rows after a key, in key order, at most `limit`.
     fn scan(
         &self,
         table: &'static Table,
@@ -36,12 +36,12 @@ impl Tables for Store {
     }
 }
 
-/// Why rows could not be loaded.
+/// The reason why rows could not be loaded.
 #[derive(Debug)]
 pub(crate) enum LoadError {
-    /// They are broken.
+    /// A row is invalid, or the stage requested too many rounds.
     StageError(StageError),
-    /// They cannot be read.
+    /// The store cannot be read.
     Store(StoreError),
 }
 
@@ -57,7 +57,7 @@ impl From<StoreError> for LoadError {
     }
 }
 
-/// Takes in the rows of the side input after `read_to`.
+/// Gives the stage all rows of its side input after `read_to`, and advances `read_to`.
 pub(crate) async fn read_side_input<S: IngressStage>(
     stage: &mut S,
     tables: &impl Tables,
@@ -76,7 +76,7 @@ pub(crate) async fn read_side_input<S: IngressStage>(
     }
 }
 
-/// The rows that these events name, and those that the rows name.
+/// Loads the rows that these events name, and the rows that those rows name in turn.
 pub(crate) async fn load<'a, S: Stage>(
     stage: &S,
     tables: &impl Tables,
@@ -96,5 +96,5 @@ pub(crate) async fn load<'a, S: Stage>(
             rows.fill(found.table, &found.wanted, found.rows);
         }
     }
-    Err(StageError::Rule(format!("rows named rows more than {LOAD_ROUNDS_MAX} times")).into())
+    Err(StageError::Rule(format!("more than {LOAD_ROUNDS_MAX} rounds of loading rows")).into())
 }

@@ -1,18 +1,18 @@
-//! The holes in what a reader has read. Nothing is applied past one, and where to go on reading never moves past one.
+//! The gaps in a reader's input. Nothing is applied past a gap, and the resume point never moves past one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use stage::{Frame, Positions, Producer, ResumePoint, Seq, StreamPartition};
 
-/// A frame that did not come, or came damaged.
+/// A frame that never arrived, or arrived damaged.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MissingFrame {
-    /// Where it should be.
+    /// The stream partition it belongs to.
     pub target: StreamPartition,
-    /// Whose it is.
+    /// Its producer.
     pub producer: Producer,
-    /// Which.
+    /// Its number.
     pub seq: Seq,
 }
 
@@ -22,18 +22,18 @@ impl fmt::Display for MissingFrame {
     }
 }
 
-/// The holes of one reader.
+/// The gaps of one reader.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    /// Whose next frame did not come.
+    /// The producers whose next frame is missing.
     gaps: BTreeSet<(StreamPartition, Producer)>,
-    /// In each stream a message that came damaged once.
+    /// For each stream, one message that arrived damaged once.
     damaged: BTreeMap<StreamPartition, Damaged>,
-    /// Where in each stream messages came damaged twice: the stream holds them like this.
+    /// For each stream, the offsets of messages that arrived damaged twice: they are damaged in the stream itself.
     at_rest: BTreeMap<StreamPartition, BTreeSet<u64>>,
 }
 
-/// A message that came damaged: another look may find it intact. What it says of itself may be wrong too.
+/// A message that arrived damaged. Reading it again may find it intact. Its own fields may be wrong too.
 #[derive(Debug)]
 struct Damaged {
     claims: MissingFrame,
@@ -41,18 +41,18 @@ struct Damaged {
 }
 
 impl Gaps {
-    /// Frames behind the expected one came.
+    /// Records that a frame arrived before the expected one.
     pub fn gap(&mut self, frame: &Frame) {
         self.gaps.insert((frame.target.clone(), frame.producer.clone()));
     }
 
-    /// The expected frame came.
+    /// Records that the expected frame arrived.
     pub fn closed(&mut self, frame: &Frame, place: Option<&ResumePoint>) {
         self.gaps.remove(&(frame.target.clone(), frame.producer.clone()));
         self.intact(frame, place);
     }
 
-    /// A message is intact: also one that came damaged before.
+    /// Records that a message is intact, even if it arrived damaged before.
     pub fn intact(&mut self, frame: &Frame, place: Option<&ResumePoint>) {
         let is_it = |damaged: &Damaged| place.is_some_and(|place| place.offset == damaged.offset);
         if self.damaged.get(&frame.target).is_some_and(is_it) {
@@ -60,7 +60,7 @@ impl Gaps {
         }
     }
 
-    /// A damaged frame came. If what it says of itself is an expected frame, that one is missing.
+    /// Records that a damaged frame arrived. If its own fields name an expected frame, that frame is missing.
     pub fn damaged(&mut self, frame: &Frame, place: Option<&ResumePoint>, is_expected: bool) {
         if is_expected {
             self.gap(frame);
@@ -74,7 +74,7 @@ impl Gaps {
                 self.damaged.remove(&frame.target);
                 self.at_rest.entry(frame.target.clone()).or_default().insert(*offset);
             }
-            // One at a time: the other is met again when this one is.
+            // One at a time: the other is read again when this one is resolved.
             Some(_) => {}
             None => {
                 let (target, producer, seq) = (frame.target.clone(), frame.producer.clone(), frame.seq);
@@ -84,12 +84,12 @@ impl Gaps {
         }
     }
 
-    /// Whether a stream has a hole.
+    /// Whether a stream has a gap.
     pub fn are_in(&self, target: &StreamPartition) -> bool {
         self.gaps.iter().any(|(gap, _)| gap == target) || self.damaged.contains_key(target)
     }
 
-    /// All of them, for a reader that is so far.
+    /// All missing frames of a reader at these positions.
     pub fn missing(&self, positions: &Positions) -> BTreeSet<MissingFrame> {
         let missing = |(target, producer): &(StreamPartition, Producer)| {
             let seq = positions.of(target, producer).next;
@@ -109,7 +109,7 @@ mod tests {
         StreamPartition::new("purchases", Partition(0))
     }
 
-    /// A damaged message at a place comes; how many frames are missing then.
+    /// Delivers a damaged message at an offset. Returns the number of missing frames after that.
     fn comes(gaps: &mut Gaps, offset: u64) -> usize {
         let producer = Producer::new("accept", Partition(0));
         let frame = Frame::seal(producer.clone(), target(), Seq(offset), Hash::ZERO, 1, "[]".to_owned());
@@ -119,10 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn what_came_damaged_twice_at_its_place_is_not_looked_for_again_however_many_there_are() {
+    fn messages_that_arrived_damaged_twice_are_not_read_again_however_many_there_are() {
         let mut gaps = Gaps::default();
         assert_eq!([10, 20].map(|offset| comes(&mut gaps, offset)), [1, 1]);
-        // The stream is read from its beginning, and once more for the other one.
+        // The stream is read from its beginning twice, the second time for the other message.
         assert_eq!([10, 20].map(|offset| comes(&mut gaps, offset)), [0, 1]);
         assert_eq!([10, 20].map(|offset| comes(&mut gaps, offset)), [1, 0]);
         assert_eq!([10, 20, 10, 20].map(|offset| comes(&mut gaps, offset)), [0; 4]);

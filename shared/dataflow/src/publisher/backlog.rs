@@ -1,4 +1,4 @@
-//! What a service has said and its broker has not confirmed: how much, and who is to be woken for it.
+//! The backlog: how much a service has emitted that its broker has not confirmed, and which publisher to wake for it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stage::{Frame, LastFrame, Producer, Seq, StreamPartition};
 use tokio::sync::Notify;
 
-/// The unconfirmed frames of all of a service's producers. Clones are the same.
+/// The unconfirmed frames of all of a service's producers. Clones share the same backlog.
 ///
-/// It is the journal that holds them; here are only their sizes, so that the ingress stage can be closed before the
-/// journal outgrows the disk.
+/// The journal holds the frames themselves; the backlog holds only their sizes, so that the ingress stage can be closed
+/// before the journal outgrows the disk.
 #[derive(Clone, Debug)]
 pub struct Backlog(Arc<Shared>);
 
@@ -24,17 +24,17 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct ProducerWindow {
-    /// The last `seq` said, 0 before the first.
+    /// The last `seq` emitted, 0 before the first.
     last: u64,
     /// The last `seq` ever confirmed.
     confirmed: u64,
     has_begun: bool,
-    /// Runs of frames by their last `seq`, with their bytes. What was there before this process is in ranges of many.
+    /// Ranges of frames, each with its last `seq` and its bytes. Frames from before this process are in larger ranges.
     unconfirmed: VecDeque<(Seq, u64)>,
 }
 
 impl Backlog {
-    /// Nothing unconfirmed yet, for streams that are published to.
+    /// An empty backlog for the streams that the service publishes.
     pub fn new(targets: impl IntoIterator<Item = StreamPartition>, bytes_max: u64) -> Self {
         let wakeups = targets.into_iter().map(|target| (target, Arc::default())).collect();
         Self(Arc::new(Shared { bytes: AtomicU64::new(0), bytes_max, windows: Mutex::default(), wakeups }))
@@ -44,44 +44,44 @@ impl Backlog {
         self.0.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes that wait.
+    /// The number of unconfirmed bytes.
     pub fn bytes(&self) -> u64 {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Frames that wait, of producers whose journals were looked at.
+    /// The number of unconfirmed frames of producers whose journals were read.
     pub fn frames(&self) -> u64 {
         let begun = |window: &&ProducerWindow| window.has_begun;
         self.windows().values().filter(begun).map(|window| window.last.saturating_sub(window.confirmed)).sum()
     }
 
-    /// So many bytes may wait.
+    /// The limit of unconfirmed bytes.
     pub fn bytes_max(&self) -> u64 {
         self.0.bytes_max
     }
 
-    /// Whether so much waits that no more may be taken in.
+    /// Whether the limit is reached, so that no more requests may be accepted.
     pub fn is_full(&self) -> bool {
         self.bytes() >= self.bytes_max()
     }
 
-    /// Is rung when something was said to the target.
+    /// Is notified when a frame was emitted to the target.
     pub(crate) fn wakeup(&self, target: &StreamPartition) -> Arc<Notify> {
         self.0.wakeups.get(target).cloned().unwrap_or_default()
     }
 
-    /// Whether [`Backlog::begin`] was told about this producer.
+    /// Whether [`Backlog::begin`] was called for this producer.
     pub(crate) fn knows(&self, target: &StreamPartition, producer: &Producer) -> bool {
         self.windows().get(&(target.clone(), producer.clone())).is_some_and(|window| window.has_begun)
     }
 
-    /// What the journal held behind what was `confirmed` when this process began to publish it: ranges of frames, each
-    /// with its last `seq` and the bytes of its bodies.
+    /// Sets what the journal held after the `confirmed` frame when this process began to publish it: ranges of frames,
+    /// each with its last `seq` and the bytes of its bodies.
     pub(crate) fn begin(&self, target: &StreamPartition, producer: &Producer, confirmed: Seq, ranges: Vec<(Seq, u64)>) {
         let mut windows = self.windows();
         let window = windows.entry((target.clone(), producer.clone())).or_default();
         let last = ranges.last().map_or(confirmed, |(last, _)| *last);
-        // Frames said meanwhile are part of it.
+        // Frames emitted meanwhile are part of the ranges.
         while let Some((_, counted)) = window.unconfirmed.pop_front_if(|(seq, _)| *seq <= last) {
             self.0.bytes.fetch_sub(counted, Ordering::Relaxed);
         }
@@ -94,8 +94,8 @@ impl Backlog {
         window.has_begun = true;
     }
 
-    /// So far had a producer said when its partition was claimed: also what another instance said in its last
-    /// moment, after the journal was looked at here.
+    /// Sets the last frames of a producer at the time its partition was claimed. They include frames that another
+    /// instance emitted just before, after the journal was read here.
     pub(crate) fn claimed(&self, producer: &Producer, last_frames: &BTreeMap<StreamPartition, LastFrame>) {
         let mut windows = self.windows();
         for (target, head) in last_frames {
@@ -112,7 +112,7 @@ impl Backlog {
         }
     }
 
-    /// These frames are in the journal now.
+    /// Adds frames that are in the journal now.
     pub(crate) fn emitted(&self, frames: &[Frame]) {
         let mut windows = self.windows();
         for frame in frames {
@@ -128,18 +128,18 @@ impl Backlog {
         frames.iter().for_each(|frame| self.notify(&frame.target));
     }
 
-    /// The broker has all of a producer's frames up to this one.
+    /// Removes all frames of a producer up to this one, which the broker has confirmed.
     pub(crate) fn confirmed(&self, target: &StreamPartition, producer: &Producer, up_to: Seq) {
         let mut windows = self.windows();
         let Some(window) = windows.get_mut(&(target.clone(), producer.clone())) else { return };
-        // After a rewind it is less for a while.
+        // After a rewind, `up_to` is smaller for a while.
         window.confirmed = window.confirmed.max(up_to.0);
         while let Some((_, bytes)) = window.unconfirmed.pop_front_if(|(seq, _)| *seq <= up_to) {
             self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 
-    /// The last frame that a producer has said to a target.
+    /// The last frame that a producer has emitted to a target.
     pub(crate) fn last(&self, target: &StreamPartition, producer: &Producer) -> Seq {
         let windows = self.windows();
         Seq(windows.get(&(target.clone(), producer.clone())).map_or(0, |window| window.last))
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_counts_until_it_is_confirmed() {
+    fn emitted_frames_count_until_they_are_confirmed() {
         let backlog = Backlog::new([target()], 100);
         backlog.begin(&target(), &producer(), Seq(2), vec![(Seq(3), 30), (Seq(5), 20)]);
         backlog.emitted(&[frame(5, 10), frame(6, 40), frame(7, 20)]);
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(backlog.last(&target(), &producer()), Seq(7));
         assert_eq!(backlog.frames(), 5);
         backlog.confirmed(&target(), &producer(), Seq(4));
-        assert_eq!((backlog.bytes(), backlog.frames()), (80, 3), "what is left is counted, not all or nothing");
+        assert_eq!((backlog.bytes(), backlog.frames()), (80, 3), "the rest of a range still counts");
         backlog.confirmed(&target(), &producer(), Seq(6));
         assert_eq!((backlog.bytes(), backlog.frames(), backlog.is_full()), (20, 1, false));
         for again in [6, 3] {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_instance_said_at_last_is_known_with_the_claim() {
+    fn a_claim_reveals_the_last_frames_of_another_instance() {
         let backlog = Backlog::new([target()], 100);
         backlog.begin(&target(), &producer(), Seq(3), Vec::new());
         backlog.claimed(&producer(), &BTreeMap::from([(target(), LastFrame { seq: Seq(4), hash: Hash::ZERO })]));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_before_the_journal_was_looked_at_counts_once() {
+    fn frames_emitted_before_the_journal_is_read_count_once() {
         let backlog = Backlog::new([target()], 100);
         backlog.emitted(&[frame(3, 10), frame(4, 10), frame(5, 7)]);
         assert_eq!((backlog.bytes(), backlog.frames()), (27, 0));

@@ -1,4 +1,4 @@
-//! Publishing over one channel, until something goes wrong with it.
+//! A publishing session: publishing over one channel, until an error.
 
 mod attach;
 mod look;
@@ -16,17 +16,17 @@ use crate::connection_status::ConnectionStatus;
 use crate::rabbitmq::{Confirm, PublishChannel};
 use crate::{BrokerError, StoreError};
 
-/// Bytes on their way to the broker at most: what it has not confirmed is in our memory too.
+/// The maximum number of bytes in flight to the broker. Unconfirmed frames are kept in our memory too.
 const IN_FLIGHT_BYTES_MAX: usize = 16 << 20;
-/// Bytes read from the journal at a time.
+/// The maximum number of bytes per read of the journal.
 const READ_BYTES_MAX: usize = 4 << 20;
-/// A broker that confirms nothing for so long is blocked, or gone.
+/// A broker that confirms nothing for this long is blocked or gone.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often to look at the stream's end, to note how far it holds the journals, and to look for a rewind. What
-/// was published since is read once more by the next session.
+/// How often to check the stream's end, to note the publish position, and to check for a rewind. Frames published since
+/// the last note are read once more by the next session.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// One producer's way to the stream.
+/// One producer's window of the stream.
 struct ProducerWindow {
     producer: Producer,
     window: PublishWindow,
@@ -46,25 +46,25 @@ pub struct Session {
     publication: Publication,
     publishing: PublishChannel,
     windows: Vec<ProducerWindow>,
-    /// The line that is looked at first.
+    /// The index of the producer that is served first.
     first: usize,
     in_flight: VecDeque<InFlight>,
     bytes_in_flight: usize,
     /// The last message of this session that the broker has confirmed: the marker, or a frame.
     confirmed: Option<(Producer, Seq)>,
-    /// What the last look found: a message of the stream, and what lies at or before it.
+    /// The result of the last look: a message of the stream, and the frames at or before it.
     noted: PublishPosition,
-    /// Whether that is not in the database yet.
+    /// Whether it is not in the database yet.
     is_to_note: bool,
-    /// The first of the messages that were written together at last, if nothing was sent since.
+    /// The first message of the stream's last chunk, if nothing was sent since it was read.
     end: Option<ResumePoint>,
     status: ConnectionStatus,
-    /// Whether the status was told that it works.
+    /// Whether the session was reported as working.
     works: bool,
 }
 
 impl Session {
-    /// Publishes until it is stopped and nothing is left.
+    /// Publishes until it is stopped and nothing is left to publish.
     pub(crate) async fn run(
         &mut self,
         wakeup: &Notify,
@@ -107,18 +107,18 @@ impl Session {
         }
     }
 
-    /// What is on its way stays there: a blocked broker takes it as soon as it can, and over a new connection it
-    /// would take no more. One that is gone is found by its heartbeats.
+    /// Keeps the frames in flight: a blocked broker accepts them as soon as it can, and would not accept more over a
+    /// new connection. If the broker is gone, missing heartbeats reveal it.
     fn is_blocked(&mut self) {
         self.in_flight.iter_mut().for_each(|frame| frame.sent = Instant::now());
         self.works = false;
         let target = &self.publication.target;
-        self.status.fails(format!("{target}: the broker takes nothing just now: it is short of memory or disk space"));
+        self.status.fails(format!("{target}: the broker accepts no messages: it is short of memory or disk space"));
     }
 
-    /// Hands over what the journal holds and the window allows.
+    /// Sends as many frames of the journal as the window allows.
     async fn fill(&mut self) -> Result<(), PublishError> {
-        // Another line comes first each time, so that one with much to say does not keep the others waiting.
+        // Another producer comes first each time, so that a busy one does not keep the others waiting.
         self.first = (self.first + 1) % self.windows.len().max(1);
         for at in (self.first..self.windows.len()).chain(0..self.first) {
             while let Some(frames) = self.wanted(at).await? {
@@ -130,7 +130,7 @@ impl Session {
         Ok(())
     }
 
-    /// The next frames of a producer, as many as have room.
+    /// The next frames of a producer, as many as there is room for.
     async fn wanted(&self, at: usize) -> Result<Option<Vec<Frame>>, PublishError> {
         let Publication { target, journal, backlog, .. } = &self.publication;
         let window = &self.windows[at];
@@ -162,7 +162,7 @@ impl Session {
         Ok(())
     }
 
-    /// Takes the answer to the first frame in flight, and those that are there already for the next.
+    /// Processes the confirm of the first frame in flight, and those of the next frames that have already arrived.
     fn confirmed(&mut self, first: Result<(), BrokerError>) -> Result<(), PublishError> {
         let mut next_answer = Some(first);
         while let Some(confirmed) = next_answer {
@@ -179,19 +179,19 @@ impl Session {
         Ok(())
     }
 
-    /// The same as [`Session::note`], but a database that does not answer is asked the next time: what is published
-    /// meanwhile is none the worse.
+    /// Like [`Session::note`], but a database that does not answer is tried again at the next tick. Publishing
+    /// continues unharmed meanwhile.
     async fn try_to_note(&mut self) -> Result<(), PublishError> {
         match self.note().await {
             Err(error @ PublishError::Journal { .. }) => {
-                tracing::debug!(why = telemetry::chain(&error), "the position is noted later");
+                tracing::debug!(why = telemetry::chain(&error), "the publish position will be stored later");
                 Ok(())
             }
             noted => noted,
         }
     }
 
-    /// Notes what was found out, and learns whether an operator wants it published again.
+    /// Stores the publish position, and checks whether an operator has requested a rewind.
     async fn note(&mut self) -> Result<(), PublishError> {
         let Publication { target, positions, .. } = &self.publication;
         let is_rewound = if self.is_to_note {
@@ -207,7 +207,7 @@ impl Session {
         Ok(())
     }
 
-    /// Closes the channel, so that nothing sent over it can still be confirmed or kept.
+    /// Closes the channel, so that nothing sent over it can still be confirmed or stored.
     pub(crate) async fn end(self) {
         self.publishing.close().await;
     }
@@ -221,7 +221,7 @@ impl Session {
     }
 }
 
-/// The answer to the first frame in flight; none ever while there is no such frame.
+/// The confirm of the first frame in flight; pending forever while there is none.
 async fn next_confirm(in_flight: &mut VecDeque<InFlight>) -> Result<(), BrokerError> {
     match in_flight.front_mut() {
         Some(first) => first.confirm.confirmed().await,

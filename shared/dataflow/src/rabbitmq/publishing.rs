@@ -14,25 +14,25 @@ pub struct PublishChannel {
     pub(super) channel: Channel,
     pub(super) exchange: ShortString,
     pub(super) queue: ShortString,
-    /// Which incarnation of the stream it was when attached.
+    /// The incarnation of the stream at the time of attaching.
     pub incarnation: String,
     /// The name of this attachment, in each message that it publishes.
     pub session: String,
 }
 
 impl PublishChannel {
-    /// Hands a frame to the broker. Confirms come in the same order; after one that fails, nothing later counts.
+    /// Sends a frame to the broker. Confirms arrive in the same order; after one that fails, no later one counts.
     ///
     /// # Errors
-    /// [`BrokerError`] when the channel is broken.
+    /// [`BrokerError`] when the channel has failed.
     pub async fn publish(&self, frame: &Frame) -> Result<Confirm, BrokerError> {
         self.send(BrokerMessage::of_frame(frame, &self.incarnation, &self.session)).await
     }
 
-    /// Hands any message to the broker.
+    /// Sends any message to the broker.
     ///
     /// # Errors
-    /// [`BrokerError`] when the channel is broken.
+    /// [`BrokerError`] when the channel has failed.
     pub async fn send(&self, message: BrokerMessage) -> Result<Confirm, BrokerError> {
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let (exchange, queue, body) = (self.exchange.clone(), self.queue.clone(), message.body.clone());
@@ -40,20 +40,20 @@ impl PublishChannel {
         Ok(Confirm(answered(publish).await?))
     }
 
-    /// Ends it at once: no confirm of what was sent can come any more.
+    /// Closes the channel at once. No confirm of sent messages can arrive any more.
     pub async fn close(self) {
         let _gone = answered(self.channel.close(200, "attaching again".into())).await;
     }
 }
 
-/// The answer to one message, to come.
+/// The pending confirm of one message.
 pub struct Confirm(PublisherConfirm);
 
 impl Confirm {
-    /// Waits until the broker has it, however long. Can be given up and waited for again.
+    /// Waits until the broker has stored the message, without a limit. The wait can be canceled and repeated.
     ///
     /// # Errors
-    /// [`BrokerError`] when it has not, or nobody knows.
+    /// [`BrokerError`] when the broker has not stored it, or that is unknown.
     pub async fn confirmed(&mut self) -> Result<(), BrokerError> {
         match (&mut self.0).await? {
             Confirmation::Ack(None) => Ok(()),

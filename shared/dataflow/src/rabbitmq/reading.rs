@@ -1,4 +1,4 @@
-//! Reading one stream, from a message on that was seen there before.
+//! Reading one stream, starting after a message that was seen there before.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,16 +14,17 @@ use super::{ANSWER_TIMEOUT, RabbitMq, answered, missing, table};
 use crate::broker_error::BrokerError;
 use crate::message::{BrokerMessage, Scalar};
 
-/// What was given out is acknowledged after this, also when nothing more comes.
+/// Received messages are acknowledged after this time, even if no more arrive.
 const ACKNOWLEDGE_AFTER: Duration = Duration::from_secs(1);
-/// Messages of one stream on their way to a reader: enough to keep it busy, few enough to keep in memory at their biggest.
+/// The maximum number of messages of one stream in flight to a reader: enough to keep it busy, and few enough to fit
+/// into memory at their largest size.
 const PREFETCH: u16 = 64;
-/// Messages that were written together are given together, within this time. What comes later may be new.
+/// Messages that were written together arrive together, within this time. A later message may be new.
 pub(crate) const TOGETHER: Duration = Duration::from_secs(2);
 
 impl RabbitMq {
-    /// Reads a stream behind a message that is still at its place, or else from its first message. The first
-    /// message that comes, or that this message is there, proves that reading works.
+    /// Reads a stream after a message that is still at its offset, or else from its first message. The first message to
+    /// arrive, or the presence of that message, proves that reading works.
     ///
     /// # Errors
     /// [`BrokerError`].
@@ -40,10 +41,10 @@ impl RabbitMq {
         self.consume(target, first(), PREFETCH).await
     }
 
-    /// Reads a stream behind a message; `None` when that is not at its place any more.
+    /// Reads a stream after a message; `None` when that message is no longer at its offset.
     ///
-    /// A place past the stream's end gives nothing, silently, until the stream has grown past it. So the stream's
-    /// last messages are looked at first: they say whether the place exists.
+    /// An offset past the stream's end silently delivers nothing until the stream has grown past it. The stream's last
+    /// messages are therefore read first: they show whether the offset exists.
     ///
     /// # Errors
     /// [`BrokerError`].
@@ -71,7 +72,7 @@ impl RabbitMq {
         Ok(None)
     }
 
-    /// Reads a stream from the last messages on that were written together; at most `prefetch` on their way at a time.
+    /// Reads a stream from the last chunk of messages that were written together, with at most `prefetch` in flight.
     ///
     /// # Errors
     /// [`BrokerError`].
@@ -95,34 +96,34 @@ impl RabbitMq {
     }
 }
 
-/// The stream's first message that is there.
+/// The offset of the stream's first existing message.
 pub(super) fn first() -> AMQPValue {
     AMQPValue::LongString("first".into())
 }
 
-/// The first of the messages that were written together at last.
+/// The offset of the first message in the last chunk that was written together.
 fn last() -> AMQPValue {
     AMQPValue::LongString("last".into())
 }
 
-/// A stream being read.
+/// A consumer of one stream.
 pub struct StreamConsumer {
     channel: Channel,
     consumer: Consumer,
     queue: String,
     prefetch: u16,
     unacknowledged: u16,
-    /// The tag of the last message given out.
+    /// The delivery tag of the last received message.
     last: u64,
-    /// Whether it began behind the message that was asked for, and not with the stream's first.
+    /// Whether it started after the requested message, and not at the stream's first.
     pub is_resumed: bool,
 }
 
 impl StreamConsumer {
-    /// The next message, whenever it comes.
+    /// Waits for the next message.
     ///
     /// # Errors
-    /// [`BrokerError`] when none can come any more.
+    /// [`BrokerError`] when no more messages can arrive.
     pub async fn next(&mut self) -> Result<BrokerMessage, BrokerError> {
         let delivery = loop {
             match timeout(ACKNOWLEDGE_AFTER, self.consumer.next()).await {
@@ -138,16 +139,16 @@ impl StreamConsumer {
         received(&delivery.properties, delivery.data)
     }
 
-    /// The next message, if one comes in time.
+    /// The next message, if one arrives in time.
     ///
     /// # Errors
-    /// [`BrokerError`] when none can come any more.
+    /// [`BrokerError`] when no more messages can arrive.
     pub async fn next_within(&mut self, limit: Duration) -> Result<Option<BrokerMessage>, BrokerError> {
         timeout(limit, self.next()).await.ok().transpose()
     }
 
-    /// A stream's acknowledgement only asks for more; what was read is remembered elsewhere. Without any for a long
-    /// time the broker would take us for dead.
+    /// Acknowledges all messages received so far. For a stream this only requests more; the read position is stored
+    /// elsewhere. Without an acknowledgement for a long time, the broker would consider us dead.
     async fn acknowledge(&mut self) -> Result<(), BrokerError> {
         if std::mem::take(&mut self.unacknowledged) == 0 {
             return Ok(());
@@ -157,7 +158,7 @@ impl StreamConsumer {
     }
 }
 
-/// A message as it came. Headers of other kinds than ours play no part.
+/// Converts a received message. Headers of other types than ours are ignored.
 fn received(properties: &BasicProperties, body: Vec<u8>) -> Result<BrokerMessage, BrokerError> {
     let scalar = |value: &AMQPValue| match value {
         AMQPValue::LongString(text) => Some(Scalar::Text(String::from_utf8_lossy(text.as_bytes()).into_owned())),

@@ -1,4 +1,4 @@
-//! What a reader does while a frame is missing: it says so, and goes back to the stream's first message now and then.
+//! Recovery of missing frames: the reader reports them, and repeatedly reads the stream from its first message.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,14 +7,15 @@ use stage::StreamPartition;
 
 use crate::MissingFrame;
 
-/// A frame that only comes late is not looked for: after a refusal of the broker some come once more, in order.
+/// The delay before the first attempt to read a missing frame again. A frame that is only late needs no attempt: after the
+/// broker refuses frames, some arrive once more, in order.
 const LATE: Duration = Duration::from_secs(1);
-/// Between the first look and the second; it doubles from there.
+/// The pause between the first and second attempt. It doubles from there.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
-/// Reading a long stream takes minutes.
+/// The longest pause. Reading a long stream takes minutes.
 const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// The frames that one reader misses, and when to look for them again.
+/// The missing frames of one reader, and the time of the next attempt to read them.
 #[derive(Debug)]
 pub(super) struct GapRecovery {
     missing: BTreeSet<MissingFrame>,
@@ -29,7 +30,7 @@ impl Default for GapRecovery {
 }
 
 impl GapRecovery {
-    /// What is missing now. `true`: it is not what was missing before.
+    /// Sets the missing frames. Returns `true` when they differ from the ones before.
     pub fn see(&mut self, missing: BTreeSet<MissingFrame>, now: Instant) -> bool {
         if missing == self.missing {
             return false;
@@ -45,22 +46,22 @@ impl GapRecovery {
         true
     }
 
-    /// What is missing.
+    /// The missing frames.
     pub fn all(&self) -> &BTreeSet<MissingFrame> {
         &self.missing
     }
 
-    /// The streams in which something is missing.
+    /// The streams with missing frames.
     pub fn targets(&self) -> BTreeSet<StreamPartition> {
         self.missing.iter().map(|missing| missing.target.clone()).collect()
     }
 
-    /// When to look for it again.
+    /// The time of the next attempt.
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// The streams to be read from their first message now.
+    /// The streams that must be read from their first message now.
     pub fn due_again(&mut self, now: Instant) -> BTreeSet<StreamPartition> {
         if self.due.is_none_or(|due| due > now) {
             return BTreeSet::new();
@@ -82,7 +83,7 @@ mod tests {
         seqs.iter().map(|seq| MissingFrame { target: target(), producer: producer(), seq: Seq(*seq) }).collect()
     }
 
-    /// In which seconds the stream is read again, when this is missing from these seconds on.
+    /// In which seconds the stream is read again, given which frames are missing from which second on.
     fn check(seen: &[(u64, &[u64])], until: u64, expected: &[u64]) {
         let (mut frames, begin, mut looks) = (GapRecovery::default(), Instant::now(), Vec::new());
         for second in 0..until {
@@ -98,17 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn it_is_looked_for_at_once_and_then_more_and_more_seldom() {
+    fn a_missing_frame_is_sought_soon_and_then_at_growing_intervals() {
         check(&[(0, &[5])], 2_000, &[1, 6, 16, 36, 76, 156, 316, 616, 916, 1_216, 1_516, 1_816]);
     }
 
     #[test]
-    fn what_only_comes_late_is_not_looked_for() {
+    fn a_frame_that_is_only_late_is_not_sought() {
         check(&[(3, &[5]), (4, &[])], 100, &[]);
     }
 
     #[test]
-    fn another_one_is_looked_for_soon() {
+    fn another_missing_frame_is_sought_soon() {
         check(&[(0, &[5]), (50, &[8])], 70, &[1, 6, 16, 36, 55, 60]);
         check(&[(0, &[5]), (50, &[]), (60, &[8])], 65, &[1, 6, 16, 36, 61]);
     }

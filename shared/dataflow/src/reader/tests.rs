@@ -1,4 +1,4 @@
-//! The actor around a reader.
+//! Tests of the reader actor.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::{
     Spans, Store, Subscription, Wakeups,
 };
 
-/// Longer than anything here takes: a test that waits so long has failed.
+/// Longer than anything here takes. A test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct StageHarness {
@@ -38,7 +38,7 @@ fn sums(changes: &[Change]) -> Vec<u64> {
     Change::rows::<Tally>(changes).map(|tally| tally.sum).collect()
 }
 
-/// Observer that tell only how the owner is.
+/// An observer that only reports the owner's health.
 fn observer(
     id: &Producer,
     wakeups: &Wakeups,
@@ -55,7 +55,7 @@ fn observer(
     }
 }
 
-/// What is said about the partition of `a`.
+/// A subscription to the facts for the partition of `a`.
 fn tail(front: &Store) -> Subscription {
     let producers = ADDED.known_producers(front.meta().partitions);
     Subscription::Journal(JournalReader::new(vec![JournalSource {
@@ -66,7 +66,7 @@ fn tail(front: &Store) -> Subscription {
 }
 
 impl StageHarness {
-    /// A reader that is started when so many frames are waiting.
+    /// A reader that starts with a backlog of this many frames.
     async fn new(backlog: u64, faults: Faults) -> Self {
         let files = Files::new();
         let front = files.open(meta("front").unwrap(), FRONT).await.unwrap();
@@ -87,7 +87,7 @@ impl StageHarness {
         Self { _files: files, front, back, collect, wakeups, sums: sums_told, input, registry, reader }
     }
 
-    /// How many commits it took until the sum is this.
+    /// Waits until the sum has this value. Returns the number of commits it took.
     async fn until(&mut self, sum: u64) -> usize {
         for commits in 1.. {
             let told = tokio::time::timeout(PATIENCE, self.sums.recv()).await.unwrap().unwrap();
@@ -100,9 +100,9 @@ impl StageHarness {
 }
 
 #[actix::test]
-async fn it_drains_a_backlog_in_few_batches_and_wakes_for_more() {
+async fn a_backlog_is_drained_in_few_batches_and_new_frames_wake_the_reader() {
     let mut harness = StageHarness::new(600, Faults::default()).await;
-    assert!(harness.until(600).await <= 3, "256 frames are taken at a time");
+    assert!(harness.until(600).await <= 3, "256 frames are read at a time");
     for (id, sum) in [("more", 601), ("and more", 602)] {
         let (committed, _) = submit(&mut harness.collect, vec![add(id, "a", 1)]).await.unwrap();
         harness.wakeups.notify(&committed.frames);
@@ -111,7 +111,7 @@ async fn it_drains_a_backlog_in_few_batches_and_wakes_for_more() {
 }
 
 #[actix::test]
-async fn passing_failures_of_the_store_are_survived_with_one_effect() {
+async fn transient_failures_of_the_store_lead_to_exactly_one_effect() {
     for fault in [CommitFault::Refused, CommitFault::LostBefore, CommitFault::LostAfter] {
         let faults = Faults::default();
         let mut harness = StageHarness::new(0, faults.clone()).await;
@@ -126,7 +126,7 @@ async fn passing_failures_of_the_store_are_survived_with_one_effect() {
 }
 
 #[actix::test]
-async fn drained_it_reads_no_more() {
+async fn a_drained_reader_reads_nothing_more() {
     let mut harness = StageHarness::new(3, Faults::default()).await;
     harness.until(3).await;
     harness.reader.send(Drain).await.unwrap();
@@ -137,7 +137,7 @@ async fn drained_it_reads_no_more() {
 }
 
 #[actix::test]
-async fn a_producer_that_says_something_else_stops_it_for_good() {
+async fn a_fork_stops_the_reader_permanently() {
     let maps = Maps::default();
     let back = maps.open(meta("back").unwrap(), BACK).await.unwrap();
     let (broker, target) = (Broker::default(), ADDED.target(of("a")));
@@ -156,14 +156,14 @@ async fn a_producer_that_says_something_else_stops_it_for_good() {
     let observer = observer(&id, &Wakeups::default(), &Registry::new(), move |health| stopped.send(health).unwrap());
     let reader: actix::Addr<Reader<TallyUp>> = Reader::start(owner, subscription, observer);
     let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
-    let expected = format!("{id} stops at collect/0>{target}#2: its producer said something else there before");
+    let expected = format!("{id} stops at collect/0>{target}#2: its producer published other content there before");
     assert_eq!(why, Health::Stopped(expected));
     let drained = tokio::time::timeout(PATIENCE, reader.send(Drain)).await;
     assert!(drained.is_ok(), "whoever stops the service does not wait for it");
 }
 
 #[actix::test]
-async fn a_panic_stops_it_for_good_and_the_others_go_on() {
+async fn a_panic_stops_one_reader_permanently_and_no_other() {
     let mut harness = StageHarness::new(1, Faults::default()).await;
     let id = Producer::new(Panics::NAME, of("a"));
     let owner = Owner::claim(Panics, id.clone(), harness.back.clone(), now()).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_panic_stops_it_for_good_and_the_others_go_on() {
 }
 
 #[actix::test]
-async fn wakes_during_an_outage_do_not_multiply_the_tries_and_its_end_is_told() {
+async fn wakeups_during_an_outage_add_no_retries_and_its_end_is_reported() {
     let faults = Faults::default();
     let mut harness = StageHarness::new(0, faults.clone()).await;
     (0..4).for_each(|_| faults.push(Some(CommitFault::Refused)));
@@ -197,7 +197,7 @@ async fn wakes_during_an_outage_do_not_multiply_the_tries_and_its_end_is_told() 
     let families = harness.registry.gather();
     let retries = families.iter().find(|family| family.name() == "stage_retries_total").unwrap();
     assert!((retries.get_metric()[0].get_counter().get_value() - 4.0).abs() < 0.5, "{retries:?}");
-    // The turn tells of its rows before it is over.
+    // The turn reports its rows before it ends.
     harness.reader.send(Drain).await.unwrap();
     let input = harness.input.lock().unwrap();
     assert!(matches!(input.as_slice(), [Health::Failing(_), Health::Well]), "{input:?}");

@@ -1,4 +1,4 @@
-//! The spans of two small services: whose child each is, and what it is linked with.
+//! The spans of two small services: their parents and links.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::conformance::fixture::{
 use crate::store::memory::tests::Maps;
 use crate::{CommitFault, Faults, Owner, OwnerError, Store};
 
-/// The span of [`add`]'s traceparent: what came before.
+/// The span id in [`add`]'s traceparent, which is the parent of everything.
 const CALLER: &str = "b7ad6b7169203331";
 
 struct StageHarness {
@@ -56,7 +56,7 @@ fn spans(batch_trace: Option<&BatchTrace>) -> Vec<SpanData> {
     all
 }
 
-/// `name kind` of each.
+/// `name kind` of each span.
 fn names(spans: &[SpanData]) -> Vec<String> {
     spans.iter().map(|span| format!("{} {:?}", span.name, span.span_kind)).collect()
 }
@@ -77,7 +77,7 @@ fn unsampled(mut request: Event<Fact>) -> Event<Fact> {
 }
 
 #[actix::test]
-async fn each_step_is_the_child_of_the_one_that_led_to_it() {
+async fn each_step_is_the_child_of_the_step_before() {
     let mut harness = StageHarness::new().await;
     let asked = harness.asked(vec![add("1", "a", 1)]).await;
     assert_eq!(names(&asked), ["collect Internal", "send added Producer", "batch collect Internal"]);
@@ -86,7 +86,7 @@ async fn each_step_is_the_child_of_the_one_that_led_to_it() {
     assert_eq!(sent.parent_span_id, collect.span_context.span_id());
     let told = &emitted(&harness.front, "a").await.unwrap()[0].frame;
     let fact = &stage::read_events::<Fact>(&told.body).unwrap()[0];
-    assert_eq!(context(&fact.cause.traceparent.0, false), Some(sent.span_context.clone()), "its id is in the fact");
+    assert_eq!(context(&fact.cause.traceparent.0, false), Some(sent.span_context.clone()), "the fact carries its id");
 
     let tallied = harness.tallied().await;
     assert_eq!(names(&tallied), ["process added Consumer", "send tallied Producer", "batch tally Consumer"]);
@@ -98,13 +98,13 @@ async fn each_step_is_the_child_of_the_one_that_led_to_it() {
 }
 
 #[actix::test]
-async fn a_batch_and_what_is_in_it_are_linked_both_ways() {
+async fn a_batch_and_its_facts_are_linked_both_ways() {
     let mut harness = StageHarness::new().await;
     let asked = harness.asked(vec![add("1", "a", 1), add("2", "a", 1)]).await;
     let batch = one(&asked, "batch collect");
     assert_eq!(batch.parent_span_id, SpanId::INVALID);
     let record = harness.front.records(harness.collect.id(), stage::BatchNumber(2), 1).await.unwrap().remove(0);
-    assert!(record.hash.to_string().starts_with(&batch.span_context.trace_id().to_string()), "found by its record");
+    assert!(record.hash.to_string().starts_with(&batch.span_context.trace_id().to_string()), "the record's hash");
     let applied: Vec<_> = asked.iter().filter(|span| span.name == Collect::NAME).collect();
     let contexts: Vec<SpanContext> = applied.iter().map(|span| span.span_context.clone()).collect();
     assert_eq!(batch.links.iter().map(|link| link.span_context.clone()).collect::<Vec<_>>(), contexts);
@@ -144,7 +144,7 @@ async fn every_span_names_its_request_stage_and_message() {
 }
 
 #[actix::test]
-async fn only_what_is_sampled_and_had_an_effect_is_shown() {
+async fn only_sampled_inputs_with_an_effect_have_spans() {
     let mut harness = StageHarness::new().await;
     let requests = vec![unsampled(add("1", "a", 1)), add("2", "a", 0), add("3", "a", 1), unsampled(add("4", "a", 1))];
     let asked = harness.asked(requests).await;
@@ -156,11 +156,11 @@ async fn only_what_is_sampled_and_had_an_effect_is_shown() {
     assert_eq!(harness.asked(vec![strange]).await, []);
     let tallied = harness.tallied().await;
     assert_eq!(tallied.iter().filter(|span| span.span_kind == SpanKind::Consumer).count(), 2, "one, and its batch");
-    assert_eq!(harness.tallied().await, [], "what comes again is not shown again");
+    assert_eq!(harness.tallied().await, [], "a frame delivered again has no second span");
 }
 
 #[actix::test]
-async fn nothing_of_it_changes_what_is_said() {
+async fn tracing_does_not_change_the_output() {
     let mut bodies = Vec::new();
     for is_traced in [false, true] {
         let front = Maps::default().open(meta("front").unwrap(), FRONT).await.unwrap();
@@ -177,7 +177,7 @@ async fn nothing_of_it_changes_what_is_said() {
 }
 
 #[actix::test]
-async fn a_batch_tells_which_commits_failed_before_it() {
+async fn a_batch_span_lists_the_failed_commits_before_it() {
     let faults = Faults::default();
     let mut harness = StageHarness::with(faults.clone()).await;
     (0..10).for_each(|_| faults.push(Some(CommitFault::Refused)));
@@ -190,11 +190,11 @@ async fn a_batch_tells_which_commits_failed_before_it() {
     assert_eq!((events.len(), events.dropped_count), (8, 2));
     assert!(events.iter().all(|event| event.name == "not committed" && !event.attributes.is_empty()));
     let asked = harness.asked(vec![add("2", "a", 1)]).await;
-    assert!(one(&asked, "batch collect").events.is_empty(), "told once");
+    assert!(one(&asked, "batch collect").events.is_empty(), "reported once");
 }
 
 #[actix::test]
-async fn a_commit_in_doubt_is_shown_once_it_is_known_to_be_there() {
+async fn a_commit_in_doubt_has_spans_once_it_is_resolved_as_written() {
     let faults = Faults::default();
     let mut harness = StageHarness::with(faults.clone()).await;
     faults.push(Some(CommitFault::LostAfter));

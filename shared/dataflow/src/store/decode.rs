@@ -1,4 +1,4 @@
-//! Records and frames read back, from whatever engine. What does not fit is damage.
+//! Decoding of records and frames, for any engine. A value that cannot be decoded is damage.
 
 use std::str::FromStr;
 

@@ -1,4 +1,4 @@
-//! What a database's error means.
+//! Classification of database errors.
 
 use sqlx::postgres::PgDatabaseError;
 
@@ -18,15 +18,16 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Everything else may pass: a connection, a lock, a limit, a server that starts or stops.
+/// Whether an error means damage. All others are transient: a connection, a lock, a limit, a server that starts or
+/// stops.
 fn is_damage(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool {
     let code = error.code().unwrap_or_default();
     if error.try_downcast_ref::<PgDatabaseError>().is_none() {
-        // 1: a table or column of ours is not there; 11: the image is malformed; 26: no database.
+        // 1: one of our tables or columns is missing; 11: the image is malformed; 26: not a database.
         return matches!(&*code, "1" | "11" | "26" | "267" | "523" | "779");
     }
-    // 42501: a right that is missing, which an operator can give.
+    // 42501: a missing privilege, which an operator can grant.
     let is_missing = code.starts_with("42") && code != "42501";
-    // 0A: what this server was built without; 22: a value that does not fit; XX001 and XX002: broken pages.
+    // 0A: a feature this server was built without; 22: an invalid value; XX001 and XX002: damaged pages.
     is_missing || code.starts_with("0A") || code.starts_with("22") || matches!(&*code, "XX001" | "XX002")
 }

@@ -1,24 +1,24 @@
-//! What goes wrong on purpose, in tests and in the simulation.
+//! Injected faults, for tests and the simulation.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Commit, StoreError};
 
-/// What goes wrong with a commit on purpose.
+/// An injected fault of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitFault {
-    /// It is refused and nothing written.
+    /// The commit is refused, and nothing is written.
     Refused,
-    /// The answer is lost, and so is the commit.
+    /// The reply is lost, and so is the commit.
     LostBefore,
-    /// The answer is lost, but the commit is there.
+    /// The reply is lost, but the commit was written.
     LostAfter,
-    /// The answer is lost, and the commit is still on its way: [`Store::land`](crate::Store::land).
+    /// The reply is lost, and the commit is still in flight: [`Store::land`](crate::Store::land).
     Late,
 }
 
-/// Faults to come, in order; none in a running system. Tests share it with the store they break.
+/// The faults to inject, in order; none in a running system. Tests share them with the store they affect.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Mutex<Troubles>>);
 
@@ -30,12 +30,12 @@ pub(super) struct Troubles {
 }
 
 impl Faults {
-    /// The next commit not yet spoken for goes wrong like this, or goes well.
+    /// Sets the outcome of the next commit that has none yet: this fault, or success.
     pub fn push(&self, fault: Option<CommitFault>) {
         self.troubles().to_come.push_back(fault);
     }
 
-    /// After so many reads the next fails, once.
+    /// Fails one read, after this many successful ones.
     pub fn fail_read(&self, after: u32) {
         self.troubles().reads_left = Some(after);
     }

@@ -1,14 +1,14 @@
-//! What there is in a store, for the audit.
+//! The content of a store, for the audit.
 
-/// What there is in a store, whoever wrote it. Names are as they are stored, also wrong ones.
+/// The content of a store, whatever wrote it. Names are as stored, including invalid ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// What the database itself finds wrong with its file.
+    /// Problems that the database itself reports.
     pub problems: Vec<String>,
-    /// The tables (and triggers, indexes, views) beside those that every store has.
+    /// The tables (and triggers, indexes, views) apart from those that every store has.
     pub tables: Vec<String>,
-    /// How many batch records there are of each owner.
+    /// The number of batch records of each owner.
     pub records: Vec<(String, u64)>,
-    /// How many frames the journal has of each producer for each target.
+    /// The number of frames in the journal for each producer and target.
     pub frames: Vec<(String, String, u64)>,
 }

@@ -1,4 +1,4 @@
-//! A store of maps, for the simulation. It lives as long as its last clone.
+//! A store in memory, for the simulation. It exists as long as its last clone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ type WorkingSet = BTreeMap<Vec<Cell>, Vec<Cell>>;
 #[derive(Debug, Default)]
 struct Content {
     records: BTreeMap<Producer, BTreeMap<BatchNumber, Record>>,
-    /// Beside the records, so that a deleted one is missed.
+    /// Kept apart from the records, so that a deleted record is noticed.
     newest: BTreeMap<Producer, (BatchNumber, Hash)>,
     tables: BTreeMap<&'static str, WorkingSet>,
     journal: BTreeMap<(Producer, StreamPartition), BTreeMap<Seq, Frame>>,
@@ -36,12 +36,12 @@ impl Content {
     }
 }
 
-/// How seriously a memory store takes the fence.
+/// Whether a memory store enforces the fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fence {
-    /// A number that is taken is taken.
+    /// A number that is taken is refused.
     Kept,
-    /// The last writer wins: the mistake that the simulation must find.
+    /// The last writer wins, which is the mistake that the simulation must find.
     StageError,
 }
 
@@ -59,7 +59,7 @@ impl Memory {
         Self { meta, fence: Fence::Kept, content: Arc::default() }
     }
 
-    /// An empty store that lets two owners write: only to show that the simulation finds it.
+    /// An empty store that lets two owners write, to show that the simulation detects it.
     pub fn without_fence(meta: Meta) -> Self {
         Self { fence: Fence::StageError, ..Self::new(meta) }
     }
@@ -206,7 +206,7 @@ impl Memory {
 
 #[cfg(any(test, feature = "conformance"))]
 impl Memory {
-    /// Changes what is stored behind everybody's back, as a failing disk or a curious person would.
+    /// Changes the stored data directly, like a failing disk or an interfering person.
     pub fn damage(&self, damage: &crate::conformance::Damage) {
         use crate::conformance::Damage;
         let mut content = self.content();
@@ -333,7 +333,7 @@ pub(crate) mod tests {
     crate::conformance_of_streams!(Maps::default());
 
     #[tokio::test]
-    async fn a_stream_that_is_not_there_keeps_nothing() {
+    async fn a_missing_stream_stores_nothing() {
         let frame = Frame::seal(
             Producer::new("a", stage::Partition(0)),
             StreamPartition::new("b", stage::Partition(0)),

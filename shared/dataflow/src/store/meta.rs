@@ -1,22 +1,22 @@
-//! What a store remembers about itself, so that nobody mistakes it for another.
+//! The metadata of a store, by which it is not mistaken for another one.
 
 use stage::PartitionCount;
 
-/// What a store remembers about itself, fixed when it is made.
+/// The metadata of a store, fixed when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
-    /// The service whose store it is.
+    /// The service that owns the store.
     pub service: &'static str,
-    /// How many partitions every stream has.
+    /// The number of partitions of every stream.
     pub partitions: PartitionCount,
 }
 
-/// What `look` saw of a store.
+/// The part of a store's metadata that `look` returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredMeta {
-    /// How many partitions it was made for.
+    /// The number of partitions it was created for.
     pub partitions: u16,
-    /// Whether anybody ever owned a partition in it.
+    /// Whether a partition in it was ever claimed.
     pub is_used: bool,
 }
 
@@ -30,16 +30,16 @@ impl Meta {
         ]
     }
 
-    /// What is wrong with the rows there are.
+    /// Compares the stored rows with the expected ones. The error names the difference.
     pub(super) fn check(&self, format: &str, found: &[(String, String)]) -> Result<(), String> {
         let rows = self.rows(format);
         for (key, expected) in &rows {
             let value = found.iter().find(|(name, _)| name == key).map(|(_, value)| value);
             if value != Some(expected) {
                 let value = value.map_or("nothing", String::as_str);
-                return Err(format!("meta.{key} says {value}, not {expected}"));
+                return Err(format!("meta.{key} is {value}, not {expected}"));
             }
         }
-        if found.len() == rows.len() { Ok(()) } else { Err("meta holds keys that nobody wrote".to_owned()) }
+        if found.len() == rows.len() { Ok(()) } else { Err("meta holds unknown keys".to_owned()) }
     }
 }

@@ -1,11 +1,11 @@
 //! A store in one Postgres database: one for each service, fsync on every commit.
 //!
-//! Requests share a few connections, owners some others, and publishers again others; the lease has one that nobody
-//! else uses. So no purpose starves another, and there are no more connections however many partitions there are: what
-//! keeps two owners apart is a key, not a session. A connection is taken out for each use and put back
-//! only when it is surely at rest, so a commit that is abandoned half way takes its connection with it and
-//! the server rolls back. What a stopped or unreachable client or server can hold up has a limit on both
-//! sides. A failure before COMMIT is sent is no commit; any failure from there on leaves it in doubt.
+//! Requests, owners and publishers each share a few connections of their own, and the lease has one for itself. No
+//! purpose starves another, and the number of connections does not grow with the number of partitions, because a key
+//! keeps two owners apart, not a session. A connection is taken out for each use and put back only when it is certainly
+//! idle. An abandoned commit therefore drops its connection with it, and the server rolls back. Both sides limit how
+//! long a stopped or unreachable peer can hold anything up. A failure before COMMIT is sent means no commit; any
+//! failure from there on leaves it in doubt.
 
 mod decode;
 mod inventory;
@@ -36,41 +36,41 @@ use self::write::{bind_columns, unavailable, write};
 use super::decode::{frame, name, number, record};
 use super::{Commit, CommitError, Meta, StoreError, StoredMeta};
 
-/// For the requests of a service. Who finds all in use is answered 503 after a second; the limit is what a client would
-/// wait for.
+/// For the requests of a service. A request that finds all connections in use gets 503 after a second. The limit is as
+/// long as a client would wait.
 const REQUESTS: Purpose =
     Purpose { name: "requests", connections: 8, turn: Duration::from_secs(1), limit: Duration::from_secs(5) };
-/// For all owners of a service: what they read, and what they write before COMMIT. More would hardly commit more: each
-/// keeps a processor of the server busy.
+/// For all owners of a service: their reads, and their writes before COMMIT. More connections would hardly commit more:
+/// each keeps a processor of the server busy.
 const OWNERS: Purpose = Purpose { name: "owner", connections: 16, turn: TURN_MAX, limit: Duration::from_secs(10) };
-/// For what a service publishes, and what it remembers of its broker.
+/// For the publishers of a service, and for what it remembers about its broker.
 const PUBLISHING: Purpose =
     Purpose { name: "publishing", connections: 4, turn: TURN_MAX, limit: Duration::from_secs(5) };
-/// For the lease: short, because it has to be renewed before it is over.
+/// For the lease. The limit is short, because the lease has to be renewed before it expires.
 const LEASE: Purpose =
     Purpose { name: "lease", connections: 1, turn: Duration::from_secs(1), limit: Duration::from_secs(2) };
-/// To make the tables.
+/// For creating the tables.
 const SETTING_UP: Purpose = Purpose { name: "setting up", connections: 1, turn: OPEN_MAX, limit: OPEN_MAX };
-/// For the audit of a stopped system: one moment, and statements over whole tables.
+/// For the audit of a stopped system: one snapshot, and statements over whole tables.
 const AUDIT: Purpose =
     Purpose { name: "audit", connections: 1, turn: Duration::from_secs(600), limit: Duration::from_secs(600) };
-/// Owners and publishers wait for their turn, and turns are given in order. By then each connection has been given back
-/// or given up at least once (a new one, a statement's limit, a COMMIT's): who waits longer has a database that does not
-/// reply, and tries again later.
+/// The maximum wait of owners and publishers for their turn. Turns are given in order. Within this time each connection
+/// was put back or given up at least once (after connecting, a statement and a COMMIT, each with its limit). A longer
+/// wait means that the database does not answer; the batch is retried later.
 const TURN_MAX: Duration = Duration::from_secs(20);
-/// To make tables, with others that do the same.
+/// The limit for creating tables, with other instances that do the same.
 const OPEN_MAX: Duration = Duration::from_secs(30);
-/// COMMIT without an answer after this is in doubt.
+/// A COMMIT without a reply after this time is in doubt.
 const COMMIT_MAX: Duration = Duration::from_secs(5);
-/// The layout of the fixed tables; another one is refused.
+/// The layout version of the fixed tables. Any other version is refused.
 const FORMAT: &str = "1";
 
-/// One database.
+/// A service's database.
 #[derive(Clone)]
 pub struct Postgres {
     meta: Meta,
     base: PgConnectOptions,
-    /// Those that are used to read and to commit: of all requests, of all owners, or of all publishers.
+    /// The sessions that read and commit: of all requests, of all owners, or of all publishers.
     sessions: Sessions,
     owners: Sessions,
     publishing: Sessions,
@@ -79,18 +79,19 @@ pub struct Postgres {
 }
 
 impl fmt::Debug for Postgres {
-    /// Without its address, which holds a password.
+    /// Omits the address, which contains a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Postgres").field("meta", &self.meta).finish_non_exhaustive()
     }
 }
 
 impl Postgres {
-    /// Opens the database of a service and makes its tables if they are not there. Several instances may.
+    /// Opens the database of a service and creates its tables if they do not exist. Several instances may do so at
+    /// once.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it does not reply: try again. [`StoreError::Damaged`] when it is
-    /// another service's, or of another layout or number of partitions.
+    /// [`StoreError::Unavailable`] when it does not answer: try again. [`StoreError::Damaged`] when it belongs to
+    /// another service, layout or number of partitions.
     pub async fn open(url: &str, meta: Meta, tables: &[&'static Table]) -> Result<Self, StoreError> {
         let base = parse(url)?;
         let store = Self::new(base.clone(), meta);
@@ -98,18 +99,17 @@ impl Postgres {
         Ok(store)
     }
 
-    /// Opens a database that is there, only to read it: everything as it is at this moment, whatever is
-    /// written meanwhile. When the connection is lost, so is that moment. Whether all of it is sound,
-    /// [`inventory`] says.
+    /// Opens an existing database for reading only. It shows one snapshot, whatever is written meanwhile. If the
+    /// connection is lost, so is the snapshot. It does not check all of the content; [`inventory`] does.
     ///
     /// # Errors
-    /// When it is missing, or another service's.
+    /// When the database is missing, or belongs to another service.
     ///
     /// [`inventory`]: crate::Store::inventory
     pub async fn open_to_read(url: &str, meta: Meta) -> Result<Self, StoreError> {
         let base = parse(url)?;
         let mut store = Self::new(base.clone(), meta);
-        // Between two pages the audit derives for as long as it takes.
+        // Between two pages the audit derives rows, for an unlimited time.
         let options = store.options(AUDIT).options([("idle_in_transaction_session_timeout", "0")]);
         let snapshot = Sessions::snapshot(&options, AUDIT, &store.is_closed).await;
         store.sessions = snapshot.map_err(StoreError::from).map_err(at(&base))?;
@@ -122,10 +122,10 @@ impl Postgres {
         Ok(store)
     }
 
-    /// What a database is, without changing it; `None` when there is no such database, or an empty one.
+    /// The metadata of a database, without changing it; `None` when the database does not exist or is empty.
     ///
     /// # Errors
-    /// When it does not reply, or does not say.
+    /// When it does not answer, or has no metadata.
     pub async fn look(url: &str) -> Result<Option<StoredMeta>, StoreError> {
         let base = parse(url)?;
         within(SETTING_UP.limit, async { Ok(open::look(&base).await) }).await?.map_err(at(&base))
@@ -135,7 +135,7 @@ impl Postgres {
         let is_closed = Arc::default();
         let sessions = |purpose| Sessions::new(session::options(&base, meta.service, purpose), purpose, &is_closed);
         let [requests, owners, publishing] = [REQUESTS, OWNERS, PUBLISHING].map(sessions);
-        // Given back after everything else is closed.
+        // The lease is released after everything else is closed.
         let lease = Sessions::new(session::options(&base, meta.service, LEASE), LEASE, &Arc::default());
         Self { meta, base, sessions: requests, owners, publishing, lease, is_closed }
     }
@@ -144,12 +144,12 @@ impl Postgres {
         session::options(&self.base, self.meta.service, purpose)
     }
 
-    /// The same database on the connections of owners.
+    /// The same database, on the connections of owners.
     pub(super) fn for_owners(&self) -> Self {
         Self { sessions: self.owners.clone(), ..self.clone() }
     }
 
-    /// The same database on the connections of publishers.
+    /// The same database, on the connections of publishers.
     pub(super) fn for_publishers(&self) -> Self {
         Self { sessions: self.publishing.clone(), ..self.clone() }
     }
@@ -160,12 +160,12 @@ impl Postgres {
 
     pub(super) async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
         if self.sessions.is_snapshot() {
-            return Err(CommitError::Unavailable("the database was opened only to read".into()));
+            return Err(CommitError::Unavailable("the database was opened for reading only".into()));
         }
         let mut session = self.sessions.take().await.map_err(unavailable)?;
         let written = within(self.sessions.limit(), async { Ok(write(&mut session, commit).await) }).await;
         written.map_err(unavailable)??;
-        // From here on the fate of the transaction is the database's; without an answer it is unknown.
+        // From here on the result of the transaction is up to the database; without a reply it is unknown.
         let ended = within(COMMIT_MAX, sqlx::query("COMMIT").execute(&mut *session)).await;
         ended.map_err(|error| CommitError::InDoubt(Box::new(error)))?;
         session.put_back();
@@ -233,7 +233,7 @@ impl Postgres {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<Frame>, StoreError> {
-        // The server adds up the lengths: a body that is not wanted does not travel.
+        // The server adds up the lengths, so that unwanted bodies are not transferred.
         let statement = "SELECT * FROM (SELECT *, coalesce(sum(octet_length(body)) OVER \
              (ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before \
              FROM journal WHERE producer = $1 AND target = $2 AND seq >= $3 ORDER BY seq LIMIT $4) f \
@@ -299,5 +299,5 @@ fn integer(number: u64) -> i64 {
 }
 
 fn parse(url: &str) -> Result<PgConnectOptions, StoreError> {
-    url.parse().map_err(|error| StoreError::Damaged(format!("its address cannot be read: {error}")))
+    url.parse().map_err(|error| StoreError::Damaged(format!("invalid database URL: {error}")))
 }

@@ -1,9 +1,8 @@
 //! A store in one `SQLite` file: write-ahead log, fsync on every commit, one writer.
 //!
-//! There is one connection that writes; it is taken out of its slot for each commit and put back
-//! only when the transaction is surely over, so a commit that is abandoned half way takes the
-//! connection with it and the database rolls back. Readers never block the writer; requests share some
-//! connections, owners others.
+//! A single connection writes. It is taken out of its slot for each commit and put back only when the transaction is
+//! certainly over. An abandoned commit therefore drops the connection with it, and the database rolls back. Readers
+//! never block the writer; requests share one pool of connections, owners another.
 
 mod decode;
 mod inventory;
@@ -33,41 +32,42 @@ use self::write::write;
 use super::decode::{frame, name, number, record};
 use super::{Commit, CommitError, Meta, StoreError, StoredMeta};
 
-/// Requests that read at a time, and owners that do: each has a thread, a few files and a page cache.
+/// The maximum number of connections for requests, and for owners. Each has a thread, a few files and a page cache.
 const READERS_MAX: u32 = 8;
-/// A request that gets no connection in this time is answered 503.
+/// A request that gets no connection within this time gets 503.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-/// Owners wait for their turn, also when there are many: who waits longer has a disk that does not reply.
+/// Owners wait this long for a connection, even when there are many. A longer wait means that the disk does not
+/// respond.
 const OWNER_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long to wait for another process that holds the file (a backup, an operator's shell).
+/// How long to wait for another process that locks the file (a backup, an operator's shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-/// Prepared statements kept per connection: every text of every table of a service.
+/// Prepared statements kept per connection: enough for every statement of every table of a service.
 const STATEMENTS_MAX: usize = 512;
-/// The layout of the tables in `SCHEMA`; another one is refused.
+/// The layout version of the tables in `SCHEMA`. Any other version is refused.
 const FORMAT: &str = "1";
 
-/// One file.
+/// A database file.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
     meta: Meta,
     options: SqliteConnectOptions,
     writer: Arc<Mutex<Option<SqliteConnection>>>,
-    /// Of all requests, or of all owners.
+    /// The pool of all requests, or of all owners.
     readers: SqlitePool,
     owners: SqlitePool,
 }
 
-/// Whether a file may be made and changed, or only read.
+/// Whether a file may be created and changed, or only read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Made if it is not there.
+    /// It is created if it does not exist.
     Write,
-    /// For the audit of a stopped system: nothing is made or changed.
+    /// For the audit of a stopped system: nothing is created or changed.
     Read,
 }
 
 impl Sqlite {
-    /// Opens the file of a service, makes it and its tables if it is not there.
+    /// Opens the file of a service. Creates it and its tables if it does not exist.
     ///
     /// # Errors
     /// When the file cannot be used, is damaged, or belongs to another service, layout or number of
@@ -84,7 +84,7 @@ impl Sqlite {
         Ok(store)
     }
 
-    /// Makes all tables and says what the file is, or leaves it empty.
+    /// Creates all tables and the metadata, or leaves the file empty.
     async fn make(&self, writer: &mut SqliteConnection, tables: &[&'static Table]) -> sqlx::Result<()> {
         let mut transaction = writer.begin().await?;
         sqlx::raw_sql(sql::SCHEMA).execute(&mut *transaction).await?;
@@ -98,10 +98,10 @@ impl Sqlite {
         transaction.commit().await
     }
 
-    /// Opens a file that is there, only to read it. Whether all of it is sound, [`inventory`] says.
+    /// Opens an existing file for reading only. It does not check all of the content; [`inventory`] does.
     ///
     /// # Errors
-    /// When the file is missing, is no database, or another service's.
+    /// When the file is missing, is not a database, or belongs to another service.
     ///
     /// [`inventory`]: crate::Store::inventory
     pub async fn open_to_read(path: &Path, meta: Meta) -> Result<Self, StoreError> {
@@ -110,10 +110,10 @@ impl Sqlite {
         Ok(store)
     }
 
-    /// What a file is, without changing it; `None` when there is no such file, or an empty one.
+    /// The metadata of a file, without changing it; `None` when the file does not exist or is empty.
     ///
     /// # Errors
-    /// When the file cannot be read or does not say.
+    /// When the file cannot be read or has no metadata.
     pub async fn look(path: &Path) -> Result<Option<StoredMeta>, StoreError> {
         if !path.exists() {
             return Ok(None);
@@ -150,7 +150,7 @@ impl Sqlite {
         Self { meta, options, writer: Arc::default(), readers, owners }
     }
 
-    /// The same file, read on the connections of owners.
+    /// The same file, read through the pool of owners.
     pub(super) fn for_owners(&self) -> Self {
         Self { readers: self.owners.clone(), ..self.clone() }
     }
@@ -184,7 +184,7 @@ impl Sqlite {
                 return Err(error);
             }
         }
-        // From here on the fate of the transaction is the database's; without an answer it is unknown.
+        // From here on the result of the transaction is up to the database; without a reply it is unknown.
         let ended = sqlx::query("COMMIT").execute(&mut connection).await;
         ended.map_err(|error| CommitError::InDoubt(Box::new(error)))?;
         *slot = Some(connection);
@@ -312,7 +312,7 @@ impl Sqlite {
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// What is still in the log is moved into the file: it is whole then, should somebody copy it alone.
+    /// Moves the rest of the log into the file, so that the file is complete even if it is copied alone.
     pub(super) async fn close(&self) {
         for pool in [&self.readers, &self.owners] {
             pool.close().await;
@@ -351,7 +351,7 @@ fn unavailable(error: sqlx::Error) -> CommitError {
     CommitError::Unavailable(Box::new(error))
 }
 
-/// Whether nothing was ever made in the file: as it is after a crash at its very beginning.
+/// Whether nothing was ever created in the file, as after a crash at the very beginning.
 async fn is_empty(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
     let tables = sqlx::query("SELECT count(*) FROM sqlite_master").fetch_one(connection).await?;
     Ok(tables.try_get::<i64, _>(0)? == 0)

@@ -1,7 +1,7 @@
-//! A broker in memory that fails like a real one: it repeats, loses its tail, loses everything.
+//! A broker in memory that fails like a real one: it repeats messages, and loses its tail or everything.
 //!
-//! Every session that publishes begins with a marker. Whoever reads on looks whether the last message that it
-//! knows is still at its place, and else begins with the stream's first one.
+//! Every publishing session begins with a marker. A reader that resumes checks whether the last message it knows is
+//! still at its offset, and otherwise starts with the stream's first message.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,19 +10,19 @@ use stage::{Checkpoint, Frame, PublishPosition, ResumePoint, StreamPartition, St
 
 use super::Delivery;
 
-/// What a stream holds.
+/// A message in a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemoryMessage {
-    /// The first of a session.
+    /// The first message of a session.
     Marker {
-        /// Which incarnation of the stream this is: the name of its first session.
+        /// The incarnation of the stream: the name of its first session.
         incarnation: String,
         /// The session.
         session: String,
     },
     /// A frame.
     Frame {
-        /// It.
+        /// The frame.
         frame: Box<Frame>,
         /// The session that published it.
         session: String,
@@ -43,7 +43,7 @@ impl MemoryMessage {
 
 type Streams = BTreeMap<StreamPartition, Vec<MemoryMessage>>;
 
-/// Streams in memory. Clones are the same broker.
+/// Streams in memory. Clones share the same broker.
 #[derive(Clone, Debug, Default)]
 pub struct Broker(Arc<Mutex<Streams>>);
 
@@ -59,7 +59,7 @@ impl Broker {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Declares a stream and begins a session there with a marker. Which incarnation of the stream it is.
+    /// Declares a stream and begins a session there with a marker. Returns the incarnation of the stream.
     pub fn attach(&self, target: &StreamPartition, session: &str) -> String {
         let mut streams = self.streams();
         let stream = streams.entry(target.clone()).or_default();
@@ -68,7 +68,7 @@ impl Broker {
         incarnation
     }
 
-    /// Appends a frame. `false` when there is no such stream: nothing was kept.
+    /// Appends a frame. Returns `false` and stores nothing when the stream does not exist.
     pub fn publish(&self, frame: &Frame, session: &str) -> bool {
         let mut streams = self.streams();
         let Some(stream) = streams.get_mut(&frame.target) else {
@@ -78,7 +78,7 @@ impl Broker {
         true
     }
 
-    /// What a stream holds, read from the noted message on, and its last message.
+    /// Scans a stream, starting after the noted message if it is still there. Also returns the stream's last message.
     pub fn scan(&self, target: &StreamPartition, noted: &PublishPosition) -> (StreamScan, Option<ResumePoint>) {
         let behind = noted.resume.as_ref().and_then(|point| self.behind(target, point));
         let mut scan = if behind.is_some() { StreamScan::behind(noted) } else { StreamScan::from_first() };
@@ -90,12 +90,12 @@ impl Broker {
         (scan, messages.last().map(|(offset, message)| message.resume_point(*offset)))
     }
 
-    /// Which incarnation of the stream this is; `None` when it does not exist.
+    /// The incarnation of the stream; `None` when it does not exist.
     pub fn incarnation(&self, target: &StreamPartition) -> Option<String> {
         self.streams().get(target).and_then(|stream| incarnation_of(stream).map(str::to_owned))
     }
 
-    /// The offset behind a message, if that is still at its place.
+    /// The offset after a message, if that message is still at its offset.
     pub fn behind(&self, target: &StreamPartition, point: &ResumePoint) -> Option<u64> {
         let found = self.read(target, point.offset, 1);
         let is_there = |(offset, message): &(u64, MemoryMessage)| message.resume_point(*offset) == *point;
@@ -109,7 +109,7 @@ impl Broker {
         Some(stream.last()?.resume_point(stream.len() as u64 - 1))
     }
 
-    /// Loses a stream with all it held.
+    /// Loses a stream with all its messages.
     pub fn lose(&self, target: &StreamPartition) {
         self.streams().remove(target);
     }
@@ -134,12 +134,12 @@ impl Broker {
 #[derive(Debug)]
 pub struct MemorySubscription {
     broker: Broker,
-    /// The last message that was read in each stream.
+    /// The last message that was read from each stream.
     cursors: BTreeMap<StreamPartition, Option<ResumePoint>>,
 }
 
 impl MemorySubscription {
-    /// Reads these streams from where the checkpoint says.
+    /// Reads these streams from the checkpoint on.
     pub fn attach(broker: Broker, targets: &[StreamPartition], checkpoint: &Checkpoint) -> Self {
         let cursors = targets.iter().map(|target| (target.clone(), None)).collect();
         let mut subscription = Self { broker, cursors };
@@ -147,21 +147,21 @@ impl MemorySubscription {
         subscription
     }
 
-    /// Begins again where the checkpoint says.
+    /// Starts again at the checkpoint.
     pub(super) fn rewind(&mut self, checkpoint: &Checkpoint) {
         for (target, cursor) in &mut self.cursors {
             *cursor = checkpoint.resume_points.get(target).cloned();
         }
     }
 
-    /// Begins again at a stream's first message.
+    /// Starts again at a stream's first message.
     pub(super) fn seek_to_start(&mut self, target: &StreamPartition) {
         if let Some(cursor) = self.cursors.get_mut(target) {
             *cursor = None;
         }
     }
 
-    /// A stream that was lost, or its end, breaks off whoever reads it: then it is attached to again.
+    /// Returns what is available. If a stream or its end was lost, it is read again from its first message.
     pub(crate) fn ready(&mut self) -> Vec<Delivery> {
         let mut ready = Vec::new();
         for (target, cursor) in &mut self.cursors {

@@ -1,9 +1,9 @@
-//! What comes to one reader from the broker's streams.
+//! The subscription of one reader to the broker's streams.
 //!
-//! A task for each stream reads ahead into the one queue, of bounded length, and rings for the reader. It begins
-//! behind the last message that is known, if that is still at its place: a broker that lost its newest messages gives
-//! their offsets to new ones. Else, and when a frame is missing, it begins with the stream's first message. Broken off,
-//! it goes on by itself. What the reader has seen already it drops.
+//! One task for each stream reads ahead into a shared bounded queue and wakes the reader. It starts after the last
+//! known message, if that is still at its offset: a broker that lost its newest messages gives their offsets to new
+//! ones. Otherwise, and when a frame is missing, it starts with the stream's first message. When it is interrupted, it
+//! resumes by itself. The reader drops frames that it has already seen.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,18 +21,18 @@ use crate::rabbitmq::RabbitMq;
 use crate::store::Quarantined;
 use crate::{BrokerError, Postgres, StoreError, Wakeups};
 
-/// Messages in the queue for each of the streams that share it, and any of which may fill it: with those that the
-/// client holds, enough for the next batch.
+/// The capacity of the queue in messages for each stream that shares it. One stream may fill the whole queue. Together
+/// with the messages held by the client this is enough for the next batch.
 const QUEUE_MAX: usize = 64;
 
-/// A message as it came.
+/// A received message.
 #[derive(Debug)]
 struct Arrival {
     target: StreamPartition,
     message: BrokerMessage,
 }
 
-/// Where in its streams a reader is: for each, how many messages were given to it, and up to where all are applied.
+/// The progress of a reader: for each stream, how many messages were given to it, and up to which all are applied.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadProgress(Arc<Mutex<BTreeMap<StreamPartition, StreamProgress>>>);
 
@@ -40,7 +40,8 @@ pub(crate) struct ReadProgress(Arc<Mutex<BTreeMap<StreamPartition, StreamProgres
 struct StreamProgress {
     given: u64,
     applied: u64,
-    /// While the stream is read again from its first message: how many messages had been given before.
+    /// While the stream is read again from its first message: the number of messages that had been given before; else
+    /// 0.
     again_until: u64,
 }
 
@@ -49,7 +50,7 @@ impl ReadProgress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Of each stream, as it is now: how many messages were given, and up to where all are applied.
+    /// A snapshot for each stream: the number of messages given, and up to which all are applied.
     pub fn all(&self) -> Vec<(StreamPartition, u64, u64)> {
         self.at().iter().map(|(target, progress)| (target.clone(), progress.given, progress.applied)).collect()
     }
@@ -64,32 +65,32 @@ impl ReadProgress {
     }
 }
 
-/// What comes to one reader from the broker's streams.
+/// The subscription of one reader to the broker's streams.
 #[derive(Debug)]
 pub struct StreamSubscription {
     arrivals: mpsc::Receiver<Arrival>,
-    /// Given out with the last batch, in case it has to be given again.
+    /// The messages of the last batch, in case they must be given again.
     given: Vec<Arrival>,
-    /// To be given again.
+    /// Messages to give again.
     again: VecDeque<Arrival>,
-    /// No frames, and not yet put away.
+    /// Messages that are not frames and are not in quarantine yet.
     unread: Vec<Quarantined>,
     quarantine: Arc<Postgres>,
     metrics: BrokerMetrics,
     progress: ReadProgress,
-    /// Tell the tasks to begin with their stream's first message.
+    /// Tells the tasks to start again with their stream's first message.
     again_from_first: BTreeMap<StreamPartition, Arc<Notify>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// One stream to read, and how it goes is told to.
+/// One stream to read, with the status to report.
 pub(crate) struct SubscriptionSpec {
     pub target: StreamPartition,
     pub status: ConnectionStatus,
 }
 
 impl StreamSubscription {
-    /// Reads these streams from where the checkpoint says.
+    /// Reads these streams from the checkpoint on.
     pub(crate) fn start(
         broker: &RabbitMq,
         wanted: Vec<SubscriptionSpec>,
@@ -115,7 +116,8 @@ impl StreamSubscription {
         Self { arrivals, given, again, unread, quarantine, metrics, progress, again_from_first, tasks }
     }
 
-    /// What has come, up to the limits. What is no frame is put away first, with where it was found.
+    /// Returns what has arrived, up to the limits. Messages that are not frames are first put into quarantine, with
+    /// their offsets.
     pub(super) async fn ready(&mut self) -> Result<Vec<Delivery>, StoreError> {
         self.put_away().await?;
         self.given.clear();
@@ -144,12 +146,12 @@ impl StreamSubscription {
         Ok(())
     }
 
-    /// Where it is, from now on.
+    /// The progress, which is updated from now on.
     pub(crate) fn progress(&self) -> ReadProgress {
         self.progress.clone()
     }
 
-    /// The frame in a message. What is none is kept aside.
+    /// The frame in a message. A message that is not a frame is set aside.
     fn delivery(&mut self, arrival: &Arrival) -> Option<Delivery> {
         let Arrival { target, message } = arrival;
         if message.is_marker() {
@@ -159,7 +161,7 @@ impl StreamSubscription {
             Ok(frame) => Some(Delivery { frame, resume_point: message.resume_point() }),
             Err(no_frame) => {
                 let (offset, reason) = (message.offset, no_frame.to_string());
-                tracing::error!(stream = %target, offset, reason, "a message that is no frame is put into quarantine");
+                tracing::error!(stream = %target, offset, reason, "quarantined a message that is not a frame");
                 let (target, bytes) = (target.clone(), message.body.clone());
                 let incarnation = message.incarnation().unwrap_or_default().to_owned();
                 self.unread.push(Quarantined { target, incarnation, offset, reason, bytes });
@@ -168,19 +170,19 @@ impl StreamSubscription {
         }
     }
 
-    /// Whether more has come than was given.
+    /// Whether more messages have arrived than were given.
     pub(super) fn has_more(&self) -> bool {
         !self.again.is_empty() || !self.arrivals.is_empty()
     }
 
-    /// What was given is applied, but for the streams in which a frame is missing.
+    /// Marks the given messages as applied, except in streams with a missing frame.
     pub(super) fn applied(&self, missing: &BTreeSet<StreamPartition>) {
         for (_, progress) in self.progress.at().iter_mut().filter(|(target, _)| !missing.contains(target)) {
             progress.applied = progress.given;
         }
     }
 
-    /// Begins again at a stream's first message, unless that is under way.
+    /// Starts again at a stream's first message, unless that is already in progress.
     pub(super) fn seek_to_start(&mut self, target: &StreamPartition) {
         if let Some(progress) = self.progress.at().get_mut(target)
             && progress.again_until == 0
@@ -191,7 +193,7 @@ impl StreamSubscription {
         }
     }
 
-    /// Gives the last batch again: it was not committed.
+    /// Gives the last batch again, because it was not committed.
     pub(super) fn rewind(&mut self) {
         for arrival in self.given.drain(..).rev() {
             self.progress.given(&arrival.target, arrival.message.offset);
@@ -206,23 +208,23 @@ impl Drop for StreamSubscription {
     }
 }
 
-/// Reads one stream, again and again.
+/// Reads one stream, again after each failure.
 struct StreamReader {
     broker: RabbitMq,
     wanted: SubscriptionSpec,
-    /// The last message that was handed on: where to go on.
+    /// The last message that was put into the queue, after which to resume.
     behind: Option<ResumePoint>,
     queue: mpsc::Sender<Arrival>,
     wakeups: Wakeups,
-    /// Somebody wants the stream read from its first message.
+    /// Is notified when the stream must be read from its first message.
     from_first: Arc<Notify>,
 }
 
-/// Why a stream is not read on.
+/// The reason why reading ended without an error.
 enum Ended {
-    /// Nobody wants it any more.
+    /// The subscription was dropped.
     Unwanted,
-    /// It is to be read from its first message.
+    /// The stream must be read from its first message.
     FromFirst,
 }
 
@@ -240,13 +242,13 @@ impl StreamReader {
             };
             let (wait, why) = (backoff.next(), telemetry::chain(&error));
             self.wanted.status.fails(format!("{} cannot be read: {why}", self.wanted.target));
-            tracing::warn!(stream = %self.wanted.target, why, wait_ms = wait.as_millis(), "a stream is read again");
+            tracing::warn!(stream = %self.wanted.target, why, wait_ms = wait.as_millis(), "reading will be retried");
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// Reads until it is broken off, or nobody wants it any more. It works once a message came, or the last one was
-    /// found at its place.
+    /// Reads until an error or until the subscription is dropped. Reading works once a message has arrived, or once the
+    /// last known message was found at its offset.
     async fn read(&mut self, backoff: &mut Backoff) -> Result<Ended, BrokerError> {
         let target = &self.wanted.target;
         let mut reading = self.broker.read(target, self.behind.as_ref()).await?;

@@ -1,4 +1,4 @@
-//! Attaching to a stream: what it holds already is not published again.
+//! Attaching to a stream: frames that it already holds are not published again.
 
 use std::collections::VecDeque;
 
@@ -11,8 +11,8 @@ use crate::rabbitmq::{ANSWER_TIMEOUT, PublishChannel};
 use crate::{BrokerError, StoreError};
 
 impl Session {
-    /// Attaches to the stream, of whatever incarnation, and reads what was published since the last note. The marker
-    /// that is written and read back shows that both ways work.
+    /// Attaches to the stream, of any incarnation, and reads what was published since the last note. Writing the marker
+    /// and reading it back shows that both directions work.
     pub(crate) async fn attach(publication: Publication, status: ConnectionStatus) -> Result<Self, PublishError> {
         let target = &publication.target;
         let unreadable = |source| PublishError::Journal { target: target.clone(), source };
@@ -51,7 +51,7 @@ impl Session {
     }
 }
 
-/// What the journals hold that was never confirmed counts from now on, also while the broker is away.
+/// Counts the unconfirmed frames of the journals from now on, even while the broker is unavailable.
 async fn begin_backlog(publication: &Publication, noted: &PublishPosition) -> Result<(), StoreError> {
     let Publication { target, producers, positions, backlog, .. } = publication;
     if producers.iter().all(|producer| backlog.knows(target, producer)) {
@@ -68,7 +68,7 @@ async fn begin_backlog(publication: &Publication, noted: &PublishPosition) -> Re
     Ok(())
 }
 
-/// What the stream holds, up to the marker of this session.
+/// Scans what the stream holds, up to the marker of this session.
 async fn scan(
     publication: &Publication,
     publishing: &PublishChannel,
@@ -88,8 +88,8 @@ async fn scan(
     }
 }
 
-/// A journal that ends before what was published of it has lost its end: going on would say something else under
-/// numbers that readers know.
+/// Checks that the journal reaches the frames that were published from it. A journal that ends before them has lost its
+/// end: continuing would publish other content under numbers that readers know.
 async fn check_held(publication: &Publication, producer: &Producer, held: Seq) -> Result<(), StoreError> {
     let Publication { target, journal, backlog, .. } = publication;
     if held <= backlog.last(target, producer) {

@@ -1,5 +1,5 @@
-//! Looking at the end of the stream that is being published to: is it still the one that was attached to, and up
-//! to where is it surely there.
+//! Checking the end of the stream that is being published to: whether it is still the stream that was attached to, and
+//! up to which frame it certainly holds the journals.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,12 +11,12 @@ use crate::BrokerError;
 use crate::publisher::PublishError;
 use crate::rabbitmq::{ANSWER_TIMEOUT, TOGETHER};
 
-/// Messages asked for at a time.
+/// The prefetch of a read of the stream's end.
 const MANY: u16 = 64;
 
 impl Session {
-    /// Finds a message at the end of the stream that is not before anything confirmed. Where nothing was sent since the
-    /// last look, it is enough that the stream still ends the same way.
+    /// Finds a message at the end of the stream that lies at or after everything confirmed. If nothing was sent since
+    /// the last look, it suffices that the stream still ends the same way.
     pub(super) async fn look(&mut self) -> Result<(), PublishError> {
         match self.find_end().await {
             Ok(true) => Ok(()),
@@ -47,8 +47,8 @@ impl Session {
             }
             next = reading.next_within(end.saturating_duration_since(Instant::now())).await?;
         }
-        // Strangers may have written all of the last ones. That everything confirmed is still there, is only sure if all of
-        // it lay before the message that was noted.
+        // All of the last messages may be foreign. That everything confirmed still exists is certain only if it all
+        // lies before the noted message.
         let Some(noted) = self.noted.resume.clone().filter(|_| self.noted.confirmed == confirmed) else {
             return Ok(false);
         };
@@ -62,8 +62,8 @@ impl Session {
         Ok(is_there)
     }
 
-    /// Whether everything that was confirmed lies at or before a message: it is the last confirmed one, or one that is
-    /// on its way.
+    /// Whether everything confirmed lies at or before a message: it is the last confirmed message, or one still in
+    /// flight.
     fn is_behind_confirmed(&self, point: &ResumePoint, confirmed: &BTreeMap<Producer, Seq>) -> bool {
         let is_ours = point.session == self.publishing.session;
         is_ours

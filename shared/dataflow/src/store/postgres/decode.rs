@@ -1,4 +1,4 @@
-//! Rows of stages' tables, read back. What does not fit is damage.
+//! Decoding of rows of stages' tables. A value that cannot be decoded is damage.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;

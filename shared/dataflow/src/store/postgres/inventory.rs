@@ -1,4 +1,4 @@
-//! What there is in the database, as it says itself.
+//! The actual content of the database.
 
 use sqlx::Row as _;
 use stage::Table;
@@ -8,11 +8,11 @@ use crate::StoreError;
 use crate::store::Inventory;
 use crate::store::decode::number;
 
-/// The fixed tables, and the migrator's.
+/// The fixed tables, and the table of the migrator.
 const OWN_TABLES: [&str; 8] =
     ["_sqlx_migrations", "batches", "journal", "leases", "meta", "owners", "publish_positions", "quarantine"];
 
-/// Tables, views, sequences, indexes that are no primary keys, triggers; those of other schemas with their schema.
+/// Tables, views, sequences, indexes other than primary keys, and triggers. Those of other schemas include the schema.
 const RELATIONS: &str = "
 SELECT (CASE WHEN n.oid = current_schema()::regnamespace THEN r.name ELSE n.nspname || '.' || r.name END) COLLATE \"C\"
   AS name
@@ -25,7 +25,7 @@ FROM pg_namespace n JOIN (
   ) r ON r.namespace = n.oid
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_t%' ORDER BY 1";
 
-/// What would make reads by key wrong.
+/// Problems that would make reads by key wrong.
 const PROBLEMS: &str = "
 SELECT 'the index ' || i.indexrelid::regclass || ' is not valid' AS problem FROM pg_index i
 WHERE NOT (i.indisvalid AND i.indisready AND i.indislive)

@@ -1,5 +1,5 @@
-//! Who should run a service, on the database's clock. It keeps a second instance waiting; what keeps it from
-//! writing is the fence.
+//! The lease of a service, by the database's clock. It keeps a second instance waiting; the fence is what keeps it from
+//! writing.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use sqlx::Row as _;
 use super::{Postgres, integer};
 use crate::StoreError;
 
-/// Whose the lease is now.
+/// The holder of the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leased {
-    /// The caller's, from now on for as long as asked.
+    /// The caller holds it, from now on for the requested time.
     Mine,
-    /// Somebody else's.
+    /// Another instance holds it.
     Others {
-        /// Whose.
+        /// The name of the holder.
         holder: String,
     },
 }
 
 impl Postgres {
-    /// Takes the service's lease if it is free, over, or the holder's already.
+    /// Acquires the service's lease if it is free, expired, or already held by `holder`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -37,7 +37,8 @@ impl Postgres {
         Ok(if holds == holder { Leased::Mine } else { Leased::Others { holder: holds } })
     }
 
-    /// Keeps the lease, if it is still the holder's: never takes it again from another, even when that one's is over.
+    /// Renews the lease if `holder` still holds it. Never takes it from another holder, even when that lease has
+    /// expired.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -48,7 +49,7 @@ impl Postgres {
         Ok(!self.lease.fetch(query).await?.is_empty())
     }
 
-    /// Gives the lease back, if it is the holder's.
+    /// Releases the lease if `holder` holds it.
     ///
     /// # Errors
     /// [`StoreError`].

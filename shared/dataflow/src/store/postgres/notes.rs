@@ -1,4 +1,4 @@
-//! What a service remembers of its broker. Losing it costs time only: the journal is the truth.
+//! What a service remembers about its broker. Losing it only costs time, because the journal is the truth.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,28 @@ use super::{Postgres, integer};
 use crate::StoreError;
 use crate::store::decode::{name, number};
 
-/// Frames of a journal that are counted in one statement: far less than its limit in time.
+/// The number of journal frames counted in one statement: far below its time limit.
 const PAGE_FRAMES: i64 = 50_000;
-/// Frames whose sizes are added up.
+/// The number of frames whose sizes are added up in one range.
 const RUN_FRAMES: i64 = 1_000;
 
-/// A message in a stream that is no frame.
+/// A message in a stream that is not a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     /// The stream partition.
     pub target: StreamPartition,
-    /// Which life of it.
+    /// The incarnation of the stream.
     pub incarnation: String,
-    /// Where in it.
+    /// The offset in the stream.
     pub offset: u64,
-    /// Why it is no frame.
+    /// The reason why it is not a frame.
     pub reason: String,
-    /// What it is.
+    /// The content of the message.
     pub bytes: Vec<u8>,
 }
 
 impl Postgres {
-    /// How far a stream is known to hold the journals published to it.
+    /// The stored publish position of a stream.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -42,8 +42,9 @@ impl Postgres {
         rows.first().map_or_else(|| Ok(PublishPosition::default()), publish_position)
     }
 
-    /// Notes a position, unless somebody asked for a rewind that it does not know of: a publisher that was still
-    /// at work must not undo it. `false` when it was not noted. What was to be published again is under way now.
+    /// Stores a publish position, unless a rewind was requested that it does not know of: a publisher still at work
+    /// must not undo it. Returns `false` when it was not stored. Storing it clears the list of journals to publish
+    /// again, because that is now in progress.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -71,8 +72,8 @@ impl Postgres {
         Ok(!self.publishing.fetch(query).await?.is_empty())
     }
 
-    /// Asks for these journals to be published again from their start, and says which of them hold anything. How far
-    /// they were confirmed stays known.
+    /// Requests that these journals are published again from their start. Returns those that are not empty. Their
+    /// confirmed positions are kept.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -103,7 +104,7 @@ impl Postgres {
         Ok(targets.into_iter().flat_map(pairs).collect())
     }
 
-    /// The last frame of each of these producers' journals for a target; 0 before the first.
+    /// The last `seq` of each of these producers' journals for a target; 0 before the first frame.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -116,8 +117,8 @@ impl Postgres {
         self.publishing.fetch(query).await?.iter().map(|row| Ok(Seq(number(row, "seq")?))).collect()
     }
 
-    /// What a journal holds behind a frame: ranges of some frames, each with its last `seq` and the bytes of its
-    /// bodies. It is read in pages, so that a journal of any length can be counted.
+    /// The part of a journal after a frame: ranges of frames, each with its last `seq` and the total size of its bodies
+    /// in bytes. It is read in pages, so that a journal of any length can be counted.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -144,7 +145,8 @@ impl Postgres {
         }
     }
 
-    /// Keeps messages that are no frames, and says how many are new. One that is kept already is left as it is.
+    /// Stores messages that are not frames, and returns how many are new. A message that is already stored stays
+    /// unchanged.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -162,7 +164,7 @@ impl Postgres {
         Ok(self.publishing.fetch(query).await?.len() as u64)
     }
 
-    /// How many messages are kept.
+    /// The number of stored messages.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -190,7 +192,7 @@ fn publish_position(row: &PgRow) -> Result<PublishPosition, StoreError> {
     })
 }
 
-/// What strangers wrote may hold the one character that Postgres cannot store.
+/// Foreign messages may contain the one character that Postgres cannot store.
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -1,4 +1,4 @@
-//! Making a service's tables, and refusing what is not its database.
+//! Creating a service's tables, and refusing a database that is not its own.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection, Row as _};
@@ -10,11 +10,11 @@ use super::{FORMAT, OPEN_MAX, Postgres, SETTING_UP, session, sql};
 use crate::StoreError;
 use crate::store::StoredMeta;
 
-/// The oldest server whose dialect this is.
+/// The oldest supported server version.
 const VERSION_MIN: i32 = 150_000;
 
 impl Postgres {
-    /// Makes what is missing. Several instances may do so at once.
+    /// Creates missing tables. Several instances may do so at once.
     pub(super) async fn make(&self, tables: &[&'static Table]) -> Result<(), StoreError> {
         let options = session::options(&self.base, self.meta.service, SETTING_UP);
         let mut connection = connect(&options).await?;
@@ -49,10 +49,10 @@ impl Postgres {
     }
 }
 
-/// What a database is, without changing it.
+/// The metadata of a database, without changing it.
 pub(super) async fn look(options: &PgConnectOptions) -> Result<Option<StoredMeta>, StoreError> {
     let mut connection = match connect(options).await {
-        // 3D000: there is no such database.
+        // 3D000: the database does not exist.
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("3D000") => return Ok(None),
         connection => connection?,
     };
@@ -77,7 +77,7 @@ async fn stored_meta(connection: &mut PgConnection) -> Result<Option<Vec<(String
         return if is_empty {
             Ok(None)
         } else {
-            Err(StoreError::Damaged(format!("it holds {tables} tables of others")))
+            Err(StoreError::Damaged(format!("it holds {tables} unrelated tables")))
         };
     }
     let rows = sqlx::query("SELECT key, value FROM meta ORDER BY key").fetch_all(connection).await?;
@@ -93,7 +93,7 @@ async fn check_server(connection: &mut PgConnection) -> Result<(), StoreError> {
     let (version, encoding): (i32, String) = (server.try_get("version")?, server.try_get("encoding")?);
     if version < VERSION_MIN {
         let text: String = server.try_get("text")?;
-        return Err(StoreError::Damaged(format!("the server is Postgres {text}; at least 15 is needed")));
+        return Err(StoreError::Damaged(format!("the server is Postgres {text}; at least 15 is required")));
     }
     if encoding != "UTF8" {
         return Err(StoreError::Damaged(format!("its encoding is {encoding}, not UTF8")));
@@ -101,7 +101,7 @@ async fn check_server(connection: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A table that is there must be the one that would be made.
+/// Creates a table. An existing table must have the same layout.
 async fn make_table(connection: &mut PgConnection, table: &Table) -> Result<(), StoreError> {
     sqlx::query(&sql::create(table)).execute(&mut *connection).await?;
     let layout = sqlx::query(sql::LAYOUT).bind(table.name).fetch_one(connection).await?;
@@ -110,12 +110,12 @@ async fn make_table(connection: &mut PgConnection, table: &Table) -> Result<(), 
         return Ok(());
     }
     Err(StoreError::Damaged(format!(
-        "the table {} is ({found}), not ({expected}): it was made by another version, so choose another database",
+        "the table {} is ({found}), not ({expected}): it was created by another version, so choose another database",
         table.name
     )))
 }
 
-/// The fixed tables, in the order they came to be. One that was ever run is never changed again.
+/// The fixed tables, in the order in which they were added. A migration that was ever released never changes again.
 #[derive(Debug)]
 struct Migrations;
 
@@ -131,11 +131,11 @@ fn unmigrated(error: sqlx_core::migrate::MigrateError) -> StoreError {
     use sqlx_core::migrate::MigrateError;
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
-        other => StoreError::Damaged(format!("its fixed tables are not of this version: {other}")),
+        other => StoreError::Damaged(format!("its fixed tables belong to another version: {other}")),
     }
 }
 
-/// Says which database it was, without its password.
+/// Adds the database to an error, without its password.
 pub(super) fn at(options: &PgConnectOptions) -> impl Fn(StoreError) -> StoreError {
     let name = options.get_database().unwrap_or_else(|| options.get_username());
     let place = format!("database {name} on {}:{}", options.get_host(), options.get_port());

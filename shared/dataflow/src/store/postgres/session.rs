@@ -1,8 +1,8 @@
 //! Connections for one purpose, so that no purpose starves another.
 //!
-//! Whoever needs one takes it out, and puts it back only when it is surely at rest: a use that failed, took
-//! too long or was abandoned half way takes its connection with it, and the next use makes a new one.
-//! Everything has a limit, also on the server: neither side waits for ever for the other.
+//! A user takes a connection out and puts it back only when it is certainly idle. A use that failed, took too long or
+//! was abandoned drops its connection with it, and the next use opens a new one. Everything has a limit, on the server
+//! too: neither side waits forever for the other.
 
 use std::io::ErrorKind;
 use std::ops::{Deref, DerefMut};
@@ -15,52 +15,53 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A connection that was idle for longer is asked first whether it is still there: the server may have gone and come
-/// back. Under load none is, so nothing is asked.
+/// A connection that was idle for longer is pinged first, because the server may have been restarted. Under load no
+/// connection is idle that long, so nothing is pinged.
 const ASK_AFTER: Duration = Duration::from_secs(1);
-/// To connect, on a machine that is there.
+/// The timeout for connecting to a reachable machine.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
-/// A client that stopped in a transaction is ended after this: whoever claims its partition waits no longer.
+/// The server ends a client that stopped in a transaction after this time, so that a claim of its partition need not
+/// wait longer.
 const IDLE_IN_TRANSACTION_MAX: &str = "2s";
-/// A little more than that, so that a claim gets what a stopped client held.
+/// A little longer than that, so that a claim gets the locks that a stopped client held.
 const LOCK_MAX: &str = "3s";
-/// Prepared statements kept per connection: every text of every table of a service.
+/// Prepared statements kept per connection: enough for every statement of every table of a service.
 const STATEMENTS_MAX: usize = 512;
 
 pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 
-/// What connections are for.
+/// A purpose of connections, with its limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Purpose {
-    /// As the server shows it.
+    /// The name that the server shows.
     pub name: &'static str,
-    /// How many there are at most.
+    /// The maximum number of connections.
     pub connections: usize,
-    /// How long to wait for one when all are in use.
+    /// How long to wait for a connection when all are in use.
     pub turn: Duration,
-    /// How long one statement may take.
+    /// The time limit of one statement.
     pub limit: Duration,
 }
 
-/// Connections for one purpose. All clones are the same.
+/// Connections for one purpose. Clones share them.
 #[derive(Clone)]
 pub(super) struct Sessions(Arc<Inner>);
 
 struct Inner {
-    /// `None`: what is lost cannot be made again.
+    /// `None` for a snapshot, which cannot be opened again when it is lost.
     options: Option<PgConnectOptions>,
     turn: Duration,
     limit: Duration,
-    /// Where the connections are made, and so driven. Not with whoever happens to need a new one first: on the thread of
-    /// an owner they would stand still while it works, and break when it ends.
+    /// The runtime on which connections are opened and thereby driven. It must not be that of the first user: on an
+    /// owner's thread they would stand still while it works, and break when it ends.
     runtime: Handle,
     progress: Arc<Semaphore>,
-    /// With the time since when.
+    /// The idle connections, each with the time since when it is idle.
     without_effect: Mutex<Vec<(Instant, PgConnection)>>,
     is_closed: Arc<AtomicBool>,
 }
 
-/// One connection, taken out.
+/// A connection in use.
 pub(super) struct Session {
     connection: PgConnection,
     home: Sessions,
@@ -80,8 +81,8 @@ impl Sessions {
         }))
     }
 
-    /// One connection in one read-only transaction: everything read is of one moment. When it is lost, so is
-    /// that moment.
+    /// One connection in one read-only transaction, so that everything is read from one snapshot. If the connection is
+    /// lost, so is the snapshot.
     pub(super) async fn snapshot(
         options: &PgConnectOptions,
         purpose: Purpose,
@@ -101,7 +102,7 @@ impl Sessions {
         })))
     }
 
-    /// Takes a connection out; made when none is idle.
+    /// Takes out an idle connection, or opens one when none is idle.
     pub(super) async fn take(&self) -> sqlx::Result<Session> {
         let place = tokio::time::timeout(self.0.turn, self.0.progress.clone().acquire_owned()).await;
         let place = place.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
@@ -120,8 +121,8 @@ impl Sessions {
         Ok(Session { connection, home: self.clone(), _place: place })
     }
 
-    /// The connection, or a new one if it was lost; then so probably are those that are idle. A server that stands
-    /// still is given no longer than for a statement.
+    /// Returns the connection, or a new one if it was lost; then the idle ones are probably lost too. A server that
+    /// does not respond gets no more time than for a statement.
     async fn still_there(
         &self,
         mut connection: PgConnection,
@@ -143,7 +144,7 @@ impl Sessions {
         transport.map_err(|ended| sqlx::Error::Io(std::io::Error::other(ended)))?
     }
 
-    /// All rows of one statement.
+    /// Returns all rows of a statement.
     pub(super) async fn fetch(&self, query: Query<'_>) -> sqlx::Result<Vec<PgRow>> {
         let mut session = self.take().await?;
         match within(self.limit(), query.fetch_all(&mut *session)).await {
@@ -158,22 +159,22 @@ impl Sessions {
         }
     }
 
-    /// The one row of a statement that has one.
+    /// Returns the only row of a statement.
     pub(super) async fn fetch_one(&self, query: Query<'_>) -> sqlx::Result<PgRow> {
         self.fetch(query).await?.into_iter().next().ok_or(sqlx::Error::RowNotFound)
     }
 
-    /// Whether it is one moment, only to read.
+    /// Whether this is a read-only snapshot.
     pub(super) fn is_snapshot(&self) -> bool {
         self.0.options.is_none()
     }
 
-    /// How long one statement may take.
+    /// The time limit of one statement.
     pub(super) fn limit(&self) -> Duration {
         self.0.limit
     }
 
-    /// Ends those that are idle; the others end with their use.
+    /// Closes idle connections; the others are closed after their use.
     pub(super) fn clear(&self) {
         self.without_effect().clear();
     }
@@ -184,15 +185,15 @@ impl Sessions {
 }
 
 impl Session {
-    /// It is at rest, and of use to the next.
+    /// Returns an idle connection for the next use.
     pub(super) fn put_back(self) {
         if !self.home.0.is_closed.load(Ordering::Acquire) {
             self.home.without_effect().push((Instant::now(), self.connection));
         }
     }
 
-    /// It failed. Only the moment of a snapshot is kept, if it can be; and when the connection itself was
-    /// lost, so probably are those that are idle.
+    /// Drops the connection after an error, except that a snapshot is kept if possible. If the connection itself was
+    /// lost, the idle ones are probably lost too and are closed.
     async fn give_up(mut self, error: &sqlx::Error) {
         let refused = error.as_database_error().filter(|error| !error.code().is_some_and(|c| c.starts_with("57P")));
         if refused.is_none() {
@@ -220,7 +221,7 @@ impl DerefMut for Session {
     }
 }
 
-/// What every connection of a service is told when it begins.
+/// The settings of every connection of a service.
 pub(super) fn options(base: &PgConnectOptions, service: &str, purpose: Purpose) -> PgConnectOptions {
     let limit = format!("{}ms", purpose.limit.as_millis());
     let settings = [
@@ -228,18 +229,18 @@ pub(super) fn options(base: &PgConnectOptions, service: &str, purpose: Purpose) 
         ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MAX),
         ("lock_timeout", LOCK_MAX),
         ("statement_timeout", limit.as_str()),
-        // A client that is gone without a word is noticed.
+        // Detects a client that vanished.
         ("tcp_keepalives_idle", "5"),
         ("tcp_keepalives_interval", "2"),
         ("tcp_keepalives_count", "3"),
-        // Everything is found by its primary key. Without this a plan made while a table was small goes on
-        // scanning it when it is big.
+        // Everything is found by its primary key. Without these settings, a plan made while a table was small would
+        // keep scanning the table when it is large.
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
         ("enable_bitmapscan", "off"),
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
-        // What is switched off counts as very expensive, and that would be compiled.
+        // A disabled plan node counts as very expensive, which would trigger JIT compilation.
         ("jit", "off"),
     ];
     base.clone()
@@ -249,12 +250,12 @@ pub(super) fn options(base: &PgConnectOptions, service: &str, purpose: Purpose) 
         .options(settings)
 }
 
-/// A connection, in time.
+/// Opens a connection within the time limit.
 pub(super) async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     within(CONNECT_MAX, PgConnection::connect_with(options)).await
 }
 
-/// The work, or an error when it takes longer.
+/// The result of the work, or an error when it takes longer than the limit.
 pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     match tokio::time::timeout(limit, work).await {
         Ok(done) => done,

@@ -1,9 +1,9 @@
-//! Statement texts for tables that are data. Rows travel as one array per column, so there is one text per
-//! table and purpose, whatever the number of rows.
+//! SQL statements generated from table declarations. Rows are passed as one array per column, so there is one statement
+//! per table and purpose, whatever the number of rows.
 
 use stage::{CellKind, Column, Table};
 
-/// The statement that makes a stage's table.
+/// The statement that creates a stage's table.
 pub fn create(table: &Table) -> String {
     let columns: Vec<_> = table.columns.iter().map(declared).collect();
     format!(
@@ -14,14 +14,14 @@ pub fn create(table: &Table) -> String {
     )
 }
 
-/// What [`LAYOUT`] says about a table as it should be.
+/// The result of [`LAYOUT`] for a table with the expected layout.
 pub fn layout(table: &Table) -> String {
     let columns: Vec<_> = table.columns.iter().map(declared).collect();
     let key: Vec<_> = table.key().iter().map(|column| column.name).collect();
     format!("{}, PRIMARY KEY ({})", columns.join(", "), key.join(", "))
 }
 
-/// The columns and the key of the table `$1` as the database has them.
+/// Selects the columns and the key of the table `$1`, as the database has them.
 pub const LAYOUT: &str = "
 SELECT coalesce((
     SELECT string_agg(
@@ -39,7 +39,7 @@ SELECT coalesce((
     WHERE i.indrelid = t.oid AND i.indisprimary AND a.attrelid = t.oid AND a.attnum = k.attnum), '')
 FROM (SELECT to_regclass(quote_ident($1)) AS oid) t";
 
-/// Rows by key: one array per column of the key.
+/// Selects rows by key, with one array per key column.
 pub fn load(table: &Table) -> String {
     let key = table.key();
     let on: Vec<_> = key.iter().map(same).collect();
@@ -53,20 +53,20 @@ pub fn load(table: &Table) -> String {
     )
 }
 
-/// How many rows there are.
+/// Counts the rows.
 pub fn count(table: &Table) -> String {
     format!("SELECT count(*) AS rows FROM \"{}\"", table.name)
 }
 
-/// New rows; a key that exists fails.
+/// Inserts rows; fails if a key exists.
 pub fn insert(table: &Table) -> String {
     let columns = table.columns;
     format!("INSERT INTO \"{}\" ({}) SELECT * FROM {}", table.name, names(columns), unnest(columns))
 }
 
-/// New contents of rows that exist; it says how many it has met.
+/// Updates existing rows. The number of affected rows tells how many exist.
 pub fn update(table: &Table) -> String {
-    // A table that is all key has nothing to set; that its rows are there is to be known all the same.
+    // A table without value columns has nothing to set, but the statement must still tell whether its rows exist.
     let values =
         if table.columns.len() > table.key_columns { &table.columns[table.key_columns..] } else { table.key() };
     let set: Vec<_> = values.iter().map(|c| format!("\"{0}\" = w.\"{0}\"", c.name)).collect();
@@ -81,7 +81,8 @@ pub fn update(table: &Table) -> String {
     )
 }
 
-/// Rows in the order of the key: a fixed prefix of it, and of the rest those after a given one.
+/// Selects rows in key order: those with a fixed prefix of the key, and of these the ones after a given rest of the
+/// key.
 pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
     let key = table.key();
     let value = |at: usize| format!("${}{}", at + 1, if key[at].kind == CellKind::Decimal { "::numeric" } else { "" });
@@ -111,7 +112,7 @@ fn declared(column: &Column) -> String {
     format!("\"{}\" {kind}{null}", column.name)
 }
 
-/// One array parameter per column. A decimal travels as text: so no digit is lost.
+/// One array parameter per column. A decimal is passed as text, so that no digit is lost.
 fn unnest(columns: &[Column]) -> String {
     let array = |(number, column): (usize, &Column)| match column.kind {
         CellKind::Integer => format!("${number}::bigint[]"),
@@ -153,7 +154,7 @@ mod tests {
     use stage::{Decimal, Integer, Nullable, Row as _, Text};
 
     #[test]
-    fn texts_follow_from_the_table() {
+    fn statements_follow_from_the_table() {
         assert_eq!(
             create(Pair::TABLE),
             "CREATE TABLE IF NOT EXISTS \"pairs\" (\"a\" TEXT COLLATE \"C\" NOT NULL, \"b\" BIGINT NOT NULL, \"c\" NUMERIC, \

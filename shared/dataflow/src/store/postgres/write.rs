@@ -21,7 +21,7 @@ pub(super) async fn write(connection: &mut PgConnection, commit: &Commit) -> Res
     Ok(())
 }
 
-/// The fence comes first: nothing else is written when the number is taken.
+/// Inserts the batch record. The fence comes first: nothing else is written when the number is taken.
 async fn insert_record(connection: &mut PgConnection, record: &Record) -> Result<(), CommitError> {
     let owner = record.owner.to_string();
     let insert = sqlx::query("INSERT INTO batches VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
@@ -44,8 +44,8 @@ async fn insert_record(connection: &mut PgConnection, record: &Record) -> Result
     Ok(())
 }
 
-/// Changes of one table and kind are one statement. Every writer has tables, kinds and keys in the same
-/// order, so no two ever wait for each other.
+/// Groups changes by table and kind; each group becomes one statement. Every writer uses the same order of tables,
+/// kinds and keys, so that no two of them deadlock.
 fn ranges(changes: &[Change]) -> BTreeMap<(&'static str, bool), Vec<&Change>> {
     let mut ranges: BTreeMap<_, Vec<&Change>> = BTreeMap::new();
     for change in changes {
@@ -65,7 +65,7 @@ async fn write_rows(connection: &mut PgConnection, rows: &[&Change]) -> Result<(
     let cells: Vec<&[Cell]> = rows.iter().map(|change| change.cells.as_slice()).collect();
     let query = bind_columns(sqlx::query(&text), table.columns, &cells);
     let done = query.execute(connection).await.map_err(conflict_in(table.name))?;
-    // An update that met fewer rows than it has: somebody deleted what was loaded.
+    // Fewer updated rows than expected means that a loaded row was deleted.
     if done.rows_affected() == rows.len() as u64 { Ok(()) } else { Err(CommitError::Conflict(table.name.to_owned())) }
 }
 
@@ -85,7 +85,7 @@ async fn insert_frames(connection: &mut PgConnection, frames: &[Frame]) -> Resul
     insert.execute(connection).await.map(drop).map_err(conflict_in("journal"))
 }
 
-/// One array per column, all as long as there are rows: shorter ones would be filled up with nulls.
+/// Binds one array per column, each with one element per row: shorter arrays would be padded with nulls.
 pub(super) fn bind_columns<'q>(query: Query<'q>, columns: &[Column], rows: &[&'q [Cell]]) -> Query<'q> {
     let fits = |(column, cell): (&Column, &Cell)| match cell {
         Cell::Null => column.nullable,
@@ -93,7 +93,7 @@ pub(super) fn bind_columns<'q>(query: Query<'q>, columns: &[Column], rows: &[&'q
         Cell::Text(_) => column.kind != CellKind::Integer,
     };
     let is_row = |cells: &&[Cell]| cells.len() == columns.len() && columns.iter().zip(*cells).all(fits);
-    assert!(rows.iter().all(is_row), "a row that is not of its table");
+    assert!(rows.iter().all(is_row), "a row does not match its table");
     let bind = |query: Query<'q>, (at, column): (usize, &Column)| match column.kind {
         CellKind::Integer => query.bind(rows.iter().map(|cells| as_integer(&cells[at])).collect::<Vec<_>>()),
         CellKind::Text | CellKind::Decimal => {
@@ -121,7 +121,7 @@ pub(super) fn unavailable(error: sqlx::Error) -> CommitError {
     CommitError::Unavailable(Box::new(error))
 }
 
-/// A key that was to be new and is there is no passing failure.
+/// A unique violation is a permanent conflict, not a transient failure.
 fn conflict_in(table: &'static str) -> impl Fn(sqlx::Error) -> CommitError {
     move |error| match error {
         sqlx::Error::Database(error) if error.is_unique_violation() => CommitError::Conflict(table.to_owned()),

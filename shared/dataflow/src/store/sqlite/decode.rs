@@ -1,4 +1,4 @@
-//! Rows of stages' tables, read back. What does not fit is damage.
+//! Decoding of rows of stages' tables. A value that cannot be decoded is damage.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(super) fn cells(table: &Table, row: &SqliteRow) -> Result<Vec<Cell>, StoreEr
     (0..table.columns.len()).map(cell).collect()
 }
 
-/// Says which file it was.
+/// Adds the path of the file to an error.
 pub(super) fn at(path: &Path) -> impl Fn(sqlx::Error) -> StoreError {
     let path: PathBuf = path.to_owned();
     move |error| match StoreError::from(error) {

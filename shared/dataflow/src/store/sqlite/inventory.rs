@@ -1,4 +1,4 @@
-//! What there is in the file, as it says itself.
+//! The actual content of the file.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::store::decode::number;
 /// The tables of `SCHEMA`.
 const OWN_TABLES: [&str; 4] = ["batches", "journal", "meta", "owners"];
 
-/// Each table must be the one that would be made: another version may have made the file.
+/// Checks that each table has the expected columns: another version may have created the file.
 pub(super) async fn check_tables(
     connection: &mut SqliteConnection,
     path: &Path,
@@ -28,7 +28,7 @@ pub(super) async fn check_tables(
         if found != expected {
             let (path, name) = (path.display(), table.name);
             let what = format!("{path}: the table {name} has the columns ({found}), not ({expected})");
-            return Err(StoreError::Damaged(format!("{what}: it was made by another version")));
+            return Err(StoreError::Damaged(format!("{what}: it was created by another version")));
         }
     }
     Ok(())
@@ -66,7 +66,7 @@ impl Sqlite {
     }
 }
 
-/// As it is, also when it is no UTF-8: a name nobody knows then.
+/// The text of a column, even if it is not UTF-8; such a name matches nothing.
 fn text(row: &SqliteRow, column: usize) -> Result<String, StoreError> {
     let bytes: Vec<u8> = row.try_get_unchecked(column)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

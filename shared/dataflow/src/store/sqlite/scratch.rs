@@ -1,4 +1,4 @@
-//! Rows put aside for a while, in a file that has no name and is gone with its connection.
+//! Temporary rows, in a file without a name that is deleted with its connection.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,8 @@ use super::decode::cells;
 use super::{bind, sql};
 use crate::StoreError;
 
-/// What is written at once, so that none of it is written twice. Pages of the file stay in memory up to 8 MiB.
+/// Settings for a temporary file: no journal, so that nothing is written twice. Up to 8 MiB of its pages stay in
+/// memory.
 const SETTINGS: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA cache_size = -8192; PRAGMA temp_store = FILE";
 
@@ -20,16 +21,16 @@ const SETTINGS: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRA
 pub(crate) struct Scratch(Mutex<SqliteConnection>);
 
 impl Scratch {
-    /// An empty one.
+    /// An empty scratch file.
     pub(crate) async fn new() -> Result<Self, StoreError> {
-        // SQLite keeps a file without a name to itself and deletes it.
+        // SQLite keeps a file without a name private and deletes it.
         let options = SqliteConnectOptions::new().filename("").create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await?;
         sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
         Ok(Self(Mutex::new(connection)))
     }
 
-    /// Puts rows aside; one with the key of an earlier one takes its place.
+    /// Stores rows; a row with the key of an earlier one replaces it.
     pub(crate) async fn put(&self, table: &'static Table, rows: &[Vec<Cell>]) -> Result<(), StoreError> {
         let mut connection = self.0.lock().await;
         let mut transaction = connection.begin().await?;
@@ -45,7 +46,7 @@ impl Scratch {
         Ok(transaction.commit().await?)
     }
 
-    /// The rows among these keys; none of a table of which none was ever put aside.
+    /// The rows that exist among these keys. The table must have had a row stored before.
     pub(crate) async fn load(
         &self,
         table: &'static Table,
@@ -64,7 +65,7 @@ impl Scratch {
         Ok(rows)
     }
 
-    /// Forgets the rows with these keys.
+    /// Deletes the rows with these keys.
     pub(crate) async fn discard_uncommitted(
         &self,
         table: &'static Table,
@@ -79,7 +80,7 @@ impl Scratch {
         Ok(transaction.commit().await?)
     }
 
-    /// Rows in the order of their key, those after a key, at most `limit`.
+    /// Rows after a key, in key order, at most `limit`.
     pub(crate) async fn scan(
         &self,
         table: &'static Table,
@@ -93,7 +94,7 @@ impl Scratch {
         query.fetch_all(&mut *connection).await?.iter().map(|row| cells(table, row)).collect()
     }
 
-    /// How many rows of a table there are.
+    /// The number of rows in a table.
     pub(crate) async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
         let mut connection = self.0.lock().await;
         let row = sqlx::query(&sql::count(table)).fetch_one(&mut *connection).await?;

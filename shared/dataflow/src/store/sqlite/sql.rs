@@ -1,12 +1,12 @@
-//! Statement texts for tables that are data. Sizes are powers of two, so that few texts are ever
+//! SQL statements generated from table declarations. Sizes are powers of two, so that only few statements are ever
 //! prepared.
 
 use stage::{CellKind, Column, Table};
 
-/// Most rows in one statement: 16 columns of 256 rows stay far below `SQLite`'s 32,766 parameters.
+/// The maximum number of rows in one statement: 16 columns of 256 rows stay far below `SQLite`'s 32,766 parameters.
 pub const ROWS_MAX: usize = 256;
 
-/// The tables that every store has beside those of its stages.
+/// The tables that every store has in addition to those of its stages.
 pub const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS batches (
@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS journal (
   hash TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (producer, target, seq)) STRICT;
 ";
 
-/// The statement that makes a stage's table.
+/// The statement that creates a stage's table.
 pub fn create(table: &Table) -> String {
     let column = |column: &Column| {
         let kind = match column.kind {
@@ -37,7 +37,7 @@ pub fn create(table: &Table) -> String {
     )
 }
 
-/// Rows by key: as many keys as `count`, each a `VALUES` tuple. Repeated keys give repeated rows.
+/// Selects rows by key: `count` keys, each a `VALUES` tuple. Repeated keys give repeated rows.
 pub fn load(table: &Table, count: usize) -> String {
     format!(
         "WITH w ({}) AS (VALUES {}) SELECT {} FROM w CROSS JOIN {} t ON {}",
@@ -49,20 +49,20 @@ pub fn load(table: &Table, count: usize) -> String {
     )
 }
 
-/// New rows; a key that exists fails.
+/// Inserts rows; fails if a key exists.
 pub fn insert(table: &Table, count: usize) -> String {
     let columns = names(table.columns);
     format!("INSERT INTO {} ({columns}) VALUES {}", table.name, tuples(table.columns.len(), count))
 }
 
-/// Rows; one with the key of an earlier one takes its place.
+/// Inserts rows; a row with the key of an earlier one replaces it.
 pub fn replace(table: &Table, count: usize) -> String {
     insert(table, count).replacen("INSERT", "INSERT OR REPLACE", 1)
 }
 
-/// New contents of rows that exist; it says how many it has met.
+/// Updates existing rows. The number of affected rows tells how many exist.
 pub fn update(table: &Table, count: usize) -> String {
-    // A table that is all key has nothing to set; that its rows are there is to be known all the same.
+    // A table without value columns has nothing to set, but the statement must still tell whether its rows exist.
     let values =
         if table.columns.len() > table.key_columns { &table.columns[table.key_columns..] } else { table.key() };
     let set: Vec<_> = values.iter().map(|c| format!("\"{0}\" = w.\"{0}\"", c.name)).collect();
@@ -76,7 +76,8 @@ pub fn update(table: &Table, count: usize) -> String {
     )
 }
 
-/// Rows in the order of the key: a fixed prefix of it, and of the rest those after a given one.
+/// Selects rows in key order: those with a fixed prefix of the key, and of these the ones after a given rest of the
+/// key.
 pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
     let key = table.key();
     let mut conditions: Vec<_> = key[..prefix].iter().map(|c| format!("\"{}\" = ?", c.name)).collect();
@@ -88,12 +89,12 @@ pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
     format!("SELECT {} FROM {} {filter} ORDER BY {} LIMIT ?", names(table.columns), table.name, names(key))
 }
 
-/// How many rows there are.
+/// Counts the rows.
 pub fn count(table: &Table) -> String {
     format!("SELECT count(*) AS rows FROM {}", table.name)
 }
 
-/// Without the row with a key.
+/// Deletes the row with a key.
 pub fn delete(table: &Table) -> String {
     let key: Vec<_> = table.key().iter().map(|column| format!("\"{}\" = ?", column.name)).collect();
     format!("DELETE FROM {} WHERE {}", table.name, key.join(" AND "))
@@ -119,7 +120,7 @@ fn tuples(width: usize, count: usize) -> String {
     vec![tuple; count].join(", ")
 }
 
-/// How to cut `count` rows into statements: the largest powers of two, at most [`ROWS_MAX`].
+/// Splits `count` rows into statements: the largest powers of two, at most [`ROWS_MAX`].
 pub fn chunks(mut count: usize) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let size = (1..=count.min(ROWS_MAX)).rev().find(|size| size.is_power_of_two())?;
@@ -139,13 +140,13 @@ mod tests {
     use stage::{Integer, Nullable, Row as _, Text};
 
     #[test]
-    fn rows_are_cut_into_powers_of_two() {
+    fn rows_are_split_into_powers_of_two() {
         assert_eq!(chunks(600).collect::<Vec<_>>(), [256, 256, 64, 16, 8]);
         assert_eq!(chunks(0).count(), 0);
     }
 
     #[test]
-    fn texts_follow_from_the_table() {
+    fn statements_follow_from_the_table() {
         assert_eq!(
             create(Pair::TABLE),
             "CREATE TABLE IF NOT EXISTS pairs (\"a\" TEXT NOT NULL, \"b\" INTEGER NOT NULL, \"c\" TEXT, \

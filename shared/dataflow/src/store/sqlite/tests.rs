@@ -1,4 +1,4 @@
-//! `SQLite` files in a folder of their own, and what can happen to them.
+//! Tests of `SQLite` files, each set in its own folder.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use stage::{PartitionCount, Table};
 use crate::conformance::{Damage, Failure, StoreFactory, fixture};
 use crate::{Meta, Sqlite, Store, StoreError};
 
-/// A folder of files, gone when it is dropped.
+/// A folder of database files, deleted when it is dropped.
 pub(crate) struct Files(tempfile::TempDir);
 
 impl Files {
@@ -22,7 +22,7 @@ impl Files {
     }
 }
 
-/// Runs statements behind the store's back.
+/// Executes statements directly, without the store.
 pub(crate) async fn execute(path: &Path, statements: &str) -> sqlx::Result<u64> {
     let options = SqliteConnectOptions::new().filename(path);
     let mut connection = SqliteConnection::connect_with(&options).await?;
@@ -59,7 +59,7 @@ impl StoreFactory for Files {
 crate::conformance!(Files::new());
 
 #[tokio::test]
-async fn a_file_is_only_opened_as_what_it_is() {
+async fn a_file_of_another_kind_is_not_opened() {
     let files = Files::new();
     let meta = fixture::meta("front").unwrap();
     files.open(meta.clone(), fixture::FRONT).await.unwrap().close().await;
@@ -80,7 +80,7 @@ async fn a_file_is_only_opened_as_what_it_is() {
 }
 
 #[tokio::test]
-async fn only_to_read_makes_and_changes_nothing() {
+async fn opening_for_reading_creates_and_changes_nothing() {
     let files = Files::new();
     let meta = fixture::meta("front").unwrap();
     assert!(Sqlite::open_to_read(&files.path("front"), meta.clone()).await.is_err());
@@ -92,7 +92,7 @@ async fn only_to_read_makes_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_commit_waits_for_another_process_and_does_nothing_by_halves() {
+async fn a_commit_that_times_out_on_another_process_writes_nothing() {
     let files = Files::new();
     let store = files.open(fixture::meta("front").unwrap(), fixture::FRONT).await.unwrap();
     let mut collect = fixture::claim(&store, fixture::Collect::default()).await.unwrap();

@@ -23,7 +23,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, commit: &Commit) ->
     Ok(())
 }
 
-/// The fence comes first: nothing else is written when the number is taken.
+/// Inserts the batch record. The fence comes first: nothing else is written when the number is taken.
 async fn insert_record(connection: &mut SqliteConnection, record: &Record) -> Result<(), CommitError> {
     let owner = record.owner.to_string();
     let insert = sqlx::query("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
@@ -55,7 +55,7 @@ async fn write_rows(connection: &mut SqliteConnection, like: &Change, mut rows: 
         };
         let query = now.iter().flat_map(|change| &change.cells).fold(sqlx::query(&text), bind);
         let done = query.execute(&mut *connection).await.map_err(conflict_in(like.table.name))?;
-        // An update that met fewer rows than it has: somebody deleted what was loaded.
+        // Fewer updated rows than expected means that a loaded row was deleted.
         if done.rows_affected() != size as u64 {
             return Err(CommitError::Conflict(like.table.name.to_owned()));
         }
@@ -76,7 +76,7 @@ async fn insert_frame(connection: &mut SqliteConnection, frame: &Frame) -> sqlx:
     insert.execute(connection).await.map(drop)
 }
 
-/// A key that was to be new and is there is no passing failure.
+/// A unique violation is a permanent conflict, not a transient failure.
 fn conflict_in(table: &'static str) -> impl Fn(sqlx::Error) -> CommitError {
     move |error| match error {
         sqlx::Error::Database(error) if error.is_unique_violation() => CommitError::Conflict(table.to_owned()),

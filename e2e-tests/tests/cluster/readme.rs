@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::harness::{Ports, SERVICES, cluster_lock};
+use super::harness::{Ports, cluster_lock, services};
 use crate::scenarios::harness::{assert_no_errors_logged, binary, code_blocks};
 use crate::scenarios::local::start::three_free_ports;
 
@@ -67,7 +67,7 @@ async fn each_command_for_the_cluster_works_as_printed_and_logs_are_rotated_json
     let printed = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(done.status.success() && !printed.contains("failed: "), "{printed}");
     assert!(!local.exists(), "make clean-local left something");
-    for service in SERVICES {
+    for service in services() {
         let log = |extension: &str| fs::read_to_string(logs.join(format!("{service}.log{extension}")));
         let files: Vec<_> = ["", ".1", ".2"].into_iter().filter_map(|extension| log(extension).ok()).collect();
         assert!(files.len() > 1, "the log of {service} was not rotated");

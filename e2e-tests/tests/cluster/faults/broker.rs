@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{BATCHES, FaultTest};
-use crate::cluster::harness::{Cluster, SERVICES};
+use crate::cluster::harness::{Cluster, services};
 use crate::scenarios::harness::wait_until;
 
 /// The duration of an outage.
@@ -16,7 +16,7 @@ async fn purchases_are_accepted_while_the_broker_is_down_and_settled_when_it_is_
     servers.rabbitmq(&["stop"]).await;
     let stopped = Instant::now();
     let before = test.sending.answered_batches();
-    for service in SERVICES {
+    for service in services() {
         test.cluster.instance(service).wait_until_not_ready("broker").await;
     }
     while stopped.elapsed() < OUTAGE {
@@ -77,7 +77,7 @@ async fn a_suspended_broker_makes_services_not_ready_and_they_recover() {
     let mut test = FaultTest::start().await;
     test.cluster.servers.signal_broker("STOP").await;
     let stopped = Instant::now();
-    for service in SERVICES {
+    for service in services() {
         test.cluster.instance(service).wait_until_not_ready("broker does not answer").await;
     }
     while stopped.elapsed() < OUTAGE {
@@ -107,7 +107,7 @@ async fn a_broker_without_memory_makes_services_not_ready_and_gets_everything_la
     // Each service has one connection to publish and one to read; no other connection remains.
     let connections = async || {
         let listed = cluster.servers.rabbitmq(&["ctl", "-q", "list_connections", "--no-table-headers", "pid"]).await;
-        (listed.lines().count() == 2 * SERVICES.len()).then_some(())
+        (listed.lines().count() == 2 * services().len()).then_some(())
     };
     wait_until("no other connection remains", connections).await;
     cluster.finish().await;

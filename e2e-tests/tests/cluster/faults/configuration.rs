@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::cluster::harness::{Cluster, Ports, SERVICES, command};
+use crate::cluster::harness::{Cluster, Ports, command, services};
 use crate::scenarios::harness::{LogEvent, startup_error};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://shop:hidden@127.0.0.1:1/purchase");
@@ -23,7 +23,7 @@ async fn assert_refused(service: &str, settings: &[(&str, &str)], expected: &[&s
 async fn a_bad_setting_is_named_with_what_to_set_and_without_the_password() {
     let port = Ports::next_free();
     let free = format!("127.0.0.1:{port}");
-    for service in SERVICES {
+    for service in services() {
         let bind = ("BIND", free.as_str());
         assert_refused(service, &[BROKER, bind], &["DATABASE_URL is not set", "postgres://"]).await;
         assert_refused(service, &[DATABASE, bind], &["AMQP_URL is not set", "amqp://"]).await;
@@ -49,7 +49,7 @@ async fn a_bad_setting_is_named_with_what_to_set_and_without_the_password() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_wait_for_their_broker_and_database_and_log_their_settings_without_passwords() {
     let mut cluster = Cluster::not_started().await;
-    for service in SERVICES {
+    for service in services() {
         cluster.launch(service, &[]);
         cluster.instance(service).wait_until_not_ready("the database: ").await;
     }
@@ -57,7 +57,7 @@ async fn services_wait_for_their_broker_and_database_and_log_their_settings_with
     cluster.instance("ledger").wait_until_not_ready("broker").await;
     cluster.servers.rabbitmq(&["start"]).await;
     cluster.wait_until_ready().await;
-    for service in SERVICES {
+    for service in services() {
         let printed = cluster.instance(service).stdout();
         let settings = LogEvent::parse(printed.lines().next().unwrap());
         assert_eq!(settings.message(), "settings");

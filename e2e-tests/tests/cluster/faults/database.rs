@@ -1,7 +1,7 @@
 //! The database server of all services fails.
 
 use super::{BATCHES, FaultTest};
-use crate::cluster::harness::SERVICES;
+use crate::cluster::harness::services;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_restarts_of_postgres_under_load_lose_nothing() {
@@ -17,7 +17,7 @@ async fn crash_restarts_of_postgres_under_load_lose_nothing() {
 async fn a_stopped_postgres_makes_services_not_ready_and_they_recover() {
     let mut test = FaultTest::start().await;
     test.cluster.servers.postgres(&["stop"]).await;
-    for service in SERVICES {
+    for service in services() {
         test.cluster.instance(service).wait_until_not_ready("database").await;
     }
     test.cluster.servers.postgres(&["start"]).await;

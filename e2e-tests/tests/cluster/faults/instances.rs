@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::{BATCHES, FaultTest};
-use crate::cluster::harness::{Cluster, Database, SERVICES};
+use crate::cluster::harness::{Cluster, Database, services};
 use crate::scenarios::harness::{Load, assert_no_errors_logged, wait_until};
 
 /// The longest time until the other instance serves clients.
@@ -24,12 +24,13 @@ const ROUTES: [(&str, &str); 3] = [("exchange-rate", "/rates"), ("purchase", "/c
 async fn of_two_instances_started_together_one_is_active_and_the_other_takes_over_when_it_stops() {
     let mut cluster = Cluster::not_started().await;
     cluster.servers.start().await;
-    let seconds = SERVICES.map(|service| cluster.add_second_instance(service));
-    for (service, second) in SERVICES.iter().zip(&seconds) {
+    let services = services();
+    let seconds: Vec<_> = services.iter().map(|service| cluster.add_second_instance(service)).collect();
+    for (service, second) in services.iter().zip(&seconds) {
         cluster.launch(service, &[]);
         cluster.launch(second, &[]);
     }
-    for (service, second) in SERVICES.iter().zip(&seconds) {
+    for (service, second) in services.iter().zip(&seconds) {
         let active = wait_until(&format!("one {service} is ready"), async || active(&mut cluster, service).await).await;
         let other = if active == *service { second.clone() } else { (*service).to_owned() };
         cluster.instance(&other).wait_until_not_ready(STANDBY).await;

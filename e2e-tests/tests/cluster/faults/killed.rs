@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{BATCHES, FaultTest};
-use crate::cluster::harness::{Cluster, SERVICES};
+use crate::cluster::harness::{Cluster, services};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_service_killed_under_load_continues_where_it_was() {
     let mut test = FaultTest::start().await;
-    for service in SERVICES {
+    for service in services() {
         test.cluster.kill_and_start_again(service).await;
         test.sending.wait_for_batches(BATCHES).await;
     }
@@ -19,7 +19,7 @@ async fn each_service_killed_under_load_continues_where_it_was() {
 async fn everything_killed_at_once_under_load_continues_where_it_was() {
     let mut test = FaultTest::start().await;
     test.cluster.servers.rabbitmq(&["kill"]).await;
-    for service in SERVICES {
+    for service in services() {
         test.cluster.instance(service).kill().await;
     }
     test.cluster.servers.postgres(&["immediate-restart"]).await;

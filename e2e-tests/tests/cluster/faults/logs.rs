@@ -1,7 +1,7 @@
 //! Normal operation of a cluster logs no errors.
 
 use super::{BATCHES, FaultTest};
-use crate::cluster::harness::{Cluster, SERVICES};
+use crate::cluster::harness::{Cluster, services};
 use crate::scenarios::harness::{Load, LogEvent, assert_no_errors_logged};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -10,7 +10,7 @@ async fn a_first_start_and_takeovers_by_other_instances_log_no_errors_and_no_lap
     let client = cluster.client.clone();
     let load = Load::prepare(&client, 0).await;
     let mut second_client = client.clone();
-    for service in SERVICES {
+    for service in services() {
         let second = cluster.add_second_instance(service);
         cluster.launch(&second, &[]);
         cluster.instance(&second).wait_until_not_ready("another instance of this service is active").await;
@@ -23,13 +23,13 @@ async fn a_first_start_and_takeovers_by_other_instances_log_no_errors_and_no_lap
     }
     let mut sending = load.keep_sending(&[client, second_client.clone()]);
     sending.wait_for_batches(BATCHES).await;
-    for service in SERVICES {
+    for service in services() {
         cluster.instance(service).stop().await;
         cluster.instance(&format!("{service}-2")).wait_until_ready().await;
     }
     cluster.client = second_client;
     let mut cluster = FaultTest { cluster, load, sending }.assert_recovery().await;
-    for service in SERVICES {
+    for service in services() {
         for name in [service.to_owned(), format!("{service}-2")] {
             let log = cluster.instance(&name).full_log();
             assert_no_errors_logged(&name, &log);

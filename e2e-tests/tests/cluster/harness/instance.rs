@@ -21,6 +21,7 @@ pub struct Instance {
     /// The name of the service, followed by `-2` for a second instance.
     pub name: String,
     service: &'static str,
+    program: &'static str,
     port: u16,
     folder: PathBuf,
     child: Option<Child>,
@@ -29,11 +30,11 @@ pub struct Instance {
 
 impl Instance {
     /// An instance that does not run yet.
-    pub fn new(name: &str, service: &'static str, port: u16, servers: &Servers) -> Self {
+    pub fn new(name: &str, service: &'static str, program: &'static str, port: u16, servers: &Servers) -> Self {
         let url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
         let addresses = Addresses { exchange_rate: url.clone(), purchase: url.clone(), ledger: url };
         let (name, folder) = (name.to_owned(), servers.folder().to_owned());
-        Self { name, service, port, folder, child: None, client: Client::new(addresses) }
+        Self { name, service, program, port, folder, child: None, client: Client::new(addresses) }
     }
 
     /// The base URL.
@@ -45,7 +46,7 @@ impl Instance {
     pub fn launch(&mut self, servers: &Servers, settings: &[(&str, &str)]) {
         assert!(!self.is_running(), "{} runs already", self.name);
         let append = |path: PathBuf| std::fs::File::options().create(true).append(true).open(path).unwrap();
-        let mut command = command(self.service);
+        let mut command = command(self.program);
         command.env("DATABASE_URL", servers.database_url(self.service)).env("AMQP_URL", servers.broker_url());
         command.env("BIND", format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)).envs(settings.iter().copied());
         command.env("UNBUNDLED_LOCAL", servers.folder());
@@ -135,9 +136,9 @@ impl Instance {
     }
 }
 
-/// The command of a service's release binary, without environment variables that would be settings.
-pub fn command(service: &str) -> Command {
-    let mut command = Command::new(binary(service));
+/// The command of the release binary of a service, without environment variables that would be settings.
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(binary(program));
     for setting in ["DATABASE_URL", "AMQP_URL", "BIND", "PARTITIONS", "STREAM_PREFIX", "BACKLOG_BYTES_MAX"] {
         command.env_remove(setting);
     }

@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::scenarios::harness::{Addresses, Client, run_to_end, wait_until, wait_until_books_settle};
+use web::ServiceDefinition;
+
+use crate::scenarios::harness::{Addresses, Client, run_program_to_end, wait_until, wait_until_books_settle};
 
 pub use self::database::Database;
 pub use self::instance::{Instance, command};
@@ -19,8 +21,26 @@ pub use self::ports::Ports;
 pub use self::servers::Servers;
 pub use self::stream::RawStreams;
 
-/// The services, in the order of their ports.
-pub const SERVICES: [&str; 3] = ["exchange-rate", "purchase", "ledger"];
+/// The names of the services of `unbundled`, in the order of their ports.
+pub fn services() -> Vec<&'static str> {
+    unbundled::services::all(None).iter().map(ServiceDefinition::name).collect()
+}
+
+/// The programs of a system.
+#[derive(Clone)]
+pub struct Programs {
+    /// The program that audits the databases.
+    pub system: &'static str,
+    /// Each service with its program.
+    pub services: Vec<(&'static str, &'static str)>,
+}
+
+impl Programs {
+    /// Those of `unbundled`.
+    pub fn unbundled() -> Self {
+        Self { system: "unbundled", services: services().into_iter().map(|name| (name, name)).collect() }
+    }
+}
 
 /// Clusters run one at a time, because some tests assert durations.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
@@ -30,7 +50,7 @@ pub async fn cluster_lock() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().await
 }
 
-/// Three services with their broker and databases. All processes and files are gone when it is dropped.
+/// The services with their broker and databases. All processes and files are gone when it is dropped.
 pub struct Cluster {
     /// A client of the first instance of each service.
     pub client: Client,
@@ -40,6 +60,7 @@ pub struct Cluster {
     pub servers: Servers,
     /// The number of messages that the quarantines have to contain at the end.
     pub quarantined: i64,
+    programs: Programs,
     _lock: MutexGuard<'static, ()>,
 }
 
@@ -54,19 +75,32 @@ impl Cluster {
 
     /// A cluster without any running process.
     pub async fn not_started() -> Self {
+        Self::of(Programs::unbundled()).await
+    }
+
+    /// A cluster of these programs without any running process.
+    pub async fn of(programs: Programs) -> Self {
         let lock = cluster_lock().await;
-        let ports = Ports::free();
-        let servers = Servers::new(&ports);
-        let instance = |(service, port)| Instance::new(service, service, port, &servers);
-        let instances: Vec<_> = SERVICES.into_iter().zip(ports.services).map(instance).collect();
-        let [exchange_rate, purchase, ledger] = [0, 1, 2].map(|at: usize| instances[at].url());
+        let names: Vec<_> = programs.services.iter().map(|(service, _)| *service).collect();
+        let servers = Servers::new(&Ports::free(), &names);
+        let instance = |(service, program): &(&'static str, &'static str)| {
+            Instance::new(service, service, program, Ports::next_free(), &servers)
+        };
+        let instances: Vec<_> = programs.services.iter().map(instance).collect();
+        let url = |name| instances.iter().find(|instance: &&Instance| instance.name == name).unwrap().url();
+        let [exchange_rate, purchase, ledger] = ["exchange-rate", "purchase", "ledger"].map(url);
         let client = Client::new(Addresses { exchange_rate, purchase, ledger });
-        Self { client, instances, servers, quarantined: 0, _lock: lock }
+        Self { client, instances, servers, quarantined: 0, programs, _lock: lock }
+    }
+
+    /// The names of the services.
+    fn services(&self) -> Vec<&'static str> {
+        self.programs.services.iter().map(|(service, _)| *service).collect()
     }
 
     /// Starts the first instance of each service with additional settings, and waits until they are ready.
     pub async fn start_all(&mut self, settings: &[(&str, &str)]) {
-        for service in SERVICES {
+        for service in self.services() {
             self.launch(service, settings);
         }
         self.wait_until_ready().await;
@@ -83,7 +117,7 @@ impl Cluster {
     /// Adds a second instance of a service without starting it, and returns its name, `…-2`.
     pub fn add_second_instance(&mut self, service: &'static str) -> String {
         let name = format!("{service}-2");
-        let instance = Instance::new(&name, service, Ports::next_free(), &self.servers);
+        let instance = Instance::new(&name, service, service, Ports::next_free(), &self.servers);
         self.instances.push(instance);
         name
     }
@@ -157,7 +191,7 @@ impl Cluster {
     /// The sum of a query's number over the databases of all services.
     async fn count_everywhere(&self, query: &str) -> i64 {
         let mut sum = 0;
-        for service in SERVICES {
+        for service in self.services() {
             sum += self.database(service).await.number(query).await;
         }
         sum
@@ -165,10 +199,10 @@ impl Cluster {
 
     /// Runs `unbundled audit` on the databases of all services.
     pub async fn audit(&self) -> Output {
-        let urls = SERVICES.map(|service| (format!("--{service}-database"), self.servers.database_url(service)));
-        let mut arguments = vec!["audit"];
-        arguments.extend(urls.iter().flat_map(|(name, url)| [name.as_str(), url.as_str()]));
-        run_to_end(&arguments).await
+        let url = |service| [format!("--{service}-database"), self.servers.database_url(service)];
+        let urls: Vec<_> = self.services().into_iter().flat_map(url).collect();
+        let arguments: Vec<_> = ["audit"].into_iter().chain(urls.iter().map(String::as_str)).collect();
+        run_program_to_end(self.programs.system, &arguments, &[]).await
     }
 
     /// Ends a test: checks the books, stops the services, and asserts that the audit finds nothing.

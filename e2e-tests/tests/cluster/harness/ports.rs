@@ -10,20 +10,19 @@ const BLOCKS: u16 = 230;
 /// The number of ports in a block.
 const BLOCK: u16 = 16;
 
-/// The ports of a cluster.
+/// The ports of the servers of a cluster.
 pub struct Ports {
     pub rabbitmq: u16,
     pub distribution: u16,
     pub epmd: u16,
     pub postgres: u16,
-    pub services: [u16; 3],
 }
 
 impl Ports {
-    /// Free ports for a cluster.
+    /// Free ports for the servers of a cluster.
     pub fn free() -> Self {
-        let [rabbitmq, distribution, epmd, postgres, first, second, third] = [(); 7].map(|()| Self::next_free());
-        Self { rabbitmq, distribution, epmd, postgres, services: [first, second, third] }
+        let [rabbitmq, distribution, epmd, postgres] = [(); 4].map(|()| Self::next_free());
+        Self { rabbitmq, distribution, epmd, postgres }
     }
 
     /// The next free port.

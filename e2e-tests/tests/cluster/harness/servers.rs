@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::{Ports, SERVICES};
+use super::Ports;
 use crate::scenarios::harness::tail;
 
 /// The timeout of a script, long enough for a busy machine.
@@ -32,6 +32,8 @@ rm -rf "$UNBUNDLED_LOCAL"
 pub struct Servers {
     folder: TempDir,
     variables: Vec<(&'static str, String)>,
+    /// The names of the databases.
+    databases: Vec<String>,
     /// The file with the process ids of the instances, for the guard.
     instances: Mutex<File>,
     guard: Child,
@@ -41,7 +43,7 @@ pub struct Servers {
 
 impl Servers {
     /// Servers that do not run yet.
-    pub fn new(ports: &Ports) -> Self {
+    pub fn new(ports: &Ports, services: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let instances = Mutex::new(File::create(folder.path().join("instances")).unwrap());
         let variables = vec![
@@ -56,7 +58,8 @@ impl Servers {
         let quiet = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut guard = quiet.spawn().unwrap();
         let guard_stdin = guard.stdin.take();
-        Self { folder, variables, instances, guard, guard_stdin }
+        let databases = services.iter().map(|service| database_name(service)).collect();
+        Self { folder, variables, databases, instances, guard, guard_stdin }
     }
 
     /// The folder with all data and logs.
@@ -77,8 +80,7 @@ impl Servers {
     /// Starts Postgres, waits until it responds, and creates the databases of the services.
     pub async fn start_postgres(&self) {
         self.postgres(&["start"]).await;
-        let databases = SERVICES.map(|service| service.replace('-', "_"));
-        let create: Vec<_> = ["create"].into_iter().chain(databases.iter().map(String::as_str)).collect();
+        let create: Vec<_> = ["create"].into_iter().chain(self.databases.iter().map(String::as_str)).collect();
         self.postgres(&create).await;
     }
 
@@ -136,7 +138,7 @@ impl Servers {
 
     /// The URL of the database of a service.
     pub fn database_url(&self, service: &str) -> String {
-        let (port, name) = (self.variable("POSTGRES_PORT"), service.replace('-', "_"));
+        let (port, name) = (self.variable("POSTGRES_PORT"), database_name(service));
         format!("postgres://unbundled:unbundled@127.0.0.1:{port}/{name}")
     }
 
@@ -161,6 +163,10 @@ impl Drop for Servers {
         drop(self.guard_stdin.take());
         let _ended = self.guard.wait();
     }
+}
+
+fn database_name(service: &str) -> String {
+    service.replace('-', "_")
 }
 
 fn scripts() -> PathBuf {

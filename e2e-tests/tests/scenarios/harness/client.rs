@@ -42,13 +42,16 @@ impl Addresses {
     /// Reads the addresses from the `ready` event of `unbundled run`.
     pub fn from_ready_event(ready: &LogEvent) -> Self {
         assert_eq!(ready.message(), "ready", "{ready:?}");
-        let services = ready.text("services");
-        let address = |name: &str| {
-            let of = services.split(", ").find_map(|service| service.strip_prefix(name)?.strip_prefix(' '));
-            of.unwrap_or_else(|| panic!("{name} is not in {services}")).to_owned()
-        };
-        let [exchange_rate, purchase, ledger] = ["exchange-rate", "purchase", "ledger"].map(address);
+        let [exchange_rate, purchase, ledger] =
+            ["exchange-rate", "purchase", "ledger"].map(|service| Self::url_in(ready, service));
         Self { exchange_rate, purchase, ledger }
+    }
+
+    /// The base URL of a service in the `ready` event.
+    pub fn url_in(ready: &LogEvent, service: &str) -> String {
+        let services = ready.text("services");
+        let url = services.split(", ").find_map(|named| named.strip_prefix(service)?.strip_prefix(' '));
+        url.unwrap_or_else(|| panic!("{service} is not in {services}")).to_owned()
     }
 
     /// Services on this machine, on port `base` and the next two.

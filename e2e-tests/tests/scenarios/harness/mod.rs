@@ -8,6 +8,7 @@ mod markdown;
 mod metrics;
 mod otlp_receiver;
 mod payments;
+mod points;
 mod process;
 mod queries;
 mod response;
@@ -23,9 +24,10 @@ pub use markdown::{code_blocks, curl_commands, matches_pattern};
 pub use metrics::{Metrics, promtool};
 pub use otlp_receiver::{OtlpReceiver, Span};
 pub use payments::overdraft;
+pub use points::{assert_points, assert_tier, earn_points};
 pub use process::{
-    Exit, Process, binary, end_with_signal, remove_otel_variables, run_to_end, run_to_end_with, run_until_logged, tail,
-    unbundled_command,
+    Exit, Process, binary, end_with_signal, remove_otel_variables, run_program_to_end, run_to_end, run_to_end_with,
+    run_until_logged, tail, unbundled_command,
 };
 pub use queries::describe_line;
 pub use response::Response;

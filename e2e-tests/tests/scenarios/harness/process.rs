@@ -39,18 +39,18 @@ pub struct Exit {
 }
 
 impl Process {
-    /// Starts `unbundled run` with these arguments and environment variables, appends its log to a file, and waits
+    /// Starts the `run` command of a program with these arguments and environment variables, appends its log to a file, and waits
     /// until it is ready.
-    pub async fn start(arguments: &[&str], variables: &[(&str, &Path)], log: &Path) -> Self {
+    pub async fn start(program: &str, arguments: &[&str], variables: &[(&str, &Path)], log: &Path) -> Self {
         let log_file = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        let mut command = unbundled_command(&["run"]);
+        let mut command = program_command(program, &["run"]);
         command.args(arguments).envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(log_file);
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let started = Instant::now();
         let mut line = String::new();
         let read = timeout(START_TIMEOUT, stdout.read_line(&mut line)).await.expect("not ready in time");
-        assert!(read.unwrap() > 0, "`unbundled run` ended before it was ready:\n{}", tail(log));
+        assert!(read.unwrap() > 0, "`{program} run` ended before it was ready:\n{}", tail(log));
         eprintln!("ready {:?} after the start", started.elapsed());
         let ready = LogEvent::parse(&line);
         let addresses = Addresses::from_ready_event(&ready);
@@ -118,13 +118,25 @@ pub async fn run_to_end(arguments: &[&str]) -> Output {
 /// # Panics
 /// If it does not end in time.
 pub async fn run_to_end_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let output = unbundled_command(arguments).envs(variables.iter().copied()).stdin(Stdio::null()).output();
+    run_program_to_end("unbundled", arguments, variables).await
+}
+
+/// Like [`run_to_end_with`], with another program than `unbundled`.
+///
+/// # Panics
+/// If it does not end in time.
+pub async fn run_program_to_end(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let output = program_command(program, arguments).envs(variables.iter().copied()).stdin(Stdio::null()).output();
     timeout(COMMAND_TIMEOUT, output).await.unwrap_or_else(|_| panic!("{arguments:?} did not end in time")).unwrap()
 }
 
 /// The command `unbundled` with these arguments, without environment variables that would be settings.
 pub fn unbundled_command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary("unbundled"));
+    program_command("unbundled", arguments)
+}
+
+fn program_command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary(program));
     command.args(arguments).env_remove("RUST_LOG").env_remove("UNBUNDLED_FOLDER").kill_on_drop(true);
     remove_otel_variables(&mut command);
     command

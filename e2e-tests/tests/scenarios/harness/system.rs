@@ -6,7 +6,7 @@ use std::process::Output;
 use tempfile::TempDir;
 
 use super::process::tail;
-use super::{Addresses, Client, Exit, Process, checks, run_to_end};
+use super::{Addresses, Client, Exit, Process, checks, run_program_to_end};
 
 /// A system for a black-box scenario.
 pub struct System {
@@ -44,6 +44,7 @@ pub struct LocalSystem {
     pub client: Client,
     /// The process, if it runs.
     process: Option<Process>,
+    program: &'static str,
     folder: TempDir,
 }
 
@@ -55,15 +56,20 @@ impl LocalSystem {
 
     /// Starts a system with the subfolder `data` of `folder` and with additional arguments.
     pub async fn start_on(folder: TempDir, more: &[&str]) -> Self {
-        Self::start_with(folder, more, &[]).await
+        Self::start_with("unbundled", folder, more, &[]).await
     }
 
     /// Starts a system on an empty folder, with these environment variables.
     pub async fn start_with_variables(variables: &[(&str, &str)]) -> Self {
-        Self::start_with(tempfile::tempdir().unwrap(), &[], variables).await
+        Self::start_with("unbundled", tempfile::tempdir().unwrap(), &[], variables).await
     }
 
-    async fn start_with(folder: TempDir, more: &[&str], variables: &[(&str, &str)]) -> Self {
+    /// Starts another program than `unbundled` on an empty folder.
+    pub async fn start_program(program: &'static str) -> Self {
+        Self::start_with(program, tempfile::tempdir().unwrap(), &[], &[]).await
+    }
+
+    async fn start_with(program: &'static str, folder: TempDir, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let (data, log) = (folder.path().join("data"), folder.path().join("log"));
         let mut arguments = vec!["--data", data.to_str().unwrap()];
         if !more.contains(&"--base-port") {
@@ -71,8 +77,8 @@ impl LocalSystem {
         }
         arguments.extend(more);
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, Path::new(*value))).collect();
-        let process = Process::start(&arguments, &variables, &log).await;
-        Self { client: Client::new(process.addresses.clone()), process: Some(process), folder }
+        let process = Process::start(program, &arguments, &variables, &log).await;
+        Self { client: Client::new(process.addresses.clone()), process: Some(process), program, folder }
     }
 
     /// The data folder.
@@ -100,12 +106,17 @@ impl LocalSystem {
     pub async fn start_again(&mut self, more: &[&str]) {
         assert!(self.process.is_none(), "it still runs");
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        *self = Self::start_on(folder, more).await;
+        *self = Self::start_with(self.program, folder, more, &[]).await;
     }
 
-    /// Runs `unbundled audit` on the folder of the stopped system.
+    /// The base URL of a service.
+    pub fn url_of(&self, service: &str) -> String {
+        Addresses::url_in(&self.process.as_ref().expect("the process is not running").ready, service)
+    }
+
+    /// Runs the `audit` command on the folder of the stopped system.
     pub async fn audit(&self) -> Output {
-        run_to_end(&["audit", "--data", self.data().to_str().unwrap()]).await
+        run_program_to_end(self.program, &["audit", "--data", self.data().to_str().unwrap()], &[]).await
     }
 
     /// The whole log.

@@ -5,6 +5,7 @@ mod audit;
 mod banner;
 mod copies;
 mod crash;
+mod examples;
 mod feed;
 mod journal;
 mod logs;

@@ -95,7 +95,9 @@ async fn each_other_command_works_as_printed() {
     let folder = tempfile::tempdir().unwrap();
     let (data, log) = (folder.path().join(".unbundled"), folder.path().join("log"));
     let port = three_free_ports();
-    let first = Process::start(&["--base-port", &port.to_string(), "--data", data.to_str().unwrap()], &[], &log).await;
+    let first =
+        Process::start("unbundled", &["--base-port", &port.to_string(), "--data", data.to_str().unwrap()], &[], &log)
+            .await;
     let addresses = first.addresses.clone();
     assert_eq!(first.terminate().await.code, Some(0));
     let page = readme();
@@ -122,7 +124,7 @@ async fn each_other_command_works_as_printed() {
                 let port = three_free_ports().to_string();
                 let arguments = arguments.iter().map(|word| if *word == "9081" { &port } else { *word });
                 let arguments: Vec<_> = arguments.chain(["8"]).collect();
-                assert_eq!(Process::start(&arguments, &[], &log).await.terminate().await.code, Some(0));
+                assert_eq!(Process::start("unbundled", &arguments, &[], &log).await.terminate().await.code, Some(0));
             }
             ["cargo", "test", "-p", package, module] => {
                 let tests = root().join(package).join("tests").join(module.trim_end_matches("::"));

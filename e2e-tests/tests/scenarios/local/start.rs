@@ -187,7 +187,7 @@ async fn bad_feed_settings_are_refused_with_what_to_set() {
 async fn an_ephemeral_run_leaves_nothing() {
     let (parent, log) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
     let arguments = ["--ephemeral", "--base-port", "0"];
-    let process = Process::start(&arguments, &[("TMPDIR", parent.path())], log.path()).await;
+    let process = Process::start("unbundled", &arguments, &[("TMPDIR", parent.path())], log.path()).await;
     let client = Client::new(process.addresses.clone());
     client.put_priced_offer("lantern", "15.30", "GBP").await;
     assert_eq!(process.ready.text("data"), "a temporary folder");

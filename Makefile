@@ -2,8 +2,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-CARGO  ?= cargo
-BIN    := target/release
+CARGO   ?= cargo
+BIN     := target/release
+# `make check` builds for development. `make test` builds everything once, with the flags of the binaries that it starts.
+PROFILE ?= dev
 # Filters of the slow tests. They start the release binary, or need a broker, a database or the year of sales.
 SLOW   := scenarios:: cluster:: full_year_
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -11,7 +13,7 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 LOCAL  := infra/local
 export UNBUNDLED_DATA
 
-.PHONY: help openapi run up status down clean-local release check fmt-check clippy unit doc test e2e e2e-cluster full-year clean-data
+.PHONY: help openapi run up status down clean-local release build check fmt-check clippy unit doc test e2e e2e-cluster full-year clean-data
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,7 +36,7 @@ down: ## stop everything that make up has started; the data stays
 	@$(LOCAL)/postgres.sh stop
 
 release: ## build the release binaries
-	@$(CARGO) build --release --locked -p unbundled -p exchange-rate -p purchase -p ledger
+	@$(CARGO) build --release --locked --workspace --bins
 
 check: fmt-check clippy unit doc ## formatting, lints, unit tests, simulation, documentation (needs no running services)
 
@@ -42,19 +44,24 @@ fmt-check:
 	@$(CARGO) fmt --all --check
 
 clippy:
-	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@$(CARGO) clippy --profile $(PROFILE) --workspace --all-targets --locked -- -D warnings
 
 unit: ## unit tests, conformance, architecture rules and the simulation
 ifeq ($(NEXTEST),yes)
-	@$(CARGO) nextest run --workspace --locked -E 'not ($(foreach name,$(SLOW),test(/$(name)/) +) none())'
+	@$(CARGO) nextest run --cargo-profile $(PROFILE) --workspace --locked -E 'not ($(foreach name,$(SLOW),test(/$(name)/) +) none())'
 else
-	@$(CARGO) test --workspace --locked -- $(foreach name,$(SLOW),--skip $(name))
+	@$(CARGO) test --profile $(PROFILE) --workspace --locked -- $(foreach name,$(SLOW),--skip $(name))
 endif
 
 doc:
-	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
+	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --profile $(PROFILE) --workspace --no-deps --locked --quiet
 
-test: check e2e e2e-cluster full-year ## all tests: check, the scenarios and the year of sales on the release binaries
+test: export PROFILE := release
+test: ## all tests: check, the scenarios and the year of sales on the release binaries
+	@infra/test.sh fmt-check clippy build unit doc e2e e2e-cluster full-year
+
+build: ## everything that the tests need
+	@$(CARGO) build --profile $(PROFILE) --workspace --bins --tests --locked
 
 e2e: release ## the scenarios over HTTP on the release binary
 	@$(LOCAL)/install.sh promtool
@@ -68,7 +75,7 @@ full-year: release ## the real year of sales, if it is in the folder UNBUNDLED_D
 	@if [ -n "$$UNBUNDLED_DATA" ]; then \
 	   $(LOCAL)/install.sh && $(call slow_tests,full_year_); \
 	 else \
-	   echo "The full-year tests are skipped: UNBUNDLED_DATA is not set (docs/guide.md: Replay a real year)."; \
+	   echo "skipped: UNBUNDLED_DATA is not set (docs/guide.md: Replay a real year)"; \
 	 fi
 
 openapi: ## regenerate docs/openapi from the services
@@ -84,15 +91,15 @@ clean-data: ## delete the data of make run
 # Runs the cluster tests. The black-box scenarios use the services that with-cluster.sh starts; the fault tests start
 # clusters of their own.
 ifeq ($(NEXTEST),yes)
-on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) nextest run --workspace --locked \
+on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) nextest run --cargo-profile release --workspace --locked \
 	-E 'test(/cluster::/) + (test(/scenarios::/) - test(/scenarios::local::/))'
 else
-on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) test --workspace --locked -- \
+on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) test --release --workspace --locked -- \
 	cluster:: scenarios:: --skip scenarios::local::
 endif
 
 ifeq ($(NEXTEST),yes)
-slow_tests = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(CARGO) nextest run --workspace --locked -E 'test(/$(1)/)'
+slow_tests = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(CARGO) nextest run --cargo-profile release --workspace --locked -E 'test(/$(1)/)'
 else
-slow_tests = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(CARGO) test --workspace --locked -- $(1)
+slow_tests = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(CARGO) test --release --workspace --locked -- $(1)
 endif

@@ -39,7 +39,6 @@ struct Held<S: Stage, R> {
     owner: Owner<S>,
     subscription: Option<Subscription>,
     inbox: VecDeque<Delivery>,
-    store: Store,
     faults: Faults,
     /// The fault of its next commit.
     fault: Option<CommitFault>,
@@ -75,7 +74,7 @@ pub struct Seat<S: Stage, R = ()> {
     held: Option<Held<S, R>>,
     zombies: Vec<Held<S, R>>,
     /// Stores that may have delayed commits, with the serial numbers of their processes.
-    late: Vec<(u64, Store)>,
+    late: Vec<(u64, Faults)>,
     serials: u64,
     /// Requests without a reply; for ingress stages only.
     pending: Asked<S::Input>,
@@ -178,17 +177,17 @@ impl<S: Stage, R: Clone> Seat<S, R> {
     /// A new process claims the partition.
     fn claim(&mut self, scene: &mut Scene<'_>) -> Checked<Turn> {
         let faults = Faults::default();
-        let store = self.store.clone().with_faults(faults.clone());
+        let store = faults.inject(&self.store);
         while let Some(fault) = scene.commit_fault() {
             faults.push(Some(fault));
         }
         let stage = (self.make)(self.id.partition);
         self.serials += 1;
-        self.late.push((self.serials, store.clone()));
+        self.late.push((self.serials, faults.clone()));
         if scene.read_fails() {
             faults.fail_read(scene.reads_before_fault());
         }
-        match now(Owner::claim(stage, self.id.clone(), store.clone(), scene.now)) {
+        match now(Owner::claim(stage, self.id.clone(), store, scene.now)) {
             Ok(owner) => {
                 let (subscription, epoch) = (self.subscription(owner.checkpoint()), self.epoch()?);
                 scene.say(&format!("{} claimed, epoch {epoch}", self.id));
@@ -197,7 +196,6 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                     owner,
                     subscription,
                     inbox: VecDeque::new(),
-                    store,
                     faults,
                     fault: None,
                     epoch,

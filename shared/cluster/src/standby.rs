@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use ::web::{Api, Condition, Problem, Readiness, Shell, StartError, serve};
+use ::web::{Api, Condition, Problem, Readiness, Shell, StartError, State, serve};
 use actix_web::dev::ServerHandle;
 use actix_web::web;
 use prometheus::Registry;
@@ -26,7 +26,7 @@ impl Standby {
         let readiness = Readiness::default();
         let waits_for = readiness.require("start", "the process has just started");
         let shell = Shell::new(service, Registry::new(), readiness)?;
-        let server = serve(shell, listener, 1, api.answered_by(|| web::to(not_active)), ())?;
+        let server = serve(shell, listener, 1, api.answered_by(|| web::to(not_active)), State::of(()))?;
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             if let Err(error) = server.await {

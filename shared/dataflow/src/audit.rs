@@ -15,6 +15,7 @@
 //! Findings are noted in the order of the stages, not in the order of the threads. Memory, for each service: one batch,
 //! some pages, and of the derived rows as much as `derived.rs` allows, whatever the size of the stores.
 
+mod any_stage;
 mod derived;
 mod invariants;
 mod inventory;
@@ -35,6 +36,7 @@ use stage::{IngressStage, Partition, Producer, Seq, Stage, Stream, StreamPartiti
 
 use crate::{Inventory, Store, StoreError};
 
+use self::any_stage::StageMaker;
 use self::derived::{DerivedRows, Limits, Size};
 use self::replay::Replay;
 use self::side_by_side::{Job, side_by_side};
@@ -232,12 +234,12 @@ impl Audit {
 
     /// Adds a stage of a service: [`Audit::finish`] derives all its partitions again and compares.
     pub fn stage<S: Stage>(&mut self, service: &'static str, make: fn(Partition) -> S) {
-        self.add(service, make, async |_| Ok(()));
+        self.add(service, StageMaker::reader(make));
     }
 
     /// Adds an ingress stage of a service. Its side input is derived before it: add that stage first.
     pub fn ingress<S: IngressStage>(&mut self, service: &'static str, make: fn(Partition) -> S) {
-        self.add(service, make, async |replay| replay.read_side_input().await);
+        self.add(service, StageMaker::ingress(make));
     }
 
     /// Adds the check of a service's invariants.
@@ -245,15 +247,10 @@ impl Audit {
         self.invariants.push((service, check));
     }
 
-    fn add<S: Stage>(
-        &mut self,
-        service: &'static str,
-        make: fn(Partition) -> S,
-        begin: impl AsyncFn(&mut Replay<'_, S>) -> Result<(), End> + Send + 'static,
-    ) {
+    fn add(&mut self, service: &'static str, stage: StageMaker) {
         let (services, watch) = (self.services.clone(), self.watch.clone());
         let job: Job<_> =
-            Box::new(move || Box::pin(async move { derive_stage(service, make, begin, &services, &watch).await }));
+            Box::new(move || Box::pin(async move { derive_stage(service, &stage, &services, &watch).await }));
         self.stages.push((service, job));
     }
 
@@ -305,31 +302,30 @@ fn journals(
     })
 }
 
-async fn derive_stage<S: Stage>(
+async fn derive_stage(
     name: &'static str,
-    make: fn(Partition) -> S,
-    begin: impl AsyncFn(&mut Replay<'_, S>) -> Result<(), End>,
+    stage: &StageMaker,
     services: &Services,
     watch: &Watch,
 ) -> Result<Derivation, StoreError> {
     let (mut checked, mut accounted, mut report) =
-        (Checked::of(name, S::NAME), Accounted::default(), Report::default());
+        (Checked::of(name, stage.name), Accounted::default(), Report::default());
     if let Some(service) = services.get(name) {
         let mut is_whole = true;
-        for partition in S::PARTITIONING.partitions(service.store.meta().partitions) {
-            let owner = Producer::new(S::NAME, partition);
-            let mut replay = Replay::new(make(partition), owner.clone(), name, services, watch);
-            let replayed = match begin(&mut replay).await {
+        for partition in stage.partitioning.partitions(service.store.meta().partitions) {
+            let mut replay = Replay::new(stage, partition, name, services, watch);
+            let replayed = match replay.read_side_input().await {
                 Ok(()) => replay.run(&mut checked).await,
                 Err(end) => Err(end),
             };
             let records = report.note(replayed)?;
             is_whole &= records.is_some();
+            let owner = replay.owner().clone();
             let emitted = replay.emitted().into_iter().filter(|_| records.is_some());
             accounted.emitted.extend(emitted.map(|(target, seq)| ((owner.clone(), target), seq)));
             accounted.owners.insert(owner, records);
         }
-        for table in S::TABLES {
+        for table in stage.tables {
             accounted.tables.insert(table.name);
             let rows = if is_whole {
                 tables::compare(service, table).await

@@ -162,8 +162,7 @@ impl<S: Stage> Owner<S> {
 
     /// The stream partitions it reads, each with all its known producers.
     pub fn reads(id: &Producer, partitions: PartitionCount) -> Vec<(StreamPartition, Vec<Producer>)> {
-        let read = |stream: &&'static stage::Stream| (stream.target(id.partition), stream.known_producers(partitions));
-        S::READS.iter().map(read).collect()
+        reads(S::READS, id, partitions)
     }
 
     /// Decides about a frame. [`Admission::Next`] comes with its facts: put both into the next batch.
@@ -376,4 +375,14 @@ impl<S: IngressStage> Owner<S> {
 }
 
 /// A frame to apply, with its facts.
+/// What a partition reads: each target, and the producers that may emit to it.
+pub(crate) fn reads(
+    streams: &[&'static stage::Stream],
+    id: &Producer,
+    partitions: PartitionCount,
+) -> Vec<(StreamPartition, Vec<Producer>)> {
+    let read = |stream: &&'static stage::Stream| (stream.target(id.partition), stream.known_producers(partitions));
+    streams.iter().map(read).collect()
+}
+
 pub(crate) type Admitted<S> = (Frame, Vec<Event<<S as Stage>::Input>>);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Addr, Recipient};
 use chrono::Utc;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{LocalBoxFuture, join_all, try_join_all};
 use prometheus::{Gauge, IntGauge, Opts, Registry};
 use stage::{IngressStage, Partition, Producer, Stage};
 use telemetry::Traces;
@@ -185,9 +185,9 @@ impl ServiceRuntime {
     }
 
     /// Keeps the gauges of the lag and of quarantined messages up to date until the future is dropped.
-    pub fn watch(&mut self) -> impl Future<Output = ()> + 'static {
+    pub fn watch(&mut self) -> LocalBoxFuture<'static, ()> {
         let (mut watched, quarantine) = (std::mem::take(&mut self.watched), self.transport.quarantine());
-        async move {
+        Box::pin(async move {
             for look in 0_u32.. {
                 for Watched { lag, frames, seconds } in &mut watched {
                     if let Some((behind, waiting)) = lag.look().await {
@@ -203,7 +203,7 @@ impl ServiceRuntime {
                 }
                 tokio::time::sleep(LAG_INTERVAL).await;
             }
-        }
+        })
     }
 
     /// Finishes the work in progress: first the ingress stages, then the readers, then the publishing of what they

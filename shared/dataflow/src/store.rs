@@ -6,6 +6,7 @@
 //! blindly.
 
 mod decode;
+mod engine;
 mod failure;
 mod faults;
 mod inventory;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use stage::{BatchNumber, Cell, Change, Frame, Producer, ReadSet, Record, Row, Seq, StreamPartition, Table};
 
+pub use engine::Engine;
 pub use faults::{CommitFault, Faults};
 pub use inventory::Inventory;
 pub use memory::Memory;
@@ -73,87 +75,34 @@ pub enum CommitError {
     Conflict(String),
 }
 
-#[derive(Clone, Debug)]
-enum Engine {
-    Memory(Memory),
-    Sqlite(Arc<Sqlite>),
-    Postgres(Arc<Postgres>),
-}
-
 /// A service's store. Cheap to clone; all clones share the same store.
 #[derive(Clone, Debug)]
 pub struct Store {
-    engine: Engine,
-    faults: Faults,
+    engine: Arc<dyn Engine>,
 }
 
-impl From<Memory> for Store {
-    fn from(memory: Memory) -> Self {
-        Self { engine: Engine::Memory(memory), faults: Faults::default() }
+impl<E: Engine + 'static> From<E> for Store {
+    fn from(engine: E) -> Self {
+        Self { engine: Arc::new(engine) }
     }
-}
-
-impl From<Sqlite> for Store {
-    fn from(sqlite: Sqlite) -> Self {
-        Self { engine: Engine::Sqlite(Arc::new(sqlite)), faults: Faults::default() }
-    }
-}
-
-impl From<Postgres> for Store {
-    fn from(postgres: Postgres) -> Self {
-        Self { engine: Engine::Postgres(Arc::new(postgres)), faults: Faults::default() }
-    }
-}
-
-/// Calls the same method on the engine in use.
-macro_rules! engine {
-    ($self:ident . $method:ident ( $($argument:expr),* )) => {
-        match &$self.engine {
-            Engine::Memory(memory) => memory.$method($($argument),*),
-            Engine::Sqlite(sqlite) => sqlite.$method($($argument),*).await,
-            Engine::Postgres(postgres) => postgres.$method($($argument),*).await,
-        }
-    };
 }
 
 impl Store {
-    /// The same store with injected faults in its commits.
-    #[must_use]
-    pub fn with_faults(mut self, faults: Faults) -> Self {
-        self.faults = faults;
-        self
-    }
-
     /// The same store for owners, on connections of their own: however many requests read, owners never wait for them.
     #[must_use]
     pub fn for_owners(&self) -> Self {
-        let engine = match &self.engine {
-            Engine::Memory(memory) => Engine::Memory(memory.clone()),
-            Engine::Sqlite(sqlite) => Engine::Sqlite(Arc::new(sqlite.for_owners())),
-            Engine::Postgres(postgres) => Engine::Postgres(Arc::new(postgres.for_owners())),
-        };
-        Self { engine, faults: self.faults.clone() }
+        Self { engine: self.engine.for_owners() }
     }
 
     /// The same store for publishers, on the connections that they also use to store publish positions.
     #[must_use]
     pub fn for_publishers(&self) -> Self {
-        match &self.engine {
-            // Their journals are the streams, so nothing is published.
-            Engine::Memory(_) | Engine::Sqlite(_) => self.clone(),
-            Engine::Postgres(postgres) => {
-                Self { engine: Engine::Postgres(Arc::new(postgres.for_publishers())), faults: self.faults.clone() }
-            }
-        }
+        Self { engine: self.engine.for_publishers() }
     }
 
     /// The metadata of the store.
     pub fn meta(&self) -> &Meta {
-        match &self.engine {
-            Engine::Memory(memory) => memory.meta(),
-            Engine::Sqlite(sqlite) => sqlite.meta(),
-            Engine::Postgres(postgres) => postgres.meta(),
-        }
+        self.engine.meta()
     }
 
     /// Writes a whole batch or nothing. Returns how long it took.
@@ -161,33 +110,8 @@ impl Store {
     /// # Errors
     /// [`CommitError`] tells what is known about the batch.
     pub async fn commit(&self, commit: &Commit) -> Result<Duration, CommitError> {
-        let (fault, started) = (self.faults.troubles().to_come.pop_front().flatten(), Instant::now());
-        match fault {
-            None => engine!(self.commit(commit)).map(|()| started.elapsed()),
-            Some(CommitFault::Refused) => Err(CommitError::Unavailable("refused on purpose".into())),
-            Some(CommitFault::LostBefore) => Err(CommitError::InDoubt("lost on purpose".into())),
-            Some(CommitFault::LostAfter) => {
-                engine!(self.commit(commit))?;
-                Err(CommitError::InDoubt("reply lost on purpose".into()))
-            }
-            Some(CommitFault::Late) => {
-                self.faults.troubles().late.push_back(commit.clone());
-                Err(CommitError::InDoubt("late on purpose".into()))
-            }
-        }
-    }
-
-    /// Lets the oldest late commit arrive, like one that an old session sent before it was ended. `None` when there is
-    /// none.
-    ///
-    /// # Errors
-    /// [`CommitError`] when it arrived too late.
-    pub async fn land(&self) -> Option<Result<(), CommitError>> {
-        let late = self.faults.troubles().late.pop_front();
-        match late {
-            Some(commit) => Some(engine!(self.commit(&commit))),
-            None => None,
-        }
+        let started = Instant::now();
+        self.engine.commit(commit).await.map(|()| started.elapsed())
     }
 
     /// The newest batch record of a stage's partition.
@@ -195,8 +119,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
-        self.faults.read()?;
-        engine!(self.newest(owner))
+        self.engine.newest(owner).await
     }
 
     /// Batch records from a number on, in order, at most `limit`.
@@ -204,8 +127,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
-        self.faults.read()?;
-        engine!(self.records(owner, from, limit))
+        self.engine.records(owner, from, limit).await
     }
 
     /// The newest batch record of each owner, as noted in a separate table.
@@ -213,8 +135,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
-        self.faults.read()?;
-        engine!(self.chain_ends())
+        self.engine.chain_ends().await
     }
 
     /// The newest batch record of one owner, as noted in a separate table.
@@ -222,8 +143,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
-        self.faults.read()?;
-        engine!(self.chain_end(owner))
+        self.engine.chain_end(owner).await
     }
 
     /// The rows that exist among these keys, by table.
@@ -245,14 +165,12 @@ impl Store {
         table: &'static Table,
         wanted: &BTreeSet<Vec<Cell>>,
     ) -> Result<Vec<Vec<Cell>>, StoreError> {
-        self.faults.read()?;
-        engine!(self.load(table, wanted))
+        self.engine.load(table, wanted).await
     }
 
     /// The number of rows in a table, for the audit.
     pub(crate) async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
-        self.faults.read()?;
-        engine!(self.count(table))
+        self.engine.count(table).await
     }
 
     /// Rows in key order: those whose key begins with `prefix`, and of these the ones after `after` (the next part of
@@ -267,8 +185,7 @@ impl Store {
         after: Option<&[Cell]>,
         limit: usize,
     ) -> Result<Vec<Vec<Cell>>, StoreError> {
-        self.faults.read()?;
-        engine!(self.scan(table, prefix, after, limit))
+        self.engine.scan(table, prefix, after, limit).await
     }
 
     /// Frames of a producer for a target from a `seq` on, in order: at most `limit`, and no further ones once the total
@@ -284,8 +201,7 @@ impl Store {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<Frame>, StoreError> {
-        self.faults.read()?;
-        engine!(self.journal(producer, target, from, limit, max_bytes))
+        self.engine.journal(producer, target, from, limit, max_bytes).await
     }
 
     /// Every producer and target in the journal, with the last `seq`.
@@ -293,7 +209,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
-        engine!(self.emitted())
+        self.engine.emitted().await
     }
 
     /// The last `seq` of a producer for a target; 0 before the first.
@@ -301,7 +217,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
-        engine!(self.last_seq(producer, target))
+        self.engine.last_seq(producer, target).await
     }
 
     /// The last frame of a producer for each of these targets, where there is one; all from one snapshot.
@@ -313,8 +229,7 @@ impl Store {
         producer: &Producer,
         targets: &[&StreamPartition],
     ) -> Result<Vec<Frame>, StoreError> {
-        self.faults.read()?;
-        engine!(self.last_frames(producer, targets))
+        self.engine.last_frames(producer, targets).await
     }
 
     /// The commit time of a batch, from its record.
@@ -322,7 +237,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
-        engine!(self.committed_at(owner, number))
+        self.engine.committed_at(owner, number).await
     }
 
     /// The actual content of the database, for the audit.
@@ -330,7 +245,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn inventory(&self) -> Result<Inventory, StoreError> {
-        engine!(self.inventory())
+        self.engine.inventory().await
     }
 
     /// One row.
@@ -339,7 +254,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn get<R: Row>(&self, key: &R::Key) -> Result<Option<R>, StoreError> {
         let keys = BTreeSet::from([R::key_cells(key)]);
-        let rows = engine!(self.load(R::TABLE, &keys))?;
+        let rows = self.engine.load(R::TABLE, &keys).await?;
         Ok(rows.first().map(|cells| R::from_cells(cells)).transpose()?)
     }
 
@@ -359,11 +274,7 @@ impl Store {
 
     /// Closes the database. Every later call fails.
     pub async fn close(&self) {
-        match &self.engine {
-            Engine::Memory(_) => {}
-            Engine::Sqlite(sqlite) => sqlite.close().await,
-            Engine::Postgres(postgres) => postgres.close(),
-        }
+        self.engine.close().await;
     }
 }
 

@@ -9,6 +9,7 @@ mod stream;
 
 use std::collections::BTreeSet;
 
+use futures_util::future::{LocalBoxFuture, ready};
 use stage::{Checkpoint, Frame, Position, Positions, Producer, ResumePoint, StreamPartition};
 
 use crate::{Store, StoreError};
@@ -60,11 +61,11 @@ impl Subscription {
     ///
     /// # Errors
     /// When they cannot be read for now.
-    pub async fn ready(&mut self, positions: &Positions) -> Result<Vec<Delivery>, StoreError> {
+    pub fn ready<'a>(&'a mut self, positions: &'a Positions) -> LocalBoxFuture<'a, Result<Vec<Delivery>, StoreError>> {
         match self {
-            Subscription::Journal(tail) => tail.ready(positions).await,
-            Subscription::Broker(subscription) => subscription.ready().await,
-            Subscription::Memory(memory) => Ok(memory.ready()),
+            Subscription::Journal(tail) => Box::pin(tail.ready(positions)),
+            Subscription::Broker(subscription) => Box::pin(subscription.ready()),
+            Subscription::Memory(memory) => Box::pin(ready(Ok(memory.ready()))),
         }
     }
 

@@ -5,6 +5,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -83,7 +84,11 @@ impl AsRef<[u8]> for Held {
 /// # Errors
 /// 413 when the announced or the actual length exceeds `limit_bytes`; 415 when `Content-Encoding` says that the body is
 /// compressed; 429 when the budget is used up; 408 after [`BODY_TIMEOUT`]; 400 when the body breaks off.
-pub async fn body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
+pub fn body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> LocalBoxFuture<'_, Result<Bytes, Problem>> {
+    Box::pin(within_limits(request, payload, limit_bytes))
+}
+
+async fn within_limits(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
     let encoding = request.headers().get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(unsupported("compressed bodies are not supported: send it without Content-Encoding"));
@@ -131,15 +136,28 @@ pub async fn json_body<T: DeserializeOwned>(
     payload: Payload,
     limit_bytes: usize,
 ) -> Result<T, Problem> {
-    parse(&text(request, payload, limit_bytes, &["application/json"]).await?)
+    parse(&json_text(request, payload, limit_bytes).await?)
+}
+
+/// Boxed, so that the reading of a body is compiled once, and not for each type of body.
+fn json_text(
+    request: &HttpRequest,
+    payload: Payload,
+    limit_bytes: usize,
+) -> LocalBoxFuture<'_, Result<Bytes, Problem>> {
+    Box::pin(text(request, payload, limit_bytes, &["application/json"]))
 }
 
 /// Reads a body of newline-delimited JSON. [`ndjson`] splits it into lines.
 ///
 /// # Errors
 /// As [`body`]; also 415 when `Content-Type` is neither NDJSON nor JSON.
-pub async fn ndjson_body(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
-    text(request, payload, limit_bytes, &[NDJSON, "application/ndjson", "application/json"]).await
+pub fn ndjson_body(
+    request: &HttpRequest,
+    payload: Payload,
+    limit_bytes: usize,
+) -> LocalBoxFuture<'_, Result<Bytes, Problem>> {
+    Box::pin(text(request, payload, limit_bytes, &[NDJSON, "application/ndjson", "application/json"]))
 }
 
 /// The lines that are not blank, each with its line number in the body, from 1. A leading byte order mark is skipped.

@@ -50,7 +50,7 @@ pub use prefer::{MAX_WAIT, Prefer};
 pub use problem::{Place, Problem, ProblemType};
 pub use query::query;
 pub use running::RunningService;
-pub use server::{BindError, Shell, app, bind, connections_max, serve};
+pub use server::{BindError, Shell, State, app, bind, connections_max, serve};
 pub use span::name_request;
 pub use starting::{ServiceSetup, StartError, Starting};
 pub use submit::{cause, event, submit, submit_all, unexpected, watch_connections, watch_owners};

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::{Api, Readiness, StartError, Starting, serve};
+use crate::{Api, Readiness, StartError, Starting, State, serve};
 
 /// The longest time for stopping. Supervisors may kill a process after ten seconds, and before that the process must
 /// also release its lease and export its traces.
@@ -43,8 +43,12 @@ impl RunningService {
     /// [`StartError::Listen`].
     pub fn start<T>(starting: Starting, api: Api, state: T) -> Result<Self, StartError>
     where
-        T: Clone + Send + 'static,
+        T: Clone + Send + Sync + 'static,
     {
+        Self::serve(starting, api, State::of(state))
+    }
+
+    fn serve(starting: Starting, api: Api, state: State) -> Result<Self, StartError> {
         let Starting { mut runtime, shell, listener, workers } = starting;
         let name = shell.name;
         let address = listener.local_addr()?;

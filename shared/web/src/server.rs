@@ -6,6 +6,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
@@ -17,7 +18,7 @@ use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse}
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
-use actix_web::web::{self, Data};
+use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, Error};
 use prometheus::Registry;
 use telemetry::Traces;
@@ -80,24 +81,37 @@ impl Shell {
     }
 }
 
+/// The state of a service's handlers, without its type: so the server is compiled once, and not for each service.
+#[derive(Clone)]
+pub struct State(Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>);
+
+impl State {
+    /// A state that handlers access as [`Data<T>`].
+    pub fn of<T: Clone + Send + Sync + 'static>(state: T) -> Self {
+        Self(Arc::new(move |config| {
+            config.app_data(Data::new(state.clone()));
+        }))
+    }
+}
+
 /// The whole application: the shell around the routes of `api`, whose handlers can access `state`. Tests call it
 /// directly; [`serve`] serves the same application on a port.
-pub fn app<T: Clone + 'static>(
+pub fn app(
     shell: Shell,
     api: &Api,
-    state: T,
+    state: &State,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
         Config = (),
-        Response = ServiceResponse<impl MessageBody + use<T>>,
+        Response = ServiceResponse<impl MessageBody + use<>>,
         Error = Error,
         InitError = (),
-    > + use<T>,
+    > + use<>,
 > {
     App::new()
         .app_data(shell)
-        .app_data(Data::new(state))
+        .configure(|config| state.0(config))
         .configure(|config| api.configure(config))
         .default_service(web::to(answer::not_found))
         .wrap(from_fn(answer::as_problem))
@@ -109,10 +123,7 @@ pub fn app<T: Clone + 'static>(
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve<T>(shell: Shell, listener: TcpListener, workers: usize, api: Api, state: T) -> io::Result<Server>
-where
-    T: Clone + Send + 'static,
-{
+pub fn serve(shell: Shell, listener: TcpListener, workers: usize, api: Api, state: State) -> io::Result<Server> {
     let (service, address) = (shell.name, listener.local_addr()?);
     let shell = Shell { address: Some(address), ..shell };
     let builder = Server::build();
@@ -120,7 +131,7 @@ where
     // actix-web's `HttpServer` does the same, but does not report how a connection ended.
     let connections = move || {
         let (stopping, http) = (stopping.clone(), shell.http.clone());
-        let app = app(shell.clone(), &api, state.clone()).into_factory();
+        let app = app(shell.clone(), &api, &state).into_factory();
         HttpService::build()
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();

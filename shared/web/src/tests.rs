@@ -12,7 +12,7 @@ use prometheus::Registry;
 use serde_json::{Value, json};
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::{Api, IdempotencyKey, Problem, Readiness, Shell, Traceparent, app, endpoints, segment};
+use crate::{Api, IdempotencyKey, Problem, Readiness, Shell, State, Traceparent, app, endpoints, segment};
 
 #[utoipa::path(method(get, put), path = "/offers/{sku}")]
 async fn offer(request: HttpRequest, trace: Traceparent) -> Result<HttpResponse, Problem> {
@@ -48,7 +48,7 @@ fn send(shell: &Shell, request: TestRequest) -> (u16, Vec<String>, Value) {
 
 fn send_to(shell: &Shell, api: &Api, request: TestRequest) -> (u16, Vec<String>, Value) {
     System::new().block_on(async {
-        let app = init_service(app(shell.clone(), api, ())).await;
+        let app = init_service(app(shell.clone(), api, &State::of(()))).await;
         let response = call_service(&app, request.to_request()).await;
         let status = response.status();
         let header = |name| Some(response.headers().get(name)?.to_str().unwrap().to_owned());
@@ -113,7 +113,7 @@ fn readiness_lists_the_conditions_that_are_not_met() {
 
 fn metrics(shell: &Shell) -> String {
     let text = System::new().block_on(async {
-        let app = init_service(app(shell.clone(), &api(), ())).await;
+        let app = init_service(app(shell.clone(), &api(), &State::of(()))).await;
         call_and_read_body(&app, TestRequest::get().uri("/metrics").to_request()).await
     });
     String::from_utf8(text.to_vec()).unwrap()

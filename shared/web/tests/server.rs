@@ -90,7 +90,7 @@ impl TestServer {
             System::new().block_on(async {
                 let shell = Shell::new("shop", Registry::new(), Readiness::default()).unwrap();
                 let api = Api::new("shop", "Sells.", endpoints![take, upload, keep, forget, fail, count, slow]);
-                let server = serve(shell, listener, 1, api, ()).unwrap();
+                let server = serve(shell, listener, 1, api, ::web::State::of(())).unwrap();
                 send.send(server.handle()).unwrap();
                 server.await.unwrap();
             });

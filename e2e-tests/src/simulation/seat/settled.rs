@@ -126,7 +126,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                 Ok(Turn::Died)
             }
             Err(stop) if stop.is_transient() => {
-                self.late.push((held.serial, held.store.clone()));
+                self.late.push((held.serial, held.faults.clone()));
                 scene.hit(if matches!(stop, OwnerError::Unavailable { .. }) {
                     Hit::ReadFailed
                 } else {
@@ -152,7 +152,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         held.in_doubt = asked;
         held.in_doubt_replies = replies;
         held.doubt_epoch = held.epoch;
-        self.late.push((held.serial, held.store.clone()));
+        self.late.push((held.serial, held.faults.clone()));
     }
 
     /// Resolves a doubt. If there is a new claim afterwards, it is this owner's.
@@ -172,7 +172,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
             let at = scene.random.below(self.late.len());
             let before = self.newest()?.map_or(0, |newest| newest.number.0);
             let (serial, epoch) = (self.late[at].0, self.epoch()?);
-            let Some(landed) = now(self.late[at].1.land()) else {
+            let Some(landed) = now(self.late[at].1.land(&self.store)) else {
                 self.late.swap_remove(at);
                 continue;
             };

@@ -53,7 +53,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
             Err(stop) if stop.is_transient() => {
                 scene.say(&format!("{} wakes up: {stop}", self.id));
                 if was_in_doubt {
-                    self.late.push((held.serial, held.store.clone()));
+                    self.late.push((held.serial, held.faults.clone()));
                 } else if held.owner.is_in_doubt() {
                     self.doubts(&mut held, asked, replies);
                 } else {

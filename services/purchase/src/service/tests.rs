@@ -29,7 +29,7 @@ async fn the_last_commit_of_another_instance_is_seen() {
     faults.push(Some(CommitFault::Refused));
     let transport = Transport::Journals([(SERVICE, store.clone())].into(), Wakeups::default());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let refusing = store.clone().with_faults(faults);
+    let refusing = faults.inject(&store);
     let setup = ServiceSetup { store: refusing, transport, listener, workers: 1, traces: Traces::default() };
     let mut starting = Box::pin(start(setup));
     let is_waiting = std::future::poll_fn(|cx| Poll::Ready(starting.as_mut().poll(cx).is_pending())).await;

@@ -18,6 +18,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 
+use futures_util::future::BoxFuture;
 use stage::{Cell, Change, ReadSet, Table};
 use tokio::sync::Mutex;
 
@@ -153,31 +154,35 @@ impl DerivedRows {
 }
 
 impl Tables for DerivedRows {
-    async fn load(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
-        let mut tables = self.tables.lock().await;
-        let mut found = Vec::new();
-        for (table, wanted) in keys.iter() {
-            let rows = match tables.get_mut(table.name) {
-                Some(State::Derived(derived)) => derived.load(wanted, &self.backing()).await?,
-                Some(State::AsStored) => self.stored.load_rows(table, wanted).await?,
-                None => Vec::new(),
-            };
-            found.push(LoadedRows { table, wanted: wanted.clone(), rows });
-        }
-        Ok(found)
+    fn load<'a>(&'a self, keys: &'a ReadSet) -> BoxFuture<'a, Result<Vec<LoadedRows>, StoreError>> {
+        Box::pin(async move {
+            let mut tables = self.tables.lock().await;
+            let mut found = Vec::new();
+            for (table, wanted) in keys.iter() {
+                let rows = match tables.get_mut(table.name) {
+                    Some(State::Derived(derived)) => derived.load(wanted, &self.backing()).await?,
+                    Some(State::AsStored) => self.stored.load_rows(table, wanted).await?,
+                    None => Vec::new(),
+                };
+                found.push(LoadedRows { table, wanted: wanted.clone(), rows });
+            }
+            Ok(found)
+        })
     }
 
-    async fn scan(
-        &self,
+    fn scan<'a>(
+        &'a self,
         table: &'static Table,
-        after: Option<&[Cell]>,
+        after: Option<&'a [Cell]>,
         limit: usize,
-    ) -> Result<Vec<Vec<Cell>>, StoreError> {
-        match self.tables.lock().await.get(table.name) {
-            Some(State::Derived(derived)) => derived.scan(after, limit, &self.backing()).await,
-            Some(State::AsStored) => self.stored.scan(table, &[], after, limit).await,
-            None => Ok(Vec::new()),
-        }
+    ) -> BoxFuture<'a, Result<Vec<Vec<Cell>>, StoreError>> {
+        Box::pin(async move {
+            match self.tables.lock().await.get(table.name) {
+                Some(State::Derived(derived)) => derived.scan(after, limit, &self.backing()).await,
+                Some(State::AsStored) => self.stored.scan(table, &[], after, limit).await,
+                None => Ok(Vec::new()),
+            }
+        })
     }
 }
 

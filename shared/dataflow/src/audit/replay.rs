@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use stage::{
-    Admission, BatchContext, BatchInput, BatchNumber, Checkpoint, Consumed, Derived, Frame, FrameRange, IngressStage,
-    Positions, Producer, Record, Seq, Stage, StreamPartition,
+    Admission, BatchContext, BatchNumber, Checkpoint, Consumed, Derived, Frame, FrameRange, Partition, Positions,
+    Producer, Record, Seq, StreamPartition,
 };
 
+use super::any_stage::{AnyStage, NotDerived, RecordedInput, StageMaker};
 use super::derived::NotWritten;
 use super::pages::{Journal, Records, bytes_of_record};
 use super::tables::excerpts;
 use super::{AuditedService, Checked, End, Services, Watch, at, batch_place, frame_place, wrong};
-use crate::owner::{Admitted, LoadError, load, read_side_input};
-use crate::{Owner, StoreError};
+use crate::StoreError;
+use crate::owner::{LoadError, reads};
 
 /// Derives one partition again.
-pub(super) struct Replay<'a, S: Stage> {
-    stage: S,
+pub(super) struct Replay<'a> {
+    maker: &'a StageMaker,
+    stage: Box<dyn AnyStage>,
     owner: Producer,
     service: Option<&'a AuditedService>,
     services: &'a Services,
@@ -28,26 +30,29 @@ pub(super) struct Replay<'a, S: Stage> {
     emitted: BTreeMap<StreamPartition, Journal>,
 }
 
-impl<S: IngressStage> Replay<'_, S> {
-    /// Takes in the side input, which is derived already.
-    pub(super) async fn read_side_input(&mut self) -> Result<(), End> {
-        let Some(service) = self.service else { return Ok(()) };
-        let read = read_side_input(&mut self.stage, &service.derived, &mut None).await;
-        read.map_err(|error| self.load_failed(error, BatchNumber(1)))
-    }
-}
-
-impl<'a, S: Stage> Replay<'a, S> {
+impl<'a> Replay<'a> {
     pub(super) fn new(
-        stage: S,
-        owner: Producer,
+        maker: &'a StageMaker,
+        partition: Partition,
         service: &'static str,
         services: &'a Services,
         watch: &'a Watch,
     ) -> Self {
         let (service, checkpoint) = (services.get(service), Checkpoint::default());
         let (read, emitted) = (BTreeMap::new(), BTreeMap::new());
-        Self { stage, owner, service, services, watch, last: None, checkpoint, read, emitted }
+        let (stage, owner) = ((maker.make)(partition), Producer::new(maker.name, partition));
+        Self { maker, stage, owner, service, services, watch, last: None, checkpoint, read, emitted }
+    }
+
+    /// Reads the side input, which is derived already.
+    pub(super) async fn read_side_input(&mut self) -> Result<(), End> {
+        let Some(service) = self.service else { return Ok(()) };
+        let read = self.stage.read_side_input(&service.derived).await;
+        read.map_err(|error| self.load_failed(error, BatchNumber(1)))
+    }
+
+    pub(super) fn owner(&self) -> &Producer {
+        &self.owner
     }
 
     /// How far it has said.
@@ -66,7 +71,7 @@ impl<'a, S: Stage> Replay<'a, S> {
             let Some(record) = record else { break };
             let facts = checked.facts;
             self.batch(service, record, checked).await?;
-            self.watch.step(S::NAME, checked.facts - facts);
+            self.watch.step(self.maker.name, checked.facts - facts);
         }
         self.newest(service).await?;
         self.unread(checked);
@@ -96,15 +101,12 @@ impl<'a, S: Stage> Replay<'a, S> {
                 (self.last, self.checkpoint) = (Some(record), recorded);
                 return Ok(());
             }
-            Consumed::Frames(ranges) => BatchInput::Frames(self.frames(&ranges, number).await?),
-            Consumed::Requests(requests) => {
-                let requests = stage::read_events::<S::Input>(requests.get());
-                BatchInput::Requests(requests.map_err(|error| wrong_here(chain_of(&error)))?)
-            }
+            Consumed::Frames(ranges) => RecordedInput::Frames(self.frames(&ranges, number).await?),
+            Consumed::Requests(requests) => RecordedInput::Requests(requests),
         };
-        checked.facts += input.events().count() as u64;
-        let came_to = self.derive(service, input, number).await?;
-        let Derived { consumed, mut checkpoint, frames, changes, has_effect: _, .. } = came_to;
+        let (facts, derived) = self.derive(service, input, number).await?;
+        checked.facts += facts;
+        let Derived { consumed, mut checkpoint, frames, changes, has_effect: _, .. } = derived;
         checkpoint.resume_points.clone_from(&recorded.resume_points);
         let texts = serde_json::to_string(&consumed).and_then(|read| Ok((read, serde_json::to_string(&checkpoint)?)));
         let (read, head) = texts.map_err(|error| wrong_here(error.to_string()))?;
@@ -128,7 +130,7 @@ impl<'a, S: Stage> Replay<'a, S> {
     }
 
     /// The frames a batch read, from the journals of those who said them.
-    async fn frames(&mut self, ranges: &[FrameRange], number: BatchNumber) -> Result<Vec<Admitted<S>>, End> {
+    async fn frames(&mut self, ranges: &[FrameRange], number: BatchNumber) -> Result<Vec<Frame>, End> {
         let mut admitted = Vec::new();
         let mut positions = self.checkpoint.positions.clone();
         for run in ranges {
@@ -142,9 +144,9 @@ impl<'a, S: Stage> Replay<'a, S> {
                 let frame = frame.map_err(at(source.name, place()))?;
                 let frame =
                     frame.ok_or_else(|| wrong(source.name, place(), format!("is missing; {} read it", batch())))?;
-                let events = admit::<S>(&mut positions, &known, &frame, next);
-                let events = events.map_err(|what| wrong(source.name, place(), format!("{what} {}", batch())))?;
-                admitted.push((frame, events));
+                let next_one = admit(&mut positions, &known, &frame, next);
+                next_one.map_err(|what| wrong(source.name, place(), format!("{what} {}", batch())))?;
+                admitted.push(frame);
                 next = next.next();
             }
         }
@@ -153,10 +155,10 @@ impl<'a, S: Stage> Replay<'a, S> {
 
     /// Whose journal a run was read from, and who may say something there.
     fn source(&self, run: &FrameRange, number: BatchNumber) -> Result<(&'a AuditedService, Vec<Producer>), End> {
-        let streams = S::READS.iter().find(|stream| stream.name == run.target.stream);
+        let streams = self.maker.reads.iter().find(|stream| stream.name == run.target.stream);
         let source = streams.and_then(|stream| self.services.get(stream.service));
         let partitions = self.service.map(|service| service.store.meta().partitions);
-        let known = partitions.into_iter().flat_map(|count| Owner::<S>::reads(&self.owner, count));
+        let known = partitions.into_iter().flat_map(|count| reads(self.maker.reads, &self.owner, count));
         let known = known.filter(|(target, _)| *target == run.target).flat_map(|(_, producers)| producers);
         let known: Vec<_> = known.collect();
         match source {
@@ -171,16 +173,31 @@ impl<'a, S: Stage> Replay<'a, S> {
     async fn derive(
         &self,
         service: &AuditedService,
-        input: BatchInput<S::Input>,
+        input: RecordedInput,
         number: BatchNumber,
-    ) -> Result<Derived, End> {
-        let rows = load(&self.stage, &service.derived, &input.events()).await;
-        let rows = rows.map_err(|error| self.load_failed(error, number))?;
+    ) -> Result<(u64, Derived), End> {
         let partitions = service.store.meta().partitions;
         let context = BatchContext { owner: &self.owner, number, partitions, before: &self.checkpoint };
-        let came_to = stage::derive(&self.stage, &context, input, rows);
-        let came_to = came_to.map_err(|error| self.load_failed(error.into(), number))?;
-        if came_to.has_effect { Ok(came_to) } else { Err(self.wrong_batch(number, "has no effect".to_owned())) }
+        let (facts, derived) = match self.stage.derive(&service.derived, context, input).await {
+            Ok(derived) => derived,
+            Err(NotDerived::Load(error)) => return Err(self.load_failed(error, number)),
+            Err(NotDerived::Requests(error)) => return Err(self.wrong_batch(number, chain_of(&error))),
+            Err(NotDerived::Frame(frame, error)) => return Err(self.unreadable(&frame, &error, number)),
+        };
+        if derived.has_effect {
+            Ok((facts, derived))
+        } else {
+            Err(self.wrong_batch(number, "has no effect".to_owned()))
+        }
+    }
+
+    /// A frame that this batch read and that cannot be decoded.
+    fn unreadable(&self, frame: &Frame, error: &stage::Unreadable, number: BatchNumber) -> End {
+        let stream = self.maker.reads.iter().find(|stream| stream.name == frame.target.stream);
+        let place = frame_place(&frame.producer, &frame.target, frame.seq);
+        let batch = batch_place(&self.owner, number);
+        let what = format!("cannot be understood ({}), and is read by {batch}", chain_of(error));
+        wrong(stream.map_or("", |stream| stream.service), place, what)
     }
 
     /// The frames a batch came to, against those in the journal.
@@ -223,7 +240,7 @@ impl<'a, S: Stage> Replay<'a, S> {
     /// How much was said for it that it has not read.
     fn unread(&self, checked: &mut Checked) {
         let Some(service) = self.service else { return };
-        for (target, producers) in Owner::<S>::reads(&self.owner, service.store.meta().partitions) {
+        for (target, producers) in reads(self.maker.reads, &self.owner, service.store.meta().partitions) {
             for producer in producers {
                 let (by, to) = (producer.to_string(), target.to_string());
                 let emitted = self.services.values().flat_map(|service| &service.inventory.frames);
@@ -275,13 +292,8 @@ fn status(last: Option<&Record>, owner: &Producer, record: &Record) -> Result<()
     Err(format!("has epoch {}, and {expected} is due", record.epoch))
 }
 
-/// The facts of a frame, if it is the one that was read then.
-fn admit<S: Stage>(
-    positions: &mut Positions,
-    known: &[Producer],
-    frame: &Frame,
-    expected: Seq,
-) -> Result<Vec<stage::Event<S::Input>>, String> {
+/// Admits a frame, if it is the one that was read then.
+fn admit(positions: &mut Positions, known: &[Producer], frame: &Frame, expected: Seq) -> Result<(), String> {
     match stage::admit(positions, known, frame) {
         Admission::Next if frame.seq == expected => {}
         Admission::Damaged => return Err("was changed, and is read by".to_owned()),
@@ -289,10 +301,8 @@ fn admit<S: Stage>(
         Admission::Gap { .. } | Admission::Next => return Err("is missing, and is read by".to_owned()),
         Admission::Duplicate | Admission::UnknownProducer => return Err("is read out of its turn by".to_owned()),
     }
-    let events = stage::read_events(&frame.body);
-    let events = events.map_err(|error| format!("cannot be understood ({}), and is read by", chain_of(&error)))?;
     positions.advance(frame);
-    Ok(events)
+    Ok(())
 }
 
 fn difference(stored: &Frame, derived: &Frame) -> String {

@@ -151,7 +151,7 @@ pub async fn fence(factory: &impl StoreFactory) -> Outcome {
 /// When the deployment fails.
 pub async fn refused(factory: &impl StoreFactory) -> Outcome {
     let faults = Faults::default();
-    let front = open(factory, "front").await?.with_faults(faults.clone());
+    let front = faults.inject(&open(factory, "front").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     faults.push(Some(CommitFault::Refused));
     let stop = submit(&mut collect, vec![add("1", "a", 1)]).await;

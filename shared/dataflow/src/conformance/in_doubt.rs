@@ -7,7 +7,7 @@ use crate::{CommitFault, Faults, Owner, OwnerError, Store};
 /// An ingress stage whose next commits fail with these faults.
 async fn in_doubt(factory: &impl StoreFactory, of: &[CommitFault]) -> Result<(Store, Owner<Collect>), Failure> {
     let faults = Faults::default();
-    let front = open(factory, "front").await?.with_faults(faults.clone());
+    let front = faults.inject(&open(factory, "front").await?);
     let mut collect = claim(&front, Collect::default()).await?;
     of.iter().for_each(|fault| faults.push(Some(*fault)));
     let stop = submit(&mut collect, vec![add("1", "a", 1)]).await;

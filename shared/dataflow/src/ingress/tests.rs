@@ -33,7 +33,7 @@ impl<S: IngressStage<Input = Fact>> Harness<S> {
     async fn with(stage: S, faults: Faults, backlog: Option<Backlog>) -> Self {
         let files = Files::new();
         let front = files.open(meta("front").unwrap(), FRONT).await.unwrap();
-        let owner = claim(&front.clone().with_faults(faults), stage).await.unwrap();
+        let owner = claim(&faults.inject(&front), stage).await.unwrap();
         let (registry, input) = (Registry::new(), Arc::new(Mutex::new(Vec::new())));
         let noted = input.clone();
         let observer = Observer {

@@ -1,6 +1,7 @@
 //! Taking over a partition.
 
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use stage::{Checkpoint, Consumed, Hash, LastFrame, Producer, Record, StageError, StreamPartition};
 
 use super::error::{OwnerError, stop, unavailable};
@@ -12,7 +13,17 @@ const CLAIM_TRIES_MAX: usize = 3;
 /// Inserts the next record with the next epoch. With `mine`, it does so only while no other owner has claimed.
 /// A claim with an unknown result is kept in `in_doubt`. If it is inserted again, it cannot land twice; if it turns out
 /// to be the newest record, the partition is ours.
-pub(super) async fn claim(
+pub(super) fn claim<'a>(
+    id: &'a Producer,
+    store: &'a Store,
+    mine: Option<&'a Record>,
+    in_doubt: &'a mut Option<Record>,
+    now: DateTime<Utc>,
+) -> BoxFuture<'a, Result<(Record, Checkpoint), OwnerError>> {
+    Box::pin(try_to_claim(id, store, mine, in_doubt, now))
+}
+
+async fn try_to_claim(
     id: &Producer,
     store: &Store,
     mine: Option<&Record>,

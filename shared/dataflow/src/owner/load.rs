@@ -1,5 +1,6 @@
 //! Loads the rows that a batch needs before it can be applied, for owners and for the audit.
 
+use futures_util::future::BoxFuture;
 use stage::{Cell, Event, IngressStage, LOAD_ROUNDS_MAX, ReadSet, Stage, StageError, Table, WorkingSet};
 
 use crate::{LoadedRows, Store, StoreError};
@@ -8,31 +9,31 @@ use crate::{LoadedRows, Store, StoreError};
 const SIDE_INPUT_ROWS_MAX: usize = 1_000;
 
 /// The source of rows: the store of an owner, or the rows that an audit has derived.
-pub(crate) trait Tables {
+pub(crate) trait Tables: Sync {
     /// The rows that exist among these keys, by table.
-    fn load(&self, keys: &ReadSet) -> impl Future<Output = Result<Vec<LoadedRows>, StoreError>> + Send;
+    fn load<'a>(&'a self, keys: &'a ReadSet) -> BoxFuture<'a, Result<Vec<LoadedRows>, StoreError>>;
 
     /// Rows after a key, in key order, at most `limit`.
-    fn scan(
-        &self,
+    fn scan<'a>(
+        &'a self,
         table: &'static Table,
-        after: Option<&[Cell]>,
+        after: Option<&'a [Cell]>,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<Vec<Cell>>, StoreError>> + Send;
+    ) -> BoxFuture<'a, Result<Vec<Vec<Cell>>, StoreError>>;
 }
 
 impl Tables for Store {
-    async fn load(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
-        Store::load(self, keys).await
+    fn load<'a>(&'a self, keys: &'a ReadSet) -> BoxFuture<'a, Result<Vec<LoadedRows>, StoreError>> {
+        Box::pin(Store::load(self, keys))
     }
 
-    async fn scan(
-        &self,
+    fn scan<'a>(
+        &'a self,
         table: &'static Table,
-        after: Option<&[Cell]>,
+        after: Option<&'a [Cell]>,
         limit: usize,
-    ) -> Result<Vec<Vec<Cell>>, StoreError> {
-        Store::scan(self, table, &[], after, limit).await
+    ) -> BoxFuture<'a, Result<Vec<Vec<Cell>>, StoreError>> {
+        Box::pin(Store::scan(self, table, &[], after, limit))
     }
 }
 
@@ -60,7 +61,7 @@ impl From<StoreError> for LoadError {
 /// Gives the stage all rows of its side input after `read_to`, and advances `read_to`.
 pub(crate) async fn read_side_input<S: IngressStage>(
     stage: &mut S,
-    tables: &impl Tables,
+    tables: &dyn Tables,
     read_to: &mut Option<Vec<Cell>>,
 ) -> Result<(), LoadError> {
     let Some(table) = S::SIDE_INPUT else { return Ok(()) };
@@ -79,7 +80,7 @@ pub(crate) async fn read_side_input<S: IngressStage>(
 /// Loads the rows that these events name, and the rows that those rows name in turn.
 pub(crate) async fn load<'a, S: Stage>(
     stage: &S,
-    tables: &impl Tables,
+    tables: &dyn Tables,
     events: &(impl Iterator<Item = &'a Event<S::Input>> + Clone),
 ) -> Result<WorkingSet, LoadError> {
     let mut rows = WorkingSet::default();

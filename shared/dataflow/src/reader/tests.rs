@@ -75,7 +75,7 @@ impl StageHarness {
         for id in 0..backlog {
             submit(&mut collect, vec![add(&id.to_string(), "a", 1)]).await.unwrap();
         }
-        let owner = claim_tally(&back.clone().with_faults(faults), "a").await.unwrap();
+        let owner = claim_tally(&faults.inject(&back), "a").await.unwrap();
         let (told, sums_told) = unbounded_channel();
         let (wakeups, registry, input) = (Wakeups::default(), Registry::new(), Arc::new(Mutex::new(Vec::new())));
         let noted = input.clone();

@@ -32,7 +32,7 @@ impl StageHarness {
         let maps = Maps::default();
         let front = maps.open(meta("front").unwrap(), FRONT).await.unwrap();
         let back = maps.open(meta("back").unwrap(), BACK).await.unwrap();
-        let collect = claim(&front.clone().with_faults(faults), Collect::default()).await.unwrap().traced();
+        let collect = claim(&faults.inject(&front), Collect::default()).await.unwrap().traced();
         let tally = claim_tally(&back, "a").await.unwrap().traced();
         Self { front, collect, tally }
     }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use stage::{BatchNumber, Cell, Change, Frame, Hash, Producer, Record, Seq, StreamPartition, Table, Write};
 
-use super::{Commit, CommitError, Inventory, Meta, StoreError};
+use super::{Commit, CommitError, Engine, Inventory, Meta, StoreError};
 
 type WorkingSet = BTreeMap<Vec<Cell>, Vec<Cell>>;
 
@@ -64,7 +65,14 @@ impl Memory {
         Self { fence: Fence::StageError, ..Self::new(meta) }
     }
 
-    pub(super) fn inventory(&self) -> Result<Inventory, StoreError> {
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Engine for Memory {
+    async fn inventory(&self) -> Result<Inventory, StoreError> {
         let content = self.content();
         let frames = |((producer, target), frames): (&(Producer, StreamPartition), &BTreeMap<Seq, Frame>)| {
             (producer.to_string(), target.to_string(), frames.len() as u64)
@@ -77,15 +85,11 @@ impl Memory {
         })
     }
 
-    pub(super) fn meta(&self) -> &Meta {
+    fn meta(&self) -> &Meta {
         &self.meta
     }
 
-    fn content(&self) -> MutexGuard<'_, Content> {
-        self.content.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
+    async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
         let mut content = self.content();
         let Commit { record, changes, frames } = commit;
         let taken = content.records.get(&record.owner).is_some_and(|r| r.contains_key(&record.number));
@@ -107,38 +111,38 @@ impl Memory {
         Ok(())
     }
 
-    pub(super) fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
+    async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
         Ok(self.content().records.get(owner).and_then(|records| records.last_key_value()).map(|(_, r)| r.clone()))
     }
 
-    pub(super) fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
+    async fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
         let content = self.content();
         let records = content.records.get(owner).into_iter().flat_map(|records| records.range(from..));
         Ok(records.take(limit).map(|(_, record)| record.clone()).collect())
     }
 
-    pub(super) fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+    async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
         let content = self.content();
         let newest = content.newest.iter();
         let newest = newest.map(|(owner, (number, hash))| (owner.clone(), *number, hash.to_string()));
         Ok(newest.collect())
     }
 
-    pub(super) fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+    async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
         Ok(self.content().newest.get(owner).map(|(number, hash)| (*number, hash.to_string())))
     }
 
-    pub(super) fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
+    async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
         let content = self.content();
         let rows = content.tables.get(table.name);
         Ok(keys.iter().filter_map(|key| rows.and_then(|rows| rows.get(key)).cloned()).collect())
     }
 
-    pub(super) fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+    async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
         Ok(self.content().tables.get(table.name).map_or(0, |rows| rows.len() as u64))
     }
 
-    pub(super) fn scan(
+    async fn scan(
         &self,
         table: &'static Table,
         prefix: &[Cell],
@@ -154,7 +158,7 @@ impl Memory {
         Ok(wanted.take(limit).map(|(_, cells)| cells.clone()).collect())
     }
 
-    pub(super) fn journal(
+    async fn journal(
         &self,
         producer: &Producer,
         target: &StreamPartition,
@@ -174,7 +178,7 @@ impl Memory {
         Ok(frames.map(|(_, frame)| frame.clone()).collect())
     }
 
-    pub(super) fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
+    async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
         let content = self.content();
         let emitted = content.journal.iter().filter_map(|((producer, target), frames)| {
             frames.last_key_value().map(|(seq, _)| (producer.clone(), target.clone(), *seq))
@@ -182,26 +186,32 @@ impl Memory {
         Ok(emitted.collect())
     }
 
-    pub(super) fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
+    async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
         let content = self.content();
         let emitted = content.journal.get(&(producer.clone(), target.clone()));
         Ok(emitted.and_then(BTreeMap::last_key_value).map_or(Seq(0), |(seq, _)| *seq))
     }
 
-    pub(super) fn last_frames(
-        &self,
-        producer: &Producer,
-        targets: &[&StreamPartition],
-    ) -> Result<Vec<Frame>, StoreError> {
+    async fn last_frames(&self, producer: &Producer, targets: &[&StreamPartition]) -> Result<Vec<Frame>, StoreError> {
         let content = self.content();
         let emitted = targets.iter().filter_map(|target| content.journal.get(&(producer.clone(), (*target).clone())));
         Ok(emitted.filter_map(BTreeMap::last_key_value).map(|(_, frame)| frame.clone()).collect())
     }
 
-    pub(super) fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
+    async fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
         let content = self.content();
         Ok(content.records.get(owner).and_then(|records| records.get(&number)).map(|r| r.committed_at.clone()))
     }
+
+    fn for_owners(&self) -> Arc<dyn Engine> {
+        Arc::new(self.clone())
+    }
+
+    fn for_publishers(&self) -> Arc<dyn Engine> {
+        Arc::new(self.clone())
+    }
+
+    async fn close(&self) {}
 }
 
 #[cfg(any(test, feature = "conformance"))]

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, StreamPartition, Table};
@@ -34,7 +35,7 @@ use self::open::at;
 use self::session::{Purpose, Query, Sessions, within};
 use self::write::{bind_columns, unavailable, write};
 use super::decode::{frame, name, number, record};
-use super::{Commit, CommitError, Meta, StoreError, StoredMeta};
+use super::{Commit, CommitError, Engine, Inventory, Meta, StoreError, StoredMeta};
 
 /// For the requests of a service. A request that finds all connections in use gets 503 after a second. The limit is as
 /// long as a client would wait.
@@ -143,22 +144,23 @@ impl Postgres {
     fn options(&self, purpose: Purpose) -> PgConnectOptions {
         session::options(&self.base, self.meta.service, purpose)
     }
+}
 
-    /// The same database, on the connections of owners.
-    pub(super) fn for_owners(&self) -> Self {
-        Self { sessions: self.owners.clone(), ..self.clone() }
+#[async_trait]
+impl Engine for Postgres {
+    fn for_owners(&self) -> Arc<dyn Engine> {
+        Arc::new(Self { sessions: self.owners.clone(), ..self.clone() })
     }
 
-    /// The same database, on the connections of publishers.
-    pub(super) fn for_publishers(&self) -> Self {
-        Self { sessions: self.publishing.clone(), ..self.clone() }
+    fn for_publishers(&self) -> Arc<dyn Engine> {
+        Arc::new(Self { sessions: self.publishing.clone(), ..self.clone() })
     }
 
-    pub(super) fn meta(&self) -> &Meta {
+    fn meta(&self) -> &Meta {
         &self.meta
     }
 
-    pub(super) async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
+    async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
         if self.sessions.is_snapshot() {
             return Err(CommitError::Unavailable("the database was opened for reading only".into()));
         }
@@ -172,47 +174,38 @@ impl Postgres {
         Ok(())
     }
 
-    pub(super) async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
+    async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
         let statement = "SELECT * FROM batches WHERE owner = $1 ORDER BY number DESC LIMIT 1";
         let rows = self.sessions.fetch(sqlx::query(statement).bind(owner.to_string())).await?;
         rows.first().map(record).transpose()
     }
 
-    pub(super) async fn records(
-        &self,
-        owner: &Producer,
-        from: BatchNumber,
-        limit: usize,
-    ) -> Result<Vec<Record>, StoreError> {
+    async fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
         let statement = "SELECT * FROM batches WHERE owner = $1 AND number >= $2 ORDER BY number LIMIT $3";
         let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(from.0)).bind(integer(limit as u64));
         self.sessions.fetch(query).await?.iter().map(record).collect()
     }
 
-    pub(super) async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+    async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
         let rows = self.sessions.fetch(sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner")).await?;
         let noted = |row: &PgRow| Ok((name(row, "owner")?, BatchNumber(number(row, "number")?), row.try_get("hash")?));
         rows.iter().map(noted).collect()
     }
 
-    pub(super) async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+    async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
         let statement = sqlx::query("SELECT number, hash FROM owners WHERE owner = $1").bind(owner.to_string());
         let rows = self.sessions.fetch(statement).await?;
         rows.first().map(|row| Ok((BatchNumber(number(row, "number")?), row.try_get("hash")?))).transpose()
     }
 
-    pub(super) async fn load(
-        &self,
-        table: &'static Table,
-        keys: &BTreeSet<Vec<Cell>>,
-    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+    async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
         let text = sql::load(table);
         let keys: Vec<&[Cell]> = keys.iter().map(Vec::as_slice).collect();
         let query = bind_columns(sqlx::query(&text), table.key(), &keys);
         self.sessions.fetch(query).await?.iter().map(|row| cells(table, row)).collect()
     }
 
-    pub(super) async fn scan(
+    async fn scan(
         &self,
         table: &'static Table,
         prefix: &[Cell],
@@ -225,7 +218,7 @@ impl Postgres {
         self.sessions.fetch(query).await?.iter().map(|row| cells(table, row)).collect()
     }
 
-    pub(super) async fn journal(
+    async fn journal(
         &self,
         producer: &Producer,
         target: &StreamPartition,
@@ -243,25 +236,21 @@ impl Postgres {
         self.sessions.fetch(query).await?.iter().map(frame).collect()
     }
 
-    pub(super) async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
+    async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
         let statement = "SELECT producer, target, max(seq) AS seq FROM journal GROUP BY producer, target \
              ORDER BY producer, target";
         let rows = self.sessions.fetch(sqlx::query(statement)).await?;
         rows.iter().map(|row| Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?)))).collect()
     }
 
-    pub(super) async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
+    async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
         let statement = "SELECT seq FROM journal WHERE producer = $1 AND target = $2 ORDER BY seq DESC LIMIT 1";
         let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
         let rows = self.sessions.fetch(query).await?;
         rows.first().map_or(Ok(Seq(0)), |row| Ok(Seq(number(row, "seq")?)))
     }
 
-    pub(super) async fn last_frames(
-        &self,
-        producer: &Producer,
-        targets: &[&StreamPartition],
-    ) -> Result<Vec<Frame>, StoreError> {
+    async fn last_frames(&self, producer: &Producer, targets: &[&StreamPartition]) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT f.* FROM UNNEST($2::text[]) AS w(target), LATERAL (SELECT * FROM journal \
              WHERE producer = $1 AND target = w.target ORDER BY seq DESC LIMIT 1) f";
         let targets: Vec<_> = targets.iter().map(|target| target.to_string()).collect();
@@ -269,20 +258,24 @@ impl Postgres {
         self.sessions.fetch(query).await?.iter().map(frame).collect()
     }
 
-    pub(super) async fn committed_at(
-        &self,
-        owner: &Producer,
-        number: BatchNumber,
-    ) -> Result<Option<String>, StoreError> {
+    async fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
         let statement = "SELECT committed_at FROM batches WHERE owner = $1 AND number = $2";
         let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(number.0));
         let rows = self.sessions.fetch(query).await?;
         Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
     }
 
-    pub(super) fn close(&self) {
+    async fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         [&self.sessions, &self.owners, &self.publishing].into_iter().for_each(Sessions::clear);
+    }
+
+    async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+        self.count_rows(table).await
+    }
+
+    async fn inventory(&self) -> Result<Inventory, StoreError> {
+        self.take_inventory().await
     }
 }
 

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
@@ -30,7 +31,7 @@ use self::decode::{at, cells};
 use self::inventory::check_tables;
 use self::write::write;
 use super::decode::{frame, name, number, record};
-use super::{Commit, CommitError, Meta, StoreError, StoredMeta};
+use super::{Commit, CommitError, Engine, Inventory, Meta, StoreError, StoredMeta};
 
 /// The maximum number of connections for requests, and for owners. Each has a thread, a few files and a page cache.
 const READERS_MAX: u32 = 8;
@@ -150,11 +151,6 @@ impl Sqlite {
         Self { meta, options, writer: Arc::default(), readers, owners }
     }
 
-    /// The same file, read through the pool of owners.
-    pub(super) fn for_owners(&self) -> Self {
-        Self { readers: self.owners.clone(), ..self.clone() }
-    }
-
     async fn check_meta(&self, path: &Path) -> Result<(), StoreError> {
         let rows = sqlx::query("SELECT key, value FROM meta ORDER BY key").fetch_all(&self.readers).await;
         let mut found = Vec::new();
@@ -164,12 +160,19 @@ impl Sqlite {
         }
         self.meta.check(FORMAT, &found).map_err(|what| StoreError::Damaged(format!("{}: {what}", path.display())))
     }
+}
 
-    pub(super) fn meta(&self) -> &Meta {
+#[async_trait]
+impl Engine for Sqlite {
+    fn for_owners(&self) -> Arc<dyn Engine> {
+        Arc::new(Self { readers: self.owners.clone(), ..self.clone() })
+    }
+
+    fn meta(&self) -> &Meta {
         &self.meta
     }
 
-    pub(super) async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
+    async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
         let mut slot = self.writer.lock().await;
         let mut connection = match slot.take() {
             Some(connection) => connection,
@@ -191,24 +194,19 @@ impl Sqlite {
         Ok(())
     }
 
-    pub(super) async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
+    async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
         let statement = "SELECT * FROM batches WHERE owner = ? ORDER BY number DESC LIMIT 1";
         let row = sqlx::query(statement).bind(owner.to_string()).fetch_optional(&self.readers).await?;
         row.map(|row| record(&row)).transpose()
     }
 
-    pub(super) async fn records(
-        &self,
-        owner: &Producer,
-        from: BatchNumber,
-        limit: usize,
-    ) -> Result<Vec<Record>, StoreError> {
+    async fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
         let statement = "SELECT * FROM batches WHERE owner = ? AND number >= ? ORDER BY number LIMIT ?";
         let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(from.0)).bind(integer(limit as u64));
         query.fetch_all(&self.readers).await?.iter().map(record).collect()
     }
 
-    pub(super) async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
+    async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
         let rows =
             sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner").fetch_all(&self.readers).await?;
         let noted =
@@ -216,17 +214,13 @@ impl Sqlite {
         rows.iter().map(noted).collect()
     }
 
-    pub(super) async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
+    async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
         let statement = sqlx::query("SELECT number, hash FROM owners WHERE owner = ?").bind(owner.to_string());
         let row = statement.fetch_optional(&self.readers).await?;
         row.map(|row| Ok((BatchNumber(number(&row, "number")?), row.try_get("hash")?))).transpose()
     }
 
-    pub(super) async fn load(
-        &self,
-        table: &'static Table,
-        keys: &BTreeSet<Vec<Cell>>,
-    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+    async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
         let keys: Vec<_> = keys.iter().collect();
         let mut rows = Vec::new();
         for chunk in keys.chunks(sql::ROWS_MAX) {
@@ -242,7 +236,7 @@ impl Sqlite {
         Ok(rows)
     }
 
-    pub(super) async fn scan(
+    async fn scan(
         &self,
         table: &'static Table,
         prefix: &[Cell],
@@ -255,7 +249,7 @@ impl Sqlite {
         query.fetch_all(&self.readers).await?.iter().map(|row| cells(table, row)).collect()
     }
 
-    pub(super) async fn journal(
+    async fn journal(
         &self,
         producer: &Producer,
         target: &StreamPartition,
@@ -276,23 +270,19 @@ impl Sqlite {
         Ok(frames)
     }
 
-    pub(super) async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
+    async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
         let statement = "SELECT producer, target, max(seq) AS seq FROM journal GROUP BY producer, target";
         let rows = sqlx::query(statement).fetch_all(&self.readers).await?;
         rows.iter().map(|row| Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?)))).collect()
     }
 
-    pub(super) async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
+    async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
         let statement = "SELECT coalesce(max(seq), 0) AS seq FROM journal WHERE producer = ? AND target = ?";
         let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
         Ok(Seq(number(&query.fetch_one(&self.readers).await?, "seq")?))
     }
 
-    pub(super) async fn last_frames(
-        &self,
-        producer: &Producer,
-        targets: &[&StreamPartition],
-    ) -> Result<Vec<Frame>, StoreError> {
+    async fn last_frames(&self, producer: &Producer, targets: &[&StreamPartition]) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT j.* FROM json_each(?1) w CROSS JOIN journal j ON j.producer = ?2 AND j.target = w.value \
              AND j.seq = (SELECT max(seq) FROM journal WHERE producer = ?2 AND target = w.value)";
         let targets: Vec<_> = targets.iter().map(|target| target.to_string()).collect();
@@ -301,11 +291,7 @@ impl Sqlite {
         rows.iter().map(frame).collect()
     }
 
-    pub(super) async fn committed_at(
-        &self,
-        owner: &Producer,
-        number: BatchNumber,
-    ) -> Result<Option<String>, StoreError> {
+    async fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
         let statement = "SELECT committed_at FROM batches WHERE owner = ? AND number = ?";
         let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(number.0));
         let row = query.fetch_optional(&self.readers).await?;
@@ -313,7 +299,7 @@ impl Sqlite {
     }
 
     /// Moves the rest of the log into the file, so that the file is complete even if it is copied alone.
-    pub(super) async fn close(&self) {
+    async fn close(&self) {
         for pool in [&self.readers, &self.owners] {
             pool.close().await;
         }
@@ -325,6 +311,19 @@ impl Sqlite {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "a database was not closed cleanly");
         }
+    }
+
+    /// Nothing is published from a file: its journal is the stream.
+    fn for_publishers(&self) -> Arc<dyn Engine> {
+        Arc::new(self.clone())
+    }
+
+    async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+        self.count_rows(table).await
+    }
+
+    async fn inventory(&self) -> Result<Inventory, StoreError> {
+        self.take_inventory().await
     }
 }
 

@@ -149,7 +149,7 @@ impl DerivedTable {
         }
         (self.waiting_rows, self.waiting_bytes) = (0, 0);
         if let Some(Aside { scratch, has_rows: true, .. }) = &self.aside {
-            scratch.discard_uncommitted(self.table, &gone).await?;
+            scratch.delete(self.table, &gone).await?;
         }
         if held_bytes > backing.limits.held_bytes { self.put_rows_aside().await } else { Ok(()) }
     }

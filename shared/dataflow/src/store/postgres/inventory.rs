@@ -38,11 +38,11 @@ WHERE a.atttypid = 'text'::regtype AND o.collname IS DISTINCT FROM 'C'
 ORDER BY 1";
 
 impl Postgres {
-    pub(in crate::store) async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+    pub(super) async fn count_rows(&self, table: &'static Table) -> Result<u64, StoreError> {
         number(&self.sessions.fetch_one(sqlx::query(&sql::count(table))).await?, "rows")
     }
 
-    pub(in crate::store) async fn inventory(&self) -> Result<Inventory, StoreError> {
+    pub(super) async fn take_inventory(&self) -> Result<Inventory, StoreError> {
         let mut inventory = Inventory::default();
         for row in self.sessions.fetch(sqlx::query(PROBLEMS)).await? {
             inventory.problems.push(row.try_get("problem")?);

@@ -35,11 +35,11 @@ pub(super) async fn check_tables(
 }
 
 impl Sqlite {
-    pub(in crate::store) async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+    pub(super) async fn count_rows(&self, table: &'static Table) -> Result<u64, StoreError> {
         number(&sqlx::query(&sql::count(table)).fetch_one(&self.readers).await?, "rows")
     }
 
-    pub(in crate::store) async fn inventory(&self) -> Result<Inventory, StoreError> {
+    pub(super) async fn take_inventory(&self) -> Result<Inventory, StoreError> {
         let mut inventory = Inventory::default();
         for problem in sqlx::query("PRAGMA integrity_check").fetch_all(&self.readers).await? {
             let text: String = problem.try_get(0)?;

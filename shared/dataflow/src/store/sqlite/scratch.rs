@@ -66,11 +66,7 @@ impl Scratch {
     }
 
     /// Deletes the rows with these keys.
-    pub(crate) async fn discard_uncommitted(
-        &self,
-        table: &'static Table,
-        keys: &BTreeSet<Vec<Cell>>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn delete(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<(), StoreError> {
         let mut connection = self.0.lock().await;
         let mut transaction = connection.begin().await?;
         let text = sql::delete(table);

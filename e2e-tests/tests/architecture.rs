@@ -30,6 +30,9 @@ const LICENCES: [&str; 13] = [
 /// Crates that bring a second TLS backend or need cmake.
 const BANNED: [&str; 4] = ["openssl-sys", "native-tls", "aws-lc-sys", "cmake"];
 
+/// The crates with test harnesses, stores in memory and injected faults.
+const TEST_CRATES: [&str; 2] = ["conformance", "stage-harness"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
@@ -61,7 +64,7 @@ fn dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
 /// The source files of the workspace: the path from the root, and the lines before a test module.
 fn sources() -> Vec<(String, Vec<String>)> {
     let (root, mut folders, mut found) = (root(), Vec::new(), Vec::new());
-    folders.extend(["shared", "services", "e2e-tests"].map(|folder| root.join(folder)));
+    folders.extend(["shared", "services", "examples", "e2e-tests"].map(|folder| root.join(folder)));
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -94,7 +97,12 @@ fn mentions(is_checked: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
 }
 
 fn is_test(name: &str) -> bool {
-    name.contains("/tests/") || name.ends_with("/tests.rs") || name.starts_with("e2e-tests/")
+    name.contains("/tests/") || name.ends_with("/tests.rs") || name.starts_with("e2e-tests/") || is_for_tests(name)
+}
+
+/// Whether a file belongs to a crate that only tests use.
+fn is_for_tests(name: &str) -> bool {
+    TEST_CRATES.iter().any(|package| name.starts_with(&format!("shared/{package}/")))
 }
 
 /// The names of all services.
@@ -112,6 +120,25 @@ fn services_never_import_each_other() {
     for (name, uses) in dependencies.iter().filter(|(name, _)| !["unbundled", "e2e-tests"].contains(&name.as_str())) {
         let services: Vec<_> = services().into_iter().filter(|service| uses.contains(*service)).collect();
         assert!(services.is_empty(), "{name} imports {services:?}");
+    }
+}
+
+#[test]
+fn programs_contain_no_test_crate_and_no_crate_has_features() {
+    let dependencies = dependencies(&metadata());
+    let is_program = |name: &str| name != "e2e-tests" && !TEST_CRATES.contains(&name);
+    for (name, uses) in dependencies.iter().filter(|(name, _)| is_program(name)) {
+        let found: Vec<_> = TEST_CRATES.iter().filter(|package| uses.contains(**package)).collect();
+        assert!(found.is_empty(), "{name} imports {found:?}");
+    }
+    for folder in ["shared", "services", "examples"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let manifest = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap();
+            assert!(
+                !manifest.contains("[features]"),
+                "tests and programs are built with the same features: {manifest}"
+            );
+        }
     }
 }
 
@@ -234,7 +261,7 @@ fn files_and_functions_stay_short() {
 
 #[test]
 fn every_crate_uses_the_lints_of_the_workspace() {
-    for folder in ["shared", "services"] {
+    for folder in ["shared", "services", "examples"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let manifest = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap();
             assert!(manifest.contains("[lints]\nworkspace = true"), "{manifest}");

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use dataflow::{Broker, CommitFault};
+use conformance::{CommitFault, MemoryBroker};
 use stage::{BatchNumber, Epoch, Producer, StreamPartition};
 
 use super::coverage::{Coverage, Hit};
@@ -117,7 +117,7 @@ pub struct Scene<'a> {
     /// Time of the only clock.
     pub now: DateTime<Utc>,
     /// The streams.
-    pub broker: Broker,
+    pub broker: MemoryBroker,
     /// Notes of the run.
     pub notes: &'a mut Notes,
     /// Probability of each kind of fault.
@@ -150,7 +150,7 @@ impl<'a> Scene<'a> {
         Self {
             random,
             now: start,
-            broker: Broker::default(),
+            broker: MemoryBroker::default(),
             notes,
             weather,
             mutant: plan.mutant,

@@ -11,10 +11,8 @@ mod zombie;
 use std::collections::{BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
-use dataflow::{
-    Broker, CommitFault, Delivery, Faults, MemorySubscription, MissingFrame, Owner, OwnerError, Prepared, Store,
-    Subscription,
-};
+use conformance::{CommitFault, Faults, MemoryBroker, MemorySubscription};
+use dataflow::{Delivery, MissingFrame, Owner, OwnerError, Prepared, Store, Subscription};
 use stage::{Checkpoint, Epoch, Event, IngressStage, Partition, Producer, Record, Stage, StreamPartition};
 
 use super::coverage::Hit;
@@ -37,7 +35,7 @@ struct Held<S: Stage, R> {
     /// Number of the process, counted for each partition.
     serial: u64,
     owner: Owner<S>,
-    subscription: Option<Subscription>,
+    subscription: Option<Box<dyn Subscription>>,
     inbox: VecDeque<Delivery>,
     faults: Faults,
     /// The fault of its next commit.
@@ -67,7 +65,7 @@ type Submit<S, R> =
 pub struct Seat<S: Stage, R = ()> {
     id: Producer,
     store: Store,
-    broker: Broker,
+    broker: MemoryBroker,
     make: fn(Partition) -> S,
     submit: Option<Submit<S, R>>,
     reads: Vec<StreamPartition>,
@@ -120,14 +118,14 @@ pub trait Chair {
 
 impl<S: Stage> Seat<S> {
     /// A partition of a stage that reads streams. It has no owner yet.
-    pub fn reader(partition: Partition, store: &Store, broker: &Broker, make: fn(Partition) -> S) -> Self {
+    pub fn reader(partition: Partition, store: &Store, broker: &MemoryBroker, make: fn(Partition) -> S) -> Self {
         Self::new(partition, store, broker, make, None)
     }
 }
 
 impl<S: IngressStage<Reply: Clone>> Seat<S, S::Reply> {
     /// The partition of an ingress stage. It has no owner yet.
-    pub fn ingress(store: &Store, broker: &Broker, make: fn(Partition) -> S) -> Self {
+    pub fn ingress(store: &Store, broker: &MemoryBroker, make: fn(Partition) -> S) -> Self {
         let submit: Submit<S, S::Reply> = |owner, requests, time| now(owner.prepare_requests(requests, time));
         Self::new(Partition(0), store, broker, make, Some(submit))
     }
@@ -137,7 +135,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
     fn new(
         partition: Partition,
         store: &Store,
-        broker: &Broker,
+        broker: &MemoryBroker,
         make: fn(Partition) -> S,
         submit: Option<Submit<S, R>>,
     ) -> Self {
@@ -217,9 +215,11 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         Ok(Turn::Worked)
     }
 
-    fn subscription(&self, checkpoint: &Checkpoint) -> Option<Subscription> {
-        let attach = || Subscription::Memory(MemorySubscription::attach(self.broker.clone(), &self.reads, checkpoint));
-        (!self.reads.is_empty()).then(attach)
+    fn subscription(&self, checkpoint: &Checkpoint) -> Option<Box<dyn Subscription>> {
+        if self.reads.is_empty() {
+            return None;
+        }
+        Some(Box::new(MemorySubscription::attach(self.broker.clone(), &self.reads, checkpoint)))
     }
 
     fn note_death(&self, held: &Held<S, R>, scene: &mut Scene<'_>) {

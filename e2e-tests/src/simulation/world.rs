@@ -5,7 +5,8 @@ mod quiet;
 
 use std::collections::BTreeSet;
 
-use dataflow::{Memory, Meta, Store};
+use conformance::MemoryStore;
+use dataflow::{Meta, Store};
 use exchange_rate::record_rates::RecordRates;
 use ledger::post::Post;
 use ledger::record_commands::RecordCommands;
@@ -49,7 +50,7 @@ impl<'a> World<'a> {
         let store = |service| {
             let meta = Meta { service, partitions };
             let fenced = scene.mutant != Some(Mutant::NoFence);
-            Store::from(if fenced { Memory::new(meta) } else { Memory::without_fence(meta) })
+            Store::from(if fenced { MemoryStore::new(meta) } else { MemoryStore::without_fence(meta) })
         };
         let stores =
             Stores { exchange_rate: store("exchange-rate"), purchase: store("purchase"), ledger: store("ledger") };

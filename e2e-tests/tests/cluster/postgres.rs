@@ -7,4 +7,4 @@ mod opening;
 
 pub use self::database::Databases;
 
-dataflow::conformance!(Databases::new());
+conformance::conformance!(Databases::new());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataflow::conformance::{self, Damage, Failure, Outcome, Publisher, StoreFactory, Streams, fixture};
+use conformance::{Damage, Failure, Outcome, Publisher, StoreFactory, Streams, fixture};
 use dataflow::message::BrokerMessage;
 use dataflow::{Meta, Store, StoreError, Subscription};
 use stage::{Checkpoint, Frame, Hash, Partition, Producer, ResumePoint, Seq, Stage as _, StreamPartition, Table};
@@ -21,7 +21,7 @@ struct Broker {
     streams: RawStreams,
 }
 
-dataflow::conformance_of_streams!(Broker::new());
+conformance::conformance_of_streams!(Broker::new());
 
 impl Broker {
     fn new() -> Self {
@@ -69,7 +69,7 @@ impl Streams for Broker {
         &self,
         targets: &[StreamPartition],
         checkpoint: &Checkpoint,
-    ) -> Result<Subscription, Failure> {
+    ) -> Result<Box<dyn Subscription>, Failure> {
         let database = Arc::new(self.databases.postgres("back").await);
         conformance::subscribe(&self.streams.broker, &database, targets, checkpoint)
     }

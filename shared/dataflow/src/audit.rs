@@ -37,10 +37,11 @@ use stage::{IngressStage, Partition, Producer, Seq, Stage, Stream, StreamPartiti
 use crate::{Inventory, Store, StoreError};
 
 use self::any_stage::StageMaker;
-use self::derived::{DerivedRows, Limits, Size};
+use self::derived::{DerivedRows, Size};
 use self::replay::Replay;
 use self::side_by_side::{Job, side_by_side};
 
+pub use self::derived::Limits;
 pub use self::invariants::{CheckInvariants, Invariants, InvariantsFuture};
 pub use self::table_walk::{RequestOrDecision, TableWalk, each_request_and_decision, each_row};
 pub use self::watch::{Progress, Watch};
@@ -206,7 +207,11 @@ impl Audit {
         Self::within(streams, stores, watch, Limits::default()).await
     }
 
-    async fn within(
+    /// The same, with other limits of what it keeps in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a store does not reply; damage is a finding.
+    pub async fn within(
         streams: &[&'static Stream],
         stores: Vec<Store>,
         watch: Watch,
@@ -352,6 +357,3 @@ impl Checked {
         Self { service, stage, batches: 0, facts: 0, frames: 0, rows: 0, bytes: 0, unread: 0 }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -13,7 +13,7 @@ const ATTEMPTS_MAX: usize = 8;
 
 /// A batch with its traced facts.
 #[derive(Clone, Debug)]
-pub(crate) struct BatchTrace {
+pub struct BatchTrace {
     /// The owner that applied it.
     pub owner: Producer,
     /// Its number.
@@ -29,11 +29,11 @@ pub(crate) struct BatchTrace {
     /// The total size of their bodies in bytes.
     pub bytes: usize,
     /// The traced inputs, in order.
-    pub applied: Vec<TracedInput>,
+    pub(crate) applied: Vec<TracedInput>,
     /// The traced outputs.
-    pub emitted: Vec<TracedOutput>,
+    pub(crate) emitted: Vec<TracedOutput>,
     /// The failed attempts to commit before.
-    pub attempts: Attempts,
+    pub(crate) attempts: Attempts,
 }
 
 /// A fact or request that was applied.
@@ -126,7 +126,7 @@ impl TracedInput {
 
 impl BatchTrace {
     /// Traces a batch of `facts` facts that were available when it `began`; `None` when nothing in it is traced.
-    pub fn of(
+    pub(crate) fn of(
         mut applied: Vec<TracedInput>,
         commit: &Commit,
         origins: &[Origin],

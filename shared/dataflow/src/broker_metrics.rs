@@ -6,7 +6,7 @@ use crate::Backlog;
 
 /// The metrics of a service that uses a broker. Clones share the same counters.
 #[derive(Clone, Debug)]
-pub(crate) struct BrokerMetrics {
+pub struct BrokerMetrics {
     published: IntCounter,
     read_back: IntCounter,
     read: IntCounter,
@@ -16,6 +16,9 @@ pub(crate) struct BrokerMetrics {
 
 impl BrokerMetrics {
     /// Metrics that are not registered.
+    ///
+    /// # Errors
+    /// When a name is invalid.
     pub fn new() -> prometheus::Result<Self> {
         let published = IntCounter::new("stream_published_frames_total", "Frames handed to the broker.")?;
         let help = "Messages read when a publisher attaches, to find out what the streams already hold.";

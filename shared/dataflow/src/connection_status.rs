@@ -7,7 +7,7 @@ pub type OnConnection = Arc<dyn Fn(&str, Result<(), String>) + Send + Sync>;
 
 /// A connection to or from the broker.
 #[derive(Clone)]
-pub(crate) struct ConnectionStatus {
+pub struct ConnectionStatus {
     name: String,
     on_connection: OnConnection,
 }

@@ -26,9 +26,9 @@ const BATCH_REQUESTS_MAX: usize = 1_000;
 /// as large.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 /// The maximum number of waiting requests: about a second of work.
-const WAITING_REQUESTS_MAX: usize = 16_000;
+pub const WAITING_REQUESTS_MAX: usize = 16_000;
 /// The maximum size of the waiting requests in bytes.
-const WAITING_BYTES_MAX: usize = 64 << 20;
+pub const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// Requests to submit together. The replies come in the same order.
 pub struct Submit<S: IngressStage> {
@@ -289,6 +289,3 @@ impl<S: IngressStage> Handler<Drain> for Ingress<S> {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

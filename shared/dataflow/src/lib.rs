@@ -15,8 +15,6 @@ mod batch_trace;
 mod broker_error;
 mod broker_metrics;
 mod commit_times;
-#[cfg(any(test, feature = "conformance"))]
-pub mod conformance;
 mod connection_status;
 mod health;
 mod ingress;
@@ -38,25 +36,27 @@ mod transport;
 mod waiters;
 mod wakeups;
 
+pub use batch_trace::BatchTrace;
 pub use broker_error::{BadBrokerUrl, BrokerError};
+pub use broker_metrics::BrokerMetrics;
 pub use commit_times::CommitTimes;
-pub use connection_status::OnConnection;
+pub use connection_status::{ConnectionStatus, OnConnection};
 pub use health::{Health, OnHealth};
-pub use ingress::{Drain, Ingress, Submit, SubmitError};
+pub use ingress::{Drain, Ingress, Submit, SubmitError, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX};
 pub use metrics::Metrics;
 pub use observer::{Observer, OnRows};
 pub use owner::{Committed, MissingFrame, Owner, OwnerError, Prepared};
-pub use publisher::Backlog;
+pub use publisher::{Backlog, Publication, PublishError, Session};
 pub use rabbitmq::{Confirm, PublishChannel, RabbitMq, StreamConsumer};
 pub use reader::Reader;
 pub use service_runtime::{RuntimeError, ServiceRuntime};
-pub use spans::Spans;
+pub use spans::{LINKS_MAX, Spans};
 pub use store::{
-    Commit, CommitError, CommitFault, Faults, Inventory, Leased, LoadedRows, Memory, Meta, Postgres, Quarantined,
-    Sqlite, Store, StoreError, StoredMeta,
+    Commit, CommitError, Engine, Inventory, Leased, LoadedRows, Meta, Postgres, Quarantined, Sqlite, Store, StoreError,
+    StoredMeta,
 };
 pub use subscription::{
-    Broker, Delivery, JournalReader, JournalSource, MemoryMessage, MemorySubscription, StreamSubscription, Subscription,
+    Delivery, JournalReader, JournalSource, READ_FRAMES_MAX, StreamSubscription, Subscription, SubscriptionSpec,
 };
 pub use topology::{ServiceTopology, StageDefinition};
 pub use transport::{Streams, Transport};

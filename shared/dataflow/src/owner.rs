@@ -74,7 +74,7 @@ pub struct Committed {
     /// How long the commit took; `None` when there was nothing to commit, or the time is unknown.
     pub commit_took: Option<Duration>,
     /// The traced part of the batch.
-    pub(crate) batch_trace: Option<Box<BatchTrace>>,
+    pub batch_trace: Option<Box<BatchTrace>>,
 }
 
 /// The owner of one partition of one stage.
@@ -163,6 +163,12 @@ impl<S: Stage> Owner<S> {
     /// The stream partitions it reads, each with all its known producers.
     pub fn reads(id: &Producer, partitions: PartitionCount) -> Vec<(StreamPartition, Vec<Producer>)> {
         reads(S::READS, id, partitions)
+    }
+
+    /// Call this when a stream is read again from its first message: a message that then arrives damaged is damaged in
+    /// the stream, and not only on its way.
+    pub fn reads_again(&mut self, target: &StreamPartition) {
+        self.gaps.read_again(target);
     }
 
     /// Decides about a frame. [`Admission::Next`] comes with its facts: put both into the next batch.

@@ -33,6 +33,10 @@ pub use self::session::Session;
 /// How long a stopping service lets its publishers finish. The rest is published after the next start.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The pause before another attempt after an error that only an operator can correct, such as a database that is older
+/// than what was published from it.
+const OPERATOR_WAIT: Duration = Duration::from_secs(60);
+
 /// The reason why publishing started again.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -64,13 +68,20 @@ pub enum PublishError {
 
 /// One stream partition of a service, with its producers and everything needed to publish it.
 #[derive(Clone)]
-pub(crate) struct Publication {
+pub struct Publication {
+    /// The stream partition.
     pub target: StreamPartition,
+    /// All producers that may emit to it.
     pub producers: Vec<Producer>,
+    /// The store that holds their journals.
     pub journal: Store,
+    /// The database that holds the publish position.
     pub positions: Arc<Postgres>,
+    /// The broker.
     pub broker: RabbitMq,
+    /// The frames that wait to be published.
     pub backlog: Backlog,
+    /// The counters.
     pub metrics: BrokerMetrics,
 }
 
@@ -129,7 +140,10 @@ async fn run(publication: Publication, status: ConnectionStatus, mut stopped: wa
             }
             PublishError::Broker { .. } | PublishError::Journal { .. } => {}
         }
-        let (wait, why) = (backoff.next(), telemetry::chain(&interrupted));
+        let needs_an_operator = matches!(interrupted, PublishError::Journal { source: StoreError::Damaged(_), .. });
+        // Each attempt writes a marker into the stream.
+        let wait = if needs_an_operator { OPERATOR_WAIT } else { backoff.next() };
+        let why = telemetry::chain(&interrupted);
         tracing::warn!(why, wait_ms = wait.as_millis(), "publishing was interrupted and will be retried");
         status.fails(why);
         tokio::select! {

@@ -27,7 +27,7 @@ use crate::{Committed, Owner, OwnerError, Subscription, Wakeup};
 /// The state that a turn needs. A running turn holds it.
 struct Work<S: Stage> {
     owner: Owner<S>,
-    subscription: Subscription,
+    subscription: Box<dyn Subscription>,
 }
 
 /// The result of a turn.
@@ -82,7 +82,7 @@ pub struct Reader<S: Stage> {
 
 impl<S: Stage> Reader<S> {
     /// Starts the actor on its own thread and wakes it once.
-    pub fn start(owner: Owner<S>, subscription: Subscription, observer: Observer) -> Addr<Self> {
+    pub fn start(owner: Owner<S>, subscription: Box<dyn Subscription>, observer: Observer) -> Addr<Self> {
         let (id, wakeups) = (owner.id().clone(), observer.wakeups.clone());
         let partitions = owner.partitions();
         let reader = move |_: &mut Context<Self>| Self {
@@ -118,6 +118,7 @@ impl<S: Stage> Reader<S> {
         self.again = false;
         for target in self.missing.due_again(Instant::now()) {
             tracing::warn!(owner = %work.owner.id(), stream = %target, "a frame is missing: the stream is read from its first message");
+            work.owner.reads_again(&target);
             work.subscription.seek_to_start(&target);
         }
         let (id, observer) = (work.owner.id().clone(), self.observer.clone());
@@ -216,6 +217,3 @@ impl<S: Stage> Handler<Drain> for Reader<S> {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -24,7 +24,7 @@ use telemetry::{KeyValue, Link, Moments, SpanContext, SpanData, SpanEvent, SpanI
 use crate::batch_trace::{BatchTrace, TracedInput, TracedOutput};
 
 /// The maximum number of links from a batch to its inputs: the default limit of the OpenTelemetry specification.
-const LINKS_MAX: usize = 128;
+pub const LINKS_MAX: usize = 128;
 
 /// Creates the spans of one service's batches.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ pub struct Spans {
 
 impl Spans {
     /// Spans of facts that travel over this system, which is the value of `messaging.system`.
-    pub(crate) fn new(traces: Traces, system: &'static str) -> Self {
+    pub fn new(traces: Traces, system: &'static str) -> Self {
         Self { traces, system }
     }
 
@@ -44,7 +44,8 @@ impl Spans {
         self.each(batch_trace, SystemTime::now(), |span| self.traces.record(span));
     }
 
-    fn each(&self, batch_trace: &BatchTrace, ended: SystemTime, mut record: impl FnMut(&dyn Fn() -> SpanData)) {
+    /// Passes each span of a committed batch to `record`.
+    pub fn each(&self, batch_trace: &BatchTrace, ended: SystemTime, mut record: impl FnMut(&dyn Fn() -> SpanData)) {
         let (moments, batch) = (Moments::new(batch_trace.began, ended), batch_of(batch_trace));
         for applied in &batch_trace.applied {
             record(&|| self.applied(batch_trace, applied, moments, &batch));
@@ -149,6 +150,3 @@ pub(crate) fn batch_of(batch_trace: &BatchTrace) -> SpanContext {
     let span = span.first_chunk().copied().map_or(SpanId::INVALID, SpanId::from_bytes);
     telemetry::sampled(trace, span)
 }
-
-#[cfg(test)]
-mod tests;

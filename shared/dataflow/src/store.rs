@@ -8,9 +8,7 @@
 mod decode;
 mod engine;
 mod failure;
-mod faults;
 mod inventory;
-pub(crate) mod memory;
 mod meta;
 mod postgres;
 pub(crate) mod sqlite;
@@ -22,9 +20,7 @@ use std::time::{Duration, Instant};
 use stage::{BatchNumber, Cell, Change, Frame, Producer, ReadSet, Record, Row, Seq, StreamPartition, Table};
 
 pub use engine::Engine;
-pub use faults::{CommitFault, Faults};
 pub use inventory::Inventory;
-pub use memory::Memory;
 pub use meta::{Meta, StoredMeta};
 pub use postgres::{Leased, Postgres, Quarantined};
 pub(crate) use sqlite::Scratch;
@@ -81,6 +77,12 @@ pub struct Store {
     engine: Arc<dyn Engine>,
 }
 
+impl From<Arc<dyn Engine>> for Store {
+    fn from(engine: Arc<dyn Engine>) -> Self {
+        Self { engine }
+    }
+}
+
 impl<E: Engine + 'static> From<E> for Store {
     fn from(engine: E) -> Self {
         Self { engine: Arc::new(engine) }
@@ -88,6 +90,12 @@ impl<E: Engine + 'static> From<E> for Store {
 }
 
 impl Store {
+    /// The database of the store.
+    #[must_use]
+    pub fn engine(&self) -> Arc<dyn Engine> {
+        self.engine.clone()
+    }
+
     /// The same store for owners, on connections of their own: however many requests read, owners never wait for them.
     #[must_use]
     pub fn for_owners(&self) -> Self {

@@ -4,26 +4,26 @@
 //! [`Wakeups`](crate::Wakeups) signal when to read again. It may deliver a frame twice or leave a gap; the reader's
 //! positions take care of both.
 
-mod memory;
 mod stream;
 
 use std::collections::BTreeSet;
+use std::fmt;
 
-use futures_util::future::{LocalBoxFuture, ready};
+use futures_util::future::LocalBoxFuture;
 use stage::{Checkpoint, Frame, Position, Positions, Producer, ResumePoint, StreamPartition};
 
 use crate::{Store, StoreError};
 
-pub use memory::{Broker, MemoryMessage, MemorySubscription};
+pub(crate) use stream::ReadProgress;
 pub use stream::StreamSubscription;
-pub(crate) use stream::{ReadProgress, SubscriptionSpec};
+pub use stream::SubscriptionSpec;
 
 /// The limit of facts per read. The rows they need are in memory for one commit.
 const READ_FACTS_MAX: usize = 2_000;
 /// The limit of bytes of frames per read.
 const READ_BYTES_MAX: usize = 8 << 20;
 /// The maximum number of frames of one producer per read.
-const READ_FRAMES_MAX: usize = 256;
+pub const READ_FRAMES_MAX: usize = 256;
 
 /// A frame as it arrived.
 #[derive(Clone, Debug)]
@@ -46,64 +46,27 @@ pub struct JournalSource {
 }
 
 /// Delivers frames from their producers to one reader.
-#[derive(Debug)]
-pub enum Subscription {
-    /// Directly from the journals of services in the same process.
-    Journal(JournalReader),
-    /// From a broker.
-    Broker(StreamSubscription),
-    /// From a broker in memory.
-    Memory(MemorySubscription),
-}
-
-impl Subscription {
+pub trait Subscription: fmt::Debug + Send {
     /// Returns the frames that are available after these positions.
     ///
     /// # Errors
     /// When they cannot be read for now.
-    pub fn ready<'a>(&'a mut self, positions: &'a Positions) -> LocalBoxFuture<'a, Result<Vec<Delivery>, StoreError>> {
-        match self {
-            Subscription::Journal(tail) => Box::pin(tail.ready(positions)),
-            Subscription::Broker(subscription) => Box::pin(subscription.ready()),
-            Subscription::Memory(memory) => Box::pin(ready(Ok(memory.ready()))),
-        }
-    }
+    fn ready<'a>(&'a mut self, positions: &'a Positions) -> LocalBoxFuture<'a, Result<Vec<Delivery>, StoreError>>;
 
     /// Whether more is available than was just returned. No further wakeup signals it.
-    pub fn has_more(&self) -> bool {
-        match self {
-            Subscription::Journal(_) | Subscription::Memory(_) => false,
-            Subscription::Broker(subscription) => subscription.has_more(),
-        }
+    fn has_more(&self) -> bool {
+        false
     }
 
     /// Marks the returned frames as applied, except in streams with a missing frame, where nothing is applied from the
     /// gap on.
-    pub fn applied(&self, missing: &BTreeSet<StreamPartition>) {
-        match self {
-            Subscription::Journal(_) | Subscription::Memory(_) => {}
-            Subscription::Broker(subscription) => subscription.applied(missing),
-        }
-    }
+    fn applied(&self, _missing: &BTreeSet<StreamPartition>) {}
 
-    /// Starts again at a stream's first message, because a frame is missing. (A journal is always read from the
-    /// expected frame.)
-    pub fn seek_to_start(&mut self, target: &StreamPartition) {
-        match self {
-            Subscription::Journal(_) => {}
-            Subscription::Broker(subscription) => subscription.seek_to_start(target),
-            Subscription::Memory(memory) => memory.seek_to_start(target),
-        }
-    }
+    /// Starts again at a stream's first message, because a frame is missing.
+    fn seek_to_start(&mut self, target: &StreamPartition);
 
     /// Forgets what was returned and not committed, and starts again at the checkpoint.
-    pub fn rewind(&mut self, checkpoint: &Checkpoint) {
-        match self {
-            Subscription::Journal(_) => {}
-            Subscription::Broker(subscription) => subscription.rewind(),
-            Subscription::Memory(memory) => memory.rewind(checkpoint),
-        }
-    }
+    fn rewind(&mut self, checkpoint: &Checkpoint);
 }
 
 /// Reads the journals directly, which are the streams of the embedded deployment.
@@ -119,7 +82,7 @@ impl JournalReader {
         Self { sources, first: 0 }
     }
 
-    async fn ready(&mut self, positions: &Positions) -> Result<Vec<Delivery>, StoreError> {
+    async fn read(&mut self, positions: &Positions) -> Result<Vec<Delivery>, StoreError> {
         let (mut ready, mut facts, mut bytes) = (Vec::new(), 0, 0);
         // Another source comes first each time, so that none starves when the limits are reached.
         self.first = (self.first + 1) % self.sources.len().max(1);
@@ -144,4 +107,15 @@ impl JournalReader {
         }
         Ok(ready)
     }
+}
+
+/// A journal is always read from the expected frame, so there is nothing to seek or to forget.
+impl Subscription for JournalReader {
+    fn ready<'a>(&'a mut self, positions: &'a Positions) -> LocalBoxFuture<'a, Result<Vec<Delivery>, StoreError>> {
+        Box::pin(self.read(positions))
+    }
+
+    fn seek_to_start(&mut self, _: &StreamPartition) {}
+
+    fn rewind(&mut self, _: &Checkpoint) {}
 }

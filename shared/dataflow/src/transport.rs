@@ -96,7 +96,7 @@ impl TransportRuntime {
         owner: &Owner<S>,
         store: &Store,
         wakeups: &Wakeups,
-    ) -> (Subscription, LagSource) {
+    ) -> (Box<dyn Subscription>, LagSource) {
         let reads = Owner::<S>::reads(owner.id(), owner.partitions());
         match self {
             TransportRuntime::Journals(stores) => {
@@ -104,7 +104,7 @@ impl TransportRuntime {
                 let source = |(stream, (target, producers))| JournalSource { target, producers, journal: of(stream) };
                 let sources: Vec<_> = S::READS.iter().copied().zip(reads).map(source).collect();
                 (
-                    Subscription::Journal(JournalReader::new(sources.clone())),
+                    Box::new(JournalReader::new(sources.clone())) as Box<dyn Subscription>,
                     LagSource::of_journals(owner.id(), store, sources),
                 )
             }
@@ -119,7 +119,7 @@ impl TransportRuntime {
                 let subscription =
                     StreamSubscription::start(&streams.broker, wanted, checkpoint, wakeups, quarantine, metrics);
                 let behind = LagSource::of_broker(&streams.broker, subscription.progress());
-                (Subscription::Broker(subscription), behind)
+                (Box::new(subscription), behind)
             }
         }
     }

@@ -11,8 +11,6 @@
 mod batch;
 mod event;
 mod frame;
-#[cfg(feature = "testing")]
-pub mod harness;
 mod hash;
 mod inbox;
 mod invariant;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dataflow::{Delivery, MemorySubscription, Subscription};
+use conformance::MemorySubscription;
+use dataflow::{Delivery, Subscription};
 use stage::{Checkpoint, Positions, Producer, Seq, StreamPartition};
 
 use super::JournalFrame;
@@ -14,16 +15,16 @@ type Journals = BTreeMap<(Producer, StreamPartition), Vec<JournalFrame>>;
 /// The frames that were seen in the streams.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    feeds: BTreeMap<StreamPartition, Subscription>,
+    feeds: BTreeMap<StreamPartition, Box<dyn Subscription>>,
     held: BTreeSet<(Producer, StreamPartition, Seq)>,
 }
 
 impl Streams {
     /// Continues to read a stream, and checks its frames.
     pub(super) fn look(&mut self, target: &StreamPartition, scene: &Scene<'_>, journals: &Journals) -> Checked {
-        let attach = || {
+        let attach = || -> Box<dyn Subscription> {
             let targets = [target.clone()];
-            Subscription::Memory(MemorySubscription::attach(scene.broker.clone(), &targets, &Checkpoint::default()))
+            Box::new(MemorySubscription::attach(scene.broker.clone(), &targets, &Checkpoint::default()))
         };
         let subscription = self.feeds.entry(target.clone()).or_insert_with(attach);
         loop {

@@ -1,6 +1,7 @@
 //! A turn: read, prepare, commit, reply; and the faults in between.
 
-use dataflow::{CommitFault, Committed, Delivery, OwnerError};
+use conformance::CommitFault;
+use dataflow::{Committed, Delivery, OwnerError};
 use stage::{Admission, Stage, read_events};
 
 use super::super::coverage::Hit;
@@ -165,7 +166,10 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         // Nothing more arrives, and frames are missing: read their streams from the first message, once for each gap.
         let missing = held.owner.missing();
         if held.inbox.is_empty() && missing != held.looked_for {
-            missing.iter().for_each(|missing| subscription.seek_to_start(&missing.target));
+            for missing in &missing {
+                held.owner.reads_again(&missing.target);
+                subscription.seek_to_start(&missing.target);
+            }
             scene.hit(Hit::ReadAgain);
             let ready = now(subscription.ready(&held.owner.checkpoint().positions)).map_err(|error| stopped(&error))?;
             held.inbox.extend(ready);

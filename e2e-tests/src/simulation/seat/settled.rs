@@ -1,6 +1,7 @@
 //! The results of a commit, and what follows from them.
 
-use dataflow::{CommitError, CommitFault, Committed, OwnerError};
+use conformance::CommitFault;
+use dataflow::{CommitError, Committed, OwnerError};
 use stage::{Consumed, Stage};
 
 use super::super::coverage::Hit;

@@ -104,11 +104,26 @@ async fn a_broker_without_memory_makes_services_not_ready_and_gets_everything_la
     }
     memory(&test.cluster, "0.4").await;
     let cluster = test.assert_recovery().await;
-    // Each service has one connection to publish and one to read; no other connection remains.
+    wait_for_connections(&cluster).await;
+    cluster.finish().await;
+}
+
+/// Waits until each service has one connection to publish and one to read, and no other connection remains.
+async fn wait_for_connections(cluster: &Cluster) {
     let connections = async || {
         let listed = cluster.servers.rabbitmq(&["ctl", "-q", "list_connections", "--no-table-headers", "pid"]).await;
         (listed.lines().count() == 2 * services().len()).then_some(())
     };
     wait_until("no other connection remains", connections).await;
-    cluster.finish().await;
+}
+
+/// Nothing is sent that could fail: the publishers have to look by themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closed_connections_of_an_idle_system_are_replaced() {
+    let cluster = Cluster::start().await;
+    wait_for_connections(&cluster).await;
+    cluster.servers.rabbitmq(&["ctl", "-q", "close_all_connections", "test"]).await;
+    wait_for_connections(&cluster).await;
+    cluster.wait_until_ready().await;
+    FaultTest::start_on(cluster).await.assert_recovery().await.finish().await;
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dataflow::conformance::{Damage, Failure, StoreFactory, fixture};
+use conformance::{Damage, Failure, StoreFactory, fixture};
 use dataflow::{Meta, Postgres, Store, StoreError};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dataflow::conformance::fixture::{self, Collect, Collected, Reply, add, claim, submit};
+use conformance::fixture::{self, Collect, Collected, Reply, add, claim, submit};
 use dataflow::{Commit, Owner, OwnerError, Store, StoreError};
 use sqlx::PgConnection;
 use stage::{BatchNumber, Checkpoint, Consumed, Partition, Producer, Record, Stage as _};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dataflow::conformance::fixture::{ADDED, Collect, add, claim, emitted, of, submit};
+use conformance::fixture::{ADDED, Collect, add, claim, emitted, of, submit};
 use dataflow::{Leased, Quarantined, Store};
 use sqlx::Row as _;
 use stage::{Partition, Producer, PublishPosition, ResumePoint, Seq, Stage as _};

@@ -1,6 +1,6 @@
 //! Opening a database: concurrently, with the right service and layout only, and read-only.
 
-use dataflow::conformance::fixture::{self, Collect, Collected, Copy, TallyUp, add, claim, meta, submit};
+use conformance::fixture::{self, Collect, Collected, Copy, TallyUp, add, claim, meta, submit};
 use dataflow::{Commit, Meta, Postgres, Store, StoreError, audit::Audit};
 use stage::{
     Change, Checkpoint, Consumed, Decimal, Integer, Nullable, Partition, PartitionCount, Producer, Record, Row as _,

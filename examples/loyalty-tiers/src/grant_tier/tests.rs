@@ -1,6 +1,6 @@
 use chrono::DateTime;
-use stage::harness::{StageHarness, event};
 use stage::{Partition, PartitionCount, RequestId};
+use stage_harness::{StageHarness, event};
 
 use super::*;
 

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 use proptest::prelude::*;
 use serde_json::json;
-use stage::harness::{StageHarness, cut, event};
 use stage::{Partition, PartitionCount};
+use stage_harness::{StageHarness, cut, event};
 
 use super::*;
 

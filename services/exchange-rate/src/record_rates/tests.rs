@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use contracts::RatePut;
 use money::{Currency, Rate, RateBook};
 use proptest::prelude::*;
-use stage::harness::{StageHarness, cut, event};
 use stage::{Partition, PartitionCount};
+use stage_harness::{StageHarness, cut, event};
 
 use super::*;
 

@@ -1,5 +1,5 @@
-use stage::harness::{StageHarness, event};
 use stage::{Consumed, Partition, PartitionCount, read_events};
+use stage_harness::{StageHarness, event};
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn check(opened: &[&str], requests: &[Event<RecordCommandsInput>], replies: &[&s
         let mut harness = harness();
         opened.iter().for_each(|account| open(&mut harness, account));
         let mut found = Vec::new();
-        for batch in stage::harness::cut(requests.to_vec(), &[size]) {
+        for batch in stage_harness::cut(requests.to_vec(), &[size]) {
             found.extend(harness.submit(batch).unwrap().iter().map(shown));
         }
         assert_eq!(found, replies);

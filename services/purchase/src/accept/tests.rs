@@ -1,7 +1,7 @@
 use contracts::{LineRequest, RatesByPair};
 use proptest::prelude::*;
-use stage::harness::{StageHarness, cut, event};
 use stage::{Consumed, FRAME_BYTES_MAX, Partition, PartitionCount, read_events};
+use stage_harness::{StageHarness, cut, event};
 
 use super::*;
 

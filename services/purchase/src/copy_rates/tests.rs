@@ -1,7 +1,7 @@
 use contracts::{HistoryImported, RatesByPair, RatesPublished};
 use money::{RateSource, RateVersion};
-use stage::harness::{StageHarness, cut, event};
 use stage::{PartitionCount, partition_of};
+use stage_harness::{StageHarness, cut, event};
 
 use super::*;
 

@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 use std::task::Poll;
 
+use conformance::{CommitFault, Faults, MemoryStore};
 use contracts::{RATES_KEY, RateRow};
-use dataflow::{Commit, CommitFault, Faults, Memory, Meta, Store, Transport, Wakeups};
+use dataflow::{Commit, Meta, Store, Transport, Wakeups};
 use stage::{Checkpoint, Consumed, PartitionCount, Producer, Record, Row as _, Stage as _, Write, partition_of};
 use telemetry::Traces;
 
@@ -25,7 +26,7 @@ async fn complete_copy(store: &Store) {
 async fn the_last_commit_of_another_instance_is_seen() {
     ::web::use_ring();
     let meta = Meta { service: SERVICE, partitions: PartitionCount::new(2).unwrap() };
-    let (store, faults) = (Store::from(Memory::new(meta)), Faults::default());
+    let (store, faults) = (Store::from(MemoryStore::new(meta)), Faults::default());
     faults.push(Some(CommitFault::Refused));
     let transport = Transport::Journals([(SERVICE, store.clone())].into(), Wakeups::default());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
-use stage::harness::{StageHarness, cut, event};
 use stage::{Partition, PartitionCount};
+use stage_harness::{StageHarness, cut, event};
 
 use super::*;
 

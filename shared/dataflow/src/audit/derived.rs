@@ -29,7 +29,7 @@ use self::table::{Backing, DerivedTable};
 
 /// How much is kept in memory.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub struct Limits {
     /// Rows that wait to be compared.
     pub rows: usize,
     /// Bytes of them.

@@ -38,7 +38,13 @@ pub(super) struct Gaps {
 struct Damaged {
     claims: MissingFrame,
     offset: u64,
+    /// Whether the stream is being read again since then. A batch that is retried from memory is no second reading.
+    is_read_again: bool,
 }
+
+/// The maximum number of offsets of damaged messages that are remembered for a stream. The smallest are forgotten first:
+/// the resume point has passed them, so they are read again only if the whole stream is.
+const AT_REST_MAX: usize = 10_000;
 
 impl Gaps {
     /// Records that a frame arrived before the expected one.
@@ -60,6 +66,13 @@ impl Gaps {
         }
     }
 
+    /// Records that a stream is read again from its first message.
+    pub fn read_again(&mut self, target: &StreamPartition) {
+        if let Some(damaged) = self.damaged.get_mut(target) {
+            damaged.is_read_again = true;
+        }
+    }
+
     /// Records that a damaged frame arrived. If its own fields name an expected frame, that frame is missing.
     pub fn damaged(&mut self, frame: &Frame, place: Option<&ResumePoint>, is_expected: bool) {
         if is_expected {
@@ -70,15 +83,20 @@ impl Gaps {
             return;
         }
         match self.damaged.get(&frame.target) {
-            Some(damaged) if damaged.offset == *offset => {
+            Some(damaged) if damaged.offset == *offset && damaged.is_read_again => {
                 self.damaged.remove(&frame.target);
-                self.at_rest.entry(frame.target.clone()).or_default().insert(*offset);
+                let offsets = self.at_rest.entry(frame.target.clone()).or_default();
+                offsets.insert(*offset);
+                if offsets.len() > AT_REST_MAX {
+                    offsets.pop_first();
+                }
             }
             // One at a time: the other is read again when this one is resolved.
             Some(_) => {}
             None => {
                 let (target, producer, seq) = (frame.target.clone(), frame.producer.clone(), frame.seq);
-                let damaged = Damaged { claims: MissingFrame { target, producer, seq }, offset: *offset };
+                let claims = MissingFrame { target, producer, seq };
+                let damaged = Damaged { claims, offset: *offset, is_read_again: false };
                 self.damaged.insert(frame.target.clone(), damaged);
             }
         }
@@ -122,10 +140,20 @@ mod tests {
     fn messages_that_arrived_damaged_twice_are_not_read_again_however_many_there_are() {
         let mut gaps = Gaps::default();
         assert_eq!([10, 20].map(|offset| comes(&mut gaps, offset)), [1, 1]);
+        // A batch that is retried delivers the same copies.
+        assert_eq!([10, 20].map(|offset| comes(&mut gaps, offset)), [1, 1]);
         // The stream is read from its beginning twice, the second time for the other message.
+        gaps.read_again(&target());
         assert_eq!([10, 20].map(|offset| comes(&mut gaps, offset)), [0, 1]);
+        gaps.read_again(&target());
         assert_eq!([10, 20].map(|offset| comes(&mut gaps, offset)), [1, 0]);
         assert_eq!([10, 20, 10, 20].map(|offset| comes(&mut gaps, offset)), [0; 4]);
         assert!(!gaps.are_in(&target()));
+        for offset in 0..2 * AT_REST_MAX as u64 {
+            comes(&mut gaps, offset);
+            gaps.read_again(&target());
+            comes(&mut gaps, offset);
+        }
+        assert_eq!(gaps.at_rest[&target()].len(), AT_REST_MAX);
     }
 }

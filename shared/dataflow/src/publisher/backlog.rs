@@ -129,7 +129,7 @@ impl Backlog {
     }
 
     /// Removes all frames of a producer up to this one, which the broker has confirmed.
-    pub(crate) fn confirmed(&self, target: &StreamPartition, producer: &Producer, up_to: Seq) {
+    pub fn confirmed(&self, target: &StreamPartition, producer: &Producer, up_to: Seq) {
         let mut windows = self.windows();
         let Some(window) = windows.get_mut(&(target.clone(), producer.clone())) else { return };
         // After a rewind, `up_to` is smaller for a while.

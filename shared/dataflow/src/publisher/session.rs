@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use stage::{Frame, PUBLISH_WINDOW, Producer, PublishPosition, PublishWindow, ResumePoint, Seq};
+use stage::{Frame, Hash, PUBLISH_WINDOW, Producer, PublishPosition, PublishWindow, ResumePoint, Seq};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -41,6 +41,13 @@ struct InFlight {
     confirm: Confirm,
 }
 
+/// The first message of the last chunk: its offset, and the hash of its body if it is foreign.
+#[derive(Debug, PartialEq, Eq)]
+enum LastChunk {
+    Ours(ResumePoint),
+    Foreign(u64, Hash),
+}
+
 /// Publishing over one channel.
 pub struct Session {
     publication: Publication,
@@ -57,7 +64,7 @@ pub struct Session {
     /// Whether it is not in the database yet.
     is_to_note: bool,
     /// The first message of the stream's last chunk, if nothing was sent since it was read.
-    end: Option<ResumePoint>,
+    end: Option<LastChunk>,
     status: ConnectionStatus,
     /// Whether the session was reported as working.
     works: bool,
@@ -65,11 +72,7 @@ pub struct Session {
 
 impl Session {
     /// Publishes until it is stopped and nothing is left to publish.
-    pub(crate) async fn run(
-        &mut self,
-        wakeup: &Notify,
-        stopped: &mut watch::Receiver<bool>,
-    ) -> Result<(), PublishError> {
+    pub async fn run(&mut self, wakeup: &Notify, stopped: &mut watch::Receiver<bool>) -> Result<(), PublishError> {
         let mut ticks = interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -88,6 +91,7 @@ impl Session {
                 () = wakeup.notified() => {}
                 _ = stopped.changed() => {}
                 _ = ticks.tick() => {
+                    self.publishing.check().map_err(|source| self.broken(source))?;
                     if self.publication.broker.is_blocked() {
                         self.is_blocked();
                     } else if self.in_flight.front().is_some_and(|first| first.sent.elapsed() > CONFIRM_TIMEOUT) {
@@ -208,7 +212,7 @@ impl Session {
     }
 
     /// Closes the channel, so that nothing sent over it can still be confirmed or stored.
-    pub(crate) async fn end(self) {
+    pub async fn end(self) {
         self.publishing.close().await;
     }
 

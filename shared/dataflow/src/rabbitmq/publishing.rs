@@ -40,6 +40,14 @@ impl PublishChannel {
         Ok(Confirm(answered(publish).await?))
     }
 
+    /// Checks that the channel is still open. Nothing else notices a lost connection while nothing is sent.
+    ///
+    /// # Errors
+    /// [`BrokerError::Ended`] when it is not.
+    pub fn check(&self) -> Result<(), BrokerError> {
+        if self.channel.status().connected() { Ok(()) } else { Err(BrokerError::Ended(self.queue.to_string())) }
+    }
+
     /// Closes the channel at once. No confirm of sent messages can arrive any more.
     pub async fn close(self) {
         let _gone = answered(self.channel.close(200, "attaching again".into())).await;

@@ -355,6 +355,3 @@ async fn is_empty(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
     let tables = sqlx::query("SELECT count(*) FROM sqlite_master").fetch_one(connection).await?;
     Ok(tables.try_get::<i64, _>(0)? == 0)
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stage::{Checkpoint, ResumePoint, StreamPartition};
+use futures_util::future::LocalBoxFuture;
+use stage::{Checkpoint, Positions, ResumePoint, StreamPartition};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-use super::{Delivery, READ_BYTES_MAX, READ_FACTS_MAX};
+use super::{Delivery, READ_BYTES_MAX, READ_FACTS_MAX, Subscription};
 use crate::backoff::Backoff;
 use crate::broker_metrics::BrokerMetrics;
 use crate::connection_status::ConnectionStatus;
@@ -84,14 +85,16 @@ pub struct StreamSubscription {
 }
 
 /// One stream to read, with the status to report.
-pub(crate) struct SubscriptionSpec {
+pub struct SubscriptionSpec {
+    /// The stream partition.
     pub target: StreamPartition,
+    /// The status of its connection.
     pub status: ConnectionStatus,
 }
 
 impl StreamSubscription {
     /// Reads these streams from the checkpoint on.
-    pub(crate) fn start(
+    pub fn start(
         broker: &RabbitMq,
         wanted: Vec<SubscriptionSpec>,
         checkpoint: &Checkpoint,
@@ -118,7 +121,7 @@ impl StreamSubscription {
 
     /// Returns what has arrived, up to the limits. Messages that are not frames are first put into quarantine, with
     /// their offsets.
-    pub(super) async fn ready(&mut self) -> Result<Vec<Delivery>, StoreError> {
+    async fn arrived(&mut self) -> Result<Vec<Delivery>, StoreError> {
         self.put_away().await?;
         self.given.clear();
         let (mut ready, mut facts, mut bytes, mut messages) = (Vec::new(), 0, 0, 0);
@@ -169,21 +172,24 @@ impl StreamSubscription {
             }
         }
     }
+}
 
-    /// Whether more messages have arrived than were given.
-    pub(super) fn has_more(&self) -> bool {
+impl Subscription for StreamSubscription {
+    fn ready<'a>(&'a mut self, _: &'a Positions) -> LocalBoxFuture<'a, Result<Vec<Delivery>, StoreError>> {
+        Box::pin(self.arrived())
+    }
+
+    fn has_more(&self) -> bool {
         !self.again.is_empty() || !self.arrivals.is_empty()
     }
 
-    /// Marks the given messages as applied, except in streams with a missing frame.
-    pub(super) fn applied(&self, missing: &BTreeSet<StreamPartition>) {
+    fn applied(&self, missing: &BTreeSet<StreamPartition>) {
         for (_, progress) in self.progress.at().iter_mut().filter(|(target, _)| !missing.contains(target)) {
             progress.applied = progress.given;
         }
     }
 
-    /// Starts again at a stream's first message, unless that is already in progress.
-    pub(super) fn seek_to_start(&mut self, target: &StreamPartition) {
+    fn seek_to_start(&mut self, target: &StreamPartition) {
         if let Some(progress) = self.progress.at().get_mut(target)
             && progress.again_until == 0
             && let Some(from_first) = self.again_from_first.get(target)
@@ -193,8 +199,7 @@ impl StreamSubscription {
         }
     }
 
-    /// Gives the last batch again, because it was not committed.
-    pub(super) fn rewind(&mut self) {
+    fn rewind(&mut self, _: &Checkpoint) {
         for arrival in self.given.drain(..).rev() {
             self.progress.given(&arrival.target, arrival.message.offset);
             self.again.push_front(arrival);

@@ -2,7 +2,7 @@
 
 use contracts::{AccountId, PurchaseRejected};
 use money::{Conversion, Money};
-use stage::harness::event;
+use stage_harness::event;
 
 use super::super::*;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use contracts::{AccountId, Side};
 use money::{Amount, Currency};
-use stage::harness::{StageHarness, cut};
 use stage::{
     Frame, Hash, PartitionCount, Producer, Quiescence, Seq, StreamPartition, Violation, partition_of, write_events,
 };
+use stage_harness::{StageHarness, cut};
 
 use super::super::*;
 use super::facts::way_of;

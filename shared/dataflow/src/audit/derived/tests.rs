@@ -1,11 +1,33 @@
 //! What is kept of derived rows, and that nothing of them is lost.
 
-use stage::{BatchNumber, Change, Checkpoint, Consumed, Partition, Producer, ReadSet, Record, Row as _, Write};
+use chrono::DateTime;
+use stage::{
+    BatchNumber, Change, Checkpoint, Consumed, Integer, Partition, PartitionCount, Producer, ReadSet, Record, Row as _,
+    Text, Write,
+};
+use tempfile::TempDir;
 
 use super::{DerivedRows, Limits, NotWritten, State};
-use crate::conformance::fixture::{Tick, meta, now};
 use crate::owner::Tables as _;
-use crate::{Commit, Memory, Store};
+use crate::{Commit, Meta, Sqlite, Store};
+
+stage::row! {
+    /// One addition.
+    struct Tick: "ticks" {
+        key {
+            /// The name.
+            name: String => Text,
+            /// The number of the addition.
+            number: u64 => Integer,
+        }
+        value {
+            /// The amount.
+            by: u64 => Integer,
+            /// The batch that applied it.
+            batch: BatchNumber => Integer,
+        }
+    }
+}
 
 const LIMITS: Limits = Limits { rows: 16, bytes: usize::MAX, held_bytes: 200, fingerprints: 64 };
 /// Rows that a batch writes.
@@ -21,13 +43,17 @@ fn change(write: Write, row: &Tick) -> Change {
 }
 
 /// A store in which every addition is of 1.
-async fn stored() -> Store {
-    let store = Store::from(Memory::new(meta("back").unwrap()));
+async fn stored() -> (Store, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let meta = Meta { service: "back", partitions: PartitionCount::new(2).unwrap() };
+    let store = Sqlite::open(&folder.path().join("back.sqlite"), meta, &[Tick::TABLE]).await.unwrap();
+    let store = Store::from(store);
     let owner = Producer::new("tally", Partition(0));
-    let record = Record::following(None, &owner, &Consumed::Claim, &Checkpoint::default(), now()).unwrap();
+    let record =
+        Record::following(None, &owner, &Consumed::Claim, &Checkpoint::default(), DateTime::UNIX_EPOCH).unwrap();
     let changes = (1..=ROWS).map(|number| change(Write::Insert, &tick(number, 1))).collect();
     store.commit(&Commit { record, changes, frames: Vec::new() }).await.unwrap();
-    store
+    (store, folder)
 }
 
 /// Derives all rows by batches, and looks after each how much is in memory.
@@ -51,7 +77,8 @@ async fn load(derived: &DerivedRows, number: u64) -> Option<Tick> {
 
 #[tokio::test]
 async fn rows_that_are_as_stored_are_let_go_and_found_again() {
-    let derived = DerivedRows::new(stored().await, LIMITS);
+    let (store, _folder) = stored().await;
+    let derived = DerivedRows::new(store, LIMITS);
     assert_eq!(load(&derived, 1).await, None, "it is stored, and not derived yet");
     derive(&derived, 1).await;
     assert_eq!(load(&derived, 1).await, Some(tick(1, 1)));
@@ -61,7 +88,8 @@ async fn rows_that_are_as_stored_are_let_go_and_found_again() {
 
 #[tokio::test]
 async fn rows_that_differ_are_put_aside_and_found_again() {
-    let derived = DerivedRows::new(stored().await, LIMITS);
+    let (store, _folder) = stored().await;
+    let derived = DerivedRows::new(store, LIMITS);
     derive(&derived, 2).await;
     for number in [1, ROWS / 2, ROWS] {
         assert_eq!(load(&derived, number).await, Some(tick(number, 2)));
@@ -83,7 +111,8 @@ async fn rows_that_differ_are_put_aside_and_found_again() {
 #[tokio::test]
 async fn a_row_is_new_once_wherever_it_is_kept() {
     for by in [1, 2] {
-        let derived = DerivedRows::new(stored().await, LIMITS);
+        let (store, _folder) = stored().await;
+        let derived = DerivedRows::new(store, LIMITS);
         derive(&derived, by).await;
         for number in [1, ROWS] {
             let again = derived.apply(vec![change(Write::Insert, &tick(number, by))]).await;

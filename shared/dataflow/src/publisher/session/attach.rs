@@ -13,7 +13,7 @@ use crate::{BrokerError, StoreError};
 impl Session {
     /// Attaches to the stream, of any incarnation, and reads what was published since the last note. Writing the marker
     /// and reading it back shows that both directions work.
-    pub(crate) async fn attach(publication: Publication, status: ConnectionStatus) -> Result<Self, PublishError> {
+    pub async fn attach(publication: Publication, status: ConnectionStatus) -> Result<Self, PublishError> {
         let target = &publication.target;
         let unreadable = |source| PublishError::Journal { target: target.clone(), source };
         let broken = |source| PublishError::Broker { target: target.clone(), source };

@@ -4,15 +4,25 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use stage::{Producer, ResumePoint, Seq};
+use stage::{Digest, Producer, ResumePoint, Seq};
 
-use super::Session;
+use super::{LastChunk, Session};
 use crate::BrokerError;
+use crate::message::BrokerMessage;
 use crate::publisher::PublishError;
 use crate::rabbitmq::{ANSWER_TIMEOUT, TOGETHER};
 
 /// The prefetch of a read of the stream's end.
 const MANY: u16 = 64;
+
+impl LastChunk {
+    fn of(message: &BrokerMessage) -> Self {
+        match message.resume_point() {
+            Some(point) => Self::Ours(point),
+            None => Self::Foreign(message.offset, Digest::default().part(&message.body).finish()),
+        }
+    }
+}
 
 impl Session {
     /// Finds a message at the end of the stream that lies at or after everything confirmed. If nothing was sent since
@@ -29,7 +39,7 @@ impl Session {
         let (target, broker) = (self.publication.target.clone(), self.publication.broker.clone());
         if self.end.is_some() {
             let first = broker.read_last(&target, 1).await?.next_within(ANSWER_TIMEOUT).await?;
-            if self.end == first.and_then(|first| first.resume_point()) {
+            if self.end == first.as_ref().map(LastChunk::of) {
                 return Ok(true);
             }
         }
@@ -37,11 +47,11 @@ impl Session {
         let confirmed: BTreeMap<_, _> = confirmed.collect();
         let mut reading = broker.read_last(&target, MANY).await?;
         let mut next = reading.next_within(ANSWER_TIMEOUT).await?;
-        let first_point = next.as_ref().and_then(|first| first.resume_point());
+        let first = next.as_ref().map(LastChunk::of);
         let end = Instant::now() + TOGETHER;
         while let Some(message) = next {
             if let Some(point) = message.resume_point().filter(|point| self.is_behind_confirmed(point, &confirmed)) {
-                self.end = first_point.filter(|_| self.in_flight.is_empty());
+                self.end = first.filter(|_| self.in_flight.is_empty());
                 (self.noted.resume, self.noted.confirmed, self.is_to_note) = (Some(point), confirmed, true);
                 return Ok(true);
             }
@@ -54,10 +64,12 @@ impl Session {
         };
         let is_there = broker.find(&target, &noted).await?.is_some();
         if is_there && self.in_flight.is_empty() {
-            self.end.clone_from(&first_point);
-            if let Some(later) = first_point.filter(|first| first.offset > noted.offset) {
-                (self.noted.resume, self.is_to_note) = (Some(later), true);
+            if let Some(LastChunk::Ours(later)) = &first
+                && later.offset > noted.offset
+            {
+                (self.noted.resume, self.is_to_note) = (Some(later.clone()), true);
             }
+            self.end = first;
         }
         Ok(is_there)
     }

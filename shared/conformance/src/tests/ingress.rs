@@ -9,11 +9,13 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 use stage::{BatchNumber, IngressStage, Partition, Producer, Seq};
 
-use super::{Drain, Ingress, Submit, SubmitError, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX};
-use crate::conformance::StoreFactory as _;
-use crate::conformance::fixture::{ADDED, Collect, FRONT, Fact, Panics, Reply, add, claim, emitted, meta, of};
-use crate::store::sqlite::tests::Files;
-use crate::{Backlog, CommitFault, Faults, Health, Metrics, Observer, Spans, Store, Wakeups};
+use super::panics::Panics;
+use super::sqlite::Files;
+use crate::StoreFactory as _;
+use crate::fixture::{ADDED, Collect, FRONT, Fact, Reply, add, claim, emitted, meta, of};
+use crate::{CommitFault, Faults};
+use dataflow::{Backlog, Health, Metrics, Observer, Spans, Store, Wakeups};
+use dataflow::{Drain, Ingress, Submit, SubmitError, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX};
 
 struct Harness<S: IngressStage = Collect> {
     files: Files,

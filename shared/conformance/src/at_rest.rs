@@ -4,7 +4,7 @@ use stage::{Partition, Producer, Stage as _};
 
 use super::fixture::{ADDED, Collect, add, claim, of, submit};
 use super::{Damage, Outcome, StoreFactory, open};
-use crate::OwnerError;
+use dataflow::OwnerError;
 
 async fn refuses(factory: &impl StoreFactory, damage: Damage) -> Outcome {
     let front = open(factory, "front").await?;

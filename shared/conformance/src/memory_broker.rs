@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stage::{Checkpoint, Frame, PublishPosition, ResumePoint, StreamPartition, StreamScan};
+use futures_util::future::{LocalBoxFuture, ready};
+use stage::{Checkpoint, Frame, Positions, PublishPosition, ResumePoint, StreamPartition, StreamScan};
 
-use super::Delivery;
+use dataflow::{Delivery, READ_FRAMES_MAX, StoreError, Subscription};
 
 /// A message in a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ type Streams = BTreeMap<StreamPartition, Vec<MemoryMessage>>;
 
 /// Streams in memory. Clones share the same broker.
 #[derive(Clone, Debug, Default)]
-pub struct Broker(Arc<Mutex<Streams>>);
+pub struct MemoryBroker(Arc<Mutex<Streams>>);
 
 fn incarnation_of(stream: &[MemoryMessage]) -> Option<&str> {
     match stream.first()? {
@@ -54,7 +55,7 @@ fn incarnation_of(stream: &[MemoryMessage]) -> Option<&str> {
     }
 }
 
-impl Broker {
+impl MemoryBroker {
     fn streams(&self) -> MutexGuard<'_, Streams> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,43 +131,29 @@ impl Broker {
     }
 }
 
-/// One reader's subscription to streams of a [`Broker`].
+/// One reader's subscription to streams of a [`MemoryBroker`].
 #[derive(Debug)]
 pub struct MemorySubscription {
-    broker: Broker,
+    broker: MemoryBroker,
     /// The last message that was read from each stream.
     cursors: BTreeMap<StreamPartition, Option<ResumePoint>>,
 }
 
 impl MemorySubscription {
     /// Reads these streams from the checkpoint on.
-    pub fn attach(broker: Broker, targets: &[StreamPartition], checkpoint: &Checkpoint) -> Self {
+    pub fn attach(broker: MemoryBroker, targets: &[StreamPartition], checkpoint: &Checkpoint) -> Self {
         let cursors = targets.iter().map(|target| (target.clone(), None)).collect();
         let mut subscription = Self { broker, cursors };
         subscription.rewind(checkpoint);
         subscription
     }
 
-    /// Starts again at the checkpoint.
-    pub(super) fn rewind(&mut self, checkpoint: &Checkpoint) {
-        for (target, cursor) in &mut self.cursors {
-            *cursor = checkpoint.resume_points.get(target).cloned();
-        }
-    }
-
-    /// Starts again at a stream's first message.
-    pub(super) fn seek_to_start(&mut self, target: &StreamPartition) {
-        if let Some(cursor) = self.cursors.get_mut(target) {
-            *cursor = None;
-        }
-    }
-
     /// Returns what is available. If a stream or its end was lost, it is read again from its first message.
-    pub(crate) fn ready(&mut self) -> Vec<Delivery> {
+    pub fn available(&mut self) -> Vec<Delivery> {
         let mut ready = Vec::new();
         for (target, cursor) in &mut self.cursors {
             let from = cursor.as_ref().and_then(|point| self.broker.behind(target, point));
-            for (offset, message) in self.broker.read(target, from.unwrap_or(0), super::READ_FRAMES_MAX) {
+            for (offset, message) in self.broker.read(target, from.unwrap_or(0), READ_FRAMES_MAX) {
                 let point = message.resume_point(offset);
                 *cursor = Some(point.clone());
                 if let MemoryMessage::Frame { frame, .. } = message {
@@ -175,5 +162,23 @@ impl MemorySubscription {
             }
         }
         ready
+    }
+}
+
+impl Subscription for MemorySubscription {
+    fn ready<'a>(&'a mut self, _: &'a Positions) -> LocalBoxFuture<'a, Result<Vec<Delivery>, StoreError>> {
+        Box::pin(ready(Ok(self.available())))
+    }
+
+    fn rewind(&mut self, checkpoint: &Checkpoint) {
+        for (target, cursor) in &mut self.cursors {
+            *cursor = checkpoint.resume_points.get(target).cloned();
+        }
+    }
+
+    fn seek_to_start(&mut self, target: &StreamPartition) {
+        if let Some(cursor) = self.cursors.get_mut(target) {
+            *cursor = None;
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, StreamPartition, Table};
 
-use super::{Commit, CommitError, Engine, Inventory, Meta, Store, StoreError};
+use dataflow::{Commit, CommitError, Engine, Inventory, Meta, Store, StoreError};
 
 /// An injected fault of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ struct Troubles {
 impl Faults {
     /// The same store, with these faults.
     pub fn inject(&self, store: &Store) -> Store {
-        Store { engine: Arc::new(FaultyEngine { engine: store.engine.clone(), faults: self.clone() }) }
+        FaultyEngine { engine: store.engine(), faults: self.clone() }.into()
     }
 
     /// Sets the outcome of the next commit that has none yet: this fault, or success.
@@ -56,7 +56,7 @@ impl Faults {
     pub async fn land(&self, store: &Store) -> Option<Result<(), CommitError>> {
         let late = self.troubles().late.pop_front();
         match late {
-            Some(commit) => Some(store.engine.commit(&commit).await),
+            Some(commit) => Some(store.engine().commit(&commit).await),
             None => None,
         }
     }

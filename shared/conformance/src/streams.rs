@@ -6,7 +6,7 @@ use stage::{Partition, Producer, ResumePoint, Stage as _, StreamPartition};
 
 use super::fixture::{ADDED, Collect, Tally, TallyUp, add, claim, claim_tally, emitted, of, submit, take};
 use super::{Failure, Outcome, Publisher, Streams, open};
-use crate::{Owner, Store, Subscription};
+use dataflow::{Owner, Store, Subscription};
 
 /// The maximum time until a published message arrives.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -80,7 +80,7 @@ fn target() -> StreamPartition {
 /// A reader and its place in the stream.
 struct Reader {
     owner: Owner<TallyUp>,
-    subscription: Subscription,
+    subscription: Box<dyn Subscription>,
     seen: Option<ResumePoint>,
 }
 

@@ -9,9 +9,9 @@ use super::fixture::{
     ADDED, Collect, Collected, Reply, Tally, TallyUp, Tick, add, claim, claim_tally, emitted, now, of, submit, take,
 };
 use super::{Failure, Outcome, StoreFactory, open};
-use crate::{
-    Commit, CommitError, CommitFault, Delivery, Faults, JournalReader, JournalSource, OwnerError, Store, StoreError,
-    Subscription,
+use crate::{CommitFault, Faults};
+use dataflow::{
+    Commit, CommitError, Delivery, JournalReader, JournalSource, OwnerError, Store, StoreError, Subscription,
 };
 
 async fn tally(back: &Store, name: &str) -> Result<Option<(u64, u64)>, StoreError> {
@@ -111,7 +111,7 @@ pub async fn resume(factory: &impl StoreFactory) -> Outcome {
         assert_eq!(committed.frames.first().map(|frame| frame.seq), Some(Seq(round)));
         assert_eq!(submit(&mut collect, vec![request]).await?.1, [Reply::Known]);
         let mut owner = claim_tally(&back, "a").await?;
-        let mut subscription = Subscription::Journal(JournalReader::new(sources(&front)));
+        let mut subscription = JournalReader::new(sources(&front));
         let ready = subscription.ready(&owner.checkpoint().positions).await?;
         assert_eq!(ready.iter().map(|delivery| delivery.frame.seq).collect::<Vec<_>>(), [Seq(round)]);
         take(&mut owner, ready).await?;

@@ -6,8 +6,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 use stage::{PartitionCount, Table};
 
-use crate::conformance::{Damage, Failure, StoreFactory, fixture};
-use crate::{Meta, Sqlite, Store, StoreError};
+use crate::{Damage, Failure, StoreFactory, fixture};
+use dataflow::{Meta, Sqlite, Store, StoreError};
 
 /// A folder of database files, deleted when it is dropped.
 pub(crate) struct Files(tempfile::TempDir);
@@ -100,7 +100,7 @@ async fn a_commit_that_times_out_on_another_process_writes_nothing() {
     let mut other = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
     let stop = fixture::submit(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap_err();
-    assert!(matches!(stop, crate::OwnerError::Unavailable { .. }), "{stop:?}");
+    assert!(matches!(stop, dataflow::OwnerError::Unavailable { .. }), "{stop:?}");
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     let (_, replies) = fixture::submit(&mut collect, vec![fixture::add("r", "a", 1)]).await.unwrap();
     assert_eq!(replies, [fixture::Reply::New]);

@@ -2,7 +2,8 @@
 
 use super::fixture::{Collect, Reply, add, claim, emitted, now, submit};
 use super::{Failure, Outcome, StoreFactory, open};
-use crate::{CommitFault, Faults, Owner, OwnerError, Store};
+use crate::{CommitFault, Faults};
+use dataflow::{Owner, OwnerError, Store};
 
 /// An ingress stage whose next commits fail with these faults.
 async fn in_doubt(factory: &impl StoreFactory, of: &[CommitFault]) -> Result<(Store, Owner<Collect>), Failure> {

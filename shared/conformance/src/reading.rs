@@ -9,7 +9,7 @@ use super::fixture::{
     submit, take,
 };
 use super::{Failure, Outcome, StoreFactory, open};
-use crate::{Store, StoreError};
+use dataflow::{Store, StoreError};
 
 /// Names whose order depends on the collation. This is the order by bytes.
 const NAMES: [&str; 11] = [" ", "%", "-", "10", "9", "B", "_", "a", "a B", "~", "é"];

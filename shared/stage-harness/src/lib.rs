@@ -1,6 +1,6 @@
 //! A test harness for stages: facts go in; rows, frames and replies come out. Maps replace the database.
 //!
-//! Requires the feature `testing`. The harness drives the production [`derive()`] and [`admit()`] and keeps production
+//! The harness drives the production [`derive()`] and [`admit()`] and keeps production
 //! batch records. It replaces only the store: rows are kept as cells between batches, an insert of an existing row is
 //! rejected, and a batch that fails leaves no trace.
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::{
+use stage::{
     Admission, BatchContext, BatchInput, BatchNumber, Cause, Cell, Change, Checkpoint, Consumed, Derived, Event,
     EventId, Frame, IngressStage, Key, LOAD_ROUNDS_MAX, Partition, PartitionCount, Payload as _, Position, Producer,
     ReadSet, Record, RequestId, Row, Seq, Stage, StageError, Stream, StreamPartition, Traceparent, WorkingSet, Write,

@@ -5,14 +5,12 @@ use std::time::SystemTime;
 use stage::{Event, Stage};
 use telemetry::{SpanContext, SpanData, SpanId, SpanKind, Traces, attribute, context};
 
-use super::{LINKS_MAX, Spans};
-use crate::batch_trace::BatchTrace;
-use crate::conformance::StoreFactory as _;
-use crate::conformance::fixture::{
-    BACK, Collect, FRONT, Fact, TallyUp, add, claim, claim_tally, emitted, meta, now, submit, take,
-};
-use crate::store::memory::tests::Maps;
-use crate::{CommitFault, Faults, Owner, OwnerError, Store};
+use super::memory::Maps;
+use crate::StoreFactory as _;
+use crate::fixture::{BACK, Collect, FRONT, Fact, TallyUp, add, claim, claim_tally, emitted, meta, now, submit, take};
+use crate::{CommitFault, Faults};
+use dataflow::{BatchTrace, LINKS_MAX, Spans};
+use dataflow::{Owner, OwnerError, Store};
 
 /// The span id in [`add`]'s traceparent, which is the parent of everything.
 const CALLER: &str = "b7ad6b7169203331";

@@ -7,17 +7,14 @@ use prometheus::Registry;
 use stage::{Change, Frame, Hash, Partition, Producer, Seq, Stage as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::{Drain, Reader};
-use crate::conformance::StoreFactory as _;
-use crate::conformance::fixture::{
-    ADDED, BACK, Collect, FRONT, Panics, Tally, TallyUp, add, claim, claim_tally, meta, now, of, submit,
-};
-use crate::store::memory::tests::Maps;
-use crate::store::sqlite::tests::Files;
-use crate::{
-    Broker, CommitFault, Faults, Health, JournalReader, JournalSource, MemorySubscription, Metrics, Observer, Owner,
-    Spans, Store, Subscription, Wakeups,
-};
+use super::memory::Maps;
+use super::panics::Panics;
+use super::sqlite::Files;
+use crate::StoreFactory as _;
+use crate::fixture::{ADDED, BACK, Collect, FRONT, Tally, TallyUp, add, claim, claim_tally, meta, now, of, submit};
+use crate::{CommitFault, Faults, MemoryBroker, MemorySubscription};
+use dataflow::{Drain, Reader};
+use dataflow::{Health, JournalReader, JournalSource, Metrics, Observer, Owner, Spans, Store, Subscription, Wakeups};
 
 /// Longer than anything here takes. A test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,9 +53,9 @@ fn observer(
 }
 
 /// A subscription to the facts for the partition of `a`.
-fn tail(front: &Store) -> Subscription {
+fn tail(front: &Store) -> Box<dyn Subscription> {
     let producers = ADDED.known_producers(front.meta().partitions);
-    Subscription::Journal(JournalReader::new(vec![JournalSource {
+    Box::new(JournalReader::new(vec![JournalSource {
         target: ADDED.target(of("a")),
         producers,
         journal: front.clone(),
@@ -140,7 +137,7 @@ async fn a_drained_reader_reads_nothing_more() {
 async fn a_fork_stops_the_reader_permanently() {
     let maps = Maps::default();
     let back = maps.open(meta("back").unwrap(), BACK).await.unwrap();
-    let (broker, target) = (Broker::default(), ADDED.target(of("a")));
+    let (broker, target) = (MemoryBroker::default(), ADDED.target(of("a")));
     broker.attach(&target, "one");
     let frame = |seq, previous| {
         Frame::seal(Producer::new(Collect::NAME, Partition(0)), target.clone(), seq, previous, 0, "[]".to_owned())
@@ -149,8 +146,7 @@ async fn a_fork_stops_the_reader_permanently() {
     assert!(broker.publish(&first, "one"));
     assert!(broker.publish(&frame(Seq(2), Hash::ZERO), "one"));
     let owner = claim_tally(&back, "a").await.unwrap();
-    let subscription =
-        Subscription::Memory(MemorySubscription::attach(broker, std::slice::from_ref(&target), owner.checkpoint()));
+    let subscription = Box::new(MemorySubscription::attach(broker, std::slice::from_ref(&target), owner.checkpoint()));
     let (stopped, mut stops) = unbounded_channel();
     let id = owner.id().clone();
     let observer = observer(&id, &Wakeups::default(), &Registry::new(), move |health| stopped.send(health).unwrap());

@@ -13,7 +13,7 @@ use stage::{
     WorkingSet,
 };
 
-use crate::{
+use dataflow::{
     Committed, Delivery, JournalReader, JournalSource, Meta, Owner, OwnerError, Store, StoreError, Subscription,
 };
 
@@ -277,37 +277,6 @@ impl Stage for Copy {
     }
 }
 
-/// Panics at any input, as an ingress stage or as a reader.
-#[cfg(test)]
-pub struct Panics;
-
-#[cfg(test)]
-impl Stage for Panics {
-    type Input = Fact;
-    type Output = Fact;
-    const NAME: &'static str = "panics";
-    const PARTITIONING: Partitioning = Partitioning::Copartitioned;
-    const READS: &'static [&'static Stream] = &[&ADDED];
-    const TABLES: &'static [&'static Table] = &[];
-
-    fn read_set(&self, _: &Event<Fact>, _: &WorkingSet, _: &mut ReadSet) -> Result<(), StageError> {
-        Ok(())
-    }
-
-    fn apply(&self, event: &Event<Fact>, rows: &mut WorkingSet, out: &mut Outputs<Fact>) -> Result<(), StageError> {
-        self.submit(event, rows, out).map(drop)
-    }
-}
-
-#[cfg(test)]
-impl IngressStage for Panics {
-    type Reply = Reply;
-
-    fn submit(&self, event: &Event<Fact>, _: &mut WorkingSet, _: &mut Outputs<Fact>) -> Result<Reply, StageError> {
-        panic!("{} is too much", event.key.0)
-    }
-}
-
 /// A request to add to a name.
 pub fn add(request_id: &str, name: &str, by: u64) -> Event<Fact> {
     Event {
@@ -376,7 +345,7 @@ pub async fn catch_up<S: Stage>(
     let mut owner = Owner::claim(stage, id, store.clone(), now()).await?;
     let producers = from.known_producers(store.meta().partitions);
     let source = JournalSource { target: from.target(partition), producers, journal: journal.clone() };
-    let mut subscription = Subscription::Journal(JournalReader::new(vec![source]));
+    let mut subscription = JournalReader::new(vec![source]);
     loop {
         let ready = subscription.ready(&owner.checkpoint().positions).await?;
         if ready.is_empty() {

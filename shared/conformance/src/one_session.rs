@@ -5,12 +5,12 @@ use std::sync::Arc;
 use stage::{Checkpoint, Producer, StreamPartition};
 use tokio::sync::{Notify, watch};
 
-use super::{Failure, Outcome};
-use crate::broker_metrics::BrokerMetrics;
-use crate::connection_status::ConnectionStatus;
-use crate::publisher::{Backlog, Publication, Session};
-use crate::subscription::SubscriptionSpec;
-use crate::{Postgres, RabbitMq, Store, StreamSubscription, Subscription, Wakeups};
+use dataflow::{
+    Backlog, BrokerMetrics, ConnectionStatus, Postgres, Publication, RabbitMq, Session, Store, StreamSubscription,
+    Subscription, SubscriptionSpec, Wakeups,
+};
+
+use crate::{Failure, Outcome};
 
 /// Attaches, publishes the part of a journal that is for a target, and notes what was confirmed.
 ///
@@ -49,12 +49,12 @@ pub fn subscribe(
     database: &Arc<Postgres>,
     targets: &[StreamPartition],
     checkpoint: &Checkpoint,
-) -> Result<Subscription, Failure> {
+) -> Result<Box<dyn Subscription>, Failure> {
     let wanted =
         targets.iter().map(|target| SubscriptionSpec { status: status(target), target: target.clone() }).collect();
     let metrics = BrokerMetrics::new()?;
     let wakeups = Wakeups::default();
-    Ok(Subscription::Broker(StreamSubscription::start(broker, wanted, checkpoint, &wakeups, database.clone(), metrics)))
+    Ok(Box::new(StreamSubscription::start(broker, wanted, checkpoint, &wakeups, database.clone(), metrics)))
 }
 
 /// A status that nobody reads.

@@ -2,13 +2,16 @@
 //!
 //! A deployment's tests contain `conformance!(TheSubstrate::new())`, and also `conformance_of_streams!(…)` where
 //! streams are not the journal itself. Each check becomes a separate test on a fresh deployment. The checks drive
-//! [`Owner`](crate::Owner)s of two small services and never touch the store's internals.
+//! [`Owner`](dataflow::Owner)s of two small services and never touch the store's internals.
 
 mod at_rest;
 mod batches;
-mod broker;
+mod faults;
 pub mod fixture;
 mod in_doubt;
+mod memory_broker;
+mod memory_store;
+mod one_session;
 mod reading;
 mod streams;
 
@@ -16,12 +19,15 @@ use std::future::Future;
 
 use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, StreamPartition, Table};
 
-use crate::{Meta, Store, StoreError, Subscription};
+use dataflow::{Meta, Store, StoreError, Subscription};
 
 pub use at_rest::{changed_frame, changed_record, deleted_frame, deleted_record};
 pub use batches::{conflict, duplicate, fence, fork, gap, refused, resume, vanished};
-pub use broker::{publish, subscribe};
+pub use faults::{CommitFault, Faults};
 pub use in_doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_after, lost_before};
+pub use memory_broker::{MemoryBroker, MemoryMessage, MemorySubscription};
+pub use memory_store::MemoryStore;
+pub use one_session::{publish, subscribe};
 pub use reading::{follow, journal_limits, last_frames, load_many, scan_order, scan_pages};
 pub use streams::{lost_stream, lost_tail, nothing_twice, republished, stream_with_a_hole};
 
@@ -77,7 +83,7 @@ pub trait Streams: StoreFactory {
         &self,
         targets: &[StreamPartition],
         checkpoint: &Checkpoint,
-    ) -> impl Future<Output = Result<Subscription, Failure>>;
+    ) -> impl Future<Output = Result<Box<dyn Subscription>, Failure>>;
 
     /// The last frame in a stream.
     fn end(&self, target: &StreamPartition) -> impl Future<Output = Result<Option<ResumePoint>, Failure>>;
@@ -93,7 +99,7 @@ pub trait Streams: StoreFactory {
 }
 
 /// Defines one test for each check of stores. The argument creates a fresh
-/// [`StoreFactory`](crate::conformance::StoreFactory).
+/// [`StoreFactory`](crate::StoreFactory).
 #[macro_export]
 macro_rules! conformance {
     ($factory:expr) => {
@@ -107,13 +113,13 @@ macro_rules! conformance {
     };
     (@ $factory:expr; $($check:ident),+) => {$(
         #[tokio::test]
-        async fn $check() -> $crate::conformance::Outcome {
-            $crate::conformance::$check(&$factory).await
+        async fn $check() -> $crate::Outcome {
+            $crate::$check(&$factory).await
         }
     )+};
 }
 
-/// Defines one test for each check of streams. The argument creates fresh [`Streams`](crate::conformance::Streams).
+/// Defines one test for each check of streams. The argument creates fresh [`Streams`](crate::Streams).
 #[macro_export]
 macro_rules! conformance_of_streams {
     ($streams:expr) => {
@@ -127,3 +133,6 @@ async fn open(factory: &impl StoreFactory, service: &'static str) -> Result<Stor
     let tables = if service == "front" { fixture::FRONT } else { fixture::BACK };
     Ok(factory.open(meta, tables).await?)
 }
+
+#[cfg(test)]
+mod tests;

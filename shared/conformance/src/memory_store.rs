@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use stage::{BatchNumber, Cell, Change, Frame, Hash, Producer, Record, Seq, StreamPartition, Table, Write};
 
-use super::{Commit, CommitError, Engine, Inventory, Meta, StoreError};
+use dataflow::{Commit, CommitError, Engine, Inventory, Meta, StoreError};
 
-type WorkingSet = BTreeMap<Vec<Cell>, Vec<Cell>>;
+use crate::Damage;
+
+type Rows = BTreeMap<Vec<Cell>, Vec<Cell>>;
 
 #[derive(Debug, Default)]
 struct Content {
     records: BTreeMap<Producer, BTreeMap<BatchNumber, Record>>,
     /// Kept apart from the records, so that a deleted record is noticed.
     newest: BTreeMap<Producer, (BatchNumber, Hash)>,
-    tables: BTreeMap<&'static str, WorkingSet>,
+    tables: BTreeMap<&'static str, Rows>,
     journal: BTreeMap<(Producer, StreamPartition), BTreeMap<Seq, Frame>>,
 }
 
@@ -39,22 +41,22 @@ impl Content {
 
 /// Whether a memory store enforces the fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fence {
+enum Fence {
     /// A number that is taken is refused.
     Kept,
     /// The last writer wins, which is the mistake that the simulation must find.
-    StageError,
+    Ignored,
 }
 
 /// Maps behind one lock.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct MemoryStore {
     meta: Meta,
     fence: Fence,
     content: Arc<Mutex<Content>>,
 }
 
-impl Memory {
+impl MemoryStore {
     /// An empty store.
     pub fn new(meta: Meta) -> Self {
         Self { meta, fence: Fence::Kept, content: Arc::default() }
@@ -62,7 +64,7 @@ impl Memory {
 
     /// An empty store that lets two owners write, to show that the simulation detects it.
     pub fn without_fence(meta: Meta) -> Self {
-        Self { fence: Fence::StageError, ..Self::new(meta) }
+        Self { fence: Fence::Ignored, ..Self::new(meta) }
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -71,7 +73,7 @@ impl Memory {
 }
 
 #[async_trait]
-impl Engine for Memory {
+impl Engine for MemoryStore {
     async fn inventory(&self) -> Result<Inventory, StoreError> {
         let content = self.content();
         let frames = |((producer, target), frames): (&(Producer, StreamPartition), &BTreeMap<Seq, Frame>)| {
@@ -214,11 +216,9 @@ impl Engine for Memory {
     async fn close(&self) {}
 }
 
-#[cfg(any(test, feature = "conformance"))]
-impl Memory {
+impl MemoryStore {
     /// Changes the stored data directly, like a failing disk or an interfering person.
-    pub fn damage(&self, damage: &crate::conformance::Damage) {
-        use crate::conformance::Damage;
+    pub fn damage(&self, damage: &Damage) {
         let mut content = self.content();
         match damage {
             Damage::ChangedRecord(owner) => {
@@ -237,121 +237,5 @@ impl Memory {
                 content.journal.get_mut(&(producer.clone(), target.clone())).and_then(BTreeMap::pop_last);
             }
         }
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use std::sync::Mutex;
-
-    use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, Seq, StreamPartition, Table};
-
-    use super::{BTreeMap, Memory};
-    use crate::conformance::{Damage, Failure, Publisher, StoreFactory, Streams};
-    use crate::{Broker, Delivery, MemorySubscription, Meta, Store, StoreError, Subscription};
-
-    /// Stores and streams in memory.
-    #[derive(Default)]
-    pub(crate) struct Maps {
-        stores: Mutex<BTreeMap<&'static str, Memory>>,
-        broker: Broker,
-        sessions: Mutex<u64>,
-    }
-
-    impl Maps {
-        fn session(&self) -> String {
-            let mut sessions = self.sessions.lock().unwrap();
-            *sessions += 1;
-            format!("session {sessions}")
-        }
-
-        fn all(&self, target: &StreamPartition) -> Vec<Delivery> {
-            let targets = [target.clone()];
-            let mut subscription = MemorySubscription::attach(self.broker.clone(), &targets, &Checkpoint::default());
-            std::iter::repeat_with(|| subscription.ready()).take_while(|ready| !ready.is_empty()).flatten().collect()
-        }
-    }
-
-    impl StoreFactory for Maps {
-        async fn open(&self, meta: Meta, _: &'static [&'static Table]) -> Result<Store, StoreError> {
-            let mut stores = self.stores.lock().unwrap();
-            Ok(stores.entry(meta.service).or_insert_with(|| Memory::new(meta)).clone().into())
-        }
-
-        async fn damage(&self, service: &'static str, damage: Damage) -> Result<(), Failure> {
-            self.stores.lock().unwrap()[service].damage(&damage);
-            Ok(())
-        }
-    }
-
-    impl Streams for Maps {
-        async fn publish(&self, publisher: &mut Publisher, journal: &Store) -> Result<(), Failure> {
-            let session = self.session();
-            self.broker.attach(&publisher.target, &session);
-            let noted = publisher.noted.take().unwrap_or_default();
-            let (scan, resume) = self.broker.scan(&publisher.target, &noted);
-            let is_rewound = noted.republish.contains(&publisher.producer);
-            let held = if is_rewound { Seq(0) } else { scan.held(&publisher.producer) };
-            let mut window = stage::PublishWindow::behind(held);
-            while let Some(seq) = window.wants() {
-                let frames = journal.journal(&publisher.producer, &publisher.target, seq, 1, usize::MAX).await?;
-                let Some(frame) = frames.first() else { break };
-                assert!(self.broker.publish(frame, &session));
-                window.sent();
-                window.confirmed(seq);
-            }
-            let confirmed = [(publisher.producer.clone(), held)].into();
-            publisher.noted = Some(PublishPosition { resume, confirmed, ..PublishPosition::default() });
-            Ok(())
-        }
-
-        async fn publish_alone(&self, frame: &Frame) -> Result<(), Failure> {
-            let session = self.session();
-            self.broker.attach(&frame.target, &session);
-            assert!(self.broker.publish(frame, &session));
-            Ok(())
-        }
-
-        async fn subscription(
-            &self,
-            targets: &[StreamPartition],
-            checkpoint: &Checkpoint,
-        ) -> Result<Subscription, Failure> {
-            Ok(Subscription::Memory(MemorySubscription::attach(self.broker.clone(), targets, checkpoint)))
-        }
-
-        async fn end(&self, target: &StreamPartition) -> Result<Option<ResumePoint>, Failure> {
-            Ok(self.all(target).last().and_then(|last| last.resume_point.clone()))
-        }
-
-        async fn frames(&self, target: &StreamPartition) -> Result<usize, Failure> {
-            Ok(self.all(target).len())
-        }
-
-        async fn lose(&self, target: &StreamPartition) -> Result<(), Failure> {
-            self.broker.lose(target);
-            Ok(())
-        }
-
-        async fn lose_tail(&self, target: &StreamPartition, messages: usize) -> Result<(), Failure> {
-            self.broker.lose_tail(target, messages);
-            Ok(())
-        }
-    }
-
-    crate::conformance!(Maps::default());
-    crate::conformance_of_streams!(Maps::default());
-
-    #[tokio::test]
-    async fn a_missing_stream_stores_nothing() {
-        let frame = Frame::seal(
-            Producer::new("a", stage::Partition(0)),
-            StreamPartition::new("b", stage::Partition(0)),
-            Seq::FIRST,
-            stage::Hash::ZERO,
-            0,
-            "[]".to_owned(),
-        );
-        assert!(!Broker::default().publish(&frame, "session"));
     }
 }

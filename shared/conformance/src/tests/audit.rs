@@ -4,15 +4,12 @@ use std::path::Path;
 
 use stage::{CellKind, Column, Partition, Stream, Table};
 
-use super::derived::Limits;
-use super::{Audit, Report, Watch};
-use crate::conformance::fixture::{
-    ADDED, BACK, Collect, Copy, FRONT, TALLIED, TallyUp, add, catch_up, claim, meta, of, submit,
-};
-use crate::conformance::{Outcome, StoreFactory as _};
-use crate::store::memory::tests::Maps;
-use crate::store::sqlite::tests::{Files, execute};
-use crate::{Sqlite, Store, StoreError};
+use super::memory::Maps;
+use super::sqlite::{Files, execute};
+use crate::fixture::{ADDED, BACK, Collect, Copy, FRONT, TALLIED, TallyUp, add, catch_up, claim, meta, of, submit};
+use crate::{Outcome, StoreFactory as _};
+use dataflow::audit::{Audit, Limits, Report, Watch};
+use dataflow::{Sqlite, Store, StoreError};
 
 const STREAMS: [&Stream; 2] = [&ADDED, &TALLIED];
 

@@ -7,6 +7,7 @@
 //! independent model. There is no clock, no thread and no unordered map, so a failing seed always fails:
 //! `SIMULATION_SEED=17 cargo nextest run -p e2e-tests simulation::seeds`.
 
+mod capturing;
 mod checks;
 mod clients;
 mod coverage;

@@ -28,6 +28,16 @@ pub enum Mutant {
     NoFence,
     /// A publisher continues after its stored position although the stream was recreated, or has lost its end.
     NoScan,
+    /// A commit in doubt is read back without a claim before, so it can still arrive afterwards.
+    ResolveWithoutClaim,
+    /// A new owner subscribes at the end of its streams, although its checkpoint is before it.
+    ResumePastHole,
+    /// A frame that arrives before the expected one is applied.
+    ApplyPastGap,
+    /// Requests are applied without the versions that they depend on.
+    SkippedCapture,
+    /// A client gets its reply before the batch is committed.
+    ReplyBeforeCommit,
 }
 
 /// The parameters of a run.

@@ -16,7 +16,7 @@ use dataflow::{Delivery, MissingFrame, Owner, OwnerError, Prepared, Store, Subsc
 use stage::{Checkpoint, Epoch, Event, IngressStage, Partition, Producer, Record, Stage, StreamPartition};
 
 use super::coverage::Hit;
-use super::scene::{Scene, now};
+use super::scene::{Mutant, Scene, now};
 use super::violation::{Checked, ensure, stopped};
 
 /// Requests, each with a number that tells equal ones apart.
@@ -187,7 +187,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         }
         match now(Owner::claim(stage, self.id.clone(), store, scene.now)) {
             Ok(owner) => {
-                let (subscription, epoch) = (self.subscription(owner.checkpoint()), self.epoch()?);
+                let (subscription, epoch) = (self.subscription(owner.checkpoint(), scene), self.epoch()?);
                 scene.say(&format!("{} claimed, epoch {epoch}", self.id));
                 self.held = Some(Held {
                     serial: self.serials,
@@ -215,11 +215,16 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         Ok(Turn::Worked)
     }
 
-    fn subscription(&self, checkpoint: &Checkpoint) -> Option<Box<dyn Subscription>> {
+    fn subscription(&self, checkpoint: &Checkpoint, scene: &Scene<'_>) -> Option<Box<dyn Subscription>> {
         if self.reads.is_empty() {
             return None;
         }
-        Some(Box::new(MemorySubscription::attach(self.broker.clone(), &self.reads, checkpoint)))
+        let mut checkpoint = checkpoint.clone();
+        if scene.mutant == Some(Mutant::ResumePastHole) {
+            let ends = self.reads.iter().filter_map(|target| Some((target.clone(), self.broker.end(target)?)));
+            checkpoint.resume_points = ends.collect();
+        }
+        Some(Box::new(MemorySubscription::attach(self.broker.clone(), &self.reads, &checkpoint)))
     }
 
     fn note_death(&self, held: &Held<S, R>, scene: &mut Scene<'_>) {

@@ -15,6 +15,7 @@ use purchase::copy_rates::CopyRates;
 use purchase::settle::Settle;
 use stage::{IngressStage, PartitionCount, Producer, Stage, StreamPartition};
 
+use super::capturing::Capturing;
 use super::checks::{Checks, Stores};
 use super::clients::Clients;
 use super::publisher::Publisher;
@@ -34,7 +35,7 @@ pub(super) struct World<'a> {
     scene: Scene<'a>,
     record_rates: Seat<RecordRates, <RecordRates as IngressStage>::Reply>,
     copy_rates: Seat<CopyRates>,
-    accept: Seat<Accept, <Accept as IngressStage>::Reply>,
+    accept: Seat<Capturing<Accept>, <Accept as IngressStage>::Reply>,
     record_commands: Seat<RecordCommands, <RecordCommands as IngressStage>::Reply>,
     post: Vec<Seat<Post>>,
     settle: Vec<Seat<Settle>>,
@@ -58,7 +59,11 @@ impl<'a> World<'a> {
         let of_rates = CopyRates::PARTITIONING.partitions(partitions)[0];
         let record_rates = Seat::ingress(&stores.exchange_rate, &broker, |_| RecordRates);
         let copy_rates = Seat::reader(of_rates, &stores.purchase, &broker, |_| CopyRates);
-        let accept = Seat::ingress(&stores.purchase, &broker, |_| Accept::default());
+        let accept = match scene.mutant {
+            Some(Mutant::SkippedCapture) => |_| Capturing::nothing(Accept::default()),
+            _ => |_| Capturing::all(Accept::default()),
+        };
+        let accept = Seat::ingress(&stores.purchase, &broker, accept);
         let record_commands = Seat::ingress(&stores.ledger, &broker, |_| RecordCommands);
         let post = partitions.all().map(|at| Seat::reader(at, &stores.ledger, &broker, Post::new)).collect();
         let settle = partitions.all().map(|at| Seat::reader(at, &stores.purchase, &broker, |_| Settle)).collect();

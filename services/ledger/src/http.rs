@@ -6,9 +6,10 @@ mod commands;
 
 use ::web::{Api, endpoints};
 use actix::Addr;
-use dataflow::{Ingress, Store, Waiters};
+use dataflow::{Ingress, Results, Store};
 
 use crate::SERVICE;
+use crate::post::DecisionRow;
 use crate::record_commands::RecordCommands;
 
 pub use self::commands::wake;
@@ -20,8 +21,8 @@ pub struct Ledger {
     pub store: Store,
     /// The ingress actor, for commands.
     pub record_commands: Addr<Ingress<RecordCommands>>,
-    /// The requests that wait for a decision.
-    pub waiters: Waiters,
+    /// The decisions about requests, and the clients that wait for them.
+    pub results: Results<DecisionRow>,
 }
 
 const DESCRIPTION: &str = "Double entry in several currencies: every debit has its credit, in each currency by itself. \

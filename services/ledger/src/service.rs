@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use contracts::{CREDITS, LEDGER_COMMANDS, OUTCOMES};
-use dataflow::{ServiceTopology, StageDefinition, Waiters};
-use stage::Change;
+use dataflow::{Results, ServiceTopology, StageDefinition, Waiters};
+use stage::{Change, Partition, Producer, Stage as _};
 use web::{RunningService, ServiceDefinition, ServiceSetup, StartError};
 
 use crate::SERVICE;
@@ -33,8 +33,10 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     let mut starting = setup.prepare(SERVICE)?;
     let store = starting.runtime.store().clone();
     let metrics = Metrics::register(&starting.shell.registry)?;
-    let waiters = Waiters::default();
-    let (decided, posted, taken) = (waiters.clone(), metrics.clone(), metrics.clone());
+    let ingress = Producer::new(RecordCommands::NAME, Partition(0));
+    let commits = starting.runtime.recent_commits().clone();
+    let results = Results { waiters: Waiters::default(), commits, ingress };
+    let (decided, posted, taken) = (results.waiters.clone(), metrics.clone(), metrics.clone());
     let on_rows = Arc::new(move |changes: &[Change]| {
         posted.posted(changes);
         http::wake(&decided, changes);
@@ -44,6 +46,6 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     metrics.load(&store).await?;
     let on_taken = Arc::new(move |changes: &[Change]| taken.taken(changes));
     let record_commands = starting.runtime.ingress(|| RecordCommands, on_taken).await?;
-    let ledger = Ledger { store, record_commands, waiters };
+    let ledger = Ledger { store, record_commands, results };
     RunningService::start(starting, http::api(), ledger)
 }

@@ -3,7 +3,9 @@
 mod batch;
 mod copies;
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::iter;
+use std::time::Duration;
 
 use ::web::{
     Api, Conflict, IdempotencyKey, NotFound, Prefer, Problem, Reading, UnprocessableContent, Writing, endpoints,
@@ -13,7 +15,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::{AccountId, LineRequest, Offer, OfferTerms, Purchase, PurchaseId, PurchaseRequest, Sku};
-use dataflow::{Ingress, Store, Waiters};
+use dataflow::{Expected, Ingress, Results, Store, Waiters};
 use stage::{Change, Event, Key, RequestId};
 
 use crate::SERVICE;
@@ -38,8 +40,8 @@ pub struct Purchases {
     pub store: Store,
     /// The ingress stage, which receives the requests.
     pub accept: Addr<Ingress<Accept>>,
-    /// The clients that wait for an outcome.
-    pub waiters: Waiters,
+    /// The outcomes of purchases, and the clients that wait for them.
+    pub results: Results<OutcomeRow>,
     /// The local copy of the rates. Requests are accepted once it is complete.
     pub copy: RatesCopy,
 }
@@ -90,8 +92,9 @@ async fn post(
     let body: PurchaseRequest = ::web::json_body(&request, payload, PURCHASE_BYTES_MAX).await?;
     let bytes = size_of::<PurchaseRequest>() + body.lines.len() * LINE_BYTES;
     let event = asked(RequestId(key.as_str().to_owned()), body, &trace);
+    let expected = purchases.results.expect(iter::once(event.cause.request_id.0.clone()), prefer.wait);
     let row = purchase_of(::web::submit(purchases.ingress()?, event, bytes).await?)?;
-    let purchase = only(purchases.show(vec![row], prefer.wait).await?)?;
+    let purchase = only(purchases.show(vec![row], expected).await?)?;
     let location = format!("/purchases/{}", purchase.id);
     let mut response = match purchase.status.is_outcome() {
         true => HttpResponse::Created(),
@@ -110,7 +113,9 @@ async fn get(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Pu
     let missing = || Problem::not_found("no such purchase");
     let id: PurchaseId = ::web::segment::decode(&request, "id")?.parse().map_err(|_| missing())?;
     let row = purchases.store.get::<PurchaseRow>(&(id.request_id(),)).await?.ok_or_else(missing)?;
-    Ok(Json(only(shown::show(&purchases.store, vec![row]).await?)?))
+    let outcomes = shown::outcomes(&purchases.store, &[row.request_id.0.clone()].into()).await?;
+    let commits = &purchases.results.commits;
+    Ok(Json(only(shown::show(&purchases.store, commits, vec![row], &outcomes).await?)?))
 }
 
 /// An offer.
@@ -165,28 +170,20 @@ impl Purchases {
         Ok(&self.accept)
     }
 
-    /// Shows purchases, after at most `wait` for their outcomes: register, then read, then wait.
-    async fn show(&self, rows: Vec<PurchaseRow>, wait: Option<Duration>) -> Result<Vec<Purchase>, Problem> {
-        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
-            self.wait(&rows, Instant::now() + wait).await?;
-        }
-        Ok(shown::show(&self.store, rows).await?)
-    }
-
-    async fn wait(&self, rows: &[PurchaseRow], until: Instant) -> Result<(), Problem> {
-        let open = rows.iter().filter(|row| row.reason_code.is_none()).map(|row| &row.request_id);
-        let there = async || {
-            let outcomes = shown::outcomes(&self.store, open.clone()).await?;
-            Ok(outcomes.into_keys().map(|request| request.0).collect())
-        };
-        self.waiters.all(open.clone().map(|request| request.0.clone()).collect(), until, there).await
+    /// Shows purchases with the outcomes that are there within the time.
+    async fn show(&self, rows: Vec<PurchaseRow>, expected: Expected<OutcomeRow>) -> Result<Vec<Purchase>, Problem> {
+        let open = rows.iter().filter(|row| row.reason_code.is_none());
+        let accepted: Vec<_> = open.map(|row| (row.request_id.0.clone(), row.batch)).collect();
+        let read = async |requests: &BTreeSet<String>| shown::outcomes(&self.store, requests).await;
+        let outcomes = expected.results(&accepted, read).await?;
+        Ok(shown::show(&self.store, &self.results.commits, rows, &outcomes).await?)
     }
 }
 
 /// Wakes the clients that wait for the outcomes among these changes.
-pub fn wake(waiters: &Waiters, changes: &[Change]) {
-    for OutcomeRow { purchase, .. } in Change::rows(changes) {
-        waiters.wake(&purchase.0);
+pub fn wake(waiters: &Waiters<OutcomeRow>, changes: &[Change]) {
+    for row in Change::rows::<OutcomeRow>(changes) {
+        waiters.wake(&row.purchase.0, &row);
     }
 }
 

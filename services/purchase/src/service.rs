@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ::web::{RunningService, ServiceDefinition, ServiceSetup, StartError};
 use chrono::Utc;
 use contracts::PURCHASES;
-use dataflow::{ServiceTopology, StageDefinition, Waiters};
-use stage::Change;
+use dataflow::{Results, ServiceTopology, StageDefinition, Waiters};
+use stage::{Change, Partition, Producer, Stage as _};
 
 use crate::SERVICE;
 use crate::accept::Accept;
@@ -48,8 +48,10 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     starting.runtime.readers(|_| CopyRates, on_rates).await?;
     // After the claim no other instance can write to the copy, and the commits of our own owner are seen.
     copy.load(&store).await?;
-    let waiters = Waiters::default();
-    let (settled, counted) = (waiters.clone(), metrics.clone());
+    let ingress = Producer::new(Accept::NAME, Partition(0));
+    let commits = starting.runtime.recent_commits().clone();
+    let results = Results { waiters: Waiters::default(), commits, ingress };
+    let (settled, counted) = (results.waiters.clone(), metrics.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
         counted.settled(changes);
         http::wake(&settled, changes);
@@ -57,7 +59,7 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     starting.runtime.readers(|_| Settle, on_outcomes).await?;
     let on_purchases = Arc::new(move |changes: &[Change]| metrics.taken(changes));
     let accept = starting.runtime.ingress(Accept::default, on_purchases).await?;
-    let purchases = Purchases { store, accept, waiters, copy };
+    let purchases = Purchases { store, accept, results, copy };
     RunningService::start(starting, http::api(), purchases)
 }
 

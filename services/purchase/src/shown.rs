@@ -1,44 +1,48 @@
 //! Purchases as HTTP shows them: the recorded purchase joined with its outcome and the times of both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{Milestone, Purchase, PurchaseId, ShownRate, Status};
-use dataflow::{CommitTimes, Store, StoreError};
+use dataflow::{CommitTimes, RecentCommits, Store, StoreError};
 use money::Money;
 use stage::{Partition, ReadSet, RequestId, Row as _};
 
 use crate::accept::{Accept, PurchaseRow};
 use crate::settle::{OutcomeRow, Settle};
 
-/// Renders purchases. It reads all their outcomes at once.
+/// Renders purchases with these outcomes, by request id; a purchase without one is not settled yet.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn show(store: &Store, rows: Vec<PurchaseRow>) -> Result<Vec<Purchase>, StoreError> {
-    let outcomes = outcomes(store, rows.iter().map(|row| &row.request_id)).await?;
-    let mut clock = CommitTimes::new(store);
+pub async fn show(
+    store: &Store,
+    commits: &RecentCommits,
+    rows: Vec<PurchaseRow>,
+    outcomes: &BTreeMap<String, OutcomeRow>,
+) -> Result<Vec<Purchase>, StoreError> {
+    let mut clock = CommitTimes::new(store, commits);
     let mut purchases = Vec::with_capacity(rows.len());
     for row in rows {
         // Cloned, not removed: a batch may contain the same purchase twice.
-        let outcome = outcomes.get(&row.request_id).cloned();
+        let outcome = outcomes.get(&row.request_id.0).cloned();
         purchases.push(shown(row, outcome, &mut clock).await?);
     }
     Ok(purchases)
 }
 
-/// The outcomes of these purchases, by request id; a purchase without an outcome is absent.
+/// The stored outcomes of these purchases, by request id; a purchase without an outcome is absent.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn outcomes(
     store: &Store,
-    requests: impl Iterator<Item = &RequestId>,
-) -> Result<BTreeMap<RequestId, OutcomeRow>, StoreError> {
+    requests: &BTreeSet<String>,
+) -> Result<BTreeMap<String, OutcomeRow>, StoreError> {
     let mut reads = ReadSet::default();
-    requests.for_each(|request| reads.row::<OutcomeRow>(&(request.clone(),)));
+    requests.iter().for_each(|request| reads.row::<OutcomeRow>(&(RequestId(request.clone()),)));
     let found = store.load(&reads).await?;
     let rows = found.iter().flat_map(|found| &found.rows).map(|cells| OutcomeRow::from_cells(cells));
-    rows.map(|row| row.map(|row| (row.purchase.clone(), row)).map_err(StoreError::from)).collect()
+    rows.map(|row| row.map(|row| (row.purchase.0.clone(), row)).map_err(StoreError::from)).collect()
 }
 
 async fn shown(

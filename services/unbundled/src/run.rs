@@ -115,7 +115,7 @@ async fn start(
         let Some(store) = stores.get(name).cloned() else { bail!("{name} has no store") };
         let (transport, traces) = (transport.clone(), traces.get(name).cloned().unwrap_or_default());
         let setup = ServiceSetup { store, transport, listener, workers: WORKERS, traces };
-        let started = (definition.start)(setup).await;
+        let started = definition.start(setup).await;
         running.push(started.with_context(|| format!("{name} cannot start"))?);
     }
     ready(running).await

@@ -156,7 +156,7 @@ async fn serve(
     });
     let (store, workers, traces) = (Store::from(leadership.database.clone()), configuration.workers, traces.clone());
     let running = tokio::select! {
-        running = (service.start)(ServiceSetup { store, transport, listener, workers, traces }) => running,
+        running = service.start(ServiceSetup { store, transport, listener, workers, traces }) => running,
         () = leadership.lost() => return Ok(Ended::Replaced),
         () = signals.asked_to_end() => return Ok(Ended::Asked),
     };

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, StreamPartition, Table};
+use stage::{BatchNumber, Cell, Consumed, Frame, Producer, Record, Seq, StreamPartition, Table};
 
 use dataflow::{Commit, CommitError, Engine, Inventory, Meta, Store, StoreError};
 
@@ -30,6 +30,7 @@ struct Troubles {
     to_come: VecDeque<Option<CommitFault>>,
     late: VecDeque<Commit>,
     reads_left: Option<u32>,
+    skips_claims: bool,
 }
 
 impl Faults {
@@ -46,6 +47,11 @@ impl Faults {
     /// Fails one read, after this many successful ones.
     pub fn fail_read(&self, after: u32) {
         self.troubles().reads_left = Some(after);
+    }
+
+    /// Pretends to commit claims, or does so no longer.
+    pub fn skip_claims(&self, are_skipped: bool) {
+        self.troubles().skips_claims = are_skipped;
     }
 
     /// Lets the oldest late commit arrive at this store, like one that an old session sent before it was ended. `None`
@@ -98,6 +104,10 @@ impl Engine for FaultyEngine {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
+        let is_claim = || matches!(commit.record.parse_consumed(), Ok(Consumed::Claim));
+        if self.faults.troubles().skips_claims && is_claim() {
+            return Ok(());
+        }
         let fault = self.faults.troubles().to_come.pop_front().flatten();
         match fault {
             None => self.engine.commit(commit).await,

@@ -27,6 +27,7 @@ mod panics;
 mod publisher;
 mod rabbitmq;
 mod reader;
+mod recent_commits;
 mod service_runtime;
 mod spans;
 mod store;
@@ -49,6 +50,7 @@ pub use owner::{Committed, MissingFrame, Owner, OwnerError, Prepared};
 pub use publisher::{Backlog, Publication, PublishError, Session};
 pub use rabbitmq::{Confirm, PublishChannel, RabbitMq, StreamConsumer};
 pub use reader::Reader;
+pub use recent_commits::RecentCommits;
 pub use service_runtime::{RuntimeError, ServiceRuntime};
 pub use spans::{LINKS_MAX, Spans};
 pub use store::{
@@ -60,5 +62,5 @@ pub use subscription::{
 };
 pub use topology::{ServiceTopology, StageDefinition};
 pub use transport::{Streams, Transport};
-pub use waiters::Waiters;
+pub use waiters::{Expected, Results, Waiters};
 pub use wakeups::{Wakeup, Wakeups};

@@ -8,7 +8,7 @@ use stage::{Change, Producer};
 
 use crate::backoff::Backoff;
 use crate::health::Health;
-use crate::{Backlog, Committed, Metrics, MissingFrame, OwnerError, Spans, Wakeups, spans};
+use crate::{Backlog, Committed, Metrics, MissingFrame, OwnerError, RecentCommits, Spans, Wakeups, spans};
 
 /// The number of consecutive failures before an owner is reported as failing. The pauses between them add up to at
 /// least 75 ms.
@@ -30,6 +30,10 @@ pub struct Observer {
     pub spans: Spans,
     /// Receives every row that a commit has made durable.
     pub on_rows: OnRows,
+    /// Remembers the times of the latest commits.
+    pub recent_commits: RecentCommits,
+    /// The owner.
+    pub owner: Producer,
     /// Receives the health of the owner when it changes.
     pub on_health: Arc<dyn Fn(Health) + Send + Sync>,
 }
@@ -43,6 +47,9 @@ impl Observer {
         }
         let (facts, frames, took_us) = (committed.facts, committed.frames.len(), took.as_micros());
         tracing::debug!(facts, frames, took_us, "committed");
+        if let Some((batch, at)) = committed.batch {
+            self.recent_commits.note(&self.owner, batch, at);
+        }
         match &self.backlog {
             Some(backlog) => backlog.emitted(&committed.frames),
             None => self.wakeups.notify(&committed.frames),

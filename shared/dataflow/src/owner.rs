@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use stage::{
-    Admission, BatchContext, BatchInput, Cell, Change, Checkpoint, Derived, Event, Frame, IngressStage, PartitionCount,
+    Admission, BatchContext, BatchInput, BatchNumber, Cell, Change, Checkpoint, Derived, Event, Frame, IngressStage, PartitionCount,
     Positions, Producer, Record, ResumePoint, Stage, StageError, StreamPartition,
 };
 
@@ -47,11 +47,15 @@ pub struct Prepared {
 impl Prepared {
     fn into_committed(self, attempts: Attempts, commit_took: Option<Duration>) -> Committed {
         let Self { commit, facts, since, mut batch_trace, .. } = self;
+        let batch = commit.as_ref().and_then(|commit| {
+            let at = commit.record.committed_at.parse().ok()?;
+            Some((commit.record.number, at))
+        });
         let (changes, frames) = commit.map(|commit| (commit.changes, commit.frames)).unwrap_or_default();
         if let Some(batch_trace) = &mut batch_trace {
             batch_trace.attempts = attempts;
         }
-        Committed { frames, changes, facts, since, commit_took, batch_trace }
+        Committed { batch, frames, changes, facts, since, commit_took, batch_trace }
     }
 
     /// The frames to publish once the batch is committed.
@@ -63,6 +67,8 @@ impl Prepared {
 /// A batch that is durable.
 #[derive(Debug)]
 pub struct Committed {
+    /// The number of the batch and its commit time; `None` when there was nothing to commit.
+    pub batch: Option<(BatchNumber, DateTime<Utc>)>,
     /// The frames that may be published now.
     pub frames: Vec<Frame>,
     /// The rows that were written.
@@ -319,6 +325,11 @@ impl<S: Stage> Owner<S> {
         Ok(written.map(|written| written.into_committed(std::mem::take(&mut self.attempts), None)))
     }
 
+    /// The number and the commit time of its newest batch record.
+    pub fn last_batch(&self) -> (BatchNumber, DateTime<Utc>) {
+        (self.last.number, self.last.committed_at.parse().unwrap_or_default())
+    }
+
     /// Whether a commit with an unknown result waits for [`Owner::resolve`].
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt.is_some()
@@ -380,7 +391,6 @@ impl<S: IngressStage> Owner<S> {
     }
 }
 
-/// A frame to apply, with its facts.
 /// What a partition reads: each target, and the producers that may emit to it.
 pub(crate) fn reads(
     streams: &[&'static stage::Stream],
@@ -391,4 +401,5 @@ pub(crate) fn reads(
     streams.iter().map(read).collect()
 }
 
+/// A frame to apply, with its facts.
 pub(crate) type Admitted<S> = (Frame, Vec<Event<<S as Stage>::Input>>);

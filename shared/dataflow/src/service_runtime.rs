@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Addr, Recipient};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::future::{LocalBoxFuture, join_all, try_join_all};
 use prometheus::{Gauge, IntGauge, Opts, Registry};
-use stage::{IngressStage, Partition, Producer, Stage};
+use stage::{BatchNumber, Checkpoint, IngressStage, Partition, Producer, Stage};
 use telemetry::Traces;
 use tokio::sync::Notify;
 
@@ -17,7 +17,7 @@ use crate::lag::Lag;
 use crate::metrics::labelled;
 use crate::transport::{Transport, TransportRuntime};
 use crate::{
-    Health, Ingress, Metrics, Observer, OnConnection, OnHealth, OnRows, Owner, OwnerError, Reader, Spans, Store,
+    Health, Ingress, Metrics, Observer, OnConnection, OnHealth, OnRows, Owner, OwnerError, Reader, RecentCommits, Spans, Store,
     Wakeups,
 };
 
@@ -56,6 +56,8 @@ pub struct ServiceRuntime {
     ingresses: Vec<Recipient<Drain>>,
     readers: Vec<Recipient<Drain>>,
     watched: Vec<Watched>,
+    recent_commits: RecentCommits,
+    stages: Vec<&'static str>,
 }
 
 impl ServiceRuntime {
@@ -84,6 +86,8 @@ impl ServiceRuntime {
             ingresses,
             readers,
             watched,
+            recent_commits: RecentCommits::default(),
+            stages: Vec::new(),
         })
     }
 
@@ -96,6 +100,16 @@ impl ServiceRuntime {
     /// The service's store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The times of the latest commits of all owners.
+    pub fn recent_commits(&self) -> &RecentCommits {
+        &self.recent_commits
+    }
+
+    /// The names of the stages whose owners were started.
+    pub fn stages(&self) -> &[&'static str] {
+        &self.stages
     }
 
     /// Claims partition 0 of an ingress stage and starts its owner.
@@ -111,6 +125,7 @@ impl ServiceRuntime {
         let owner = self.claim(stage, id.clone()).await?;
         let address = Ingress::start(owner, self.observer(&id, on_rows)?);
         self.ingresses.push(address.clone().recipient());
+        self.stages.push(S::NAME);
         Ok(address)
     }
 
@@ -134,6 +149,7 @@ impl ServiceRuntime {
             let address = Reader::start(owner, subscription, self.observer(&id, on_rows.clone())?);
             self.readers.push(address.recipient());
         }
+        self.stages.push(S::NAME);
         Ok(())
     }
 
@@ -147,12 +163,20 @@ impl ServiceRuntime {
                     tokio::time::sleep(backoff.next()).await;
                 }
                 claimed => {
-                    if let (Ok(owner), Some(backlog)) = (&claimed, self.transport.backlog()) {
-                        backlog.claimed(&id, &owner.checkpoint().last_frames);
+                    if let Ok(owner) = &claimed {
+                        self.claimed(owner.checkpoint(), owner.last_batch(), &id);
                     }
                     return claimed.map(|owner| if self.traces.is_on() { owner.traced() } else { owner });
                 }
             }
+        }
+    }
+
+    fn claimed(&self, checkpoint: &Checkpoint, (batch, at): (BatchNumber, DateTime<Utc>), id: &Producer) {
+        // So that no later request is taken for one of an earlier process.
+        self.recent_commits.note(id, batch, at);
+        if let Some(backlog) = self.transport.backlog() {
+            backlog.claimed(id, &checkpoint.last_frames);
         }
     }
 
@@ -164,6 +188,8 @@ impl ServiceRuntime {
             metrics: Metrics::register(&self.registry, id)?,
             spans: Spans::new(self.traces.clone(), self.transport.system()),
             on_rows,
+            recent_commits: self.recent_commits.clone(),
+            owner: id.clone(),
             on_health: Arc::new(move |health| {
                 if health == Health::Fenced {
                     fenced.notify_one();

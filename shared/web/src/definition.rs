@@ -1,5 +1,6 @@
 //! A service, declared once: whatever starts, audits or lists services walks these declarations.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,11 +21,26 @@ pub struct ServiceDefinition {
     pub port: u16,
     /// The HTTP API it serves.
     pub api: fn() -> Api,
-    /// Starts it.
+    /// Starts it. Call [`ServiceDefinition::start`] instead, which also checks that nothing is missing.
     pub start: Start,
 }
 
 impl ServiceDefinition {
+    /// Starts the service, and checks that every declared stage runs.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(&self, setup: ServiceSetup) -> Result<RunningService, StartError> {
+        let running = (self.start)(setup).await?;
+        let declared: BTreeSet<_> = self.topology.stages.iter().map(|stage| stage.name).collect();
+        let started: BTreeSet<_> = running.stages().iter().copied().collect();
+        if declared == started {
+            return Ok(running);
+        }
+        let (declared, started) = (Vec::from_iter(declared), Vec::from_iter(started));
+        Err(StartError::Stages { declared: declared.join(", "), started: started.join(", ") })
+    }
+
     /// Its name: `ledger`.
     pub fn name(&self) -> &'static str {
         self.topology.name

@@ -72,6 +72,11 @@ impl RunningService {
         self
     }
 
+    /// The names of the stages that run.
+    pub fn stages(&self) -> &[&'static str] {
+        self.runtime.stages()
+    }
+
     /// The service's name.
     pub fn name(&self) -> &'static str {
         self.name

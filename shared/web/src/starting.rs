@@ -59,6 +59,14 @@ pub enum StartError {
     /// The metrics of the service cannot be registered.
     #[error("the metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
+    /// The declaration of the service names other stages than its start has started.
+    #[error("the service declares the stages {declared} and starts {started}")]
+    Stages {
+        /// The declared stages.
+        declared: String,
+        /// The started stages.
+        started: String,
+    },
     /// The listener of the service cannot be used.
     #[error("the listening socket cannot be used")]
     Listen(#[from] io::Error),
@@ -70,7 +78,7 @@ impl StartError {
         match self {
             StartError::Owner(stop) => stop.is_transient() || matches!(**stop, OwnerError::Fenced(_)),
             StartError::Store(error) => matches!(error, StoreError::Unavailable(_)),
-            StartError::Metrics(_) | StartError::Listen(_) => false,
+            StartError::Metrics(_) | StartError::Stages { .. } | StartError::Listen(_) => false,
         }
     }
 }

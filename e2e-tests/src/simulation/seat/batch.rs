@@ -72,10 +72,14 @@ impl<S: Stage, R: Clone> Seat<S, R> {
             }
             Boundary::None | Boundary::AfterCommit => held.goes_wrong(fault),
         }
-        let Open { prepared, asked, replies, frames } = open;
+        let Open { prepared, mut asked, mut replies, frames } = open;
+        let counted = (asked.len(), replies.len());
+        if scene.mutant == Some(Mutant::ReplyBeforeCommit) {
+            self.reply(std::mem::take(&mut asked), std::mem::take(&mut replies));
+        }
         match now(held.owner.commit(prepared)) {
             Ok(committed) => {
-                self.check_committed(&held, (asked.len(), replies.len()), frames)?;
+                self.check_committed(&held, counted, frames)?;
                 if boundary == Boundary::AfterCommit {
                     scene.hit(Hit::CrashAfterCommit);
                     scene.say(&format!("{} crashes after its commit of {}", self.id, shown(&committed)));
@@ -205,7 +209,9 @@ impl<S: Stage, R: Clone> Seat<S, R> {
             // Only in a stage without a row that must not be written twice.
             let mutant = scene.mutant == Some(Mutant::NoDuplicateCheck) && S::NAME == ledger::post::Post::NAME;
             let again = admission == Admission::Duplicate && mutant;
-            if again && scene.random.chance(300) {
+            let is_gap = matches!(admission, Admission::Gap { .. });
+            let past_gap = is_gap && scene.mutant == Some(Mutant::ApplyPastGap);
+            if past_gap || (again && scene.random.chance(300)) {
                 let events = read_events::<S::Input>(&frame.body).map_err(|error| stopped(&error))?;
                 admitted.push((frame, events));
             }

@@ -5,7 +5,7 @@ use dataflow::{CommitError, Committed, OwnerError};
 use stage::{Consumed, Stage};
 
 use super::super::coverage::Hit;
-use super::super::scene::{Scene, now};
+use super::super::scene::{Mutant, Scene, now};
 use super::super::violation::{Checked, ensure, stopped};
 use super::batch::{is_fenced, shown};
 use super::{Asked, Chair as _, Held, Seat, Turn};
@@ -159,7 +159,9 @@ impl<S: Stage, R: Clone> Seat<S, R> {
     /// Resolves a doubt. If there is a new claim afterwards, it is this owner's.
     pub(super) fn try_to_resolve(&self, held: &mut Held<S, R>, scene: &Scene<'_>) -> Checked<Resolved> {
         let before = self.epoch()?;
+        held.faults.skip_claims(scene.mutant == Some(Mutant::ResolveWithoutClaim));
         let resolved = now(held.owner.resolve(scene.now));
+        held.faults.skip_claims(false);
         let after = self.epoch()?;
         if after != before {
             held.epoch = after;

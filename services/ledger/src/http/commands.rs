@@ -1,7 +1,8 @@
 //! The commands of the ledger: claims of accounts and transfers.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::iter;
+use std::time::Duration;
 
 use ::web::{
     Conflict, IdempotencyKey, NotFound, OptionalIdempotencyKey, Prefer, Problem, ProblemType, Reading,
@@ -14,9 +15,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use contracts::{
     Account, AccountRequest, LedgerCommand, Reason, Transfer, TransferId, TransferRequest, TransferStatus,
 };
-use dataflow::{CommitTimes, StoreError, Waiters};
+use dataflow::{CommitTimes, Expected, StoreError, Waiters};
 use money::Money;
-use stage::{Change, Partition, RequestId};
+use stage::{BatchNumber, Change, Partition, RequestId};
 
 use super::{Ledger, books};
 use crate::post::{DecisionRow, Post};
@@ -63,16 +64,17 @@ pub async fn claim(
     let request: AccountRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
     let account = request.handle.clone();
     let asked = RecordCommandsInput::ClaimAccount(ClaimAccount { request });
+    // It waits even without `Prefer`, because the decision makes the difference between 201 and 409.
+    let wait = prefer.wait.unwrap_or_default().max(CLAIM_WAIT);
+    let expected = ledger.expect(LedgerCommand::Claim, &request_id, Some(wait));
     let event = ::web::event(::web::cause(RequestId(request_id), &trace), account.key(), asked);
     let claim = match ::web::submit(&ledger.record_commands, event, REQUEST_BYTES_MAX).await? {
         Reply::Claim(claim) => claim,
         Reply::Conflict => return Err(::web::other_content()),
         Reply::Transfer(_) => return Err(::web::unexpected()),
     };
-    let ClaimRow { request_id, account, .. } = claim;
-    // It waits even without `Prefer`, because the decision makes the difference between 201 and 409.
-    let wait = prefer.wait.unwrap_or_default().max(CLAIM_WAIT);
-    let decision = ledger.decision(LedgerCommand::Claim, &request_id, wait).await?;
+    let ClaimRow { request_id, account, batch, .. } = claim;
+    let decision = ledger.decision(LedgerCommand::Claim, &request_id, batch, expected).await?;
     let path = format!("/accounts/{}", ::web::segment::encode(account.as_str()));
     // Without a key, the same request would be another claim, which may lose against this one.
     let undecided = || match can_ask_again {
@@ -138,6 +140,7 @@ pub async fn transfer(
     let (request_id, payer) = (RequestId(key.as_str().to_owned()), request.from.key());
     let asked = RecordCommandsInput::SubmitTransfer(SubmitTransfer { request, unknown: None });
     let event = ::web::event(::web::cause(request_id, &trace), payer, asked);
+    let expected = ledger.expect(LedgerCommand::Transfer, key.as_str(), prefer.wait);
     let row = match ::web::submit(&ledger.record_commands, event, REQUEST_BYTES_MAX).await? {
         Reply::Transfer(row) => row,
         Reply::Conflict => return Err(::web::other_content()),
@@ -145,7 +148,7 @@ pub async fn transfer(
     };
     let decision = match row.reason() {
         Some(_) => None,
-        None => ledger.decision(LedgerCommand::Transfer, &row.request_id, prefer.wait.unwrap_or_default()).await?,
+        None => ledger.decision(LedgerCommand::Transfer, &row.request_id, row.batch, expected).await?,
     };
     let transfer = ledger.shown(row, decision).await?;
     let location = format!("/transfers/{}", transfer.id);
@@ -171,22 +174,25 @@ pub async fn get_transfer(ledger: Data<Ledger>, request: HttpRequest) -> Result<
 }
 
 impl Ledger {
-    /// The decision about a request; `None` if there is none when the time is over.
+    /// Expects the decision about a request that is about to be submitted.
+    fn expect(&self, kind: LedgerCommand, request: &str, wait: Option<Duration>) -> Expected<DecisionRow> {
+        self.results.expect(iter::once(waiting_for(kind, request)), wait)
+    }
+
+    /// The decision about a request that was accepted in this batch; `None` if there is none when the time is over.
     async fn decision(
         &self,
         kind: LedgerCommand,
         request_id: &RequestId,
-        wait: Duration,
+        batch: BatchNumber,
+        expected: Expected<DecisionRow>,
     ) -> Result<Option<DecisionRow>, StoreError> {
-        if !wait.is_zero() {
-            let key = waiting_for(kind, request_id);
-            let there = async || {
-                let decided = self.decided(kind, request_id).await?;
-                Ok::<_, StoreError>(decided.map(|_| key.clone()).into_iter().collect::<BTreeSet<_>>())
-            };
-            self.waiters.all(vec![key.clone()], Instant::now() + wait, there).await?;
-        }
-        self.decided(kind, request_id).await
+        let key = waiting_for(kind, &request_id.0);
+        let read = async |_: &BTreeSet<String>| {
+            let decided = self.decided(kind, request_id).await?;
+            Ok::<_, StoreError>(decided.map(|row| (key.clone(), row)).into_iter().collect())
+        };
+        Ok(expected.results(&[(key.clone(), batch)], read).await?.remove(&key))
     }
 
     async fn decided(&self, kind: LedgerCommand, request_id: &RequestId) -> Result<Option<DecisionRow>, StoreError> {
@@ -194,7 +200,7 @@ impl Ledger {
     }
 
     async fn shown(&self, row: TransferRow, decision: Option<DecisionRow>) -> Result<Transfer, StoreError> {
-        let mut times = CommitTimes::new(&self.store);
+        let mut times = CommitTimes::new(&self.store, &self.results.commits);
         let accepted_at = times.of::<RecordCommands>(Partition(0), row.batch).await?;
         let (mut reason, mut decided_at) = (row.reason(), None);
         if let Some(decision) = &decision {
@@ -217,13 +223,13 @@ impl Ledger {
 }
 
 /// Wakes the clients that wait for the decisions among these changes.
-pub fn wake(waiters: &Waiters, changes: &[Change]) {
-    for DecisionRow { kind, request_id, .. } in Change::rows(changes) {
-        waiters.wake(&waiting_for(kind, &request_id));
+pub fn wake(waiters: &Waiters<DecisionRow>, changes: &[Change]) {
+    for row in Change::rows::<DecisionRow>(changes) {
+        waiters.wake(&waiting_for(row.kind, &row.request_id.0), &row);
     }
 }
 
 /// The key under which clients wait for a decision.
-fn waiting_for(kind: LedgerCommand, request_id: &RequestId) -> String {
-    format!("{kind}:{request_id}")
+fn waiting_for(kind: LedgerCommand, request: &str) -> String {
+    format!("{kind} {request}")
 }

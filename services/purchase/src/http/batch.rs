@@ -53,6 +53,8 @@ pub async fn post(
     // Dropped before waiting for outcomes, to make room for the bodies of other requests.
     drop(body);
     let events: Vec<_> = lines.iter().filter_map(|line| line.as_ref().ok()).cloned().collect();
+    let keys = events.iter().map(|event| event.cause.request_id.0.clone());
+    let expected = purchases.results.expect(keys, prefer.wait);
     let replies = match events.is_empty() {
         true => Vec::new(),
         false => ::web::submit_all(purchases.ingress()?, events, bytes).await?,
@@ -64,7 +66,7 @@ pub async fn post(
         let row = line.and_then(|event| row(event, replies.next()));
         places.push(row.map(|row| taken.push(row)));
     }
-    let mut shown = purchases.show(taken, prefer.wait).await?.into_iter();
+    let mut shown = purchases.show(taken, expected).await?.into_iter();
     let mut reply = Vec::with_capacity(bytes * 2);
     for place in places {
         let line = match place {

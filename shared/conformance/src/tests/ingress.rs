@@ -14,7 +14,7 @@ use super::sqlite::Files;
 use crate::StoreFactory as _;
 use crate::fixture::{ADDED, Collect, FRONT, Fact, Reply, add, claim, emitted, meta, of};
 use crate::{CommitFault, Faults};
-use dataflow::{Backlog, Health, Metrics, Observer, Spans, Store, Wakeups};
+use dataflow::{Backlog, Health, Metrics, Observer, RecentCommits, Spans, Store, Wakeups};
 use dataflow::{Drain, Ingress, Submit, SubmitError, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX};
 
 struct Harness<S: IngressStage = Collect> {
@@ -44,6 +44,8 @@ impl<S: IngressStage<Input = Fact>> Harness<S> {
             metrics: Metrics::register(&registry, owner.id()).unwrap(),
             spans: Spans::default(),
             on_rows: Arc::new(|_| {}),
+            recent_commits: RecentCommits::default(),
+            owner: owner.id().clone(),
             on_health: Arc::new(move |health| noted.lock().unwrap().push(health)),
         };
         Self { files, front, ingress: Ingress::start(owner, observer), registry, input }

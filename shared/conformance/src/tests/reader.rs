@@ -14,7 +14,7 @@ use crate::StoreFactory as _;
 use crate::fixture::{ADDED, BACK, Collect, FRONT, Tally, TallyUp, add, claim, claim_tally, meta, now, of, submit};
 use crate::{CommitFault, Faults, MemoryBroker, MemorySubscription};
 use dataflow::{Drain, Reader};
-use dataflow::{Health, JournalReader, JournalSource, Metrics, Observer, Owner, Spans, Store, Subscription, Wakeups};
+use dataflow::{Health, JournalReader, JournalSource, Metrics, Observer, RecentCommits, Owner, Spans, Store, Subscription, Wakeups};
 
 /// Longer than anything here takes. A test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,6 +48,8 @@ fn observer(
         metrics: Metrics::register(registry, id).unwrap(),
         spans: Spans::default(),
         on_rows: Arc::new(|_| {}),
+        recent_commits: RecentCommits::default(),
+        owner: id.clone(),
         on_health: Arc::new(on_health),
     }
 }

@@ -64,7 +64,7 @@ fn dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
 /// The source files of the workspace: the path from the root, and the lines before a test module.
 fn sources() -> Vec<(String, Vec<String>)> {
     let (root, mut folders, mut found) = (root(), Vec::new(), Vec::new());
-    folders.extend(["shared", "services", "examples", "e2e-tests"].map(|folder| root.join(folder)));
+    folders.extend(["shared", "services", "operator", "examples", "e2e-tests"].map(|folder| root.join(folder)));
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -117,7 +117,9 @@ fn assert_none(found: &[String]) {
 #[test]
 fn services_never_import_each_other() {
     let dependencies = dependencies(&metadata());
-    for (name, uses) in dependencies.iter().filter(|(name, _)| !["unbundled", "e2e-tests"].contains(&name.as_str())) {
+    // `unbundled` runs all services; `replay` reads the history of the ECB that is built into exchange-rate.
+    let may = ["unbundled", "replay", "e2e-tests"];
+    for (name, uses) in dependencies.iter().filter(|(name, _)| !may.contains(&name.as_str())) {
         let services: Vec<_> = services().into_iter().filter(|service| uses.contains(*service)).collect();
         assert!(services.is_empty(), "{name} imports {services:?}");
     }
@@ -131,7 +133,7 @@ fn programs_contain_no_test_crate_and_no_crate_has_features() {
         let found: Vec<_> = TEST_CRATES.iter().filter(|package| uses.contains(**package)).collect();
         assert!(found.is_empty(), "{name} imports {found:?}");
     }
-    for folder in ["shared", "services", "examples"] {
+    for folder in ["shared", "services", "operator", "examples"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let manifest = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap();
             assert!(
@@ -156,6 +158,9 @@ fn pure_crates_import_no_runtime_and_runtime_crates_no_business_types() {
     check("dataflow", &["money", "contracts", "actix-web", "web"]);
     check("web", &["money", "contracts", "sqlx", "lapin"]);
     check("cluster", &["money", "contracts", "sqlx", "lapin", "actix"]);
+    for client in ["operator-client", "replay", "load"] {
+        check(client, &["dataflow", "sqlx", "lapin", "actix"]);
+    }
     for service in services() {
         check(service, &["sqlx", "lapin"]);
     }
@@ -261,11 +266,74 @@ fn files_and_functions_stay_short() {
 
 #[test]
 fn every_crate_uses_the_lints_of_the_workspace() {
-    for folder in ["shared", "services", "examples"] {
+    for folder in ["shared", "services", "operator", "examples"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let manifest = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap();
             assert!(manifest.contains("[lints]\nworkspace = true"), "{manifest}");
         }
+    }
+}
+
+/// The imports of the modules of each crate in `operator`, from one path to another; the root has an empty path. A module
+/// with modules inside counts as importing them.
+fn imports() -> BTreeMap<String, BTreeSet<(String, String)>> {
+    let mut crates = BTreeMap::<String, BTreeMap<String, String>>::new();
+    for (name, lines) in sources().into_iter().filter(|(name, _)| !is_test(name)) {
+        let file = name.strip_prefix("operator/").and_then(|name| name.split_once("/src/"));
+        let Some((package, file)) = file else { continue };
+        let module = file.trim_end_matches(".rs").replace('/', "::");
+        let module = if module == "lib" { String::new() } else { module };
+        crates.entry(package.to_owned()).or_default().insert(module, lines.join("\n"));
+    }
+    let outer = |path: &str| path.rsplit_once("::").map_or_else(String::new, |(outer, _)| outer.to_owned());
+    let of_crate = |modules: BTreeMap<String, String>| {
+        let mut found = BTreeSet::new();
+        for (module, text) in &modules {
+            found.insert((outer(module), module.clone()));
+            for (start, from) in [("use crate::", String::new()), ("use super::", outer(module))] {
+                for path in text.split(start).skip(1).flat_map(|rest| imported(rest.split(';').next().unwrap())) {
+                    let mut path = if from.is_empty() { path } else { format!("{from}::{path}") };
+                    while !modules.contains_key(&path) {
+                        path = outer(&path);
+                    }
+                    found.insert((module.clone(), path));
+                }
+            }
+        }
+        found.retain(|(module, path)| module != path);
+        found
+    };
+    crates.into_iter().map(|(package, modules)| (package, of_crate(modules))).collect()
+}
+
+/// The paths of a `use` line, after its `crate::` or `super::`.
+fn imported(path: &str) -> Vec<String> {
+    let Some(paths) = path.strip_prefix('{').and_then(|paths| paths.strip_suffix('}')) else {
+        return vec![path.to_owned()];
+    };
+    let mut depth = 0;
+    let is_between = |c| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        c == ',' && depth == 0
+    };
+    paths.split(is_between).map(|path| path.trim().to_owned()).filter(|path| !path.is_empty()).collect()
+}
+
+#[test]
+fn no_module_imports_in_a_circle() {
+    let crates = imports();
+    assert!(crates.len() > 2 && crates.values().all(|imports| imports.len() > 5), "the imports were not found");
+    for (package, mut imports) in crates {
+        // What nothing imports, or what imports nothing, is in no circle.
+        let mut before = usize::MAX;
+        while imports.len() < before {
+            before = imports.len();
+            let all = imports.clone();
+            imports.retain(|(from, to)| {
+                all.iter().any(|(_, end)| end == from) && all.iter().any(|(begin, _)| begin == to)
+            });
+        }
+        assert!(imports.is_empty(), "{package} has modules that import each other in a circle: {imports:#?}");
     }
 }
 

@@ -14,12 +14,12 @@ use anyhow::Context as _;
 use clap::Args;
 use dataflow::audit::{Audit, Finding, Report, Watch};
 use dataflow::{Meta, Sqlite, Store, StoreError};
+use operator_client::Progress;
 use stage::{PartitionCount, Stream};
 use web::ServiceDefinition;
 
 use self::databases::NotAudited;
 use crate::data::DataFolder;
-use crate::replay::Progress;
 
 pub use databases::{arguments as database_arguments, urls as database_urls};
 
@@ -85,7 +85,7 @@ fn not_audited(error: &(dyn std::error::Error + 'static)) -> ExitCode {
 /// [`StoreError`] when a store does not answer.
 pub async fn everything(stores: Vec<Store>, services: &[ServiceDefinition]) -> Result<Audited, StoreError> {
     let progress = Progress::auditing();
-    let watch = Watch::new(move |far| progress.audited(far));
+    let watch = Watch::new(move |far| progress.audited(far.done, far.of, far.what, far.facts));
     let streams: Vec<&Stream> = services.iter().flat_map(|service| service.topology.streams).copied().collect();
     let mut audit = Audit::watched(&streams, stores, watch).await?;
     services.iter().for_each(|service| service.topology.audit(&mut audit));

@@ -2,15 +2,10 @@
 
 pub mod services;
 
-mod addresses;
 mod audit;
 mod data;
-mod load;
-mod replay;
 mod republish;
 mod run;
-mod service;
-mod trial_balance;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use dataflow::audit::{Checked, Report};
 use indicatif::{DecimalBytes, HumanCount};
+use operator_client::per_second;
 use serde_json::json;
 
 use super::Audited;
-use crate::replay::per_second;
 
 /// The most findings in the text; JSON has all.
 const FINDINGS_SHOWN: usize = 20;

@@ -1,0 +1,61 @@
+//! The responses to purchases, parsed.
+
+use contracts::Status;
+use operator_client::ShownProblem;
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::became::Became;
+
+/// The part of a purchase that is parsed; the rest is skipped.
+#[derive(Deserialize)]
+struct Shown {
+    status: Status,
+}
+
+/// A line of the response to a batch.
+#[derive(Deserialize)]
+struct Line<'a> {
+    request_id: Option<&'a str>,
+    http_status: u16,
+    purchase: Option<Shown>,
+    #[serde(borrow)]
+    problem: Option<&'a RawValue>,
+}
+
+/// Parses the response to one purchase.
+///
+/// # Errors
+/// What does not fit the request.
+pub fn read_one(status: StatusCode, body: &[u8]) -> Result<Became, String> {
+    let shown: Shown = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let mut became = Became::default();
+    became.add(status.as_u16(), Some(shown.status));
+    Ok(became)
+}
+
+/// Parses the response to a batch of purchases with these ids.
+///
+/// # Errors
+/// What does not fit the request.
+pub fn read_batch(body: &[u8], ids: impl Iterator<Item = String>) -> Result<Became, String> {
+    let mut lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let mut became = Became::default();
+    for id in ids {
+        let line = lines.next().ok_or_else(|| format!("{id} has no response"))?;
+        let line: Line<'_> = serde_json::from_slice(line).map_err(|error| format!("{id}: {error}"))?;
+        if line.request_id != Some(id.as_str()) {
+            return Err(format!("{id}: the response in its place is for another purchase"));
+        }
+        became.add(line.http_status, line.purchase.map(|shown| shown.status));
+        if let Some(problem) = line.problem {
+            let problem = serde_json::from_str::<ShownProblem>(problem.get()).map(|problem| problem.detail);
+            became.why.get_or_insert_with(|| format!("{}: {}", line.http_status, problem.unwrap_or_default()));
+        }
+    }
+    if lines.next().is_some() {
+        return Err("more responses than purchases".to_owned());
+    }
+    Ok(became)
+}

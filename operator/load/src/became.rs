@@ -1,0 +1,38 @@
+//! What became of the purchases of one request.
+
+use contracts::Status;
+
+/// The results of the purchases of one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Became {
+    /// Paid.
+    pub settled: u64,
+    /// Recorded, and rejected for a business reason.
+    pub rejected: u64,
+    /// Recorded, and without an outcome so far.
+    pub open: u64,
+    /// Not recorded.
+    pub failed: u64,
+    /// Why the first of those was not recorded.
+    pub why: Option<String>,
+    /// The HTTP status of each.
+    pub statuses: Vec<u16>,
+}
+
+impl Became {
+    /// The number of recorded purchases.
+    pub fn acknowledged(&self) -> u64 {
+        self.settled + self.rejected + self.open
+    }
+
+    /// Adds a purchase by its HTTP status, and by its own status if it is recorded.
+    pub fn add(&mut self, http_status: u16, status: Option<Status>) {
+        self.statuses.push(http_status);
+        match status {
+            Some(Status::Settled) => self.settled += 1,
+            Some(Status::Rejected) => self.rejected += 1,
+            Some(Status::Confirmed) => self.open += 1,
+            None => self.failed += 1,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! One client of the load: a closed loop.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use actix_web::web::Bytes;
+use operator_client::{Failed, ServiceClient, ServiceError};
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+
+use crate::answers::{read_batch, read_one};
+use crate::arguments::Mode;
+use crate::became::Became;
+use crate::orders::{Order, Orders};
+use crate::tally::Tally;
+
+/// How long a response may wait for the outcome.
+const WAIT: &str = "wait=10";
+
+/// The longest time to an outcome. After it, the purchase is stuck.
+const OUTCOME_MAX: Duration = Duration::from_secs(60);
+
+/// The first of every so many requests of a client does not wait for the outcome: enough to measure the times, few
+/// enough to cost little.
+const ACCEPTANCE_EVERY: u64 = 8;
+
+/// What the response to a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    Acceptance,
+    Outcome,
+}
+
+/// Why the load had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The service is unavailable, or refuses a request.
+    #[error("stopped before {next}")]
+    ServiceClient {
+        /// The first purchase without a response.
+        next: String,
+        /// The cause.
+        source: ServiceError,
+    },
+    /// Some outcomes are missing.
+    #[error("{open} purchases from {first} on have had no outcome for {} s", OUTCOME_MAX.as_secs())]
+    Stuck {
+        /// The first purchase of the request.
+        first: String,
+        /// The number of its purchases without an outcome.
+        open: u64,
+    },
+}
+
+/// The state that all clients share.
+pub struct Client<'a> {
+    /// The purchase service.
+    pub purchase: &'a ServiceClient,
+    /// The requests to send.
+    pub orders: &'a Orders,
+    /// The results so far.
+    pub tally: &'a RefCell<Tally>,
+    /// When to stop sending.
+    pub end: Instant,
+}
+
+impl Client<'_> {
+    /// Sends one request after the other until the end. After that, all sent purchases have their outcome.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub async fn run(&self) -> Result<(), LoadError> {
+        for turn in 0.. {
+            if Instant::now() >= self.end {
+                break;
+            }
+            let asks_for = if turn % ACCEPTANCE_EVERY == 0 { For::Acceptance } else { For::Outcome };
+            self.order(&self.orders.next(), asks_for).await?;
+        }
+        Ok(())
+    }
+
+    async fn order(&self, order: &Order, asks_for: For) -> Result<(), LoadError> {
+        self.tally.borrow_mut().counts.attempted += order.purchases;
+        let sent = Instant::now();
+        let mut became = self.ask(order, asks_for).await?;
+        let answered = Instant::now();
+        self.tally.borrow_mut().acknowledged(answered, became.acknowledged());
+        if asks_for == For::Acceptance {
+            self.tally.borrow_mut().accepted_after(sent, answered);
+        }
+        while became.open > 0 {
+            if sent.elapsed() > OUTCOME_MAX {
+                return Err(LoadError::Stuck { first: self.orders.request_id(order.first), open: became.open });
+            }
+            became = self.ask(order, For::Outcome).await?;
+        }
+        let settled = Instant::now();
+        let mut tally = self.tally.borrow_mut();
+        if asks_for == For::Outcome {
+            tally.settled_after(sent, settled);
+        }
+        tally.ended(settled, became);
+        Ok(())
+    }
+
+    /// Sends a request until it gets a response.
+    async fn ask(&self, order: &Order, asks_for: For) -> Result<Became, LoadError> {
+        let answer = self.purchase.persist(async || {
+            let attempt = self.attempt(order, asks_for).await;
+            match &attempt {
+                Ok(became) => self.tally.borrow_mut().counts.answers(&became.statuses),
+                Err(Failed::Away { status, why, .. }) => self.tally.borrow_mut().counts.away(*status, why),
+                Err(Failed::Ended(_)) => {}
+            }
+            attempt
+        });
+        answer.await.map_err(|source| LoadError::ServiceClient { next: self.orders.request_id(order.first), source })
+    }
+
+    async fn attempt(&self, order: &Order, asks_for: For) -> Result<Became, Failed> {
+        let (path, content_type) = match self.orders.mode {
+            Mode::Single => ("/purchases", "application/json"),
+            Mode::Batch => ("/purchases/batch", web::NDJSON),
+        };
+        let mut request = self.purchase.request(Method::POST, path).header(CONTENT_TYPE, content_type);
+        if self.orders.mode == Mode::Single {
+            request = request.header("Idempotency-Key", self.orders.request_id(order.first));
+        }
+        if asks_for == For::Outcome {
+            request = request.header("Prefer", WAIT);
+        }
+        let (status, body) = self.purchase.exchange(path, request.body(order.body.clone())).await?;
+        let read = match self.orders.mode {
+            Mode::Single => read_one(status, &body),
+            Mode::Batch => self.read_batch(order, &body),
+        };
+        read.map_err(|why| Failed::Ended(self.purchase.strange(path, &why)))
+    }
+
+    fn read_batch(&self, order: &Order, body: &Bytes) -> Result<Became, String> {
+        let ids = (order.first..order.first + order.purchases).map(|number| self.orders.request_id(number));
+        read_batch(body, ids)
+    }
+}

@@ -1,0 +1,111 @@
+//! The ledger's postings of the file's purchases.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::{AccountId, Entries, Leg, Purpose, Side};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use money::{Amount, Currency};
+use operator_client::{IN_FLIGHT, ServiceClient, ServiceError};
+use serde::Serialize;
+use stage::RequestId;
+
+use crate::taken::Taken;
+
+/// The number of entries per page.
+const PAGE: u32 = 1_000;
+
+/// Postings by purchase.
+pub type Postings = BTreeMap<RequestId, Vec<Leg>>;
+
+/// The account and side of a posting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Amounts that customers paid.
+    CustomerDebits,
+    /// Amounts that the seller got.
+    MerchantCredits,
+    /// Amounts received for exchange.
+    FxCredits,
+    /// Amounts given in exchange.
+    FxDebits,
+    /// Any other place, where no purchase posts.
+    Elsewhere,
+}
+
+impl Place {
+    /// The place of this leg.
+    pub fn of(leg: &Leg) -> Self {
+        match (leg.account.as_str(), leg.side) {
+            ("merchant", Side::Credit) => Self::MerchantCredits,
+            ("fx", Side::Credit) => Self::FxCredits,
+            ("fx", Side::Debit) => Self::FxDebits,
+            (account, Side::Debit) if account.starts_with("customer:") => Self::CustomerDebits,
+            (_, Side::Debit | Side::Credit) => Self::Elsewhere,
+        }
+    }
+}
+
+/// Sums by place and currency.
+pub type Sums = BTreeMap<Place, BTreeMap<Currency, Amount>>;
+
+/// Adds up postings.
+pub fn sums<'a>(legs: impl IntoIterator<Item = &'a Leg>) -> Sums {
+    let mut sums = Sums::new();
+    for leg in legs {
+        let currency = leg.amount.currency();
+        let of_place = sums.entry(Place::of(leg)).or_default();
+        *of_place.entry(currency).or_insert_with(|| Amount::zero(currency)) += leg.amount.amount();
+    }
+    sums
+}
+
+/// All postings of the accepted purchases, from the accounts that they may have touched. Other entries of these
+/// accounts, from a user's own experiments, are left out.
+///
+/// # Errors
+/// [`ServiceError`].
+pub async fn postings(ledger: &ServiceClient, taken: &[Taken]) -> Result<Postings, ServiceError> {
+    let ours: BTreeSet<_> = taken.iter().map(|taken| &taken.asked.request_id).collect();
+    let customers = taken.iter().map(|taken| AccountId::of_customer(&taken.asked.customer));
+    let accounts: BTreeSet<_> = customers.chain([AccountId::merchant(), AccountId::fx()]).collect();
+    stream::iter(accounts)
+        .map(|account| of_account(ledger, account, &ours))
+        .buffer_unordered(IN_FLIGHT)
+        .try_fold(Postings::new(), async |mut all, found| {
+            for (transfer, leg) in found {
+                all.entry(transfer).or_default().push(leg);
+            }
+            Ok(all)
+        })
+        .await
+}
+
+async fn of_account(
+    ledger: &ServiceClient,
+    account: AccountId,
+    ours: &BTreeSet<&RequestId>,
+) -> Result<Vec<(RequestId, Leg)>, ServiceError> {
+    let base = format!("/accounts/{}/entries?limit={PAGE}", web::segment::encode(account.as_str()));
+    let (mut found, mut path) = (Vec::new(), base.clone());
+    let mut last = 0;
+    // An account that does not exist has no entries: its customer's purchases were all rejected.
+    while let Some(page) = ledger.get::<Entries>(&path).await? {
+        for entry in page.entries {
+            if entry.number <= last {
+                return Err(ledger.strange(&path, &format!("entry {} after entry {last}", entry.number)));
+            }
+            last = entry.number;
+            // A transfer, or a fee, may have the same id.
+            if entry.purpose == Purpose::Purchase && ours.contains(&entry.request_id) {
+                let leg = Leg { account: account.clone(), side: entry.side, amount: entry.amount };
+                found.push((entry.request_id, leg));
+            }
+        }
+        match page.next {
+            Some(next) => path = format!("{base}&after={next}"),
+            None => break,
+        }
+    }
+    Ok(found)
+}

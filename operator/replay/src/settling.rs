@@ -1,0 +1,101 @@
+//! Waits until every purchase has its outcome.
+
+use std::time::{Duration, Instant};
+
+use contracts::PurchaseId;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use operator_client::{IN_FLIGHT, Progress, ServiceClient, ServiceError};
+use reqwest::{Method, StatusCode};
+
+use crate::taken::{Answer, Taken};
+
+/// The longest time without a new outcome. After it, waiting ends.
+const STILL_MAX: Duration = Duration::from_secs(60);
+
+/// The pause between two rounds: short compared with the time in which a purchase settles under load.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Why waiting ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// No more outcomes came.
+    #[error("{waiting} purchases from {first} on have no outcome, and none came for {} s", STILL_MAX.as_secs())]
+    Stuck {
+        /// The number of purchases without an outcome.
+        waiting: usize,
+        /// The first of these purchases.
+        first: String,
+    },
+    /// An accepted purchase does not exist any more.
+    #[error("{request_id} was accepted, but does not exist any more")]
+    Lost {
+        /// The purchase.
+        request_id: String,
+    },
+    /// The service is unavailable, or refuses a request.
+    #[error("stopped while waiting for outcomes; run it again to continue: nothing is done twice")]
+    ServiceClient(#[from] ServiceError),
+}
+
+/// Requests every purchase until it has its outcome.
+///
+/// # Errors
+/// [`SettleError`].
+pub async fn outcomes(purchase: &ServiceClient, all: &mut [Taken]) -> Result<(), SettleError> {
+    let mut progress = None;
+    let (mut still_since, mut done) = (Instant::now(), 0);
+    loop {
+        let mut waiting: Vec<_> = all.iter_mut().filter(|taken| !taken.answer.status.is_outcome()).collect();
+        let Some(first) = waiting.first().map(|taken| taken.asked.request_id.to_string()) else {
+            return Ok(());
+        };
+        let count = waiting.len();
+        let progress = progress.get_or_insert_with(|| Progress::settling(count as u64));
+        let settled = round(purchase, &mut waiting, progress, done).await?;
+        done += settled as u64;
+        if settled > 0 {
+            still_since = Instant::now();
+        } else if still_since.elapsed() > STILL_MAX {
+            return Err(SettleError::Stuck { waiting: count, first });
+        }
+        if settled < count {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Requests each purchase once, and returns the number of those that have an outcome now. `done` others had one before.
+async fn round(
+    purchase: &ServiceClient,
+    waiting: &mut [&mut Taken],
+    progress: &Progress,
+    done: u64,
+) -> Result<usize, SettleError> {
+    stream::iter(waiting)
+        .map(|taken| async move {
+            let path = format!("/purchases/{}", PurchaseId::of(&taken.asked.request_id));
+            let lost = || SettleError::Lost { request_id: taken.asked.request_id.to_string() };
+            taken.answer = ask(purchase, &path, progress).await?.ok_or_else(lost)?;
+            Ok(usize::from(taken.answer.status.is_outcome()))
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .try_fold(0, async |count, settled| {
+            let count = count + settled;
+            progress.settled(done + count as u64);
+            Ok(count)
+        })
+        .await
+}
+
+/// Like [`ServiceClient::get`], but removes the progress bar before the client prints that the service is unavailable.
+async fn ask(purchase: &ServiceClient, path: &str, progress: &Progress) -> Result<Option<Answer>, ServiceError> {
+    let attempt = async || {
+        let body = purchase.once(path, purchase.request(Method::GET, path)).await;
+        body.inspect_err(|_| progress.step_aside())
+    };
+    match purchase.persist(attempt).await {
+        Ok(body) => purchase.read(path, &body).map(Some),
+        Err(ServiceError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

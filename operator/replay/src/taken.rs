@@ -1,0 +1,41 @@
+//! A purchase on its way: as it is sent, as the service answers, and both together.
+
+use contracts::{CustomerId, Reason, Status};
+use money::Money;
+use serde::Deserialize;
+use stage::RequestId;
+
+use crate::verdict::Verdict;
+
+/// A purchase to send.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Its request id.
+    pub request_id: RequestId,
+    /// The customer who pays.
+    pub customer: CustomerId,
+    /// The expected result.
+    pub verdict: Verdict,
+}
+
+/// The parts of a purchase that are compared. The rest, half a million lines, is not parsed.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Answer {
+    /// Its status.
+    pub status: Status,
+    /// Why it was rejected.
+    pub reason: Option<Reason>,
+    /// The amount that the seller gets.
+    pub total: Option<Money>,
+    /// The amount that the customer pays.
+    pub charged: Option<Money>,
+}
+
+/// An accepted purchase, and the last response about it.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The request.
+    pub asked: Asked,
+    /// The response.
+    pub answer: Answer,
+}

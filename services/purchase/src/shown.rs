@@ -34,10 +34,7 @@ pub async fn show(
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn outcomes(
-    store: &Store,
-    requests: &BTreeSet<String>,
-) -> Result<BTreeMap<String, OutcomeRow>, StoreError> {
+pub async fn outcomes(store: &Store, requests: &BTreeSet<String>) -> Result<BTreeMap<String, OutcomeRow>, StoreError> {
     let mut reads = ReadSet::default();
     requests.iter().for_each(|request| reads.row::<OutcomeRow>(&(RequestId(request.clone()),)));
     let found = store.load(&reads).await?;

@@ -184,7 +184,7 @@ mod tests {
         // One of three facts had no effect; another one arrived in the future, by its time.
         let since = vec![Utc::now() - Duration::from_secs(3), Utc::now() + Duration::from_secs(3_600)];
         let commit_took = Some(Duration::from_millis(2));
-        let committed = Committed { frames, changes, facts: 3, since, commit_took, batch_trace: None };
+        let committed = Committed { batch: None, frames, changes, facts: 3, since, commit_took, batch_trace: None };
         metrics.batch(&committed, Duration::from_millis(5));
         metrics.batch(&Committed { facts: 1, since: Vec::new(), commit_took: None, ..committed }, Duration::ZERO);
         let counted = |histogram: &Histogram| (histogram.get_sample_count(), histogram.get_sample_sum());

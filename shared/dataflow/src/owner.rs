@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use stage::{
-    Admission, BatchContext, BatchInput, BatchNumber, Cell, Change, Checkpoint, Derived, Event, Frame, IngressStage, PartitionCount,
-    Positions, Producer, Record, ResumePoint, Stage, StageError, StreamPartition,
+    Admission, BatchContext, BatchInput, BatchNumber, Cell, Change, Checkpoint, Derived, Event, Frame, IngressStage,
+    PartitionCount, Positions, Producer, Record, ResumePoint, Stage, StageError, StreamPartition,
 };
 
 use self::claim::claim;

@@ -17,8 +17,8 @@ use crate::lag::Lag;
 use crate::metrics::labelled;
 use crate::transport::{Transport, TransportRuntime};
 use crate::{
-    Health, Ingress, Metrics, Observer, OnConnection, OnHealth, OnRows, Owner, OwnerError, Reader, RecentCommits, Spans, Store,
-    Wakeups,
+    Health, Ingress, Metrics, Observer, OnConnection, OnHealth, OnRows, Owner, OwnerError, Reader, RecentCommits,
+    Spans, Store, Wakeups,
 };
 
 /// The reason why owners were not started.

@@ -110,11 +110,11 @@ impl<T> Drop for Waiter<T> {
 impl<T: Clone> Results<T> {
     /// Expects the results of these requests. Call this before they are submitted, or a result may be missed.
     pub fn expect(&self, keys: impl Iterator<Item = String>, wait: Option<Duration>) -> Expected<T> {
-        // First: a request that is accepted in a later batch was registered before it had a result.
-        let newest = self.commits.newest(&self.ingress);
         let wait = wait.unwrap_or_default();
         let registered = keys.filter_map(|key| Some((key.clone(), self.waiters.register(&key)?)));
         let waiters = if wait.is_zero() { BTreeMap::new() } else { registered.collect() };
+        // Last: whatever is accepted in a later batch was registered before it had a result.
+        let newest = self.commits.newest(&self.ingress);
         Expected { waiters, newest, until: Instant::now() + wait }
     }
 }

@@ -14,7 +14,9 @@ use crate::StoreFactory as _;
 use crate::fixture::{ADDED, BACK, Collect, FRONT, Tally, TallyUp, add, claim, claim_tally, meta, now, of, submit};
 use crate::{CommitFault, Faults, MemoryBroker, MemorySubscription};
 use dataflow::{Drain, Reader};
-use dataflow::{Health, JournalReader, JournalSource, Metrics, Observer, RecentCommits, Owner, Spans, Store, Subscription, Wakeups};
+use dataflow::{
+    Health, JournalReader, JournalSource, Metrics, Observer, Owner, RecentCommits, Spans, Store, Subscription, Wakeups,
+};
 
 /// Longer than anything here takes. A test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use stage::{BatchNumber, Cell, Consumed, Frame, Producer, Record, Seq, StreamPartition, Table};
+use stage::{BatchNumber, Cell, Consumed, Frame, Producer, ReadSet, Record, Seq, StreamPartition, Table};
 
-use dataflow::{Commit, CommitError, Engine, Inventory, Meta, Store, StoreError};
+use dataflow::{Commit, CommitError, Engine, Inventory, LoadedRows, Meta, Store, StoreError};
 
 /// An injected fault of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +147,11 @@ impl Engine for FaultyEngine {
     async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
         self.faults.read()?;
         self.engine.load(table, keys).await
+    }
+
+    async fn load_all(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
+        self.faults.read()?;
+        self.engine.load_all(keys).await
     }
 
     async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {

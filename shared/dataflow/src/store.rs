@@ -159,12 +159,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn load(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
-        let mut found = Vec::new();
-        for (table, wanted) in keys.iter() {
-            let rows = self.load_rows(table, wanted).await?;
-            found.push(LoadedRows { table, wanted: wanted.clone(), rows });
-        }
-        Ok(found)
+        self.engine.load_all(keys).await
     }
 
     /// The rows of one table that exist among these keys.

@@ -42,6 +42,8 @@ async fn a_stopped_client_delays_a_claim_for_two_seconds_and_is_fenced() {
     let front = Store::from(databases.postgres("front").await);
     let mut watcher = databases.raw("front").await;
     let mut old = claim(&front, Collect::default()).await.unwrap();
+    // From now on the statement is prepared, so that it is blocked while it is executed.
+    submit(&mut old, vec![add("0", "a", 1)]).await.unwrap();
     let mut other = block_writers(&databases, "collected").await;
     let submitted = submit_until_blocked!(old, watcher);
     // The statement is done now, but nobody polls the future any more, as if the process was stopped.

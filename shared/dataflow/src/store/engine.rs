@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, StreamPartition, Table};
+use stage::{BatchNumber, Cell, Frame, Producer, ReadSet, Record, Seq, StreamPartition, Table};
 
-use super::{Commit, CommitError, Inventory, Meta, StoreError};
+use super::{Commit, CommitError, Inventory, LoadedRows, Meta, StoreError};
 
 /// A database that holds a service's store. [`Store`](crate::Store) documents each method.
 ///
@@ -41,6 +41,15 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// The rows of one table that exist among these keys.
     async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError>;
+
+    /// The rows that exist among these keys, by table.
+    async fn load_all(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
+        let mut found = Vec::new();
+        for (table, wanted) in keys.iter() {
+            found.push(LoadedRows { table, wanted: wanted.clone(), rows: self.load(table, wanted).await? });
+        }
+        Ok(found)
+    }
 
     /// The number of rows in a table.
     async fn count(&self, table: &'static Table) -> Result<u64, StoreError>;

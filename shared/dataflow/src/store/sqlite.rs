@@ -21,8 +21,8 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{Connection as _, Row as _, SqliteConnection};
-use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, StreamPartition, Table};
+use sqlx::{Connection as _, Either, Executor as _, Row as _, SqliteConnection};
+use stage::{BatchNumber, Cell, Frame, Producer, ReadSet, Record, Seq, StreamPartition, Table};
 use tokio::sync::Mutex;
 
 pub(crate) use self::scratch::Scratch;
@@ -31,7 +31,7 @@ use self::decode::{at, cells};
 use self::inventory::check_tables;
 use self::write::write;
 use super::decode::{frame, name, number, record};
-use super::{Commit, CommitError, Engine, Inventory, Meta, StoreError, StoredMeta};
+use super::{Commit, CommitError, Engine, Inventory, LoadedRows, Meta, StoreError, StoredMeta};
 
 /// The maximum number of connections for requests, and for owners. Each has a thread, a few files and a page cache.
 const READERS_MAX: u32 = 8;
@@ -221,19 +221,32 @@ impl Engine for Sqlite {
     }
 
     async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
-        let keys: Vec<_> = keys.iter().collect();
-        let mut rows = Vec::new();
-        for chunk in keys.chunks(sql::ROWS_MAX) {
-            let size = chunk.len().next_power_of_two();
-            let text = sql::load(table, size);
-            let last = chunk.last().copied();
-            let padding = last.into_iter().cycle().take(size - chunk.len());
-            let query = chunk.iter().copied().chain(padding).flatten().fold(sqlx::query(&text), bind);
-            for row in query.fetch_all(&self.readers).await?.iter().take(chunk.len()) {
-                rows.push(cells(table, row)?);
+        let keys = sql::json(keys.iter().map(Vec::as_slice));
+        let rows = sqlx::query(&sql::load(table)).bind(keys).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| cells(table, row)).collect()
+    }
+
+    /// One statement per table, and one round trip for all of them.
+    async fn load_all(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
+        let statements: Vec<_> = keys.iter().map(|(table, _)| sql::load(table)).collect();
+        let text = statements.join("; ");
+        let keys_of = |keys: &BTreeSet<Vec<Cell>>| sql::json(keys.iter().map(Vec::as_slice));
+        let query = keys.iter().fold(sqlx::query(&text), |query, (_, wanted)| query.bind(keys_of(wanted)));
+        let empty = |(table, wanted): (&'static Table, &BTreeSet<Vec<Cell>>)| LoadedRows {
+            table,
+            wanted: wanted.clone(),
+            rows: Vec::new(),
+        };
+        let mut found: Vec<_> = keys.iter().map(empty).collect();
+        let (mut results, mut at) = ((&self.readers).fetch_many(query), 0);
+        while let Some(result) = results.try_next().await? {
+            match (result, found.get_mut(at)) {
+                (Either::Right(row), Some(of_table)) => of_table.rows.push(cells(of_table.table, &row)?),
+                (Either::Left(_), _) => at += 1,
+                (Either::Right(_), None) => {}
             }
         }
-        Ok(rows)
+        Ok(found)
     }
 
     async fn scan(

@@ -55,9 +55,9 @@ struct Inner {
     /// The runtime on which connections are opened and thereby driven. It must not be that of the first user: on an
     /// owner's thread they would stand still while it works, and break when it ends.
     runtime: Handle,
-    progress: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// The idle connections, each with the time since when it is idle.
-    without_effect: Mutex<Vec<(Instant, PgConnection)>>,
+    idle: Mutex<Vec<(Instant, PgConnection)>>,
     is_closed: Arc<AtomicBool>,
 }
 
@@ -75,8 +75,8 @@ impl Sessions {
             turn: purpose.turn,
             limit: purpose.limit,
             runtime: Handle::current(),
-            progress: Arc::new(Semaphore::new(purpose.connections)),
-            without_effect: Mutex::default(),
+            permits: Arc::new(Semaphore::new(purpose.connections)),
+            idle: Mutex::default(),
             is_closed: is_closed.clone(),
         }))
     }
@@ -96,21 +96,21 @@ impl Sessions {
             turn: purpose.turn,
             limit: purpose.limit,
             runtime: Handle::current(),
-            progress: Arc::new(Semaphore::new(1)),
-            without_effect: Mutex::new(vec![(Instant::now(), connection)]),
+            permits: Arc::new(Semaphore::new(1)),
+            idle: Mutex::new(vec![(Instant::now(), connection)]),
             is_closed: is_closed.clone(),
         })))
     }
 
     /// Takes out an idle connection, or opens one when none is idle.
     pub(super) async fn take(&self) -> sqlx::Result<Session> {
-        let place = tokio::time::timeout(self.0.turn, self.0.progress.clone().acquire_owned()).await;
+        let place = tokio::time::timeout(self.0.turn, self.0.permits.clone().acquire_owned()).await;
         let place = place.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
         if self.0.is_closed.load(Ordering::Acquire) {
             return Err(sqlx::Error::PoolClosed);
         }
-        let without_effect = self.without_effect().pop();
-        let connection = match (without_effect, &self.0.options) {
+        let idle = self.idle().pop();
+        let connection = match (idle, &self.0.options) {
             (Some((since, connection)), Some(options)) if since.elapsed() > ASK_AFTER => {
                 self.still_there(connection, options).await?
             }
@@ -176,11 +176,11 @@ impl Sessions {
 
     /// Closes idle connections; the others are closed after their use.
     pub(super) fn clear(&self) {
-        self.without_effect().clear();
+        self.idle().clear();
     }
 
-    fn without_effect(&self) -> MutexGuard<'_, Vec<(Instant, PgConnection)>> {
-        self.0.without_effect.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, PgConnection)>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -188,7 +188,7 @@ impl Session {
     /// Returns an idle connection for the next use.
     pub(super) fn put_back(self) {
         if !self.home.0.is_closed.load(Ordering::Acquire) {
-            self.home.without_effect().push((Instant::now(), self.connection));
+            self.home.idle().push((Instant::now(), self.connection));
         }
     }
 

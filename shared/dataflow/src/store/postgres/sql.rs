@@ -1,7 +1,10 @@
 //! SQL statements generated from table declarations. Rows are passed as one array per column, so there is one statement
 //! per table and purpose, whatever the number of rows.
 
-use stage::{CellKind, Column, Table};
+use stage::{CellKind, Column, Table, Write};
+
+/// The number of columns of a batch record.
+const RECORD_COLUMNS: usize = 8;
 
 /// The statement that creates a stage's table.
 pub fn create(table: &Table) -> String {
@@ -46,7 +49,7 @@ pub fn load(table: &Table) -> String {
     format!(
         "SELECT {} FROM {} AS w({}) JOIN \"{}\" t ON {}",
         read(table.columns),
-        unnest(key),
+        unnest(key, 1),
         names(key),
         table.name,
         on.join(" AND ")
@@ -58,14 +61,49 @@ pub fn count(table: &Table) -> String {
     format!("SELECT count(*) AS rows FROM \"{}\"", table.name)
 }
 
-/// Inserts rows; fails if a key exists.
-pub fn insert(table: &Table) -> String {
-    let columns = table.columns;
-    format!("INSERT INTO \"{}\" ({}) SELECT * FROM {}", table.name, names(columns), unnest(columns))
+/// Writes a whole batch: its record, the note of the newest record, these runs of rows, and its frames if it has some.
+/// The result is one row: the number of written rows of each run.
+///
+/// The parameters are the eight columns of the record, then one array per column of each run, then one per column of
+/// the journal. The parts see the same snapshot, and nothing depends on the order in which they are executed: if any of
+/// them fails, nothing is written.
+pub fn commit(runs: &[(&Table, Write)], has_frames: bool) -> String {
+    let mut parts = vec![
+        "fence AS (INSERT INTO batches VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING 1)".to_owned(),
+        "note AS (INSERT INTO owners VALUES ($1, $2, $8) \
+         ON CONFLICT (owner) DO UPDATE SET number = excluded.number, hash = excluded.hash RETURNING 1)"
+            .to_owned(),
+    ];
+    let (mut counts, mut next) = (vec!["(SELECT count(*) FROM fence)".to_owned()], RECORD_COLUMNS + 1);
+    for (at, (table, write)) in runs.iter().enumerate() {
+        let statement = match write {
+            Write::Insert => insert(table, next),
+            Write::Update => update(table, next),
+        };
+        parts.push(format!("run{at} AS ({statement} RETURNING 1)"));
+        counts.push(format!("(SELECT count(*) FROM run{at})"));
+        next += table.columns.len();
+    }
+    if has_frames {
+        let arrays = ["text", "text", "bigint", "bigint", "text", "text", "text"].iter().enumerate();
+        let arrays: Vec<_> = arrays.map(|(at, kind)| format!("${}::{kind}[]", next + at)).collect();
+        parts.push(format!(
+            "frames AS (INSERT INTO journal (producer, target, seq, facts, previous, hash, body) \
+             SELECT * FROM UNNEST({}) RETURNING 1)",
+            arrays.join(", ")
+        ));
+    }
+    format!("WITH {} SELECT {}", parts.join(", "), counts.join(", "))
 }
 
-/// Updates existing rows. The number of affected rows tells how many exist.
-pub fn update(table: &Table) -> String {
+/// Inserts rows; fails if a key exists. The parameters begin with `$first`.
+fn insert(table: &Table, first: usize) -> String {
+    let columns = table.columns;
+    format!("INSERT INTO \"{}\" ({}) SELECT * FROM {}", table.name, names(columns), unnest(columns, first))
+}
+
+/// Updates existing rows. The number of affected rows tells how many exist. The parameters begin with `$first`.
+fn update(table: &Table, first: usize) -> String {
     // A table without value columns has nothing to set, but the statement must still tell whether its rows exist.
     let values =
         if table.columns.len() > table.key_columns { &table.columns[table.key_columns..] } else { table.key() };
@@ -75,7 +113,7 @@ pub fn update(table: &Table) -> String {
         "UPDATE \"{}\" t SET {} FROM {} AS w({}) WHERE {}",
         table.name,
         set.join(", "),
-        unnest(table.columns),
+        unnest(table.columns, first),
         names(table.columns),
         on.join(" AND ")
     )
@@ -113,13 +151,13 @@ fn declared(column: &Column) -> String {
 }
 
 /// One array parameter per column. A decimal is passed as text, so that no digit is lost.
-fn unnest(columns: &[Column]) -> String {
+fn unnest(columns: &[Column], first: usize) -> String {
     let array = |(number, column): (usize, &Column)| match column.kind {
         CellKind::Integer => format!("${number}::bigint[]"),
         CellKind::Text => format!("${number}::text[]"),
         CellKind::Decimal => format!("${number}::text[]::numeric[]"),
     };
-    let arrays: Vec<_> = (1..).zip(columns).map(array).collect();
+    let arrays: Vec<_> = (first..).zip(columns).map(array).collect();
     format!("UNNEST({})", arrays.join(", "))
 }
 
@@ -161,9 +199,17 @@ mod tests {
              PRIMARY KEY (\"a\", \"b\"))"
         );
         assert_eq!(
-            update(Pair::TABLE),
+            update(Pair::TABLE, 1),
             "UPDATE \"pairs\" t SET \"c\" = w.\"c\" FROM UNNEST($1::text[], $2::bigint[], $3::text[]::numeric[]) \
              AS w(\"a\", \"b\", \"c\") WHERE t.\"a\" = w.\"a\" AND t.\"b\" = w.\"b\""
+        );
+        assert_eq!(
+            commit(&[(Pair::TABLE, Write::Insert)], false).split("run0 AS ").nth(1),
+            Some(
+                "(INSERT INTO \"pairs\" (\"a\", \"b\", \"c\") SELECT * FROM \
+                 UNNEST($9::text[], $10::bigint[], $11::text[]::numeric[]) RETURNING 1) \
+                 SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM run0)"
+            )
         );
         assert_eq!(
             scan(Pair::TABLE, 1, 1),

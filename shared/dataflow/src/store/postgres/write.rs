@@ -1,31 +1,23 @@
-//! The statements of one commit, the fence first.
+//! One commit: BEGIN, one statement that writes everything, and then COMMIT.
 
 use std::collections::BTreeMap;
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row as _};
 use stage::{Cell, CellKind, Change, Column, Frame, Record, Write};
 
 use super::session::Query;
 use super::{integer, sql};
 use crate::{Commit, CommitError};
 
+/// Begins a transaction and executes everything but its COMMIT.
 pub(super) async fn write(connection: &mut PgConnection, commit: &Commit) -> Result<(), CommitError> {
     sqlx::query("BEGIN").execute(&mut *connection).await.map_err(unavailable)?;
-    insert_record(connection, &commit.record).await?;
-    for rows in ranges(&commit.changes).into_values() {
-        write_rows(connection, &rows).await?;
-    }
-    if !commit.frames.is_empty() {
-        insert_frames(connection, &commit.frames).await?;
-    }
-    Ok(())
-}
-
-/// Inserts the batch record. The fence comes first: nothing else is written when the number is taken.
-async fn insert_record(connection: &mut PgConnection, record: &Record) -> Result<(), CommitError> {
-    let owner = record.owner.to_string();
-    let insert = sqlx::query("INSERT INTO batches VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-        .bind(&owner)
+    let Commit { record, changes, frames } = commit;
+    let runs: Vec<_> = ranges(changes).into_values().collect();
+    let kinds: Vec<_> = runs.iter().map(|run| (run[0].table, run[0].write)).collect();
+    let text = sql::commit(&kinds, !frames.is_empty());
+    let mut query = sqlx::query(&text)
+        .bind(record.owner.to_string())
         .bind(integer(record.number.0))
         .bind(integer(record.epoch.0))
         .bind(&record.consumed)
@@ -33,15 +25,40 @@ async fn insert_record(connection: &mut PgConnection, record: &Record) -> Result
         .bind(&record.committed_at)
         .bind(record.previous.to_string())
         .bind(record.hash.to_string());
-    insert.execute(&mut *connection).await.map_err(|error| match error {
-        sqlx::Error::Database(error) if error.is_unique_violation() => CommitError::Fenced,
-        error => unavailable(error),
-    })?;
-    let note = "INSERT INTO owners VALUES ($1, $2, $3) \
-                ON CONFLICT (owner) DO UPDATE SET number = excluded.number, hash = excluded.hash";
-    let note = sqlx::query(note).bind(&owner).bind(integer(record.number.0)).bind(record.hash.to_string());
-    note.execute(connection).await.map_err(unavailable)?;
+    for run in &runs {
+        let cells: Vec<&[Cell]> = run.iter().map(|change| change.cells.as_slice()).collect();
+        query = bind_columns(query, run[0].table.columns, &cells);
+    }
+    if !frames.is_empty() {
+        query = bind_frames(query, frames);
+    }
+    let written = match query.fetch_one(&mut *connection).await {
+        Ok(written) => written,
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            return Err(conflict(connection, record, error.table().unwrap_or("journal").to_owned()).await);
+        }
+        Err(error) => return Err(unavailable(error)),
+    };
+    for (at, run) in (1..).zip(&runs) {
+        // Fewer updated rows than expected means that a loaded row was deleted.
+        if written.try_get::<i64, _>(at).map_err(unavailable)? != integer(run.len() as u64) {
+            return Err(CommitError::Conflict(run[0].table.name.to_owned()));
+        }
+    }
     Ok(())
+}
+
+/// A key in this table was taken. If the number of the batch is taken too, another owner has written both, whichever
+/// was noticed first. Otherwise it is a permanent conflict, not a transient failure.
+async fn conflict(connection: &mut PgConnection, record: &Record, table: String) -> CommitError {
+    let rolled_back = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+    let taken = sqlx::query("SELECT 1 FROM batches WHERE owner = $1 AND number = $2");
+    let taken = taken.bind(record.owner.to_string()).bind(integer(record.number.0)).fetch_optional(connection).await;
+    match rolled_back.and(taken) {
+        Ok(Some(_)) => CommitError::Fenced,
+        Ok(None) => CommitError::Conflict(table),
+        Err(error) => unavailable(error),
+    }
 }
 
 /// Groups changes by table and kind; each group becomes one statement. Every writer uses the same order of tables,
@@ -56,33 +73,17 @@ fn ranges(changes: &[Change]) -> BTreeMap<(&'static str, bool), Vec<&Change>> {
     ranges
 }
 
-async fn write_rows(connection: &mut PgConnection, rows: &[&Change]) -> Result<(), CommitError> {
-    let Some(Change { table, write, .. }) = rows.first() else { return Ok(()) };
-    let text = match write {
-        Write::Insert => sql::insert(table),
-        Write::Update => sql::update(table),
-    };
-    let cells: Vec<&[Cell]> = rows.iter().map(|change| change.cells.as_slice()).collect();
-    let query = bind_columns(sqlx::query(&text), table.columns, &cells);
-    let done = query.execute(connection).await.map_err(conflict_in(table.name))?;
-    // Fewer updated rows than expected means that a loaded row was deleted.
-    if done.rows_affected() == rows.len() as u64 { Ok(()) } else { Err(CommitError::Conflict(table.name.to_owned())) }
-}
-
-async fn insert_frames(connection: &mut PgConnection, frames: &[Frame]) -> Result<(), CommitError> {
+fn bind_frames<'q>(query: Query<'q>, frames: &'q [Frame]) -> Query<'q> {
     let texts = |text: fn(&Frame) -> String| frames.iter().map(text).collect::<Vec<_>>();
     let integers = |number: fn(&Frame) -> u64| frames.iter().map(|frame| integer(number(frame))).collect::<Vec<_>>();
-    let statement = "INSERT INTO journal (producer, target, seq, facts, previous, hash, body) SELECT * FROM \
-         UNNEST($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])";
-    let insert = sqlx::query(statement)
+    query
         .bind(texts(|frame| frame.producer.to_string()))
         .bind(texts(|frame| frame.target.to_string()))
         .bind(integers(|frame| frame.seq.0))
         .bind(integers(|frame| frame.facts as u64))
         .bind(texts(|frame| frame.previous.to_string()))
         .bind(texts(|frame| frame.hash.to_string()))
-        .bind(frames.iter().map(|frame| frame.body.as_str()).collect::<Vec<_>>());
-    insert.execute(connection).await.map(drop).map_err(conflict_in("journal"))
+        .bind(frames.iter().map(|frame| frame.body.as_str()).collect::<Vec<_>>())
 }
 
 /// Binds one array per column, each with one element per row: shorter arrays would be padded with nulls.
@@ -119,12 +120,4 @@ fn as_text(cell: &Cell) -> Option<&str> {
 
 pub(super) fn unavailable(error: sqlx::Error) -> CommitError {
     CommitError::Unavailable(Box::new(error))
-}
-
-/// A unique violation is a permanent conflict, not a transient failure.
-fn conflict_in(table: &'static str) -> impl Fn(sqlx::Error) -> CommitError {
-    move |error| match error {
-        sqlx::Error::Database(error) if error.is_unique_violation() => CommitError::Conflict(table.to_owned()),
-        error => unavailable(error),
-    }
 }

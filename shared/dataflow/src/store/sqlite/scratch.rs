@@ -35,14 +35,8 @@ impl Scratch {
         let mut connection = self.0.lock().await;
         let mut transaction = connection.begin().await?;
         sqlx::query(&sql::create(table)).execute(&mut *transaction).await?;
-        let mut rows = rows;
-        for size in sql::chunks(rows.len()) {
-            let (now, later) = rows.split_at(size);
-            let text = sql::replace(table, size);
-            let query = now.iter().flatten().fold(sqlx::query(&text), bind);
-            query.execute(&mut *transaction).await?;
-            rows = later;
-        }
+        let rows = sql::json(rows.iter().map(Vec::as_slice));
+        sqlx::query(&sql::replace(table)).bind(rows).execute(&mut *transaction).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -53,16 +47,9 @@ impl Scratch {
         keys: &BTreeSet<Vec<Cell>>,
     ) -> Result<Vec<Vec<Cell>>, StoreError> {
         let mut connection = self.0.lock().await;
-        let mut rows = Vec::new();
-        let mut keys: Vec<_> = keys.iter().collect();
-        for size in sql::chunks(keys.len()) {
-            let text = sql::load(table, size);
-            let query = keys.drain(..size).flatten().fold(sqlx::query(&text), bind);
-            for row in &query.fetch_all(&mut *connection).await? {
-                rows.push(cells(table, row)?);
-            }
-        }
-        Ok(rows)
+        let keys = sql::json(keys.iter().map(Vec::as_slice));
+        let rows = sqlx::query(&sql::load(table)).bind(keys).fetch_all(&mut *connection).await?;
+        rows.iter().map(|row| cells(table, row)).collect()
     }
 
     /// Deletes the rows with these keys.

@@ -1,10 +1,7 @@
-//! SQL statements generated from table declarations. Sizes are powers of two, so that only few statements are ever
-//! prepared.
+//! SQL statements generated from table declarations. Rows and keys are one parameter, a JSON array of arrays, so a
+//! statement does not depend on their number: each is prepared once.
 
-use stage::{CellKind, Column, Table};
-
-/// The maximum number of rows in one statement: 16 columns of 256 rows stay far below `SQLite`'s 32,766 parameters.
-pub const ROWS_MAX: usize = 256;
+use stage::{Cell, CellKind, Column, Table, Write};
 
 /// The tables that every store has in addition to those of its stages.
 pub const SCHEMA: &str = "
@@ -37,43 +34,72 @@ pub fn create(table: &Table) -> String {
     )
 }
 
-/// Selects rows by key: `count` keys, each a `VALUES` tuple. Repeated keys give repeated rows.
-pub fn load(table: &Table, count: usize) -> String {
+/// Selects the rows with these keys.
+pub fn load(table: &Table) -> String {
     format!(
-        "WITH w ({}) AS (VALUES {}) SELECT {} FROM w CROSS JOIN {} t ON {}",
-        names(table.key()),
-        tuples(table.key_columns, count),
+        "SELECT {} FROM (SELECT {} FROM json_each(?)) w CROSS JOIN {} t ON {}",
         qualified(table.columns),
+        values(table.key()),
         table.name,
         same_key(table)
     )
 }
 
 /// Inserts rows; fails if a key exists.
-pub fn insert(table: &Table, count: usize) -> String {
-    let columns = names(table.columns);
-    format!("INSERT INTO {} ({columns}) VALUES {}", table.name, tuples(table.columns.len(), count))
+pub fn insert(table: &Table) -> String {
+    format!("INSERT INTO {} ({}) SELECT {} FROM json_each(?)", table.name, names(table.columns), values(table.columns))
 }
 
 /// Inserts rows; a row with the key of an earlier one replaces it.
-pub fn replace(table: &Table, count: usize) -> String {
-    insert(table, count).replacen("INSERT", "INSERT OR REPLACE", 1)
+pub fn replace(table: &Table) -> String {
+    insert(table).replacen("INSERT", "INSERT OR REPLACE", 1)
 }
 
 /// Updates existing rows. The number of affected rows tells how many exist.
-pub fn update(table: &Table, count: usize) -> String {
+pub fn update(table: &Table) -> String {
     // A table without value columns has nothing to set, but the statement must still tell whether its rows exist.
-    let values =
+    let changed =
         if table.columns.len() > table.key_columns { &table.columns[table.key_columns..] } else { table.key() };
-    let set: Vec<_> = values.iter().map(|c| format!("\"{0}\" = w.\"{0}\"", c.name)).collect();
+    let set: Vec<_> = changed.iter().map(|c| format!("\"{0}\" = w.\"{0}\"", c.name)).collect();
     format!(
-        "WITH w ({}) AS (VALUES {}) UPDATE {} AS t SET {} FROM w WHERE {}",
-        names(table.columns),
-        tuples(table.columns.len(), count),
+        "UPDATE {} AS t SET {} FROM (SELECT {} FROM json_each(?)) AS w WHERE {}",
         table.name,
         set.join(", "),
+        values(table.columns),
         same_key(table)
     )
+}
+
+/// Begins a transaction and writes a whole batch: its record (the fence comes first), the note of the newest record,
+/// these runs of rows, and its frames. Frames are few and large, so each of their values is a parameter.
+pub fn commit(runs: &[(&Table, Write)], frames: usize) -> String {
+    let mut text = "BEGIN IMMEDIATE; INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?); \
+         INSERT INTO owners VALUES (?, ?, ?) \
+         ON CONFLICT (owner) DO UPDATE SET number = excluded.number, hash = excluded.hash"
+        .to_owned();
+    for (table, write) in runs {
+        text += "; ";
+        text += &match write {
+            Write::Insert => insert(table),
+            Write::Update => update(table),
+        };
+    }
+    if frames > 0 {
+        text += "; INSERT INTO journal VALUES ";
+        text += &vec!["(?, ?, ?, ?, ?, ?, ?)"; frames].join(", ");
+    }
+    text
+}
+
+/// Rows or keys as a parameter.
+pub fn json<'a>(rows: impl Iterator<Item = &'a [Cell]>) -> String {
+    let cell = |cell: &Cell| match cell {
+        Cell::Null => serde_json::Value::Null,
+        Cell::Integer(number) => (*number).into(),
+        Cell::Text(text) => text.as_str().into(),
+    };
+    let rows: Vec<Vec<_>> = rows.map(|row| row.iter().map(cell).collect()).collect();
+    serde_json::Value::from(rows).to_string()
 }
 
 /// Selects rows in key order: those with a fixed prefix of the key, and of these the ones after a given rest of the
@@ -83,7 +109,7 @@ pub fn scan(table: &Table, prefix: usize, after: usize) -> String {
     let mut conditions: Vec<_> = key[..prefix].iter().map(|c| format!("\"{}\" = ?", c.name)).collect();
     if after > 0 {
         let rest = &key[prefix..prefix + after];
-        conditions.push(format!("({}) > {}", names(rest), tuples(after, 1)));
+        conditions.push(format!("({}) > ({})", names(rest), vec!["?"; after].join(", ")));
     }
     let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
     format!("SELECT {} FROM {} {filter} ORDER BY {} LIMIT ?", names(table.columns), table.name, names(key))
@@ -115,18 +141,11 @@ fn qualified(columns: &[Column]) -> String {
     names.join(", ")
 }
 
-fn tuples(width: usize, count: usize) -> String {
-    let tuple = format!("({})", vec!["?"; width].join(", "));
-    vec![tuple; count].join(", ")
-}
-
-/// Splits `count` rows into statements: the largest powers of two, at most [`ROWS_MAX`].
-pub fn chunks(mut count: usize) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let size = (1..=count.min(ROWS_MAX)).rev().find(|size| size.is_power_of_two())?;
-        count -= size;
-        Some(size)
-    })
+/// The values of a JSON array, named like these columns.
+fn values(columns: &[Column]) -> String {
+    let values: Vec<_> =
+        columns.iter().enumerate().map(|(at, column)| format!("value ->> {at} AS \"{}\"", column.name)).collect();
+    values.join(", ")
 }
 
 #[cfg(test)]
@@ -140,12 +159,6 @@ mod tests {
     use stage::{Integer, Nullable, Row as _, Text};
 
     #[test]
-    fn rows_are_split_into_powers_of_two() {
-        assert_eq!(chunks(600).collect::<Vec<_>>(), [256, 256, 64, 16, 8]);
-        assert_eq!(chunks(0).count(), 0);
-    }
-
-    #[test]
     fn statements_follow_from_the_table() {
         assert_eq!(
             create(Pair::TABLE),
@@ -153,10 +166,12 @@ mod tests {
              PRIMARY KEY (\"a\", \"b\")) STRICT, WITHOUT ROWID"
         );
         assert_eq!(
-            update(Pair::TABLE, 2),
-            "WITH w (\"a\", \"b\", \"c\") AS (VALUES (?, ?, ?), (?, ?, ?)) UPDATE pairs AS t SET \"c\" = w.\"c\" \
-             FROM w WHERE t.\"a\" = w.\"a\" AND t.\"b\" = w.\"b\""
+            update(Pair::TABLE),
+            "UPDATE pairs AS t SET \"c\" = w.\"c\" FROM (SELECT value ->> 0 AS \"a\", value ->> 1 AS \"b\", \
+             value ->> 2 AS \"c\" FROM json_each(?)) AS w WHERE t.\"a\" = w.\"a\" AND t.\"b\" = w.\"b\""
         );
+        let rows = [vec![Cell::Text("a\"\u{0}é".to_owned()), Cell::Integer(i64::MAX), Cell::Null]];
+        assert_eq!(json(rows.iter().map(Vec::as_slice)), "[[\"a\\\"\\u0000é\",9223372036854775807,null]]");
         assert_eq!(
             scan(Pair::TABLE, 1, 1),
             "SELECT \"a\", \"b\", \"c\" FROM pairs WHERE \"a\" = ? AND (\"b\") > (?) ORDER BY \"a\", \"b\" LIMIT ?"

@@ -1,7 +1,7 @@
 //! The store: it claims, loads and commits the batches of stages.
 //!
 //! A store holds the tables of one service's stages, their batch records and their journal. One commit writes all three
-//! or none. Its first statement inserts the batch record, which is the fence: an owner that finds the number taken is
+//! or none. It inserts the batch record, which is the fence: an owner that finds the number taken is
 //! no longer the owner. A commit with an unknown result reports that ([`CommitError::InDoubt`]) and is never retried
 //! blindly.
 

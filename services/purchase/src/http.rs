@@ -92,7 +92,7 @@ async fn post(
     let body: PurchaseRequest = ::web::json_body(&request, payload, PURCHASE_BYTES_MAX).await?;
     let bytes = size_of::<PurchaseRequest>() + body.lines.len() * LINE_BYTES;
     let event = asked(RequestId(key.as_str().to_owned()), body, &trace);
-    let expected = purchases.results.expect(iter::once(event.cause.request_id.0.clone()), prefer.wait);
+    let expected = purchases.results.register(iter::once(event.cause.request_id.0.clone()), prefer.wait);
     let row = purchase_of(::web::submit(purchases.ingress()?, event, bytes).await?)?;
     let purchase = only(purchases.show(vec![row], expected).await?)?;
     let location = format!("/purchases/{}", purchase.id);

@@ -15,13 +15,13 @@ mod claim;
 mod error;
 mod load;
 mod missing;
+mod prepared;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use stage::{
-    Admission, BatchContext, BatchInput, BatchNumber, Cell, Change, Checkpoint, Derived, Event, Frame, IngressStage,
+    Admission, BatchContext, BatchInput, BatchNumber, Cell, Checkpoint, Derived, Event, Frame, IngressStage,
     PartitionCount, Positions, Producer, Record, ResumePoint, Stage, StageError, StreamPartition,
 };
 
@@ -34,54 +34,7 @@ use crate::{Commit, CommitError, Delivery, Store};
 pub use self::error::OwnerError;
 pub(crate) use self::load::{LoadError, Tables, load, read_side_input};
 pub use self::missing::MissingFrame;
-
-/// A batch ready to be committed.
-pub struct Prepared {
-    commit: Option<Commit>,
-    checkpoint: Checkpoint,
-    facts: usize,
-    since: Vec<DateTime<Utc>>,
-    batch_trace: Option<Box<BatchTrace>>,
-}
-
-impl Prepared {
-    fn into_committed(self, attempts: Attempts, commit_took: Option<Duration>) -> Committed {
-        let Self { commit, facts, since, mut batch_trace, .. } = self;
-        let batch = commit.as_ref().and_then(|commit| {
-            let at = commit.record.committed_at.parse().ok()?;
-            Some((commit.record.number, at))
-        });
-        let (changes, frames) = commit.map(|commit| (commit.changes, commit.frames)).unwrap_or_default();
-        if let Some(batch_trace) = &mut batch_trace {
-            batch_trace.attempts = attempts;
-        }
-        Committed { batch, frames, changes, facts, since, commit_took, batch_trace }
-    }
-
-    /// The frames to publish once the batch is committed.
-    pub fn frames(&self) -> &[Frame] {
-        self.commit.as_ref().map(|commit| commit.frames.as_slice()).unwrap_or_default()
-    }
-}
-
-/// A batch that is durable.
-#[derive(Debug)]
-pub struct Committed {
-    /// The number of the batch and its commit time; `None` when there was nothing to commit.
-    pub batch: Option<(BatchNumber, DateTime<Utc>)>,
-    /// The frames that may be published now.
-    pub frames: Vec<Frame>,
-    /// The rows that were written.
-    pub changes: Vec<Change>,
-    /// The number of facts or requests in the batch.
-    pub facts: usize,
-    /// The arrival times of the original requests, one for each fact or request that had an effect.
-    pub since: Vec<DateTime<Utc>>,
-    /// How long the commit took; `None` when there was nothing to commit, or the time is unknown.
-    pub commit_took: Option<Duration>,
-    /// The traced part of the batch.
-    pub batch_trace: Option<Box<BatchTrace>>,
-}
+pub use self::prepared::{Committed, Prepared};
 
 /// The owner of one partition of one stage.
 pub struct Owner<S: Stage> {

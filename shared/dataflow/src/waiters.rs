@@ -1,4 +1,4 @@
-//! Waiting for results that later commits write: expect, then submit, then wait.
+//! Waiting for results that later commits write: register, then submit, then wait.
 //!
 //! Whoever wakes a waiter hands it the result, so a request that waited reads nothing. Only a request that was sent
 //! before, or whose time is over, looks into the store. Requests that do not wait pay nothing.
@@ -108,8 +108,8 @@ impl<T> Drop for Waiter<T> {
 }
 
 impl<T: Clone> Results<T> {
-    /// Expects the results of these requests. Call this before they are submitted, or a result may be missed.
-    pub fn expect(&self, keys: impl Iterator<Item = String>, wait: Option<Duration>) -> Expected<T> {
+    /// Registers requests for their results. Call this before they are submitted, or a result may be missed.
+    pub fn register(&self, keys: impl Iterator<Item = String>, wait: Option<Duration>) -> Expected<T> {
         let wait = wait.unwrap_or_default();
         let registered = keys.filter_map(|key| Some((key.clone(), self.waiters.register(&key)?)));
         let waiters = if wait.is_zero() { BTreeMap::new() } else { registered.collect() };
@@ -186,7 +186,7 @@ mod tests {
         accepted: &[(&str, u64)],
         stored: &[(&str, u32)],
     ) -> (Vec<(String, u32)>, usize) {
-        let expected = results.expect(["a", "b"].map(str::to_owned).into_iter(), wait);
+        let expected = results.register(["a", "b"].map(str::to_owned).into_iter(), wait);
         woken.iter().for_each(|(key, result)| results.waiters.wake(key, result));
         let reads = Cell::new(0);
         let read = async |keys: &BTreeSet<String>| {

@@ -66,7 +66,7 @@ pub async fn claim(
     let asked = RecordCommandsInput::ClaimAccount(ClaimAccount { request });
     // It waits even without `Prefer`, because the decision makes the difference between 201 and 409.
     let wait = prefer.wait.unwrap_or_default().max(CLAIM_WAIT);
-    let expected = ledger.expect(LedgerCommand::Claim, &request_id, Some(wait));
+    let expected = ledger.register(LedgerCommand::Claim, &request_id, Some(wait));
     let event = ::web::event(::web::cause(RequestId(request_id), &trace), account.key(), asked);
     let claim = match ::web::submit(&ledger.record_commands, event, REQUEST_BYTES_MAX).await? {
         Reply::Claim(claim) => claim,
@@ -140,7 +140,7 @@ pub async fn transfer(
     let (request_id, payer) = (RequestId(key.as_str().to_owned()), request.from.key());
     let asked = RecordCommandsInput::SubmitTransfer(SubmitTransfer { request, unknown: None });
     let event = ::web::event(::web::cause(request_id, &trace), payer, asked);
-    let expected = ledger.expect(LedgerCommand::Transfer, key.as_str(), prefer.wait);
+    let expected = ledger.register(LedgerCommand::Transfer, key.as_str(), prefer.wait);
     let row = match ::web::submit(&ledger.record_commands, event, REQUEST_BYTES_MAX).await? {
         Reply::Transfer(row) => row,
         Reply::Conflict => return Err(::web::other_content()),
@@ -174,9 +174,9 @@ pub async fn get_transfer(ledger: Data<Ledger>, request: HttpRequest) -> Result<
 }
 
 impl Ledger {
-    /// Expects the decision about a request that is about to be submitted.
-    fn expect(&self, kind: LedgerCommand, request: &str, wait: Option<Duration>) -> Expected<DecisionRow> {
-        self.results.expect(iter::once(waiting_for(kind, request)), wait)
+    /// Registers a request that is about to be submitted for its decision.
+    fn register(&self, kind: LedgerCommand, request: &str, wait: Option<Duration>) -> Expected<DecisionRow> {
+        self.results.register(iter::once(waiting_for(kind, request)), wait)
     }
 
     /// The decision about a request that was accepted in this batch; `None` if there is none when the time is over.

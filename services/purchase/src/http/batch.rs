@@ -54,7 +54,7 @@ pub async fn post(
     drop(body);
     let events: Vec<_> = lines.iter().filter_map(|line| line.as_ref().ok()).cloned().collect();
     let keys = events.iter().map(|event| event.cause.request_id.0.clone());
-    let expected = purchases.results.expect(keys, prefer.wait);
+    let expected = purchases.results.register(keys, prefer.wait);
     let replies = match events.is_empty() {
         true => Vec::new(),
         false => ::web::submit_all(purchases.ingress()?, events, bytes).await?,

@@ -37,7 +37,7 @@ down: ## stop everything that make up has started; the data stays
 
 release: ## build the release binaries
 	@[ -x $(BIN)/unbundled ] || echo 'Building all programs with optimizations: about five minutes on two cores, once.' >&2
-	@$(CARGO) build --release --locked --workspace --bins
+	@$(CARGO) build --release --locked --workspace --exclude e2e-tests --bins
 
 check: fmt-check clippy unit doc ## formatting, lints, unit tests, simulation, documentation (needs no running services)
 
@@ -57,22 +57,22 @@ endif
 doc:
 	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --profile $(PROFILE) --workspace --no-deps --locked --quiet
 
-test: export PROFILE := release
+test e2e e2e-cluster full-year: export PROFILE := release
 test: ## all tests: check, the scenarios and the year of sales on the release binaries
 	@infra/test.sh fmt-check clippy build unit doc e2e e2e-cluster full-year
 
-build: ## everything that the tests need
+build: ## the programs and the tests, with the same features of all crates
 	@$(CARGO) build --profile $(PROFILE) --workspace --bins --tests --locked
 
-e2e: release ## the scenarios over HTTP on the release binary
+e2e: build ## the scenarios over HTTP on the release binary
 	@$(LOCAL)/install.sh promtool
 	@$(call slow_tests,scenarios::)
 
-e2e-cluster: release ## the same scenarios, and real faults, on a temporary RabbitMQ and Postgres
+e2e-cluster: build ## the same scenarios, and real faults, on a temporary RabbitMQ and Postgres
 	@$(LOCAL)/install.sh rabbitmq postgres promtool
 	@$(call on_a_cluster)
 
-full-year: release ## the real year of sales, if it is in the folder UNBUNDLED_DATA
+full-year: build ## the real year of sales, if it is in the folder UNBUNDLED_DATA
 	@if [ -n "$$UNBUNDLED_DATA" ]; then \
 	   $(LOCAL)/install.sh && $(call slow_tests,full_year_); \
 	 else \

@@ -119,7 +119,7 @@ fn line(random: &mut Random, group: usize) -> LineRequest {
         1 | 2 => format!("sku-{}", random.below(SKUS)),
         _ => format!("sku-{of_group}"),
     };
-    let quantity: u32 = if random.chance(100) { 1_000_000 } else { random.between(1, 12).try_into().unwrap_or(1) };
+    let quantity: u32 = if random.chance(200) { 1_000_000 } else { random.between(1, 12).try_into().unwrap_or(1) };
     let currency = if random.chance(900) { CURRENCIES[group] } else { "USD" };
     let unit_price = random.chance(150).then(|| price(random, currency));
     let Ok(quantity) = Quantity::new(quantity) else { unreachable!("a quantity of 1 to a million") };

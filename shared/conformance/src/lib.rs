@@ -58,6 +58,26 @@ pub enum Damage {
     DeletedFrame(Producer, StreamPartition),
 }
 
+impl Damage {
+    /// The SQL statement that does it, on any database. It changes one row.
+    pub fn statement(&self) -> String {
+        let newest =
+            |owner| format!("owner = '{owner}' AND number = (SELECT max(number) FROM batches WHERE owner = '{owner}')");
+        let last = |by, to| {
+            let frames = format!("producer = '{by}' AND target = '{to}'");
+            format!("{frames} AND seq = (SELECT max(seq) FROM journal WHERE {frames})")
+        };
+        match self {
+            Damage::ChangedRecord(owner) => {
+                format!("UPDATE batches SET committed_at = committed_at || '0' WHERE {}", newest(owner))
+            }
+            Damage::DeletedRecord(owner) => format!("DELETE FROM batches WHERE {}", newest(owner)),
+            Damage::ChangedFrame(by, to) => format!("UPDATE journal SET body = body || ' ' WHERE {}", last(by, to)),
+            Damage::DeletedFrame(by, to) => format!("DELETE FROM journal WHERE {}", last(by, to)),
+        }
+    }
+}
+
 /// A publisher of a journal, with its publish position.
 #[derive(Clone, Debug)]
 pub struct Publisher {

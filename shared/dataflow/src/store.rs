@@ -1,9 +1,8 @@
 //! The store: it claims, loads and commits the batches of stages.
 //!
 //! A store holds the tables of one service's stages, their batch records and their journal. One commit writes all three
-//! or none. It inserts the batch record, which is the fence: an owner that finds the number taken is
-//! no longer the owner. A commit with an unknown result reports that ([`CommitError::InDoubt`]) and is never retried
-//! blindly.
+//! or none. It inserts the batch record, which is the fence: an owner that finds the number taken is no longer the owner.
+//! A commit with an unknown result reports that ([`CommitError::InDoubt`]) and is never retried blindly.
 
 mod decode;
 mod engine;
@@ -75,12 +74,6 @@ pub enum CommitError {
 #[derive(Clone, Debug)]
 pub struct Store {
     engine: Arc<dyn Engine>,
-}
-
-impl From<Arc<dyn Engine>> for Store {
-    fn from(engine: Arc<dyn Engine>) -> Self {
-        Self { engine }
-    }
 }
 
 impl<E: Engine + 'static> From<E> for Store {

@@ -119,21 +119,7 @@ impl StoreFactory for Databases {
     }
 
     async fn damage(&self, service: &'static str, damage: Damage) -> Result<(), Failure> {
-        let newest =
-            |owner| format!("owner = '{owner}' AND number = (SELECT max(number) FROM batches WHERE owner = '{owner}')");
-        let last = |by, to| {
-            let frames = format!("producer = '{by}' AND target = '{to}'");
-            format!("{frames} AND seq = (SELECT max(seq) FROM journal WHERE {frames})")
-        };
-        let statement = match damage {
-            Damage::ChangedRecord(owner) => {
-                format!("UPDATE batches SET committed_at = committed_at || '0' WHERE {}", newest(owner))
-            }
-            Damage::DeletedRecord(owner) => format!("DELETE FROM batches WHERE {}", newest(owner)),
-            Damage::ChangedFrame(by, to) => format!("UPDATE journal SET body = body || ' ' WHERE {}", last(by, to)),
-            Damage::DeletedFrame(by, to) => format!("DELETE FROM journal WHERE {}", last(by, to)),
-        };
-        let done = sqlx::query(&statement).execute(&mut self.raw(service).await).await?;
+        let done = sqlx::query(&damage.statement()).execute(&mut self.raw(service).await).await?;
         assert_eq!(done.rows_affected(), 1);
         Ok(())
     }

@@ -37,21 +37,7 @@ impl StoreFactory for Files {
     }
 
     async fn damage(&self, service: &'static str, damage: Damage) -> Result<(), Failure> {
-        let newest =
-            |owner| format!("owner = '{owner}' AND number = (SELECT max(number) FROM batches WHERE owner = '{owner}')");
-        let last = |by, to| {
-            let emitted = format!("producer = '{by}' AND target = '{to}'");
-            format!("{emitted} AND seq = (SELECT max(seq) FROM journal WHERE {emitted})")
-        };
-        let statement = match damage {
-            Damage::ChangedRecord(owner) => {
-                format!("UPDATE batches SET committed_at = committed_at || '0' WHERE {}", newest(owner))
-            }
-            Damage::DeletedRecord(owner) => format!("DELETE FROM batches WHERE {}", newest(owner)),
-            Damage::ChangedFrame(by, to) => format!("UPDATE journal SET body = body || ' ' WHERE {}", last(by, to)),
-            Damage::DeletedFrame(by, to) => format!("DELETE FROM journal WHERE {}", last(by, to)),
-        };
-        assert_eq!(execute(&self.path(service), &statement).await?, 1);
+        assert_eq!(execute(&self.path(service), &damage.statement()).await?, 1);
         Ok(())
     }
 }

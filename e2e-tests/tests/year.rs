@@ -85,8 +85,8 @@ async fn full_year_has_the_same_totals_after_a_kill_in_the_middle() {
     let client = local.client.clone();
     let sending = tokio::spawn(async move { replay(&client).await });
     let client = local.client.clone();
-    wait_until("a quarter of the year is taken", async || {
-        (purchases_taken(&client).await >= KILLED_AFTER).then_some(())
+    wait_until("a quarter of the year is recorded", async || {
+        (purchases_recorded(&client).await >= KILLED_AFTER).then_some(())
     })
     .await;
     local.kill().await;
@@ -104,8 +104,8 @@ async fn full_year_on_the_cluster_with_each_service_killed_in_turn() {
     let client = cluster.client.clone();
     // The purchase service comes last, because its counter starts at 0 with each process.
     for (part, service) in (1..).zip(["exchange-rate", "ledger", "purchase"]) {
-        let taken = async || (purchases_taken(&client).await >= part * KILLED_AFTER).then_some(());
-        wait_until(&format!("{part} quarters of the year are taken"), taken).await;
+        let recorded = async || (purchases_recorded(&client).await >= part * KILLED_AFTER).then_some(());
+        wait_until(&format!("{part} quarters of the year are recorded"), recorded).await;
         cluster.kill_and_start_again(service).await;
     }
     let sent = sending.await.unwrap();
@@ -114,8 +114,8 @@ async fn full_year_on_the_cluster_with_each_service_killed_in_turn() {
     cluster.finish().await;
 }
 
-async fn purchases_taken(client: &Client) -> u64 {
+async fn purchases_recorded(client: &Client) -> u64 {
     let metrics = client.get(&format!("{}/metrics", client.addresses.purchase)).await.expect_status(200);
-    let taken = metrics.body.lines().filter(|line| line.starts_with("purchases_taken_total "));
-    taken.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    let recorded = metrics.body.lines().filter(|line| line.starts_with("purchases_recorded_total "));
+    recorded.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }

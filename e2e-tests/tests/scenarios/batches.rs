@@ -34,8 +34,9 @@ async fn a_thousand_lines_have_results_in_order_each_as_a_request_of_its_own_wou
         assert_eq!(purchase.charged, Some(money(&format!("{}.00 GBP", at + 1))));
     }
     let again = client.buy_batch(&lines, 0).await;
-    let purchases =
-        |results: Vec<contracts::BatchAnswer<_>>| results.into_iter().map(|result| result.purchase).collect::<Vec<_>>();
+    let purchases = |results: Vec<contracts::BatchItemResult<_>>| {
+        results.into_iter().map(|result| result.purchase).collect::<Vec<_>>()
+    };
     assert_eq!(purchases(again), purchases(results));
     for customer in 0..7 {
         let expected: usize = (0..1_000).filter(|at| at % 7 == customer).map(|at| at + 1).sum();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use contracts::ShownRate;
+use contracts::RateQuote;
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use money::Currency;
 use operator_client::{Failed, IN_FLIGHT, ServiceClient, ServiceError, trial_balance};
@@ -71,7 +71,7 @@ async fn ready(service: &ServiceClient) -> anyhow::Result<()> {
 }
 
 /// The rate at which all purchases are converted; `None` if they pay in the currency of the offers.
-async fn rate(exchange_rate: &ServiceClient, pay_in: Currency) -> anyhow::Result<Option<ShownRate>> {
+async fn rate(exchange_rate: &ServiceClient, pay_in: Currency) -> anyhow::Result<Option<RateQuote>> {
     if pay_in == orders::PRICED_IN {
         return Ok(None);
     }

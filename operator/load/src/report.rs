@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use contracts::{ShownRate, TrialBalance};
+use contracts::{RateQuote, TrialBalance};
 use hdrhistogram::Histogram;
 use money::{Amount, Currency};
 use operator_client::per_second;
@@ -85,7 +85,7 @@ pub struct Report {
     /// When the purchases happened.
     pub occurred_at: &'static str,
     /// The rate at which they were converted; `None` without conversion.
-    pub rate: Option<ShownRate>,
+    pub rate: Option<RateQuote>,
     /// The length of the measured interval, in seconds.
     pub seconds: u64,
     /// Purchases accepted within the interval.
@@ -112,7 +112,7 @@ impl Report {
     /// Assembles the report.
     pub fn of(
         arguments: &LoadArguments,
-        rate: Option<ShownRate>,
+        rate: Option<RateQuote>,
         tally: Tally,
         (stages, memory): (BTreeMap<String, Stage>, BTreeMap<&'static str, Memory>),
         books: &TrialBalance,

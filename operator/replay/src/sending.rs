@@ -1,7 +1,7 @@
 //! Sends the batches, one at a time, so that the service accepts the purchases in the order of the file. Meanwhile the
 //! next batch is built on a separate thread.
 
-use contracts::BatchAnswer;
+use contracts::BatchItemResult;
 use operator_client::{Failed, Progress, ServiceClient, ServiceError, ShownProblem, is_away};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
@@ -113,7 +113,7 @@ fn read(body: &[u8], asked: &[Asked]) -> Result<Vec<Result<Answer, String>>, Unf
 fn read_line(line: &[u8], asked: &Asked) -> Result<Result<Answer, String>, Unfit> {
     let strange = |why: &str| Unfit::Strange(format!("{}: {why}", asked.request_id));
     let unreadable = |error: serde_json::Error| strange(&error.to_string());
-    let answer: BatchAnswer<Box<RawValue>> = serde_json::from_slice(line).map_err(unreadable)?;
+    let answer: BatchItemResult<Box<RawValue>> = serde_json::from_slice(line).map_err(unreadable)?;
     if answer.request_id.as_ref() != Some(&asked.request_id.0) {
         return Err(strange("the response in its place is for another purchase"));
     }

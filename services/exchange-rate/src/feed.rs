@@ -113,7 +113,7 @@ async fn attempt(
 }
 
 impl AttemptError {
-    /// The wait that the feed asks for.
+    /// The wait that the feed requests.
     fn retry_after(&self) -> Option<Duration> {
         match self {
             AttemptError::Fetch(FetchError::Status { retry_after, .. }) => *retry_after,

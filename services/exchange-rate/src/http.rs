@@ -7,7 +7,7 @@ use actix::Addr;
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{SubsecRound as _, Utc};
-use contracts::{AsOf, Imported, RatePut, RateQuote, RateRow, ShownRate};
+use contracts::{AsOf, Imported, RatePut, RateQuote, RateRow};
 use dataflow::{Ingress, Store, StoreError};
 use money::{Currency, PublishedRate, RateBook, RateSource};
 use stage::Cell;
@@ -49,7 +49,7 @@ impl Rates {
                 return Ok(read(&self.book.read().unwrap_or_else(PoisonError::into_inner)));
             }
             let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
-            rows.iter().for_each(|row| book.learn(row.version(), row.valid_from, &row.source, &row.rates));
+            rows.iter().for_each(|row| book.insert(row.version(), row.valid_from, &row.source, &row.rates));
         }
     }
 }
@@ -79,9 +79,9 @@ async fn get(rates: Data<Rates>, request: HttpRequest) -> Result<Json<RateQuote>
     let (base, quote) = pair(&request)?;
     let at = ::web::query::<AsOf>(&request)?.at.unwrap_or_else(Utc::now);
     let conversion = rates.with_book(|book| book.as_of(base, quote, at, book.newest_version())).await?;
-    let shown = conversion.as_ref().and_then(ShownRate::of);
+    let found = conversion.as_ref().and_then(RateQuote::of);
     let missing = || Problem::not_found(format!("no rate from {base} to {quote} was known for {at}"));
-    shown.map(Json).ok_or_else(missing)
+    found.map(Json).ok_or_else(missing)
 }
 
 /// All rates as they were published, without inverses and crosses.
@@ -121,7 +121,7 @@ async fn put(
     import::record(&rates.ingress, cause(&trace), set, RATE_BYTES_MAX).await?;
     // At this moment the pair itself takes precedence over its inverse and the cross.
     let recorded = rates.with_book(|book| book.as_of(base, quote, valid_from, book.newest_version())).await?;
-    recorded.as_ref().and_then(ShownRate::of).map(Json).ok_or_else(::web::unexpected)
+    recorded.as_ref().and_then(RateQuote::of).map(Json).ok_or_else(::web::unexpected)
 }
 
 /// Imports a file of the European Central Bank (ECB), either all of it or nothing.

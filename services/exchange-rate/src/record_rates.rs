@@ -90,9 +90,9 @@ impl Stage for RecordRates {
     const TABLES: &'static [&'static Table] = &[RateRow::TABLE, MomentRow::TABLE, NewestRow::TABLE];
 
     fn read_set(&self, event: &Event<RecordRatesInput>, _: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
-        let RecordRatesInput::SetRates(asked) = &event.fact;
+        let RecordRatesInput::SetRates(request) = &event.fact;
         reads.row::<NewestRow>(&NewestRow::key());
-        asked.moments.iter().for_each(|moment| reads.row::<MomentRow>(&(moment.valid_from,)));
+        request.moments.iter().for_each(|moment| reads.row::<MomentRow>(&(moment.valid_from,)));
         Ok(())
     }
 
@@ -115,25 +115,25 @@ impl IngressStage for RecordRates {
         rows: &mut WorkingSet,
         out: &mut Outputs<RatesFact>,
     ) -> Result<Imported, StageError> {
-        let RecordRatesInput::SetRates(asked) = &event.fact;
+        let RecordRatesInput::SetRates(request) = &event.fact;
         let newest = rows.get::<NewestRow>(&NewestRow::key())?;
         let (name,) = NewestRow::key();
         let mut newest = newest.unwrap_or(NewestRow { name, version: 0, complete: false });
         let mut imported = Imported { read: 0, new: 0, changed: 0, unchanged: 0 };
-        for moment in &asked.moments {
+        for moment in &request.moments {
             let changed = take(moment, rows, &mut imported)?;
             if !changed.is_empty() {
                 let version = newest.raise();
-                let (valid_from, source) = (moment.valid_from, asked.source.clone());
+                let (valid_from, source) = (moment.valid_from, request.source.clone());
                 let fact = RatesPublished { version, valid_from, source, rates: changed };
                 rows.insert(&RateRow::from(&fact))?;
                 out.emit(&RATES, Key(RATES_KEY.to_owned()), RatesFact::RatesPublished(fact))?;
             }
         }
-        if asked.completes_history && !newest.complete {
+        if request.completes_history && !newest.complete {
             newest.complete = true;
             let version = newest.raise();
-            let fact = HistoryImported { version, source: asked.source.clone(), imported_at: event.cause.time };
+            let fact = HistoryImported { version, source: request.source.clone(), imported_at: event.cause.time };
             rows.insert(&RateRow::from(&fact))?;
             out.emit(&RATES, Key(RATES_KEY.to_owned()), RatesFact::HistoryImported(fact))?;
         }

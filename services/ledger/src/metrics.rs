@@ -14,7 +14,7 @@ use crate::record_commands::{ClaimRow, TransferRow};
 /// The business metrics. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    taken: IntCounterVec,
+    recorded: IntCounterVec,
     decisions: IntCounterVec,
     totals: Totals,
 }
@@ -24,13 +24,13 @@ impl Metrics {
     /// When they are registered already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let help = "Ledger commands recorded, also rejected ones, by kind; no retries.";
-        let taken = IntCounterVec::new(Opts::new("ledger_commands_accepted_total", help), &["kind"])?;
+        let recorded = IntCounterVec::new(Opts::new("ledger_commands_recorded_total", help), &["kind"])?;
         let help = "Decided claims and transfers, by kind, status and reason.";
         let opts = Opts::new("ledger_decisions_total", help);
         let decisions = IntCounterVec::new(opts, &["kind", "status", "reason"])?;
-        registry.register(Box::new(taken.clone()))?;
+        registry.register(Box::new(recorded.clone()))?;
         registry.register(Box::new(decisions.clone()))?;
-        Ok(Self { taken, decisions, totals: Totals::register(registry)? })
+        Ok(Self { recorded, decisions, totals: Totals::register(registry)? })
     }
 
     /// Reads the stored totals. Totals seen since the start are newer and stay.
@@ -42,12 +42,12 @@ impl Metrics {
     }
 
     /// Counts the changes of the ingress stage. A transfer that it rejects gets no other decision.
-    pub fn taken(&self, changes: &[Change]) {
+    pub fn recorded(&self, changes: &[Change]) {
         for _ in Change::of::<ClaimRow>(changes) {
-            self.taken.with_label_values(&[LedgerCommand::Claim.to_string()]).inc();
+            self.recorded.with_label_values(&[LedgerCommand::Claim.to_string()]).inc();
         }
         for transfer in Change::rows::<TransferRow>(changes) {
-            self.taken.with_label_values(&[LedgerCommand::Transfer.to_string()]).inc();
+            self.recorded.with_label_values(&[LedgerCommand::Transfer.to_string()]).inc();
             if let Some(reason) = transfer.reason_code {
                 self.decided(LedgerCommand::Transfer, Some(reason.to_string().as_str()));
             }

@@ -129,10 +129,10 @@ impl Stage for RecordCommands {
         let key = (event.cause.request_id.clone(),);
         match &event.fact {
             RecordCommandsInput::ClaimAccount(_) => reads.row::<ClaimRow>(&key),
-            RecordCommandsInput::SubmitTransfer(asked) => {
+            RecordCommandsInput::SubmitTransfer(submission) => {
                 reads.row::<TransferRow>(&key);
-                if asked.unknown.is_none() {
-                    looked_up(&asked.request).for_each(|account| reads.row::<AccountRow>(&(account.clone(),)));
+                if submission.unknown.is_none() {
+                    looked_up(&submission.request).for_each(|account| reads.row::<AccountRow>(&(account.clone(),)));
                 }
             }
         }
@@ -153,14 +153,14 @@ impl IngressStage for RecordCommands {
     type Reply = Reply;
 
     fn capture(&self, event: &mut Event<RecordCommandsInput>, rows: &WorkingSet) -> Result<(), StageError> {
-        if let RecordCommandsInput::SubmitTransfer(asked) = &mut event.fact {
+        if let RecordCommandsInput::SubmitTransfer(submission) = &mut event.fact {
             let mut unknown = Vec::new();
-            for account in looked_up(&asked.request) {
+            for account in looked_up(&submission.request) {
                 if rows.get::<AccountRow>(&(account.clone(),))?.is_none() {
                     unknown.push(account.clone());
                 }
             }
-            asked.unknown = Some(unknown);
+            submission.unknown = Some(unknown);
         }
         Ok(())
     }
@@ -173,8 +173,8 @@ impl IngressStage for RecordCommands {
     ) -> Result<Reply, StageError> {
         let request_id = &event.cause.request_id;
         match &event.fact {
-            RecordCommandsInput::ClaimAccount(asked) => claim(request_id, &asked.request, rows, out),
-            RecordCommandsInput::SubmitTransfer(asked) => transfer(request_id, asked, rows, out),
+            RecordCommandsInput::ClaimAccount(submission) => claim(request_id, &submission.request, rows, out),
+            RecordCommandsInput::SubmitTransfer(submission) => transfer(request_id, submission, rows, out),
         }
     }
 }
@@ -205,22 +205,23 @@ fn claim(
 
 fn transfer(
     request_id: &RequestId,
-    asked: &SubmitTransfer,
+    submission: &SubmitTransfer,
     rows: &mut WorkingSet,
     out: &mut Outputs<Fact>,
 ) -> Result<Reply, StageError> {
-    let content_hash = stage::content_hash(&asked.request)?;
+    let content_hash = stage::content_hash(&submission.request)?;
     if let Some(row) = rows.get::<TransferRow>(&(request_id.clone(),))? {
         return Ok(if row.content_hash == content_hash { Reply::Transfer(row) } else { Reply::Conflict });
     }
-    let unknown = asked.unknown.as_deref();
+    let unknown = submission.unknown.as_deref();
     let unknown = unknown.ok_or_else(|| StageError::Rule("the transfer has no captured accounts".to_owned()))?;
     let reason = unknown.first().map(|account| Reason {
         code: ReasonCode::UnknownAccount,
         detail: format!("account {account} does not exist: open it with POST /accounts, then transfer with a new key"),
     });
     let (reason_code, reason_detail) = Reason::columns(reason.as_ref());
-    let (transfer, TransferRequest { from: payer, to: payee, amount }) = (request_id.clone(), asked.request.clone());
+    let (transfer, TransferRequest { from: payer, to: payee, amount }) =
+        (request_id.clone(), submission.request.clone());
     let row = TransferRow {
         request_id: transfer.clone(),
         content_hash,

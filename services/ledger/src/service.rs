@@ -36,7 +36,7 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     let ingress = Producer::new(RecordCommands::NAME, Partition(0));
     let commits = starting.runtime.recent_commits().clone();
     let results = Results { waiters: Waiters::default(), commits, ingress };
-    let (decided, posted, taken) = (results.waiters.clone(), metrics.clone(), metrics.clone());
+    let (decided, posted, recorded) = (results.waiters.clone(), metrics.clone(), metrics.clone());
     let on_rows = Arc::new(move |changes: &[Change]| {
         posted.posted(changes);
         http::wake(&decided, changes);
@@ -44,8 +44,8 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     starting.runtime.readers(Post::new, on_rows).await?;
     // After the claims no other instance can write these rows, and the commits of our own owners are seen.
     metrics.load(&store).await?;
-    let on_taken = Arc::new(move |changes: &[Change]| taken.taken(changes));
-    let record_commands = starting.runtime.ingress(|| RecordCommands, on_taken).await?;
+    let on_recorded = Arc::new(move |changes: &[Change]| recorded.recorded(changes));
+    let record_commands = starting.runtime.ingress(|| RecordCommands, on_recorded).await?;
     let ledger = Ledger { store, record_commands, results };
     RunningService::start(starting, http::api(), ledger)
 }

@@ -183,11 +183,11 @@ impl Stage for Accept {
 
     fn read_set(&self, event: &Event<AcceptInput>, rows: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
         match &event.fact {
-            AcceptInput::SetOffer(asked) => offer_reads(&asked.sku, rows, reads),
-            AcceptInput::SubmitPurchase(asked) => {
+            AcceptInput::SetOffer(request) => offer_reads(&request.sku, rows, reads),
+            AcceptInput::SubmitPurchase(submission) => {
                 reads.row::<PurchaseRow>(&(event.cause.request_id.clone(),));
-                for (at, line) in asked.request.lines.iter().enumerate() {
-                    match &asked.captured {
+                for (at, line) in submission.request.lines.iter().enumerate() {
+                    match &submission.captured {
                         None => offer_reads(&line.sku, rows, reads)?,
                         Some(captured) => {
                             let version = captured.offers.get(at).copied().unwrap_or_default();
@@ -215,10 +215,10 @@ impl IngressStage for Accept {
     const SIDE_INPUT: Option<&'static Table> = Some(RateRow::TABLE);
 
     fn capture(&self, event: &mut Event<AcceptInput>, rows: &WorkingSet) -> Result<(), StageError> {
-        if let AcceptInput::SubmitPurchase(asked) = &mut event.fact {
-            let lines = asked.request.lines.iter();
+        if let AcceptInput::SubmitPurchase(submission) = &mut event.fact {
+            let lines = submission.request.lines.iter();
             let offers = lines.map(|line| head(&line.sku, rows)).collect::<Result<_, _>>()?;
-            asked.captured = Some(CapturedVersions { rates: self.rates.newest_version(), offers });
+            submission.captured = Some(CapturedVersions { rates: self.rates.newest_version(), offers });
         }
         Ok(())
     }
@@ -230,14 +230,14 @@ impl IngressStage for Accept {
         out: &mut Outputs<Fact>,
     ) -> Result<Reply, StageError> {
         match &event.fact {
-            AcceptInput::SetOffer(asked) => set_offer(asked, rows).map(Reply::Offer),
-            AcceptInput::SubmitPurchase(asked) => self.purchase(event, asked, rows, out),
+            AcceptInput::SetOffer(request) => set_offer(request, rows).map(Reply::Offer),
+            AcceptInput::SubmitPurchase(submission) => self.purchase(event, submission, rows, out),
         }
     }
 
     fn on_side_input(&mut self, row: &[Cell]) -> Result<(), StageError> {
         let row = RateRow::from_cells(row)?;
-        self.rates.learn(row.version(), row.valid_from, &row.source, &row.rates);
+        self.rates.insert(row.version(), row.valid_from, &row.source, &row.rates);
         Ok(())
     }
 }
@@ -246,19 +246,19 @@ impl Accept {
     fn purchase(
         &self,
         event: &Event<AcceptInput>,
-        asked: &SubmitPurchase,
+        submission: &SubmitPurchase,
         rows: &mut WorkingSet,
         out: &mut Outputs<Fact>,
     ) -> Result<Reply, StageError> {
         let request_id = &event.cause.request_id;
-        let content_hash = stage::content_hash(&asked.request)?;
+        let content_hash = stage::content_hash(&submission.request)?;
         if let Some(row) = rows.get::<PurchaseRow>(&(request_id.clone(),))? {
             let same = row.content_hash == content_hash;
             return Ok(if same { Reply::Purchase(Box::new(row)) } else { Reply::Conflict });
         }
-        let captured = asked.captured.as_ref();
+        let captured = submission.captured.as_ref();
         let captured = captured.ok_or_else(|| StageError::Rule("the request has no captured versions".to_owned()))?;
-        let request = &asked.request;
+        let request = &submission.request;
         let occurred_at = request.occurred_at.unwrap_or(event.cause.time);
         let offers = offers(request, captured, rows)?;
         let quote = quote(request, &offers, occurred_at, &self.rates, captured.rates);
@@ -318,14 +318,14 @@ fn offers(
 }
 
 /// Setting the same terms again changes nothing.
-fn set_offer(asked: &SetOffer, rows: &mut WorkingSet) -> Result<OfferRow, StageError> {
-    let (sku, version) = (asked.sku.clone(), head(&asked.sku, rows)?);
+fn set_offer(request: &SetOffer, rows: &mut WorkingSet) -> Result<OfferRow, StageError> {
+    let (sku, version) = (request.sku.clone(), head(&request.sku, rows)?);
     if let Some(offer) = rows.get::<OfferRow>(&(sku.clone(), version))?
-        && offer.terms == asked.terms
+        && offer.terms == request.terms
     {
         return Ok(offer);
     }
-    let offer = OfferRow { sku: sku.clone(), version: version + 1, terms: asked.terms.clone() };
+    let offer = OfferRow { sku: sku.clone(), version: version + 1, terms: request.terms.clone() };
     rows.insert(&offer)?;
     rows.put(&OfferHeadRow { sku, version: offer.version })?;
     Ok(offer)

@@ -2,6 +2,7 @@
 
 mod batch;
 mod copies;
+mod purchase_view;
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -20,9 +21,8 @@ use stage::{Change, Event, Key, RequestId};
 
 use crate::SERVICE;
 use crate::accept::{Accept, AcceptInput, OfferHeadRow, OfferRow, PurchaseRow, Reply, SetOffer, SubmitPurchase};
-use crate::copies::RatesCopy;
+use crate::rates_copy::RatesCopy;
 use crate::settle::OutcomeRow;
-use crate::shown;
 
 /// Maximum size of a purchase, in bytes.
 const PURCHASE_BYTES_MAX: usize = 1 << 20;
@@ -91,10 +91,10 @@ async fn post(
 ) -> Result<HttpResponse, Problem> {
     let body: PurchaseRequest = ::web::json_body(&request, payload, PURCHASE_BYTES_MAX).await?;
     let bytes = size_of::<PurchaseRequest>() + body.lines.len() * LINE_BYTES;
-    let event = asked(RequestId(key.as_str().to_owned()), body, &trace);
+    let event = submission(RequestId(key.as_str().to_owned()), body, &trace);
     let expected = purchases.results.register(iter::once(event.cause.request_id.0.clone()), prefer.wait);
     let row = purchase_of(::web::submit(purchases.ingress()?, event, bytes).await?)?;
-    let purchase = only(purchases.show(vec![row], expected).await?)?;
+    let purchase = only(purchases.views(vec![row], expected).await?)?;
     let location = format!("/purchases/{}", purchase.id);
     let mut response = match purchase.status.is_outcome() {
         true => HttpResponse::Created(),
@@ -113,9 +113,9 @@ async fn get(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Pu
     let missing = || Problem::not_found("no such purchase");
     let id: PurchaseId = ::web::segment::decode(&request, "id")?.parse().map_err(|_| missing())?;
     let row = purchases.store.get::<PurchaseRow>(&(id.request_id(),)).await?.ok_or_else(missing)?;
-    let outcomes = shown::outcomes(&purchases.store, &[row.request_id.0.clone()].into()).await?;
+    let outcomes = purchase_view::outcomes(&purchases.store, &[row.request_id.0.clone()].into()).await?;
     let commits = &purchases.results.commits;
-    Ok(Json(only(shown::show(&purchases.store, commits, vec![row], &outcomes).await?)?))
+    Ok(Json(only(purchase_view::views(&purchases.store, commits, vec![row], &outcomes).await?)?))
 }
 
 /// An offer.
@@ -129,7 +129,7 @@ async fn get_offer(purchases: Data<Purchases>, request: HttpRequest) -> Result<J
     let missing = || Problem::not_found("nobody offers that");
     let head = purchases.store.get::<OfferHeadRow>(&(sku.clone(),)).await?.ok_or_else(missing)?;
     let offer = purchases.store.get::<OfferRow>(&(sku, head.version)).await?.ok_or_else(missing)?;
-    Ok(Json(shown_offer(offer)))
+    Ok(Json(offer_view(offer)))
 }
 
 /// Sets the terms of an offer.
@@ -156,7 +156,7 @@ async fn put_offer(
     let cause = ::web::cause(RequestId(trace.trace_id().to_owned()), &trace);
     let event = ::web::event(cause, Key(sku.to_string()), AcceptInput::SetOffer(SetOffer { sku, terms }));
     match ::web::submit(purchases.ingress()?, event, OFFER_BYTES_MAX).await? {
-        Reply::Offer(offer) => Ok(Json(shown_offer(offer))),
+        Reply::Offer(offer) => Ok(Json(offer_view(offer))),
         Reply::Purchase(_) | Reply::Conflict => Err(::web::unexpected()),
     }
 }
@@ -170,13 +170,13 @@ impl Purchases {
         Ok(&self.accept)
     }
 
-    /// Shows purchases with the outcomes that are there within the time.
-    async fn show(&self, rows: Vec<PurchaseRow>, expected: Expected<OutcomeRow>) -> Result<Vec<Purchase>, Problem> {
+    /// The views of purchases, with the outcomes that are there within the time.
+    async fn views(&self, rows: Vec<PurchaseRow>, expected: Expected<OutcomeRow>) -> Result<Vec<Purchase>, Problem> {
         let open = rows.iter().filter(|row| row.reason_code.is_none());
         let accepted: Vec<_> = open.map(|row| (row.request_id.0.clone(), row.batch)).collect();
-        let read = async |requests: &BTreeSet<String>| shown::outcomes(&self.store, requests).await;
+        let read = async |requests: &BTreeSet<String>| purchase_view::outcomes(&self.store, requests).await;
         let outcomes = expected.results(&accepted, read).await?;
-        Ok(shown::show(&self.store, &self.results.commits, rows, &outcomes).await?)
+        Ok(purchase_view::views(&self.store, &self.results.commits, rows, &outcomes).await?)
     }
 }
 
@@ -188,10 +188,10 @@ pub fn wake(waiters: &Waiters<OutcomeRow>, changes: &[Change]) {
 }
 
 /// A purchase request as an event for the ingress stage.
-fn asked(request_id: RequestId, request: PurchaseRequest, trace: &::web::Traceparent) -> Event<AcceptInput> {
+fn submission(request_id: RequestId, request: PurchaseRequest, trace: &::web::Traceparent) -> Event<AcceptInput> {
     let key = AccountId::of_customer(&request.customer).key();
-    let asked = AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None });
-    ::web::event(::web::cause(request_id, trace), key, asked)
+    let input = AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None });
+    ::web::event(::web::cause(request_id, trace), key, input)
 }
 
 fn purchase_of(reply: Reply) -> Result<PurchaseRow, Problem> {
@@ -207,7 +207,7 @@ fn sku(request: &HttpRequest) -> Result<Sku, Problem> {
     sku.parse().map_err(|error: contracts::InvalidName| Problem::unprocessable(error.to_string()).of_parameter("sku"))
 }
 
-fn shown_offer(offer: OfferRow) -> Offer {
+fn offer_view(offer: OfferRow) -> Offer {
     let OfferRow { sku, version, terms } = offer;
     Offer { sku, version, available: terms.capacity, terms, allocated: 0 }
 }

@@ -3,14 +3,13 @@
 
 pub mod accept;
 mod audit;
-mod copies;
 pub mod copy_rates;
 mod http;
 pub mod invariants;
 mod metrics;
+mod rates_copy;
 mod service;
 pub mod settle;
-mod shown;
 
 pub use http::api;
 pub use service::{definition, start};

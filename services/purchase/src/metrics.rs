@@ -10,7 +10,7 @@ use crate::settle::OutcomeRow;
 /// The counters. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    taken: IntCounter,
+    recorded: IntCounter,
     offers: IntCounter,
     outcomes: IntCounterVec,
 }
@@ -19,20 +19,21 @@ impl Metrics {
     /// # Errors
     /// When they are registered already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let taken = IntCounter::new("purchases_taken_total", "Purchases recorded, also rejected ones; no retries.")?;
-        let offers = IntCounter::new("offers_taken_total", "Versions of offers recorded; no repetitions.")?;
+        let recorded =
+            IntCounter::new("purchases_recorded_total", "Purchases recorded, also rejected ones; no retries.")?;
+        let offers = IntCounter::new("offers_recorded_total", "Versions of offers recorded; no repetitions.")?;
         let opts = Opts::new("purchases_total", "Purchases that have their outcome, by outcome and reason.");
         let outcomes = IntCounterVec::new(opts, &["status", "reason"])?;
-        registry.register(Box::new(taken.clone()))?;
+        registry.register(Box::new(recorded.clone()))?;
         registry.register(Box::new(offers.clone()))?;
         registry.register(Box::new(outcomes.clone()))?;
-        Ok(Self { taken, offers, outcomes })
+        Ok(Self { recorded, offers, outcomes })
     }
 
     /// Counts the changes of the ingress stage. A purchase that it rejects has its outcome at once.
-    pub fn taken(&self, changes: &[Change]) {
+    pub fn recorded(&self, changes: &[Change]) {
         for purchase in Change::of::<PurchaseRow>(changes) {
-            self.taken.inc();
+            self.recorded.inc();
             // Reads only this column: there may be a thousand purchases with many lines each.
             if let Some(Cell::Text(reason)) = purchase.cell("reason_code") {
                 self.outcome(Status::Rejected, reason);

@@ -11,10 +11,10 @@ use stage::{Change, Partition, Producer, Stage as _};
 use crate::SERVICE;
 use crate::accept::Accept;
 use crate::audit;
-use crate::copies::RatesCopy;
 use crate::copy_rates::CopyRates;
 use crate::http::{self, Purchases};
 use crate::metrics::Metrics;
+use crate::rates_copy::RatesCopy;
 use crate::settle::Settle;
 
 /// The definition of the service.
@@ -44,7 +44,7 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     let copy = RatesCopy::new(complete);
     copy.register(&starting.shell.registry)?;
     let copied = copy.clone();
-    let on_rates = Arc::new(move |changes: &[Change]| copied.see(Change::rows(changes), Some(Utc::now())));
+    let on_rates = Arc::new(move |changes: &[Change]| copied.add(Change::rows(changes), Some(Utc::now())));
     starting.runtime.readers(|_| CopyRates, on_rates).await?;
     // After the claim no other instance can write to the copy, and the commits of our own owner are seen.
     copy.load(&store).await?;
@@ -57,7 +57,7 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
         http::wake(&settled, changes);
     });
     starting.runtime.readers(|_| Settle, on_outcomes).await?;
-    let on_purchases = Arc::new(move |changes: &[Change]| metrics.taken(changes));
+    let on_purchases = Arc::new(move |changes: &[Change]| metrics.recorded(changes));
     let accept = starting.runtime.ingress(Accept::default, on_purchases).await?;
     let purchases = Purchases { store, accept, results, copy };
     RunningService::start(starting, http::api(), purchases)

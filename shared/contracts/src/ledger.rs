@@ -11,10 +11,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{AccountId, Overdraft, Reason, TransferId};
 
-words!(
+string_enum!(
     /// The two sides of double entry.
     pub enum Side {
         /// Decreases the balance of the account.
@@ -24,7 +24,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// The purpose of a payment. Requests with different purposes may have the same id.
     pub enum Purpose {
         /// A purchase.
@@ -36,7 +36,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// The kinds of ledger commands.
     pub enum LedgerCommand {
         /// Open an account.
@@ -108,7 +108,7 @@ fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Erro
     Err(serde::de::Error::custom(format!("{money} is not above zero")))
 }
 
-words!(
+string_enum!(
     /// The status of a transfer.
     pub enum TransferStatus {
         /// Both accounts exist, and the transfer is not yet authorized.

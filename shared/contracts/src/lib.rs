@@ -9,8 +9,10 @@ mod offers;
 mod overdraft;
 mod purchases;
 mod rates;
+mod reason;
 mod streams;
-mod words;
+mod string_enum;
+mod time;
 
 pub use copies::LocalCopy;
 pub use facts::{
@@ -26,9 +28,9 @@ pub use names::{AccountId, CustomerId, InvalidName, PurchaseId, Sku, TransferId,
 pub use offers::{Constraint, Offer, OfferTerms};
 pub use overdraft::{InvalidOverdraft, Overdraft, OverdraftPolicy};
 pub use purchases::{
-    BatchAnswer, LineRequest, Milestone, NumberedPurchaseRequest, Purchase, PurchaseRequest, Reason, ReasonCode,
-    ShownRate, Status,
+    BatchItemResult, LineRequest, Milestone, NumberedPurchaseRequest, Purchase, PurchaseRequest, Status,
 };
 pub use rates::{AsOf, Imported, RatePut, RateQuote, RateRow, RatesByPair};
+pub use reason::{Reason, ReasonCode};
 pub use streams::{CREDITS, LEDGER_COMMANDS, OUTCOMES, PURCHASES, RATES, RATES_KEY};
-pub use words::UnknownWord;
+pub use string_enum::UnknownValue;

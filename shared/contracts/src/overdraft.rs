@@ -6,12 +6,12 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder,
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::words::words;
+use crate::string_enum::string_enum;
 
 /// The default fee for crossing the limit: five units of the currency.
 const FEE_DEFAULT: &str = "5";
 
-words!(
+string_enum!(
     /// What happens to a payment that would take the account below its limit.
     pub enum OverdraftPolicy {
         /// The payment is refused.

@@ -1,15 +1,16 @@
 //! JSON of purchases.
 
-use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, Utc};
-use money::{Conversion, Currency, Money, Quantity, RateSource, UnitPrice};
+use chrono::{DateTime, Utc};
+use money::{Currency, Money, Quantity, UnitPrice};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use stage::RequestId;
 use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 
-use crate::words::words;
-use crate::{CustomerId, PurchaseId, Sku};
+use crate::string_enum::string_enum;
+use crate::time::optional_time;
+use crate::{CustomerId, PurchaseId, RateQuote, Reason, Sku};
 
 /// The maximum number of lines of a purchase.
 const LINES_MAX: usize = 2_000;
@@ -88,37 +89,11 @@ fn lines_within_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
     Err(serde::de::Error::custom(format!("{} lines; a purchase must have 1 to {LINES_MAX}", lines.len())))
 }
 
-pub(crate) fn optional_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    parse_time(&text).map(Some)
-}
-
-/// Parses an RFC 3339 time and truncates it to microseconds.
-pub(crate) fn parse_time<E: serde::de::Error>(text: &str) -> Result<DateTime<Utc>, E> {
-    let time = DateTime::parse_from_rfc3339(text).map_err(|_| E::custom(not_a_time(text)))?;
-    // The conversion to UTC may leave the years that RFC 3339 can represent, and the time could not be parsed again.
-    let time =
-        DateTime::from_timestamp_micros(time.timestamp_micros()).filter(|time| (0..=9999).contains(&time.year()));
-    time.ok_or_else(|| E::custom("outside the years 0000 to 9999 in UTC"))
-}
-
-fn not_a_time(text: &str) -> &'static str {
-    if NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok() {
-        "the offset from UTC is missing: end the time with Z or an offset such as +01:00"
-    } else if NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() {
-        "a date without a time: write it like 2026-10-30T14:15:00Z"
-    } else {
-        "not a time: write it like 2026-10-30T14:15:00Z (RFC 3339)"
-    }
-}
-
 fn valid_request_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RequestId, D::Error> {
     crate::request_id(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
-words!(
+string_enum!(
     /// The status of a purchase.
     pub enum Status {
         /// The price is fixed, and the customer is being charged.
@@ -137,81 +112,6 @@ impl Status {
             Status::Confirmed => false,
             Status::Settled | Status::Rejected => true,
         }
-    }
-}
-
-words!(
-    /// The reason code of a rejection.
-    pub enum ReasonCode {
-        /// No offer exists for the product.
-        UnknownOffer = "unknown_offer",
-        /// A line sets its own price, but the offer has no open price or is in another currency.
-        PriceNotOpen = "price_not_open",
-        /// The prices of the lines are in different currencies.
-        MixedCurrencies = "mixed_currencies",
-        /// The total, or the amount to charge, is above the limit.
-        AmountTooLarge = "amount_too_large",
-        /// No exchange rate was valid at that time.
-        NoRate = "no_rate",
-        /// The newest exchange rate at that time was too old: its UTC date was more than 7 days earlier, regardless of
-        /// the time of day.
-        StaleRate = "stale_rate",
-        /// The customer's account was not authorized to pay the amount.
-        PaymentRefused = "payment_refused",
-        /// An account of the transfer does not exist.
-        UnknownAccount = "unknown_account",
-        /// The payer's account may not go that far below zero.
-        Overdrawn = "overdrawn",
-        /// The handle belongs to another account.
-        HandleTaken = "handle_taken",
-    }
-);
-
-/// The reason of a rejection, as a code for programs and a text for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Reason {
-    /// The reason code, for programs.
-    pub code: ReasonCode,
-    /// The explanation, for people.
-    pub detail: String,
-}
-
-impl Reason {
-    /// Reads a reason from the two columns of a row. `None` if there is no code.
-    pub fn of_columns(code: Option<ReasonCode>, detail: Option<&str>) -> Option<Self> {
-        code.map(|code| Self { code, detail: detail.unwrap_or_default().to_owned() })
-    }
-
-    /// The values of the two columns of a row.
-    pub fn columns(reason: Option<&Self>) -> (Option<ReasonCode>, Option<String>) {
-        reason.map(|reason| (reason.code, reason.detail.clone())).unzip()
-    }
-}
-
-/// The exchange rate of a conversion, for display.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ShownRate {
-    /// The base currency, of which the rate prices one unit.
-    pub base: Currency,
-    /// The quote currency, in which the rate is expressed.
-    pub quote: Currency,
-    /// Units of `quote` for one unit of `base`: as published, or a quotient of published rates with 12 significant
-    /// digits.
-    #[schema(format = "decimal", pattern = r"^[0-9]+(\.[0-9]+)?$", examples("1.1734"))]
-    pub rate: String,
-    /// When the rate becomes valid; for a quotient of two rates, the earlier time.
-    pub valid_from: DateTime<Utc>,
-    /// The publisher of the rate.
-    pub source: RateSource,
-}
-
-impl ShownRate {
-    /// The rate of a conversion. `None` if both currencies are the same.
-    pub fn of(conversion: &Conversion) -> Option<Self> {
-        let (base, quote) = conversion.pair()?;
-        let (valid_from, source) = (conversion.valid_from()?, conversion.source()?.clone());
-        Some(Self { base, quote, rate: conversion.shown_rate(), valid_from, source })
     }
 }
 
@@ -254,7 +154,7 @@ pub struct Purchase {
     pub charged: Option<Money>,
     /// The exchange rate between `total` and `charged`; null without conversion.
     #[schema(required)]
-    pub rate: Option<ShownRate>,
+    pub rate: Option<RateQuote>,
     /// The requested lines, each with its unit price if it has one.
     pub lines: Vec<LineRequest>,
     /// All status changes so far.
@@ -263,7 +163,7 @@ pub struct Purchase {
 
 /// A line of the response to `POST /purchases/batch`: either a purchase or a problem.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct BatchAnswer<P> {
+pub struct BatchItemResult<P> {
     /// The request id; null if the line could not be parsed.
     #[schema(required)]
     pub request_id: Option<String>,
@@ -287,27 +187,4 @@ fn purchase() -> Ref {
 /// The schema of problem details, which all error responses use.
 fn problem() -> Ref {
     Ref::from_schema_name("Problem")
-}
-
-#[cfg(test)]
-mod tests {
-    use serde::de::value::Error;
-
-    use super::*;
-
-    fn check(text: &str, expected: &str) {
-        assert_eq!(parse_time::<Error>(text).unwrap_err().to_string(), expected);
-    }
-
-    #[test]
-    fn the_error_says_what_is_wrong_with_a_time() {
-        for text in ["2026-10-30T14:15:00", "2026-10-30T14:15:00.5"] {
-            check(text, "the offset from UTC is missing: end the time with Z or an offset such as +01:00");
-        }
-        check("2026-10-30", "a date without a time: write it like 2026-10-30T14:15:00Z");
-        for text in ["", "yesterday", "2026-02-30T14:15:00Z", "2026-10-30T14:15:00 01:00", "2026-10-30T14:15Z"] {
-            check(text, "not a time: write it like 2026-10-30T14:15:00Z (RFC 3339)");
-        }
-        check("9999-12-31T23:59:59-00:01", "outside the years 0000 to 9999 in UTC");
-    }
 }

@@ -1,15 +1,14 @@
 //! JSON of exchange rates.
 
-use chrono::{DateTime, Utc};
-use money::Rate;
-use serde::{Deserialize, Deserializer, Serialize};
-
 use std::collections::BTreeMap;
 
-use money::{Currency, RateSource, RateVersion};
+use chrono::{DateTime, Utc};
+use money::{Conversion, Currency, Rate, RateSource, RateVersion};
+use serde::{Deserialize, Serialize};
 use stage::{Flag, Integer, Json, Text, Time};
+use utoipa::ToSchema;
 
-use crate::{HistoryImported, RatesPublished, ShownRate};
+use crate::{HistoryImported, RatesPublished};
 
 /// Rates by base and quote.
 pub type RatesByPair = BTreeMap<Currency, BTreeMap<Currency, Rate>>;
@@ -61,32 +60,51 @@ impl From<&HistoryImported> for RateRow {
 #[into_params(parameter_in = Query)]
 pub struct AsOf {
     /// The time of validity to look up; the default is now.
-    #[serde(default, deserialize_with = "crate::purchases::optional_time")]
+    #[serde(default, deserialize_with = "crate::time::optional_time")]
     pub at: Option<DateTime<Utc>>,
 }
 
 /// Body of `PUT /rates/{base}/{quote}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct RatePut {
     /// Units of the quote currency for one unit of the base currency.
     pub rate: Rate,
     /// When the rate becomes valid.
-    #[serde(deserialize_with = "time")]
+    #[serde(deserialize_with = "crate::time::time")]
     pub valid_from: DateTime<Utc>,
 }
 
 money::object!(RatePut, "a rate object");
 
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
-    crate::purchases::parse_time(&String::deserialize(deserializer)?)
+/// The exchange rate of a conversion, for display.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RateQuote {
+    /// The base currency, of which the rate prices one unit.
+    pub base: Currency,
+    /// The quote currency, in which the rate is expressed.
+    pub quote: Currency,
+    /// Units of `quote` for one unit of `base`: as published, or a quotient of published rates with 12 significant
+    /// digits.
+    #[schema(format = "decimal", pattern = r"^[0-9]+(\.[0-9]+)?$", examples("1.1734"))]
+    pub rate: String,
+    /// When the rate becomes valid; for a quotient of two rates, the earlier time.
+    pub valid_from: DateTime<Utc>,
+    /// The publisher of the rate.
+    pub source: RateSource,
 }
 
-/// A rate, as returned by `GET /rates/{base}/{quote}`.
-pub type RateQuote = ShownRate;
+impl RateQuote {
+    /// The rate of a conversion. `None` if both currencies are the same.
+    pub fn of(conversion: &Conversion) -> Option<Self> {
+        let (base, quote) = conversion.pair()?;
+        let (valid_from, source) = (conversion.valid_from()?, conversion.source()?.clone());
+        Some(Self { base, quote, rate: conversion.display_rate(), valid_from, source })
+    }
+}
 
 /// The result of an import, as counts of rates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Imported {
     /// The rates in the file.
     pub read: u64,

@@ -1,11 +1,15 @@
 //! The commit times of batches, which only the batch records hold.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
-use chrono::{DateTime, Utc};
-use stage::{BatchNumber, Partition, Producer, Stage};
+use chrono::{DateTime, ParseError, Utc};
+use stage::{BatchNumber, Consumed, Partition, Producer, Record, Stage};
 
 use crate::{RecentCommits, Store, StoreError};
+
+/// Number of batch records read at a time.
+const RECORDS_MAX: u64 = 100;
 
 /// Looks up commit times: recent ones in memory, others in the store, each batch only once.
 pub struct CommitTimes<'a> {
@@ -43,4 +47,39 @@ impl<'a> CommitTimes<'a> {
         self.known.insert(place, time);
         Ok(time)
     }
+}
+
+/// When a stage last committed facts or requests, in any of its partitions: the time of the newest batch record that is
+/// not a claim. There is one claim per start, so few records are read.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn last_applied_at<S: Stage>(store: &Store) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let mut last = None;
+    for partition in S::PARTITIONING.partitions(store.meta().partitions) {
+        last = last.max(last_of(store, &Producer::new(S::NAME, partition)).await?);
+    }
+    Ok(last)
+}
+
+async fn last_of(store: &Store, owner: &Producer) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let mut end = store.newest(owner).await?.map_or(0, |record| record.number.0);
+    while end > 0 {
+        let from = end.saturating_sub(RECORDS_MAX - 1).max(1);
+        let limit = usize::try_from(end - from + 1).unwrap_or(usize::MAX);
+        for record in store.records(owner, BatchNumber(from), limit).await?.into_iter().rev() {
+            match record.parse_consumed().map_err(|error| damaged(&record, &error))? {
+                Consumed::Claim => {}
+                Consumed::Frames(_) | Consumed::Requests(_) => {
+                    return record.committed_at.parse().map(Some).map_err(|error: ParseError| damaged(&record, &error));
+                }
+            }
+        }
+        end = from - 1;
+    }
+    Ok(None)
+}
+
+fn damaged(record: &Record, why: &dyn Error) -> StoreError {
+    StoreError::Damaged(format!("batch record {} of {}: {why}", record.number, record.owner))
 }

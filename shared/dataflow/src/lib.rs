@@ -40,7 +40,7 @@ mod wakeups;
 pub use batch_trace::BatchTrace;
 pub use broker_error::{BadBrokerUrl, BrokerError};
 pub use broker_metrics::BrokerMetrics;
-pub use commit_times::CommitTimes;
+pub use commit_times::{CommitTimes, last_applied_at};
 pub use connection_status::{ConnectionStatus, OnConnection};
 pub use health::{Health, OnHealth};
 pub use ingress::{Drain, Ingress, Submit, SubmitError, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX};

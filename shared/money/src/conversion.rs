@@ -58,7 +58,7 @@ impl Conversion {
 
     /// The rate for display: a published rate unchanged, a quotient with 12 significant digits (half to even).
     #[must_use]
-    pub fn shown_rate(&self) -> String {
+    pub fn display_rate(&self) -> String {
         match self {
             Self::Same => Rate::ONE.to_string(),
             Self::Direct(published) => published.rate.to_string(),
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn multiplying_by_a_rounded_inverse_loses_the_tie() {
-        let shown = inverse(C::GBP, C::EUR, "0.848").shown_rate();
+        let shown = inverse(C::GBP, C::EUR, "0.848").display_rate();
         assert_eq!(shown, "1.17924528302");
         // With ten decimals, the most that a rate can have, the last digit is rounded down to 0: 46.8749999992….
         check(&direct(C::GBP, C::EUR, "1.1792452830"), "39.75", C::GBP, "46.87");
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_published_rate_is_shown_as_published_and_a_quotient_with_twelve_digits() {
-        let shown = |conversion: &Conversion, expected: &str| assert_eq!(conversion.shown_rate(), expected);
+        let shown = |conversion: &Conversion, expected: &str| assert_eq!(conversion.display_rate(), expected);
         shown(&Conversion::Same, "1");
         shown(&direct(C::EUR, C::USD, "1.1730"), "1.173");
         shown(&inverse(C::USD, C::EUR, "1.173"), "0.852514919011");

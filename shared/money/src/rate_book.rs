@@ -44,7 +44,7 @@ const _: () = assert!(size_of::<Entry>() == 20, "the documented size of the book
 impl RateBook {
     /// Adds the rates of one version, by base and quote, all valid from the same time. Versions arrive in increasing
     /// order; a version that is not above the newest one is a duplicate and is ignored.
-    pub fn learn(
+    pub fn insert(
         &mut self,
         version: RateVersion,
         valid_from: DateTime<Utc>,
@@ -168,7 +168,7 @@ mod tests {
                 let (base, quote) = pair.split_once('/').unwrap();
                 by_base.entry(currency(base)).or_default().insert(currency(quote), rate.parse().unwrap());
             }
-            book.learn(RateVersion(*version), day(*valid_from), &ecb(), &by_base);
+            book.insert(RateVersion(*version), day(*valid_from), &ecb(), &by_base);
         }
         book
     }
@@ -317,7 +317,7 @@ mod tests {
             for ((valid_from, cents), version) in facts.iter().zip(1..) {
                 let rate = format!("0.{cents:02}").parse().unwrap();
                 let rates = BTreeMap::from([(Currency::EUR, BTreeMap::from([(Currency::GBP, rate)]))]);
-                book.learn(RateVersion(version), day(*valid_from), &ecb(), &rates);
+                book.insert(RateVersion(version), day(*valid_from), &ecb(), &rates);
                 if *valid_from <= at && version <= captured {
                     newest = newest.max(Some((*valid_from, version, rate)));
                 }

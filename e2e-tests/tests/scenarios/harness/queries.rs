@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use contracts::{
-    Account, AccountId, BatchAnswer, Entries, Entry, LineRequest, Purchase, PurchaseId, Side, TrialBalance,
+    Account, AccountId, BatchItemResult, Entries, Entry, LineRequest, Purchase, PurchaseId, Side, TrialBalance,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::{Client, Namespace, path_segment, timestamp, wait_until};
 
 impl Client {
     /// `POST /purchases/batch`; returns the result of each line.
-    pub async fn buy_batch(&self, lines: &[Value], wait_s: u32) -> Vec<BatchAnswer<Purchase>> {
+    pub async fn buy_batch(&self, lines: &[Value], wait_s: u32) -> Vec<BatchItemResult<Purchase>> {
         let body = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         self.send(self.batch_request(body.into_bytes(), wait_s)).await.expect_status(200).lines()
     }
@@ -99,7 +99,7 @@ impl Client {
 
 impl super::Response {
     /// The results of the lines of a batch.
-    pub fn lines(&self) -> Vec<BatchAnswer<Purchase>> {
+    pub fn lines(&self) -> Vec<BatchItemResult<Purchase>> {
         let read = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.body.lines().map(read).collect()
     }

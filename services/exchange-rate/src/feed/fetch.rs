@@ -81,7 +81,7 @@ pub enum FetchError {
     Status {
         /// The status.
         status: StatusCode,
-        /// The wait that the server asks for.
+        /// The wait that the server requests.
         retry_after: Option<Duration>,
     },
     /// The media type is not one of an ECB file.

@@ -9,10 +9,10 @@ use stage_harness::{StageHarness, cut, event};
 use super::*;
 
 /// A request with moments such as `2010-12-01 EUR/GBP 0.848 EUR/USD 1.3115`.
-fn asked(source: &str, moments: &[&str], completes_history: bool) -> Event<RecordRatesInput> {
+fn set_rates(source: &str, moments: &[&str], completes_history: bool) -> Event<RecordRatesInput> {
     let moments = moments.iter().map(|text| moment(text)).collect();
-    let asked = SetRates { source: source.parse().unwrap(), moments, completes_history };
-    event("import", "2011-12-09T12:50:00Z".parse().unwrap(), RecordRatesInput::SetRates(asked))
+    let request = SetRates { source: source.parse().unwrap(), moments, completes_history };
+    event("import", "2011-12-09T12:50:00Z".parse().unwrap(), RecordRatesInput::SetRates(request))
 }
 
 fn moment(text: &str) -> Moment {
@@ -27,15 +27,15 @@ fn moment(text: &str) -> Moment {
 }
 
 fn history(moments: &[&str]) -> Event<RecordRatesInput> {
-    asked("ecb", moments, true)
+    set_rates("ecb", moments, true)
 }
 
 fn import(moments: &[&str]) -> Event<RecordRatesInput> {
-    asked("ecb", moments, false)
+    set_rates("ecb", moments, false)
 }
 
 fn put(moment: &str) -> Event<RecordRatesInput> {
-    asked("manual", &[moment], false)
+    set_rates("manual", &[moment], false)
 }
 
 /// `version source day EUR/GBP=0.848 …`, or `version source complete`.
@@ -172,8 +172,8 @@ fn any_moment_that_can_be_set_can_be_stored_and_read_back() {
         let RatePut { rate, valid_from } = put(at).unwrap();
         let rates = [(Currency::EUR, [(Currency::GBP, rate)].into())].into();
         let moments = vec![Moment { valid_from, rates }];
-        let asked = SetRates { source: "manual".parse().unwrap(), moments, completes_history: false };
-        let request = event("put", "2011-12-09T12:50:00Z".parse().unwrap(), RecordRatesInput::SetRates(asked));
+        let request = SetRates { source: "manual".parse().unwrap(), moments, completes_history: false };
+        let request = event("put", "2011-12-09T12:50:00Z".parse().unwrap(), RecordRatesInput::SetRates(request));
         let ran = run(&[request.clone(), request], &[1]);
         assert_eq!(ran.replies.iter().map(|reply| reply.unchanged).collect::<Vec<_>>(), [0, 1], "{at}");
         ran.check();
@@ -205,7 +205,7 @@ fn any_request() -> impl Strategy<Value = Event<RecordRatesInput>> {
     });
     (prop::collection::vec(moment, 0..4), prop::bool::weighted(0.2)).prop_map(|(moments, complete)| {
         let moments: Vec<_> = moments.iter().map(String::as_str).collect();
-        asked("ecb", &moments, complete)
+        set_rates("ecb", &moments, complete)
     })
 }
 
@@ -219,8 +219,8 @@ proptest! {
         ran.check();
         prop_assert_eq!((&ran.replies, ran.emitted()), (&alone.replies, alone.emitted()));
         let mut last = BTreeMap::new();
-        for Event { fact: RecordRatesInput::SetRates(asked), .. } in &requests {
-            for Moment { valid_from, rates } in &asked.moments {
+        for Event { fact: RecordRatesInput::SetRates(request), .. } in &requests {
+            for Moment { valid_from, rates } in &request.moments {
                 for (base, quotes) in rates {
                     last.extend(quotes.iter().map(|(quote, rate)| ((*valid_from, *base, *quote), *rate)));
                 }
@@ -228,7 +228,7 @@ proptest! {
         }
         let mut book = RateBook::default();
         for row in ran.harness.rows::<RateRow>().unwrap() {
-            book.learn(row.version(), row.valid_from, &row.source, &row.rates);
+            book.insert(row.version(), row.valid_from, &row.source, &row.rates);
         }
         for ((valid_from, base, quote), rate) in last {
             let known = book.all_as_of(valid_from, book.newest_version());

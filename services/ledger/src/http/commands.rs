@@ -63,11 +63,11 @@ pub async fn claim(
     ::web::name_request(&request, &request_id);
     let request: AccountRequest = ::web::json_body(&request, payload, REQUEST_BYTES_MAX).await?;
     let account = request.handle.clone();
-    let asked = RecordCommandsInput::ClaimAccount(ClaimAccount { request });
+    let input = RecordCommandsInput::ClaimAccount(ClaimAccount { request });
     // It waits even without `Prefer`, because the decision makes the difference between 201 and 409.
     let wait = prefer.wait.unwrap_or_default().max(CLAIM_WAIT);
     let expected = ledger.register(LedgerCommand::Claim, &request_id, Some(wait));
-    let event = ::web::event(::web::cause(RequestId(request_id), &trace), account.key(), asked);
+    let event = ::web::event(::web::cause(RequestId(request_id), &trace), account.key(), input);
     let claim = match ::web::submit(&ledger.record_commands, event, REQUEST_BYTES_MAX).await? {
         Reply::Claim(claim) => claim,
         Reply::Conflict => return Err(::web::other_content()),
@@ -138,8 +138,8 @@ pub async fn transfer(
         return Err(Problem::unprocessable("to must not be the paying account").at("/to"));
     }
     let (request_id, payer) = (RequestId(key.as_str().to_owned()), request.from.key());
-    let asked = RecordCommandsInput::SubmitTransfer(SubmitTransfer { request, unknown: None });
-    let event = ::web::event(::web::cause(request_id, &trace), payer, asked);
+    let input = RecordCommandsInput::SubmitTransfer(SubmitTransfer { request, unknown: None });
+    let event = ::web::event(::web::cause(request_id, &trace), payer, input);
     let expected = ledger.register(LedgerCommand::Transfer, key.as_str(), prefer.wait);
     let row = match ::web::submit(&ledger.record_commands, event, REQUEST_BYTES_MAX).await? {
         Reply::Transfer(row) => row,
@@ -150,7 +150,7 @@ pub async fn transfer(
         Some(_) => None,
         None => ledger.decision(LedgerCommand::Transfer, &row.request_id, row.batch, expected).await?,
     };
-    let transfer = ledger.shown(row, decision).await?;
+    let transfer = ledger.transfer_view(row, decision).await?;
     let location = format!("/transfers/{}", transfer.id);
     let mut response = match transfer.status.is_outcome() {
         true => HttpResponse::Created(),
@@ -170,7 +170,7 @@ pub async fn get_transfer(ledger: Data<Ledger>, request: HttpRequest) -> Result<
     let id: TransferId = ::web::segment::decode(&request, "id")?.parse().map_err(|_| missing())?;
     let row = ledger.store.get::<TransferRow>(&(id.request_id(),)).await?.ok_or_else(missing)?;
     let decision = ledger.decided(LedgerCommand::Transfer, &row.request_id).await?;
-    Ok(Json(ledger.shown(row, decision).await?))
+    Ok(Json(ledger.transfer_view(row, decision).await?))
 }
 
 impl Ledger {
@@ -199,7 +199,7 @@ impl Ledger {
         self.store.get::<DecisionRow>(&(kind, request_id.clone())).await
     }
 
-    async fn shown(&self, row: TransferRow, decision: Option<DecisionRow>) -> Result<Transfer, StoreError> {
+    async fn transfer_view(&self, row: TransferRow, decision: Option<DecisionRow>) -> Result<Transfer, StoreError> {
         let mut times = CommitTimes::new(&self.store, &self.results.commits);
         let accepted_at = times.of::<RecordCommands>(Partition(0), row.batch).await?;
         let (mut reason, mut decided_at) = (row.reason(), None);

@@ -64,14 +64,14 @@ fn shown(registry: &Registry, name: &str) -> Vec<String> {
 fn each_command_and_each_decision_is_counted_once() {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).unwrap();
-    metrics.taken(&[transfer("t1", None), transfer("t2", Some(ReasonCode::UnknownAccount)), transfer("t3", None)]);
+    metrics.recorded(&[transfer("t1", None), transfer("t2", Some(ReasonCode::UnknownAccount)), transfer("t3", None)]);
     metrics.posted(&[
         decision(LedgerCommand::Transfer, "t1", None),
         decision(LedgerCommand::Transfer, "t3", Some(ReasonCode::Overdrawn)),
         decision(LedgerCommand::Claim, "c1", None),
         decision(LedgerCommand::Claim, "c2", Some(ReasonCode::HandleTaken)),
     ]);
-    assert_eq!(shown(&registry, "ledger_commands_accepted_total"), ["kind=transfer 3"]);
+    assert_eq!(shown(&registry, "ledger_commands_recorded_total"), ["kind=transfer 3"]);
     assert_eq!(
         shown(&registry, "ledger_decisions_total"),
         [

@@ -17,7 +17,7 @@ pub struct Charge {
     pub lines: Vec<LineSold>,
 }
 
-/// The answer to a purchase request: what to charge, or why it is rejected.
+/// The quote for a purchase request: what to charge, or why it is rejected.
 pub type Quote = Result<Charge, Reason>;
 
 /// Prices a purchase: summed exactly, converted once, rounded once.

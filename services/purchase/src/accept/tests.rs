@@ -11,7 +11,7 @@ enum Step {
     /// The local copy gets the next version of the rates.
     Learned(RateRow),
     /// A request arrives.
-    Asked(Event<AcceptInput>),
+    Request(Event<AcceptInput>),
 }
 
 fn now() -> DateTime<Utc> {
@@ -35,8 +35,8 @@ fn price(text: &str) -> money::UnitPrice {
 
 fn offer(sku: &str, unit_price: &str) -> Step {
     let terms = serde_json::from_value(serde_json::json!({ "price": price(unit_price), "open_price": true })).unwrap();
-    let asked = SetOffer { sku: sku.parse().unwrap(), terms };
-    Step::Asked(event(&format!("offer {sku} {unit_price}"), now(), AcceptInput::SetOffer(asked)))
+    let request = SetOffer { sku: sku.parse().unwrap(), terms };
+    Step::Request(event(&format!("offer {sku} {unit_price}"), now(), AcceptInput::SetOffer(request)))
 }
 
 /// Lines such as `6 A` or, with their own price, `6 A 2.55 GBP`.
@@ -51,7 +51,7 @@ fn buy_of(request_id: &str, customer: &str, lines: &[&str], pay_in: &str) -> Ste
     let (customer, pay_in) = (customer.parse().unwrap(), pay_in.parse().unwrap());
     let lines = lines.iter().map(|line| wanted(line)).collect();
     let request = PurchaseRequest { customer, pay_in, lines, occurred_at: None };
-    Step::Asked(event(request_id, now(), AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None })))
+    Step::Request(event(request_id, now(), AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None })))
 }
 
 fn buy(request_id: &str, line: &str, pay_in: &str) -> Step {
@@ -86,11 +86,11 @@ fn run(steps: &[Step], sizes: &[usize]) -> Ran {
     let harness = StageHarness::new(Accept::default(), Partition(0), PartitionCount::new(2).unwrap());
     let mut ran = Ran { harness, replies: Vec::new(), recorded: Vec::new(), side_input: Accept::default() };
     let mut version = 0;
-    for steps in steps.chunk_by(|a, b| matches!((a, b), (Step::Asked(_), Step::Asked(_)))) {
+    for steps in steps.chunk_by(|a, b| matches!((a, b), (Step::Request(_), Step::Request(_)))) {
         let mut requests = Vec::new();
         for step in steps {
             match step {
-                Step::Asked(request) => requests.push(request.clone()),
+                Step::Request(request) => requests.push(request.clone()),
                 Step::Learned(row) => {
                     version += 1;
                     let row = RateRow { version, ..row.clone() };
@@ -201,9 +201,9 @@ fn the_same_request_id_with_other_content_is_a_conflict() {
 
 #[test]
 fn equivalent_json_is_the_same_content() {
-    let ask = |json: &str| {
+    let submit = |json: &str| {
         let request = serde_json::from_str(json).unwrap();
-        Step::Asked(event("r1", now(), AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None })))
+        Step::Request(event("r1", now(), AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None })))
     };
     let first = r#"{
         "customer":"1","pay_in":"GBP","occurred_at":"2010-12-02T01:00:00Z",
@@ -214,9 +214,9 @@ fn equivalent_json_is_the_same_content() {
         "occurred_at": "2010-12-02T02:00:00.000+01:00", "pay_in": "GBP", "customer": "1"
     }"#;
     let paid = "1.50 GBP = 1.50 GBP";
-    check(&[offer("A", "1 GBP"), ask(first), ask(same)], &["A v1", paid, &format!("still {paid}")]);
+    check(&[offer("A", "1 GBP"), submit(first), submit(same)], &["A v1", paid, &format!("still {paid}")]);
     let later = first.replace("01:00:00Z", "01:00:01Z");
-    check(&[offer("A", "1 GBP"), ask(first), ask(&later)], &["A v1", paid, "still conflict"]);
+    check(&[offer("A", "1 GBP"), submit(first), submit(&later)], &["A v1", paid, "still conflict"]);
 }
 
 #[test]
@@ -238,8 +238,8 @@ fn a_late_rate_does_not_change_earlier_purchases() {
 #[test]
 fn a_past_purchase_is_priced_with_the_rate_of_its_time() {
     let mut past = buy("r1", "1 A", "EUR");
-    if let Step::Asked(Event { fact: AcceptInput::SubmitPurchase(asked), .. }) = &mut past {
-        asked.request.occurred_at = Some("2010-12-01T12:00:00Z".parse().unwrap());
+    if let Step::Request(Event { fact: AcceptInput::SubmitPurchase(submission), .. }) = &mut past {
+        submission.request.occurred_at = Some("2010-12-01T12:00:00Z".parse().unwrap());
     }
     let steps = [
         rates("2010-12-01", "EUR/GBP 0.848"),
@@ -287,20 +287,20 @@ fn every_purchase_is_emitted_once_with_the_key_of_its_payer() {
 
 #[test]
 fn any_rfc_3339_time_can_be_stored_and_read_back() {
-    let asked = |at| {
+    let request = |at| {
         let lines = serde_json::json!([{ "sku": "A", "quantity": 1 }]);
         let json = serde_json::json!({ "customer": "1", "pay_in": "GBP", "lines": lines, "occurred_at": at });
         serde_json::from_value::<PurchaseRequest>(json)
     };
     for at in ["9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z", "2016-12-31T23:59:60Z", "1969-12-31T23:59:59.1234567Z"] {
-        let request = asked(at).unwrap();
-        let asked = SubmitPurchase { request, captured: None };
-        let ask = Step::Asked(event("r1", now(), AcceptInput::SubmitPurchase(asked)));
+        let request = request(at).unwrap();
+        let submission = SubmitPurchase { request, captured: None };
+        let submit = Step::Request(event("r1", now(), AcceptInput::SubmitPurchase(submission)));
         let paid = "1.00 GBP = 1.00 GBP";
-        check(&[offer("A", "1 GBP"), ask.clone(), ask], &["A v1", paid, &format!("still {paid}")]);
+        check(&[offer("A", "1 GBP"), submit.clone(), submit], &["A v1", paid, &format!("still {paid}")]);
     }
     for at in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
-        assert!(asked(at).is_err(), "the year of {at} in UTC does not have four digits");
+        assert!(request(at).is_err(), "the year of {at} in UTC does not have four digits");
     }
 }
 
@@ -322,11 +322,11 @@ fn the_largest_purchase_fits_a_frame() {
 fn a_record_without_a_captured_version_for_each_line_is_refused() {
     let offers = |versions: &[u64]| Some(CapturedVersions { rates: RateVersion(0), offers: versions.to_vec() });
     for captured in [None, offers(&[]), offers(&[0]), offers(&[0, 0, 0])] {
-        let Step::Asked(mut asked) = buy_of("r1", "17850", &["1 A", "1 B"], "GBP") else { panic!("a request") };
-        let AcceptInput::SubmitPurchase(purchase) = &mut asked.fact else { panic!("a purchase") };
+        let Step::Request(mut request) = buy_of("r1", "17850", &["1 A", "1 B"], "GBP") else { panic!("a request") };
+        let AcceptInput::SubmitPurchase(purchase) = &mut request.fact else { panic!("a purchase") };
         purchase.captured = captured.clone();
         let mut harness = StageHarness::new(Accept::default(), Partition(0), PartitionCount::new(1).unwrap());
-        assert!(matches!(harness.apply_recorded(vec![asked]), Err(StageError::Rule(_))), "{captured:?}");
+        assert!(matches!(harness.apply_recorded(vec![request]), Err(StageError::Rule(_))), "{captured:?}");
     }
 }
 

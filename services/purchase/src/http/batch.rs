@@ -3,11 +3,11 @@
 use ::web::{Lines, NDJSON, Prefer, Problem, Writing};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use contracts::{BatchAnswer, NumberedPurchaseRequest, Purchase};
+use contracts::{BatchItemResult, NumberedPurchaseRequest, Purchase};
 use serde_json::value::to_raw_value;
 use stage::Event;
 
-use super::{PURCHASE_BYTES_MAX, Purchases, asked, purchase_of};
+use super::{PURCHASE_BYTES_MAX, Purchases, purchase_of, submission};
 use crate::accept::{AcceptInput, PurchaseRow};
 
 /// Maximum number of requests in a batch.
@@ -35,7 +35,7 @@ struct Refused {
     responses(
         (
             status = 200, description = "JSON objects, one per line, in the order of the request.",
-            body = [BatchAnswer<Purchase>], content_type = NDJSON,
+            body = [BatchItemResult<Purchase>], content_type = NDJSON,
             headers(("Preference-Applied" = String, description = "`wait=N`, if it was requested."))
         ),
         Writing
@@ -60,17 +60,17 @@ pub async fn post(
         false => ::web::submit_all(purchases.ingress()?, events, bytes).await?,
     };
     let mut replies = replies.into_iter();
-    let mut taken = Vec::new();
-    let mut places: Vec<Result<(), Refused>> = Vec::with_capacity(lines.len());
+    let mut rows = Vec::new();
+    let mut results: Vec<Result<(), Refused>> = Vec::with_capacity(lines.len());
     for line in lines {
         let row = line.and_then(|event| row(event, replies.next()));
-        places.push(row.map(|row| taken.push(row)));
+        results.push(row.map(|row| rows.push(row)));
     }
-    let mut shown = purchases.show(taken, expected).await?.into_iter();
+    let mut views = purchases.views(rows, expected).await?.into_iter();
     let mut reply = Vec::with_capacity(bytes * 2);
-    for place in places {
-        let line = match place {
-            Ok(()) => accepted(shown.next().ok_or_else(::web::unexpected)?),
+    for result in results {
+        let line = match result {
+            Ok(()) => accepted(views.next().ok_or_else(::web::unexpected)?),
             Err(refused) => problem(refused),
         };
         serde_json::to_writer(&mut reply, &line).map_err(|error| Problem::internal(&error))?;
@@ -90,7 +90,7 @@ fn read(body: &[u8], traces: &mut Lines) -> Result<Vec<Result<Event<AcceptInput>
             .map_err(|problem| Refused { request_id: id_of(line), problem: Box::new(problem.at_line(number)) })?;
         let (request_id, request) = parsed.split();
         let trace = traces.trace(number, &request_id.0);
-        Ok(asked(request_id, request, &trace))
+        Ok(submission(request_id, request, &trace))
     };
     Ok(::web::ndjson(body, REQUESTS_MAX)?.map(line).collect())
 }
@@ -110,9 +110,9 @@ fn row(event: Event<AcceptInput>, reply: Option<crate::accept::Reply>) -> Result
     row.map_err(|problem| Refused { request_id: Some(event.cause.request_id.0), problem: Box::new(problem) })
 }
 
-fn accepted(purchase: Purchase) -> BatchAnswer<Purchase> {
+fn accepted(purchase: Purchase) -> BatchItemResult<Purchase> {
     let http_status = if purchase.status.is_outcome() { 201 } else { 202 };
-    BatchAnswer {
+    BatchItemResult {
         request_id: Some(purchase.request_id.0.clone()),
         http_status,
         purchase: Some(purchase),
@@ -120,8 +120,8 @@ fn accepted(purchase: Purchase) -> BatchAnswer<Purchase> {
     }
 }
 
-fn problem(refused: Refused) -> BatchAnswer<Purchase> {
+fn problem(refused: Refused) -> BatchItemResult<Purchase> {
     let Refused { request_id, problem } = refused;
     let http_status = problem.status.as_u16();
-    BatchAnswer { request_id, http_status, purchase: None, problem: to_raw_value(&problem).ok() }
+    BatchItemResult { request_id, http_status, purchase: None, problem: to_raw_value(&problem).ok() }
 }

@@ -14,5 +14,5 @@ use super::Purchases;
     responses((status = 200, description = "The copies.", body = [LocalCopy]))
 )]
 pub async fn get(purchases: Data<Purchases>) -> Json<Vec<LocalCopy>> {
-    Json(vec![purchases.copy.shown(Utc::now())])
+    Json(vec![purchases.copy.view(Utc::now())])
 }

@@ -4,7 +4,7 @@ use super::*;
 
 /// Where the price of a line comes from.
 #[derive(Clone, Copy)]
-enum Asked {
+enum Priced {
     /// The offer's price.
     Closed(&'static str),
     /// The offer's price, which is not open, and the line's own price.
@@ -14,7 +14,7 @@ enum Asked {
     /// There is no offer.
     Nothing,
 }
-use Asked::{Closed, ClosedBut, Nothing, Open};
+use Priced::{Closed, ClosedBut, Nothing, Open};
 
 const DAY: &[&str] = &["2010-12-01 EUR/GBP 0.848", "2010-12-01 EUR/USD 1.3115", "2010-12-01 EUR/JPY 110.5"];
 
@@ -23,8 +23,8 @@ fn price(text: &str) -> UnitPrice {
     UnitPrice::parse(amount, currency.parse().unwrap()).unwrap()
 }
 
-fn line(quantity: u32, asked: Asked) -> (LineRequest, Option<OfferTerms>) {
-    let (offered, own, open_price) = match asked {
+fn line(quantity: u32, priced: Priced) -> (LineRequest, Option<OfferTerms>) {
+    let (offered, own, open_price) = match priced {
         Closed(price) => (Some(price), None, false),
         ClosedBut(price, own) => (Some(price), Some(own), false),
         Open(price, own) => (Some(price), Some(own), true),
@@ -48,13 +48,13 @@ fn book(rates: &[&str]) -> RateBook {
         let one = [(quote.parse().unwrap(), rate.parse().unwrap())].into();
         let rates: RatesByPair = [(base.parse().unwrap(), one)].into();
         let valid_from = format!("{day}T00:00:00Z").parse().unwrap();
-        book.learn(RateVersion(version), valid_from, &"ecb".parse().unwrap(), &rates);
+        book.insert(RateVersion(version), valid_from, &"ecb".parse().unwrap(), &rates);
     }
     book
 }
 
-fn quoted(rates: &[&str], lines: &[(u32, Asked)], pay_in: &str, at: &str) -> Result<Charge, Reason> {
-    let (lines, offers): (Vec<_>, Vec<_>) = lines.iter().map(|(quantity, asked)| line(*quantity, *asked)).unzip();
+fn quoted(rates: &[&str], lines: &[(u32, Priced)], pay_in: &str, at: &str) -> Result<Charge, Reason> {
+    let (lines, offers): (Vec<_>, Vec<_>) = lines.iter().map(|(quantity, priced)| line(*quantity, *priced)).unzip();
     let customer = "17850".parse().unwrap();
     let request = PurchaseRequest { customer, pay_in: pay_in.parse().unwrap(), lines, occurred_at: None };
     let book = book(rates);
@@ -62,13 +62,13 @@ fn quoted(rates: &[&str], lines: &[(u32, Asked)], pay_in: &str, at: &str) -> Res
 }
 
 /// Expects `total = charged`, or the code of a reason.
-fn check_at(rates: &[&str], lines: &[(u32, Asked)], pay_in: &str, at: &str, expected: &str) {
-    let judged = quoted(rates, lines, pay_in, at);
-    let shown = judged.map_or_else(|reason| reason.code.to_string(), |c| format!("{} = {}", c.total, c.charged));
+fn check_at(rates: &[&str], lines: &[(u32, Priced)], pay_in: &str, at: &str, expected: &str) {
+    let quoted = quoted(rates, lines, pay_in, at);
+    let shown = quoted.map_or_else(|reason| reason.code.to_string(), |c| format!("{} = {}", c.total, c.charged));
     assert_eq!(shown, expected, "{rates:?} {pay_in} {at}");
 }
 
-fn check(lines: &[(u32, Asked)], pay_in: &str, expected: &str) {
+fn check(lines: &[(u32, Priced)], pay_in: &str, expected: &str) {
     check_at(DAY, lines, pay_in, "2010-12-01T08:26:00Z", expected);
 }
 

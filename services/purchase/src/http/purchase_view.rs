@@ -1,8 +1,8 @@
-//! Purchases as HTTP shows them: the recorded purchase joined with its outcome and the times of both.
+//! The view of a purchase that HTTP returns: the recorded purchase joined with its outcome and the times of both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{Milestone, Purchase, PurchaseId, ShownRate, Status};
+use contracts::{Milestone, Purchase, PurchaseId, RateQuote, Status};
 use dataflow::{CommitTimes, RecentCommits, Store, StoreError};
 use money::Money;
 use stage::{Partition, ReadSet, RequestId, Row as _};
@@ -10,22 +10,22 @@ use stage::{Partition, ReadSet, RequestId, Row as _};
 use crate::accept::{Accept, PurchaseRow};
 use crate::settle::{OutcomeRow, Settle};
 
-/// Renders purchases with these outcomes, by request id; a purchase without one is not settled yet.
+/// The views of purchases with these outcomes, by request id; a purchase without one is not settled yet.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn show(
+pub async fn views(
     store: &Store,
     commits: &RecentCommits,
     rows: Vec<PurchaseRow>,
     outcomes: &BTreeMap<String, OutcomeRow>,
 ) -> Result<Vec<Purchase>, StoreError> {
-    let mut clock = CommitTimes::new(store, commits);
+    let mut times = CommitTimes::new(store, commits);
     let mut purchases = Vec::with_capacity(rows.len());
     for row in rows {
         // Cloned, not removed: a batch may contain the same purchase twice.
         let outcome = outcomes.get(&row.request_id.0).cloned();
-        purchases.push(shown(row, outcome, &mut clock).await?);
+        purchases.push(view(row, outcome, &mut times).await?);
     }
     Ok(purchases)
 }
@@ -42,17 +42,17 @@ pub async fn outcomes(store: &Store, requests: &BTreeSet<String>) -> Result<BTre
     rows.map(|row| row.map(|row| (row.purchase.0.clone(), row)).map_err(StoreError::from)).collect()
 }
 
-async fn shown(
+async fn view(
     row: PurchaseRow,
     outcome: Option<OutcomeRow>,
-    clock: &mut CommitTimes<'_>,
+    times: &mut CommitTimes<'_>,
 ) -> Result<Purchase, StoreError> {
     let mut reason = row.reason();
     let mut status = if reason.is_some() { Status::Rejected } else { Status::Confirmed };
-    let at = clock.of::<Accept>(Partition(0), row.batch).await?;
+    let at = times.of::<Accept>(Partition(0), row.batch).await?;
     let mut history = vec![Milestone { status, at, reason: reason.clone() }];
     if let Some(outcome) = outcome {
-        let at = clock.of::<Settle>(outcome.partition, outcome.batch).await?;
+        let at = times.of::<Settle>(outcome.partition, outcome.batch).await?;
         (status, reason) = (outcome.status, outcome.reason());
         history.push(Milestone { status, at, reason: reason.clone() });
     }
@@ -67,7 +67,7 @@ async fn shown(
         status,
         total: money(row.total, row.price_currency)?,
         charged: money(charged, Some(row.pay_in))?,
-        rate: row.conversion.as_ref().and_then(ShownRate::of),
+        rate: row.conversion.as_ref().and_then(RateQuote::of),
         request_id: row.request_id,
         customer: row.customer,
         reason,

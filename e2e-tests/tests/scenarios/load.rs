@@ -21,7 +21,7 @@ fn assert_all_settled(result: &Value) {
     assert!(sent > 0, "{result}");
     assert_eq!([count("acknowledged"), count("settled"), count("rejected"), count("failed")], [sent, sent, 0, 0]);
     assert_eq!(result["at_rest"], json!(true));
-    let statuses: Vec<_> = result["purchases"]["answers"].as_object().unwrap().keys().collect();
+    let statuses: Vec<_> = result["purchases"]["responses"].as_object().unwrap().keys().collect();
     assert!(statuses.iter().all(|status| ["201", "202"].contains(&status.as_str())), "{statuses:?}");
     for stage in ["accept", "post", "settle"] {
         let commits = result["stages"][stage]["commits"].as_f64().unwrap();

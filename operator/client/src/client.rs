@@ -1,7 +1,7 @@
 //! Requests to a service that may be unavailable for a while.
 //!
 //! Guarantee: a request that fails temporarily (no connection, a broken one, no response in time, `429`, `503`) is sent
-//! again, unchanged, for up to [`AWAY_MAX`]. That is safe because every request here is idempotent: it has an id, or it
+//! again, unchanged, for up to [`RETRY_MAX`]. That is safe because every request here is idempotent: it has an id, or it
 //! is a `PUT` or a `GET`. A refused request is never sent again.
 
 use std::error::Error;
@@ -14,23 +14,23 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::attempt::{AttemptError, is_transient};
 use crate::error::ServiceError;
-use crate::failed::{Failed, is_away};
-use crate::patience::{AWAY_MAX, Patience};
-use crate::problem::ShownProblem;
+use crate::problem::ProblemDetails;
+use crate::retry::{RETRY_MAX, Retries};
 
 /// The number of concurrent requests, apart from batches: enough to keep a service on a few cores busy.
 pub const IN_FLIGHT: usize = 16;
 
 /// The longest time to a response. After it, the service counts as unavailable.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A client for one of the system's services.
 pub struct ServiceClient {
     name: &'static str,
     base: String,
     client: Client,
-    away: AtomicBool,
+    is_unavailable: AtomicBool,
 }
 
 impl ServiceClient {
@@ -41,8 +41,8 @@ impl ServiceClient {
     pub fn new(name: &'static str, base: &str) -> reqwest::Result<Self> {
         // No proxy: a proxy from the environment cannot reach the ports of this machine.
         // No certificates: base URLs are http.
-        let client = Client::builder().no_proxy().tls_certs_only([]).timeout(ANSWER_TIMEOUT).build()?;
-        Ok(Self { name, base: base.trim_end_matches('/').to_owned(), client, away: AtomicBool::new(false) })
+        let client = Client::builder().no_proxy().tls_certs_only([]).timeout(RESPONSE_TIMEOUT).build()?;
+        Ok(Self { name, base: base.trim_end_matches('/').to_owned(), client, is_unavailable: AtomicBool::new(false) })
     }
 
     /// The display name of the service.
@@ -55,7 +55,7 @@ impl ServiceClient {
     /// # Errors
     /// [`ServiceError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ServiceError> {
-        let answer = self.persist(async || self.once(path, self.request(Method::GET, path)).await).await;
+        let answer = self.retry(async || self.once(path, self.request(Method::GET, path)).await).await;
         match answer {
             Ok(body) => self.read(path, &body).map(Some),
             Err(ServiceError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
@@ -69,28 +69,28 @@ impl ServiceClient {
     /// [`ServiceError`].
     pub async fn put(&self, path: &str, json: &impl Serialize) -> Result<(), ServiceError> {
         let request = || self.request(Method::PUT, path).json(json);
-        self.persist(async || self.once(path, request()).await).await.map(drop)
+        self.retry(async || self.once(path, request()).await).await.map(drop)
     }
 
     /// Repeats an attempt while it fails because the service is unavailable.
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub async fn persist<T>(&self, attempt: impl AsyncFn() -> Result<T, Failed>) -> Result<T, ServiceError> {
-        let mut patience = Patience::default();
+    pub async fn retry<T>(&self, attempt: impl AsyncFn() -> Result<T, AttemptError>) -> Result<T, ServiceError> {
+        let mut retries = Retries::default();
         loop {
             let (why, retry_after) = match attempt().await {
                 Ok(answer) => {
-                    self.tell_back();
+                    self.report_available();
                     return Ok(answer);
                 }
-                Err(Failed::Ended(error)) => return Err(error),
-                Err(Failed::Away { why, retry_after, .. }) => (why, retry_after),
+                Err(AttemptError::Permanent(error)) => return Err(error),
+                Err(AttemptError::Transient { why, retry_after, .. }) => (why, retry_after),
             };
-            let Some(pause) = patience.pause(Instant::now(), retry_after) else {
-                return Err(ServiceError::Away { service: self.to_string(), why });
+            let Some(pause) = retries.pause(Instant::now(), retry_after) else {
+                return Err(ServiceError::Unavailable { service: self.to_string(), why });
             };
-            self.tell_away(&why);
+            self.report_unavailable(&why);
             tokio::time::sleep(pause).await;
         }
     }
@@ -103,52 +103,62 @@ impl ServiceClient {
     /// Makes one attempt and returns the body of a successful response.
     ///
     /// # Errors
-    /// [`Failed`].
-    pub async fn once(&self, path: &str, request: RequestBuilder) -> Result<Bytes, Failed> {
+    /// [`AttemptError`].
+    pub async fn once(&self, path: &str, request: RequestBuilder) -> Result<Bytes, AttemptError> {
         self.exchange(path, request).await.map(|(_, body)| body)
     }
 
     /// Makes one attempt and returns the status and the body of a successful response.
     ///
     /// # Errors
-    /// [`Failed`].
-    pub async fn exchange(&self, path: &str, request: RequestBuilder) -> Result<(StatusCode, Bytes), Failed> {
-        let away = |error: reqwest::Error| Failed::Away { why: innermost(&error), retry_after: None, status: None };
-        let response = request.send().await.map_err(away)?;
+    /// [`AttemptError`].
+    pub async fn exchange(&self, path: &str, request: RequestBuilder) -> Result<(StatusCode, Bytes), AttemptError> {
+        let transient =
+            |error: reqwest::Error| AttemptError::Transient { why: innermost(&error), retry_after: None, status: None };
+        let response = request.send().await.map_err(transient)?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
-        let body = response.bytes().await.map_err(away)?;
+        let body = response.bytes().await.map_err(transient)?;
         if status.is_success() {
             return Ok((status, body));
         }
-        let problem = serde_json::from_slice::<ShownProblem>(&body);
+        let problem = serde_json::from_slice::<ProblemDetails>(&body);
         let detail = problem.map_or_else(|_| "no reason given".to_owned(), |problem| problem.detail);
-        if is_away(status) {
-            return Err(Failed::Away { why: format!("{status}: {detail}"), retry_after, status: Some(status) });
+        if is_transient(status) {
+            return Err(AttemptError::Transient {
+                why: format!("{status}: {detail}"),
+                retry_after,
+                status: Some(status),
+            });
         }
-        Err(Failed::Ended(ServiceError::Refused { service: self.to_string(), path: path.to_owned(), status, detail }))
+        Err(AttemptError::Permanent(ServiceError::Refused {
+            service: self.to_string(),
+            path: path.to_owned(),
+            status,
+            detail,
+        }))
     }
 
     /// Parses a JSON response.
     ///
     /// # Errors
-    /// [`ServiceError::Strange`].
+    /// [`ServiceError::Unexpected`].
     pub fn read<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, ServiceError> {
-        serde_json::from_slice(body).map_err(|error| self.strange(path, &error.to_string()))
+        serde_json::from_slice(body).map_err(|error| self.unexpected(path, &error.to_string()))
     }
 
     /// The error of an unexpected response.
-    pub fn strange(&self, path: &str, why: &str) -> ServiceError {
-        ServiceError::Strange { service: self.to_string(), path: path.to_owned(), why: why.to_owned() }
+    pub fn unexpected(&self, path: &str, why: &str) -> ServiceError {
+        ServiceError::Unexpected { service: self.to_string(), path: path.to_owned(), why: why.to_owned() }
     }
 
-    fn tell_away(&self, why: &str) {
-        if !self.away.swap(true, Ordering::Relaxed) {
-            eprintln!("{self} is unavailable ({why}); retrying for up to {} s", AWAY_MAX.as_secs());
+    fn report_unavailable(&self, why: &str) {
+        if !self.is_unavailable.swap(true, Ordering::Relaxed) {
+            eprintln!("{self} is unavailable ({why}); retrying for up to {} s", RETRY_MAX.as_secs());
         }
     }
 
-    fn tell_back(&self) {
-        if self.away.swap(false, Ordering::Relaxed) {
+    fn report_available(&self) {
+        if self.is_unavailable.swap(false, Ordering::Relaxed) {
             eprintln!("{self} is available again");
         }
     }

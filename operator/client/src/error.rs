@@ -2,14 +2,14 @@
 
 use reqwest::StatusCode;
 
-use crate::patience::AWAY_MAX;
+use crate::retry::RETRY_MAX;
 
 /// Why there is no valid response from a service.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// The service was unavailable for too long.
-    #[error("{service} has been unavailable for {} s: {why}", AWAY_MAX.as_secs())]
-    Away {
+    #[error("{service} has been unavailable for {} s: {why}", RETRY_MAX.as_secs())]
+    Unavailable {
         /// The service and its base URL.
         service: String,
         /// Why the last attempt failed.
@@ -29,7 +29,7 @@ pub enum ServiceError {
     },
     /// The response does not fit the request.
     #[error("{service} sent an unexpected response to {path}: {why}")]
-    Strange {
+    Unexpected {
         /// The service and its base URL.
         service: String,
         /// The path of the request.

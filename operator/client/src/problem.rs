@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// The parts of a problem (RFC 9457) that are shown.
 #[derive(Debug, Deserialize)]
-pub struct ShownProblem {
+pub struct ProblemDetails {
     /// The explanation of this problem.
     #[serde(default)]
     pub detail: String,

@@ -2,7 +2,6 @@
 
 use clap::{Args, ValueEnum};
 use money::Currency;
-use operator_client::{Addresses, base_url};
 use serde::Serialize;
 
 /// How purchases are sent.
@@ -25,11 +24,6 @@ pub struct LoadArguments {
     /// How purchases are sent
     #[arg(value_enum)]
     pub(crate) mode: Mode,
-    #[command(flatten)]
-    pub(crate) addresses: Addresses,
-    /// Base URL of exchange-rate, if it runs elsewhere
-    #[arg(long, value_name = "URL", env = "UNBUNDLED_EXCHANGE_RATE_URL", value_parser = base_url)]
-    pub(crate) exchange_rate: Option<String>,
     /// How long to measure
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) seconds: u64,

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use actix_web::web::Bytes;
-use operator_client::{Failed, ServiceClient, ServiceError};
+use operator_client::{AttemptError, ServiceClient, ServiceError};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 
-use crate::answers::{read_batch, read_one};
 use crate::arguments::Mode;
-use crate::became::Became;
 use crate::orders::{Order, Orders};
+use crate::outcomes::Outcomes;
+use crate::responses::{read_batch, read_one};
 use crate::tally::Tally;
 
 /// How long a response may wait for the outcome.
@@ -26,7 +26,7 @@ const ACCEPTANCE_EVERY: u64 = 8;
 
 /// What the response to a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum For {
+enum WaitFor {
     Acceptance,
     Outcome,
 }
@@ -74,51 +74,53 @@ impl Client<'_> {
             if Instant::now() >= self.end {
                 break;
             }
-            let asks_for = if turn % ACCEPTANCE_EVERY == 0 { For::Acceptance } else { For::Outcome };
-            self.order(&self.orders.next(), asks_for).await?;
+            let wait_for = if turn % ACCEPTANCE_EVERY == 0 { WaitFor::Acceptance } else { WaitFor::Outcome };
+            self.order(&self.orders.next(), wait_for).await?;
         }
         Ok(())
     }
 
-    async fn order(&self, order: &Order, asks_for: For) -> Result<(), LoadError> {
+    async fn order(&self, order: &Order, wait_for: WaitFor) -> Result<(), LoadError> {
         self.tally.borrow_mut().counts.attempted += order.purchases;
         let sent = Instant::now();
-        let mut became = self.ask(order, asks_for).await?;
+        let mut outcomes = self.send(order, wait_for).await?;
         let answered = Instant::now();
-        self.tally.borrow_mut().acknowledged(answered, became.acknowledged());
-        if asks_for == For::Acceptance {
+        self.tally.borrow_mut().acknowledged(answered, outcomes.acknowledged());
+        if wait_for == WaitFor::Acceptance {
             self.tally.borrow_mut().accepted_after(sent, answered);
         }
-        while became.open > 0 {
+        while outcomes.open > 0 {
             if sent.elapsed() > OUTCOME_MAX {
-                return Err(LoadError::Stuck { first: self.orders.request_id(order.first), open: became.open });
+                return Err(LoadError::Stuck { first: self.orders.request_id(order.first), open: outcomes.open });
             }
-            became = self.ask(order, For::Outcome).await?;
+            outcomes = self.send(order, WaitFor::Outcome).await?;
         }
         let settled = Instant::now();
         let mut tally = self.tally.borrow_mut();
-        if asks_for == For::Outcome {
+        if wait_for == WaitFor::Outcome {
             tally.settled_after(sent, settled);
         }
-        tally.ended(settled, became);
+        tally.ended(settled, outcomes);
         Ok(())
     }
 
     /// Sends a request until it gets a response.
-    async fn ask(&self, order: &Order, asks_for: For) -> Result<Became, LoadError> {
-        let answer = self.purchase.persist(async || {
-            let attempt = self.attempt(order, asks_for).await;
+    async fn send(&self, order: &Order, wait_for: WaitFor) -> Result<Outcomes, LoadError> {
+        let response = self.purchase.retry(async || {
+            let attempt = self.attempt(order, wait_for).await;
             match &attempt {
-                Ok(became) => self.tally.borrow_mut().counts.answers(&became.statuses),
-                Err(Failed::Away { status, why, .. }) => self.tally.borrow_mut().counts.away(*status, why),
-                Err(Failed::Ended(_)) => {}
+                Ok(outcomes) => self.tally.borrow_mut().counts.responses(&outcomes.statuses),
+                Err(AttemptError::Transient { status, why, .. }) => {
+                    self.tally.borrow_mut().counts.retried(*status, why)
+                }
+                Err(AttemptError::Permanent(_)) => {}
             }
             attempt
         });
-        answer.await.map_err(|source| LoadError::ServiceClient { next: self.orders.request_id(order.first), source })
+        response.await.map_err(|source| LoadError::ServiceClient { next: self.orders.request_id(order.first), source })
     }
 
-    async fn attempt(&self, order: &Order, asks_for: For) -> Result<Became, Failed> {
+    async fn attempt(&self, order: &Order, wait_for: WaitFor) -> Result<Outcomes, AttemptError> {
         let (path, content_type) = match self.orders.mode {
             Mode::Single => ("/purchases", "application/json"),
             Mode::Batch => ("/purchases/batch", web::NDJSON),
@@ -127,7 +129,7 @@ impl Client<'_> {
         if self.orders.mode == Mode::Single {
             request = request.header("Idempotency-Key", self.orders.request_id(order.first));
         }
-        if asks_for == For::Outcome {
+        if wait_for == WaitFor::Outcome {
             request = request.header("Prefer", WAIT);
         }
         let (status, body) = self.purchase.exchange(path, request.body(order.body.clone())).await?;
@@ -135,10 +137,10 @@ impl Client<'_> {
             Mode::Single => read_one(status, &body),
             Mode::Batch => self.read_batch(order, &body),
         };
-        read.map_err(|why| Failed::Ended(self.purchase.strange(path, &why)))
+        read.map_err(|why| AttemptError::Permanent(self.purchase.unexpected(path, &why)))
     }
 
-    fn read_batch(&self, order: &Order, body: &Bytes) -> Result<Became, String> {
+    fn read_batch(&self, order: &Order, body: &Bytes) -> Result<Outcomes, String> {
         let ids = (order.first..order.first + order.purchases).map(|number| self.orders.request_id(number));
         read_batch(body, ids)
     }

@@ -9,7 +9,9 @@ use anyhow::{Context, anyhow, bail};
 use contracts::RateQuote;
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use money::Currency;
-use operator_client::{Failed, IN_FLIGHT, ServiceClient, ServiceError, trial_balance};
+use operator_client::{
+    AttemptError, EXCHANGE_RATE, IN_FLIGHT, LEDGER, PURCHASE, ServiceClient, ServiceError, Services, trial_balance,
+};
 use reqwest::Method;
 use serde_json::json;
 
@@ -24,49 +26,47 @@ use crate::{metrics, orders};
 ///
 /// # Errors
 /// When it cannot finish: a service is unavailable or refuses a request.
-pub async fn run(arguments: LoadArguments) -> anyhow::Result<ExitCode> {
-    let report = measured(&arguments).await?;
+pub async fn run(arguments: LoadArguments, services: Services) -> anyhow::Result<ExitCode> {
+    let report = measured(&arguments, &services).await?;
     let text = if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
     std::io::stdout().write_all(text.as_bytes()).context("the result cannot be written")?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn measured(arguments: &LoadArguments) -> anyhow::Result<Report> {
+async fn measured(arguments: &LoadArguments, services: &Services) -> anyhow::Result<Report> {
     if arguments.mode == Mode::Single && arguments.batch.is_some() {
         bail!("--batch is for `unbundled load batch`");
     }
     let orders = Orders::new(arguments)?;
-    let exchange_rate = arguments.addresses.exchange_rate(arguments.exchange_rate.as_deref())?;
-    let (purchase, ledger) = (arguments.addresses.purchase()?, arguments.addresses.ledger()?);
-    let services = [&exchange_rate, &purchase, &ledger];
-    for service in services {
+    let (purchase, ledger) = (services.named(PURCHASE)?, services.named(LEDGER)?);
+    for service in services.all() {
         ready(service).await?;
     }
-    let rate = rate(&exchange_rate, arguments.pay_in).await?;
-    offer(&purchase, &orders).await.context("the offers could not be set")?;
+    let rate = rate(services.named(EXCHANGE_RATE)?, arguments.pay_in).await?;
+    offer(purchase, &orders).await.context("the offers could not be set")?;
 
     let begin = Instant::now() + Duration::from_secs(arguments.warm_up);
     let end = begin + Duration::from_secs(arguments.seconds);
     let tally = RefCell::new(Tally::new(begin..end)?);
-    let client = Client { purchase: &purchase, orders: &orders, tally: &tally, end };
+    let client = Client { purchase, orders: &orders, tally: &tally, end };
     let clients = async { future::try_join_all((0..arguments.clients()).map(|_| client.run())).await.map(drop) };
     let (metrics, ()) = tokio::try_join!(
-        async { metrics::between(&services, begin, end).await.map_err(anyhow::Error::from) },
+        async { metrics::between(services.all(), begin, end).await.map_err(anyhow::Error::from) },
         async { clients.await.map_err(anyhow::Error::from) },
     )?;
-    let books = trial_balance::at_rest(&ledger).await.context("the ledger could not be read at the end")?;
+    let books = trial_balance::at_rest(ledger).await.context("the ledger could not be read at the end")?;
     Ok(Report::of(arguments, rate, tally.into_inner(), metrics, &books))
 }
 
 /// Checks that a service is ready. It does not wait for one that is not running: somebody has to start it.
 async fn ready(service: &ServiceClient) -> anyhow::Result<()> {
-    let answer = service.once("/readyz", service.request(Method::GET, "/readyz")).await;
-    answer.map(drop).map_err(|failed| match failed {
-        Failed::Away { why, status: Some(_), .. } => anyhow!("{service} is not ready: {why}"),
-        Failed::Away { why, status: None, .. } => anyhow!(
+    let response = service.once("/readyz", service.request(Method::GET, "/readyz")).await;
+    response.map(drop).map_err(|failed| match failed {
+        AttemptError::Transient { why, status: Some(_), .. } => anyhow!("{service} is not ready: {why}"),
+        AttemptError::Transient { why, status: None, .. } => anyhow!(
             "{service} does not respond: {why}; start the system (`unbundled run`), or pass its address (`--help`)"
         ),
-        Failed::Ended(error) => anyhow::Error::from(error),
+        AttemptError::Permanent(error) => anyhow::Error::from(error),
     })
 }
 

@@ -16,14 +16,14 @@
 //! A rate counts the responses within the interval. A time counts if the request was sent within the interval, no
 //! matter when the response arrived.
 
-mod answers;
 mod arguments;
-mod became;
 mod client;
 mod command;
 mod metrics;
 mod orders;
+mod outcomes;
 mod report;
+mod responses;
 mod tally;
 #[cfg(test)]
 mod tests;

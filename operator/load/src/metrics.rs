@@ -69,7 +69,7 @@ pub struct Metrics {
 /// # Errors
 /// [`ServiceError`].
 pub async fn between(
-    services: &[&ServiceClient],
+    services: &[ServiceClient],
     begin: Instant,
     end: Instant,
 ) -> Result<(BTreeMap<String, Stage>, BTreeMap<&'static str, Memory>), ServiceError> {
@@ -99,8 +99,7 @@ pub async fn between(
 }
 
 async fn look(service: &ServiceClient) -> Result<Metrics, ServiceError> {
-    let text =
-        service.persist(async || service.once("/metrics", service.request(Method::GET, "/metrics")).await).await?;
+    let text = service.retry(async || service.once("/metrics", service.request(Method::GET, "/metrics")).await).await?;
     Ok(read(&String::from_utf8_lossy(&text)))
 }
 

@@ -158,13 +158,13 @@ impl Display for Report {
         writeln!(f, "  measured for {seconds} s")?;
         speed(f, "accepted", self.accepted_per_second, self.to_accepted_ms)?;
         speed(f, "settled", self.settled_per_second, self.to_settled_ms)?;
-        let Counts { attempted, acknowledged, settled, rejected, failed, answers, first_failure } = &self.purchases;
+        let Counts { attempted, acknowledged, settled, rejected, failed, responses, first_failure } = &self.purchases;
         writeln!(
             f,
             "  {attempted} attempted, {acknowledged} acknowledged, {settled} settled, {rejected} rejected, {failed} failed"
         )?;
-        let answers: Vec<_> = answers.iter().map(|(status, count)| format!("{status}: {count}")).collect();
-        writeln!(f, "  responses by HTTP status: {}", answers.join(", "))?;
+        let responses: Vec<_> = responses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+        writeln!(f, "  responses by HTTP status: {}", responses.join(", "))?;
         for (name, stage) in &self.stages {
             self.stage(f, name, stage)?;
         }

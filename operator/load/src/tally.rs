@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use reqwest::StatusCode;
 use serde::Serialize;
 
-use crate::became::Became;
+use crate::outcomes::Outcomes;
 
 /// Times have three significant digits, up to two minutes: no request waits that long.
 const DIGITS: u8 = 3;
@@ -29,23 +29,23 @@ pub struct Counts {
     pub failed: u64,
     /// Responses to purchases by HTTP status, including those to repetitions. `none` counts broken connections and
     /// timeouts.
-    pub answers: BTreeMap<String, u64>,
+    pub responses: BTreeMap<String, u64>,
     /// The first response that was not as expected.
     pub first_failure: Option<String>,
 }
 
 impl Counts {
     /// Counts the status of each purchase of a response.
-    pub fn answers(&mut self, statuses: &[u16]) {
+    pub fn responses(&mut self, statuses: &[u16]) {
         for statuses in statuses.chunk_by(|a, b| a == b) {
-            *self.answers.entry(statuses[0].to_string()).or_default() += statuses.len() as u64;
+            *self.responses.entry(statuses[0].to_string()).or_default() += statuses.len() as u64;
         }
     }
 
     /// Counts an attempt that has to be repeated.
-    pub fn away(&mut self, status: Option<StatusCode>, why: &str) {
+    pub fn retried(&mut self, status: Option<StatusCode>, why: &str) {
         let status = status.map_or_else(|| "none".to_owned(), |status| status.as_u16().to_string());
-        *self.answers.entry(status).or_default() += 1;
+        *self.responses.entry(status).or_default() += 1;
         self.failed += 1;
         self.first_failure.get_or_insert_with(|| why.to_owned());
     }
@@ -105,19 +105,19 @@ impl Tally {
     }
 
     /// Counts the final results of a request.
-    pub fn ended(&mut self, at: Instant, became: Became) {
+    pub fn ended(&mut self, at: Instant, outcomes: Outcomes) {
         let counts = &mut self.counts;
-        counts.settled += became.settled;
-        counts.rejected += became.rejected;
-        counts.failed += became.rejected + became.failed;
-        if became.rejected > 0 {
+        counts.settled += outcomes.settled;
+        counts.rejected += outcomes.rejected;
+        counts.failed += outcomes.rejected + outcomes.failed;
+        if outcomes.rejected > 0 {
             counts.first_failure.get_or_insert_with(|| "a purchase was rejected".to_owned());
         }
-        if let Some(why) = became.why {
+        if let Some(why) = outcomes.why {
             counts.first_failure.get_or_insert(why);
         }
         if self.interval.contains(&at) {
-            self.settled += became.settled;
+            self.settled += outcomes.settled;
         }
     }
 }

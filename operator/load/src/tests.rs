@@ -3,12 +3,12 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use reqwest::StatusCode;
 
-use crate::answers::{read_batch, read_one};
 use crate::arguments::{LoadArguments, Mode};
-use crate::became::Became;
 use crate::metrics;
 use crate::orders::Orders;
+use crate::outcomes::Outcomes;
 use crate::report::Times;
+use crate::responses::{read_batch, read_one};
 use crate::tally::Tally;
 
 #[derive(Parser)]
@@ -71,7 +71,7 @@ fn read<T: serde::de::DeserializeOwned>(json: &[u8]) -> T {
 
 #[test]
 fn each_line_of_a_response_is_the_result_of_its_purchase() {
-    let became = |lines: &[&str]| {
+    let outcomes = |lines: &[&str]| {
         let ids = ["r0", "r1", "r2", "r3"].map(str::to_owned);
         read_batch(lines.join("\n").as_bytes(), ids.into_iter())
     };
@@ -81,9 +81,9 @@ fn each_line_of_a_response_is_the_result_of_its_purchase() {
         r#"{"request_id":"r2","http_status":409,"problem":{"status":409,"detail":"another"}}"#,
         r#"{"request_id":"r3","http_status":201,"purchase":{"id":"r3","status":"rejected"}}"#,
     ];
-    let found = became(&lines).unwrap();
+    let found = outcomes(&lines).unwrap();
     assert_eq!(found.acknowledged(), 3);
-    let expected = Became {
+    let expected = Outcomes {
         settled: 1,
         rejected: 1,
         open: 1,
@@ -92,15 +92,15 @@ fn each_line_of_a_response_is_the_result_of_its_purchase() {
         statuses: vec![201, 202, 409, 201],
     };
     assert_eq!(found, expected);
-    assert_eq!(became(&lines[..3]).unwrap_err(), "r3 has no response");
-    assert_eq!(became(&[lines, lines].concat()).unwrap_err(), "more responses than purchases");
-    assert_eq!(became(&[lines[1], lines[0]]).unwrap_err(), "r0: the response in its place is for another purchase");
+    assert_eq!(outcomes(&lines[..3]).unwrap_err(), "r3 has no response");
+    assert_eq!(outcomes(&[lines, lines].concat()).unwrap_err(), "more responses than purchases");
+    assert_eq!(outcomes(&[lines[1], lines[0]]).unwrap_err(), "r0: the response in its place is for another purchase");
 }
 
 #[test]
 fn the_response_to_one_purchase_is_its_result() {
     let found = read_one(StatusCode::ACCEPTED, br#"{"id":"a","status":"confirmed"}"#).unwrap();
-    assert_eq!(found, Became { open: 1, statuses: vec![202], ..Became::default() });
+    assert_eq!(found, Outcomes { open: 1, statuses: vec![202], ..Outcomes::default() });
     assert!(read_one(StatusCode::CREATED, br#"{"id":"a"}"#).is_err());
 }
 
@@ -113,7 +113,7 @@ fn rates_count_responses_and_times_count_requests_of_the_interval() {
         tally.acknowledged(at(answered), 10);
         tally.accepted_after(at(sent), at(answered));
         tally.settled_after(at(sent), at(answered));
-        tally.ended(at(answered), Became { settled: 10, ..Became::default() });
+        tally.ended(at(answered), Outcomes { settled: 10, ..Outcomes::default() });
     }
     assert_eq!((tally.accepted, tally.settled), (20, 20));
     assert_eq!((tally.counts.acknowledged, tally.counts.settled, tally.counts.failed), (50, 50, 0));
@@ -132,15 +132,15 @@ fn without_measured_requests_there_are_no_times() {
 fn everything_that_is_not_settled_is_a_failure() {
     let now = Instant::now();
     let mut tally = Tally::new(now..now).unwrap();
-    tally.counts.answers(&[201, 201, 202]);
+    tally.counts.responses(&[201, 201, 202]);
     assert_eq!((tally.counts.failed, tally.counts.first_failure.is_none()), (0, true));
-    tally.counts.away(Some(StatusCode::SERVICE_UNAVAILABLE), "503: stopping");
-    tally.counts.away(None, "Connection refused");
-    tally.ended(now, Became { rejected: 2, failed: 1, why: Some("409: another".to_owned()), ..Became::default() });
+    tally.counts.retried(Some(StatusCode::SERVICE_UNAVAILABLE), "503: stopping");
+    tally.counts.retried(None, "Connection refused");
+    tally.ended(now, Outcomes { rejected: 2, failed: 1, why: Some("409: another".to_owned()), ..Outcomes::default() });
     assert_eq!((tally.counts.failed, tally.counts.rejected), (5, 2));
     assert_eq!(tally.counts.first_failure.as_deref(), Some("503: stopping"));
-    let answers: Vec<_> = tally.counts.answers.iter().map(|(status, count)| format!("{status} {count}")).collect();
-    assert_eq!(answers, ["201 2", "202 1", "503 1", "none 1"]);
+    let responses: Vec<_> = tally.counts.responses.iter().map(|(status, count)| format!("{status} {count}")).collect();
+    assert_eq!(responses, ["201 2", "202 1", "503 1", "none 1"]);
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
 use money::Currency;
-use operator_client::Addresses;
 
 /// The data to replay.
 #[derive(Debug, Subcommand)]
@@ -25,8 +24,6 @@ pub struct Retail {
     /// The last day whose invoices are sent
     #[arg(long, value_name = "DATE")]
     pub(crate) to: Option<NaiveDate>,
-    #[command(flatten)]
-    pub(crate) addresses: Addresses,
     /// The currency in which all customers pay, instead of that of their country
     #[arg(long, value_name = "CURRENCY")]
     pub(crate) pay_in: Option<Currency>,

@@ -12,9 +12,9 @@ use crate::expected::Rates;
 use crate::file::FileError;
 use crate::invoice::Invoice;
 use crate::lines::Lines;
+use crate::purchase::Submission;
 use crate::row::{Kind, Row};
 use crate::survey::Survey;
-use crate::taken::Asked;
 
 /// Maximum number of purchases in a batch: half of what the service accepts. The next batch is built while one is being
 /// sent, so two are in memory.
@@ -98,7 +98,7 @@ pub struct Batch {
     /// Newline-delimited JSON.
     pub body: Vec<u8>,
     /// The purchases in it.
-    pub asked: Vec<Asked>,
+    pub submissions: Vec<Submission>,
 }
 
 impl Batch {
@@ -108,18 +108,18 @@ impl Batch {
     /// [`FileError`].
     pub fn next(invoices: &mut Invoices<'_>, rates: &Rates) -> Result<Option<Self>, FileError> {
         let mut batch = Self::default();
-        while batch.asked.len() < PURCHASES_MAX && batch.body.len() < BYTES_MAX {
+        while batch.submissions.len() < PURCHASES_MAX && batch.body.len() < BYTES_MAX {
             let Some(invoice) = invoices.next()? else { break };
             batch.add(invoice, rates);
         }
-        Ok((!batch.asked.is_empty()).then_some(batch))
+        Ok((!batch.submissions.is_empty()).then_some(batch))
     }
 
     fn add(&mut self, invoice: Invoice, rates: &Rates) {
-        self.asked.push(Asked {
+        self.submissions.push(Submission {
             request_id: invoice.request_id.clone(),
             customer: invoice.customer.clone(),
-            verdict: rates.verdict(invoice.millionths, invoice.pay_in, invoice.occurred_at),
+            expected: rates.expected_outcome(invoice.millionths, invoice.pay_in, invoice.occurred_at),
         });
         let written = serde_json::to_writer(&mut self.body, &invoice.into_request());
         assert!(written.is_ok(), "a purchase can always be written to memory as JSON: {written:?}");

@@ -9,7 +9,7 @@ use operator_client::{IN_FLIGHT, ServiceClient, ServiceError};
 use serde::Serialize;
 use stage::RequestId;
 
-use crate::taken::Taken;
+use crate::purchase::AcceptedPurchase;
 
 /// The number of entries per page.
 const PAGE: u32 = 1_000;
@@ -65,9 +65,9 @@ pub fn sums<'a>(legs: impl IntoIterator<Item = &'a Leg>) -> Sums {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn postings(ledger: &ServiceClient, taken: &[Taken]) -> Result<Postings, ServiceError> {
-    let ours: BTreeSet<_> = taken.iter().map(|taken| &taken.asked.request_id).collect();
-    let customers = taken.iter().map(|taken| AccountId::of_customer(&taken.asked.customer));
+pub async fn postings(ledger: &ServiceClient, purchases: &[AcceptedPurchase]) -> Result<Postings, ServiceError> {
+    let ours: BTreeSet<_> = purchases.iter().map(|purchase| &purchase.submission.request_id).collect();
+    let customers = purchases.iter().map(|purchase| AccountId::of_customer(&purchase.submission.customer));
     let accounts: BTreeSet<_> = customers.chain([AccountId::merchant(), AccountId::fx()]).collect();
     stream::iter(accounts)
         .map(|account| of_account(ledger, account, &ours))
@@ -93,7 +93,7 @@ async fn of_account(
     while let Some(page) = ledger.get::<Entries>(&path).await? {
         for entry in page.entries {
             if entry.number <= last {
-                return Err(ledger.strange(&path, &format!("entry {} after entry {last}", entry.number)));
+                return Err(ledger.unexpected(&path, &format!("entry {} after entry {last}", entry.number)));
             }
             last = entry.number;
             // A transfer, or a fee, may have the same id.

@@ -7,19 +7,22 @@ use stage::RequestId;
 
 use crate::books::{Postings, Sums, sums};
 use crate::findings::Findings;
-use crate::taken::Taken;
-use crate::verdict::Verdict;
+use crate::outcome::ExpectedOutcome;
+use crate::purchase::AcceptedPurchase;
 
 /// All differences: in the sums, then in single purchases, then in the books as a whole.
-pub fn differences(taken: &[Taken], postings: &Postings, books: &TrialBalance) -> Findings {
+pub fn differences(purchases: &[AcceptedPurchase], postings: &Postings, books: &TrialBalance) -> Findings {
     let mut findings = Findings::default();
-    let expected: Vec<_> = taken.iter().flat_map(|taken| taken.asked.verdict.legs(&taken.asked.customer)).collect();
+    let expected: Vec<_> = purchases
+        .iter()
+        .flat_map(|purchase| purchase.submission.expected.legs(&purchase.submission.customer))
+        .collect();
     compare_sums(&sums(&expected), &sums(postings.values().flatten()), &mut findings);
-    for taken in taken {
-        compare_answer(taken, &mut findings);
-        let found = postings.get(&taken.asked.request_id).map_or(&[][..], Vec::as_slice);
-        let expected = taken.asked.verdict.legs(&taken.asked.customer);
-        compare_legs(&taken.asked.request_id, expected, found, &mut findings);
+    for purchase in purchases {
+        compare_response(purchase, &mut findings);
+        let found = postings.get(&purchase.submission.request_id).map_or(&[][..], Vec::as_slice);
+        let expected = purchase.submission.expected.legs(&purchase.submission.customer);
+        compare_legs(&purchase.submission.request_id, expected, found, &mut findings);
     }
     compare_books(books, &mut findings);
     findings
@@ -43,19 +46,19 @@ fn compare_sums(expected: &Sums, found: &Sums, findings: &mut Findings) {
     }
 }
 
-fn compare_answer(taken: &Taken, findings: &mut Findings) {
-    let answer = &taken.answer;
-    let (total, charged, reason) = match taken.asked.verdict {
-        Verdict::Settled { total, charged } => (Some(total), Some(charged), None),
-        Verdict::Rejected(code) => (None, None, Some(code)),
+fn compare_response(purchase: &AcceptedPurchase, findings: &mut Findings) {
+    let response = &purchase.response;
+    let (total, charged, reason) = match purchase.submission.expected {
+        ExpectedOutcome::Settled { total, charged } => (Some(total), Some(charged), None),
+        ExpectedOutcome::Rejected(code) => (None, None, Some(code)),
     };
     let expected = if reason.is_none() { Status::Settled } else { Status::Rejected };
-    let found_reason = answer.reason.as_ref().map(|reason| reason.code);
-    let found = (answer.status, found_reason, answer.total, answer.charged);
+    let found_reason = response.reason.as_ref().map(|reason| reason.code);
+    let found = (response.status, found_reason, response.total, response.charged);
     if found != (expected, reason, total, charged) {
-        let found = described(answer.status, found_reason, answer.total, answer.charged);
+        let found = described(response.status, found_reason, response.total, response.charged);
         let expected = described(expected, reason, total, charged);
-        findings.add(format!("{}: returned as {found} where {expected} is expected", taken.asked.request_id));
+        findings.add(format!("{}: returned as {found} where {expected} is expected", purchase.submission.request_id));
     }
 }
 
@@ -103,18 +106,23 @@ mod tests {
     use money::{Currency, Money};
 
     use super::*;
-    use crate::taken::{Answer, Asked};
+    use crate::purchase::{PurchaseResponse, Submission};
 
-    fn sold() -> Taken {
+    fn sold() -> AcceptedPurchase {
         let total = Money::parse("84.03", Currency::GBP).unwrap();
         let charged = Money::parse("100.00", Currency::EUR).unwrap();
-        Taken {
-            asked: Asked {
+        AcceptedPurchase {
+            submission: Submission {
                 request_id: contracts::request_id("retail-1").unwrap(),
                 customer: "17850".parse().unwrap(),
-                verdict: Verdict::Settled { total, charged },
+                expected: ExpectedOutcome::Settled { total, charged },
             },
-            answer: Answer { status: Status::Settled, reason: None, total: Some(total), charged: Some(charged) },
+            response: PurchaseResponse {
+                status: Status::Settled,
+                reason: None,
+                total: Some(total),
+                charged: Some(charged),
+            },
         }
     }
 
@@ -126,12 +134,12 @@ mod tests {
         serde_json::from_str(&json).unwrap()
     }
 
-    fn check(change: impl FnOnce(&mut Taken, &mut Vec<Leg>), expected: &[&str]) {
-        let mut taken = sold();
-        let mut legs = taken.asked.verdict.legs(&taken.asked.customer);
-        change(&mut taken, &mut legs);
-        let postings = Postings::from([(taken.asked.request_id.clone(), legs)]);
-        assert_eq!(differences(&[taken], &postings, &books("0.00", "0.00")).first, expected);
+    fn check(change: impl FnOnce(&mut AcceptedPurchase, &mut Vec<Leg>), expected: &[&str]) {
+        let mut purchase = sold();
+        let mut legs = purchase.submission.expected.legs(&purchase.submission.customer);
+        change(&mut purchase, &mut legs);
+        let postings = Postings::from([(purchase.submission.request_id.clone(), legs)]);
+        assert_eq!(differences(&[purchase], &postings, &books("0.00", "0.00")).first, expected);
     }
 
     #[test]
@@ -169,13 +177,13 @@ mod tests {
     #[test]
     fn a_wrong_response_is_found() {
         check(
-            |taken, _| taken.answer.charged = Some(Money::parse("100.01", Currency::EUR).unwrap()),
+            |purchase, _| purchase.response.charged = Some(Money::parse("100.01", Currency::EUR).unwrap()),
             &["retail-1: returned as Settled, 100.01 EUR charged for 84.03 GBP where Settled, 100.00 EUR charged for \
                 84.03 GBP is expected"],
         );
-        let refused = |taken: &mut Taken, _: &mut Vec<Leg>| {
+        let refused = |purchase: &mut AcceptedPurchase, _: &mut Vec<Leg>| {
             let reason = Some(Reason { code: ReasonCode::StaleRate, detail: String::new() });
-            taken.answer = Answer { status: Status::Rejected, reason, total: None, charged: None };
+            purchase.response = PurchaseResponse { status: Status::Rejected, reason, total: None, charged: None };
         };
         check(
             refused,

@@ -8,8 +8,8 @@ use contracts::ReasonCode;
 use exchange_rate::ecb::{self, EcbError, History};
 use money::{Currency, Money};
 
+use crate::outcome::ExpectedOutcome;
 use crate::scaled::{PRICE_DECIMALS, RATE_DECIMALS, money_of, nearest, scaled};
-use crate::verdict::Verdict;
 
 /// The number of days after its own for which a rate may be used.
 const SERVES_DAYS: i64 = 7;
@@ -49,17 +49,17 @@ impl Rates {
     }
 
     /// The expected result of a purchase of `millionths` of a pound at a moment.
-    pub fn verdict(&self, millionths: i128, pay_in: Currency, at: DateTime<Utc>) -> Verdict {
-        self.settled(millionths, pay_in, at).unwrap_or_else(Verdict::Rejected)
+    pub fn expected_outcome(&self, millionths: i128, pay_in: Currency, at: DateTime<Utc>) -> ExpectedOutcome {
+        self.settled(millionths, pay_in, at).unwrap_or_else(ExpectedOutcome::Rejected)
     }
 
-    fn settled(&self, millionths: i128, pay_in: Currency, at: DateTime<Utc>) -> Result<Verdict, ReasonCode> {
+    fn settled(&self, millionths: i128, pay_in: Currency, at: DateTime<Utc>) -> Result<ExpectedOutcome, ReasonCode> {
         if millionths > SUM_MAX * 10_i128.pow(PRICE_DECIMALS) {
             return Err(ReasonCode::AmountTooLarge);
         }
         let total = worth(millionths, ONE, ONE, Currency::GBP)?;
         if pay_in == Currency::GBP {
-            return Ok(Verdict::Settled { total, charged: total });
+            return Ok(ExpectedOutcome::Settled { total, charged: total });
         }
         let day = at.date_naive();
         let (pound_day, pound) = self.as_of(Currency::GBP, day).ok_or(ReasonCode::NoRate)?;
@@ -67,7 +67,7 @@ impl Rates {
         if (day - pound_day.min(other_day)).num_days() > SERVES_DAYS {
             return Err(ReasonCode::StaleRate);
         }
-        Ok(Verdict::Settled { total, charged: worth(millionths, other, pound, pay_in)? })
+        Ok(ExpectedOutcome::Settled { total, charged: worth(millionths, other, pound, pay_in)? })
     }
 
     /// The newest rate up to a day. The euro is always worth one euro.
@@ -97,9 +97,9 @@ mod tests {
     fn check(pounds: &str, pay_in: &str, at: &str, expected: &str) {
         let rates = Rates::built_in().unwrap();
         let millionths = scaled(pounds, PRICE_DECIMALS).unwrap();
-        let found = match rates.verdict(millionths, pay_in.parse().unwrap(), at.parse().unwrap()) {
-            Verdict::Settled { total, charged } => format!("{total} = {charged}"),
-            Verdict::Rejected(code) => format!("{code:?}"),
+        let found = match rates.expected_outcome(millionths, pay_in.parse().unwrap(), at.parse().unwrap()) {
+            ExpectedOutcome::Settled { total, charged } => format!("{total} = {charged}"),
+            ExpectedOutcome::Rejected(code) => format!("{code:?}"),
         };
         assert_eq!(found, expected, "{pounds} GBP in {pay_in} at {at}");
     }
@@ -149,8 +149,8 @@ mod tests {
     fn a_payment_in_another_currency_has_four_legs() {
         let rates = Rates::built_in().unwrap();
         let legs = |pay_in| {
-            let verdict = rates.verdict(83_930_000, pay_in, "2010-12-01T08:26:00Z".parse().unwrap());
-            let legs = verdict.legs(&"17850".parse().unwrap());
+            let expected = rates.expected_outcome(83_930_000, pay_in, "2010-12-01T08:26:00Z".parse().unwrap());
+            let legs = expected.legs(&"17850".parse().unwrap());
             legs.iter().map(|leg| format!("{} {:?} {}", leg.account, leg.side, leg.amount)).collect::<Vec<_>>()
         };
         assert_eq!(legs(Currency::GBP), ["customer:17850 Debit 83.93 GBP", "merchant Credit 83.93 GBP"]);

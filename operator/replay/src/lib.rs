@@ -27,9 +27,11 @@ mod invoice;
 mod lines;
 mod london;
 mod offers;
+mod outcome;
 mod packing;
 mod passes;
 mod place;
+mod purchase;
 mod row;
 mod scaled;
 mod sending;
@@ -39,11 +41,9 @@ mod sheet;
 mod source;
 mod summary;
 mod survey;
-mod taken;
 #[cfg(test)]
 mod tests;
-mod verdict;
 mod workbook;
 
 pub use arguments::{Replay, Retail};
-pub use command::run;
+pub use command::{SERVICES, run};

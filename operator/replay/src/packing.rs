@@ -1,4 +1,4 @@
-//! The packing of a file, which its first bytes tell.
+//! The packing of a file, detected from its first bytes.
 
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 //! next batch is built on a separate thread.
 
 use contracts::BatchItemResult;
-use operator_client::{Failed, Progress, ServiceClient, ServiceError, ShownProblem, is_away};
+use operator_client::{AttemptError, ProblemDetails, Progress, ServiceClient, ServiceError, is_transient};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::batch::Batch;
 use crate::file::FileError;
 use crate::findings::Findings;
-use crate::taken::{Answer, Asked, Taken};
+use crate::purchase::{AcceptedPurchase, PurchaseResponse, Submission};
 
 const PATH: &str = "/purchases/batch";
 
@@ -51,29 +51,29 @@ pub async fn send(
     purchase: &ServiceClient,
     mut batches: Receiver<Result<Batch, FileError>>,
     progress: Progress,
-) -> Result<(Vec<Taken>, Findings), SendError> {
-    let (mut taken, mut problems, mut sent) = (Vec::<Taken>::new(), Findings::default(), 0);
+) -> Result<(Vec<AcceptedPurchase>, Findings), SendError> {
+    let (mut accepted, mut problems, mut sent) = (Vec::<AcceptedPurchase>::new(), Findings::default(), 0);
     let mut settled = 0;
     while let Some(batch) = batches.recv().await {
         let batch = batch.map_err(|source| SendError::File { sent, source })?;
-        let answers = purchase.persist(async || attempt(purchase, &batch, &progress).await).await;
-        let answers = answers.map_err(|source| {
-            let next = batch.asked.first().map(|asked| asked.request_id.to_string());
+        let responses = purchase.retry(async || attempt(purchase, &batch, &progress).await).await;
+        let responses = responses.map_err(|source| {
+            let next = batch.submissions.first().map(|submission| submission.request_id.to_string());
             SendError::Service { next: next.unwrap_or_default(), sent, source }
         })?;
-        sent += batch.asked.len();
-        for (asked, answer) in batch.asked.into_iter().zip(answers) {
-            match answer {
-                Ok(answer) => {
-                    settled += u64::from(answer.status.is_outcome());
-                    taken.push(Taken { asked, answer });
+        sent += batch.submissions.len();
+        for (submission, response) in batch.submissions.into_iter().zip(responses) {
+            match response {
+                Ok(response) => {
+                    settled += u64::from(response.status.is_outcome());
+                    accepted.push(AcceptedPurchase { submission, response });
                 }
-                Err(problem) => problems.add(format!("{}: {problem}", asked.request_id)),
+                Err(problem) => problems.add(format!("{}: {problem}", submission.request_id)),
             }
         }
         progress.sent(sent as u64, settled);
     }
-    Ok((taken, problems))
+    Ok((accepted, problems))
 }
 
 /// Sends a batch once. If only one of its purchases fails temporarily, the whole batch has to be sent again: the
@@ -82,50 +82,50 @@ async fn attempt(
     purchase: &ServiceClient,
     batch: &Batch,
     progress: &Progress,
-) -> Result<Vec<Result<Answer, String>>, Failed> {
+) -> Result<Vec<Result<PurchaseResponse, String>>, AttemptError> {
     let request = purchase.request(Method::POST, PATH).header(CONTENT_TYPE, web::NDJSON).header("Prefer", PREFER);
     let body = purchase.once(PATH, request.body(batch.body.clone())).await;
-    let answers = body.and_then(|body| {
-        read(&body, &batch.asked).map_err(|unfit| match unfit {
-            Unfit::Away(why) => Failed::Away { why, retry_after: None, status: None },
-            Unfit::Strange(why) => Failed::Ended(purchase.strange(PATH, &why)),
+    let responses = body.and_then(|body| {
+        read(&body, &batch.submissions).map_err(|unfit| match unfit {
+            Unfit::Transient(why) => AttemptError::Transient { why, retry_after: None, status: None },
+            Unfit::Unexpected(why) => AttemptError::Permanent(purchase.unexpected(PATH, &why)),
         })
     });
     // The client is about to print that the service is unavailable.
-    answers.inspect_err(|_| progress.step_aside())
+    responses.inspect_err(|_| progress.step_aside())
 }
 
 /// Why a response to a batch cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 enum Unfit {
-    Away(String),
-    Strange(String),
+    Transient(String),
+    Unexpected(String),
 }
 
-fn read(body: &[u8], asked: &[Asked]) -> Result<Vec<Result<Answer, String>>, Unfit> {
+fn read(body: &[u8], submissions: &[Submission]) -> Result<Vec<Result<PurchaseResponse, String>>, Unfit> {
     let lines: Vec<_> = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-    if lines.len() != asked.len() {
-        return Err(Unfit::Strange(format!("{} responses to {} purchases", lines.len(), asked.len())));
+    if lines.len() != submissions.len() {
+        return Err(Unfit::Unexpected(format!("{} responses to {} purchases", lines.len(), submissions.len())));
     }
-    lines.into_iter().zip(asked).map(|(line, asked)| read_line(line, asked)).collect()
+    lines.into_iter().zip(submissions).map(|(line, submission)| read_line(line, submission)).collect()
 }
 
-fn read_line(line: &[u8], asked: &Asked) -> Result<Result<Answer, String>, Unfit> {
-    let strange = |why: &str| Unfit::Strange(format!("{}: {why}", asked.request_id));
-    let unreadable = |error: serde_json::Error| strange(&error.to_string());
-    let answer: BatchItemResult<Box<RawValue>> = serde_json::from_slice(line).map_err(unreadable)?;
-    if answer.request_id.as_ref() != Some(&asked.request_id.0) {
-        return Err(strange("the response in its place is for another purchase"));
+fn read_line(line: &[u8], submission: &Submission) -> Result<Result<PurchaseResponse, String>, Unfit> {
+    let unexpected = |why: &str| Unfit::Unexpected(format!("{}: {why}", submission.request_id));
+    let unreadable = |error: serde_json::Error| unexpected(&error.to_string());
+    let response: BatchItemResult<Box<RawValue>> = serde_json::from_slice(line).map_err(unreadable)?;
+    if response.request_id.as_ref() != Some(&submission.request_id.0) {
+        return Err(unexpected("the response in its place is for another purchase"));
     }
-    let status = StatusCode::from_u16(answer.http_status).map_err(|error| strange(&error.to_string()))?;
-    if let (true, Some(purchase)) = (status.is_success(), answer.purchase) {
+    let status = StatusCode::from_u16(response.http_status).map_err(|error| unexpected(&error.to_string()))?;
+    if let (true, Some(purchase)) = (status.is_success(), response.purchase) {
         return serde_json::from_str(purchase.get()).map(Ok).map_err(unreadable);
     }
-    let problem = answer.problem.and_then(|raw| serde_json::from_str::<ShownProblem>(raw.get()).ok());
+    let problem = response.problem.and_then(|raw| serde_json::from_str::<ProblemDetails>(raw.get()).ok());
     let problem = format!("{status}: {}", problem.map(|problem| problem.detail).unwrap_or_default());
     match status {
-        _ if is_away(status) => Err(Unfit::Away(problem)),
-        _ if status.is_success() => Err(strange("success without a purchase")),
+        _ if is_transient(status) => Err(Unfit::Transient(problem)),
+        _ if status.is_success() => Err(unexpected("success without a purchase")),
         _ => Ok(Err(problem)),
     }
 }
@@ -135,21 +135,21 @@ mod tests {
     use contracts::{ReasonCode, Status};
 
     use super::*;
-    use crate::verdict::Verdict;
+    use crate::outcome::ExpectedOutcome;
 
     const TAKEN: &str = r#"{"request_id":"retail-1","http_status":202,"purchase":{"id":"x","status":"confirmed",
         "reason":null,"total":{"amount":"1.00","currency":"GBP"},"charged":{"amount":"1.19","currency":"EUR"}}}"#;
     const REFUSED: &str = r#"{"request_id":"retail-2","http_status":409,"problem":{"status":409,"detail":"other"}}"#;
 
     fn check(lines: &[&str], expected: Result<&[Result<Status, &str>], &Unfit>) {
-        let asked = ["retail-1", "retail-2"].map(|id| Asked {
+        let submissions = ["retail-1", "retail-2"].map(|id| Submission {
             request_id: contracts::request_id(id).unwrap(),
             customer: "17850".parse().unwrap(),
-            verdict: Verdict::Rejected(ReasonCode::NoRate),
+            expected: ExpectedOutcome::Rejected(ReasonCode::NoRate),
         });
         let body: String = lines.iter().map(|line| line.replace('\n', "") + "\n").collect();
-        let found = read(body.as_bytes(), &asked);
-        let found = found.map(|all| all.into_iter().map(|one| one.map(|answer| answer.status)).collect::<Vec<_>>());
+        let found = read(body.as_bytes(), &submissions);
+        let found = found.map(|all| all.into_iter().map(|one| one.map(|response| response.status)).collect::<Vec<_>>());
         let expected = expected.map(|all| all.iter().map(|one| one.map_err(str::to_owned)).collect::<Vec<_>>());
         assert_eq!(found.as_ref(), expected.as_ref().map_err(|unfit| *unfit));
     }
@@ -162,15 +162,15 @@ mod tests {
     #[test]
     fn a_batch_with_a_temporary_failure_in_one_line_is_sent_again() {
         let busy = REFUSED.replace("409", "503");
-        check(&[TAKEN, &busy], Err(&Unfit::Away("503 Service Unavailable: other".to_owned())));
+        check(&[TAKEN, &busy], Err(&Unfit::Transient("503 Service Unavailable: other".to_owned())));
     }
 
     #[test]
     fn responses_that_do_not_fit_are_not_used() {
-        let strange = |why: &str| Unfit::Strange(why.to_owned());
-        check(&[TAKEN], Err(&strange("1 responses to 2 purchases")));
-        check(&[REFUSED, TAKEN], Err(&strange("retail-1: the response in its place is for another purchase")));
+        let unexpected = |why: &str| Unfit::Unexpected(why.to_owned());
+        check(&[TAKEN], Err(&unexpected("1 responses to 2 purchases")));
+        check(&[REFUSED, TAKEN], Err(&unexpected("retail-1: the response in its place is for another purchase")));
         let empty = REFUSED.replacen("409", "200", 1);
-        check(&[TAKEN, &empty], Err(&strange("retail-2: success without a purchase")));
+        check(&[TAKEN, &empty], Err(&unexpected("retail-2: success without a purchase")));
     }
 }

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use operator_client::{IN_FLIGHT, Progress, ServiceClient, ServiceError};
 use reqwest::{Method, StatusCode};
 
-use crate::taken::{Answer, Taken};
+use crate::purchase::{AcceptedPurchase, PurchaseResponse};
 
 /// The longest time without a new outcome. After it, waiting ends.
 const STILL_MAX: Duration = Duration::from_secs(60);
@@ -41,12 +41,12 @@ pub enum SettleError {
 ///
 /// # Errors
 /// [`SettleError`].
-pub async fn outcomes(purchase: &ServiceClient, all: &mut [Taken]) -> Result<(), SettleError> {
+pub async fn outcomes(purchase: &ServiceClient, all: &mut [AcceptedPurchase]) -> Result<(), SettleError> {
     let mut progress = None;
     let (mut still_since, mut done) = (Instant::now(), 0);
     loop {
-        let mut waiting: Vec<_> = all.iter_mut().filter(|taken| !taken.answer.status.is_outcome()).collect();
-        let Some(first) = waiting.first().map(|taken| taken.asked.request_id.to_string()) else {
+        let mut waiting: Vec<_> = all.iter_mut().filter(|accepted| !accepted.response.status.is_outcome()).collect();
+        let Some(first) = waiting.first().map(|accepted| accepted.submission.request_id.to_string()) else {
             return Ok(());
         };
         let count = waiting.len();
@@ -67,16 +67,16 @@ pub async fn outcomes(purchase: &ServiceClient, all: &mut [Taken]) -> Result<(),
 /// Requests each purchase once, and returns the number of those that have an outcome now. `done` others had one before.
 async fn round(
     purchase: &ServiceClient,
-    waiting: &mut [&mut Taken],
+    waiting: &mut [&mut AcceptedPurchase],
     progress: &Progress,
     done: u64,
 ) -> Result<usize, SettleError> {
     stream::iter(waiting)
-        .map(|taken| async move {
-            let path = format!("/purchases/{}", PurchaseId::of(&taken.asked.request_id));
-            let lost = || SettleError::Lost { request_id: taken.asked.request_id.to_string() };
-            taken.answer = ask(purchase, &path, progress).await?.ok_or_else(lost)?;
-            Ok(usize::from(taken.answer.status.is_outcome()))
+        .map(|accepted| async move {
+            let path = format!("/purchases/{}", PurchaseId::of(&accepted.submission.request_id));
+            let lost = || SettleError::Lost { request_id: accepted.submission.request_id.to_string() };
+            accepted.response = ask(purchase, &path, progress).await?.ok_or_else(lost)?;
+            Ok(usize::from(accepted.response.status.is_outcome()))
         })
         .buffer_unordered(IN_FLIGHT)
         .try_fold(0, async |count, settled| {
@@ -88,12 +88,16 @@ async fn round(
 }
 
 /// Like [`ServiceClient::get`], but removes the progress bar before the client prints that the service is unavailable.
-async fn ask(purchase: &ServiceClient, path: &str, progress: &Progress) -> Result<Option<Answer>, ServiceError> {
+async fn ask(
+    purchase: &ServiceClient,
+    path: &str,
+    progress: &Progress,
+) -> Result<Option<PurchaseResponse>, ServiceError> {
     let attempt = async || {
         let body = purchase.once(path, purchase.request(Method::GET, path)).await;
         body.inspect_err(|_| progress.step_aside())
     };
-    match purchase.persist(attempt).await {
+    match purchase.retry(attempt).await {
         Ok(body) => purchase.read(path, &body).map(Some),
         Err(ServiceError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
         Err(error) => Err(error),

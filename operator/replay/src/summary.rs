@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::books::Sums;
 use crate::days::Days;
 use crate::findings::Findings;
+use crate::purchase::AcceptedPurchase;
 use crate::row::Unsent;
 use crate::shape::Shape;
 use crate::survey::{Counts, UnsentInvoice};
-use crate::taken::Taken;
 
 /// The outcomes of the purchases, as the services returned them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -89,10 +89,10 @@ pub struct Summary {
 
 impl Outcomes {
     /// Counts the outcomes.
-    pub fn of(all: &[Taken]) -> Self {
+    pub fn of(all: &[AcceptedPurchase]) -> Self {
         let mut outcomes = Self::default();
-        for answer in all.iter().map(|taken| &taken.answer) {
-            match (answer.status, &answer.reason) {
+        for response in all.iter().map(|accepted| &accepted.response) {
+            match (response.status, &response.reason) {
                 (Status::Settled, _) => outcomes.settled += 1,
                 (Status::Rejected, Some(reason)) => *outcomes.rejected.entry(reason.code).or_default() += 1,
                 (Status::Rejected, None) | (Status::Confirmed, _) => outcomes.waiting += 1,

@@ -10,8 +10,9 @@ mod run;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use exchange_rate::Feed;
+use operator_client::address_arguments;
 use web::ServiceDefinition;
 
 /// The number of open files that an operator's command needs.
@@ -52,11 +53,14 @@ pub type Services = fn(Option<Feed>) -> Vec<ServiceDefinition>;
 pub fn main(services: Services) -> ExitCode {
     web::use_ring();
     let known = services(None);
+    let names = names(&known);
+    let of_replay = address_arguments(&names, &replay::SERVICES);
     let command = Arguments::command()
         .mut_subcommand("audit", |audit| audit.args(audit::database_arguments(&known)))
+        .mut_subcommand("load", |load| load.args(address_arguments(&names, &names)))
+        .mut_subcommand("replay", |replay| replay.mut_subcommands(|data| data.args(of_replay.clone())))
         .mut_subcommand("republish", |republish| {
-            let names: Vec<_> = known.iter().map(ServiceDefinition::name).collect();
-            republish.mut_arg("service", |service| service.value_parser(names))
+            republish.mut_arg("service", |service| service.value_parser(names.clone()))
         });
     let matches = command.get_matches();
     let Arguments { command } = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -67,20 +71,25 @@ pub fn main(services: Services) -> ExitCode {
             print_error
         }
     };
-    let databases = matches.subcommand_matches("audit").and_then(|audit| audit::database_urls(audit, &known));
-    execute(command, services, databases).unwrap_or_else(|error| {
+    execute(command, innermost(&matches), services).unwrap_or_else(|error| {
         report(error.as_ref());
         ExitCode::FAILURE
     })
 }
 
-fn execute(
-    command: Command,
-    services: Services,
-    databases: Option<Vec<(&'static str, String)>>,
-) -> anyhow::Result<ExitCode> {
+/// The arguments of the subcommand.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, matches)| innermost(matches))
+}
+
+fn names(services: &[ServiceDefinition]) -> Vec<&'static str> {
+    services.iter().map(ServiceDefinition::name).collect()
+}
+
+fn execute(command: Command, matches: &ArgMatches, services: Services) -> anyhow::Result<ExitCode> {
     telemetry::init(telemetry::LogFormat::Auto)?;
     let known = services(None);
+    let clients = || operator_client::Services::of(&names(&known), matches);
     match &command {
         Command::Run(_) => run::allow_files(known.len())?,
         Command::Audit(_) | Command::Republish(_) | Command::Replay(_) | Command::Load(_) | Command::Services => {
@@ -90,10 +99,13 @@ fn execute(
     let system = actix_web::rt::System::new();
     match command {
         Command::Run(arguments) => system.block_on(run::run(arguments, services)),
-        Command::Audit(arguments) => Ok(system.block_on(audit::audit(arguments, databases, &known))),
+        Command::Audit(arguments) => {
+            let databases = audit::database_urls(matches, &known);
+            Ok(system.block_on(audit::audit(arguments, databases, &known)))
+        }
         Command::Republish(arguments) => system.block_on(republish::republish(arguments, &known)),
-        Command::Replay(replay) => system.block_on(replay::run(replay)),
-        Command::Load(arguments) => system.block_on(load::run(arguments)),
+        Command::Replay(replay) => system.block_on(replay::run(replay, clients()?)),
+        Command::Load(arguments) => system.block_on(load::run(arguments, clients()?)),
         Command::Services => services::print(&known),
     }
 }

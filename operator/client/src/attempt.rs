@@ -8,9 +8,9 @@ use crate::error::ServiceError;
 
 /// Why one attempt failed.
 #[derive(Debug)]
-pub enum Failed {
+pub enum AttemptError {
     /// Temporarily: a later attempt may succeed.
-    Away {
+    Transient {
         /// The reason.
         why: String,
         /// The `Retry-After` of the service.
@@ -19,11 +19,11 @@ pub enum Failed {
         status: Option<StatusCode>,
     },
     /// Finally.
-    Ended(ServiceError),
+    Permanent(ServiceError),
 }
 
 /// Whether a status means a temporary failure.
-pub fn is_away(status: StatusCode) -> bool {
+pub fn is_transient(status: StatusCode) -> bool {
     [
         StatusCode::REQUEST_TIMEOUT,
         StatusCode::TOO_MANY_REQUESTS,
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn only_temporary_failures_are_retried() {
         for (status, expected) in [(429, true), (503, true), (408, true), (500, false), (404, false), (413, false)] {
-            assert_eq!(is_away(StatusCode::from_u16(status).unwrap()), expected, "{status}");
+            assert_eq!(is_transient(StatusCode::from_u16(status).unwrap()), expected, "{status}");
         }
     }
 }

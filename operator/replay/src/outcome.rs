@@ -5,7 +5,7 @@ use money::Money;
 
 /// The expected result of a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ExpectedOutcome {
     /// It is paid.
     Settled {
         /// The amount that the seller gets.
@@ -17,7 +17,7 @@ pub enum Verdict {
     Rejected(ReasonCode),
 }
 
-impl Verdict {
+impl ExpectedOutcome {
     /// Its postings in the ledger. They go through `fx` if the currency of the payment differs from that of the price.
     pub fn legs(&self, customer: &CustomerId) -> Vec<Leg> {
         let Self::Settled { total, charged } = *self else {

@@ -1,10 +1,10 @@
-//! What became of the purchases of one request.
+//! The outcomes of the purchases of one request.
 
 use contracts::Status;
 
 /// The results of the purchases of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Became {
+pub struct Outcomes {
     /// Paid.
     pub settled: u64,
     /// Recorded, and rejected for a business reason.
@@ -19,7 +19,7 @@ pub struct Became {
     pub statuses: Vec<u16>,
 }
 
-impl Became {
+impl Outcomes {
     /// The number of recorded purchases.
     pub fn acknowledged(&self) -> u64 {
         self.settled + self.rejected + self.open

@@ -1,26 +1,26 @@
-//! A purchase on its way: as it is sent, as the service answers, and both together.
+//! A purchase: as it is sent, the last response about it, and both together.
 
 use contracts::{CustomerId, Reason, Status};
 use money::Money;
 use serde::Deserialize;
 use stage::RequestId;
 
-use crate::verdict::Verdict;
+use crate::outcome::ExpectedOutcome;
 
 /// A purchase to send.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct Submission {
     /// Its request id.
     pub request_id: RequestId,
     /// The customer who pays.
     pub customer: CustomerId,
     /// The expected result.
-    pub verdict: Verdict,
+    pub expected: ExpectedOutcome,
 }
 
 /// The parts of a purchase that are compared. The rest, half a million lines, is not parsed.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Answer {
+pub struct PurchaseResponse {
     /// Its status.
     pub status: Status,
     /// Why it was rejected.
@@ -33,9 +33,9 @@ pub struct Answer {
 
 /// An accepted purchase, and the last response about it.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct AcceptedPurchase {
     /// The request.
-    pub asked: Asked,
+    pub submission: Submission,
     /// The response.
-    pub answer: Answer,
+    pub response: PurchaseResponse,
 }

@@ -150,7 +150,7 @@ hits! {
     /// A transfer named an account that does not exist.
     UnknownAccount,
     /// The id of a claim or a transfer was used again for another request.
-    InstructionConflict,
+    CommandConflict,
     /// A purchase was paid for.
     PaymentPosted,
     /// The payment of a purchase was refused, because it would have exceeded a limit.

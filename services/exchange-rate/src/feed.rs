@@ -83,7 +83,7 @@ pub(crate) async fn poll(
                 pace.after_success()
             }
             Err(error) => {
-                let (why, wait) = (telemetry::chain(&error), pace.after_failure(error.retry_after()));
+                let (why, wait) = (telemetry::error_chain(&error), pace.after_failure(error.retry_after()));
                 // A repeated error is logged once.
                 if last_error.as_ref() != Some(&why) {
                     tracing::warn!(url, why, wait_s = wait.as_secs(), "the ECB feed failed: retrying after the wait");

@@ -67,7 +67,7 @@ pub async fn import(
     // Parsing a large file takes some 100 ms, so it runs on a blocking thread and does not delay other requests.
     let history = actix_web::web::block(move || ecb::parse(&file, last)).await;
     let history = history.map_err(|error| Problem::internal(&error))?;
-    let history = history.map_err(|error| Problem::unprocessable(telemetry::chain(&error)))?;
+    let history = history.map_err(|error| Problem::unprocessable(telemetry::error_chain(&error)))?;
     let moment = |day: ecb::Day| Moment {
         valid_from: day.date.and_time(chrono::NaiveTime::MIN).and_utc(),
         rates: [(money::Currency::EUR, day.rates)].into(),

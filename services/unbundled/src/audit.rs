@@ -39,7 +39,7 @@ pub struct AuditArguments {
     json: bool,
 }
 
-/// What an audit of the whole system came to.
+/// The result of an audit of the whole system.
 #[derive(Debug, Default)]
 pub struct Audited {
     /// What was derived again, and all findings.
@@ -137,7 +137,7 @@ async fn of_folder(arguments: &AuditArguments, services: &[ServiceDefinition]) -
     Ok(audited)
 }
 
-/// How many partitions the files say they were made for: the first that says it.
+/// The number of partitions that the files were created for, from the first one that has it.
 async fn partitions(
     folder: &DataFolder,
     services: &[ServiceDefinition],

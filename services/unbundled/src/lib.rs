@@ -91,9 +91,9 @@ fn execute(command: Command, matches: &ArgMatches, services: Services) -> anyhow
     let known = services(None);
     let clients = || operator_client::Services::of(&names(&known), matches);
     match &command {
-        Command::Run(_) => run::allow_files(known.len())?,
+        Command::Run(_) => run::raise_file_limit(known.len())?,
         Command::Audit(_) | Command::Republish(_) | Command::Replay(_) | Command::Load(_) | Command::Services => {
-            unix::allow_files(OWN_FILES, OWN_FILES)?;
+            unix::raise_file_limit(OWN_FILES, OWN_FILES)?;
         }
     }
     let system = actix_web::rt::System::new();
@@ -112,5 +112,5 @@ fn execute(command: Command, matches: &ArgMatches, services: Services) -> anyhow
 
 /// Prints the error and its causes in one line.
 fn print_error(error: &(dyn std::error::Error + 'static)) {
-    let _unread = writeln!(std::io::stderr(), "error: {}", telemetry::chain(error));
+    let _unread = writeln!(std::io::stderr(), "error: {}", telemetry::error_chain(error));
 }

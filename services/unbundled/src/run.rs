@@ -51,9 +51,9 @@ pub struct RunArguments {
 ///
 /// # Errors
 /// [`TooFewFiles`].
-pub fn allow_files(services: usize) -> Result<(), TooFewFiles> {
+pub fn raise_file_limit(services: usize) -> Result<(), TooFewFiles> {
     let own = OWN_FILES_EACH * services as u64;
-    unix::allow_files(own, own + services as u64 * web::connections_max(WORKERS))
+    unix::raise_file_limit(own, own + services as u64 * web::connections_max(WORKERS))
 }
 
 /// Runs until Ctrl-C, SIGTERM or SIGHUP.
@@ -80,7 +80,7 @@ pub async fn run(arguments: RunArguments, services: crate::Services) -> anyhow::
     }
     let started_or_stopped = tokio::select! {
         result = start(&definitions, listeners, &stores, &traces, &mut running) => result.map(|()| true),
-        () = signals.asked_to_end() => Ok(false),
+        () = signals.shutdown_requested() => Ok(false),
     };
     if let Ok(true) = started_or_stopped {
         let folder = if arguments.ephemeral { "a temporary folder".to_owned() } else { path.display().to_string() };
@@ -90,7 +90,7 @@ pub async fn run(arguments: RunArguments, services: crate::Services) -> anyhow::
             let list: Vec<_> = addresses.iter().map(|(name, address)| format!("{name} {address}")).collect();
             tracing::info!(services = list.join(", "), data = folder, ?took, "ready");
         });
-        signals.asked_to_end().await;
+        signals.shutdown_requested().await;
     }
     tokio::select! {
         () = stop(running, traces) => {}

@@ -58,7 +58,7 @@ impl Leadership {
                 Ok(database) => break database,
                 Err(error @ StoreError::Damaged(_)) => return Err(error),
                 Err(error) => {
-                    let why = telemetry::chain(&error);
+                    let why = telemetry::error_chain(&error);
                     tracing::warn!(why, "waiting for the database");
                     standby.waits_for(&format!("the database: {why}"));
                     sleep(DATABASE_INTERVAL).await;
@@ -78,7 +78,7 @@ impl Leadership {
                     sleep(ASK_INTERVAL).await;
                 }
                 Err(error) => {
-                    let why = telemetry::chain(&error);
+                    let why = telemetry::error_chain(&error);
                     tracing::warn!(why, "waiting for the lease");
                     standby.waits_for(&format!("the database: {why}"));
                     sleep(DATABASE_INTERVAL).await;
@@ -148,7 +148,7 @@ async fn keep(database: Postgres, holder: String, lease_changes: watch::Sender<L
         let lease = match database.renew(&holder, LEASE).await {
             Ok(true) => Lease::Held,
             Ok(false) => Lease::Lost,
-            Err(error) => Lease::Unknown(telemetry::chain(&error)),
+            Err(error) => Lease::Unknown(telemetry::error_chain(&error)),
         };
         let is_lost = lease == Lease::Lost;
         lease_changes.send_if_modified(|known| {

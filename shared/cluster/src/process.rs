@@ -108,7 +108,7 @@ fn start<Own>(
     telemetry::init(telemetry::LogFormat::Auto)?;
     let service = service(own)?;
     let configuration = Configuration::check(settings, service.name(), service.port)?;
-    unix::allow_files(OWN_FILES, OWN_FILES + web::connections_max(configuration.workers))?;
+    unix::raise_file_limit(OWN_FILES, OWN_FILES + web::connections_max(configuration.workers))?;
     actix_web::rt::System::new().block_on(run(&service, &configuration))
 }
 
@@ -123,14 +123,14 @@ async fn run(service: &ServiceDefinition, configuration: &Configuration) -> Resu
         let standby = standby.map_err(|source| Failed::Start { service: service.name(), source })?;
         let leadership = tokio::select! {
             leadership = Leadership::wait(service, configuration, &standby) => Some(leadership?),
-            () = signals.asked_to_end() => None,
+            () = signals.shutdown_requested() => None,
         };
         standby.stop().await;
         let Some(mut leadership) = leadership else { break };
         let listener = listener.try_clone()?;
         let ended = serve(service, configuration, listener, &traces, &mut leadership, &mut signals).await?;
         leadership.end().await;
-        if ended == Ended::Asked {
+        if ended == Ended::ShutDown {
             break;
         }
     }
@@ -139,7 +139,7 @@ async fn run(service: &ServiceDefinition, configuration: &Configuration) -> Resu
     Ok(())
 }
 
-/// Serves until asked to end, or until another instance becomes active.
+/// Serves until a shutdown is requested, or until another instance becomes active.
 async fn serve(
     service: &ServiceDefinition,
     configuration: &Configuration,
@@ -158,12 +158,12 @@ async fn serve(
     let running = tokio::select! {
         running = service.start(ServiceSetup { store, transport, listener, workers, traces }) => running,
         () = leadership.lost() => return Ok(Ended::Replaced),
-        () = signals.asked_to_end() => return Ok(Ended::Asked),
+        () = signals.shutdown_requested() => return Ok(Ended::ShutDown),
     };
     let running = match running {
         Ok(running) => running,
         Err(error) if error.is_transient() => {
-            tracing::warn!(why = telemetry::chain(&error), "the start failed and will be retried");
+            tracing::warn!(why = telemetry::error_chain(&error), "the start failed and will be retried");
             sleep(RETRY_INTERVAL).await;
             return Ok(Ended::Replaced);
         }
@@ -173,7 +173,7 @@ async fn serve(
     let ended = tokio::select! {
         () = leadership.watch(&database) => Ended::Replaced,
         () = running.fenced() => Ended::Replaced,
-        () = signals.asked_to_end() => Ended::Asked,
+        () = signals.shutdown_requested() => Ended::ShutDown,
     };
     RunningService::stop(vec![running]).await;
     Ok(ended)
@@ -182,7 +182,7 @@ async fn serve(
 /// The reason why an instance is no longer active.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
-    Asked,
+    ShutDown,
     /// Another instance is active, or may become active.
     Replaced,
 }

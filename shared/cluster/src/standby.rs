@@ -26,7 +26,7 @@ impl Standby {
         let readiness = Readiness::default();
         let waits_for = readiness.require("start", "the process has just started");
         let shell = Shell::new(service, Registry::new(), readiness)?;
-        let server = serve(shell, listener, 1, api.answered_by(|| web::to(not_active)), State::of(()))?;
+        let server = serve(shell, listener, 1, api.with_handler(|| web::to(not_active)), State::of(()))?;
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             if let Err(error) = server.await {

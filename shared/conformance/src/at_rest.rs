@@ -17,7 +17,7 @@ async fn refuses(factory: &impl StoreFactory, damage: Damage) -> Outcome {
     factory.damage("front", damage).await?;
     let front = open(factory, "front").await?;
     let stop = claim(&front, Collect::default()).await.err();
-    assert!(matches!(stop, Some(OwnerError::StageError { .. })), "{stop:?}");
+    assert!(matches!(stop, Some(OwnerError::Stage { .. })), "{stop:?}");
     Ok(())
 }
 

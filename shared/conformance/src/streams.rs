@@ -13,14 +13,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often to check whether a message has arrived.
 const INTERVAL: Duration = Duration::from_millis(2);
 
-/// An ingress stage that has accepted `asked` requests, and a reader.
+/// An ingress stage that has accepted this many `requests`, and a reader.
 struct StageHarness<'a, S> {
     streams: &'a S,
     front: Store,
     back: Store,
     collect: Owner<Collect>,
     publisher: Publisher,
-    asked: u64,
+    requests: u64,
 }
 
 impl<'a, S: Streams> StageHarness<'a, S> {
@@ -29,14 +29,14 @@ impl<'a, S: Streams> StageHarness<'a, S> {
         let collect = claim(&front, Collect::default()).await?;
         let producer = Producer::new(Collect::NAME, Partition(0));
         let publisher = Publisher { producer, target: target(), noted: None };
-        Ok(Self { streams, front, back, collect, publisher, asked: 0 })
+        Ok(Self { streams, front, back, collect, publisher, requests: 0 })
     }
 
     /// Adds this many frames to the journal.
     async fn say(&mut self, frames: u64) -> Outcome {
         for _ in 0..frames {
-            self.asked += 1;
-            submit(&mut self.collect, vec![add(&self.asked.to_string(), "a", 1)]).await?;
+            self.requests += 1;
+            submit(&mut self.collect, vec![add(&self.requests.to_string(), "a", 1)]).await?;
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ pub async fn lost_tail(streams: &impl Streams) -> Outcome {
     for has_read in [true, false] {
         let mut harness = StageHarness::new(streams).await?;
         let before = harness.sum().await?;
-        harness.asked = before;
+        harness.requests = before;
         harness.say(20).await?;
         harness.publish().await?;
         let mut reader = harness.reader().await?;

@@ -97,19 +97,19 @@ impl<S: IngressStage> Ingress<S> {
     }
 
     fn take_queued(&mut self) -> Vec<(Submit<S>, ReplySender<S>)> {
-        let (mut taken, mut requests, mut bytes) = (Vec::new(), 0, 0);
+        let (mut batch, mut requests, mut bytes) = (Vec::new(), 0, 0);
         while let Some((submit, _)) = self.queue.front() {
             requests += submit.requests.len();
             bytes += submit.bytes;
-            if !taken.is_empty() && (requests > BATCH_REQUESTS_MAX || bytes > BATCH_BYTES_MAX) {
+            if !batch.is_empty() && (requests > BATCH_REQUESTS_MAX || bytes > BATCH_BYTES_MAX) {
                 break;
             }
             self.waiting_requests -= submit.requests.len();
             self.waiting_bytes -= submit.bytes;
-            taken.extend(self.queue.pop_front());
+            batch.extend(self.queue.pop_front());
         }
         self.observer.metrics.waiting(self.waiting_requests);
-        taken
+        batch
     }
 
     fn pump(&mut self, ctx: &mut Context<Self>) {
@@ -118,11 +118,11 @@ impl<S: IngressStage> Ingress<S> {
             return self.drained(ctx);
         }
         let Some(mut owner) = self.owner.take() else { return };
-        let taken = self.take_queued();
+        let batch = self.take_queued();
         let (id, observer) = (owner.id().clone(), self.observer.clone());
         let span = tracing::info_span!("batch", owner = %id, trace_id = tracing::field::Empty);
         let turn = async move {
-            let stop = caught(id, turn(&mut owner, taken, &observer)).await.err();
+            let stop = caught(id, turn(&mut owner, batch, &observer)).await.err();
             (owner, stop)
         };
         ctx.spawn(
@@ -137,7 +137,7 @@ impl<S: IngressStage> Ingress<S> {
                 self.owner = Some(owner);
                 self.pump(ctx);
             }
-            // The next start claims, and thereby learns the result of a batch in doubt.
+            // The next start claims, and thereby finds out the result of a batch in doubt.
             Some(stop) if stop.is_transient() && !self.draining.is_empty() => {
                 self.owner = Some(owner);
                 self.queue.clear();
@@ -174,7 +174,7 @@ impl<S: IngressStage> Ingress<S> {
 /// unknown; repeating the same request shows which.
 async fn turn<S: IngressStage>(
     owner: &mut Owner<S>,
-    taken: Vec<(Submit<S>, ReplySender<S>)>,
+    batch: Vec<(Submit<S>, ReplySender<S>)>,
     observer: &Observer,
 ) -> Result<(), OwnerError> {
     if owner.is_in_doubt() {
@@ -189,26 +189,26 @@ async fn turn<S: IngressStage>(
                 }
             }
             Err(stop) => {
-                refuse(taken, &stop);
+                refuse(batch, &stop);
                 return Err(stop);
             }
         }
     }
-    let requests: Vec<_> = taken.iter().flat_map(|(submit, _)| submit.requests.iter().cloned()).collect();
+    let requests: Vec<_> = batch.iter().flat_map(|(submit, _)| submit.requests.iter().cloned()).collect();
     let started = std::time::Instant::now();
     match commit(owner, requests, observer).await {
         Ok((committed, replies)) => {
             let took = started.elapsed();
             observer.committed(&committed, took);
             let mut replies = replies.into_iter();
-            for (submit, reply) in taken {
+            for (submit, reply) in batch {
                 let _gone = reply.send(Ok(replies.by_ref().take(submit.requests.len()).collect()));
             }
             observer.show(&committed, took);
             Ok(())
         }
         Err(stop) => {
-            refuse(taken, &stop);
+            refuse(batch, &stop);
             Err(stop)
         }
     }
@@ -234,9 +234,9 @@ async fn commit<S: IngressStage>(
     Ok((owner.commit(prepared).await?, replies))
 }
 
-fn refuse<S: IngressStage>(taken: Vec<(Submit<S>, ReplySender<S>)>, stop: &OwnerError) {
+fn refuse<S: IngressStage>(batch: Vec<(Submit<S>, ReplySender<S>)>, stop: &OwnerError) {
     let refused = if stop.is_transient() { SubmitError::Unavailable } else { SubmitError::Stopped };
-    for (_, reply) in taken {
+    for (_, reply) in batch {
         let _gone = reply.send(Err(refused.clone()));
     }
 }

@@ -96,7 +96,7 @@ impl Metrics {
         committed.commit_took.iter().for_each(|took| self.commit_seconds.observe(took.as_secs_f64()));
         // Added up locally and flushed once.
         let (latencies, now) = (self.latency_seconds.local(), Utc::now());
-        committed.since.iter().for_each(|since| latencies.observe(passed(*since, now).as_secs_f64()));
+        committed.arrived_at.iter().for_each(|arrived_at| latencies.observe(passed(*arrived_at, now).as_secs_f64()));
         latencies.flush();
     }
 
@@ -149,8 +149,8 @@ impl Doubts {
 }
 
 /// The time in between; zero when the clock was set back meanwhile, or is behind the clock that stamped the request.
-fn passed(since: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
-    (now - since).to_std().unwrap_or(Duration::ZERO)
+fn passed(from: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    (now - from).to_std().unwrap_or(Duration::ZERO)
 }
 
 pub(crate) fn labelled(opts: Opts, owner: &Producer) -> Opts {
@@ -182,11 +182,12 @@ mod tests {
             Frame::seal(owner, StreamPartition::new("outcomes", Partition(0)), Seq(1), Hash::ZERO, 2, "[]".to_owned());
         let (frames, changes) = (vec![frame], Vec::new());
         // One of three facts had no effect; another one arrived in the future, by its time.
-        let since = vec![Utc::now() - Duration::from_secs(3), Utc::now() + Duration::from_secs(3_600)];
+        let arrived_at = vec![Utc::now() - Duration::from_secs(3), Utc::now() + Duration::from_secs(3_600)];
         let commit_took = Some(Duration::from_millis(2));
-        let committed = Committed { batch: None, frames, changes, facts: 3, since, commit_took, batch_trace: None };
+        let committed =
+            Committed { batch: None, frames, changes, facts: 3, arrived_at, commit_took, batch_trace: None };
         metrics.batch(&committed, Duration::from_millis(5));
-        metrics.batch(&Committed { facts: 1, since: Vec::new(), commit_took: None, ..committed }, Duration::ZERO);
+        metrics.batch(&Committed { facts: 1, arrived_at: Vec::new(), commit_took: None, ..committed }, Duration::ZERO);
         let counted = |histogram: &Histogram| (histogram.get_sample_count(), histogram.get_sample_sum());
         assert_eq!(counted(&metrics.facts_per_batch), (2, 4.0));
         assert_eq!(counted(&metrics.facts_per_frame), (2, 4.0));

@@ -67,7 +67,7 @@ impl Observer {
 
     pub(crate) fn retry(&self, backoff: &mut Backoff, stop: &OwnerError) -> Duration {
         self.metrics.retry();
-        let (wait, why) = (backoff.next(), telemetry::chain(stop));
+        let (wait, why) = (backoff.next(), telemetry::error_chain(stop));
         tracing::warn!(why, wait_ms = wait.as_millis(), "a batch was not committed and will be retried");
         if backoff.failures == FAILURES_UNTIL_UNREADY {
             (self.on_health)(Health::Failing(why));
@@ -99,14 +99,14 @@ impl Observer {
     }
 
     pub(crate) fn stopped(&self, stop: &OwnerError) {
-        let why = telemetry::chain(stop);
+        let why = telemetry::error_chain(stop);
         match stop {
             // No action is needed: the other instance does the work.
             OwnerError::Fenced(_) => {
                 tracing::warn!(why, "another instance has taken over a partition");
                 (self.on_health)(Health::Fenced);
             }
-            OwnerError::StageError { .. }
+            OwnerError::Stage { .. }
             | OwnerError::Frame { .. }
             | OwnerError::Panicked { .. }
             | OwnerError::Unavailable { .. }

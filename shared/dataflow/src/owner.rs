@@ -1,4 +1,4 @@
-//! The owner of one partition of one stage: it claims, admits, prepares and commits. Only then may others learn of it.
+//! The owner of one partition of one stage: it claims, admits, prepares and commits. Only then is the result published.
 //!
 //! ```text
 //! claim    insert the next batch record with the next epoch; only then load the checkpoint
@@ -63,7 +63,7 @@ impl<S: Stage> Owner<S> {
     /// owners.
     ///
     /// # Errors
-    /// [`OwnerError::Fenced`] when another owner claims at the same moment; [`OwnerError::StageError`] when the data of
+    /// [`OwnerError::Fenced`] when another owner claims at the same moment; [`OwnerError::Stage`] when the data of
     /// the previous owner is damaged or was changed since; [`OwnerError::Unavailable`] and [`OwnerError::InDoubt`] when
     /// the store does not answer: claim again then.
     pub async fn claim(stage: S, id: Producer, store: Store, now: DateTime<Utc>) -> Result<Self, OwnerError> {
@@ -183,7 +183,7 @@ impl<S: Stage> Owner<S> {
     /// Loads the rows that admitted frames need and applies them. Nothing is durable yet.
     ///
     /// # Errors
-    /// [`OwnerError::Unavailable`] when rows cannot be loaded for now; [`OwnerError::StageError`] when a retry cannot
+    /// [`OwnerError::Unavailable`] when rows cannot be loaded for now; [`OwnerError::Stage`] when a retry cannot
     /// help.
     pub async fn prepare_frames(
         &mut self,
@@ -212,7 +212,8 @@ impl<S: Stage> Owner<S> {
         now: DateTime<Utc>,
     ) -> Result<Prepared, OwnerError> {
         derived.checkpoint.resume_points.clone_from(&self.resume_points);
-        let Derived { consumed, checkpoint, frames, changes, origins, without_effect, has_effect, since } = derived;
+        let Derived { consumed, checkpoint, frames, changes, origins, without_effect, has_effect, arrived_at } =
+            derived;
         let commit = if has_effect {
             let record = Record::following(Some(&self.last), &self.id, &consumed, &checkpoint, now);
             Some(Commit { record: record.map_err(|error| self.broken(error.into()))?, changes, frames })
@@ -222,13 +223,13 @@ impl<S: Stage> Owner<S> {
         let batch_trace = commit.as_ref();
         let batch_trace =
             batch_trace.and_then(|commit| BatchTrace::of(traced, commit, &origins, &without_effect, facts, now));
-        Ok(Prepared { commit, checkpoint, facts, since, batch_trace: batch_trace.map(Box::new) })
+        Ok(Prepared { commit, checkpoint, facts, arrived_at, batch_trace: batch_trace.map(Box::new) })
     }
 
     /// Makes a batch durable. Only then may anything of it be published.
     ///
     /// # Errors
-    /// [`OwnerError`] tells what is known about the batch. After [`OwnerError::InDoubt`], call [`Owner::resolve`].
+    /// [`OwnerError`]: what is known about the batch. After [`OwnerError::InDoubt`], call [`Owner::resolve`].
     pub async fn commit(&mut self, prepared: Prepared) -> Result<Committed, OwnerError> {
         let Some(commit) = &prepared.commit else {
             return Ok(prepared.into_committed(Attempts::default(), None));
@@ -242,7 +243,7 @@ impl<S: Stage> Owner<S> {
             Err(error) => {
                 self.discard_uncommitted();
                 if let Some(batch_trace) = &prepared.batch_trace {
-                    self.attempts.note(batch_trace.began, || telemetry::chain(&error));
+                    self.attempts.note(batch_trace.began, || telemetry::error_chain(&error));
                 }
                 if let CommitError::InDoubt(_) = error {
                     self.in_doubt = Some(prepared);
@@ -312,7 +313,7 @@ impl<S: Stage> Owner<S> {
     }
 
     fn broken(&self, source: StageError) -> OwnerError {
-        OwnerError::StageError { owner: self.id.clone(), source }
+        OwnerError::Stage { owner: self.id.clone(), source }
     }
 
     fn stop_at(&self, frame: &Frame, why: &'static str) -> OwnerError {

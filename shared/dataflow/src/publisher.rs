@@ -143,7 +143,7 @@ async fn run(publication: Publication, status: ConnectionStatus, mut stopped: wa
         let needs_an_operator = matches!(interrupted, PublishError::Journal { source: StoreError::Damaged(_), .. });
         // Each attempt writes a marker into the stream.
         let wait = if needs_an_operator { OPERATOR_WAIT } else { backoff.next() };
-        let why = telemetry::chain(&interrupted);
+        let why = telemetry::error_chain(&interrupted);
         tracing::warn!(why, wait_ms = wait.as_millis(), "publishing was interrupted and will be retried");
         status.fails(why);
         tokio::select! {

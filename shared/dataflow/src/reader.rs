@@ -60,8 +60,8 @@ impl<S: Stage> Work<S> {
         }
         let ready = self.subscription.ready(&self.owner.checkpoint().positions).await;
         let ready = ready.map_err(|error| self.owner.read_failed(error))?;
-        let taken = self.owner.process(ready, Utc::now(), |admission| observer.metrics.frame(admission)).await?;
-        Ok(taken.map_or(Turn::Idle, Turn::Committed))
+        let committed = self.owner.process(ready, Utc::now(), |admission| observer.metrics.frame(admission)).await?;
+        Ok(committed.map_or(Turn::Idle, Turn::Committed))
     }
 }
 

@@ -159,7 +159,10 @@ impl ServiceRuntime {
         loop {
             match Owner::claim(stage(), id.clone(), self.store.clone(), Utc::now()).await {
                 Err(stop) if stop.is_transient() && begun.elapsed() < CLAIM_PATIENCE => {
-                    tracing::warn!(why = telemetry::chain(&stop), "claiming a partition failed and will be retried");
+                    tracing::warn!(
+                        why = telemetry::error_chain(&stop),
+                        "claiming a partition failed and will be retried"
+                    );
                     tokio::time::sleep(backoff.next()).await;
                 }
                 claimed => {

@@ -120,9 +120,9 @@ impl<S: Stage> StageHarness<S> {
         let producer = stream.known_producers(self.partitions).into_iter().next();
         let producer = producer.ok_or_else(|| StageError::Rule(format!("stream {} has no producer", stream.name)))?;
         let target = stream.target(self.owner.partition);
-        let Position { next, head } = self.position(&target, &producer);
+        let Position { next, previous } = self.position(&target, &producer);
         let body = write_events(facts, &producer)?;
-        self.read(vec![Frame::seal(producer, target, next, head, facts.len(), body)])
+        self.read(vec![Frame::seal(producer, target, next, previous, facts.len(), body)])
     }
 
     /// Puts a row into the table of another stage of the same service, for this stage to read.

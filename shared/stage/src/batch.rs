@@ -46,7 +46,7 @@ pub struct Derived {
     /// Whether there is anything to commit.
     pub has_effect: bool,
     /// The arrival times of the original requests, one for each event that had an effect.
-    pub since: Vec<DateTime<Utc>>,
+    pub arrived_at: Vec<DateTime<Utc>>,
 }
 
 /// The origin of an emitted fact.
@@ -115,15 +115,15 @@ struct Batch<'a, F> {
     out: Outputs<F>,
     checkpoint: Checkpoint,
     without_effect: Vec<usize>,
-    since: Vec<DateTime<Utc>>,
+    arrived_at: Vec<DateTime<Utc>>,
     has_effect: bool,
 }
 
 impl<'a, F: Payload> Batch<'a, F> {
     fn new(context: &'a BatchContext<'a>, rows: WorkingSet) -> Self {
         let out = Outputs::new(context.partitions, context.owner.partition, context.number);
-        let (checkpoint, without_effect, since) = (context.before.clone(), Vec::new(), Vec::new());
-        Self { context, rows, out, checkpoint, without_effect, since, has_effect: false }
+        let (checkpoint, without_effect, arrived_at) = (context.before.clone(), Vec::new(), Vec::new());
+        Self { context, rows, out, checkpoint, without_effect, arrived_at, has_effect: false }
     }
 
     fn frames<S: Stage<Output = F>>(
@@ -138,7 +138,7 @@ impl<'a, F: Payload> Batch<'a, F> {
                 self.out.caused_by(&event.cause);
                 stage.apply(event, &mut self.rows, &mut self.out)?;
                 if self.effects() != before {
-                    self.since.push(event.cause.time);
+                    self.arrived_at.push(event.cause.time);
                 }
             }
         }
@@ -162,7 +162,7 @@ impl<'a, F: Payload> Batch<'a, F> {
                 self.without_effect.push(at);
             } else {
                 recorded.push(write_event(&request, self.context.owner)?);
-                self.since.push(request.cause.time);
+                self.arrived_at.push(request.cause.time);
             }
         }
         self.has_effect = !recorded.is_empty();
@@ -176,7 +176,7 @@ impl<'a, F: Payload> Batch<'a, F> {
     }
 
     fn derived(self, consumed: Consumed) -> Result<Derived, StageError> {
-        let Self { context, rows, out, mut checkpoint, without_effect, since, has_effect } = self;
+        let Self { context, rows, out, mut checkpoint, without_effect, arrived_at, has_effect } = self;
         let (mut frames, mut origins) = (Vec::new(), Vec::new());
         for (target, emitted) in out.emitted {
             origins.extend(emitted.iter().map(|emission| Origin { cause: emission.place, kind: emission.fact.kind() }));
@@ -190,7 +190,7 @@ impl<'a, F: Payload> Batch<'a, F> {
             origins,
             without_effect,
             has_effect,
-            since,
+            arrived_at,
         })
     }
 }
@@ -203,35 +203,35 @@ fn pack<F: Payload>(
     checkpoint: &mut Checkpoint,
     frames: &mut Vec<Frame>,
 ) -> Result<(), StageError> {
-    let mut head = checkpoint.last_frames.get(target).copied().unwrap_or(LastFrame { seq: Seq(0), hash: Hash::ZERO });
+    let mut last = checkpoint.last_frames.get(target).copied().unwrap_or(LastFrame { seq: Seq(0), hash: Hash::ZERO });
     let mut packed: Vec<String> = Vec::new();
     let mut bytes = 0;
     for emission in emitted {
-        let mut text = place_event(producer, target, head.seq.next(), packed.len(), emission)?;
+        let mut text = place_event(producer, target, last.seq.next(), packed.len(), emission)?;
         if packed.len() == FRAME_FACTS_MAX || (bytes + text.len() > FRAME_BYTES_MAX && !packed.is_empty()) {
-            close(producer, target, &mut head, &mut packed, frames);
+            close(producer, target, &mut last, &mut packed, frames);
             bytes = 0;
-            text = place_event(producer, target, head.seq.next(), 0, emission)?;
+            text = place_event(producer, target, last.seq.next(), 0, emission)?;
         }
         bytes += text.len() + 1;
         packed.push(text);
     }
-    close(producer, target, &mut head, &mut packed, frames);
-    checkpoint.last_frames.insert(target.clone(), head);
+    close(producer, target, &mut last, &mut packed, frames);
+    checkpoint.last_frames.insert(target.clone(), last);
     Ok(())
 }
 
 fn close(
     producer: &Producer,
     target: &StreamPartition,
-    head: &mut LastFrame,
+    last: &mut LastFrame,
     packed: &mut Vec<String>,
     frames: &mut Vec<Frame>,
 ) {
-    let (seq, facts) = (head.seq.next(), packed.len());
-    let frame = Frame::seal(producer.clone(), target.clone(), seq, head.hash, facts, batch_of(packed));
+    let (seq, facts) = (last.seq.next(), packed.len());
+    let frame = Frame::seal(producer.clone(), target.clone(), seq, last.hash, facts, batch_of(packed));
     packed.clear();
-    *head = LastFrame { seq, hash: frame.hash };
+    *last = LastFrame { seq, hash: frame.hash };
     frames.push(frame);
 }
 
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!((replies, derived.has_effect, derived.changes.len()), (vec![2, 2, 3], true, 1));
         assert_eq!(derived.without_effect, [1]);
         let Consumed::Requests(taken) = derived.consumed else { panic!("requests were read") };
-        assert_eq!((read_events::<Fact>(taken.get()).unwrap().len(), derived.since.len()), (2, 2));
+        assert_eq!((read_events::<Fact>(taken.get()).unwrap().len(), derived.arrived_at.len()), (2, 2));
     }
 
     #[test]

@@ -15,16 +15,16 @@ pub struct Position {
     /// The next `seq` to read.
     pub next: Seq,
     /// The hash of the frame before it.
-    pub head: Hash,
+    pub previous: Hash,
 }
 
 impl Position {
     /// Before the first frame.
-    pub const START: Position = Position { next: Seq::FIRST, head: Hash::ZERO };
+    pub const START: Position = Position { next: Seq::FIRST, previous: Hash::ZERO };
 
     /// After this frame.
     pub fn after(frame: &Frame) -> Self {
-        Self { next: frame.seq.next(), head: frame.hash }
+        Self { next: frame.seq.next(), previous: frame.hash }
     }
 }
 
@@ -87,12 +87,12 @@ pub fn admit(positions: &Positions, known: &[Producer], frame: &Frame) -> Admiss
     if !known.contains(&frame.producer) {
         return Admission::UnknownProducer;
     }
-    let Position { next, head } = positions.of(&frame.target, &frame.producer);
+    let Position { next, previous } = positions.of(&frame.target, &frame.producer);
     if frame.seq > next {
         Admission::Gap { expected: next }
     } else if frame.seq == next {
-        if frame.previous == head { Admission::Next } else { Admission::Fork }
-    } else if frame.seq.next() == next && frame.hash != head {
+        if frame.previous == previous { Admission::Next } else { Admission::Fork }
+    } else if frame.seq.next() == next && frame.hash != previous {
         Admission::Fork
     } else {
         Admission::Duplicate

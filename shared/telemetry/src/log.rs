@@ -8,7 +8,7 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::spoken;
+use crate::console;
 
 /// The log filter when `RUST_LOG` is not set: `info` and above, for some libraries `warn` and above.
 pub const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
@@ -100,7 +100,7 @@ pub fn init(format: LogFormat) -> Result<(), InitError> {
         }
     }
     .map_err(InitError::AlreadyStarted)?;
-    spoken::log_panics();
+    console::log_panics();
     Ok(())
 }
 
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_bad_filter_is_refused_in_one_clear_line() {
         let error = filter("info,sqlx=loud").unwrap_err();
-        let text = crate::chain(&error);
+        let text = crate::error_chain(&error);
         assert!(text.starts_with("RUST_LOG=\"info,sqlx=loud\" is not a valid log filter (example"), "{text}");
         assert_eq!(text.lines().count(), 1);
     }

@@ -1,7 +1,7 @@
 //! Unix process settings: the limit of open files, and the signals that end the process.
 
-mod files;
+mod file_limit;
 mod signals;
 
-pub use files::{TooFewFiles, allow_files};
+pub use file_limit::{TooFewFiles, raise_file_limit};
 pub use signals::Signals;

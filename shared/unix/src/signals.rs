@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// The bit of SIGHUP (signal 1) in the signal masks of proc(5).
 const HANGUP: u64 = 1;
 
-/// The signals that ask a process to end: SIGTERM, SIGINT (Ctrl-C) and SIGHUP (its terminal is closed).
+/// The signals that request the end of a process: SIGTERM, SIGINT (Ctrl-C) and SIGHUP (its terminal is closed).
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -25,7 +25,7 @@ impl Signals {
     }
 
     /// Waits until one of the signals arrives.
-    pub async fn asked_to_end(&mut self) {
+    pub async fn shutdown_requested(&mut self) {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,

@@ -84,7 +84,7 @@ impl Api {
 
     /// Replaces the handlers of all of the service's own endpoints with this one. The shared endpoints stay.
     #[must_use]
-    pub fn answered_by(mut self, handler: Handler) -> Self {
+    pub fn with_handler(mut self, handler: Handler) -> Self {
         self.own.values_mut().flatten().for_each(|(_, own)| *own = handler);
         self
     }

@@ -10,11 +10,11 @@
 //! Neither responses nor the log repeat client input, except short text of checked characters: an idempotency key, the
 //! name of a field.
 
-mod answer;
 mod api;
 mod body;
 mod closing;
 mod definition;
+mod error_response;
 mod health;
 mod idempotency;
 mod json;

@@ -21,8 +21,11 @@ impl HttpMetrics {
         let requests =
             IntCounterVec::new(Opts::new("http_requests_total", "Requests answered."), &["method", "route", "status"])?;
         let duration = HistogramVec::new(
-            HistogramOpts::new("http_request_duration_seconds", "From the request's head to the start of its answer.")
-                .buckets(BUCKETS_S.to_vec()),
+            HistogramOpts::new(
+                "http_request_duration_seconds",
+                "From the request's head to the start of its response.",
+            )
+            .buckets(BUCKETS_S.to_vec()),
             &["method", "route"],
         )?;
         registry.register(Box::new(requests.clone()))?;

@@ -129,7 +129,7 @@ impl Problem {
 
     /// 500: the client learns no details. This call logs the error and its sources in the current span.
     pub fn internal(error: &dyn Error) -> Self {
-        tracing::error!(error = telemetry::chain(error), "a request failed");
+        tracing::error!(error = telemetry::error_chain(error), "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the service failed; its log says why")
     }
 

@@ -27,7 +27,7 @@ use tracing_actix_web::TracingLogger;
 use crate::body::BodyBudget;
 use crate::log::RequestSpan;
 use crate::metrics::{self, HttpMetrics};
-use crate::{Api, Readiness, answer, closing};
+use crate::{Api, Readiness, closing, error_response};
 
 /// Open connections per worker.
 const MAX_CONNECTIONS: usize = 512;
@@ -113,8 +113,8 @@ pub fn app(
         .app_data(shell)
         .configure(|config| state.0(config))
         .configure(|config| api.configure(config))
-        .default_service(web::to(answer::not_found))
-        .wrap(from_fn(answer::as_problem))
+        .default_service(web::to(error_response::not_found))
+        .wrap(from_fn(error_response::as_problem))
         .wrap(TracingLogger::<RequestSpan>::new())
 }
 

@@ -227,7 +227,7 @@ fn a_request_to_an_inactive_instance_keeps_the_name_of_its_route() {
     async fn not_active() -> Result<&'static str, Problem> {
         Err(Problem::unavailable("this instance is not active", Duration::from_secs(1)))
     }
-    let (shell, api) = (shell(), api().answered_by(|| web::to(not_active)));
+    let (shell, api) = (shell(), api().with_handler(|| web::to(not_active)));
     let status = |request| send_to(&shell, &api, request).0;
     assert_eq!(status(TestRequest::get().uri("/offers/a")), 503);
     assert_eq!(status(TestRequest::put().uri("/offers/a")), 503);

@@ -165,7 +165,7 @@ impl Checks {
         let expected = if same { &known.reply } else { &Reply::Conflict };
         ensure!(reply == expected, Repeats, "the reply to {kind} {id} is {reply:?}, not {expected:?}");
         if !same {
-            scene.hit(Hit::InstructionConflict);
+            scene.hit(Hit::CommandConflict);
         }
         Ok(())
     }

@@ -65,7 +65,11 @@ impl Checks {
                 continue;
             };
             list.retain(|(to, by, _)| (to, by) != (target, producer));
-            list.push((target.clone(), producer.clone(), Position { next: Seq(last as u64 + 1), head: emitted.hash }));
+            list.push((
+                target.clone(),
+                producer.clone(),
+                Position { next: Seq(last as u64 + 1), previous: emitted.hash },
+            ));
         }
         Ok(list.into())
     }

@@ -83,9 +83,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
                 ensure!(self.epoch()? != held.epoch, Fence, "{} was fenced, but nobody else has claimed", self.id);
                 Ok(Turn::Died)
             }
-            OwnerError::StageError { .. } | OwnerError::Frame { .. } | OwnerError::Panicked { .. } => {
-                Err(stopped(stop))
-            }
+            OwnerError::Stage { .. } | OwnerError::Frame { .. } | OwnerError::Panicked { .. } => Err(stopped(stop)),
         }
     }
 

@@ -20,7 +20,7 @@ fn read(file: &[u8]) -> Result<Vec<String>, String> {
         let rates = day.rates.iter().map(|(currency, rate)| format!(" {currency} {rate}"));
         format!("{}{}", day.date, rates.collect::<String>())
     };
-    parse(file).map(|history| history.days.iter().map(line).collect()).map_err(|error| telemetry::chain(&error))
+    parse(file).map(|history| history.days.iter().map(line).collect()).map_err(|error| telemetry::error_chain(&error))
 }
 
 fn check(file: &[u8], refusal: &str) {

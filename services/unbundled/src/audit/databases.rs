@@ -101,7 +101,7 @@ async fn open(urls: &[(&'static str, String)]) -> Result<Vec<Store>, NotAudited>
         let seen = Postgres::look(url).await.map_err(unusable)?.ok_or(NotAudited::Empty(service))?;
         let wrong = || StoreError::Damaged(format!("meta.partitions is {}: 1 to 64 are possible", seen.partitions));
         let own = PartitionCount::new(seen.partitions).ok_or_else(wrong).map_err(unusable)?;
-        // The first says it for all: another number is a finding.
+        // The first number counts for all: another one is a finding.
         let partitions = *all.get_or_insert(own);
         let store = Postgres::open_to_read(url, Meta { service, partitions }).await.map_err(unusable)?;
         stores.push(Store::from(store));

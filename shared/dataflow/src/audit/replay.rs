@@ -258,9 +258,7 @@ impl<'a> Replay<'a> {
 
     fn load_failed(&self, error: LoadError, number: BatchNumber) -> End {
         match error {
-            LoadError::StageError(broken) => {
-                self.wrong_batch(number, format!("cannot be applied: {}", chain_of(&broken)))
-            }
+            LoadError::Stage(broken) => self.wrong_batch(number, format!("cannot be applied: {}", chain_of(&broken))),
             LoadError::Store(StoreError::Damaged(what)) => {
                 self.wrong_batch(number, format!("cannot be applied: {what}"))
             }

@@ -33,7 +33,7 @@ async fn try_to_claim(
     let mut last_error = CommitError::Fenced;
     for _ in 0..CLAIM_TRIES_MAX {
         let newest = store.newest(id).await.map_err(|error| unavailable(id, error))?;
-        let broken = |source| OwnerError::StageError { owner: id.clone(), source };
+        let broken = |source| OwnerError::Stage { owner: id.clone(), source };
         let checkpoint = match &newest {
             None => Checkpoint::default(),
             Some(record) => record.parse_checkpoint().map_err(|error| broken(error.into()))?,
@@ -97,10 +97,10 @@ async fn changed_behind(
     }
     let targets: Vec<_> = checkpoint.last_frames.keys().collect();
     let last = store.last_frames(id, &targets).await.map_err(|error| unavailable(id, error))?;
-    let ends_with = |target: &StreamPartition, head: &LastFrame| {
+    let ends_with = |target: &StreamPartition, recorded: &LastFrame| {
         let mut last = last.iter().filter(|frame| frame.target == *target);
-        last.any(|frame| frame.seq == head.seq && frame.hash == head.hash && frame.is_intact())
+        last.any(|frame| frame.seq == recorded.seq && frame.hash == recorded.hash && frame.is_intact())
     };
-    let other = checkpoint.last_frames.iter().find(|(target, head)| !ends_with(target, head));
+    let other = checkpoint.last_frames.iter().find(|(target, recorded)| !ends_with(target, recorded));
     Ok(other.map(|(target, _)| format!("the journal for {target} does not end with the last recorded frame")))
 }

@@ -13,7 +13,7 @@ pub enum OwnerError {
     Fenced(Producer),
     /// An invariant is broken. Permanent.
     #[error("{owner} cannot continue")]
-    StageError {
+    Stage {
         /// The failed owner.
         owner: Producer,
         /// The broken invariant.
@@ -68,7 +68,7 @@ impl OwnerError {
         match self {
             OwnerError::Unavailable { .. } | OwnerError::InDoubt { .. } => true,
             OwnerError::Fenced(_)
-            | OwnerError::StageError { .. }
+            | OwnerError::Stage { .. }
             | OwnerError::Frame { .. }
             | OwnerError::Panicked { .. } => false,
         }
@@ -81,7 +81,7 @@ pub(super) fn stop(owner: &Producer, error: CommitError) -> OwnerError {
         CommitError::Fenced => OwnerError::Fenced(owner),
         CommitError::Unavailable(source) => OwnerError::Unavailable { owner, source },
         CommitError::InDoubt(source) => OwnerError::InDoubt { owner, source },
-        CommitError::Conflict(_) => OwnerError::StageError { owner, source: StageError::Rule(error.to_string()) },
+        CommitError::Conflict(_) => OwnerError::Stage { owner, source: StageError::Rule(error.to_string()) },
     }
 }
 
@@ -89,13 +89,13 @@ pub(super) fn unavailable(owner: &Producer, error: StoreError) -> OwnerError {
     let owner = owner.clone();
     match error {
         StoreError::Unavailable(source) => OwnerError::Unavailable { owner, source },
-        StoreError::Damaged(what) => OwnerError::StageError { owner, source: StageError::Rule(what) },
+        StoreError::Damaged(what) => OwnerError::Stage { owner, source: StageError::Rule(what) },
     }
 }
 
 pub(super) fn load_failed(owner: &Producer, error: LoadError) -> OwnerError {
     match error {
-        LoadError::StageError(source) => OwnerError::StageError { owner: owner.clone(), source },
+        LoadError::Stage(source) => OwnerError::Stage { owner: owner.clone(), source },
         LoadError::Store(error) => unavailable(owner, error),
     }
 }

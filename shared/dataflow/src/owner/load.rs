@@ -41,14 +41,14 @@ impl Tables for Store {
 #[derive(Debug)]
 pub(crate) enum LoadError {
     /// A row is invalid, or the stage requested too many rounds.
-    StageError(StageError),
+    Stage(StageError),
     /// The store cannot be read.
     Store(StoreError),
 }
 
 impl From<StageError> for LoadError {
     fn from(broken: StageError) -> Self {
-        LoadError::StageError(broken)
+        LoadError::Stage(broken)
     }
 }
 

@@ -13,13 +13,13 @@ pub struct Prepared {
     pub(super) commit: Option<Commit>,
     pub(super) checkpoint: Checkpoint,
     pub(super) facts: usize,
-    pub(super) since: Vec<DateTime<Utc>>,
+    pub(super) arrived_at: Vec<DateTime<Utc>>,
     pub(super) batch_trace: Option<Box<BatchTrace>>,
 }
 
 impl Prepared {
     pub(super) fn into_committed(self, attempts: Attempts, commit_took: Option<Duration>) -> Committed {
-        let Self { commit, facts, since, mut batch_trace, .. } = self;
+        let Self { commit, facts, arrived_at, mut batch_trace, .. } = self;
         let batch = commit.as_ref().and_then(|commit| {
             let at = commit.record.committed_at.parse().ok()?;
             Some((commit.record.number, at))
@@ -28,7 +28,7 @@ impl Prepared {
         if let Some(batch_trace) = &mut batch_trace {
             batch_trace.attempts = attempts;
         }
-        Committed { batch, frames, changes, facts, since, commit_took, batch_trace }
+        Committed { batch, frames, changes, facts, arrived_at, commit_took, batch_trace }
     }
 
     /// The frames to publish once the batch is committed.
@@ -49,7 +49,7 @@ pub struct Committed {
     /// The number of facts or requests in the batch.
     pub facts: usize,
     /// The arrival times of the original requests, one for each fact or request that had an effect.
-    pub since: Vec<DateTime<Utc>>,
+    pub arrived_at: Vec<DateTime<Utc>>,
     /// How long the commit took; `None` when there was nothing to commit, or the time is unknown.
     pub commit_took: Option<Duration>,
     /// The traced part of the batch.

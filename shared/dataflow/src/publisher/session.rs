@@ -188,7 +188,7 @@ impl Session {
     async fn try_to_note(&mut self) -> Result<(), PublishError> {
         match self.note().await {
             Err(error @ PublishError::Journal { .. }) => {
-                tracing::debug!(why = telemetry::chain(&error), "the publish position will be stored later");
+                tracing::debug!(why = telemetry::error_chain(&error), "the publish position will be stored later");
                 Ok(())
             }
             noted => noted,

@@ -245,7 +245,7 @@ impl StreamReader {
                 }
                 Err(error) => error,
             };
-            let (wait, why) = (backoff.next(), telemetry::chain(&error));
+            let (wait, why) = (backoff.next(), telemetry::error_chain(&error));
             self.wanted.status.fails(format!("{} cannot be read: {why}", self.wanted.target));
             tracing::warn!(stream = %self.wanted.target, why, wait_ms = wait.as_millis(), "reading will be retried");
             tokio::time::sleep(wait).await;

@@ -47,7 +47,7 @@ impl Counts {
             service,
             queue_max,
             queued: AtomicUsize::new(0),
-            sent: IntCounter::new("otel_spans_sent_total", "Spans that their receiver has taken.")?,
+            sent: IntCounter::new("otel_spans_sent_total", "Spans that their receiver has accepted.")?,
             queue_full: dropped("queue_full")?,
             not_taken: dropped("not_taken")?,
             log: Mutex::default(),

@@ -3,7 +3,7 @@ use std::error::Error;
 /// Formats an error and all its sources in one line, joined by `": "`.
 ///
 /// A source is left out if the text before it already ends with the same text: some libraries repeat their source.
-pub fn chain(error: &dyn Error) -> String {
+pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -30,7 +30,7 @@ mod tests {
 
     fn check(texts: &[&'static str], expected: &str) {
         let link = texts.iter().rev().fold(None, |source, &text| Some(Box::new(Link { text, source })));
-        assert_eq!(chain(&*link.unwrap()), expected);
+        assert_eq!(error_chain(&*link.unwrap()), expected);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct TooFewFiles {
 ///
 /// # Errors
 /// [`TooFewFiles`] when fewer than `needed` are allowed.
-pub fn allow_files(needed: u64, wanted: u64) -> Result<(), TooFewFiles> {
+pub fn raise_file_limit(needed: u64, wanted: u64) -> Result<(), TooFewFiles> {
     let limit = getrlimit(Resource::Nofile);
     let (soft, hard) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
     let Some(raised) = raised(soft, hard, needed, wanted)? else { return Ok(()) };

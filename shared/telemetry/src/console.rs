@@ -11,7 +11,7 @@ use std::panic;
 
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::chain;
+use crate::error_chain;
 use crate::log::json;
 
 /// The part of a server's `--help` text about logs, traces, output and signals.
@@ -32,7 +32,7 @@ pub fn announce(text: &str, event: impl FnOnce()) {
 /// Prints on stderr, in one line, the error that ends this process: as `error: …` on a terminal, otherwise as a JSON
 /// log line.
 pub fn report(error: &(dyn Error + 'static)) {
-    let why = chain(error);
+    let why = error_chain(error);
     if io::stderr().is_terminal() {
         let _ignored = writeln!(io::stderr(), "error: {why}");
     } else {

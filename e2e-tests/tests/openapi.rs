@@ -27,16 +27,8 @@ fn check(service: &str, api: &Api) {
 }
 
 #[test]
-fn exchange_rate_serves_the_stored_document() {
-    check(exchange_rate::SERVICE, &exchange_rate::api());
-}
-
-#[test]
-fn purchase_serves_the_stored_document() {
-    check(purchase::SERVICE, &purchase::api());
-}
-
-#[test]
-fn ledger_serves_the_stored_document() {
-    check(ledger::SERVICE, &ledger::api());
+fn each_service_serves_its_stored_document() {
+    for service in unbundled::services::all(None) {
+        check(service.name(), &(service.api)());
+    }
 }

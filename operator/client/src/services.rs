@@ -51,13 +51,8 @@ impl Services {
     /// # Errors
     /// Those of [`ServiceClient::new`].
     pub fn of(system: &[&'static str], matches: &ArgMatches) -> reqwest::Result<Self> {
-        let base_port = matches.get_one::<u16>(BASE_PORT).copied().unwrap_or_default();
-        let client = |(port, name): (u16, &&'static str)| {
-            let elsewhere = matches.try_get_one::<String>(name).ok().flatten();
-            let url = elsewhere.map_or_else(|| format!("http://127.0.0.1:{port}"), String::clone);
-            ServiceClient::new(name, &url)
-        };
-        (base_port..).zip(system).map(client).collect::<Result<_, _>>().map(Self)
+        let clients = system.iter().zip(urls(system, matches)).map(|(name, url)| ServiceClient::new(name, &url));
+        clients.collect::<Result<_, _>>().map(Self)
     }
 
     /// The client for a service.
@@ -72,6 +67,16 @@ impl Services {
     pub fn all(&self) -> &[ServiceClient] {
         &self.0
     }
+}
+
+/// The base URL of each service.
+fn urls(system: &[&'static str], matches: &ArgMatches) -> Vec<String> {
+    let base_port = matches.get_one::<u16>(BASE_PORT).copied().unwrap_or_default();
+    let url = |(port, name): (u16, &&'static str)| {
+        let elsewhere = matches.try_get_one::<String>(name).ok().flatten();
+        elsewhere.map_or_else(|| format!("http://127.0.0.1:{port}"), String::clone)
+    };
+    (base_port..=u16::MAX).zip(system).map(url).collect()
 }
 
 /// Checks a base URL.
@@ -94,30 +99,26 @@ mod tests {
 
     const SYSTEM: [&str; 3] = [EXCHANGE_RATE, PURCHASE, LEDGER];
 
-    fn services(arguments: &[&str]) -> Result<Vec<String>, String> {
+    fn found(arguments: &[&str]) -> Result<Vec<String>, String> {
         let command = Command::new("load").args(address_arguments(&SYSTEM, &[PURCHASE, LEDGER]));
         let matches = command.try_get_matches_from([&["load"], arguments].concat());
-        let services = Services::of(&SYSTEM, &matches.map_err(|error| error.to_string())?).unwrap();
-        Ok(services.all().iter().map(ToString::to_string).collect())
+        matches.map(|matches| urls(&SYSTEM, &matches)).map_err(|error| error.to_string())
     }
 
     #[test]
     fn services_have_consecutive_ports_unless_they_run_elsewhere() {
         let check = |arguments: &[&str], expected: [&str; 3]| {
-            let found = services(arguments).unwrap();
-            for (found, expected) in found.iter().zip(expected) {
-                assert!(found.contains(expected), "{found}: {expected}");
-            }
+            assert_eq!(found(arguments).unwrap(), expected.map(|address| format!("http://{address}")));
         };
         check(&[], ["127.0.0.1:8081", "127.0.0.1:8082", "127.0.0.1:8083"]);
         check(&["--base-port", "65533"], ["127.0.0.1:65533", "127.0.0.1:65534", "127.0.0.1:65535"]);
-        check(&["--ledger", "http://books:80"], ["127.0.0.1:8081", "127.0.0.1:8082", "http://books:80"]);
+        check(&["--ledger", "http://books:80"], ["127.0.0.1:8081", "127.0.0.1:8082", "books:80"]);
     }
 
     #[test]
     fn an_address_that_cannot_be_used_is_refused() {
         for arguments in [["--base-port", "0"], ["--base-port", "65534"], ["--purchase", "https://shop"]] {
-            assert!(services(&arguments).is_err(), "{arguments:?}");
+            assert!(found(&arguments).is_err(), "{arguments:?}");
         }
     }
 }

@@ -119,7 +119,7 @@ impl<'a> Text<'a> {
     }
 
     fn next(&mut self, record: &mut StringRecord) -> Result<Option<u64>, FileError> {
-        // AcceptedPurchase and put back, so that its memory is reused.
+        // Taken out and put back, so that its memory is reused.
         let mut bytes = mem::take(record).into_byte_record();
         let more = self.reader.read_byte_record(&mut bytes).map_err(|error| self.explained(error))?;
         if more {

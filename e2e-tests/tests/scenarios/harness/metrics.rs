@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::Client;
 
 /// The names of the services, in the order of [`Client::all_urls`].
-const SERVICES: [&str; 3] = ["exchange-rate", "purchase", "ledger"];
+const SERVICES: [&str; 3] = [exchange_rate::SERVICE, purchase::SERVICE, ledger::SERVICE];
 /// Optional parts of a service. A row of the table names the part that it needs.
 const OPTIONAL: [&str; 3] = ["broker", "feed", "traces"];
 

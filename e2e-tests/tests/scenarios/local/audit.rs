@@ -134,7 +134,7 @@ async fn a_deleted_added_or_swapped_row_of_the_ledger_is_found_and_named() {
 #[tokio::test]
 async fn a_missing_file_or_one_that_is_not_a_database_is_named() {
     let local = stopped().await;
-    for service in ["exchange-rate", "purchase", "ledger"] {
+    for service in unbundled::services::all(None).iter().map(web::ServiceDefinition::name) {
         let path = local.data().join(format!("{service}.sqlite"));
         let whole = fs::read(&path).unwrap();
         for damaged in [None, Some(b"no database here".repeat(300)), Some(whole[..whole.len() / 2].to_vec())] {

@@ -1,9 +1,12 @@
 //! The Postgres store on a real server: conformance, and what only Postgres has.
 
+mod backlog;
 mod database;
 mod failures;
-mod notes;
+mod leases;
 mod opening;
+mod publish_positions;
+mod quarantine;
 
 pub use self::database::Databases;
 

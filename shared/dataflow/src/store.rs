@@ -5,11 +5,15 @@
 //! A commit with an unknown result reports that ([`CommitError::InDoubt`]) and is never retried blindly.
 
 mod decode;
+mod encode;
 mod engine;
 mod failure;
 mod inventory;
 mod meta;
 mod postgres;
+mod runs;
+mod sql;
+mod sql_database;
 pub(crate) mod sqlite;
 
 use std::collections::BTreeSet;
@@ -57,7 +61,7 @@ impl From<stage::BadCell> for StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// The number is taken: there is another owner. Nothing was written.
-    #[error("another owner has taken this partition")]
+    #[error("another owner has claimed this partition")]
     Fenced,
     /// Nothing was written. A retry may succeed.
     #[error("the batch was not written")]
@@ -109,7 +113,7 @@ impl Store {
     /// Writes a whole batch or nothing. Returns how long it took.
     ///
     /// # Errors
-    /// [`CommitError`] tells what is known about the batch.
+    /// [`CommitError`]: what is known about the batch.
     pub async fn commit(&self, commit: &Commit) -> Result<Duration, CommitError> {
         let started = Instant::now();
         self.engine.commit(commit).await.map(|()| started.elapsed())

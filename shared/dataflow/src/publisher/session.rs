@@ -199,7 +199,7 @@ impl Session {
     async fn note(&mut self) -> Result<(), PublishError> {
         let Publication { target, positions, .. } = &self.publication;
         let is_rewound = if self.is_to_note {
-            !positions.note_publish_position(target, &self.noted).await.map_err(|source| self.unreadable(source))?
+            !positions.store_publish_position(target, &self.noted).await.map_err(|source| self.unreadable(source))?
         } else {
             let position = positions.publish_position(target).await.map_err(|source| self.unreadable(source))?;
             position.rewinds != self.noted.rewinds

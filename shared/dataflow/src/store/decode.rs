@@ -1,38 +1,19 @@
-//! Decoding of records and frames, for any engine. A value that cannot be decoded is damage.
+//! Decoding of rows, for any database. A value that cannot be decoded is damage.
 
 use std::str::FromStr;
 
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
-use stage::{BatchNumber, Epoch, Frame, Record, Seq};
+use stage::{BatchNumber, Cell, Epoch, Frame, Producer, Record, Seq, StreamPartition, Table};
 
 use crate::StoreError;
 
-/// A row of one of the fixed tables.
+/// A row of a database.
 pub(super) trait Stored {
     fn text(&self, column: &str) -> Result<String, StoreError>;
+    /// The text of a column even if it is not valid; such a text matches nothing.
+    fn lossy_text(&self, column: &str) -> Result<String, StoreError>;
     fn integer(&self, column: &str) -> Result<i64, StoreError>;
-}
-
-impl Stored for SqliteRow {
-    fn text(&self, column: &str) -> Result<String, StoreError> {
-        Ok(self.try_get(column)?)
-    }
-
-    fn integer(&self, column: &str) -> Result<i64, StoreError> {
-        Ok(self.try_get(column)?)
-    }
-}
-
-impl Stored for PgRow {
-    fn text(&self, column: &str) -> Result<String, StoreError> {
-        Ok(self.try_get(column)?)
-    }
-
-    fn integer(&self, column: &str) -> Result<i64, StoreError> {
-        Ok(self.try_get(column)?)
-    }
+    /// The values of a row of a stage's table.
+    fn cells(&self, table: &Table) -> Result<Vec<Cell>, StoreError>;
 }
 
 pub(super) fn record(row: &impl Stored) -> Result<Record, StoreError> {
@@ -58,6 +39,22 @@ pub(super) fn frame(row: &impl Stored) -> Result<Frame, StoreError> {
         hash: name(row, "hash")?,
         body: row.text("body")?,
     })
+}
+
+/// The newest batch record of an owner, as noted in the table `owners`.
+pub(super) fn chain_end(row: &impl Stored) -> Result<(BatchNumber, String), StoreError> {
+    Ok((BatchNumber(number(row, "number")?), row.text("hash")?))
+}
+
+/// A producer and a target, with the last `seq`.
+pub(super) fn journal_end(row: &impl Stored) -> Result<(Producer, StreamPartition, Seq), StoreError> {
+    Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?)))
+}
+
+/// The rows of the table `meta`.
+pub(super) fn meta(rows: &[impl Stored]) -> Result<Vec<(String, String)>, StoreError> {
+    let pairs = rows.iter().map(|row| Ok((row.text("key")?, row.text("value")?)));
+    pairs.collect::<Result<_, StoreError>>().map_err(|error| error.at("meta"))
 }
 
 pub(super) fn name<T: FromStr>(row: &impl Stored, column: &str) -> Result<T, StoreError> {

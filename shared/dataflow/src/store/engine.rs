@@ -44,11 +44,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// The rows that exist among these keys, by table.
     async fn load_all(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
-        let mut found = Vec::new();
-        for (table, wanted) in keys.iter() {
-            found.push(LoadedRows { table, wanted: wanted.clone(), rows: self.load(table, wanted).await? });
-        }
-        Ok(found)
+        load_each(self, keys).await
     }
 
     /// The number of rows in a table.
@@ -90,4 +86,13 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Closes the database. Every later call fails.
     async fn close(&self);
+}
+
+/// The rows that exist among these keys, with one read for each table.
+pub(super) async fn load_each(engine: &(impl Engine + ?Sized), keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
+    let mut found = Vec::new();
+    for (table, wanted) in keys.iter() {
+        found.push(LoadedRows { table, wanted: wanted.clone(), rows: engine.load(table, wanted).await? });
+    }
+    Ok(found)
 }

@@ -1,8 +1,10 @@
 //! Classification of database errors.
 
+use std::fmt::Display;
+
 use sqlx::postgres::PgDatabaseError;
 
-use super::StoreError;
+use super::{CommitError, StoreError};
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -16,6 +18,21 @@ impl From<sqlx::Error> for StoreError {
             _ => StoreError::Unavailable(Box::new(error)),
         }
     }
+}
+
+impl StoreError {
+    /// Adds the place where it happened.
+    pub(super) fn at(self, place: impl Display) -> Self {
+        match self {
+            StoreError::Damaged(what) => StoreError::Damaged(format!("{place}: {what}")),
+            StoreError::Unavailable(source) => StoreError::Unavailable(format!("{place}: {source}").into()),
+        }
+    }
+}
+
+/// The error of a batch that was certainly not written.
+pub(super) fn unavailable(error: sqlx::Error) -> CommitError {
+    CommitError::Unavailable(Box::new(error))
 }
 
 /// Whether an error means damage. All others are transient: a connection, a lock, a limit, a server that starts or

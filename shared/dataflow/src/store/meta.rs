@@ -2,6 +2,8 @@
 
 use stage::PartitionCount;
 
+use super::StoreError;
+
 /// The metadata of a store, fixed when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
@@ -18,6 +20,16 @@ pub struct StoredMeta {
     pub partitions: u16,
     /// Whether a partition in it was ever claimed.
     pub is_used: bool,
+}
+
+impl StoredMeta {
+    /// The metadata in these rows of the table `meta`.
+    pub(super) fn of(rows: &[(String, String)], is_used: bool) -> Result<Self, StoreError> {
+        let value = rows.iter().find(|(key, _)| key == "partitions").map(|(_, value)| value);
+        let partitions = value.and_then(|value| value.parse().ok());
+        let partitions = partitions.ok_or_else(|| StoreError::Damaged(format!("meta.partitions is {value:?}")))?;
+        Ok(Self { partitions, is_used })
+    }
 }
 
 impl Meta {

@@ -7,11 +7,13 @@
 //! long a stopped or unreachable peer can hold anything up. A failure before COMMIT is sent means no commit; any
 //! failure from there on leaves it in doubt.
 
+mod backlog;
 mod decode;
 mod inventory;
 mod lease;
-mod notes;
 mod open;
+mod publish_positions;
+mod quarantine;
 mod session;
 mod sql;
 mod write;
@@ -22,20 +24,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgRow};
-use stage::{BatchNumber, Cell, Frame, Producer, Record, Seq, StreamPartition, Table};
+use stage::{Cell, Frame, Producer, ReadSet, Seq, StreamPartition, Table};
 
 pub use self::lease::Leased;
-pub use self::notes::Quarantined;
+pub use self::quarantine::Quarantined;
 
-use self::decode::cells;
 use self::open::at;
-use self::session::{Purpose, Query, Sessions, within};
-use self::write::{bind_columns, unavailable, write};
-use super::decode::{frame, name, number, record};
-use super::{Commit, CommitError, Engine, Inventory, Meta, StoreError, StoredMeta};
+use self::session::{Purpose, Sessions, within};
+use self::write::{bind_columns, write};
+use super::decode::{Stored as _, frame};
+use super::encode::{bind, integer};
+use super::engine::load_each;
+use super::failure::unavailable;
+use super::sql::load;
+use super::sql_database::SqlDatabase;
+use super::{Commit, CommitError, Engine, LoadedRows, Meta, StoreError, StoredMeta};
 
 /// For the requests of a service. A request that finds all connections in use gets 503 after a second. The limit is as
 /// long as a client would wait.
@@ -146,8 +150,10 @@ impl Postgres {
     }
 }
 
-#[async_trait]
-impl Engine for Postgres {
+impl SqlDatabase for Postgres {
+    type Dialect = sqlx::Postgres;
+    type Row = PgRow;
+
     fn for_owners(&self) -> Arc<dyn Engine> {
         Arc::new(Self { sessions: self.owners.clone(), ..self.clone() })
     }
@@ -158,6 +164,10 @@ impl Engine for Postgres {
 
     fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    async fn fetch(&self, statement: &str, parameters: &[Cell]) -> Result<Vec<PgRow>, StoreError> {
+        Ok(self.sessions.fetch(parameters.iter().fold(sqlx::query(statement), bind)).await?)
     }
 
     async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
@@ -174,48 +184,15 @@ impl Engine for Postgres {
         Ok(())
     }
 
-    async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
-        let statement = "SELECT * FROM batches WHERE owner = $1 ORDER BY number DESC LIMIT 1";
-        let rows = self.sessions.fetch(sqlx::query(statement).bind(owner.to_string())).await?;
-        rows.first().map(record).transpose()
-    }
-
-    async fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let statement = "SELECT * FROM batches WHERE owner = $1 AND number >= $2 ORDER BY number LIMIT $3";
-        let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(from.0)).bind(integer(limit as u64));
-        self.sessions.fetch(query).await?.iter().map(record).collect()
-    }
-
-    async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
-        let rows = self.sessions.fetch(sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner")).await?;
-        let noted = |row: &PgRow| Ok((name(row, "owner")?, BatchNumber(number(row, "number")?), row.try_get("hash")?));
-        rows.iter().map(noted).collect()
-    }
-
-    async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
-        let statement = sqlx::query("SELECT number, hash FROM owners WHERE owner = $1").bind(owner.to_string());
-        let rows = self.sessions.fetch(statement).await?;
-        rows.first().map(|row| Ok((BatchNumber(number(row, "number")?), row.try_get("hash")?))).transpose()
-    }
-
     async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
-        let text = sql::load(table);
+        let text = load::<sqlx::Postgres>(table);
         let keys: Vec<&[Cell]> = keys.iter().map(Vec::as_slice).collect();
         let query = bind_columns(sqlx::query(&text), table.key(), &keys);
-        self.sessions.fetch(query).await?.iter().map(|row| cells(table, row)).collect()
+        self.sessions.fetch(query).await?.iter().map(|row| row.cells(table)).collect()
     }
 
-    async fn scan(
-        &self,
-        table: &'static Table,
-        prefix: &[Cell],
-        after: Option<&[Cell]>,
-        limit: usize,
-    ) -> Result<Vec<Vec<Cell>>, StoreError> {
-        let after = after.unwrap_or_default();
-        let text = sql::scan(table, prefix.len(), after.len());
-        let query = prefix.iter().chain(after).fold(sqlx::query(&text), bind).bind(integer(limit as u64));
-        self.sessions.fetch(query).await?.iter().map(|row| cells(table, row)).collect()
+    async fn load_all(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
+        load_each(self, keys).await
     }
 
     async fn journal(
@@ -236,20 +213,6 @@ impl Engine for Postgres {
         self.sessions.fetch(query).await?.iter().map(frame).collect()
     }
 
-    async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
-        let statement = "SELECT producer, target, max(seq) AS seq FROM journal GROUP BY producer, target \
-             ORDER BY producer, target";
-        let rows = self.sessions.fetch(sqlx::query(statement)).await?;
-        rows.iter().map(|row| Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?)))).collect()
-    }
-
-    async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
-        let statement = "SELECT seq FROM journal WHERE producer = $1 AND target = $2 ORDER BY seq DESC LIMIT 1";
-        let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
-        let rows = self.sessions.fetch(query).await?;
-        rows.first().map_or(Ok(Seq(0)), |row| Ok(Seq(number(row, "seq")?)))
-    }
-
     async fn last_frames(&self, producer: &Producer, targets: &[&StreamPartition]) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT f.* FROM UNNEST($2::text[]) AS w(target), LATERAL (SELECT * FROM journal \
              WHERE producer = $1 AND target = w.target ORDER BY seq DESC LIMIT 1) f";
@@ -258,37 +221,14 @@ impl Engine for Postgres {
         self.sessions.fetch(query).await?.iter().map(frame).collect()
     }
 
-    async fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
-        let statement = "SELECT committed_at FROM batches WHERE owner = $1 AND number = $2";
-        let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(number.0));
-        let rows = self.sessions.fetch(query).await?;
-        Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
+    async fn problems_and_tables(&self) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        self.report().await
     }
 
     async fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         [&self.sessions, &self.owners, &self.publishing].into_iter().for_each(Sessions::clear);
     }
-
-    async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
-        self.count_rows(table).await
-    }
-
-    async fn inventory(&self) -> Result<Inventory, StoreError> {
-        self.take_inventory().await
-    }
-}
-
-fn bind<'q>(query: Query<'q>, cell: &'q Cell) -> Query<'q> {
-    match cell {
-        Cell::Null => query.bind(None::<String>),
-        Cell::Integer(number) => query.bind(*number),
-        Cell::Text(text) => query.bind(text.as_str()),
-    }
-}
-
-fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn parse(url: &str) -> Result<PgConnectOptions, StoreError> {

@@ -15,23 +15,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Connection as _, Either, Executor as _, Row as _, SqliteConnection};
-use stage::{BatchNumber, Cell, Frame, Producer, ReadSet, Record, Seq, StreamPartition, Table};
+use stage::{Cell, Frame, Producer, ReadSet, Seq, StreamPartition, Table};
 use tokio::sync::Mutex;
 
 pub(crate) use self::scratch::Scratch;
 
-use self::decode::{at, cells};
+use self::decode::at;
 use self::inventory::check_tables;
 use self::write::write;
-use super::decode::{frame, name, number, record};
-use super::{Commit, CommitError, Engine, Inventory, LoadedRows, Meta, StoreError, StoredMeta};
+use super::decode::{Stored as _, frame, meta, number};
+use super::encode::{bind, integer};
+use super::failure::unavailable;
+use super::sql::{IS_USED, META, create, load};
+use super::sql_database::SqlDatabase;
+use super::{Commit, CommitError, Engine, LoadedRows, Meta, StoreError, StoredMeta};
 
 /// The maximum number of connections for requests, and for owners. Each has a thread, a few files and a page cache.
 const READERS_MAX: u32 = 8;
@@ -90,7 +92,7 @@ impl Sqlite {
         let mut transaction = writer.begin().await?;
         sqlx::raw_sql(sql::SCHEMA).execute(&mut *transaction).await?;
         for table in tables {
-            sqlx::query(&sql::create(table)).execute(&mut *transaction).await?;
+            sqlx::query(&create::<sqlx::Sqlite>(table)).execute(&mut *transaction).await?;
         }
         for (key, value) in self.meta.rows(FORMAT) {
             let statement = sqlx::query("INSERT INTO meta (key, value) VALUES (?, ?)").bind(key).bind(value);
@@ -124,14 +126,10 @@ impl Sqlite {
         if is_empty(&mut connection).await.map_err(at(path))? {
             return Ok(None);
         }
-        let statement = "SELECT (SELECT value FROM meta WHERE key = 'partitions'), EXISTS (SELECT 1 FROM owners)";
-        let row = sqlx::query(statement).fetch_one(&mut connection).await.map_err(at(path))?;
-        let value: Option<String> = row.try_get(0).map_err(at(path))?;
-        let is_used = row.try_get(1).map_err(at(path))?;
-        let partitions = value.as_deref().and_then(|value| value.parse().ok());
-        let partitions = partitions
-            .ok_or_else(|| StoreError::Damaged(format!("{}: meta.partitions is {value:?}", path.display())))?;
-        Ok(Some(StoredMeta { partitions, is_used }))
+        let rows = sqlx::query(META).fetch_all(&mut connection).await.map_err(at(path))?;
+        let owners = sqlx::query(IS_USED).fetch_one(&mut connection).await.map_err(at(path))?;
+        let stored = meta(&rows).and_then(|rows| StoredMeta::of(&rows, number(&owners, "rows")? > 0));
+        stored.map(Some).map_err(|error| error.at(path.display()))
     }
 
     fn connect(path: &Path, meta: Meta, access: Access) -> Self {
@@ -152,24 +150,32 @@ impl Sqlite {
     }
 
     async fn check_meta(&self, path: &Path) -> Result<(), StoreError> {
-        let rows = sqlx::query("SELECT key, value FROM meta ORDER BY key").fetch_all(&self.readers).await;
-        let mut found = Vec::new();
-        for row in rows.map_err(at(path))? {
-            let pair = row.try_get::<String, _>(0).and_then(|key| Ok((key, row.try_get::<String, _>(1)?)));
-            found.push(pair.map_err(|error| StoreError::Damaged(format!("{}: meta: {error}", path.display())))?);
-        }
-        self.meta.check(FORMAT, &found).map_err(|what| StoreError::Damaged(format!("{}: {what}", path.display())))
+        let rows = sqlx::query(META).fetch_all(&self.readers).await.map_err(at(path))?;
+        let found = meta(&rows).map_err(|error| error.at(path.display()))?;
+        self.meta.check(FORMAT, &found).map_err(|what| StoreError::Damaged(what).at(path.display()))
     }
 }
 
-#[async_trait]
-impl Engine for Sqlite {
+impl SqlDatabase for Sqlite {
+    type Dialect = sqlx::Sqlite;
+    type Row = SqliteRow;
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
     fn for_owners(&self) -> Arc<dyn Engine> {
         Arc::new(Self { readers: self.owners.clone(), ..self.clone() })
     }
 
-    fn meta(&self) -> &Meta {
-        &self.meta
+    /// Nothing is published from a file: its journal is the stream.
+    fn for_publishers(&self) -> Arc<dyn Engine> {
+        Arc::new(self.clone())
+    }
+
+    async fn fetch(&self, statement: &str, parameters: &[Cell]) -> Result<Vec<SqliteRow>, StoreError> {
+        let query = parameters.iter().fold(sqlx::query(statement), bind);
+        Ok(query.fetch_all(&self.readers).await?)
     }
 
     async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
@@ -194,41 +200,15 @@ impl Engine for Sqlite {
         Ok(())
     }
 
-    async fn newest(&self, owner: &Producer) -> Result<Option<Record>, StoreError> {
-        let statement = "SELECT * FROM batches WHERE owner = ? ORDER BY number DESC LIMIT 1";
-        let row = sqlx::query(statement).bind(owner.to_string()).fetch_optional(&self.readers).await?;
-        row.map(|row| record(&row)).transpose()
-    }
-
-    async fn records(&self, owner: &Producer, from: BatchNumber, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let statement = "SELECT * FROM batches WHERE owner = ? AND number >= ? ORDER BY number LIMIT ?";
-        let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(from.0)).bind(integer(limit as u64));
-        query.fetch_all(&self.readers).await?.iter().map(record).collect()
-    }
-
-    async fn chain_ends(&self) -> Result<Vec<(Producer, BatchNumber, String)>, StoreError> {
-        let rows =
-            sqlx::query("SELECT owner, number, hash FROM owners ORDER BY owner").fetch_all(&self.readers).await?;
-        let noted =
-            |row: &SqliteRow| Ok((name(row, "owner")?, BatchNumber(number(row, "number")?), row.try_get("hash")?));
-        rows.iter().map(noted).collect()
-    }
-
-    async fn chain_end(&self, owner: &Producer) -> Result<Option<(BatchNumber, String)>, StoreError> {
-        let statement = sqlx::query("SELECT number, hash FROM owners WHERE owner = ?").bind(owner.to_string());
-        let row = statement.fetch_optional(&self.readers).await?;
-        row.map(|row| Ok((BatchNumber(number(&row, "number")?), row.try_get("hash")?))).transpose()
-    }
-
     async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
         let keys = sql::json(keys.iter().map(Vec::as_slice));
-        let rows = sqlx::query(&sql::load(table)).bind(keys).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| cells(table, row)).collect()
+        let rows = sqlx::query(&load::<sqlx::Sqlite>(table)).bind(keys).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| row.cells(table)).collect()
     }
 
     /// One statement per table, and one round trip for all of them.
     async fn load_all(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
-        let statements: Vec<_> = keys.iter().map(|(table, _)| sql::load(table)).collect();
+        let statements: Vec<_> = keys.iter().map(|(table, _)| load::<sqlx::Sqlite>(table)).collect();
         let text = statements.join("; ");
         let keys_of = |keys: &BTreeSet<Vec<Cell>>| sql::json(keys.iter().map(Vec::as_slice));
         let query = keys.iter().fold(sqlx::query(&text), |query, (_, wanted)| query.bind(keys_of(wanted)));
@@ -241,25 +221,12 @@ impl Engine for Sqlite {
         let (mut results, mut at) = ((&self.readers).fetch_many(query), 0);
         while let Some(result) = results.try_next().await? {
             match (result, found.get_mut(at)) {
-                (Either::Right(row), Some(of_table)) => of_table.rows.push(cells(of_table.table, &row)?),
+                (Either::Right(row), Some(of_table)) => of_table.rows.push(row.cells(of_table.table)?),
                 (Either::Left(_), _) => at += 1,
                 (Either::Right(_), None) => {}
             }
         }
         Ok(found)
-    }
-
-    async fn scan(
-        &self,
-        table: &'static Table,
-        prefix: &[Cell],
-        after: Option<&[Cell]>,
-        limit: usize,
-    ) -> Result<Vec<Vec<Cell>>, StoreError> {
-        let after = after.unwrap_or_default();
-        let text = sql::scan(table, prefix.len(), after.len());
-        let query = prefix.iter().chain(after).fold(sqlx::query(&text), bind).bind(integer(limit as u64));
-        query.fetch_all(&self.readers).await?.iter().map(|row| cells(table, row)).collect()
     }
 
     async fn journal(
@@ -283,18 +250,6 @@ impl Engine for Sqlite {
         Ok(frames)
     }
 
-    async fn emitted(&self) -> Result<Vec<(Producer, StreamPartition, Seq)>, StoreError> {
-        let statement = "SELECT producer, target, max(seq) AS seq FROM journal GROUP BY producer, target";
-        let rows = sqlx::query(statement).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| Ok((name(row, "producer")?, name(row, "target")?, Seq(number(row, "seq")?)))).collect()
-    }
-
-    async fn last_seq(&self, producer: &Producer, target: &StreamPartition) -> Result<Seq, StoreError> {
-        let statement = "SELECT coalesce(max(seq), 0) AS seq FROM journal WHERE producer = ? AND target = ?";
-        let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
-        Ok(Seq(number(&query.fetch_one(&self.readers).await?, "seq")?))
-    }
-
     async fn last_frames(&self, producer: &Producer, targets: &[&StreamPartition]) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT j.* FROM json_each(?1) w CROSS JOIN journal j ON j.producer = ?2 AND j.target = w.value \
              AND j.seq = (SELECT max(seq) FROM journal WHERE producer = ?2 AND target = w.value)";
@@ -304,11 +259,8 @@ impl Engine for Sqlite {
         rows.iter().map(frame).collect()
     }
 
-    async fn committed_at(&self, owner: &Producer, number: BatchNumber) -> Result<Option<String>, StoreError> {
-        let statement = "SELECT committed_at FROM batches WHERE owner = ? AND number = ?";
-        let query = sqlx::query(statement).bind(owner.to_string()).bind(integer(number.0));
-        let row = query.fetch_optional(&self.readers).await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    async fn problems_and_tables(&self) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        self.report().await
     }
 
     /// Moves the rest of the log into the file, so that the file is complete even if it is copied alone.
@@ -325,42 +277,11 @@ impl Engine for Sqlite {
             tracing::warn!(error, "a database was not closed cleanly");
         }
     }
-
-    /// Nothing is published from a file: its journal is the stream.
-    fn for_publishers(&self) -> Arc<dyn Engine> {
-        Arc::new(self.clone())
-    }
-
-    async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
-        self.count_rows(table).await
-    }
-
-    async fn inventory(&self) -> Result<Inventory, StoreError> {
-        self.take_inventory().await
-    }
-}
-
-type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments<'q>>;
-
-fn bind<'q>(query: Query<'q>, cell: &'q Cell) -> Query<'q> {
-    match cell {
-        Cell::Null => query.bind(None::<String>),
-        Cell::Integer(number) => query.bind(*number),
-        Cell::Text(text) => query.bind(text.as_str()),
-    }
 }
 
 fn pool(timeout: Duration, options: &SqliteConnectOptions) -> SqlitePool {
     let pool = SqlitePoolOptions::new().max_connections(READERS_MAX).acquire_timeout(timeout);
     pool.connect_lazy_with(options.clone())
-}
-
-fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unavailable(error: sqlx::Error) -> CommitError {
-    CommitError::Unavailable(Box::new(error))
 }
 
 /// Whether nothing was ever created in the file, as after a crash at the very beginning.

@@ -1,12 +1,9 @@
 //! The actual content of the database.
 
-use sqlx::Row as _;
-use stage::Table;
-
-use super::{Postgres, sql};
+use super::Postgres;
 use crate::StoreError;
-use crate::store::Inventory;
-use crate::store::decode::number;
+use crate::store::decode::Stored as _;
+use crate::store::sql_database::SqlDatabase as _;
 
 /// The fixed tables, and the table of the migrator.
 const OWN_TABLES: [&str; 8] =
@@ -38,30 +35,13 @@ WHERE a.atttypid = 'text'::regtype AND o.collname IS DISTINCT FROM 'C'
 ORDER BY 1";
 
 impl Postgres {
-    pub(super) async fn count_rows(&self, table: &'static Table) -> Result<u64, StoreError> {
-        number(&self.sessions.fetch_one(sqlx::query(&sql::count(table))).await?, "rows")
-    }
-
-    pub(super) async fn take_inventory(&self) -> Result<Inventory, StoreError> {
-        let mut inventory = Inventory::default();
-        for row in self.sessions.fetch(sqlx::query(PROBLEMS)).await? {
-            inventory.problems.push(row.try_get("problem")?);
-        }
-        for row in self.sessions.fetch(sqlx::query(RELATIONS)).await? {
-            let name: String = row.try_get("name")?;
-            if !OWN_TABLES.contains(&name.as_str()) {
-                inventory.tables.push(name);
-            }
-        }
-        let records = "SELECT owner, count(*) AS rows FROM batches GROUP BY owner ORDER BY owner";
-        for row in self.sessions.fetch(sqlx::query(records)).await? {
-            inventory.records.push((row.try_get("owner")?, number(&row, "rows")?));
-        }
-        let frames = "SELECT producer, target, count(*) AS rows FROM journal GROUP BY producer, target \
-             ORDER BY producer, target";
-        for row in self.sessions.fetch(sqlx::query(frames)).await? {
-            inventory.frames.push((row.try_get("producer")?, row.try_get("target")?, number(&row, "rows")?));
-        }
-        Ok(inventory)
+    /// The problems that would make reads by key wrong, and the tables apart from those that every store has.
+    pub(super) async fn report(&self) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        let problems =
+            self.fetch(PROBLEMS, &[]).await?.iter().map(|row| row.text("problem")).collect::<Result<_, _>>()?;
+        let names =
+            self.fetch(RELATIONS, &[]).await?.iter().map(|row| row.text("name")).collect::<Result<Vec<_>, _>>()?;
+        let is_own = |name: &String| OWN_TABLES.contains(&name.as_str());
+        Ok((problems, names.into_iter().filter(|name| !is_own(name)).collect()))
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sqlx::Row as _;
 
-use super::{Postgres, integer};
+use super::Postgres;
 use crate::StoreError;
+use crate::store::encode::integer;
 
 /// The holder of the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use super::session::{connect, within};
 use super::{FORMAT, OPEN_MAX, Postgres, SETTING_UP, session, sql};
 use crate::StoreError;
 use crate::store::StoredMeta;
+use crate::store::decode::{meta, number};
+use crate::store::sql::{IS_USED, META, create};
 
 /// The oldest supported server version.
 const VERSION_MIN: i32 = 150_000;
@@ -19,8 +21,8 @@ impl Postgres {
         let options = session::options(&self.base, self.meta.service, SETTING_UP);
         let mut connection = connect(&options).await?;
         check_server(&mut connection).await?;
-        if let Some(meta) = stored_meta(&mut connection).await? {
-            self.check(&meta)?;
+        if let Some(rows) = stored_meta(&mut connection).await? {
+            self.check(&rows)?;
         }
         let migrator = Migrator::new(Migrations).await.map_err(unmigrated)?;
         let migrated = async { Ok(migrator.run_direct(&mut connection).await) };
@@ -56,14 +58,11 @@ pub(super) async fn look(options: &PgConnectOptions) -> Result<Option<StoredMeta
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("3D000") => return Ok(None),
         connection => connection?,
     };
-    let Some(meta) = stored_meta(&mut connection).await? else {
+    let Some(rows) = stored_meta(&mut connection).await? else {
         return Ok(None);
     };
-    let value = meta.iter().find(|(key, _)| key == "partitions").map(|(_, value)| value);
-    let partitions = value.and_then(|value| value.parse().ok());
-    let partitions = partitions.ok_or_else(|| StoreError::Damaged(format!("meta.partitions is {value:?}")))?;
-    let is_used = sqlx::query("SELECT EXISTS (SELECT 1 FROM owners)").fetch_one(&mut connection).await?;
-    Ok(Some(StoredMeta { partitions, is_used: is_used.try_get(0)? }))
+    let owners = sqlx::query(IS_USED).fetch_one(&mut connection).await?;
+    StoredMeta::of(&rows, number(&owners, "rows")? > 0).map(Some)
 }
 
 /// The rows of `meta`; `None` before there are any, as after a crash at the very beginning.
@@ -80,10 +79,8 @@ async fn stored_meta(connection: &mut PgConnection) -> Result<Option<Vec<(String
             Err(StoreError::Damaged(format!("it holds {tables} unrelated tables")))
         };
     }
-    let rows = sqlx::query("SELECT key, value FROM meta ORDER BY key").fetch_all(connection).await?;
-    let pairs = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-    let pairs = pairs.collect::<Result<Vec<_>, StoreError>>()?;
-    Ok((!pairs.is_empty()).then_some(pairs))
+    let rows = meta(&sqlx::query(META).fetch_all(connection).await?)?;
+    Ok((!rows.is_empty()).then_some(rows))
 }
 
 async fn check_server(connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -103,7 +100,7 @@ async fn check_server(connection: &mut PgConnection) -> Result<(), StoreError> {
 
 /// Creates a table. An existing table must have the same layout.
 async fn make_table(connection: &mut PgConnection, table: &Table) -> Result<(), StoreError> {
-    sqlx::query(&sql::create(table)).execute(&mut *connection).await?;
+    sqlx::query(&create::<sqlx::Postgres>(table)).execute(&mut *connection).await?;
     let layout = sqlx::query(sql::LAYOUT).bind(table.name).fetch_one(connection).await?;
     let (found, expected): (String, String) = (layout.try_get(0)?, sql::layout(table));
     if found == expected {
@@ -139,8 +136,5 @@ fn unmigrated(error: sqlx_core::migrate::MigrateError) -> StoreError {
 pub(super) fn at(options: &PgConnectOptions) -> impl Fn(StoreError) -> StoreError {
     let name = options.get_database().unwrap_or_else(|| options.get_username());
     let place = format!("database {name} on {}:{}", options.get_host(), options.get_port());
-    move |error| match error {
-        StoreError::Damaged(what) => StoreError::Damaged(format!("{place}: {what}")),
-        StoreError::Unavailable(source) => StoreError::Unavailable(format!("{place}: {source}").into()),
-    }
+    move |error| error.at(&place)
 }

@@ -10,14 +10,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::store::encode;
+
 /// A connection that was idle for longer is pinged first, because the server may have been restarted. Under load no
 /// connection is idle that long, so nothing is pinged.
-const ASK_AFTER: Duration = Duration::from_secs(1);
+const PING_AFTER: Duration = Duration::from_secs(1);
 /// The timeout for connecting to a reachable machine.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// The server ends a client that stopped in a transaction after this time, so that a claim of its partition need not
@@ -28,7 +30,7 @@ const LOCK_MAX: &str = "3s";
 /// Prepared statements kept per connection: enough for every statement of every table of a service.
 const STATEMENTS_MAX: usize = 512;
 
-pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
+pub(super) type Query<'q> = encode::Query<'q, sqlx::Postgres>;
 
 /// A purpose of connections, with its limits.
 #[derive(Clone, Copy, Debug)]
@@ -111,8 +113,8 @@ impl Sessions {
         }
         let idle = self.idle().pop();
         let connection = match (idle, &self.0.options) {
-            (Some((since, connection)), Some(options)) if since.elapsed() > ASK_AFTER => {
-                self.still_there(connection, options).await?
+            (Some((since, connection)), Some(options)) if since.elapsed() > PING_AFTER => {
+                self.ping(connection, options).await?
             }
             (Some((_, connection)), _) => connection,
             (None, Some(options)) => self.connect(options).await?,
@@ -123,11 +125,7 @@ impl Sessions {
 
     /// Returns the connection, or a new one if it was lost; then the idle ones are probably lost too. A server that
     /// does not respond gets no more time than for a statement.
-    async fn still_there(
-        &self,
-        mut connection: PgConnection,
-        options: &PgConnectOptions,
-    ) -> sqlx::Result<PgConnection> {
+    async fn ping(&self, mut connection: PgConnection, options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
         match within(self.limit(), connection.ping()).await {
             Ok(()) => Ok(connection),
             Err(sqlx::Error::Io(error)) if error.kind() == ErrorKind::TimedOut => Err(sqlx::Error::Io(error)),

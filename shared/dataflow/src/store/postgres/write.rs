@@ -1,33 +1,24 @@
 //! One commit: BEGIN, one statement that writes everything, and then COMMIT.
 
-use std::collections::BTreeMap;
-
 use sqlx::{PgConnection, Row as _};
-use stage::{Cell, CellKind, Change, Column, Frame, Record, Write};
+use stage::{Cell, CellKind, Column, Frame, Record};
 
 use super::session::Query;
-use super::{integer, sql};
+use super::sql;
+use crate::store::encode::{bind_record, integer};
+use crate::store::failure::unavailable;
+use crate::store::runs::{check_written, runs};
 use crate::{Commit, CommitError};
 
 /// Begins a transaction and executes everything but its COMMIT.
 pub(super) async fn write(connection: &mut PgConnection, commit: &Commit) -> Result<(), CommitError> {
     sqlx::query("BEGIN").execute(&mut *connection).await.map_err(unavailable)?;
     let Commit { record, changes, frames } = commit;
-    let runs: Vec<_> = ranges(changes).into_values().collect();
-    let kinds: Vec<_> = runs.iter().map(|run| (run[0].table, run[0].write)).collect();
-    let text = sql::commit(&kinds, !frames.is_empty());
-    let mut query = sqlx::query(&text)
-        .bind(record.owner.to_string())
-        .bind(integer(record.number.0))
-        .bind(integer(record.epoch.0))
-        .bind(&record.consumed)
-        .bind(&record.checkpoint)
-        .bind(&record.committed_at)
-        .bind(record.previous.to_string())
-        .bind(record.hash.to_string());
+    let runs = runs(changes);
+    let text = sql::commit(&runs, !frames.is_empty());
+    let mut query = bind_record(sqlx::query(&text), record);
     for run in &runs {
-        let cells: Vec<&[Cell]> = run.iter().map(|change| change.cells.as_slice()).collect();
-        query = bind_columns(query, run[0].table.columns, &cells);
+        query = bind_columns(query, run.table.columns, &run.rows);
     }
     if !frames.is_empty() {
         query = bind_frames(query, frames);
@@ -39,13 +30,8 @@ pub(super) async fn write(connection: &mut PgConnection, commit: &Commit) -> Res
         }
         Err(error) => return Err(unavailable(error)),
     };
-    for (at, run) in (1..).zip(&runs) {
-        // Fewer updated rows than expected means that a loaded row was deleted.
-        if written.try_get::<i64, _>(at).map_err(unavailable)? != integer(run.len() as u64) {
-            return Err(CommitError::Conflict(run[0].table.name.to_owned()));
-        }
-    }
-    Ok(())
+    let counts = (1..=runs.len()).map(|at| Ok(u64::try_from(written.try_get::<i64, _>(at)?).unwrap_or_default()));
+    check_written(&runs, counts.collect::<sqlx::Result<Vec<_>>>().map_err(unavailable)?)
 }
 
 /// A key in this table was taken. If the number of the batch is taken too, another owner has written both, whichever
@@ -59,18 +45,6 @@ async fn conflict(connection: &mut PgConnection, record: &Record, table: String)
         Ok(None) => CommitError::Conflict(table),
         Err(error) => unavailable(error),
     }
-}
-
-/// Groups changes by table and kind; each group becomes one statement. Every writer uses the same order of tables,
-/// kinds and keys, so that no two of them deadlock.
-fn ranges(changes: &[Change]) -> BTreeMap<(&'static str, bool), Vec<&Change>> {
-    let mut ranges: BTreeMap<_, Vec<&Change>> = BTreeMap::new();
-    for change in changes {
-        ranges.entry((change.table.name, change.write == Write::Update)).or_default().push(change);
-    }
-    let key = |change: &&Change| change.cells[..change.table.key_columns].to_vec();
-    ranges.values_mut().filter(|rows| !rows.is_sorted_by_key(key)).for_each(|rows| rows.sort_by_cached_key(key));
-    ranges
 }
 
 fn bind_frames<'q>(query: Query<'q>, frames: &'q [Frame]) -> Query<'q> {
@@ -116,8 +90,4 @@ fn as_text(cell: &Cell) -> Option<&str> {
         Cell::Text(text) => Some(text),
         Cell::Null | Cell::Integer(_) => None,
     }
-}
-
-pub(super) fn unavailable(error: sqlx::Error) -> CommitError {
-    CommitError::Unavailable(Box::new(error))
 }

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::SqliteConnection;
 use stage::Table;
 
-use super::{Sqlite, sql};
+use super::Sqlite;
 use crate::StoreError;
-use crate::store::Inventory;
-use crate::store::decode::number;
+use crate::store::decode::Stored as _;
+use crate::store::sql_database::SqlDatabase as _;
 
 /// The tables of `SCHEMA`.
 const OWN_TABLES: [&str; 4] = ["batches", "journal", "meta", "owners"];
@@ -23,7 +22,7 @@ pub(super) async fn check_tables(
     for table in tables {
         let columns = sqlx::query("SELECT name FROM pragma_table_info(?) ORDER BY cid").bind(table.name);
         let columns = columns.fetch_all(&mut *connection).await?;
-        let found = columns.iter().map(|column| text(column, 0)).collect::<Result<Vec<_>, _>>()?.join(", ");
+        let found = columns.iter().map(|column| column.lossy_text("name")).collect::<Result<Vec<_>, _>>()?.join(", ");
         let expected = table.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
         if found != expected {
             let (path, name) = (path.display(), table.name);
@@ -35,39 +34,19 @@ pub(super) async fn check_tables(
 }
 
 impl Sqlite {
-    pub(super) async fn count_rows(&self, table: &'static Table) -> Result<u64, StoreError> {
-        number(&sqlx::query(&sql::count(table)).fetch_one(&self.readers).await?, "rows")
-    }
-
-    pub(super) async fn take_inventory(&self) -> Result<Inventory, StoreError> {
-        let mut inventory = Inventory::default();
-        for problem in sqlx::query("PRAGMA integrity_check").fetch_all(&self.readers).await? {
-            let text: String = problem.try_get(0)?;
-            if text != "ok" {
-                inventory.problems.push(text);
-            }
-        }
+    /// The problems that the database reports, and the tables apart from those of `SCHEMA`.
+    pub(super) async fn report(&self) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        let problems = self.names("PRAGMA integrity_check", "integrity_check").await?;
         let tables = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@' ORDER BY name";
-        for row in sqlx::query(tables).fetch_all(&self.readers).await? {
-            let name: String = row.try_get(0)?;
-            if !OWN_TABLES.contains(&name.as_str()) {
-                inventory.tables.push(name);
-            }
-        }
-        let records = "SELECT owner, count(*) AS rows FROM batches GROUP BY owner";
-        for row in sqlx::query(records).fetch_all(&self.readers).await? {
-            inventory.records.push((text(&row, 0)?, number(&row, "rows")?));
-        }
-        let frames = "SELECT producer, target, count(*) AS rows FROM journal GROUP BY producer, target";
-        for row in sqlx::query(frames).fetch_all(&self.readers).await? {
-            inventory.frames.push((text(&row, 0)?, text(&row, 1)?, number(&row, "rows")?));
-        }
-        Ok(inventory)
+        let tables = self.names(tables, "name").await?;
+        let is_own = |name: &String| OWN_TABLES.contains(&name.as_str());
+        Ok((
+            problems.into_iter().filter(|problem| problem != "ok").collect(),
+            tables.into_iter().filter(|name| !is_own(name)).collect(),
+        ))
     }
-}
 
-/// The text of a column, even if it is not UTF-8; such a name matches nothing.
-fn text(row: &SqliteRow, column: usize) -> Result<String, StoreError> {
-    let bytes: Vec<u8> = row.try_get_unchecked(column)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    async fn names(&self, statement: &str, column: &str) -> Result<Vec<String>, StoreError> {
+        self.fetch(statement, &[]).await?.iter().map(|row| row.lossy_text(column)).collect()
+    }
 }

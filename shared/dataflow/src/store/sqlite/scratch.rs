@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection as _, Row as _, SqliteConnection};
+use sqlx::{Connection as _, Sqlite, SqliteConnection};
 use stage::{Cell, Table};
 use tokio::sync::Mutex;
 
-use super::decode::cells;
-use super::{bind, sql};
+use super::sql as sqlite_sql;
 use crate::StoreError;
+use crate::store::decode::{Stored as _, number};
+use crate::store::encode::{bind, integer};
+use crate::store::sql;
 
 /// Settings for a temporary file: no journal, so that nothing is written twice. Up to 8 MiB of its pages stay in
 /// memory.
@@ -34,9 +36,9 @@ impl Scratch {
     pub(crate) async fn put(&self, table: &'static Table, rows: &[Vec<Cell>]) -> Result<(), StoreError> {
         let mut connection = self.0.lock().await;
         let mut transaction = connection.begin().await?;
-        sqlx::query(&sql::create(table)).execute(&mut *transaction).await?;
-        let rows = sql::json(rows.iter().map(Vec::as_slice));
-        sqlx::query(&sql::replace(table)).bind(rows).execute(&mut *transaction).await?;
+        sqlx::query(&sql::create::<Sqlite>(table)).execute(&mut *transaction).await?;
+        let rows = sqlite_sql::json(rows.iter().map(Vec::as_slice));
+        sqlx::query(&sqlite_sql::replace(table)).bind(rows).execute(&mut *transaction).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -47,16 +49,16 @@ impl Scratch {
         keys: &BTreeSet<Vec<Cell>>,
     ) -> Result<Vec<Vec<Cell>>, StoreError> {
         let mut connection = self.0.lock().await;
-        let keys = sql::json(keys.iter().map(Vec::as_slice));
-        let rows = sqlx::query(&sql::load(table)).bind(keys).fetch_all(&mut *connection).await?;
-        rows.iter().map(|row| cells(table, row)).collect()
+        let keys = sqlite_sql::json(keys.iter().map(Vec::as_slice));
+        let rows = sqlx::query(&sql::load::<Sqlite>(table)).bind(keys).fetch_all(&mut *connection).await?;
+        rows.iter().map(|row| row.cells(table)).collect()
     }
 
     /// Deletes the rows with these keys.
     pub(crate) async fn delete(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<(), StoreError> {
         let mut connection = self.0.lock().await;
         let mut transaction = connection.begin().await?;
-        let text = sql::delete(table);
+        let text = sqlite_sql::delete(table);
         for key in keys {
             key.iter().fold(sqlx::query(&text), bind).execute(&mut *transaction).await?;
         }
@@ -72,15 +74,14 @@ impl Scratch {
     ) -> Result<Vec<Vec<Cell>>, StoreError> {
         let mut connection = self.0.lock().await;
         let after = after.unwrap_or_default();
-        let text = sql::scan(table, 0, after.len());
-        let query = after.iter().fold(sqlx::query(&text), bind).bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        query.fetch_all(&mut *connection).await?.iter().map(|row| cells(table, row)).collect()
+        let text = sql::scan::<Sqlite>(table, 0, after.len());
+        let query = after.iter().fold(sqlx::query(&text), bind).bind(integer(limit as u64));
+        query.fetch_all(&mut *connection).await?.iter().map(|row| row.cells(table)).collect()
     }
 
     /// The number of rows in a table.
     pub(crate) async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
         let mut connection = self.0.lock().await;
-        let row = sqlx::query(&sql::count(table)).fetch_one(&mut *connection).await?;
-        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+        number(&sqlx::query(&sql::count(table)).fetch_one(&mut *connection).await?, "rows")
     }
 }

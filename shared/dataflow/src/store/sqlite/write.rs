@@ -1,10 +1,13 @@
 //! One commit: all its statements in one round trip, the fence first, and then COMMIT.
 
 use futures_util::TryStreamExt as _;
-use sqlx::{Either, Executor as _, SqliteConnection};
-use stage::{Change, Frame};
+use sqlx::{Either, Executor as _, Sqlite, SqliteConnection};
+use stage::Frame;
 
-use super::{Query, integer, sql, unavailable};
+use super::sql;
+use crate::store::encode::{Query, bind_record, integer};
+use crate::store::failure::unavailable;
+use crate::store::runs::{Run, check_written, runs};
 use crate::{Commit, CommitError};
 
 /// The statements before the rows: BEGIN, the batch record, the note of the newest record.
@@ -15,24 +18,12 @@ const FENCE: usize = 1;
 /// Begins a transaction and executes everything but its COMMIT.
 pub(super) async fn write(connection: &mut SqliteConnection, commit: &Commit) -> Result<(), CommitError> {
     let Commit { record, changes, frames } = commit;
-    let runs: Vec<_> = changes.chunk_by(is_alike).collect();
-    let kinds: Vec<_> = runs.iter().map(|run| (run[0].table, run[0].write)).collect();
-    let text = sql::commit(&kinds, frames.len());
-    let (owner, hash, number) = (record.owner.to_string(), record.hash.to_string(), integer(record.number.0));
-    let mut query = sqlx::query(&text)
-        .bind(&owner)
-        .bind(number)
-        .bind(integer(record.epoch.0))
-        .bind(&record.consumed)
-        .bind(&record.checkpoint)
-        .bind(&record.committed_at)
-        .bind(record.previous.to_string())
-        .bind(&hash)
-        .bind(&owner)
-        .bind(number)
-        .bind(&hash);
+    let runs = runs(changes);
+    let text = sql::commit(&runs, frames.len());
+    let query = bind_record(sqlx::query(&text), record);
+    let mut query = query.bind(record.owner.to_string()).bind(integer(record.number.0)).bind(record.hash.to_string());
     for run in &runs {
-        query = query.bind(sql::json(run.iter().map(|change| change.cells.as_slice())));
+        query = query.bind(sql::json(run.rows.iter().copied()));
     }
     for frame in frames {
         query = bind_frame(query, frame);
@@ -47,31 +38,22 @@ pub(super) async fn write(connection: &mut SqliteConnection, commit: &Commit) ->
             Err(error) => return Err(failed(error, done.len(), &runs)),
         }
     }
-    // Fewer updated rows than expected means that a loaded row was deleted.
-    let written = runs.iter().zip(done.iter().skip(BEFORE_ROWS));
-    match written.into_iter().find(|(run, done)| run.len() as u64 != **done) {
-        Some((run, _)) => Err(CommitError::Conflict(run[0].table.name.to_owned())),
-        None => Ok(()),
-    }
-}
-
-fn is_alike(one: &Change, next: &Change) -> bool {
-    one.table.name == next.table.name && one.write == next.write
+    check_written(&runs, done.into_iter().skip(BEFORE_ROWS))
 }
 
 /// The error of the statement at this place. A unique violation is a permanent conflict, not a transient failure.
-fn failed(error: sqlx::Error, place: usize, runs: &[&[Change]]) -> CommitError {
+fn failed(error: sqlx::Error, place: usize, runs: &[Run<'_>]) -> CommitError {
     match error {
         sqlx::Error::Database(error) if error.is_unique_violation() => match place.checked_sub(BEFORE_ROWS) {
             None if place == FENCE => CommitError::Fenced,
             None => unavailable(sqlx::Error::Database(error)),
-            Some(at) => CommitError::Conflict(runs.get(at).map_or("journal", |run| run[0].table.name).to_owned()),
+            Some(at) => CommitError::Conflict(runs.get(at).map_or("journal", |run| run.table.name).to_owned()),
         },
         error => unavailable(error),
     }
 }
 
-fn bind_frame<'q>(query: Query<'q>, frame: &'q Frame) -> Query<'q> {
+fn bind_frame<'q>(query: Query<'q, Sqlite>, frame: &'q Frame) -> Query<'q, Sqlite> {
     query
         .bind(frame.producer.to_string())
         .bind(frame.target.to_string())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conformance::fixture::{ADDED, Collect, add, claim, emitted, of, submit};
-use dataflow::{Leased, Quarantined, Store};
+use dataflow::{Leased, PublishPositions as _, Quarantined, Store};
 use sqlx::Row as _;
 use stage::{Partition, Producer, PublishPosition, ResumePoint, Seq, Stage as _};
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use stage::{Producer, PublishPosition, ResumePoint, Seq, StreamPartition};
 
 use super::{Postgres, integer};
-use crate::StoreError;
 use crate::store::decode::{name, number};
+use crate::{PublishPositions, StoreError};
 
 /// The number of journal frames counted in one statement: far below its time limit.
 const PAGE_FRAMES: i64 = 50_000;
@@ -30,25 +31,16 @@ pub struct Quarantined {
     pub bytes: Vec<u8>,
 }
 
-impl Postgres {
-    /// The stored publish position of a stream.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn publish_position(&self, target: &StreamPartition) -> Result<PublishPosition, StoreError> {
+#[async_trait]
+impl PublishPositions for Postgres {
+    async fn publish_position(&self, target: &StreamPartition) -> Result<PublishPosition, StoreError> {
         let statement = "SELECT place, session, producer, seq, confirmed::text AS confirmed, \
              republish::text AS republish, rewinds FROM publish_positions WHERE target = $1";
         let rows = self.publishing.fetch(sqlx::query(statement).bind(target.to_string())).await?;
         rows.first().map_or_else(|| Ok(PublishPosition::default()), publish_position)
     }
 
-    /// Stores a publish position, unless a rewind was requested that it does not know of: a publisher still at work
-    /// must not undo it. Returns `false` when it was not stored. Storing it clears the list of journals to publish
-    /// again, because that is now in progress.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn note_publish_position(
+    async fn note_publish_position(
         &self,
         target: &StreamPartition,
         noted: &PublishPosition,
@@ -72,6 +64,41 @@ impl Postgres {
         Ok(!self.publishing.fetch(query).await?.is_empty())
     }
 
+    async fn ends(&self, target: &StreamPartition, producers: &[Producer]) -> Result<Vec<Seq>, StoreError> {
+        let statement = "SELECT coalesce((SELECT j.seq FROM journal j WHERE j.producer = w.producer AND j.target = $1 \
+             ORDER BY j.seq DESC LIMIT 1), 0) AS seq FROM UNNEST($2::text[]) WITH ORDINALITY AS w(producer, place) \
+             ORDER BY w.place";
+        let query = sqlx::query(statement).bind(target.to_string());
+        let query = query.bind(producers.iter().map(Producer::to_string).collect::<Vec<_>>());
+        self.publishing.fetch(query).await?.iter().map(|row| Ok(Seq(number(row, "seq")?))).collect()
+    }
+
+    async fn unpublished(
+        &self,
+        target: &StreamPartition,
+        producer: &Producer,
+        after: Seq,
+    ) -> Result<Vec<(Seq, u64)>, StoreError> {
+        let statement = "SELECT max(seq) AS last, sum(bytes)::bigint AS bytes FROM \
+             (SELECT seq, octet_length(body) AS bytes FROM journal \
+              WHERE producer = $1 AND target = $2 AND seq > $3 ORDER BY seq LIMIT $4) page \
+             GROUP BY (seq - 1) / $5 ORDER BY 1";
+        // In pages, so that a journal of any length can be counted.
+        let (mut ranges, mut after) = (Vec::new(), after);
+        loop {
+            let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
+            let query = query.bind(integer(after.0)).bind(PAGE_FRAMES).bind(RUN_FRAMES);
+            let rows = self.publishing.fetch(query).await?;
+            let Some(last) = rows.last() else { return Ok(ranges) };
+            after = Seq(number(last, "last")?);
+            for row in &rows {
+                ranges.push((Seq(number(row, "last")?), number(row, "bytes")?));
+            }
+        }
+    }
+}
+
+impl Postgres {
     /// Requests that these journals are published again from their start. Returns those that are not empty. Their
     /// confirmed positions are kept.
     ///
@@ -102,47 +129,6 @@ impl Postgres {
             producers.into_iter().map(move |producer| (producer, target.clone()))
         };
         Ok(targets.into_iter().flat_map(pairs).collect())
-    }
-
-    /// The last `seq` of each of these producers' journals for a target; 0 before the first frame.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn ends(&self, target: &StreamPartition, producers: &[Producer]) -> Result<Vec<Seq>, StoreError> {
-        let statement = "SELECT coalesce((SELECT j.seq FROM journal j WHERE j.producer = w.producer AND j.target = $1 \
-             ORDER BY j.seq DESC LIMIT 1), 0) AS seq FROM UNNEST($2::text[]) WITH ORDINALITY AS w(producer, place) \
-             ORDER BY w.place";
-        let query = sqlx::query(statement).bind(target.to_string());
-        let query = query.bind(producers.iter().map(Producer::to_string).collect::<Vec<_>>());
-        self.publishing.fetch(query).await?.iter().map(|row| Ok(Seq(number(row, "seq")?))).collect()
-    }
-
-    /// The part of a journal after a frame: ranges of frames, each with its last `seq` and the total size of its bodies
-    /// in bytes. It is read in pages, so that a journal of any length can be counted.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn unpublished(
-        &self,
-        target: &StreamPartition,
-        producer: &Producer,
-        after: Seq,
-    ) -> Result<Vec<(Seq, u64)>, StoreError> {
-        let statement = "SELECT max(seq) AS last, sum(bytes)::bigint AS bytes FROM \
-             (SELECT seq, octet_length(body) AS bytes FROM journal \
-              WHERE producer = $1 AND target = $2 AND seq > $3 ORDER BY seq LIMIT $4) page \
-             GROUP BY (seq - 1) / $5 ORDER BY 1";
-        let (mut ranges, mut after) = (Vec::new(), after);
-        loop {
-            let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
-            let query = query.bind(integer(after.0)).bind(PAGE_FRAMES).bind(RUN_FRAMES);
-            let rows = self.publishing.fetch(query).await?;
-            let Some(last) = rows.last() else { return Ok(ranges) };
-            after = Seq(number(last, "last")?);
-            for row in &rows {
-                ranges.push((Seq(number(row, "last")?), number(row, "bytes")?));
-            }
-        }
     }
 
     /// Stores messages that are not frames, and returns how many are new. A message that is already stored stays

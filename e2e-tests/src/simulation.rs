@@ -1,17 +1,19 @@
 //! The whole system in one thread, from one seed.
 //!
 //! The simulation runs all stages of all services with stores and a broker in memory. It drives the production code
-//! ([`dataflow::Owner`], [`stage::PublishWindow`]) at random: who takes a turn, what a client requests, what is lost,
+//! ([`dataflow::Owner`], [`dataflow::Session`]) at random: who takes a turn, what a client requests, what is lost,
 //! damaged or repeated, who crashes or freezes, and where. After each step it checks the invariants against the stores
 //! and the streams. At the end the faults stop, the system comes to rest, and everything must equal the result of an
 //! independent model. There is no clock, no thread and no unordered map, so a failing seed always fails:
 //! `SIMULATION_SEED=17 cargo nextest run -p e2e-tests simulation::seeds`.
 
+mod broker;
 mod capturing;
 mod checks;
 mod clients;
 mod coverage;
 mod derivation;
+mod mistaken_broker;
 mod model;
 mod publisher;
 mod random;

@@ -85,6 +85,16 @@ hits! {
     ConfirmLate,
     /// A publisher attached again because a frame was not confirmed.
     Doubt,
+    /// A request of a publisher to the broker failed.
+    BrokerFailed,
+    /// A message arrived after the session that had sent it was gone.
+    LateArrival,
+    /// A publisher froze, and another one took over.
+    PublisherFrozen,
+    /// A frozen publisher woke up and continued.
+    PublisherWoke,
+    /// A publisher started again because an operator had requested it.
+    Rewound,
     /// A publisher's stored position was lost.
     NoteLost,
     /// The broker confirmed nothing for a while.
@@ -101,6 +111,8 @@ hits! {
     StreamLost,
     /// A stream was deleted while publishers were attached to it.
     StreamDeleted,
+    /// A stream was deleted and created again by somebody else while publishers were attached to it.
+    StreamRecreated,
     /// The broker lost the end of a stream.
     TailLost,
     /// The clock jumped by an hour.

@@ -1,247 +1,366 @@
-//! Publishes one producer's journal for one stream partition to the broker, with [`StreamScan`](stage::StreamScan) and
-//! [`PublishWindow`] between a store and a broker. Both may have changed a moment later.
+//! The publisher of one stream partition: the production [`Session`], one step at a time.
 //!
-//! When a publication, a confirm or the whole channel is lost, a new session finds out what the stream holds. Its
-//! stored position may be old, or lost.
+//! In production, [`Session::run`] takes these steps when a frame was emitted, a confirm arrives or two seconds have
+//! passed. Here they come in any order, and between any two of them the process may crash or freeze, and messages and
+//! confirms may be lost. When a session fails, another one attaches. A frozen process keeps its session, and may
+//! continue with it beside a later one.
 
-use dataflow::Store;
-use stage::{Frame, Hash, Producer, PublishPosition, PublishWindow, Seq, StreamPartition};
+use std::sync::Arc;
 
+use conformance::{Faults, MemoryStore};
+use dataflow::message::BrokerMessage;
+use dataflow::{
+    BrokerError, BrokerMetrics, ConnectionStatus, Engine as _, Publication, PublishError, PublishPositions as _,
+    Session, Store, StoreError, StreamBroker as _,
+};
+use stage::{Frame, Hash, Producer, Seq, StreamPartition};
+
+use super::broker::{ChannelId, Sent};
 use super::coverage::Hit;
+use super::mistaken_broker;
 use super::random::Random;
-use super::scene::{Mutant, Scene, now};
+use super::scene::{Scene, at_once, now};
 use super::violation::{Checked, stopped};
 
-/// The maximum number of frames published in one step.
-const FRAMES_MAX: usize = 6;
+/// The maximum number of messages or confirms that arrive in one step.
+const TOGETHER_MAX: usize = 6;
 
-/// The publisher of one producer's frames for one stream partition.
+/// A step of a publisher and its broker.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Fill,
+    Arrive,
+    Confirm,
+    Tick,
+}
+
+/// All steps, in the order in which they are taken when there are no faults.
+const STEPS: [Step; 4] = [Step::Fill, Step::Arrive, Step::Confirm, Step::Tick];
+
+/// The publisher of one stream partition.
 pub struct Publisher {
-    /// The producer.
-    pub producer: Producer,
     /// The stream partition.
     pub target: StreamPartition,
-    /// Whether the broker has a damaged copy of a frame, so that an operator has to `republish` the journal.
-    pub is_damaged: bool,
-    journal: Store,
-    noted: PublishPosition,
+    /// The producers that may emit to it.
+    pub producers: Vec<Producer>,
+    store: MemoryStore,
     session: Option<Session>,
-    /// Unconfirmed frames of this channel, and whether they reached the broker.
-    unconfirmed: Vec<(Seq, Sent)>,
-}
-
-/// The state of an attached publisher.
-struct Session {
-    name: String,
-    incarnation: String,
-    window: PublishWindow,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
-    There,
-    Lost,
+    /// The sessions of frozen processes.
+    frozen: Vec<Session>,
 }
 
 impl Publisher {
-    /// A detached publisher without a stored position.
-    pub fn new(producer: Producer, target: StreamPartition, journal: Store) -> Self {
-        let (noted, session, unconfirmed) = (PublishPosition::default(), None, Vec::new());
-        Self { producer, target, is_damaged: false, journal, noted, session, unconfirmed }
+    /// A publisher without a session and without a stored position.
+    pub fn new(target: StreamPartition, producers: Vec<Producer>, store: MemoryStore) -> Self {
+        Self { target, producers, store, session: None, frozen: Vec::new() }
     }
 
-    /// Whether it has no session, and first has to find out what the stream holds.
-    pub fn is_detached(&self) -> bool {
-        self.session.is_none()
+    fn journal(&self) -> Store {
+        self.store.clone().into()
+    }
+
+    /// Takes one step that has something to do, or returns `false` if there is none.
+    pub fn step(&mut self, first: usize, scene: &mut Scene<'_>) -> Checked<bool> {
+        if self.session.is_none() {
+            return self.attach(scene);
+        }
+        for step in STEPS.iter().cycle().skip(first).take(STEPS.len()) {
+            let worked = match step {
+                Step::Fill => self.fill(scene)?,
+                Step::Arrive => self.arrive(scene),
+                Step::Confirm => self.confirm(scene)?,
+                Step::Tick => self.tick(scene)?,
+            };
+            if worked {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Begins a session. It publishes the frames that the stream does not hold.
-    pub fn attach(&mut self, scene: &mut Scene<'_>) {
-        let name = scene.session();
-        let incarnation = scene.broker.attach(&self.target, &name);
-        let is_new = self.noted.resume.as_ref().is_some_and(|point| scene.broker.behind(&self.target, point).is_none());
-        if is_new {
+    fn attach(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        if scene.broker.is_blocked() {
+            return Ok(false);
+        }
+        let noted = now(self.store.publish_position(&self.target)).map_err(|error| stopped(&error))?;
+        if let Some(point) = &noted.resume
+            && !matches!(now(scene.broker.streams.find(&self.target, point)), Ok(Some(_)))
+        {
             scene.hit(Hit::StreamChanged);
         }
-        let (scan, end) = scene.broker.scan(&self.target, &self.noted);
-        let is_rewound = self.noted.republish.contains(&self.producer);
-        let mut held = if is_rewound { Seq(0) } else { scan.held(&self.producer) };
-        if is_new && scene.mutant == Some(Mutant::NoScan) {
-            held = self.noted.confirmed.get(&self.producer).copied().unwrap_or(Seq(0));
-        }
+        let (publication, status) =
+            (self.publication(scene)?, ConnectionStatus::new(String::new(), Arc::new(|_, _| {})));
+        let timers = scene.timers.handle().clone();
+        let attached = scene.with_broker_faults(|| {
+            let _entered = timers.enter();
+            now(Session::attach(publication, status))
+        });
+        let session = match attached {
+            Ok(session) => session,
+            Err(error) => {
+                self.interrupted(&error, scene)?;
+                return Ok(true);
+            }
+        };
+        let held = session.held();
         // A frame that was sent and not confirmed may be in the stream or not.
-        if held > self.noted.confirmed.get(&self.producer).copied().unwrap_or(Seq(0)) {
+        if held.iter().any(|(producer, seq)| *seq > noted.confirmed.get(producer).copied().unwrap_or(Seq(0))) {
             scene.hit(Hit::FoundInStream);
         }
-        self.unconfirmed.clear();
-        self.noted = PublishPosition {
-            resume: end,
-            confirmed: [(self.producer.clone(), held)].into(),
-            ..PublishPosition::default()
-        };
-        self.session = Some(Session { name, incarnation, window: PublishWindow::behind(held) });
-        scene.say(&format!("{}>{} attaches, the stream holds {held} frames", self.producer, self.target));
+        let held: Vec<_> = held.iter().map(|(producer, seq)| format!("{producer}#{seq}")).collect();
+        scene.say(&format!("{} is attached to, and holds {}", self.target, held.join(", ")));
+        self.session = Some(session);
+        Ok(true)
     }
 
-    /// Ends the session: the process crashed, or the connection broke. The stored position may be old, or lost.
-    pub fn detach(&mut self, scene: &mut Scene<'_>) {
-        if self.session.take().is_none() {
-            return;
+    fn publication(&self, scene: &mut Scene<'_>) -> Checked<Publication> {
+        let faults = Faults::default();
+        if scene.read_fails() {
+            faults.fail_read(scene.reads_before_fault());
         }
-        if !self.unconfirmed.is_empty() {
+        Ok(Publication {
+            target: self.target.clone(),
+            producers: self.producers.clone(),
+            journal: faults.inject(&self.journal()),
+            positions: Arc::new(self.store.clone()),
+            broker: mistaken_broker::for_publishers(&scene.broker, scene.mutant),
+            backlog: scene.backlog(self.store.meta().service).clone(),
+            metrics: BrokerMetrics::new().map_err(|error| stopped(&error))?,
+        })
+    }
+
+    /// Sends frames of the journals.
+    fn fill(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        let Some(session) = &mut self.session else { return Ok(false) };
+        let before = scene.broker.handed(&self.target);
+        let filled = scene.with_broker_faults(|| now(session.fill()));
+        let sent = scene.broker.handed(&self.target) - before;
+        if sent > 0 {
+            scene.say(&format!("{}: {sent} frames are sent", self.target));
+        }
+        self.goes_on(filled, sent > 0, scene)
+    }
+
+    /// Looks at the end of the stream, and notes the publish position.
+    fn tick(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        let Some(session) = &mut self.session else { return Ok(false) };
+        let before = now(self.store.publish_position(&self.target)).map_err(|error| stopped(&error))?;
+        let ticked = scene.with_broker_faults(|| now(session.tick()));
+        let after = now(self.store.publish_position(&self.target)).map_err(|error| stopped(&error))?;
+        self.goes_on(ticked, before != after, scene)
+    }
+
+    /// Processes the confirms that have arrived.
+    fn process_confirms(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        let Some(session) = &mut self.session else { return Ok(false) };
+        match at_once(session.confirm()) {
+            None => Ok(false),
+            Some(Ok(())) => Ok(true),
+            Some(Err(error)) => {
+                scene.hit(Hit::Doubt);
+                self.interrupted(&error, scene)?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn goes_on(&mut self, done: Result<(), PublishError>, worked: bool, scene: &mut Scene<'_>) -> Checked<bool> {
+        match done {
+            Ok(()) => Ok(worked),
+            Err(error) => self.interrupted(&error, scene).map(|()| true),
+        }
+    }
+
+    /// The session has failed. Only a journal that is older than the stream would be an error of the system.
+    fn interrupted(&mut self, error: &PublishError, scene: &mut Scene<'_>) -> Checked {
+        let what = stopped(error);
+        match error {
+            PublishError::Journal { source: StoreError::Damaged(_), .. } => return Err(what),
+            PublishError::Lost(_) => scene.hit(Hit::StreamChanged),
+            PublishError::Rewound(_) => scene.hit(Hit::Rewound),
+            PublishError::Broker { source: BrokerError::Away(_), .. } => scene.hit(Hit::BrokerFailed),
+            PublishError::Broker { .. } | PublishError::Journal { .. } => {}
+        }
+        scene.say(&format!("{}: {}", self.target, what.what));
+        self.detach(scene);
+        Ok(())
+    }
+
+    /// Messages arrive at the broker, which stores them.
+    fn arrive(&mut self, scene: &mut Scene<'_>) -> bool {
+        let channels = scene.broker.sending(&self.target);
+        if channels.is_empty() || scene.broker.is_blocked() {
+            return false;
+        }
+        let id = *scene.random.pick(&channels);
+        for _ in 0..scene.random.between(1, TOGETHER_MAX) {
+            let Some((sent, is_closed)) = scene.broker.next_sent(id) else { break };
+            if is_closed {
+                if scene.random.chance(200) {
+                    scene.broker.break_channel(id);
+                    break;
+                }
+                scene.hit(Hit::LateArrival);
+            }
+            self.store_message(id, sent, scene);
+        }
+        scene.published.insert(self.target.clone());
+        true
+    }
+
+    fn store_message(&self, id: ChannelId, sent: Sent, scene: &mut Scene<'_>) {
+        let point = sent.message.resume_point().and_then(|point| point.frame);
+        let name = point.map_or_else(String::new, |(producer, seq)| format!("{producer}>{}#{seq}", self.target));
+        if scene.random.chance(scene.weather.publications / 2) {
+            scene.hit(Hit::PublicationLost);
+            scene.say(&format!("{name} is refused"));
+            return scene.broker.answer(id, sent, Err(BrokerError::NotKept("it was refused")));
+        }
+        let mut message = sent.message.clone();
+        if scene.random.chance(scene.weather.damage) {
+            message = self.damaged(&message, scene);
+            scene.hit(Hit::DamagedInStream);
+            scene.say(&format!("{name} is damaged in the stream"));
+        }
+        let is_stored = scene.broker.streams.append(&self.target, message);
+        scene.say(&format!("{name} {}", if is_stored { "is stored" } else { "does not find its stream" }));
+        if !is_stored {
+            scene.hit(Hit::Unroutable);
+        }
+        let result = if is_stored { Ok(()) } else { Err(BrokerError::NotKept("its stream is gone")) };
+        scene.broker.answer(id, sent, result);
+    }
+
+    /// A damaged copy of a message. An operator has to publish the journal again.
+    fn damaged(&self, message: &BrokerMessage, scene: &mut Scene<'_>) -> BrokerMessage {
+        let (Ok(mut frame), Some(incarnation), Some(session)) =
+            (message.frame(&self.target), message.incarnation(), message.session())
+        else {
+            return message.clone();
+        };
+        scene.damaged.insert((frame.producer.clone(), self.target.clone()));
+        damage(&mut frame, &mut scene.random);
+        BrokerMessage::of_frame(&frame, incarnation, session)
+    }
+
+    /// Confirms arrive from the broker.
+    fn confirm(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        let channels = scene.broker.answering(&self.target);
+        if channels.is_empty() {
+            return self.process_confirms(scene);
+        }
+        let id = *scene.random.pick(&channels);
+        let disorder = scene.random.chance(scene.weather.publications);
+        for _ in 0..scene.random.between(1, TOGETHER_MAX) {
+            let answers = scene.broker.answers(id);
+            if answers == 0 {
+                break;
+            }
+            if scene.random.chance(scene.weather.publications / 2) {
+                scene.hit(Hit::ConfirmLost);
+                scene.broker.break_channel(id);
+                break;
+            }
+            let at = if disorder { scene.random.below(answers) } else { 0 };
+            if at > 0 {
+                scene.hit(Hit::ConfirmLate);
+            }
+            scene.broker.confirm(id, at);
+        }
+        while self.process_confirms(scene)? {}
+        Ok(true)
+    }
+
+    /// Ends the session: the process crashed, or the session has failed. The stored position may be lost.
+    pub fn detach(&mut self, scene: &mut Scene<'_>) {
+        let Some(session) = self.session.take() else { return };
+        if !scene.broker.sending(&self.target).is_empty() || !scene.broker.answering(&self.target).is_empty() {
             scene.hit(Hit::CrashAfterPublish);
         }
-        self.unconfirmed.clear();
+        if scene.random.chance(500) {
+            now(session.end());
+            scene.published.insert(self.target.clone());
+        }
         if scene.random.chance(250) {
-            self.noted = PublishPosition::default();
+            self.store.lose_publish_position(&self.target);
             scene.hit(Hit::NoteLost);
         }
     }
 
-    /// Does what an operator requests with `republish`: the next session begins with the journal's first frame.
-    pub fn republish(&mut self) {
-        self.noted.republish.insert(self.producer.clone());
-        self.is_damaged = false;
-    }
-
-    /// Stores how far the stream holds the journal. No confirmed frame lies after the message of the resume point.
-    fn note(&mut self, scene: &Scene<'_>) {
-        let Some(Session { window, .. }) = &self.session else { return };
-        if let Some(end) = scene.broker.end(&self.target) {
-            let confirmed = [(self.producer.clone(), window.held())].into();
-            self.noted = PublishPosition { resume: Some(end), confirmed, ..PublishPosition::default() };
+    /// The process freezes. Another one attaches.
+    pub fn freeze(&mut self, scene: &mut Scene<'_>) {
+        if let Some(session) = self.session.take() {
+            scene.hit(Hit::PublisherFrozen);
+            scene.say(&format!("a publisher of {} freezes", self.target));
+            self.frozen.push(session);
         }
     }
 
-    /// Publishes as many frames of the journal as the window allows. Returns `false` if there was nothing to do.
-    pub fn publish(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
-        let some = scene.random.between(1, FRAMES_MAX);
-        let mut published = false;
-        for _ in 0..some {
-            let Some(seq) = self.session.as_ref().and_then(|session| session.window.wants()) else {
-                break;
-            };
-            let Some(frame) = self.frame(seq)? else { break };
-            published = true;
-            if !self.send(&frame, scene) {
-                scene.hit(Hit::Unroutable);
-                scene.say(&format!("{}>{} does not find its stream", self.producer, self.target));
-                self.detach(scene);
-                break;
-            }
+    /// A frozen process wakes up and does one thing, before it notices that it was replaced.
+    pub fn wake(&mut self, scene: &mut Scene<'_>) -> Checked {
+        if self.frozen.is_empty() {
+            return Ok(());
         }
-        if published {
-            scene.published.insert(self.target.clone());
-        } else {
-            // Even with nothing to publish, the stream may have been recreated by now.
-            published = self.look(scene);
-        }
-        Ok(published)
+        let at = scene.random.below(self.frozen.len());
+        let active = std::mem::replace(&mut self.session, Some(self.frozen.swap_remove(at)));
+        let step = *scene.random.pick(&STEPS);
+        scene.hit(Hit::PublisherWoke);
+        scene.say(&format!("a frozen publisher of {} wakes up: {step:?}", self.target));
+        match step {
+            Step::Fill => self.fill(scene)?,
+            Step::Arrive => self.arrive(scene),
+            Step::Confirm => self.confirm(scene)?,
+            Step::Tick => self.tick(scene)?,
+        };
+        let woken = std::mem::replace(&mut self.session, active);
+        self.frozen.extend(woken.filter(|_| !scene.random.chance(250)));
+        Ok(())
     }
 
-    fn look(&mut self, scene: &mut Scene<'_>) -> bool {
-        let known = self.session.as_ref().map(|session| session.incarnation.clone());
-        let gone = known.is_some() && scene.broker.incarnation(&self.target) != known;
-        if gone {
-            self.detach(scene);
-        }
-        gone
+    /// Ends the sessions of all frozen processes.
+    pub fn end_frozen(&mut self) {
+        self.frozen.clear();
     }
 
-    fn send(&mut self, frame: &Frame, scene: &mut Scene<'_>) -> bool {
-        let (mut sent, Some(Session { name, .. })) = (Sent::There, &self.session) else { return false };
-        let name = name.clone();
-        if scene.random.chance(scene.weather.publications / 2) {
-            sent = Sent::Lost;
-            scene.hit(Hit::PublicationLost);
-        } else if scene.random.chance(scene.weather.damage) {
-            let mut copy = frame.clone();
-            damage(&mut copy, &mut scene.random);
-            self.is_damaged = true;
-            scene.hit(Hit::DamagedInStream);
-            scene.say(&format!("{}>{}#{} is damaged in the stream", self.producer, self.target, frame.seq));
-            if !scene.broker.publish(&copy, &name) {
-                return false;
-            }
-        } else if !scene.broker.publish(frame, &name) {
-            return false;
-        }
-        scene.say(&format!(
-            "{}>{}#{} published{}",
-            self.producer,
-            self.target,
-            frame.seq,
-            if sent == Sent::Lost { ", lost" } else { "" }
-        ));
-        if let Some(session) = &mut self.session {
-            session.window.sent();
-        }
-        self.unconfirmed.push((frame.seq, sent));
-        true
-    }
-
-    /// Receives confirms from the broker. Returns `false` if there were none.
-    pub fn confirm(&mut self, scene: &mut Scene<'_>) -> bool {
-        let Some(Session { window, .. }) = &mut self.session else { return false };
-        if self.unconfirmed.is_empty() || scene.notes.step < scene.blocked_until {
-            return false;
-        }
-        let disorder = scene.random.chance(scene.weather.publications);
-        for _ in 0..scene.random.between(1, self.unconfirmed.len()) {
-            let at = if disorder { scene.random.below(self.unconfirmed.len()) } else { 0 };
-            if at > 0 {
-                scene.hit(Hit::ConfirmLate);
-            }
-            let (seq, sent) = self.unconfirmed.remove(at);
-            if sent == Sent::Lost || scene.random.chance(scene.weather.publications / 2) {
-                scene.hit(if sent == Sent::Lost { Hit::PublicationLost } else { Hit::ConfirmLost });
-                scene.hit(Hit::Doubt);
-                scene.say(&format!("{}>{}#{seq} is not confirmed", self.producer, self.target));
-                // This closes the channel: no confirm for any frame sent on it can arrive later.
-                self.detach(scene);
-                return true;
-            }
-            window.confirmed(seq);
-        }
-        if scene.random.chance(500) {
-            self.note(scene);
-        }
-        true
+    /// Does what an operator requests with `republish`: a later session begins with the journal's first frame.
+    pub fn republish(&self, producer: &Producer) {
+        self.store.republish(producer, &self.target);
     }
 
     /// Publishes an old frame once more, out of order. Returns `false` if there is none.
     pub fn replay(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
-        let last = self.last()?;
+        let producer = scene.random.pick(&self.producers).clone();
+        let last = self.last(&producer)?;
         if last.0 == 0 {
             return Ok(false);
         }
         let seq = Seq(scene.random.between(1, usize::try_from(last.0).unwrap_or(1)) as u64);
-        let Some(frame) = self.frame(seq)? else {
-            return Ok(false);
-        };
-        let name = scene.session();
-        if scene.broker.publish(&frame, &name) {
+        let frames = now(self.journal().journal(&producer, &self.target, seq, 1, usize::MAX));
+        let Some(frame) = frames.map_err(|error| stopped(&error))?.into_iter().next() else { return Ok(false) };
+        let message = BrokerMessage::of_frame(&frame, "an earlier one", &scene.broker.new_session());
+        if scene.broker.streams.append(&self.target, message) {
             scene.published.insert(self.target.clone());
             scene.hit(Hit::Replayed);
-            scene.say(&format!("{}>{}#{seq} is published once more", self.producer, self.target));
+            scene.say(&format!("{producer}>{}#{seq} is published once more", self.target));
         }
         Ok(true)
     }
 
-    /// The last frame of its journal; 0 if there is none.
-    pub fn last(&self) -> Checked<Seq> {
-        now(self.journal.last_seq(&self.producer, &self.target)).map_err(|error| stopped(&error))
+    fn last(&self, producer: &Producer) -> Checked<Seq> {
+        now(self.journal().last_seq(producer, &self.target)).map_err(|error| stopped(&error))
     }
 
-    /// Whether all frames of its journal are confirmed.
-    pub fn is_done(&self) -> Checked<bool> {
-        let last = self.last()?;
-        Ok(self.session.as_ref().map_or(last.0 == 0, |session| session.window.held() >= last))
-    }
-
-    fn frame(&self, seq: Seq) -> Checked<Option<Frame>> {
-        let frames = now(self.journal.journal(&self.producer, &self.target, seq, 1, usize::MAX));
-        Ok(frames.map_err(|error| stopped(&error))?.into_iter().next())
+    /// The producers whose journals are not published up to their ends.
+    pub fn unpublished(&self) -> Checked<Vec<&Producer>> {
+        let held = self.session.as_ref().map(Session::held).unwrap_or_default();
+        let mut unpublished = Vec::new();
+        for producer in &self.producers {
+            if held.get(producer) != Some(&self.last(producer)?) {
+                unpublished.push(producer);
+            }
+        }
+        Ok(unpublished)
     }
 }
 

@@ -5,11 +5,14 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use conformance::{CommitFault, MemoryBroker};
+use conformance::CommitFault;
+use dataflow::Backlog;
 use stage::{BatchNumber, Epoch, Producer, StreamPartition};
 
+use super::broker::Broker;
 use super::coverage::{Coverage, Hit};
 use super::random::Random;
+use super::violation::{Checked, ensure};
 
 /// The number of lines of a run that are kept to explain a failure.
 const LINES_MAX: usize = 40;
@@ -28,6 +31,8 @@ pub enum Mutant {
     NoFence,
     /// A publisher continues after its stored position although the stream was recreated, or has lost its end.
     NoScan,
+    /// A publisher does not notice that its stream was deleted and created again by somebody else.
+    NoIncarnation,
     /// A commit in doubt is read back without a claim before, so it can still arrive afterwards.
     ResolveWithoutClaim,
     /// A new owner subscribes at the end of its streams, although its checkpoint is before it.
@@ -127,7 +132,9 @@ pub struct Scene<'a> {
     /// Time of the only clock.
     pub now: DateTime<Utc>,
     /// The streams.
-    pub broker: MemoryBroker,
+    pub broker: Broker,
+    /// The frames that are not published yet, by service.
+    backlogs: BTreeMap<&'static str, Backlog>,
     /// Notes of the run.
     pub notes: &'a mut Notes,
     /// Probability of each kind of fault.
@@ -144,7 +151,10 @@ pub struct Scene<'a> {
     pub copied_when: BTreeMap<(Producer, Epoch, BatchNumber), usize>,
     /// Stream partitions with new messages in this step.
     pub published: BTreeSet<StreamPartition>,
-    sessions: u64,
+    /// Journals of which a stream holds a damaged copy of a frame, so that an operator has to `republish` them.
+    pub damaged: BTreeSet<(Producer, StreamPartition)>,
+    /// A session that attaches sets time limits, which need a runtime. Nothing in memory waits, so none is reached.
+    pub timers: tokio::runtime::Runtime,
 }
 
 impl<'a> Scene<'a> {
@@ -156,11 +166,15 @@ impl<'a> Scene<'a> {
         if plan.is_long {
             (weather, size) = (Weather::MILD, (LONG, 1));
         }
+        let Ok(timers) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
+            unreachable!("timers alone need nothing of the system")
+        };
         let start = DateTime::from_timestamp(1_323_100_000, 0).unwrap_or_default();
         Self {
             random,
             now: start,
-            broker: MemoryBroker::default(),
+            broker: Broker::default(),
+            backlogs: BTreeMap::new(),
             notes,
             weather,
             mutant: plan.mutant,
@@ -169,7 +183,8 @@ impl<'a> Scene<'a> {
             copied: 0,
             copied_when: BTreeMap::new(),
             published: BTreeSet::new(),
-            sessions: 0,
+            damaged: BTreeSet::new(),
+            timers,
         }
     }
 
@@ -187,16 +202,43 @@ impl<'a> Scene<'a> {
     pub fn calm(&mut self) {
         self.weather = Weather::default();
         self.blocked_until = 0;
+        self.broker.block(false);
+        self.broker.forget_closed();
     }
 
-    /// The name of a new session.
-    pub fn session(&mut self) -> String {
-        self.sessions += 1;
-        format!("session-{}", self.sessions)
+    /// The backlog of the process of a service.
+    pub fn backlog(&mut self, service: &'static str) -> &Backlog {
+        self.backlogs.entry(service).or_insert_with(|| Backlog::new([], u64::MAX))
+    }
+
+    /// Checks that nothing counts as unpublished, because everything is published.
+    pub fn check_backlogs(&self) -> Checked {
+        for (service, backlog) in &self.backlogs {
+            let left = (backlog.frames(), backlog.bytes());
+            ensure!(left == (0, 0), Counted, "{service} has published all, and counts {left:?} frames and bytes");
+        }
+        Ok(())
+    }
+
+    /// The processes of a service are gone, or of all services if there is no name. Later ones begin with an empty
+    /// backlog.
+    pub fn lose_backlog(&mut self, service: Option<&str>) {
+        self.backlogs.retain(|of, _| service.is_some_and(|service| service != *of));
+    }
+
+    /// Does something, during which the broker may fail.
+    pub fn with_broker_faults<T>(&mut self, act: impl FnOnce() -> T) -> T {
+        if self.random.chance(self.weather.publications / 8) {
+            self.broker.fail_request(u32::try_from(self.random.below(8)).ok());
+        }
+        let done = act();
+        self.broker.fail_request(None);
+        done
     }
 
     /// Advances the time; sometimes the clock is set an hour forward or back.
     pub fn tick(&mut self) {
+        self.broker.block(self.notes.step < self.blocked_until);
         let ahead = TimeDelta::milliseconds(i64::try_from(self.random.below(20_000)).unwrap_or_default());
         self.now += ahead;
         if self.random.chance(5) {
@@ -226,8 +268,13 @@ impl<'a> Scene<'a> {
 
 /// The result of a future that never waits, as is true of everything in memory.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
+    at_once(future).unwrap_or_else(|| unreachable!("nothing in memory ever waits"))
+}
+
+/// The result of a future, if it is there already.
+pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => unreachable!("nothing in memory ever waits"),
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }

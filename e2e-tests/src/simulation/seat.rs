@@ -188,6 +188,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         match now(Owner::claim(stage, self.id.clone(), store, scene.now)) {
             Ok(owner) => {
                 let (subscription, epoch) = (self.subscription(owner.checkpoint(), scene), self.epoch()?);
+                scene.backlog(self.store.meta().service).claimed(&self.id, &owner.checkpoint().last_frames);
                 scene.say(&format!("{} claimed, epoch {epoch}", self.id));
                 self.held = Some(Held {
                     serial: self.serials,

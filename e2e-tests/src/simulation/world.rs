@@ -3,10 +3,8 @@
 mod faults;
 mod quiet;
 
-use std::collections::BTreeSet;
-
 use conformance::MemoryStore;
-use dataflow::{Meta, Store};
+use dataflow::{Engine as _, Meta, Store};
 use exchange_rate::record_rates::RecordRates;
 use ledger::post::Post;
 use ledger::record_commands::RecordCommands;
@@ -51,11 +49,12 @@ impl<'a> World<'a> {
         let store = |service| {
             let meta = Meta { service, partitions };
             let fenced = scene.mutant != Some(Mutant::NoFence);
-            Store::from(if fenced { MemoryStore::new(meta) } else { MemoryStore::without_fence(meta) })
+            if fenced { MemoryStore::new(meta) } else { MemoryStore::without_fence(meta) }
         };
-        let stores =
-            Stores { exchange_rate: store("exchange-rate"), purchase: store("purchase"), ledger: store("ledger") };
-        let broker = scene.broker.clone();
+        let in_memory = ["exchange-rate", "purchase", "ledger"].map(store);
+        let [exchange_rate, purchase, ledger] = in_memory.clone().map(Store::from);
+        let stores = Stores { exchange_rate, purchase, ledger };
+        let broker = scene.broker.streams.clone();
         let of_rates = CopyRates::PARTITIONING.partitions(partitions)[0];
         let record_rates = Seat::ingress(&stores.exchange_rate, &broker, |_| RecordRates);
         let copy_rates = Seat::reader(of_rates, &stores.purchase, &broker, |_| CopyRates);
@@ -67,7 +66,7 @@ impl<'a> World<'a> {
         let record_commands = Seat::ingress(&stores.ledger, &broker, |_| RecordCommands);
         let post = partitions.all().map(|at| Seat::reader(at, &stores.ledger, &broker, Post::new)).collect();
         let settle = partitions.all().map(|at| Seat::reader(at, &stores.purchase, &broker, |_| Settle)).collect();
-        let publishers = publishers(&stores, partitions);
+        let publishers = publishers(&in_memory, partitions);
         let checks = Checks::new(&stores, Vec::new());
         let clients = Clients::default();
         let mut world = Self {
@@ -104,6 +103,7 @@ impl<'a> World<'a> {
             }
         }
         self.come_to_rest()?;
+        self.scene.check_backlogs()?;
         self.checks.only_what_was_sent(&self.clients.sent())?;
         self.checks.only_what_was_instructed(&self.clients.sent_instructions())?;
         self.checks.at_the_end(&mut self.scene)?;
@@ -177,34 +177,21 @@ impl<'a> World<'a> {
 
     /// One publisher does one step, if any has something to do.
     fn publisher_step(&mut self) -> Checked {
-        let count = self.publishers.len();
-        let first = self.scene.random.below(count);
-        let confirm_first = self.scene.random.chance(500);
+        let Self { scene, publishers, .. } = self;
+        let (count, step) = (publishers.len(), scene.random.below(usize::from(u16::MAX)));
+        let first = scene.random.below(count);
         for at in (first..count).chain(0..first) {
-            if self.publish_at(at, confirm_first)? {
+            if publishers[at].step(step, scene)? {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    fn publish_at(&mut self, at: usize, confirm_first: bool) -> Checked<bool> {
-        let Self { scene, publishers, .. } = self;
-        let publisher = &mut publishers[at];
-        if publisher.is_detached() {
-            if publisher.last()?.0 == 0 {
-                return Ok(false);
-            }
-            publisher.attach(scene);
-            return Ok(true);
-        }
-        Ok((confirm_first && publisher.confirm(scene)) || publisher.publish(scene)? || publisher.confirm(scene))
-    }
-
     /// Detaches the publishers of a producer whose owner has crashed.
     fn stop_publishing(&mut self, producer: &Producer) {
         let Self { scene, publishers, .. } = self;
-        publishers.iter_mut().filter(|p| p.producer == *producer).for_each(|p| p.detach(scene));
+        publishers.iter_mut().filter(|p| p.producers.contains(producer)).for_each(|p| p.detach(scene));
     }
 
     fn chair(&mut self, at: usize) -> (&mut dyn Chair, &mut Scene<'a>) {
@@ -229,24 +216,21 @@ impl<'a> World<'a> {
     }
 
     fn targets(&self) -> Vec<StreamPartition> {
-        let targets: BTreeSet<_> = self.publishers.iter().map(|publisher| publisher.target.clone()).collect();
-        targets.into_iter().collect()
+        self.publishers.iter().map(|publisher| publisher.target.clone()).collect()
     }
 }
 
-/// One publisher for each producer and stream partition.
-fn publishers(stores: &Stores, partitions: PartitionCount) -> Vec<Publisher> {
+/// One publisher for each stream partition, as in production.
+fn publishers(stores: &[MemoryStore], partitions: PartitionCount) -> Vec<Publisher> {
     let mut publishers = Vec::new();
     let services = unbundled::services::all(None);
     for stream in services.iter().flat_map(|service| service.topology.streams) {
-        let stores = [&stores.exchange_rate, &stores.purchase, &stores.ledger];
-        let Some(store) = stores.into_iter().find(|store| store.meta().service == stream.service) else {
+        let Some(store) = stores.iter().find(|store| store.meta().service == stream.service) else {
             unreachable!("{} has no service", stream.name)
         };
-        for producer in stream.known_producers(partitions) {
-            let of = |partition| Publisher::new(producer.clone(), stream.target(partition), store.clone());
-            publishers.extend(partitions.all().map(of));
-        }
+        let producers = stream.known_producers(partitions);
+        let of = |partition| Publisher::new(stream.target(partition), producers.clone(), store.clone());
+        publishers.extend(partitions.all().map(of));
     }
     publishers
 }

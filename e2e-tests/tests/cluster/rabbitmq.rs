@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use conformance::{Damage, Failure, Outcome, Publisher, StoreFactory, Streams, fixture};
 use dataflow::message::BrokerMessage;
-use dataflow::{Meta, Store, StoreError, Subscription};
+use dataflow::{Meta, PublishPositions as _, Session, Store, StoreError, StreamBroker as _, Subscription};
 use stage::{Checkpoint, Frame, Hash, Partition, Producer, ResumePoint, Seq, Stage as _, StreamPartition, Table};
 
 use super::harness::RawStreams;
@@ -55,9 +55,16 @@ impl Streams for Broker {
             }
             Some(_) => {}
         }
-        conformance::publish(&self.streams.broker, &database, journal, producer, target).await?;
+        let broker = Arc::new(self.streams.broker.clone());
+        conformance::publish(broker, database.clone(), journal, producer, target).await?;
         *noted = Some(database.publish_position(target).await?);
         Ok(())
+    }
+
+    async fn attach(&self, publisher: &Publisher, journal: &Store) -> Result<Session, Failure> {
+        let Publisher { producer, target, .. } = publisher;
+        let (broker, database) = (self.streams.broker.clone(), self.databases.postgres("front").await);
+        conformance::attach(Arc::new(broker), Arc::new(database), journal, producer, target).await
     }
 
     async fn publish_alone(&self, frame: &Frame) -> Outcome {
@@ -84,6 +91,12 @@ impl Streams for Broker {
 
     async fn lose(&self, target: &StreamPartition) -> Outcome {
         self.streams.delete(target).await;
+        Ok(())
+    }
+
+    async fn recreate(&self, target: &StreamPartition) -> Outcome {
+        self.streams.delete(target).await;
+        self.streams.declare(target).await;
         Ok(())
     }
 
@@ -169,15 +182,18 @@ async fn a_reader_resumes_after_a_message_that_is_still_at_its_offset_and_otherw
     Ok(())
 }
 
-/// A frame that was sent to an earlier incarnation must not pass its name on to the new one.
+/// Frames that were sent to an earlier incarnation must not pass its name on to the new one.
 #[tokio::test]
-async fn a_frame_at_the_start_of_a_stream_does_not_define_the_incarnation() -> Outcome {
+async fn frames_at_the_start_of_a_stream_do_not_define_the_incarnation() -> Outcome {
     let broker = Broker::new();
     let target = fixture::ADDED.target(fixture::of("a"));
     let old = broker.streams.broker.attach(&target).await?.incarnation;
     let producer = Producer::new(fixture::Collect::NAME, Partition(0));
-    let frame = Frame::seal(producer, target.clone(), Seq(7), Hash::ZERO, 1, "[]".to_owned());
-    broker.streams.recreate(&target, vec![BrokerMessage::of_frame(&frame, &old, "late")]).await;
+    let late = |seq| {
+        let frame = Frame::seal(producer.clone(), target.clone(), Seq(seq), Hash::ZERO, 1, "[]".to_owned());
+        BrokerMessage::of_frame(&frame, &old, "late")
+    };
+    broker.streams.recreate(&target, vec![late(7), late(8)]).await;
     let new = broker.streams.broker.attach(&target).await?.incarnation;
     assert_ne!(new, old);
     assert_eq!(broker.streams.broker.incarnation(&target).await?, Some(new));

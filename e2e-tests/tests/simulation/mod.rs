@@ -1,7 +1,7 @@
 //! The simulation with many seeds, and with deliberate bugs that it has to find.
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use e2e_tests::simulation::{Coverage, Failure, Hit, Invariant, Mutant, Plan, Report, run};
 use stage::PUBLISH_WINDOW;
@@ -14,6 +14,8 @@ const HITS_MIN: u64 = 3;
 const MUTANT_SEEDS: u64 = 10;
 /// A bug that is not found in them has to be found in this many.
 const MUTANT_SEEDS_MAX: u64 = 100;
+/// The number of seeds that differ in each run of the tests.
+const FRESH_SEEDS: u64 = 20;
 
 fn must_hold(plan: Plan) -> Report {
     run(plan).unwrap_or_else(|failure| panic!("\n{failure}"))
@@ -53,6 +55,16 @@ seeds! {
     seeds_d is 3
     seeds_e is 4
     seeds_f is 5
+}
+
+/// To repeat a failure: `SIMULATION_SEED=<the seed that it names> cargo nextest run -p e2e-tests simulation::seeds_a`.
+#[test]
+fn fresh_seeds_hold_too() {
+    let first = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    println!("seeds {first} to {}", first + FRESH_SEEDS - 1);
+    for seed in first..first + FRESH_SEEDS {
+        must_hold(Plan { seed, ..Plan::default() });
+    }
 }
 
 #[test]
@@ -104,6 +116,11 @@ fn a_missing_fence_is_found() {
 #[test]
 fn a_publisher_that_does_not_read_back_the_stream_is_found() {
     check_mutant(Mutant::NoScan, &[Invariant::Stuck, Invariant::Recorded]);
+}
+
+#[test]
+fn a_publisher_that_does_not_notice_another_incarnation_is_found() {
+    check_mutant(Mutant::NoIncarnation, &[Invariant::Stuck, Invariant::Recorded]);
 }
 
 #[test]

@@ -19,17 +19,17 @@ use std::future::Future;
 
 use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, StreamPartition, Table};
 
-use dataflow::{Meta, Store, StoreError, Subscription};
+use dataflow::{Meta, Session, Store, StoreError, Subscription};
 
 pub use at_rest::{changed_frame, changed_record, deleted_frame, deleted_record};
 pub use batches::{conflict, duplicate, fence, fork, gap, refused, resume, vanished};
 pub use faults::{CommitFault, Faults};
 pub use in_doubt::{claim_lost_after, claim_lost_before, claimed_meanwhile, lost_after, lost_before};
-pub use memory_broker::{MemoryBroker, MemoryMessage, MemorySubscription};
+pub use memory_broker::{MemoryBroker, MemorySubscription};
 pub use memory_store::MemoryStore;
-pub use one_session::{publish, subscribe};
+pub use one_session::{attach, publish, subscribe};
 pub use reading::{follow, journal_limits, last_frames, load_many, scan_order, scan_pages};
-pub use streams::{lost_stream, lost_tail, nothing_twice, republished, stream_with_a_hole};
+pub use streams::{lost_stream, lost_tail, nothing_twice, recreated_stream, republished, stream_with_a_hole};
 
 /// The reason why a check could not run. A broken promise fails an assertion instead.
 pub type Failure = Box<dyn std::error::Error>;
@@ -95,6 +95,9 @@ pub trait Streams: StoreFactory {
     /// stream holds.
     fn publish(&self, publisher: &mut Publisher, journal: &Store) -> impl Future<Output = Outcome>;
 
+    /// Attaches again, and leaves the session attached.
+    fn attach(&self, publisher: &Publisher, journal: &Store) -> impl Future<Output = Result<Session, Failure>>;
+
     /// Appends one frame to the stream, without any checks.
     fn publish_alone(&self, frame: &Frame) -> impl Future<Output = Outcome>;
 
@@ -113,6 +116,9 @@ pub trait Streams: StoreFactory {
 
     /// Deletes a stream with all its messages.
     fn lose(&self, target: &StreamPartition) -> impl Future<Output = Outcome>;
+
+    /// Deletes a stream and creates it again, empty, as a person would.
+    fn recreate(&self, target: &StreamPartition) -> impl Future<Output = Outcome>;
 
     /// Deletes the newest messages of a stream.
     fn lose_tail(&self, target: &StreamPartition, messages: usize) -> impl Future<Output = Outcome>;
@@ -143,7 +149,9 @@ macro_rules! conformance {
 #[macro_export]
 macro_rules! conformance_of_streams {
     ($streams:expr) => {
-        $crate::conformance!(@ $streams; nothing_twice, republished, stream_with_a_hole, lost_stream, lost_tail);
+        $crate::conformance!(@
+            $streams; nothing_twice, republished, stream_with_a_hole, lost_stream, lost_tail, recreated_stream
+        );
     };
 }
 

@@ -1,133 +1,162 @@
 //! A broker in memory that fails like a real one: it repeats messages, and loses its tail or everything.
 //!
-//! Every publishing session begins with a marker. A reader that resumes checks whether the last message it knows is
-//! still at its offset, and otherwise starts with the stream's first message.
+//! It only keeps messages. What publishers and readers make of them is the code of production ([`StreamBroker`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use futures_util::future::{LocalBoxFuture, ready};
-use stage::{Checkpoint, Frame, Positions, PublishPosition, ResumePoint, StreamPartition, StreamScan};
+use async_trait::async_trait;
+use futures_util::future::{LocalBoxFuture, pending, ready};
+use stage::{Checkpoint, Positions, ResumePoint, StreamPartition};
 
-use dataflow::{Delivery, READ_FRAMES_MAX, StoreError, Subscription};
+use dataflow::message::BrokerMessage;
+use dataflow::{
+    BrokerError, Confirm, Delivery, MessageReceiver, MessageSender, READ_FRAMES_MAX, StartAt, StoreError, StreamBroker,
+    Subscription,
+};
 
-/// A message in a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MemoryMessage {
-    /// The first message of a session.
-    Marker {
-        /// The incarnation of the stream: the name of its first session.
-        incarnation: String,
-        /// The session.
-        session: String,
-    },
-    /// A frame.
-    Frame {
-        /// The frame.
-        frame: Box<Frame>,
-        /// The session that published it.
-        session: String,
-    },
+/// The number of messages in each chunk.
+const CHUNK: u64 = 4;
+
+#[derive(Debug, Default)]
+struct Content {
+    streams: BTreeMap<StreamPartition, Vec<BrokerMessage>>,
+    sessions: u64,
 }
-
-impl MemoryMessage {
-    fn resume_point(&self, offset: u64) -> ResumePoint {
-        match self {
-            MemoryMessage::Marker { session, .. } => ResumePoint { offset, session: session.clone(), frame: None },
-            MemoryMessage::Frame { frame, session } => {
-                let frame = Some((frame.producer.clone(), frame.seq));
-                ResumePoint { offset, session: session.clone(), frame }
-            }
-        }
-    }
-}
-
-type Streams = BTreeMap<StreamPartition, Vec<MemoryMessage>>;
 
 /// Streams in memory. Clones share the same broker.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryBroker(Arc<Mutex<Streams>>);
-
-fn incarnation_of(stream: &[MemoryMessage]) -> Option<&str> {
-    match stream.first()? {
-        MemoryMessage::Marker { incarnation, .. } => Some(incarnation),
-        MemoryMessage::Frame { .. } => None,
-    }
-}
+pub struct MemoryBroker(Arc<Mutex<Content>>);
 
 impl MemoryBroker {
-    fn streams(&self) -> MutexGuard<'_, Streams> {
+    fn content(&self) -> MutexGuard<'_, Content> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Declares a stream and begins a session there with a marker. Returns the incarnation of the stream.
-    pub fn attach(&self, target: &StreamPartition, session: &str) -> String {
-        let mut streams = self.streams();
-        let stream = streams.entry(target.clone()).or_default();
-        let incarnation = incarnation_of(stream).unwrap_or(session).to_owned();
-        stream.push(MemoryMessage::Marker { incarnation: incarnation.clone(), session: session.to_owned() });
-        incarnation
-    }
-
-    /// Appends a frame. Returns `false` and stores nothing when the stream does not exist.
-    pub fn publish(&self, frame: &Frame, session: &str) -> bool {
-        let mut streams = self.streams();
-        let Some(stream) = streams.get_mut(&frame.target) else {
-            return false;
-        };
-        stream.push(MemoryMessage::Frame { frame: Box::new(frame.clone()), session: session.to_owned() });
+    /// Appends a message. Returns `false` and stores nothing when the stream does not exist.
+    pub fn append(&self, target: &StreamPartition, mut message: BrokerMessage) -> bool {
+        let mut content = self.content();
+        let Some(stream) = content.streams.get_mut(target) else { return false };
+        message.offset = stream.len() as u64;
+        stream.push(message);
         true
     }
 
-    /// Scans a stream, starting after the noted message if it is still there. Also returns the stream's last message.
-    pub fn scan(&self, target: &StreamPartition, noted: &PublishPosition) -> (StreamScan, Option<ResumePoint>) {
-        let behind = noted.resume.as_ref().and_then(|point| self.behind(target, point));
-        let mut scan = if behind.is_some() { StreamScan::behind(noted) } else { StreamScan::from_first() };
-        let messages = self.read(target, behind.unwrap_or(0), usize::MAX);
-        for (offset, message) in &messages {
-            let frame = if let MemoryMessage::Frame { frame, .. } = message { Some(&**frame) } else { None };
-            scan.see(*offset, frame);
-        }
-        (scan, messages.last().map(|(offset, message)| message.resume_point(*offset)))
+    /// Creates a stream if it does not exist.
+    pub fn declare(&self, target: &StreamPartition) {
+        self.content().streams.entry(target.clone()).or_default();
     }
 
-    /// The incarnation of the stream; `None` when it does not exist.
-    pub fn incarnation(&self, target: &StreamPartition) -> Option<String> {
-        self.streams().get(target).and_then(|stream| incarnation_of(stream).map(str::to_owned))
-    }
-
-    /// The offset after a message, if that message is still at its offset.
-    pub fn behind(&self, target: &StreamPartition, point: &ResumePoint) -> Option<u64> {
-        let found = self.read(target, point.offset, 1);
-        let is_there = |(offset, message): &(u64, MemoryMessage)| message.resume_point(*offset) == *point;
-        found.first().is_some_and(is_there).then_some(point.offset + 1)
-    }
-
-    /// The last message of a stream.
+    /// The last message of a stream that can be resumed from.
     pub fn end(&self, target: &StreamPartition) -> Option<ResumePoint> {
-        let streams = self.streams();
-        let stream = streams.get(target)?;
-        Some(stream.last()?.resume_point(stream.len() as u64 - 1))
+        self.content().streams.get(target)?.iter().rev().find_map(BrokerMessage::resume_point)
+    }
+
+    /// Whether a stream exists.
+    pub fn exists(&self, target: &StreamPartition) -> bool {
+        self.content().streams.contains_key(target)
     }
 
     /// Loses a stream with all its messages.
     pub fn lose(&self, target: &StreamPartition) {
-        self.streams().remove(target);
+        self.content().streams.remove(target);
     }
 
     /// Loses the newest messages of a stream, as after a crash before they were synced.
     pub fn lose_tail(&self, target: &StreamPartition, messages: usize) {
-        if let Some(stream) = self.streams().get_mut(target) {
+        if let Some(stream) = self.content().streams.get_mut(target) {
             stream.truncate(stream.len().saturating_sub(messages).max(1));
         }
     }
 
-    fn read(&self, target: &StreamPartition, from: u64, limit: usize) -> Vec<(u64, MemoryMessage)> {
-        let streams = self.streams();
-        let stream = streams.get(target).map(Vec::as_slice).unwrap_or_default();
-        let skipped = usize::try_from(from).unwrap_or(usize::MAX).min(stream.len());
-        let messages = (from..).zip(&stream[skipped..]).take(limit);
-        messages.map(|(offset, message)| (offset, message.clone())).collect()
+    fn message(&self, target: &StreamPartition, offset: u64) -> Result<Option<BrokerMessage>, BrokerError> {
+        let content = self.content();
+        let stream = content.streams.get(target).ok_or_else(|| BrokerError::Ended(target.to_string()))?;
+        Ok(usize::try_from(offset).ok().and_then(|offset| stream.get(offset)).cloned())
+    }
+}
+
+#[async_trait]
+impl StreamBroker for MemoryBroker {
+    async fn open(&self, target: &StreamPartition) -> Result<Box<dyn MessageSender>, BrokerError> {
+        self.declare(target);
+        Ok(Box::new(MemorySender { broker: self.clone(), target: target.clone() }))
+    }
+
+    async fn consume(
+        &self,
+        target: &StreamPartition,
+        start: StartAt,
+        _: u16,
+    ) -> Result<Box<dyn MessageReceiver>, BrokerError> {
+        let length = self.length(target).await?;
+        let next = match start {
+            StartAt::First => 0,
+            StartAt::LastChunk => length.saturating_sub(1) / CHUNK * CHUNK,
+            StartAt::Offset(offset) => offset,
+        };
+        Ok(Box::new(MemoryReceiver { broker: self.clone(), target: target.clone(), next }))
+    }
+
+    async fn length(&self, target: &StreamPartition) -> Result<u64, BrokerError> {
+        let content = self.content();
+        let stream = content.streams.get(target).ok_or_else(|| BrokerError::NoStream(target.to_string()))?;
+        Ok(stream.len() as u64)
+    }
+
+    fn is_blocked(&self) -> bool {
+        false
+    }
+
+    /// A number, so that equal runs have equal names.
+    fn new_session(&self) -> String {
+        let mut content = self.content();
+        content.sessions += 1;
+        format!("session-{}", content.sessions)
+    }
+}
+
+/// Stores each message at once.
+struct MemorySender {
+    broker: MemoryBroker,
+    target: StreamPartition,
+}
+
+#[async_trait]
+impl MessageSender for MemorySender {
+    async fn send(&self, message: BrokerMessage) -> Result<Confirm, BrokerError> {
+        let is_stored = self.broker.append(&self.target, message);
+        Ok(Confirm::new(ready(if is_stored { Ok(()) } else { Err(BrokerError::NotKept("its stream is gone")) })))
+    }
+
+    fn check(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
+/// Reads messages that are there, and never waits for one that may come.
+struct MemoryReceiver {
+    broker: MemoryBroker,
+    target: StreamPartition,
+    next: u64,
+}
+
+#[async_trait]
+impl MessageReceiver for MemoryReceiver {
+    async fn next(&mut self) -> Result<BrokerMessage, BrokerError> {
+        match self.next_within(Duration::ZERO).await? {
+            Some(message) => Ok(message),
+            None => pending().await,
+        }
+    }
+
+    async fn next_within(&mut self, _: Duration) -> Result<Option<BrokerMessage>, BrokerError> {
+        let message = self.broker.message(&self.target, self.next)?;
+        self.next += u64::from(message.is_some());
+        Ok(message)
     }
 }
 
@@ -149,25 +178,29 @@ impl MemorySubscription {
     }
 
     /// Returns what is available. If a stream or its end was lost, it is read again from its first message.
-    pub fn available(&mut self) -> Vec<Delivery> {
-        let mut ready = Vec::new();
+    async fn available(&mut self) -> Result<Vec<Delivery>, BrokerError> {
+        let mut deliveries = Vec::new();
         for (target, cursor) in &mut self.cursors {
-            let from = cursor.as_ref().and_then(|point| self.broker.behind(target, point));
-            for (offset, message) in self.broker.read(target, from.unwrap_or(0), READ_FRAMES_MAX) {
-                let point = message.resume_point(offset);
-                *cursor = Some(point.clone());
-                if let MemoryMessage::Frame { frame, .. } = message {
-                    ready.push(Delivery { frame: *frame, resume_point: Some(point) });
+            let mut reading = match self.broker.read(target, cursor.as_ref()).await {
+                Err(BrokerError::NoStream(_)) => continue,
+                reading => reading?,
+            };
+            for _ in 0..READ_FRAMES_MAX {
+                let Some(message) = reading.next_within(Duration::ZERO).await? else { break };
+                let resume_point = message.resume_point();
+                if let Ok(frame) = message.frame(target) {
+                    deliveries.push(Delivery { frame, resume_point: resume_point.clone() });
                 }
+                *cursor = resume_point.or(cursor.take());
             }
         }
-        ready
+        Ok(deliveries)
     }
 }
 
 impl Subscription for MemorySubscription {
     fn ready<'a>(&'a mut self, _: &'a Positions) -> LocalBoxFuture<'a, Result<Vec<Delivery>, StoreError>> {
-        Box::pin(ready(Ok(self.available())))
+        Box::pin(async { self.available().await.map_err(|error| StoreError::Unavailable(Box::new(error))) })
     }
 
     fn rewind(&mut self, checkpoint: &Checkpoint) {

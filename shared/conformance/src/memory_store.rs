@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use stage::{BatchNumber, Cell, Change, Frame, Hash, Producer, Record, Seq, StreamPartition, Table, Write};
+use stage::{
+    BatchNumber, Cell, Change, Frame, Hash, Producer, PublishPosition, Record, Seq, StreamPartition, Table, Write,
+};
 
-use dataflow::{Commit, CommitError, Engine, Inventory, Meta, StoreError};
+use dataflow::{Commit, CommitError, Engine, Inventory, Meta, PublishPositions, StoreError};
 
 use crate::Damage;
 
@@ -19,6 +21,7 @@ struct Content {
     newest: BTreeMap<Producer, (BatchNumber, Hash)>,
     tables: BTreeMap<&'static str, Rows>,
     journal: BTreeMap<(Producer, StreamPartition), BTreeMap<Seq, Frame>>,
+    publish_positions: BTreeMap<StreamPartition, PublishPosition>,
 }
 
 impl Content {
@@ -216,7 +219,58 @@ impl Engine for MemoryStore {
     async fn close(&self) {}
 }
 
+#[async_trait]
+impl PublishPositions for MemoryStore {
+    async fn publish_position(&self, target: &StreamPartition) -> Result<PublishPosition, StoreError> {
+        Ok(self.content().publish_positions.get(target).cloned().unwrap_or_default())
+    }
+
+    async fn store_publish_position(
+        &self,
+        target: &StreamPartition,
+        noted: &PublishPosition,
+    ) -> Result<bool, StoreError> {
+        let mut content = self.content();
+        let rewinds = content.publish_positions.get(target).map_or(0, |position| position.rewinds);
+        if rewinds == noted.rewinds {
+            content.publish_positions.insert(target.clone(), noted.clone());
+        }
+        Ok(rewinds == noted.rewinds)
+    }
+
+    async fn ends(&self, target: &StreamPartition, producers: &[Producer]) -> Result<Vec<Seq>, StoreError> {
+        let mut ends = Vec::new();
+        for producer in producers {
+            ends.push(self.last_seq(producer, target).await?);
+        }
+        Ok(ends)
+    }
+
+    async fn unpublished(
+        &self,
+        target: &StreamPartition,
+        producer: &Producer,
+        after: Seq,
+    ) -> Result<Vec<(Seq, u64)>, StoreError> {
+        let frames = self.journal(producer, target, after.next(), usize::MAX, usize::MAX).await?;
+        Ok(frames.iter().map(|frame| (frame.seq, frame.body.len() as u64)).collect())
+    }
+}
+
 impl MemoryStore {
+    /// Requests that a journal is published again from its start.
+    pub fn republish(&self, producer: &Producer, target: &StreamPartition) {
+        let mut content = self.content();
+        let position = content.publish_positions.entry(target.clone()).or_default();
+        position.republish.insert(producer.clone());
+        position.rewinds += 1;
+    }
+
+    /// Loses the publish position of a stream.
+    pub fn lose_publish_position(&self, target: &StreamPartition) {
+        self.content().publish_positions.remove(target);
+    }
+
     /// Changes the stored data directly, like a failing disk or an interfering person.
     pub fn damage(&self, damage: &Damage) {
         let mut content = self.content();

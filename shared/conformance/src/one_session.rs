@@ -6,33 +6,47 @@ use stage::{Checkpoint, Producer, StreamPartition};
 use tokio::sync::{Notify, watch};
 
 use dataflow::{
-    Backlog, BrokerMetrics, ConnectionStatus, Postgres, Publication, RabbitMq, Session, Store, StreamSubscription,
-    Subscription, SubscriptionSpec, Wakeups,
+    Backlog, BrokerMetrics, ConnectionStatus, Postgres, Publication, PublishPositions, RabbitMq, Session, Store,
+    StreamBroker, StreamSubscription, Subscription, SubscriptionSpec, Wakeups,
 };
 
 use crate::{Failure, Outcome};
+
+/// Attaches to publish the part of a journal that is for a target.
+///
+/// # Errors
+/// When that fails.
+pub async fn attach(
+    broker: Arc<dyn StreamBroker>,
+    positions: Arc<dyn PublishPositions>,
+    journal: &Store,
+    producer: &Producer,
+    target: &StreamPartition,
+) -> Result<Session, Failure> {
+    let publication = Publication {
+        target: target.clone(),
+        producers: vec![producer.clone()],
+        journal: journal.clone(),
+        positions,
+        broker,
+        backlog: Backlog::new([target.clone()], u64::MAX),
+        metrics: BrokerMetrics::new()?,
+    };
+    Ok(Session::attach(publication, status(target)).await?)
+}
 
 /// Attaches, publishes the part of a journal that is for a target, and notes what was confirmed.
 ///
 /// # Errors
 /// When publishing is interrupted.
 pub async fn publish(
-    broker: &RabbitMq,
-    database: &Arc<Postgres>,
+    broker: Arc<dyn StreamBroker>,
+    positions: Arc<dyn PublishPositions>,
     journal: &Store,
     producer: &Producer,
     target: &StreamPartition,
 ) -> Outcome {
-    let publication = Publication {
-        target: target.clone(),
-        producers: vec![producer.clone()],
-        journal: journal.clone(),
-        positions: database.clone(),
-        broker: broker.clone(),
-        backlog: Backlog::new([target.clone()], u64::MAX),
-        metrics: BrokerMetrics::new()?,
-    };
-    let mut session = Session::attach(publication, status(target)).await?;
+    let mut session = attach(broker, positions, journal, producer, target).await?;
     // It was already told to stop, so it ends when nothing is left to publish.
     let (_stop, mut stopped) = watch::channel(true);
     session.run(&Notify::new(), &mut stopped).await?;

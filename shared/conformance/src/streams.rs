@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use stage::{Partition, Producer, ResumePoint, Stage as _, StreamPartition};
+use stage::{Partition, Producer, ResumePoint, Seq, Stage as _, StreamPartition};
 
 use super::fixture::{ADDED, Collect, Tally, TallyUp, add, claim, claim_tally, emitted, of, submit, take};
 use super::{Failure, Outcome, Publisher, Streams, open};
-use dataflow::{Owner, Store, Subscription};
+use dataflow::{Owner, PublishError, Store, Subscription};
 
 /// The maximum time until a published message arrives.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -204,5 +204,32 @@ pub async fn lost_tail(streams: &impl Streams) -> Outcome {
         harness.drain(&mut reader).await?;
         assert_eq!(harness.sum().await?, before + 25);
     }
+    Ok(())
+}
+
+/// A stream that somebody else deletes and creates again confirms what its publisher sends, although it lacks what was
+/// published before. The publisher notices that, and the next session publishes everything again.
+///
+/// # Errors
+/// When the deployment fails.
+pub async fn recreated_stream(streams: &impl Streams) -> Outcome {
+    let mut harness = StageHarness::new(streams).await?;
+    harness.say(3).await?;
+    harness.publish().await?;
+    harness.say(2).await?;
+    let mut session = streams.attach(&harness.publisher, &harness.front).await?;
+    streams.recreate(&target()).await?;
+    session.fill().await?;
+    while session.held() != [(harness.publisher.producer.clone(), Seq(5))].into() {
+        session.confirm().await?;
+    }
+    let looked = session.tick().await;
+    assert!(matches!(looked, Err(PublishError::Lost(_))), "the publisher looked, and {looked:?}");
+    session.end().await;
+    harness.publish().await?;
+    assert_eq!(streams.frames(&target()).await?, 7, "the last two frames, and then all five");
+    let mut reader = harness.reader().await?;
+    harness.drain(&mut reader).await?;
+    assert_eq!(harness.sum().await?, 5);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use stage::{Checkpoint, Position, Producer};
 
 use crate::subscription::ReadProgress;
-use crate::{JournalSource, RabbitMq, Store, StoreError};
+use crate::{JournalSource, RabbitMq, Store, StoreError, StreamBroker as _};
 
 /// The maximum number of measurements that are remembered for one input.
 const SEEN_MAX: u32 = 256;

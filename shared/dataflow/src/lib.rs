@@ -4,6 +4,8 @@
 //! - [`Subscription`]: delivers frames to a reader (`subscription.rs`);
 //! - [`Owner`]: claim, admit, prepare, commit for one partition of one stage (`owner.rs`); the
 //!   simulation drives it directly;
+//! - [`StreamBroker`]: the streams of a broker (`stream_broker.rs`; `rabbitmq.rs` is the only place with lapin);
+//! - [`Session`]: publishes the journals to one stream (`publisher/session.rs`); the simulation drives it directly;
 //! - [`Reader`] and [`Ingress`]: the actors around an owner (`reader.rs`, `ingress.rs`);
 //! - [`audit`]: derives everything again and compares.
 //!
@@ -31,6 +33,7 @@ mod recent_commits;
 mod service_runtime;
 mod spans;
 mod store;
+mod stream_broker;
 mod subscription;
 mod topology;
 mod transport;
@@ -47,8 +50,8 @@ pub use ingress::{Drain, Ingress, Submit, SubmitError, WAITING_BYTES_MAX, WAITIN
 pub use metrics::Metrics;
 pub use observer::{Observer, OnRows};
 pub use owner::{Committed, MissingFrame, Owner, OwnerError, Prepared};
-pub use publisher::{Backlog, Publication, PublishError, Session};
-pub use rabbitmq::{Confirm, PublishChannel, RabbitMq, StreamConsumer};
+pub use publisher::{Backlog, Publication, PublishError, PublishPositions, Session};
+pub use rabbitmq::RabbitMq;
 pub use reader::Reader;
 pub use recent_commits::RecentCommits;
 pub use service_runtime::{RuntimeError, ServiceRuntime};
@@ -56,6 +59,9 @@ pub use spans::{LINKS_MAX, Spans};
 pub use store::{
     Commit, CommitError, Engine, Inventory, Leased, LoadedRows, Meta, Postgres, Quarantined, Sqlite, Store, StoreError,
     StoredMeta,
+};
+pub use stream_broker::{
+    Confirm, MessageReceiver, MessageSender, PublishChannel, StartAt, StreamBroker, StreamConsumer,
 };
 pub use subscription::{
     Delivery, JournalReader, JournalSource, READ_FRAMES_MAX, StreamSubscription, Subscription, SubscriptionSpec,

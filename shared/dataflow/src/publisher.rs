@@ -11,6 +11,7 @@
 //! published twice; readers drop any frame that arrives twice anyway.
 
 mod backlog;
+mod positions;
 mod session;
 
 use std::sync::Arc;
@@ -24,10 +25,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::backoff::Backoff;
 use crate::broker_metrics::BrokerMetrics;
 use crate::connection_status::ConnectionStatus;
-use crate::rabbitmq::RabbitMq;
-use crate::{BrokerError, Postgres, Store, StoreError};
+use crate::{BrokerError, Store, StoreError, StreamBroker};
 
 pub use self::backlog::Backlog;
+pub use self::positions::PublishPositions;
 pub use self::session::Session;
 
 /// How long a stopping service lets its publishers finish. The rest is published after the next start.
@@ -75,10 +76,10 @@ pub struct Publication {
     pub producers: Vec<Producer>,
     /// The store that holds their journals.
     pub journal: Store,
-    /// The database that holds the publish position.
-    pub positions: Arc<Postgres>,
+    /// The database that holds the publish position and the journals.
+    pub positions: Arc<dyn PublishPositions>,
     /// The broker.
-    pub broker: RabbitMq,
+    pub broker: Arc<dyn StreamBroker>,
     /// The frames that wait to be published.
     pub backlog: Backlog,
     /// The counters.

@@ -1,10 +1,8 @@
 //! RabbitMQ streams over AMQP 0.9.1. This is the only module that uses lapin.
 //!
 //! A stream provides order, replay, confirms and the offset of every message. It does not deliver each message exactly
-//! once, nor keep it forever. Therefore every publishing session begins with a marker, every message names its session,
-//! and a reader that resumes first checks whether the last message it knows is still at its offset: a stream loses its
-//! end, or all of it, but nothing in between. Only producers declare streams; a reader that declared one would hide
-//! from them that the stream was lost.
+//! once, nor keep it forever: [`StreamBroker`] says how publishers and readers deal with that. Only producers declare
+//! streams; a reader that declared one would hide from them that the stream was lost.
 //!
 //! Nothing here recovers by itself. On any error or timeout, the caller attaches again. Publishers and readers have a
 //! connection each (an alarm blocks only publishers), which is recreated after a failure.
@@ -15,8 +13,8 @@ mod reading;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
+use async_trait::async_trait;
 use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -27,18 +25,11 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::broker_error::{BadBrokerUrl, BrokerError};
-use crate::message::BrokerMessage;
+use crate::stream_broker::{ANSWER_TIMEOUT, MessageReceiver, MessageSender, StartAt, StreamBroker};
 
-pub use self::publishing::{Confirm, PublishChannel};
-pub use self::reading::StreamConsumer;
-pub(crate) use self::reading::TOGETHER;
-use self::reading::first;
+use self::publishing::Publishing;
+use self::reading::Consuming;
 
-/// The timeout of every request to the broker. Without a reply in time, a request counts as not done.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// The maximum wait for a message of a stream that reports itself empty. After that it gets a marker; one too many does
-/// no harm.
-const EMPTY_TIMEOUT: Duration = Duration::from_millis(500);
 /// The heartbeat interval in seconds. A peer that is silent for twice this long is gone.
 const HEARTBEAT_S: u16 = 10;
 
@@ -117,20 +108,20 @@ impl RabbitMq {
         format!("{}.{}.{}", self.0.exchange, target.stream, target.partition.0)
     }
 
-    /// Whether the broker blocks publishing because it is short of memory or disk space. (While the lock is held, a new
-    /// connection is being made.)
-    pub fn is_blocked(&self) -> bool {
-        self.0.publishing.connection.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(|c| c.status().blocked()))
+    /// Closes both connections.
+    pub async fn close(&self) {
+        for connection_of in [&self.0.publishing, &self.0.consuming] {
+            if let Some(connection) = connection_of.connection.lock().await.take() {
+                // A broker that does not answer is already gone.
+                let _gone = answered(connection.close(200, "stopped".into())).await;
+            }
+        }
     }
+}
 
-    /// Declares a stream for publishing and begins a session with a marker. Once the marker is confirmed, publishing
-    /// works: a broker that is short of memory or disk space accepts everything up to that point. In an empty stream
-    /// the marker is the first message and names the incarnation. If several sessions write a marker at the same time,
-    /// the first wins.
-    ///
-    /// # Errors
-    /// [`BrokerError`].
-    pub async fn attach(&self, target: &StreamPartition) -> Result<PublishChannel, BrokerError> {
+#[async_trait]
+impl StreamBroker for RabbitMq {
+    async fn open(&self, target: &StreamPartition) -> Result<Box<dyn MessageSender>, BrokerError> {
         let queue = self.queue(target);
         let channel = self.0.publishing.channel(&self.0.uri).await?;
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
@@ -143,73 +134,29 @@ impl RabbitMq {
         let (name, options) = (ShortString::from(queue.as_str()), QueueBindOptions::default());
         answered(channel.queue_bind(name.clone(), exchange.clone(), name, options, FieldTable::default())).await?;
         answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        let (session, known) = (uuid::Uuid::new_v4().simple().to_string(), self.incarnation(target).await?);
-        let (queue, incarnation) = (queue.as_str().into(), known.clone().unwrap_or_else(|| session.clone()));
-        let mut publishing = PublishChannel { channel, exchange, queue, incarnation, session };
-        let marker = BrokerMessage::marker(&publishing.incarnation, &publishing.session);
-        let mut confirm = publishing.send(marker).await?;
-        loop {
-            match timeout(ANSWER_TIMEOUT, confirm.confirmed()).await {
-                Ok(confirmed) => break confirmed?,
-                // The broker accepts the marker as soon as it can; over another connection it would not accept more.
-                Err(_) if self.is_blocked() => {}
-                Err(_) => {
-                    publishing.close().await;
-                    return Err(BrokerError::Silent(ANSWER_TIMEOUT));
-                }
-            }
-        }
-        if known.is_none() {
-            let first = self.incarnation(target).await?;
-            publishing.incarnation = first.ok_or(BrokerError::NotKept("the marker is missing"))?;
-        }
-        Ok(publishing)
+        Ok(Box::new(Publishing { channel, exchange, queue: queue.as_str().into() }))
     }
 
-    /// The incarnation of the stream, as its first message states; `None` when the stream is empty.
-    ///
-    /// # Errors
-    /// [`BrokerError::NoStream`] when the stream does not exist; another error when that is unknown.
-    pub async fn incarnation(&self, target: &StreamPartition) -> Result<Option<String>, BrokerError> {
-        let is_empty = self.length(target).await? == 0;
-        let wait = if is_empty { EMPTY_TIMEOUT } else { ANSWER_TIMEOUT };
-        let mut has_strangers = false;
-        let mut messages = self.consume(target, first(), 1).await?;
-        loop {
-            let message = match messages.next_within(wait).await? {
-                Some(message) => message,
-                None if is_empty || has_strangers => return Ok(None),
-                None => return Err(BrokerError::Silent(wait)),
-            };
-            // If the stream's beginning was removed, every frame states the incarnation too. A frame at the very
-            // beginning does not: it was meant for an earlier incarnation. Foreign messages do not count.
-            let says = message.is_marker() || message.offset > 0;
-            if let Some(incarnation) = message.incarnation().filter(|_| says) {
-                return Ok(Some(incarnation.to_owned()));
-            }
-            has_strangers = true;
-        }
+    async fn consume(
+        &self,
+        target: &StreamPartition,
+        start: StartAt,
+        prefetch: u16,
+    ) -> Result<Box<dyn MessageReceiver>, BrokerError> {
+        let (queue, channel) = (self.queue(target), self.0.consuming.channel(&self.0.uri).await?);
+        Ok(Box::new(Consuming::start(channel, queue, start, prefetch).await?))
     }
 
-    /// The number of messages in a stream, at most some seconds old.
-    ///
-    /// # Errors
-    /// [`BrokerError`].
-    pub async fn length(&self, target: &StreamPartition) -> Result<u64, BrokerError> {
+    async fn length(&self, target: &StreamPartition) -> Result<u64, BrokerError> {
         let (queue, channel) = (self.queue(target), self.0.consuming.channel(&self.0.uri).await?);
         let passive = QueueDeclareOptions { passive: true, ..Default::default() };
         let declared = answered(channel.queue_declare(queue.as_str().into(), passive, FieldTable::default())).await;
         Ok(declared.map_err(|error| missing(error, &queue))?.message_count().into())
     }
 
-    /// Closes both connections.
-    pub async fn close(&self) {
-        for connection_of in [&self.0.publishing, &self.0.consuming] {
-            if let Some(connection) = connection_of.connection.lock().await.take() {
-                // A broker that does not answer is already gone.
-                let _gone = answered(connection.close(200, "stopped".into())).await;
-            }
-        }
+    /// While the lock is held, a new connection is being made.
+    fn is_blocked(&self) -> bool {
+        self.0.publishing.connection.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(|c| c.status().blocked()))
     }
 }
 

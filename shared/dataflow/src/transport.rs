@@ -82,9 +82,16 @@ impl TransportRuntime {
         let metrics = BrokerMetrics::register(registry, &backlog)?;
         let publication = |(target, producers): (StreamPartition, Vec<Producer>)| {
             let status = ConnectionStatus::new(format!("to {target}"), on_connection.clone());
-            let (broker, positions) = (streams.broker.clone(), streams.database.clone());
-            let (journal, backlog, metrics) = (store.for_publishers(), backlog.clone(), metrics.clone());
-            (Publication { target, producers, journal, positions, broker, backlog, metrics }, status)
+            let publication = Publication {
+                target,
+                producers,
+                journal: store.for_publishers(),
+                positions: streams.database.clone(),
+                broker: Arc::new(streams.broker.clone()),
+                backlog: backlog.clone(),
+                metrics: metrics.clone(),
+            };
+            (publication, status)
         };
         let publishers = Some(Publishers::start(produced.into_iter().map(publication).collect()));
         Ok((Self::Broker { streams, backlog, metrics, publishers, on_connection }, Wakeups::default()))

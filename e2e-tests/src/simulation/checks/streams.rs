@@ -24,7 +24,7 @@ impl Streams {
     pub(super) fn look(&mut self, target: &StreamPartition, scene: &Scene<'_>, journals: &Journals) -> Checked {
         let attach = || -> Box<dyn Subscription> {
             let targets = [target.clone()];
-            Box::new(MemorySubscription::attach(scene.broker.clone(), &targets, &Checkpoint::default()))
+            Box::new(MemorySubscription::attach(scene.broker.streams.clone(), &targets, &Checkpoint::default()))
         };
         let subscription = self.feeds.entry(target.clone()).or_insert_with(attach);
         loop {

@@ -1,7 +1,8 @@
 //! A turn: read, prepare, commit, reply; and the faults in between.
 
 use conformance::CommitFault;
-use dataflow::{Committed, Delivery, OwnerError};
+use dataflow::message::BrokerMessage;
+use dataflow::{Committed, Delivery, OwnerError, StreamBroker as _};
 use stage::{Admission, Stage, read_events};
 
 use super::super::coverage::Hit;
@@ -52,8 +53,8 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         };
         if scene.mutant == Some(Mutant::PublishBeforeCommit) {
             for frame in open.prepared.frames() {
-                let session = scene.session();
-                scene.broker.publish(frame, &session);
+                let message = BrokerMessage::of_frame(frame, "", &scene.broker.new_session());
+                scene.broker.streams.append(&frame.target, message);
                 scene.published.insert(frame.target.clone());
             }
         }

@@ -41,6 +41,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
     ) {
         scene.say(&format!("{} commits {}", self.id, shown(committed)));
         held.read_only = false;
+        scene.backlog(self.store.meta().service).emitted(&committed.frames);
         self.reply(asked, replies);
         self.held = Some(held);
     }

@@ -33,6 +33,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
             Ok(committed) => {
                 if let Some(committed) = committed {
                     scene.say(&format!("{} wakes up and commits {}", self.id, shown(&committed)));
+                    scene.backlog(self.store.meta().service).emitted(&committed.frames);
                     self.reply(asked, replies);
                 }
                 if was_in_doubt {

@@ -12,7 +12,7 @@ impl World<'_> {
         let weather = self.scene.weather;
         let chairs = self.chairs().count();
         let at = self.scene.random.below(chairs);
-        match self.scene.random.below(12) {
+        match self.scene.random.below(15) {
             0 if self.scene.random.chance(weather.owners * 4) => {
                 let (chair, scene) = self.chair(at);
                 let (died, id) = (chair.crash(scene), chair.id().clone());
@@ -37,6 +37,19 @@ impl World<'_> {
                 let service = self.chair(at).0.store().meta().service;
                 let all = self.scene.random.chance(400);
                 self.crash_of((!all).then_some(service));
+                Ok(())
+            }
+            12 if self.scene.random.chance(weather.owners) => {
+                let publisher = self.scene.random.below(self.publishers.len());
+                self.publishers[publisher].freeze(&mut self.scene);
+                Ok(())
+            }
+            13 => {
+                let publisher = self.scene.random.below(self.publishers.len());
+                self.publishers[publisher].wake(&mut self.scene)
+            }
+            14 if self.scene.random.chance(weather.owners / 4) => {
+                self.republish_any();
                 Ok(())
             }
             11 if self.scene.random.chance(weather.publications) => {
@@ -75,6 +88,7 @@ impl World<'_> {
     fn crash_of(&mut self, service: Option<&str>) {
         self.scene.hit(if service.is_some() { Hit::CrashOfService } else { Hit::CrashOfAll });
         self.scene.say(&format!("{} crashes", service.unwrap_or("everything")));
+        self.scene.lose_backlog(service);
         for at in 0..self.chairs().count() {
             let (chair, scene) = self.chair(at);
             if service.is_none_or(|service| chair.store().meta().service == service) {
@@ -85,29 +99,33 @@ impl World<'_> {
         }
     }
 
-    /// The broker loses a stream or the end of a stream, or a stream is deleted, which its publishers do not notice at
-    /// once.
+    /// The broker loses a stream or the end of a stream, or a stream is deleted, or deleted and created again, which its
+    /// publishers do not notice at once.
     fn lose(&mut self, chance: u32) -> Checked {
         let targets = self.targets();
         let target = self.scene.random.pick(&targets).clone();
-        if !self.scene.random.chance(chance * 5) || self.scene.broker.incarnation(&target).is_none() {
+        if !self.scene.random.chance(chance * 5) || !self.scene.broker.streams.exists(&target) {
             return Ok(());
         }
-        let (what, hit) = match self.scene.random.below(6) {
+        let (what, hit) = match self.scene.random.below(8) {
             0 | 1 => ("is lost", Hit::StreamLost),
             2 | 3 => ("is deleted", Hit::StreamDeleted),
+            4 | 5 => ("is deleted and created again", Hit::StreamRecreated),
             _ => ("loses its end", Hit::TailLost),
         };
         self.scene.say(&format!("the stream {target} {what}"));
         self.scene.hit(hit);
         if hit == Hit::TailLost {
             let messages = self.scene.random.between(1, TAIL_MAX);
-            self.scene.broker.lose_tail(&target, messages);
+            self.scene.broker.streams.lose_tail(&target, messages);
         } else {
-            self.scene.broker.lose(&target);
+            self.scene.broker.streams.lose(&target);
+        }
+        if hit == Hit::StreamRecreated {
+            self.scene.broker.streams.declare(&target);
         }
         self.checks.lost(&target);
-        if hit != Hit::StreamDeleted {
+        if hit == Hit::StreamLost || hit == Hit::TailLost {
             self.connections_break(&target);
         }
         Ok(())
@@ -115,8 +133,7 @@ impl World<'_> {
 
     /// Breaks the connections of all publishers and readers of a stream, so that they attach again.
     fn connections_break(&mut self, target: &stage::StreamPartition) {
-        let Self { scene, publishers, .. } = self;
-        publishers.iter_mut().filter(|p| p.target == *target).for_each(|p| p.detach(scene));
+        self.scene.broker.break_connections(target);
         for at in 0..self.chairs().count() {
             let (chair, _) = self.chair(at);
             if chair.reads().contains(target) {
@@ -125,12 +142,18 @@ impl World<'_> {
         }
     }
 
-    /// Publishes a journal again if the stream holds a damaged copy of a frame, as an operator would.
+    /// Publishes a journal again, as an operator would.
+    fn republish_any(&mut self) {
+        let Self { scene, publishers, .. } = self;
+        let publisher = scene.random.pick(publishers);
+        publisher.republish(scene.random.pick(&publisher.producers));
+    }
+
+    /// Publishes the journals again of which a stream holds a damaged copy of a frame, as an operator would.
     pub(super) fn republish_damaged(&mut self) {
         let Self { scene, publishers, .. } = self;
-        for publisher in publishers.iter_mut().filter(|publisher| publisher.is_damaged) {
-            publisher.detach(scene);
-            publisher.republish();
+        for (producer, target) in std::mem::take(&mut scene.damaged) {
+            publishers.iter().filter(|publisher| publisher.target == target).for_each(|p| p.republish(&producer));
         }
     }
 }

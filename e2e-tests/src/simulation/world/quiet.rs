@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::World;
+use crate::simulation::publisher::Publisher;
 use crate::simulation::seat::Turn;
 use crate::simulation::violation::{Checked, Invariant, Violation};
 
@@ -12,6 +13,7 @@ const ROUNDS_MAX: u32 = 60;
 impl World<'_> {
     /// Ends all faults, and continues until there is nothing left to do.
     pub(super) fn come_to_rest(&mut self) -> Checked {
+        self.publishers.iter_mut().for_each(Publisher::end_frozen);
         self.scene.calm();
         self.scene.say("no more faults");
         self.republish_damaged();
@@ -37,7 +39,8 @@ impl World<'_> {
         }
         for at in 0..self.publishers.len() {
             self.quiet_step();
-            while self.publish_at(at, false)? {
+            let Self { scene, publishers, .. } = self;
+            while publishers[at].step(0, scene)? {
                 worked = true;
             }
             self.check()?;
@@ -52,11 +55,11 @@ impl World<'_> {
 
     fn is_at_rest(&self) -> Checked<bool> {
         let waiting: usize = self.chairs().map(|chair| chair.waiting()).sum();
-        let mut confirmed = true;
+        let mut is_published = true;
         for publisher in &self.publishers {
-            confirmed &= publisher.is_done()?;
+            is_published &= publisher.unpublished()?.is_empty();
         }
-        Ok(waiting == 0 && confirmed && self.checks.all_is_read(&self.reads()))
+        Ok(waiting == 0 && is_published && self.checks.all_is_read(&self.reads()))
     }
 
     fn reads(&self) -> Vec<(stage::Producer, Vec<stage::StreamPartition>)> {
@@ -69,8 +72,8 @@ impl World<'_> {
             let _infallible = write!(text, "\n  {}: {} requests wait", chair.id(), chair.waiting());
         }
         for publisher in &self.publishers {
-            if !publisher.is_done()? {
-                let _infallible = write!(text, "\n  {}>{} is not confirmed", publisher.producer, publisher.target);
+            for producer in publisher.unpublished()? {
+                let _infallible = write!(text, "\n  {producer}>{} is not published", publisher.target);
             }
         }
         for line in self.checks.diagnosis(&self.reads()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dataflow::message::BrokerMessage;
-use dataflow::{PublishChannel, RabbitMq};
+use dataflow::{PublishChannel, RabbitMq, StreamBroker as _};
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};

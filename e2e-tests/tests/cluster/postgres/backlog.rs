@@ -1,7 +1,7 @@
 //! The part of the journal that is not published yet.
 
 use conformance::fixture::{ADDED, Collect, add, claim, emitted, of, submit};
-use dataflow::Store;
+use dataflow::{PublishPositions as _, Store};
 use stage::{Partition, Producer, Seq, Stage as _};
 
 use super::database::Databases;

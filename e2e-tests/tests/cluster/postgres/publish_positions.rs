@@ -1,7 +1,7 @@
 //! Stored publish positions.
 
 use conformance::fixture::{ADDED, Collect, add, claim, of, submit};
-use dataflow::Store;
+use dataflow::{PublishPositions as _, Store};
 use stage::{Partition, Producer, PublishPosition, ResumePoint, Seq, Stage as _};
 
 use super::database::{BLOCKED, Databases, wait_for_session};

@@ -1,33 +1,40 @@
 //! The conformance of the stores and streams in memory.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use stage::{Checkpoint, Frame, Producer, PublishPosition, ResumePoint, Seq, StreamPartition, Table};
+use stage::{Checkpoint, Frame, Positions, Producer, ResumePoint, Seq, StreamPartition, Table};
 
-use crate::{Damage, Failure, MemoryStore, Publisher, StoreFactory, Streams};
+use crate::{Damage, Failure, MemoryStore, Outcome, Publisher, StoreFactory, Streams};
 use crate::{MemoryBroker, MemorySubscription};
-use dataflow::{Delivery, Meta, Store, StoreError, Subscription};
+use dataflow::message::BrokerMessage;
+use dataflow::{
+    BrokerError, Delivery, Meta, PublishPositions as _, Session, Store, StoreError, StreamBroker as _, Subscription,
+};
 
 /// Stores and streams in memory.
 #[derive(Default)]
 pub(crate) struct Maps {
     stores: Mutex<BTreeMap<&'static str, MemoryStore>>,
     broker: MemoryBroker,
-    sessions: Mutex<u64>,
 }
 
 impl Maps {
-    fn session(&self) -> String {
-        let mut sessions = self.sessions.lock().unwrap();
-        *sessions += 1;
-        format!("session {sessions}")
+    fn front(&self) -> MemoryStore {
+        self.stores.lock().unwrap()["front"].clone()
     }
 
-    fn all(&self, target: &StreamPartition) -> Vec<Delivery> {
+    async fn all(&self, target: &StreamPartition) -> Result<Vec<Delivery>, StoreError> {
         let targets = [target.clone()];
         let mut subscription = MemorySubscription::attach(self.broker.clone(), &targets, &Checkpoint::default());
-        std::iter::repeat_with(|| subscription.available()).take_while(|ready| !ready.is_empty()).flatten().collect()
+        let mut all = Vec::new();
+        loop {
+            let ready = subscription.ready(&Positions::default()).await?;
+            if ready.is_empty() {
+                return Ok(all);
+            }
+            all.extend(ready);
+        }
     }
 }
 
@@ -44,31 +51,27 @@ impl StoreFactory for Maps {
 }
 
 impl Streams for Maps {
-    async fn publish(&self, publisher: &mut Publisher, journal: &Store) -> Result<(), Failure> {
-        let session = self.session();
-        self.broker.attach(&publisher.target, &session);
-        let noted = publisher.noted.take().unwrap_or_default();
-        let (scan, resume) = self.broker.scan(&publisher.target, &noted);
-        let is_rewound = noted.republish.contains(&publisher.producer);
-        let held = if is_rewound { Seq(0) } else { scan.held(&publisher.producer) };
-        let mut window = stage::PublishWindow::behind(held);
-        while let Some(seq) = window.wants() {
-            let frames = journal.journal(&publisher.producer, &publisher.target, seq, 1, usize::MAX).await?;
-            let Some(frame) = frames.first() else { break };
-            assert!(self.broker.publish(frame, &session));
-            window.sent();
-            window.confirmed(seq);
+    async fn publish(&self, publisher: &mut Publisher, journal: &Store) -> Outcome {
+        let Publisher { producer, target, noted } = publisher;
+        let store = self.front();
+        match noted {
+            None => store.lose_publish_position(target),
+            Some(noted) if !noted.republish.is_empty() => store.republish(producer, target),
+            Some(_) => {}
         }
-        let confirmed = [(publisher.producer.clone(), held)].into();
-        publisher.noted = Some(PublishPosition { resume, confirmed, ..PublishPosition::default() });
+        crate::publish(Arc::new(self.broker.clone()), Arc::new(store.clone()), journal, producer, target).await?;
+        *noted = Some(store.publish_position(target).await?);
         Ok(())
     }
 
-    async fn publish_alone(&self, frame: &Frame) -> Result<(), Failure> {
-        let session = self.session();
-        self.broker.attach(&frame.target, &session);
-        assert!(self.broker.publish(frame, &session));
-        Ok(())
+    async fn attach(&self, publisher: &Publisher, journal: &Store) -> Result<Session, Failure> {
+        let Publisher { producer, target, .. } = publisher;
+        crate::attach(Arc::new(self.broker.clone()), Arc::new(self.front()), journal, producer, target).await
+    }
+
+    async fn publish_alone(&self, frame: &Frame) -> Outcome {
+        let publishing = self.broker.attach(&frame.target).await?;
+        Ok(publishing.publish(frame).await?.confirmed().await?)
     }
 
     async fn subscription(
@@ -80,15 +83,21 @@ impl Streams for Maps {
     }
 
     async fn end(&self, target: &StreamPartition) -> Result<Option<ResumePoint>, Failure> {
-        Ok(self.all(target).last().and_then(|last| last.resume_point.clone()))
+        Ok(self.all(target).await?.last().and_then(|last| last.resume_point.clone()))
     }
 
     async fn frames(&self, target: &StreamPartition) -> Result<usize, Failure> {
-        Ok(self.all(target).len())
+        Ok(self.all(target).await?.len())
     }
 
     async fn lose(&self, target: &StreamPartition) -> Result<(), Failure> {
         self.broker.lose(target);
+        Ok(())
+    }
+
+    async fn recreate(&self, target: &StreamPartition) -> Outcome {
+        self.broker.lose(target);
+        self.broker.declare(target);
         Ok(())
     }
 
@@ -103,13 +112,13 @@ crate::conformance_of_streams!(Maps::default());
 
 #[tokio::test]
 async fn a_missing_stream_stores_nothing() {
-    let frame = Frame::seal(
-        Producer::new("a", stage::Partition(0)),
-        StreamPartition::new("b", stage::Partition(0)),
-        Seq::FIRST,
-        stage::Hash::ZERO,
-        0,
-        "[]".to_owned(),
-    );
-    assert!(!MemoryBroker::default().publish(&frame, "session"));
+    let producer = Producer::new("a", stage::Partition(0));
+    let target = StreamPartition::new("b", stage::Partition(0));
+    let frame = Frame::seal(producer, target.clone(), Seq::FIRST, stage::Hash::ZERO, 0, "[]".to_owned());
+    let broker = MemoryBroker::default();
+    let publishing = broker.attach(&target).await.unwrap();
+    broker.lose(&target);
+    let confirmed = publishing.publish(&frame).await.unwrap().confirmed().await;
+    assert!(matches!(confirmed, Err(BrokerError::NotKept(_))), "{confirmed:?}");
+    assert!(!broker.append(&target, BrokerMessage::of_frame(&frame, "incarnation", "session")));
 }

@@ -13,6 +13,7 @@ use super::sqlite::Files;
 use crate::StoreFactory as _;
 use crate::fixture::{ADDED, BACK, Collect, FRONT, Tally, TallyUp, add, claim, claim_tally, meta, now, of, submit};
 use crate::{CommitFault, Faults, MemoryBroker, MemorySubscription};
+use dataflow::message::BrokerMessage;
 use dataflow::{Drain, Reader};
 use dataflow::{
     Health, JournalReader, JournalSource, Metrics, Observer, Owner, RecentCommits, Spans, Store, Subscription, Wakeups,
@@ -142,13 +143,14 @@ async fn a_fork_stops_the_reader_permanently() {
     let maps = Maps::default();
     let back = maps.open(meta("back").unwrap(), BACK).await.unwrap();
     let (broker, target) = (MemoryBroker::default(), ADDED.target(of("a")));
-    broker.attach(&target, "one");
+    broker.declare(&target);
+    let publish = |frame: &Frame| broker.append(&target, BrokerMessage::of_frame(frame, "one", "session"));
     let frame = |seq, previous| {
         Frame::seal(Producer::new(Collect::NAME, Partition(0)), target.clone(), seq, previous, 0, "[]".to_owned())
     };
     let first = frame(Seq(1), Hash::ZERO);
-    assert!(broker.publish(&first, "one"));
-    assert!(broker.publish(&frame(Seq(2), Hash::ZERO), "one"));
+    assert!(broker.append(&target, BrokerMessage::marker("one", "session")));
+    assert!(publish(&first) && publish(&frame(Seq(2), Hash::ZERO)));
     let owner = claim_tally(&back, "a").await.unwrap();
     let subscription = Box::new(MemorySubscription::attach(broker, std::slice::from_ref(&target), owner.checkpoint()));
     let (stopped, mut stops) = unbounded_channel();

@@ -96,7 +96,7 @@ impl Backlog {
 
     /// Sets the last frames of a producer at the time its partition was claimed. They include frames that another
     /// instance emitted just before, after the journal was read here.
-    pub(crate) fn claimed(&self, producer: &Producer, last_frames: &BTreeMap<StreamPartition, LastFrame>) {
+    pub fn claimed(&self, producer: &Producer, last_frames: &BTreeMap<StreamPartition, LastFrame>) {
         let mut windows = self.windows();
         for (target, head) in last_frames {
             let window = windows.entry((target.clone(), producer.clone())).or_default();
@@ -113,7 +113,7 @@ impl Backlog {
     }
 
     /// Adds frames that are in the journal now.
-    pub(crate) fn emitted(&self, frames: &[Frame]) {
+    pub fn emitted(&self, frames: &[Frame]) {
         let mut windows = self.windows();
         for frame in frames {
             let window = windows.entry((frame.target.clone(), frame.producer.clone())).or_default();
@@ -134,6 +134,8 @@ impl Backlog {
         let Some(window) = windows.get_mut(&(target.clone(), producer.clone())) else { return };
         // After a rewind, `up_to` is smaller for a while.
         window.confirmed = window.confirmed.max(up_to.0);
+        // A publisher may read a frame from the journal before its owner knows that the commit succeeded.
+        window.last = window.last.max(up_to.0);
         while let Some((_, bytes)) = window.unconfirmed.pop_front_if(|(seq, _)| *seq <= up_to) {
             self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
@@ -189,6 +191,17 @@ mod tests {
         assert_eq!((backlog.last(&target(), &producer()), backlog.bytes(), backlog.frames()), (Seq(4), 0, 1));
         let rung = backlog.wakeup(&target());
         assert!(futures_util::FutureExt::now_or_never(rung.notified()).is_some());
+    }
+
+    #[test]
+    fn a_frame_that_is_confirmed_before_its_owner_reports_it_does_not_count() {
+        let backlog = Backlog::new([target()], 100);
+        backlog.begin(&target(), &producer(), Seq(0), Vec::new());
+        backlog.confirmed(&target(), &producer(), Seq(1));
+        backlog.emitted(&[frame(1, 10)]);
+        assert_eq!((backlog.bytes(), backlog.frames(), backlog.last(&target(), &producer())), (0, 0, Seq(1)));
+        backlog.emitted(&[frame(2, 10)]);
+        assert_eq!((backlog.bytes(), backlog.frames()), (10, 1));
     }
 
     #[test]

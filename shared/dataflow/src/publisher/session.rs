@@ -1,9 +1,12 @@
 //! A publishing session: publishing over one channel, until an error.
+//!
+//! [`Session::run`] decides nothing but when to take which step. The steps wait for the broker and the database alone,
+//! never for time, so that the simulation can take them in any order.
 
 mod attach;
 mod look;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -13,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Publication, PublishError};
 use crate::connection_status::ConnectionStatus;
-use crate::rabbitmq::{Confirm, PublishChannel};
+use crate::stream_broker::{Confirm, PublishChannel};
 use crate::{BrokerError, StoreError};
 
 /// The maximum number of bytes in flight to the broker. Unconfirmed frames are kept in our memory too.
@@ -72,36 +75,45 @@ pub struct Session {
 
 impl Session {
     /// Publishes until it is stopped and nothing is left to publish.
+    ///
+    /// # Errors
+    /// [`PublishError`] when publishing must start again with another session.
     pub async fn run(&mut self, wakeup: &Notify, stopped: &mut watch::Receiver<bool>) -> Result<(), PublishError> {
         let mut ticks = interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.fill().await?;
-            if self.in_flight.is_empty() {
-                if *stopped.borrow() {
-                    self.look().await?;
-                    return self.note().await;
-                }
-                if !self.publication.broker.is_blocked() {
-                    self.works();
-                }
+            if self.in_flight.is_empty() && *stopped.borrow() {
+                self.look().await?;
+                return self.note().await;
             }
             tokio::select! {
-                confirmed = next_confirm(&mut self.in_flight) => self.confirmed(confirmed)?,
+                confirmed = self.confirm() => confirmed?,
                 () = wakeup.notified() => {}
                 _ = stopped.changed() => {}
-                _ = ticks.tick() => {
-                    self.publishing.check().map_err(|source| self.broken(source))?;
-                    if self.publication.broker.is_blocked() {
-                        self.is_blocked();
-                    } else if self.in_flight.front().is_some_and(|first| first.sent.elapsed() > CONFIRM_TIMEOUT) {
-                        return Err(self.broken(BrokerError::Silent(CONFIRM_TIMEOUT)));
-                    }
-                    self.look().await?;
-                    self.try_to_note().await?;
-                }
+                _ = ticks.tick() => self.tick().await?,
             }
         }
+    }
+
+    /// How far the stream holds the journal of each producer.
+    pub fn held(&self) -> BTreeMap<Producer, Seq> {
+        self.windows.iter().map(|window| (window.producer.clone(), window.window.held())).collect()
+    }
+
+    /// Checks the channel and the end of the stream, and notes the publish position.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn tick(&mut self) -> Result<(), PublishError> {
+        self.publishing.check().map_err(|source| self.broken(source))?;
+        if self.publication.broker.is_blocked() {
+            self.is_blocked();
+        } else if self.in_flight.front().is_some_and(|first| first.sent.elapsed() > CONFIRM_TIMEOUT) {
+            return Err(self.broken(BrokerError::Silent(CONFIRM_TIMEOUT)));
+        }
+        self.look().await?;
+        self.try_to_note().await
     }
 
     fn works(&mut self) {
@@ -120,8 +132,11 @@ impl Session {
         self.status.fails(format!("{target}: the broker accepts no messages: it is short of memory or disk space"));
     }
 
-    /// Sends as many frames of the journal as the window allows.
-    async fn fill(&mut self) -> Result<(), PublishError> {
+    /// Sends as many frames of the journals as the window allows.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn fill(&mut self) -> Result<(), PublishError> {
         // Another producer comes first each time, so that a busy one does not keep the others waiting.
         self.first = (self.first + 1) % self.windows.len().max(1);
         for at in (self.first..self.windows.len()).chain(0..self.first) {
@@ -130,6 +145,9 @@ impl Session {
                     self.send(at, frame).await?;
                 }
             }
+        }
+        if self.in_flight.is_empty() && !self.publication.broker.is_blocked() {
+            self.works();
         }
         Ok(())
     }
@@ -166,9 +184,14 @@ impl Session {
         Ok(())
     }
 
-    /// Processes the confirm of the first frame in flight, and those of the next frames that have already arrived.
-    fn confirmed(&mut self, first: Result<(), BrokerError>) -> Result<(), PublishError> {
-        let mut next_answer = Some(first);
+    /// Waits for the confirm of the first frame in flight, forever while there is none. Then processes it and those of
+    /// the next frames that have already arrived. The wait can be canceled and repeated.
+    ///
+    /// # Errors
+    /// [`PublishError`] when a frame was not stored, or that is unknown.
+    pub async fn confirm(&mut self) -> Result<(), PublishError> {
+        let Some(first) = self.in_flight.front_mut() else { return std::future::pending().await };
+        let mut next_answer = Some(first.confirm.confirmed().await);
         while let Some(confirmed) = next_answer {
             confirmed.map_err(|source| self.broken(source))?;
             let Some(InFlight { window, seq, bytes, .. }) = self.in_flight.pop_front() else { break };
@@ -222,13 +245,5 @@ impl Session {
 
     fn unreadable(&self, source: StoreError) -> PublishError {
         PublishError::Journal { target: self.publication.target.clone(), source }
-    }
-}
-
-/// The confirm of the first frame in flight; pending forever while there is none.
-async fn next_confirm(in_flight: &mut VecDeque<InFlight>) -> Result<(), BrokerError> {
-    match in_flight.front_mut() {
-        Some(first) => first.confirm.confirmed().await,
-        None => std::future::pending().await,
     }
 }

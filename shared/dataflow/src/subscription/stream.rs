@@ -20,7 +20,7 @@ use crate::connection_status::ConnectionStatus;
 use crate::message::BrokerMessage;
 use crate::rabbitmq::RabbitMq;
 use crate::store::Quarantined;
-use crate::{BrokerError, Postgres, StoreError, Wakeups};
+use crate::{BrokerError, Postgres, StoreError, StreamBroker as _, Wakeups};
 
 /// The capacity of the queue in messages for each stream that shares it. One stream may fill the whole queue. Together
 /// with the messages held by the client this is enough for the next batch.

@@ -7,12 +7,15 @@ use stage::{Producer, PublishPosition, PublishWindow, ResumePoint, Seq, StreamSc
 use super::{ProducerWindow, Session};
 use crate::connection_status::ConnectionStatus;
 use crate::publisher::{Publication, PublishError};
-use crate::rabbitmq::{ANSWER_TIMEOUT, PublishChannel};
+use crate::stream_broker::{ANSWER_TIMEOUT, PublishChannel};
 use crate::{BrokerError, StoreError};
 
 impl Session {
     /// Attaches to the stream, of any incarnation, and reads what was published since the last note. Writing the marker
     /// and reading it back shows that both directions work.
+    ///
+    /// # Errors
+    /// [`PublishError`].
     pub async fn attach(publication: Publication, status: ConnectionStatus) -> Result<Self, PublishError> {
         let target = &publication.target;
         let unreadable = |source| PublishError::Journal { target: target.clone(), source };
@@ -29,12 +32,11 @@ impl Session {
             publication.backlog.confirmed(target, producer, held);
             windows.push(ProducerWindow { producer: producer.clone(), window: PublishWindow::behind(held) });
         }
-        noted.confirmed = windows.iter().map(|window| (window.producer.clone(), window.window.held())).collect();
         noted.republish.clear();
         noted.resume = Some(marker);
         tracing::info!(stream = %target, incarnation = publishing.incarnation, "publishing");
         status.works();
-        Ok(Self {
+        let mut session = Self {
             publication,
             publishing,
             windows,
@@ -47,7 +49,9 @@ impl Session {
             end: None,
             status,
             works: true,
-        })
+        };
+        session.noted.confirmed = session.held();
+        Ok(session)
     }
 }
 

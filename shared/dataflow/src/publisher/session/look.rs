@@ -9,8 +9,8 @@ use stage::{Digest, Producer, ResumePoint, Seq};
 use super::{LastChunk, Session};
 use crate::BrokerError;
 use crate::message::BrokerMessage;
-use crate::publisher::PublishError;
-use crate::rabbitmq::{ANSWER_TIMEOUT, TOGETHER};
+use crate::publisher::{Publication, PublishError};
+use crate::stream_broker::{ANSWER_TIMEOUT, StartAt, TOGETHER};
 
 /// The prefetch of a read of the stream's end.
 const MANY: u16 = 64;
@@ -24,54 +24,85 @@ impl LastChunk {
     }
 }
 
+/// What a look has found at the end of the stream.
+struct StreamEnd {
+    /// The first message of the last chunk.
+    last_chunk: Option<LastChunk>,
+    /// A message at or after everything confirmed; `None` if the noted one is still the last that is known.
+    resume: Option<ResumePoint>,
+    /// What was confirmed.
+    confirmed: BTreeMap<Producer, Seq>,
+}
+
 impl Session {
     /// Finds a message at the end of the stream that lies at or after everything confirmed. If nothing was sent since
     /// the last look, it suffices that the stream still ends the same way.
     pub(super) async fn look(&mut self) -> Result<(), PublishError> {
-        match self.find_end().await {
+        match self.is_in_place().await {
             Ok(true) => Ok(()),
             Ok(false) | Err(BrokerError::NoStream(_)) => Err(PublishError::Lost(self.publication.target.clone())),
             Err(error) => Err(self.broken(error)),
         }
     }
 
-    async fn find_end(&mut self) -> Result<bool, BrokerError> {
-        let (target, broker) = (self.publication.target.clone(), self.publication.broker.clone());
-        if self.end.is_some() {
-            let first = broker.read_last(&target, 1).await?.next_within(ANSWER_TIMEOUT).await?;
-            if self.end == first.as_ref().map(LastChunk::of) {
-                return Ok(true);
-            }
+    /// Whether the stream is the one that was attached to, with everything confirmed. If so, its end is remembered.
+    async fn is_in_place(&mut self) -> Result<bool, BrokerError> {
+        if matches!(self.end, Some(LastChunk::Ours(_))) && self.end == self.last_chunk().await? {
+            return Ok(true);
         }
-        let confirmed = self.windows.iter().map(|window| (window.producer.clone(), window.window.held()));
-        let confirmed: BTreeMap<_, _> = confirmed.collect();
-        let mut reading = broker.read_last(&target, MANY).await?;
+        let Some(StreamEnd { last_chunk, resume, confirmed }) = self.find_end().await? else { return Ok(false) };
+        // The stream may have been deleted and created again by somebody else. Then this channel goes on in another
+        // incarnation, which lacks what was confirmed before. An incarnation never returns, so it suffices to ask after
+        // everything was found.
+        let incarnation = self.publication.broker.incarnation(&self.publication.target).await?;
+        if incarnation.as_ref() != Some(&self.publishing.incarnation) {
+            return Ok(false);
+        }
+        if let Some(point) = resume {
+            (self.noted.resume, self.noted.confirmed, self.is_to_note) = (Some(point), confirmed, true);
+        }
+        if self.in_flight.is_empty() {
+            self.end = last_chunk;
+        }
+        Ok(true)
+    }
+
+    /// The first message of the stream's last chunk.
+    async fn last_chunk(&self) -> Result<Option<LastChunk>, BrokerError> {
+        let Publication { target, broker, .. } = &self.publication;
+        let mut reading = broker.consume(target, StartAt::LastChunk, 1).await?;
+        Ok(reading.next_within(ANSWER_TIMEOUT).await?.as_ref().map(LastChunk::of))
+    }
+
+    /// Looks for a message at or after everything confirmed. `None` if the stream has lost some of it.
+    async fn find_end(&self) -> Result<Option<StreamEnd>, BrokerError> {
+        let Publication { target, broker, .. } = &self.publication;
+        let confirmed = self.held();
+        let mut reading = broker.consume(target, StartAt::LastChunk, MANY).await?;
         let mut next = reading.next_within(ANSWER_TIMEOUT).await?;
-        let first = next.as_ref().map(LastChunk::of);
+        let last_chunk = next.as_ref().map(LastChunk::of);
         let end = Instant::now() + TOGETHER;
         while let Some(message) = next {
             if let Some(point) = message.resume_point().filter(|point| self.is_behind_confirmed(point, &confirmed)) {
-                self.end = first.filter(|_| self.in_flight.is_empty());
-                (self.noted.resume, self.noted.confirmed, self.is_to_note) = (Some(point), confirmed, true);
-                return Ok(true);
+                return Ok(Some(StreamEnd { last_chunk, resume: Some(point), confirmed }));
             }
             next = reading.next_within(end.saturating_duration_since(Instant::now())).await?;
         }
         // All of the last messages may be foreign. That everything confirmed still exists is certain only if it all
         // lies before the noted message.
-        let Some(noted) = self.noted.resume.clone().filter(|_| self.noted.confirmed == confirmed) else {
-            return Ok(false);
+        let Some(noted) = self.noted.resume.as_ref().filter(|_| self.noted.confirmed == confirmed) else {
+            return Ok(None);
         };
-        let is_there = broker.find(&target, &noted).await?.is_some();
-        if is_there && self.in_flight.is_empty() {
-            if let Some(LastChunk::Ours(later)) = &first
-                && later.offset > noted.offset
-            {
-                (self.noted.resume, self.is_to_note) = (Some(later.clone()), true);
-            }
-            self.end = first;
+        if broker.find(target, noted).await?.is_none() {
+            return Ok(None);
         }
-        Ok(is_there)
+        let resume = match &last_chunk {
+            Some(LastChunk::Ours(later)) if self.in_flight.is_empty() && later.offset > noted.offset => {
+                Some(later.clone())
+            }
+            Some(LastChunk::Ours(_) | LastChunk::Foreign(..)) | None => None,
+        };
+        Ok(Some(StreamEnd { last_chunk, resume, confirmed }))
     }
 
     /// Whether everything confirmed lies at or before a message: it is the last confirmed message, or one still in

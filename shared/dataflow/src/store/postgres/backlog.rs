@@ -17,7 +17,11 @@ impl Postgres {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn ends(&self, target: &StreamPartition, producers: &[Producer]) -> Result<Vec<Seq>, StoreError> {
+    pub(super) async fn journal_ends(
+        &self,
+        target: &StreamPartition,
+        producers: &[Producer],
+    ) -> Result<Vec<Seq>, StoreError> {
         let statement = "SELECT coalesce((SELECT j.seq FROM journal j WHERE j.producer = w.producer AND j.target = $1 \
              ORDER BY j.seq DESC LIMIT 1), 0) AS seq FROM UNNEST($2::text[]) WITH ORDINALITY AS w(producer, place) \
              ORDER BY w.place";
@@ -31,7 +35,7 @@ impl Postgres {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn unpublished(
+    pub(super) async fn unpublished_ranges(
         &self,
         target: &StreamPartition,
         producer: &Producer,

@@ -2,34 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use stage::{Producer, PublishPosition, ResumePoint, Seq, StreamPartition};
 
 use super::Postgres;
-use crate::StoreError;
 use crate::store::decode::{name, number};
 use crate::store::encode::integer;
+use crate::{PublishPositions, StoreError};
 
-impl Postgres {
-    /// The stored publish position of a stream.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn publish_position(&self, target: &StreamPartition) -> Result<PublishPosition, StoreError> {
+#[async_trait]
+impl PublishPositions for Postgres {
+    async fn publish_position(&self, target: &StreamPartition) -> Result<PublishPosition, StoreError> {
         let statement = "SELECT place, session, producer, seq, confirmed::text AS confirmed, \
              republish::text AS republish, rewinds FROM publish_positions WHERE target = $1";
         let rows = self.publishing.fetch(sqlx::query(statement).bind(target.to_string())).await?;
         rows.first().map_or_else(|| Ok(PublishPosition::default()), publish_position)
     }
 
-    /// Stores a publish position, unless a rewind was requested that it does not know of: a publisher still at work
-    /// must not undo it. Returns `false` when it was not stored. Storing it clears the list of journals to publish
-    /// again, because that is now in progress.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn store_publish_position(
+    async fn store_publish_position(
         &self,
         target: &StreamPartition,
         position: &PublishPosition,
@@ -53,6 +45,21 @@ impl Postgres {
         Ok(!self.publishing.fetch(query).await?.is_empty())
     }
 
+    async fn ends(&self, target: &StreamPartition, producers: &[Producer]) -> Result<Vec<Seq>, StoreError> {
+        self.journal_ends(target, producers).await
+    }
+
+    async fn unpublished(
+        &self,
+        target: &StreamPartition,
+        producer: &Producer,
+        after: Seq,
+    ) -> Result<Vec<(Seq, u64)>, StoreError> {
+        self.unpublished_ranges(target, producer, after).await
+    }
+}
+
+impl Postgres {
     /// Requests that these journals are published again from their start. Returns those that are not empty. Their
     /// confirmed positions are kept.
     ///

@@ -28,5 +28,4 @@ mod offers;
 mod purchases;
 mod rates;
 mod refusals;
-mod stock;
 mod transfers;

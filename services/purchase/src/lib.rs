@@ -2,7 +2,6 @@
 //! purchases read that stream.
 
 pub mod accept;
-pub mod allocate;
 mod audit;
 pub mod copy_rates;
 mod http;
@@ -17,6 +16,3 @@ pub use service::{definition, start};
 
 /// Name of the service.
 pub const SERVICE: &str = "purchase";
-
-#[cfg(test)]
-mod tests;

@@ -10,7 +10,6 @@ mod overdraft;
 mod purchases;
 mod rates;
 mod reason;
-mod stock;
 mod streams;
 mod string_enum;
 mod time;
@@ -26,18 +25,12 @@ pub use ledger::{
     TrialBalance, TrialLine,
 };
 pub use names::{AccountId, CustomerId, InvalidName, PurchaseId, Sku, TransferId, request_id};
-pub use offers::{CancellationTerms, Compensation, Constraint, InvalidCompensation, Offer, OfferTerms, RecallRequest};
+pub use offers::{Constraint, Offer, OfferTerms};
 pub use overdraft::{InvalidOverdraft, Overdraft, OverdraftPolicy};
 pub use purchases::{
-    BatchItemResult, Cancellation, CancellationRequest, CancellationStatus, LineRequest, LineStatus, Milestone,
-    NumberedPurchaseRequest, Purchase, PurchaseLine, PurchaseRequest, Status,
+    BatchItemResult, LineRequest, Milestone, NumberedPurchaseRequest, Purchase, PurchaseRequest, Status,
 };
 pub use rates::{AsOf, Imported, RatePut, RateQuote, RateRow, RatesByPair};
 pub use reason::{Reason, ReasonCode};
-pub use stock::{
-    AllocationState, CancellationRequested, ClaimedLine, Decision, LadderStep, LineDecision, LinesDecided, Place,
-    PlannedLine, PurchasePlaced, PurchasePlan, PurchaseRefunded, StockClaimed, StockContinued, StockLimited,
-    StockReleased,
-};
-pub use streams::{ALLOCATIONS, CREDITS, LEDGER_COMMANDS, LINES, OUTCOMES, PURCHASES, RATES, RATES_KEY};
+pub use streams::{CREDITS, LEDGER_COMMANDS, OUTCOMES, PURCHASES, RATES, RATES_KEY};
 pub use string_enum::UnknownValue;

@@ -20,10 +20,7 @@ fn bought(purchase: &str, customer: &str, pieces: &[u32]) -> Event<AwardInput> {
 }
 
 fn paid(purchase: &str) -> Event<AwardInput> {
-    of(
-        purchase,
-        AwardInput::PaymentPosted(PaymentPosted { purchase: RequestId(purchase.to_owned()), is_limited: false }),
-    )
+    of(purchase, AwardInput::PaymentPosted(PaymentPosted { purchase: RequestId(purchase.to_owned()) }))
 }
 
 fn of(purchase: &str, fact: AwardInput) -> Event<AwardInput> {

@@ -47,7 +47,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Prepared statements kept per connection: enough for every statement of every table of a service.
 const STATEMENTS_MAX: usize = 512;
 /// The layout version of the tables in `SCHEMA`. Any other version is refused.
-const FORMAT: &str = "2";
+const FORMAT: &str = "1";
 
 /// A database file.
 #[derive(Clone, Debug)]

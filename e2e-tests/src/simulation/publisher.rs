@@ -297,10 +297,11 @@ impl Publisher {
         }
     }
 
-    /// A frozen process wakes up and does one thing, before it notices that it was replaced.
-    pub fn wake(&mut self, scene: &mut Scene<'_>) -> Checked {
+    /// A frozen process wakes up and does one thing, before it notices that it was replaced. Returns `false` if there
+    /// was none.
+    pub fn wake(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
         if self.frozen.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let at = scene.random.below(self.frozen.len());
         let active = std::mem::replace(&mut self.session, Some(self.frozen.swap_remove(at)));
@@ -315,7 +316,7 @@ impl Publisher {
         };
         let woken = std::mem::replace(&mut self.session, active);
         self.frozen.extend(woken.filter(|_| !scene.random.chance(250)));
-        Ok(())
+        Ok(true)
     }
 
     /// Ends the sessions of all frozen processes.

@@ -44,10 +44,7 @@ impl World<'_> {
                 self.publishers[publisher].freeze(&mut self.scene);
                 Ok(())
             }
-            13 => {
-                let publisher = self.scene.random.below(self.publishers.len());
-                self.publishers[publisher].wake(&mut self.scene)
-            }
+            13 => self.wake_publisher(),
             14 if self.scene.random.chance(weather.owners / 4) => {
                 self.republish_any();
                 Ok(())
@@ -67,6 +64,17 @@ impl World<'_> {
         for at in (first..chairs).chain(0..first) {
             let (chair, scene) = self.chair(at);
             if chair.wake(scene)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn wake_publisher(&mut self) -> Checked {
+        let Self { scene, publishers, .. } = self;
+        let (count, first) = (publishers.len(), scene.random.below(publishers.len()));
+        for at in (first..count).chain(0..first) {
+            if publishers[at].wake(scene)? {
                 break;
             }
         }

@@ -304,7 +304,7 @@ impl Publisher {
             return Ok(false);
         }
         let at = scene.random.below(self.frozen.len());
-        let active = std::mem::replace(&mut self.session, Some(self.frozen.swap_remove(at)));
+        let active = self.session.replace(self.frozen.swap_remove(at));
         let step = *scene.random.pick(&STEPS);
         scene.hit(Hit::PublisherWoke);
         scene.say(&format!("a frozen publisher of {} wakes up: {step:?}", self.target));

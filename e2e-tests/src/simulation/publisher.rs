@@ -32,10 +32,11 @@ enum Step {
     Arrive,
     Confirm,
     Tick,
+    CheckIncarnation,
 }
 
 /// All steps, in the order in which they are taken when there are no faults.
-const STEPS: [Step; 4] = [Step::Fill, Step::Arrive, Step::Confirm, Step::Tick];
+const STEPS: [Step; 5] = [Step::Fill, Step::Arrive, Step::Confirm, Step::Tick, Step::CheckIncarnation];
 
 /// The publisher of one stream partition.
 pub struct Publisher {
@@ -65,17 +66,21 @@ impl Publisher {
             return self.attach(scene);
         }
         for step in STEPS.iter().cycle().skip(first).take(STEPS.len()) {
-            let worked = match step {
-                Step::Fill => self.fill(scene)?,
-                Step::Arrive => self.arrive(scene),
-                Step::Confirm => self.confirm(scene)?,
-                Step::Tick => self.tick(scene)?,
-            };
-            if worked {
+            if self.take(*step, scene)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    fn take(&mut self, step: Step, scene: &mut Scene<'_>) -> Checked<bool> {
+        match step {
+            Step::Fill => self.fill(scene),
+            Step::Arrive => Ok(self.arrive(scene)),
+            Step::Confirm => self.confirm(scene),
+            Step::Tick => self.tick(scene),
+            Step::CheckIncarnation => self.check_incarnation(scene),
+        }
     }
 
     /// Begins a session. It publishes the frames that the stream does not hold.
@@ -149,6 +154,13 @@ impl Publisher {
         let ticked = scene.with_broker_faults(|| now(session.tick()));
         let after = now(self.store.publish_position(&self.target)).map_err(|error| stopped(&error))?;
         self.goes_on(ticked, before != after, scene)
+    }
+
+    /// Checks that the stream was not created again.
+    fn check_incarnation(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        let Some(session) = &self.session else { return Ok(false) };
+        let checked = scene.with_broker_faults(|| now(session.check_incarnation()));
+        self.goes_on(checked, false, scene)
     }
 
     /// Processes the confirms that have arrived.
@@ -308,12 +320,7 @@ impl Publisher {
         let step = *scene.random.pick(&STEPS);
         scene.hit(Hit::PublisherWoke);
         scene.say(&format!("a frozen publisher of {} wakes up: {step:?}", self.target));
-        match step {
-            Step::Fill => self.fill(scene)?,
-            Step::Arrive => self.arrive(scene),
-            Step::Confirm => self.confirm(scene)?,
-            Step::Tick => self.tick(scene)?,
-        };
+        self.take(step, scene)?;
         let woken = std::mem::replace(&mut self.session, active);
         self.frozen.extend(woken.filter(|_| !scene.random.chance(250)));
         Ok(true)

@@ -11,6 +11,8 @@ use crate::{Frame, Producer, ResumePoint, Seq};
 /// How far a stream is known to hold the journals that are published to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishPosition {
+    /// The incarnation of the stream that this is about. In another incarnation, nothing else here counts.
+    pub incarnation: Option<String>,
     /// A message of the stream; `None` before anything was noted.
     pub resume: Option<ResumePoint>,
     /// For each producer, its last frame that lies at or before that message together with all its earlier frames.

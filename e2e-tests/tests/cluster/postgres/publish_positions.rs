@@ -13,7 +13,8 @@ fn collect() -> Producer {
 fn position_at(confirmed: u64, rewinds: u64) -> PublishPosition {
     let (offset, session) = (confirmed + 1, "session".to_owned());
     let resume = Some(ResumePoint { offset, session, frame: Some((collect(), Seq(confirmed))) });
-    PublishPosition { resume, confirmed: [(collect(), Seq(confirmed))].into(), republish: [].into(), rewinds }
+    let (incarnation, confirmed) = (Some("incarnation".to_owned()), [(collect(), Seq(confirmed))].into());
+    PublishPosition { incarnation, resume, confirmed, republish: [].into(), rewinds }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use stage::{Frame, Hash, PUBLISH_WINDOW, Producer, PublishPosition, PublishWindow, ResumePoint, Seq};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::{Publication, PublishError};
 use crate::connection_status::ConnectionStatus;
@@ -28,6 +28,8 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often to check the stream's end, to note the publish position, and to check for a rewind. Frames published since
 /// the last note are read once more by the next session.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often to check that the stream was not deleted and created again.
+const INCARNATION_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One producer's window of the stream.
 struct ProducerWindow {
@@ -79,8 +81,7 @@ impl Session {
     /// # Errors
     /// [`PublishError`] when publishing must start again with another session.
     pub async fn run(&mut self, wakeup: &Notify, stopped: &mut watch::Receiver<bool>) -> Result<(), PublishError> {
-        let mut ticks = interval(LOOK_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut ticks, mut checks) = (later(LOOK_INTERVAL), later(INCARNATION_INTERVAL));
         loop {
             self.fill().await?;
             if self.in_flight.is_empty() && *stopped.borrow() {
@@ -92,6 +93,7 @@ impl Session {
                 () = wakeup.notified() => {}
                 _ = stopped.changed() => {}
                 _ = ticks.tick() => self.tick().await?,
+                _ = checks.tick() => self.check_incarnation().await?,
             }
         }
     }
@@ -246,4 +248,11 @@ impl Session {
     fn unreadable(&self, source: StoreError) -> PublishError {
         PublishError::Journal { target: self.publication.target.clone(), source }
     }
+}
+
+/// Ticks from one period on: attaching has just shown what a tick would.
+fn later(period: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }

@@ -4,6 +4,9 @@ use stage::PartitionCount;
 
 use super::StoreError;
 
+/// The layout version of the fixed tables and of what is stored in them. Any other version is refused.
+const FORMAT: &str = "2";
+
 /// The metadata of a store, fixed when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
@@ -33,23 +36,28 @@ impl StoredMeta {
 }
 
 impl Meta {
-    /// The rows of the table `meta`; `format` is the layout of the fixed tables.
-    pub(super) fn rows(&self, format: &str) -> [(&'static str, String); 3] {
+    /// The rows of the table `meta`.
+    pub(super) fn rows(&self) -> [(&'static str, String); 3] {
         [
-            ("format", format.to_owned()),
+            ("format", FORMAT.to_owned()),
             ("service", self.service.to_owned()),
             ("partitions", self.partitions.get().to_string()),
         ]
     }
 
     /// Compares the stored rows with the expected ones. The error names the difference.
-    pub(super) fn check(&self, format: &str, found: &[(String, String)]) -> Result<(), String> {
-        let rows = self.rows(format);
+    pub(super) fn check(&self, found: &[(String, String)]) -> Result<(), String> {
+        let rows = self.rows();
         for (key, expected) in &rows {
             let value = found.iter().find(|(name, _)| name == key).map(|(_, value)| value);
             if value != Some(expected) {
                 let value = value.map_or("nothing", String::as_str);
-                return Err(format!("meta.{key} is {value}, not {expected}"));
+                let advice = match *key {
+                    "format" => ": another version of the program created it; use that version, or start with new data",
+                    "service" => ": this is the database of another service; check the configured address",
+                    _ => "",
+                };
+                return Err(format!("meta.{key} is {value}, not {expected}{advice}"));
             }
         }
         if found.len() == rows.len() { Ok(()) } else { Err("meta holds unknown keys".to_owned()) }

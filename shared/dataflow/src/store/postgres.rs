@@ -67,8 +67,6 @@ const TURN_MAX: Duration = Duration::from_secs(20);
 const OPEN_MAX: Duration = Duration::from_secs(30);
 /// A COMMIT without a reply after this time is in doubt.
 const COMMIT_MAX: Duration = Duration::from_secs(5);
-/// The layout version of the fixed tables. Any other version is refused.
-const FORMAT: &str = "1";
 
 /// A service's database.
 #[derive(Clone)]

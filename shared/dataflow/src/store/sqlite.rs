@@ -46,8 +46,6 @@ const OWNER_TIMEOUT: Duration = Duration::from_secs(20);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Prepared statements kept per connection: enough for every statement of every table of a service.
 const STATEMENTS_MAX: usize = 512;
-/// The layout version of the tables in `SCHEMA`. Any other version is refused.
-const FORMAT: &str = "1";
 
 /// A database file.
 #[derive(Clone, Debug)]
@@ -94,7 +92,7 @@ impl Sqlite {
         for table in tables {
             sqlx::query(&create::<sqlx::Sqlite>(table)).execute(&mut *transaction).await?;
         }
-        for (key, value) in self.meta.rows(FORMAT) {
+        for (key, value) in self.meta.rows() {
             let statement = sqlx::query("INSERT INTO meta (key, value) VALUES (?, ?)").bind(key).bind(value);
             statement.execute(&mut *transaction).await?;
         }
@@ -152,7 +150,7 @@ impl Sqlite {
     async fn check_meta(&self, path: &Path) -> Result<(), StoreError> {
         let rows = sqlx::query(META).fetch_all(&self.readers).await.map_err(at(path))?;
         let found = meta(&rows).map_err(|error| error.at(path.display()))?;
-        self.meta.check(FORMAT, &found).map_err(|what| StoreError::Damaged(what).at(path.display()))
+        self.meta.check(&found).map_err(|what| StoreError::Damaged(what).at(path.display()))
     }
 }
 

@@ -23,6 +23,9 @@ impl Session {
         let mut noted = publication.positions.publish_position(target).await.map_err(unreadable)?;
         begin_backlog(&publication, &noted).await.map_err(unreadable)?;
         let publishing = publication.broker.attach(target).await.map_err(broken)?;
+        if noted.incarnation.as_ref() != Some(&publishing.incarnation) {
+            noted.resume = None;
+        }
         let (scan, marker) = scan(&publication, &publishing, &noted).await.map_err(broken)?;
         let mut windows = Vec::new();
         for producer in &publication.producers {
@@ -33,6 +36,7 @@ impl Session {
             windows.push(ProducerWindow { producer: producer.clone(), window: PublishWindow::behind(held) });
         }
         noted.republish.clear();
+        noted.incarnation = Some(publishing.incarnation.clone());
         noted.resume = Some(marker);
         tracing::info!(stream = %target, incarnation = publishing.incarnation, "publishing");
         status.works();

@@ -38,26 +38,36 @@ impl Session {
     /// Finds a message at the end of the stream that lies at or after everything confirmed. If nothing was sent since
     /// the last look, it suffices that the stream still ends the same way.
     pub(super) async fn look(&mut self) -> Result<(), PublishError> {
-        match self.is_in_place().await {
+        let is_in_place = self.is_in_place().await;
+        self.or_lost(is_in_place)
+    }
+
+    /// Checks that the stream is still the incarnation that was attached to. When somebody else deletes a stream and
+    /// creates it again, this channel goes on in the new one, which lacks what was confirmed before.
+    ///
+    /// A look does not notice that, and need not: its result counts only for the incarnation that was attached to.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn check_incarnation(&self) -> Result<(), PublishError> {
+        let incarnation = self.publication.broker.incarnation(&self.publication.target).await;
+        self.or_lost(incarnation.map(|incarnation| incarnation.as_ref() == Some(&self.publishing.incarnation)))
+    }
+
+    fn or_lost(&self, is_in_place: Result<bool, BrokerError>) -> Result<(), PublishError> {
+        match is_in_place {
             Ok(true) => Ok(()),
             Ok(false) | Err(BrokerError::NoStream(_)) => Err(PublishError::Lost(self.publication.target.clone())),
             Err(error) => Err(self.broken(error)),
         }
     }
 
-    /// Whether the stream is the one that was attached to, with everything confirmed. If so, its end is remembered.
+    /// Whether the stream holds everything confirmed. If so, its end is remembered.
     async fn is_in_place(&mut self) -> Result<bool, BrokerError> {
-        if matches!(self.end, Some(LastChunk::Ours(_))) && self.end == self.last_chunk().await? {
+        if self.end.is_some() && self.end == self.last_chunk().await? {
             return Ok(true);
         }
         let Some(StreamEnd { last_chunk, resume, confirmed }) = self.find_end().await? else { return Ok(false) };
-        // The stream may have been deleted and created again by somebody else. Then this channel goes on in another
-        // incarnation, which lacks what was confirmed before. An incarnation never returns, so it suffices to ask after
-        // everything was found.
-        let incarnation = self.publication.broker.incarnation(&self.publication.target).await?;
-        if incarnation.as_ref() != Some(&self.publishing.incarnation) {
-            return Ok(false);
-        }
         if let Some(point) = resume {
             (self.noted.resume, self.noted.confirmed, self.is_to_note) = (Some(point), confirmed, true);
         }

@@ -6,7 +6,7 @@ use sqlx_core::migrate::{Migration, MigrationSource, MigrationType, Migrator};
 use stage::Table;
 
 use super::session::{connect, within};
-use super::{FORMAT, OPEN_MAX, Postgres, SETTING_UP, session, sql};
+use super::{OPEN_MAX, Postgres, SETTING_UP, session, sql};
 use crate::StoreError;
 use crate::store::StoredMeta;
 use crate::store::decode::{meta, number};
@@ -30,7 +30,7 @@ impl Postgres {
         let mut transaction = connection.begin().await?;
         sqlx::query("LOCK TABLE meta IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
         if stored_meta(&mut transaction).await?.is_none() {
-            for (key, value) in self.meta.rows(FORMAT) {
+            for (key, value) in self.meta.rows() {
                 let insert = sqlx::query("INSERT INTO meta VALUES ($1, $2)").bind(key).bind(value);
                 insert.execute(&mut *transaction).await?;
             }
@@ -47,7 +47,7 @@ impl Postgres {
     }
 
     fn check(&self, found: &[(String, String)]) -> Result<(), StoreError> {
-        self.meta.check(FORMAT, found).map_err(StoreError::Damaged)
+        self.meta.check(found).map_err(StoreError::Damaged)
     }
 }
 

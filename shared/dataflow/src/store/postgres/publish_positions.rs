@@ -15,7 +15,7 @@ use crate::{PublishPositions, StoreError};
 #[async_trait]
 impl PublishPositions for Postgres {
     async fn publish_position(&self, target: &StreamPartition) -> Result<PublishPosition, StoreError> {
-        let statement = "SELECT place, session, producer, seq, confirmed::text AS confirmed, \
+        let statement = "SELECT incarnation, place, session, producer, seq, confirmed::text AS confirmed, \
              republish::text AS republish, rewinds FROM publish_positions WHERE target = $1";
         let rows = self.publishing.fetch(sqlx::query(statement).bind(target.to_string())).await?;
         rows.first().map_or_else(|| Ok(PublishPosition::default()), publish_position)
@@ -27,15 +27,16 @@ impl PublishPositions for Postgres {
         position: &PublishPosition,
     ) -> Result<bool, StoreError> {
         let statement = "INSERT INTO publish_positions AS p \
-               (target, place, session, producer, seq, confirmed, republish, rewinds) \
-             SELECT $1, $2, $3, $4, $5, $6::jsonb, '[]', $7 \
-             WHERE $7 = 0 OR EXISTS (SELECT 1 FROM publish_positions q WHERE q.target = $1) \
-             ON CONFLICT (target) DO UPDATE SET place = excluded.place, session = excluded.session, \
-               producer = excluded.producer, seq = excluded.seq, confirmed = excluded.confirmed, \
-               republish = excluded.republish WHERE p.rewinds = excluded.rewinds RETURNING rewinds";
+               (target, incarnation, place, session, producer, seq, confirmed, republish, rewinds) \
+             SELECT $1, $2, $3, $4, $5, $6, $7::jsonb, '[]', $8 \
+             WHERE $8 = 0 OR EXISTS (SELECT 1 FROM publish_positions q WHERE q.target = $1) \
+             ON CONFLICT (target) DO UPDATE SET incarnation = excluded.incarnation, place = excluded.place, \
+               session = excluded.session, producer = excluded.producer, seq = excluded.seq, \
+               confirmed = excluded.confirmed, republish = excluded.republish WHERE p.rewinds = excluded.rewinds RETURNING rewinds";
         let frame = position.resume.as_ref().and_then(|point| point.frame.as_ref());
         let query = sqlx::query(statement)
             .bind(target.to_string())
+            .bind(position.incarnation.as_deref())
             .bind(position.resume.as_ref().map(|point| integer(point.offset)))
             .bind(position.resume.as_ref().map(|point| point.session.as_str()))
             .bind(frame.map(|(producer, _)| producer.to_string()))
@@ -104,6 +105,7 @@ fn publish_position(row: &PgRow) -> Result<PublishPosition, StoreError> {
         None => None,
     };
     Ok(PublishPosition {
+        incarnation: row.try_get("incarnation")?,
         resume,
         confirmed: serde_json::from_str(row.try_get("confirmed")?).map_err(damaged)?,
         republish: serde_json::from_str(row.try_get("republish")?).map_err(damaged)?,

@@ -30,11 +30,12 @@ CREATE TABLE journal (
   PRIMARY KEY (producer, target, seq)
 );
 
--- How far each stream is known to hold the journals published to it: a message of it (`place`, `session`, and the frame
--- `producer`, `seq` in it), and for each producer the last frame at or before it. `rewinds` grows whenever somebody asks
--- to publish the journals of `republish` again. Losing a row costs time only.
+-- How far each stream is known to hold the journals published to it: its incarnation, a message of it (`place`,
+-- `session`, and the frame `producer`, `seq` in it), and for each producer the last frame at or before it. `rewinds`
+-- grows whenever somebody asks to publish the journals of `republish` again. Losing a row costs time only.
 CREATE TABLE publish_positions (
   target TEXT COLLATE "C" PRIMARY KEY,
+  incarnation TEXT COLLATE "C",
   place BIGINT,
   session TEXT COLLATE "C",
   producer TEXT COLLATE "C",

@@ -58,14 +58,8 @@ impl Clients {
     pub fn offer(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<accept::AcceptInput> {
         let at = random.below(SKUS);
         let currency = CURRENCIES[if random.chance(900) { at / 2 % PUBLISHED } else { random.below(CURRENCIES.len()) }];
-        let terms = OfferTerms {
-            price: price(random, currency),
-            capacity: None,
-            constraint: contracts::Constraint::Loose,
-            overbooking_percent: 0,
-            voucher_percent: 0,
-            open_price: random.chance(500),
-        };
+        let unlimited = OfferTerms::unlimited(price(random, currency));
+        let terms = OfferTerms { open_price: random.chance(500), ..unlimited };
         let sku = format!("sku-{at}");
         let asked = SetOffer { sku: parsed(&sku), terms };
         event(self.id("offer"), &sku, accept::AcceptInput::SetOffer(asked), now)
@@ -109,6 +103,7 @@ fn wanted(random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {
         pay_in: parsed(CURRENCIES[random.below(currencies)]),
         lines,
         occurred_at: random.chance(400).then_some(moment),
+        partial: false,
     }
 }
 

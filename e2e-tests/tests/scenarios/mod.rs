@@ -28,4 +28,5 @@ mod offers;
 mod purchases;
 mod rates;
 mod refusals;
+mod stock;
 mod transfers;

@@ -137,7 +137,7 @@ impl Stage for Award {
 fn purchase_of(fact: &AwardInput) -> Option<&RequestId> {
     match fact {
         AwardInput::PurchaseConfirmed(PurchaseConfirmed { purchase, .. })
-        | AwardInput::PaymentPosted(PaymentPosted { purchase }) => Some(purchase),
+        | AwardInput::PaymentPosted(PaymentPosted { purchase, .. }) => Some(purchase),
         AwardInput::Other(_) => None,
     }
 }

@@ -9,6 +9,8 @@ pub struct Outcomes {
     pub settled: u64,
     /// Recorded, and rejected for a business reason.
     pub rejected: u64,
+    /// Paid, and paid back because the stock was gone.
+    pub compensated: u64,
     /// Recorded, and without an outcome so far.
     pub open: u64,
     /// Not recorded.
@@ -22,7 +24,7 @@ pub struct Outcomes {
 impl Outcomes {
     /// The number of recorded purchases.
     pub fn acknowledged(&self) -> u64 {
-        self.settled + self.rejected + self.open
+        self.settled + self.rejected + self.compensated + self.open
     }
 
     /// Adds a purchase by its HTTP status, and by its own status if it is recorded.
@@ -31,7 +33,8 @@ impl Outcomes {
         match status {
             Some(Status::Settled) => self.settled += 1,
             Some(Status::Rejected) => self.rejected += 1,
-            Some(Status::Confirmed) => self.open += 1,
+            Some(Status::Compensated) => self.compensated += 1,
+            Some(Status::Accepted | Status::Confirmed) => self.open += 1,
             None => self.failed += 1,
         }
     }

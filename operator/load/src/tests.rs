@@ -86,6 +86,7 @@ fn each_line_of_a_response_is_the_result_of_its_purchase() {
     let expected = Outcomes {
         settled: 1,
         rejected: 1,
+        compensated: 0,
         open: 1,
         failed: 1,
         why: Some("409: another".to_owned()),

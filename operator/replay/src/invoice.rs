@@ -63,6 +63,6 @@ impl Invoice {
     /// The request to send.
     pub fn into_request(self) -> NumberedPurchaseRequest {
         let Self { request_id, customer, pay_in, lines, occurred_at, .. } = self;
-        NumberedPurchaseRequest { request_id, customer, pay_in, lines, occurred_at: Some(occurred_at) }
+        NumberedPurchaseRequest { request_id, customer, pay_in, lines, occurred_at: Some(occurred_at), partial: false }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contracts::{Constraint, Offer, OfferTerms, Sku};
+use contracts::{Offer, OfferTerms, Sku};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use money::UnitPrice;
 use operator_client::{IN_FLIGHT, ServiceClient, ServiceError};
@@ -26,14 +26,7 @@ async fn set_one(purchase: &ServiceClient, sku: &Sku, price: UnitPrice) -> Resul
     if there.is_some_and(|offer| serves(&offer.terms, price)) {
         return Ok(0);
     }
-    let terms = OfferTerms {
-        price,
-        capacity: None,
-        constraint: Constraint::Loose,
-        overbooking_percent: 0,
-        voucher_percent: 0,
-        open_price: true,
-    };
+    let terms = OfferTerms { open_price: true, ..OfferTerms::unlimited(price) };
     purchase.put(&path, &terms).await.map(|()| 1)
 }
 

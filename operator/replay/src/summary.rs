@@ -95,7 +95,9 @@ impl Outcomes {
             match (response.status, &response.reason) {
                 (Status::Settled, _) => outcomes.settled += 1,
                 (Status::Rejected, Some(reason)) => *outcomes.rejected.entry(reason.code).or_default() += 1,
-                (Status::Rejected, None) | (Status::Confirmed, _) => outcomes.waiting += 1,
+                (Status::Rejected, None) | (Status::Accepted | Status::Confirmed | Status::Compensated, _) => {
+                    outcomes.waiting += 1
+                }
             }
         }
         outcomes

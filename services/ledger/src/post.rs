@@ -12,8 +12,8 @@ mod rows;
 
 use contracts::{
     AccountClaimed, AccountOpened, AccountRejected, CREDITS, Fact, LEDGER_COMMANDS, LedgerCommand, LegsRequested,
-    OUTCOMES, PURCHASES, PaymentPosted, PaymentRefused, PurchaseConfirmed, PurchaseRejected, Reason, ReasonCode,
-    TransferAccepted, TransferPosted, TransferRejected,
+    OUTCOMES, PURCHASES, PaymentPosted, PaymentRefused, PurchaseConfirmed, PurchaseRefunded, PurchaseRejected, Reason,
+    ReasonCode, TransferAccepted, TransferPosted, TransferRejected,
 };
 use stage::{
     Event, Outputs, Partition, Partitioning, ReadSet, RequestId, Row as _, Stage, StageError, Stream, Table, WorkingSet,
@@ -32,6 +32,8 @@ stage::payload! {
         PurchaseConfirmed(PurchaseConfirmed),
         /// A rejected purchase, which moves no money.
         PurchaseRejected(PurchaseRejected),
+        /// A refund, to be posted.
+        PurchaseRefunded(PurchaseRefunded),
         /// A claim, to be decided: the first one wins.
         AccountClaimed(AccountClaimed),
         /// A transfer, to be paid or refused.
@@ -72,6 +74,10 @@ impl Stage for Post {
             PostInput::TransferAccepted(transfer) => {
                 payment_reads(self.partition, &Payment::of_transfer(transfer), reads)
             }
+            PostInput::PurchaseRefunded(refunded) => {
+                let payments = Payment::of_refund(refunded);
+                payments.iter().for_each(|payment| payment_reads(self.partition, payment, reads));
+            }
             PostInput::LegsRequested(emitted) => {
                 emitted.legs.iter().for_each(|leg| leg_reads(self.partition, leg, reads))
             }
@@ -91,6 +97,7 @@ impl Stage for Post {
         match &event.fact {
             PostInput::PurchaseConfirmed(purchase) => posting.purchase(purchase),
             PostInput::TransferAccepted(transfer) => posting.transfer(transfer),
+            PostInput::PurchaseRefunded(refunded) => posting.refund(refunded),
             PostInput::LegsRequested(emitted) => posting.apply(emitted),
             PostInput::AccountClaimed(claim) => posting.claim(claim),
             PostInput::PurchaseRejected(_) | PostInput::TransferRejected(_) => Ok(()),
@@ -101,14 +108,20 @@ impl Stage for Post {
 impl Posting<'_> {
     fn purchase(&mut self, confirmed: &PurchaseConfirmed) -> Result<(), StageError> {
         let (payment, purchase) = (Payment::of_purchase(confirmed), confirmed.purchase.clone());
+        let is_limited = confirmed.is_limited;
         let fact = match self.pay(&payment)? {
-            None => Fact::PaymentPosted(PaymentPosted { purchase }),
+            None => Fact::PaymentPosted(PaymentPosted { purchase, is_limited }),
             Some(Reason { detail, .. }) => {
                 let reason = Reason { code: ReasonCode::PaymentRefused, detail };
-                Fact::PaymentRefused(PaymentRefused { purchase, reason })
+                Fact::PaymentRefused(PaymentRefused { purchase, is_limited, reason })
             }
         };
-        self.out.emit(&OUTCOMES, payment.payer.account.key(), fact)
+        self.out.emit(&OUTCOMES, payment.first.account.key(), fact)
+    }
+
+    /// A refund is credited whatever the account's terms.
+    fn refund(&mut self, refunded: &PurchaseRefunded) -> Result<(), StageError> {
+        Payment::of_refund(refunded).iter().try_for_each(|payment| self.post_and_emit(payment))
     }
 
     fn transfer(&mut self, accepted: &TransferAccepted) -> Result<(), StageError> {
@@ -119,7 +132,7 @@ impl Posting<'_> {
             None => Fact::TransferPosted(TransferPosted { transfer }),
             Some(reason) => Fact::TransferRejected(TransferRejected { transfer, reason }),
         };
-        self.out.emit(&OUTCOMES, payment.payer.account.key(), fact)
+        self.out.emit(&OUTCOMES, payment.first.account.key(), fact)
     }
 
     /// The first claim of a handle wins; the handles of system accounts are always taken.

@@ -1,14 +1,17 @@
 //! The check of the service's invariants over its tables.
 
 use dataflow::Store;
-use dataflow::audit::{Invariants, InvariantsFuture, RequestOrDecision, TableWalk, each_request_and_decision};
+use dataflow::audit::{
+    Invariants, InvariantsFuture, RequestOrDecision, TableWalk, each_request_and_decision, each_row,
+};
 use stage::Quiescence;
 
 use crate::accept::PurchaseRow;
-use crate::invariants::Outcomes;
-use crate::settle::OutcomeRow;
+use crate::allocate::{AllocationRow, StockRow};
+use crate::invariants::{Outcomes, Stocks};
+use crate::settle::{OutcomeRow, SettlementRow};
 
-/// Checks [`Outcomes`].
+/// Checks [`Outcomes`] and [`Stocks`].
 pub(crate) fn check(store: &Store, quiescence: Quiescence) -> InvariantsFuture<'_> {
     Box::pin(async move {
         let mut outcomes = Outcomes::default();
@@ -18,7 +21,12 @@ pub(crate) fn check(store: &Store, quiescence: Quiescence) -> InvariantsFuture<'
             RequestOrDecision::Decision(row) => outcomes.outcome(&row),
         })
         .await?;
-        let counts = vec![("purchases", purchases), ("in_flight", outcomes.in_flight() as u64)];
-        Ok(Invariants { counts, violations: outcomes.close(quiescence) })
+        let mut stocks = Stocks::default();
+        each_row(store, |row: StockRow| stocks.stock(&row)).await?;
+        let allocations = each_row(store, |row: AllocationRow| stocks.allocation(&row)).await?;
+        each_row(store, |row: SettlementRow| stocks.settlement(&row)).await?;
+        let counts =
+            vec![("allocations", allocations), ("purchases", purchases), ("in_flight", outcomes.in_flight() as u64)];
+        Ok(Invariants { counts, violations: [outcomes.close(quiescence), stocks.close(quiescence)].concat() })
     })
 }

@@ -1,10 +1,12 @@
-//! `PUT`/`GET /offers/{sku}`, `POST /purchases`, `POST /purchases/batch`, `GET /purchases/{id}`, `GET /copies`.
+//! The routes: offers, purchases, their cancellation, and the local copy.
 
 mod batch;
+mod cancellation;
 mod copies;
+mod offers;
 mod purchase_view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::time::Duration;
 
@@ -15,21 +17,24 @@ use actix::Addr;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
-use contracts::{AccountId, LineRequest, Offer, OfferTerms, Purchase, PurchaseId, PurchaseRequest, Sku};
-use dataflow::{Expected, Ingress, Results, Store, Waiters};
-use stage::{Change, Event, Key, RequestId};
+use contracts::{AccountId, LineRequest, Purchase, PurchaseId, PurchaseRequest};
+use dataflow::{Expected, Ingress, Results, Store, StoreError, Waiters};
+use stage::{Change, Event, RequestId};
 
 use crate::SERVICE;
-use crate::accept::{Accept, AcceptInput, OfferHeadRow, OfferRow, PurchaseRow, Reply, SetOffer, SubmitPurchase};
+use crate::accept::{Accept, AcceptInput, PurchaseRow, Reply, SubmitPurchase};
+use crate::allocate::StockRow;
 use crate::rates_copy::RatesCopy;
-use crate::settle::OutcomeRow;
+use crate::settle::{OutcomeRow, SettlementRow};
+
+use self::purchase_view::Settled;
+#[cfg(test)]
+pub(crate) use self::purchase_view::lines;
 
 /// Maximum size of a purchase, in bytes.
 const PURCHASE_BYTES_MAX: usize = 1 << 20;
 /// Approximate memory of a line with a SKU of maximum length, in bytes.
 const LINE_BYTES: usize = size_of::<LineRequest>() + 64;
-/// Maximum size of an offer, in bytes.
-const OFFER_BYTES_MAX: usize = 4 << 10;
 /// `Retry-After` while the copy of the rates is not complete.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -41,7 +46,11 @@ pub struct Purchases {
     /// The ingress stage, which receives the requests.
     pub accept: Addr<Ingress<Accept>>,
     /// The outcomes of purchases, and the clients that wait for them.
-    pub results: Results<OutcomeRow>,
+    pub results: Results<Settled>,
+    /// The ends of cancellations, and the clients that wait for them.
+    pub cancellations: Results<SettlementRow>,
+    /// The clients that wait for a product's recall, by SKU.
+    pub recalls: Waiters<StockRow>,
     /// The local copy of the rates. Requests are accepted once it is complete.
     pub copy: RatesCopy,
 }
@@ -52,7 +61,9 @@ const DESCRIPTION: &str = "Prices purchases with its own copy of the rates, so t
 
 /// The API of the service. Its handlers need `Purchases`.
 pub fn api() -> Api {
-    Api::new(SERVICE, DESCRIPTION, endpoints![get_offer, put_offer, post, batch::post, get, copies::get])
+    let endpoints =
+        endpoints![offers::get, offers::put, offers::recall, post, batch::post, get, cancellation::post, copies::get];
+    Api::new(SERVICE, DESCRIPTION, endpoints)
 }
 
 /// Submits a purchase.
@@ -113,52 +124,7 @@ async fn get(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Pu
     let missing = || Problem::not_found("no such purchase");
     let id: PurchaseId = ::web::segment::decode(&request, "id")?.parse().map_err(|_| missing())?;
     let row = purchases.store.get::<PurchaseRow>(&(id.request_id(),)).await?.ok_or_else(missing)?;
-    let outcomes = purchase_view::outcomes(&purchases.store, &[row.request_id.0.clone()].into()).await?;
-    let commits = &purchases.results.commits;
-    Ok(Json(only(purchase_view::views(&purchases.store, commits, vec![row], &outcomes).await?)?))
-}
-
-/// An offer.
-#[utoipa::path(
-    get, path = "/offers/{sku}", tag = "offers",
-    params(("sku" = Sku, Path, description = "The product.")),
-    responses((status = 200, description = "The offer.", body = Offer), NotFound, UnprocessableContent, Reading)
-)]
-async fn get_offer(purchases: Data<Purchases>, request: HttpRequest) -> Result<Json<Offer>, Problem> {
-    let sku = sku(&request)?;
-    let missing = || Problem::not_found("nobody offers that");
-    let head = purchases.store.get::<OfferHeadRow>(&(sku.clone(),)).await?.ok_or_else(missing)?;
-    let offer = purchases.store.get::<OfferRow>(&(sku, head.version)).await?.ok_or_else(missing)?;
-    Ok(Json(offer_view(offer)))
-}
-
-/// Sets the terms of an offer.
-///
-/// They become a new version, for purchases accepted from now on. Setting the same terms again changes nothing.
-#[utoipa::path(
-    put, path = "/offers/{sku}", tag = "offers",
-    params(("sku" = Sku, Path, description = "The product.")),
-    request_body = OfferTerms,
-    responses((status = 200, description = "The offer as it is now.", body = Offer), UnprocessableContent, Writing)
-)]
-async fn put_offer(
-    purchases: Data<Purchases>,
-    request: HttpRequest,
-    trace: ::web::Traceparent,
-    payload: web::Payload,
-) -> Result<Json<Offer>, Problem> {
-    let sku = sku(&request)?;
-    let terms: OfferTerms = ::web::json_body(&request, payload, OFFER_BYTES_MAX).await?;
-    if terms.capacity.is_some() {
-        return Err(Problem::unprocessable("capacity must be null: stock is not allocated yet").at("/capacity"));
-    }
-    // Setting the same terms again changes nothing, so the request needs no id from the client.
-    let cause = ::web::cause(RequestId(trace.trace_id().to_owned()), &trace);
-    let event = ::web::event(cause, Key(sku.to_string()), AcceptInput::SetOffer(SetOffer { sku, terms }));
-    match ::web::submit(purchases.ingress()?, event, OFFER_BYTES_MAX).await? {
-        Reply::Offer(offer) => Ok(Json(offer_view(offer))),
-        Reply::Purchase(_) | Reply::Conflict => Err(::web::unexpected()),
-    }
+    Ok(Json(purchases.stored_view(row).await?))
 }
 
 impl Purchases {
@@ -171,19 +137,43 @@ impl Purchases {
     }
 
     /// The views of purchases, with the outcomes that are there within the time.
-    async fn views(&self, rows: Vec<PurchaseRow>, expected: Expected<OutcomeRow>) -> Result<Vec<Purchase>, Problem> {
+    async fn views(&self, rows: Vec<PurchaseRow>, expected: Expected<Settled>) -> Result<Vec<Purchase>, Problem> {
         let open = rows.iter().filter(|row| row.reason_code.is_none());
         let accepted: Vec<_> = open.map(|row| (row.request_id.0.clone(), row.batch)).collect();
-        let read = async |requests: &BTreeSet<String>| purchase_view::outcomes(&self.store, requests).await;
-        let outcomes = expected.results(&accepted, read).await?;
-        Ok(purchase_view::views(&self.store, &self.results.commits, rows, &outcomes).await?)
+        let read = async |requests: &BTreeSet<String>| {
+            let mut stored = purchase_view::stored(&self.store, requests).await?;
+            stored.retain(|_, settled| settled.outcome.is_some());
+            Ok::<_, StoreError>(stored)
+        };
+        let settled = expected.results(&accepted, read).await?;
+        Ok(purchase_view::views(&self.store, &self.results.commits, rows, &settled).await?)
+    }
+
+    /// The view of a purchase as it is stored now.
+    async fn stored_view(&self, row: PurchaseRow) -> Result<Purchase, Problem> {
+        let settled = purchase_view::stored(&self.store, &[row.request_id.0.clone()].into()).await?;
+        only(purchase_view::views(&self.store, &self.results.commits, vec![row], &settled).await?)
     }
 }
 
-/// Wakes the clients that wait for the outcomes among these changes.
-pub fn wake(waiters: &Waiters<OutcomeRow>, changes: &[Change]) {
-    for row in Change::rows::<OutcomeRow>(changes) {
-        waiters.wake(&row.purchase.0, &row);
+/// Wakes the clients that wait for the outcomes and the ends of cancellations among these changes of `settle`.
+pub fn wake(results: &Waiters<Settled>, cancellations: &Waiters<SettlementRow>, changes: &[Change]) {
+    let mut settlements: BTreeMap<_, _> =
+        Change::rows::<SettlementRow>(changes).map(|row| (row.purchase.0.clone(), row)).collect();
+    for (purchase, row) in settlements.iter().filter(|(_, row)| row.is_cancellation_over()) {
+        cancellations.wake(purchase, row);
+    }
+    for outcome in Change::rows::<OutcomeRow>(changes) {
+        let purchase = outcome.purchase.0.clone();
+        let settlement = settlements.remove(&purchase);
+        results.wake(&purchase, &Settled { outcome: Some(outcome), settlement, cancellation: None });
+    }
+}
+
+/// Wakes the clients that wait for a recall, by these changes of `allocate`.
+pub fn wake_recalls(recalls: &Waiters<StockRow>, changes: &[Change]) {
+    for stock in Change::rows::<StockRow>(changes).filter(|stock| stock.recall_from.is_none()) {
+        recalls.wake(stock.sku.as_str(), &stock);
     }
 }
 
@@ -198,18 +188,8 @@ fn purchase_of(reply: Reply) -> Result<PurchaseRow, Problem> {
     match reply {
         Reply::Purchase(row) => Ok(*row),
         Reply::Conflict => Err(::web::other_content()),
-        Reply::Offer(_) => Err(::web::unexpected()),
+        _ => Err(::web::unexpected()),
     }
-}
-
-fn sku(request: &HttpRequest) -> Result<Sku, Problem> {
-    let sku = ::web::segment::decode(request, "sku")?;
-    sku.parse().map_err(|error: contracts::InvalidName| Problem::unprocessable(error.to_string()).of_parameter("sku"))
-}
-
-fn offer_view(offer: OfferRow) -> Offer {
-    let OfferRow { sku, version, terms } = offer;
-    Offer { sku, version, available: terms.capacity, terms, allocated: 0 }
 }
 
 fn only(purchases: Vec<Purchase>) -> Result<Purchase, Problem> {

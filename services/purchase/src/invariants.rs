@@ -1,12 +1,16 @@
 //! Invariants over all rows of the service, no matter who wrote them: every confirmed purchase has at most one outcome
 //! (exactly one, once all facts are read), and there is no outcome without a confirmed purchase.
 
+mod stocks;
+
 use std::collections::BTreeSet;
 
 use stage::{Quiescence, RequestId, Violation};
 
 use crate::accept::PurchaseRow;
 use crate::settle::OutcomeRow;
+
+pub use self::stocks::Stocks;
 
 /// Matches purchases and outcomes. Each purchase must be added before its outcome.
 #[derive(Debug, Default)]
@@ -69,6 +73,9 @@ mod tests {
             charged: None,
             conversion: None,
             lines: Vec::new(),
+            offers: Vec::new(),
+            constraint: None,
+            partial: false,
             batch: BatchNumber(2),
         }
     }

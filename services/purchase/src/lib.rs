@@ -2,6 +2,7 @@
 //! purchases read that stream.
 
 pub mod accept;
+pub mod allocate;
 mod audit;
 pub mod copy_rates;
 mod http;
@@ -16,3 +17,6 @@ pub use service::{definition, start};
 
 /// Name of the service.
 pub const SERVICE: &str = "purchase";
+
+#[cfg(test)]
+mod tests;

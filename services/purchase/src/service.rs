@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use ::web::{RunningService, ServiceDefinition, ServiceSetup, StartError};
 use chrono::Utc;
-use contracts::PURCHASES;
+use contracts::{ALLOCATIONS, LINES, PURCHASES};
 use dataflow::{Results, ServiceTopology, StageDefinition, Waiters};
 use stage::{Change, Partition, Producer, Stage as _};
 
 use crate::SERVICE;
 use crate::accept::Accept;
+use crate::allocate::Allocate;
 use crate::audit;
 use crate::copy_rates::CopyRates;
 use crate::http::{self, Purchases};
@@ -21,10 +22,11 @@ use crate::settle::Settle;
 pub fn definition() -> ServiceDefinition {
     let topology = ServiceTopology {
         name: SERVICE,
-        streams: &[&PURCHASES],
+        streams: &[&PURCHASES, &ALLOCATIONS, &LINES],
         stages: vec![
             StageDefinition::reader(|_| CopyRates),
             StageDefinition::ingress(|_| Accept::default()),
+            StageDefinition::reader(|_| Allocate),
             StageDefinition::reader(|_| Settle),
         ],
         invariants: Some(audit::check),
@@ -50,16 +52,21 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     copy.load(&store).await?;
     let ingress = Producer::new(Accept::NAME, Partition(0));
     let commits = starting.runtime.recent_commits().clone();
-    let results = Results { waiters: Waiters::default(), commits, ingress };
-    let (settled, counted) = (results.waiters.clone(), metrics.clone());
+    let results = Results { waiters: Waiters::default(), commits: commits.clone(), ingress: ingress.clone() };
+    let cancellations = Results { waiters: Waiters::default(), commits, ingress };
+    let recalls = Waiters::default();
+    let trimmed = recalls.clone();
+    let on_stocks = Arc::new(move |changes: &[Change]| http::wake_recalls(&trimmed, changes));
+    starting.runtime.readers(|_| Allocate, on_stocks).await?;
+    let (settled, cancelled, counted) = (results.waiters.clone(), cancellations.waiters.clone(), metrics.clone());
     let on_outcomes = Arc::new(move |changes: &[Change]| {
         counted.settled(changes);
-        http::wake(&settled, changes);
+        http::wake(&settled, &cancelled, changes);
     });
     starting.runtime.readers(|_| Settle, on_outcomes).await?;
     let on_purchases = Arc::new(move |changes: &[Change]| metrics.recorded(changes));
     let accept = starting.runtime.ingress(Accept::default, on_purchases).await?;
-    let purchases = Purchases { store, accept, results, copy };
+    let purchases = Purchases { store, accept, results, cancellations, recalls, copy };
     RunningService::start(starting, http::api(), purchases)
 }
 

@@ -5,7 +5,10 @@ use money::{Conversion, Money, Quantity, RateSource, RateVersion, UnitPrice};
 use serde::{Deserialize, Serialize};
 use stage::RequestId;
 
-use crate::{AccountId, CustomerId, Overdraft, Purpose, RatesByPair, Reason, Side, Sku};
+use crate::{
+    AccountId, CancellationRequested, CustomerId, LinesDecided, Overdraft, PurchasePlaced, PurchaseRefunded, Purpose,
+    RatesByPair, Reason, Side, Sku, StockClaimed, StockContinued, StockLimited, StockReleased,
+};
 
 stage::payload! {
     /// The facts that exchange-rate emits to the stream `rates`.
@@ -24,6 +27,22 @@ stage::payload! {
         PurchaseConfirmed(PurchaseConfirmed),
         /// Emitted by purchase to `purchases`, keyed by payer.
         PurchaseRejected(PurchaseRejected),
+        /// Emitted by the purchase stage `settle` to `purchases`, keyed by payer.
+        PurchaseRefunded(PurchaseRefunded),
+        /// Emitted by the purchase stages `accept` and `allocate` to `allocations`, keyed by SKU.
+        StockClaimed(StockClaimed),
+        /// Emitted by the purchase stage `settle` to `allocations`, keyed by SKU.
+        StockReleased(StockReleased),
+        /// Emitted by the purchase stage `accept` to `allocations`, keyed by SKU.
+        StockLimited(StockLimited),
+        /// Emitted by the purchase stage `allocate` to `allocations`, keyed by SKU.
+        StockContinued(StockContinued),
+        /// Emitted by the purchase stage `accept` to `lines`, keyed by payer.
+        PurchasePlaced(PurchasePlaced),
+        /// Emitted by the purchase stage `allocate` to `lines`, keyed by payer.
+        LinesDecided(LinesDecided),
+        /// Emitted by the purchase stage `accept` to `lines`, keyed by payer.
+        CancellationRequested(CancellationRequested),
         /// Emitted by the ledger stage `record-commands` to `ledger-commands`, keyed by handle.
         AccountClaimed(AccountClaimed),
         /// Emitted by the ledger stage `record-commands` to `ledger-commands`, keyed by payer.
@@ -102,6 +121,9 @@ pub struct PurchaseConfirmed {
     pub conversion: Conversion,
     /// The lines of the purchase.
     pub lines: Vec<LineSold>,
+    /// Whether some of the lines claim limited stock: the purchase then has no outcome before they are decided.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_limited: bool,
 }
 
 /// A purchase was rejected for a business reason and has no effect.
@@ -213,6 +235,9 @@ pub struct LegsRequested {
 pub struct PaymentPosted {
     /// The id of the purchase request.
     pub purchase: RequestId,
+    /// Whether the purchase has limited stock, as its confirmation says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_limited: bool,
 }
 
 /// The customer's account was not authorized to pay for a purchase. No money was moved.
@@ -221,6 +246,9 @@ pub struct PaymentPosted {
 pub struct PaymentRefused {
     /// The id of the purchase request.
     pub purchase: RequestId,
+    /// Whether the purchase has limited stock, as its confirmation says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_limited: bool,
     /// The reason.
     pub reason: Reason,
 }

@@ -29,6 +29,10 @@ string_enum!(
     pub enum Purpose {
         /// A purchase.
         Purchase = "purchase",
+        /// The refund of a purchase, or of a part of it.
+        Refund = "refund",
+        /// The voucher for a purchase whose stock was lost.
+        Voucher = "voucher",
         /// A transfer between accounts.
         Transfer = "transfer",
         /// The fee for crossing an overdraft's limit.

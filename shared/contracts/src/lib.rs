@@ -10,6 +10,7 @@ mod overdraft;
 mod purchases;
 mod rates;
 mod reason;
+mod stock;
 mod streams;
 mod string_enum;
 mod time;
@@ -25,12 +26,18 @@ pub use ledger::{
     TrialBalance, TrialLine,
 };
 pub use names::{AccountId, CustomerId, InvalidName, PurchaseId, Sku, TransferId, request_id};
-pub use offers::{Constraint, Offer, OfferTerms};
+pub use offers::{CancellationTerms, Compensation, Constraint, InvalidCompensation, Offer, OfferTerms, RecallRequest};
 pub use overdraft::{InvalidOverdraft, Overdraft, OverdraftPolicy};
 pub use purchases::{
-    BatchItemResult, LineRequest, Milestone, NumberedPurchaseRequest, Purchase, PurchaseRequest, Status,
+    BatchItemResult, Cancellation, CancellationRequest, CancellationStatus, LineRequest, LineStatus, Milestone,
+    NumberedPurchaseRequest, Purchase, PurchaseLine, PurchaseRequest, Status,
 };
 pub use rates::{AsOf, Imported, RatePut, RateQuote, RateRow, RatesByPair};
 pub use reason::{Reason, ReasonCode};
-pub use streams::{CREDITS, LEDGER_COMMANDS, OUTCOMES, PURCHASES, RATES, RATES_KEY};
+pub use stock::{
+    AllocationState, CancellationRequested, ClaimedLine, Decision, LadderStep, LineDecision, LinesDecided, Place,
+    PlannedLine, PurchasePlaced, PurchasePlan, PurchaseRefunded, StockClaimed, StockContinued, StockLimited,
+    StockReleased,
+};
+pub use streams::{ALLOCATIONS, CREDITS, LEDGER_COMMANDS, LINES, OUTCOMES, PURCHASES, RATES, RATES_KEY};
 pub use string_enum::UnknownValue;

@@ -93,6 +93,9 @@ macro_rules! name {
         pub struct $name(String);
 
         impl $name {
+            /// The maximum length, in characters.
+            pub const MAX: usize = $longest;
+
             /// The name as a string slice.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -173,6 +176,11 @@ impl AccountId {
     /// The system account of the seller.
     pub fn merchant() -> Self {
         Self(MERCHANT.to_owned())
+    }
+
+    /// The system account that pays for vouchers.
+    pub fn vouchers() -> Self {
+        Self(VOUCHERS.to_owned())
     }
 
     /// The system account for currency exchange. It receives the charged amount in one currency and pays the total in

@@ -45,6 +45,9 @@ pub struct PurchaseRequest {
     /// When the purchase happened; the default is when the request arrives.
     #[serde(default, deserialize_with = "optional_time", skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<DateTime<Utc>>,
+    /// Whether some of the lines are enough. Otherwise the purchase gets all of its lines or none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 money::object!(PurchaseRequest, "a purchase request object");
@@ -69,6 +72,9 @@ pub struct NumberedPurchaseRequest {
     /// When the purchase happened; the default is when the request arrives.
     #[serde(default, deserialize_with = "optional_time", skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<DateTime<Utc>>,
+    /// Whether some of the lines are enough. Otherwise the purchase gets all of its lines or none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 money::object!(NumberedPurchaseRequest, "a purchase request object with its request_id");
@@ -76,8 +82,8 @@ money::object!(NumberedPurchaseRequest, "a purchase request object with its requ
 impl NumberedPurchaseRequest {
     /// Separates the request id from the request.
     pub fn split(self) -> (RequestId, PurchaseRequest) {
-        let Self { request_id, customer, pay_in, lines, occurred_at } = self;
-        (request_id, PurchaseRequest { customer, pay_in, lines, occurred_at })
+        let Self { request_id, customer, pay_in, lines, occurred_at, partial } = self;
+        (request_id, PurchaseRequest { customer, pay_in, lines, occurred_at, partial })
     }
 }
 
@@ -96,12 +102,16 @@ fn valid_request_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reques
 string_enum!(
     /// The status of a purchase.
     pub enum Status {
+        /// The price is fixed, and stock is being allocated. The customer is not charged yet.
+        Accepted = "accepted",
         /// The price is fixed, and the customer is being charged.
         Confirmed = "confirmed",
         /// The customer is charged; this is final. The payee is credited possibly a moment later.
         Settled = "settled",
-        /// The purchase is rejected; this is final.
+        /// The purchase is rejected, and the customer was not charged; this is final.
         Rejected = "rejected",
+        /// The customer was charged, but the stock was gone: everything is returned; this is final.
+        Compensated = "compensated",
     }
 );
 
@@ -109,22 +119,107 @@ impl Status {
     /// Whether the status is final.
     pub fn is_outcome(self) -> bool {
         match self {
-            Status::Confirmed => false,
-            Status::Settled | Status::Rejected => true,
+            Status::Accepted | Status::Confirmed => false,
+            Status::Settled | Status::Rejected | Status::Compensated => true,
         }
     }
 }
 
-/// A status change of a purchase.
+/// A change of a purchase: a new status, or something that was put right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Milestone {
-    /// The new status.
+    /// The status after the change.
     pub status: Status,
     /// When the change was committed.
     pub at: DateTime<Utc>,
     /// The reason, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<Reason>,
+    /// The amount that was returned, if this is a refund.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refunded: Option<Money>,
+    /// The voucher beside the refund, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub voucher: Option<Money>,
+    /// What became of the cancellation, if this is its end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cancellation: Option<CancellationStatus>,
+}
+
+string_enum!(
+    /// The status of a cancellation.
+    pub enum CancellationStatus {
+        /// It waits for the outcome of the purchase, or for the stock to be free again.
+        Pending = "pending",
+        /// The money is returned, and the stock is free again; this is final.
+        Completed = "completed",
+        /// There was nothing to cancel; this is final.
+        Rejected = "rejected",
+    }
+);
+
+/// Body of `POST /purchases/{id}/cancellation`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, remote = "Self")]
+pub struct CancellationRequest {
+    /// When the customer cancelled; the default is when the request arrives.
+    #[serde(default, deserialize_with = "optional_time", skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<DateTime<Utc>>,
+}
+
+money::object!(CancellationRequest, "a cancellation request object");
+
+/// The cancellation of a purchase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cancellation {
+    /// Its status.
+    pub status: CancellationStatus,
+    /// When the customer cancelled.
+    pub occurred_at: DateTime<Utc>,
+}
+
+string_enum!(
+    /// What became of a line whose stock is limited.
+    pub enum LineStatus {
+        /// It is not decided yet.
+        Open = "open",
+        /// Its stock is allocated.
+        Held = "held",
+        /// It waits for stock.
+        Queued = "queued",
+        /// Stock of another product is allocated for it.
+        Upgraded = "upgraded",
+        /// There was no stock.
+        Refused = "refused",
+        /// Its stock was lost.
+        Lost = "lost",
+        /// It gave its stock back, or is giving it back.
+        Released = "released",
+    }
+);
+
+/// A line of a purchase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PurchaseLine {
+    /// The product.
+    pub sku: Sku,
+    /// The number of pieces.
+    pub quantity: Quantity,
+    /// The price of one piece, if it was priced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_price: Option<UnitPrice>,
+    /// What became of it; only if its stock is limited, or it is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<LineStatus>,
+    /// The product that is supplied instead, if it was upgraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgraded_to: Option<Sku>,
+}
+
+impl From<LineRequest> for PurchaseLine {
+    fn from(LineRequest { sku, quantity, unit_price }: LineRequest) -> Self {
+        Self { sku, quantity, unit_price, state: None, upgraded_to: None }
+    }
 }
 
 /// A purchase, as returned by `GET /purchases/{id}`.
@@ -139,7 +234,7 @@ pub struct Purchase {
     pub customer: CustomerId,
     /// The current status.
     pub status: Status,
-    /// The reason for a rejection; null unless rejected.
+    /// The reason why it was rejected or compensated; null otherwise.
     #[schema(required)]
     pub reason: Option<Reason>,
     /// When the purchase happened.
@@ -149,15 +244,24 @@ pub struct Purchase {
     /// The amount that the seller gets; null if the purchase was rejected before it was priced.
     #[schema(required)]
     pub total: Option<Money>,
-    /// The amount that the customer pays; null if rejected.
+    /// The amount that the customer was first charged; null if rejected, or not charged yet.
     #[schema(required)]
     pub charged: Option<Money>,
     /// The exchange rate between `total` and `charged`; null without conversion.
     #[schema(required)]
     pub rate: Option<RateQuote>,
-    /// The requested lines, each with its unit price if it has one.
-    pub lines: Vec<LineRequest>,
-    /// All status changes so far.
+    /// What was returned of the charged amount so far, without vouchers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunded: Option<Money>,
+    /// The vouchers so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vouchers: Option<Money>,
+    /// The cancellation, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation: Option<Cancellation>,
+    /// The lines.
+    pub lines: Vec<PurchaseLine>,
+    /// All changes so far.
     pub history: Vec<Milestone>,
 }
 

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::string_enum::string_enum;
 
 string_enum!(
-    /// The reason code of a rejection.
+    /// The reason code of a rejection or a refund.
     pub enum ReasonCode {
         /// No offer exists for the product.
         UnknownOffer = "unknown_offer",
@@ -21,6 +21,14 @@ string_enum!(
         /// The newest exchange rate at that time was too old: its UTC date was more than 7 days earlier, regardless of
         /// the time of day.
         StaleRate = "stale_rate",
+        /// The purchase has limited stock and more than 200 lines.
+        TooManyLines = "too_many_lines",
+        /// The stock was gone.
+        SoldOut = "sold_out",
+        /// Stock that a line had was lost.
+        StockLost = "stock_lost",
+        /// The customer cancelled.
+        Cancelled = "cancelled",
         /// The customer's account was not authorized to pay the amount.
         PaymentRefused = "payment_refused",
         /// An account of the transfer does not exist.

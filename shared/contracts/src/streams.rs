@@ -15,12 +15,32 @@ pub const RATES: Stream = Stream {
     facts: RatesFact::KINDS,
 };
 
-/// Confirmed and rejected purchases, keyed by payer.
+/// Confirmed, rejected and refunded purchases, keyed by payer.
 pub const PURCHASES: Stream = Stream {
     name: "purchases",
     service: "purchase",
-    producers: &[("accept", Partitioning::Unkeyed)],
-    facts: &["PurchaseConfirmed", "PurchaseRejected"],
+    producers: &[("accept", Partitioning::Unkeyed), ("settle", Partitioning::Copartitioned)],
+    facts: &["PurchaseConfirmed", "PurchaseRejected", "PurchaseRefunded"],
+};
+
+/// Claims, releases and limits of stock, keyed by SKU.
+pub const ALLOCATIONS: Stream = Stream {
+    name: "allocations",
+    service: "purchase",
+    producers: &[
+        ("accept", Partitioning::Unkeyed),
+        ("settle", Partitioning::Copartitioned),
+        ("allocate", Partitioning::Copartitioned),
+    ],
+    facts: &["StockClaimed", "StockReleased", "StockLimited", "StockContinued"],
+};
+
+/// What is known of purchases with limited stock or a cancellation, keyed by payer.
+pub const LINES: Stream = Stream {
+    name: "lines",
+    service: "purchase",
+    producers: &[("accept", Partitioning::Unkeyed), ("allocate", Partitioning::Copartitioned)],
+    facts: &["PurchasePlaced", "LinesDecided", "CancellationRequested"],
 };
 
 /// Ledger commands, keyed by the account that decides: the claimed handle or the payer.
@@ -61,7 +81,7 @@ mod tests {
     use super::*;
     use crate::Fact;
 
-    const STREAMS: [&Stream; 5] = [&RATES, &PURCHASES, &LEDGER_COMMANDS, &CREDITS, &OUTCOMES];
+    const STREAMS: [&Stream; 7] = [&RATES, &PURCHASES, &ALLOCATIONS, &LINES, &LEDGER_COMMANDS, &CREDITS, &OUTCOMES];
 
     #[test]
     fn the_streams_contain_every_fact_and_nothing_else() {

@@ -11,6 +11,7 @@ macro_rules! string_enum {
     (
         $(#[doc = $doc:literal])+
         pub enum $name:ident { $($(#[doc = $meaning:literal])+ $variant:ident = $value:tt),+ $(,)? }
+        $(default $default:ident)?
     ) => {
         $(#[doc = $doc])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -28,6 +29,12 @@ macro_rules! string_enum {
         }
 
         impl utoipa::ToSchema for $name {}
+
+        $(impl Default for $name {
+            fn default() -> Self {
+                Self::$default
+            }
+        })?
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

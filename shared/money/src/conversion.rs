@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::rounding::{divide_round_half_even, shown_with_12_digits};
-use crate::{Currency, Invalid, Money, PublishedRate, Rate, RateSource, Total, UnitPrice};
+use crate::{Currency, Invalid, Money, PublishedRate, Rate, RateSource, Total, UnitPrice, WeightedTotal};
 
 /// A conversion from one currency into another. It holds the rates as published, never a quotient of them, so that
 /// applying it multiplies first, divides once and rounds once.
@@ -38,6 +38,14 @@ impl Conversion {
     /// [`Invalid::OtherCurrency`] when this conversion is not from the total's currency into `into`,
     /// [`Invalid::ConvertedTooLarge`] when the result is above [`Money::LIMIT`].
     pub fn apply_round_half_even(&self, total: &Total, into: Currency) -> Result<Money, Invalid> {
+        self.apply_weighted_round_half_even(&WeightedTotal::from(*total), into)
+    }
+
+    /// The same for a total whose lines count at a percentage of their price.
+    ///
+    /// # Errors
+    /// As [`Conversion::apply_round_half_even`].
+    pub fn apply_weighted_round_half_even(&self, total: &WeightedTotal, into: Currency) -> Result<Money, Invalid> {
         self.check_pair(total.currency(), into)?;
         let too_large = || Invalid::ConvertedTooLarge { currency: into, limit: Money::LIMIT };
         let Ratio { times, by } = self.ratio();
@@ -46,14 +54,17 @@ impl Conversion {
         // only when the result is far beyond the limit of money.
         let exponent =
             (into.minor_units() + by.scale()).cast_signed() - (times.scale() + UnitPrice::MAX_SCALE).cast_signed();
-        let mut numerator = total.millionths() * times.mantissa();
+        let (millionths, hundredths) = total.parts();
+        let mut times_mantissa = times.mantissa();
         let mut denominator = by.mantissa();
         if exponent >= 0 {
-            numerator = numerator.checked_mul(power_of_ten(exponent)).ok_or_else(too_large)?;
+            times_mantissa *= power_of_ten(exponent);
         } else {
             denominator *= power_of_ten(exponent);
         }
-        Money::from_minor_units(divide_round_half_even(numerator, denominator), into).ok_or_else(too_large)
+        let numerator = millionths.checked_mul(times_mantissa).ok_or_else(too_large)?;
+        let minor_units = divide_with_hundredths(numerator, hundredths * times_mantissa, denominator);
+        Money::from_minor_units(minor_units, into).ok_or_else(too_large)
     }
 
     /// The rate for display: a published rate unchanged, a quotient with 12 significant digits (half to even).
@@ -125,6 +136,18 @@ impl Conversion {
     }
 }
 
+/// `(numerator + hundredths / 100) / denominator`, rounded once, half to even. A hundredfold of `numerator` could
+/// overflow, a hundredfold of its remainder cannot.
+fn divide_with_hundredths(numerator: i128, hundredths: i128, denominator: i128) -> i128 {
+    if hundredths == 0 {
+        return divide_round_half_even(numerator, denominator);
+    }
+    let (whole, rest) = (numerator / denominator, numerator % denominator * 100 + hundredths);
+    // A tie goes to the even sum, so an odd `whole` takes part in the rounding.
+    let odd = whole % 2;
+    whole - odd + divide_round_half_even(rest + odd * denominator * 100, denominator * 100)
+}
+
 fn expect(expected: Currency, found: Currency) -> Result<(), Invalid> {
     if expected == found { Ok(()) } else { Err(Invalid::OtherCurrency { expected, found }) }
 }
@@ -138,7 +161,7 @@ fn power_of_ten(exponent: i32) -> i128 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Conversion;
+    use super::{Conversion, divide_with_hundredths};
     use crate::{Currency, Invalid, Money, PublishedRate, Quantity, Rate, Total, UnitPrice};
 
     const DAY: &str = "2010-12-01T00:00:00Z";
@@ -174,6 +197,24 @@ mod tests {
     }
 
     use Currency as C;
+
+    #[test]
+    fn hundredths_take_part_in_the_one_rounding() {
+        // (numerator, hundredths, denominator): 2.5 is a tie to 2, 3.5 to 4; a hundredth more is none.
+        for (numerator, hundredths, denominator, expected) in [
+            (2, 50, 1, 2),
+            (3, 50, 1, 4),
+            (2, 51, 1, 3),
+            (24, 99, 10, 2),
+            (25, 0, 10, 2),
+            (25, 1, 10, 3),
+            (34, 99, 10, 3),
+        ] {
+            let rounded = divide_with_hundredths(numerator, hundredths, denominator);
+            assert_eq!(rounded, expected, "{numerator} {hundredths} {denominator}");
+        }
+        assert_eq!(divide_with_hundredths(10_i128.pow(37), 10_i128.pow(21), 10_i128.pow(35)), 100);
+    }
 
     #[test]
     fn dividing_by_the_published_rate_preserves_a_tie() {

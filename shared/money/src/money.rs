@@ -5,7 +5,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::plain::{Plain, Shape};
-use crate::{Amount, Currency, Invalid};
+use crate::rounding::divide_round_half_even;
+use crate::{Amount, Currency, Invalid, Percent};
 
 /// A signed amount of money that can be paid, in JSON `{"amount":"15.30","currency":"GBP"}`. It is always written with
 /// exactly the currency's minor units; `"15.3"` and `"15.300"` are parsed as the same value.
@@ -54,6 +55,26 @@ impl Money {
     #[must_use]
     pub fn currency(self) -> Currency {
         self.currency
+    }
+
+    /// A percentage of the money, which must not be negative, rounded to the minor unit, half to even.
+    #[must_use]
+    pub fn percent_round_half_even(self, percent: Percent) -> Self {
+        let minor_units = self.minor_units() * i128::from(percent.get());
+        let share = Self::from_minor_units(divide_round_half_even(minor_units, 100), self.currency);
+        share.unwrap_or(self)
+    }
+
+    /// The difference. `None` when the currencies differ, or beyond [`Money::LIMIT`].
+    #[must_use]
+    pub fn minus(self, other: Self) -> Option<Self> {
+        let is_same = self.currency == other.currency;
+        is_same.then(|| Self::from_minor_units(self.minor_units() - other.minor_units(), self.currency))?
+    }
+
+    /// The count of the currency's smallest unit: 15.30 GBP is 1530.
+    fn minor_units(self) -> i128 {
+        self.amount.decimal().mantissa()
     }
 
     /// Money from a count of the currency's smallest unit: 1530 is 15.30 GBP. `None` beyond [`Money::LIMIT`].
@@ -107,7 +128,7 @@ impl From<Money> for Shape {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Money;
+    use super::{Money, Percent};
     use crate::{Amount, Currency};
 
     fn check(json: &str, expected: Result<&str, &str>) {
@@ -117,6 +138,16 @@ mod tests {
             (Err(error), Err(part)) => assert!(error.contains(part), "{json}: {error}"),
             (read, expected) => panic!("{json}: expected {expected:?}, found {read:?}"),
         }
+    }
+
+    #[test]
+    fn a_percentage_is_rounded_to_the_minor_unit() {
+        let percent = |money: Money, percent: u16| money.percent_round_half_even(Percent::new(percent).unwrap());
+        let gbp = |text: &str| Money::parse(text, Currency::GBP).unwrap();
+        assert_eq!([percent(gbp("0.25"), 10), percent(gbp("0.35"), 10)], [gbp("0.02"), gbp("0.04")]);
+        assert_eq!(percent(gbp("1000000000000"), 100), gbp("1000000000000"));
+        assert_eq!(gbp("0.30").minus(gbp("0.10")), Some(gbp("0.20")));
+        assert_eq!(gbp("0.30").minus(Money::zero(Currency::EUR)), None);
     }
 
     #[test]

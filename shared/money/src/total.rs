@@ -38,7 +38,12 @@ impl Total {
         if unit_price.currency() != self.currency {
             return Err(Invalid::OtherCurrency { expected: self.currency, found: unit_price.currency() });
         }
-        let millionths = self.millionths + i128::from(quantity.get()) * unit_price.millionths();
+        self.add_millionths(i128::from(quantity.get()) * unit_price.millionths())
+    }
+
+    /// Adds an amount that is not negative, in millionths of the currency. On an error the total stays unchanged.
+    pub(crate) fn add_millionths(&mut self, millionths: i128) -> Result<(), Invalid> {
+        let millionths = self.millionths + millionths;
         if millionths > Self::LIMIT * 10_i128.pow(SCALE) {
             return Err(Invalid::TotalTooLarge { limit: Self::LIMIT });
         }

@@ -206,6 +206,21 @@ impl Codec<u64> for Integer {
     }
 }
 
+impl Codec<u32> for Integer {
+    const KIND: CellKind = CellKind::Integer;
+
+    fn to_cell(value: &u32) -> Cell {
+        Cell::Integer(i64::from(*value))
+    }
+
+    fn from_cell(cell: &Cell) -> Option<u32> {
+        match cell {
+            Cell::Integer(number) => u32::try_from(*number).ok(),
+            Cell::Null | Cell::Text(_) => None,
+        }
+    }
+}
+
 impl Codec<BatchNumber> for Integer {
     const KIND: CellKind = CellKind::Integer;
 

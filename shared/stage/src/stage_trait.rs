@@ -9,7 +9,7 @@ use crate::{
 
 /// The maximum number of [`Stage::read_set`] calls per batch, since a row may name a row that names a row. A stage that
 /// requests more rows even then is broken.
-pub const LOAD_ROUNDS_MAX: usize = 4;
+pub const LOAD_ROUNDS_MAX: usize = 6;
 
 /// A pure function from facts to changed rows and new facts.
 ///
@@ -177,6 +177,11 @@ impl<F: Payload> Outputs<F> {
         self.emitted.entry(target).or_default().push(Emission { cause, place: self.caused - 1, key, fact });
         self.count += 1;
         Ok(())
+    }
+
+    /// The partition of a key.
+    pub fn partition_of(&self, key: &Key) -> Partition {
+        partition_of(&key.0, self.partitions)
     }
 
     /// The number of the current batch, for rows that record which commit wrote them.

@@ -54,6 +54,8 @@ impl Books {
         };
         let purpose = match row.purpose {
             contracts::Purpose::Purchase => "purchase",
+            contracts::Purpose::Refund => "refund",
+            contracts::Purpose::Voucher => "voucher",
             contracts::Purpose::Transfer => "transfer",
             contracts::Purpose::OverdraftFee => "overdraft_fee",
         };

@@ -12,6 +12,7 @@ mod points;
 mod process;
 mod queries;
 mod response;
+mod stock;
 mod system;
 mod test_data;
 mod trace;
@@ -31,6 +32,7 @@ pub use process::{
 };
 pub use queries::describe_line;
 pub use response::Response;
+pub use stock::describe;
 pub use system::{LocalSystem, System};
 pub use test_data::{Namespace, Random, timestamp};
 pub use trace::{PURCHASE_TREE, SAME_CURRENCY_SUBTREE, Trace};

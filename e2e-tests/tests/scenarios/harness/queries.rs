@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use contracts::{
-    Account, AccountId, BatchItemResult, Entries, Entry, LineRequest, Purchase, PurchaseId, Side, TrialBalance,
+    Account, AccountId, BatchItemResult, Entries, Entry, Purchase, PurchaseId, PurchaseLine, Side, TrialBalance,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ fn posting(side: Side, entry: &Entry) -> String {
 }
 
 /// Formats a line of a purchase as `sku × quantity at price`, for comparisons.
-pub fn describe_line(line: &LineRequest) -> String {
+pub fn describe_line(line: &PurchaseLine) -> String {
     let price = line.unit_price.map_or_else(String::new, |price| format!(" at {price}"));
     format!("{} × {}{price}", line.sku, line.quantity)
 }

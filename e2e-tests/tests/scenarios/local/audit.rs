@@ -29,6 +29,12 @@ async fn stopped() -> LocalSystem {
     client.open_account(&namespace, "bob", &json!(null)).await;
     client.pay(&namespace.name("t1"), alice.as_str(), "merchant", "2.00").await.expect_status(201);
     client.pay(&namespace.name("t2"), &namespace.name("nobody"), "merchant", "2.00").await.expect_status(201);
+    // Stock that is over-sold, given back and lost.
+    let room = namespace.name("room");
+    client.put_limited_offer(&room, json!({"capacity": 1})).await;
+    let bought = client.buy_together(&namespace, &["grace", "heidi"], &room).await;
+    client.cancel(&bought[0], &json!({})).await.expect_status(201);
+    client.recall(&namespace.name("strike"), &room, 1).await.expect_status(201);
     wait_until_books_settle(client).await;
     local.stop().await;
     local

@@ -20,7 +20,10 @@ fn bought(purchase: &str, customer: &str, pieces: &[u32]) -> Event<AwardInput> {
 }
 
 fn paid(purchase: &str) -> Event<AwardInput> {
-    of(purchase, AwardInput::PaymentPosted(PaymentPosted { purchase: RequestId(purchase.to_owned()) }))
+    of(
+        purchase,
+        AwardInput::PaymentPosted(PaymentPosted { purchase: RequestId(purchase.to_owned()), is_limited: false }),
+    )
 }
 
 fn of(purchase: &str, fact: AwardInput) -> Event<AwardInput> {

@@ -1,6 +1,6 @@
 //! Payments: the payer's leg, which can be refused, and the legs that follow from it.
 
-use contracts::{AccountId, Leg, PurchaseConfirmed, Purpose, Side, TransferAccepted};
+use contracts::{AccountId, Leg, PurchaseConfirmed, PurchaseRefunded, Purpose, Side, TransferAccepted};
 use money::Money;
 use stage::RequestId;
 
@@ -9,10 +9,11 @@ use stage::RequestId;
 pub struct Payment {
     /// The request that caused it.
     pub request_id: RequestId,
-    /// What is paid: a purchase, a transfer or an overdraft fee.
+    /// What is paid, or paid back.
     pub purpose: Purpose,
-    /// The payer's leg: posted first, or refused.
-    pub payer: Leg,
+    /// The leg that is posted first, in the partition that decides: the payer's debit, which may be refused, or the
+    /// credit of a refund.
+    pub first: Leg,
     /// The legs requested from the partitions of their accounts. Legs of one account are adjacent.
     pub others: Vec<Leg>,
 }
@@ -26,15 +27,35 @@ impl Payment {
         if charged.currency() != total.currency() {
             others.extend([credit(AccountId::fx(), charged), debit(AccountId::fx(), total)]);
         }
-        let payer = debit(AccountId::of_customer(&purchase.customer), charged);
-        Self { request_id: purchase.purchase.clone(), purpose: Purpose::Purchase, payer, others }
+        let first = debit(AccountId::of_customer(&purchase.customer), charged);
+        Self { request_id: purchase.purchase.clone(), purpose: Purpose::Purchase, first, others }
+    }
+
+    /// The refund of a purchase, the reverse of its payment, and its voucher. The customer's legs are credits, which
+    /// are not refused.
+    pub fn of_refund(refunded: &PurchaseRefunded) -> Vec<Self> {
+        let PurchaseRefunded { purchase, customer, credit: charged, of_total: total, voucher, .. } = refunded;
+        let customer = AccountId::of_customer(customer);
+        let mut others = vec![debit(AccountId::merchant(), *total)];
+        if charged.currency() != total.currency() {
+            others.extend([debit(AccountId::fx(), *charged), credit(AccountId::fx(), *total)]);
+        }
+        let payment = |purpose, amount, others| Self {
+            request_id: purchase.clone(),
+            purpose,
+            first: credit(customer.clone(), amount),
+            others,
+        };
+        let voucher =
+            voucher.map(|amount| payment(Purpose::Voucher, amount, vec![debit(AccountId::vouchers(), amount)]));
+        [payment(Purpose::Refund, *charged, others)].into_iter().chain(voucher).collect()
     }
 
     /// The payment of a transfer.
     pub fn of_transfer(transfer: &TransferAccepted) -> Self {
         let TransferAccepted { transfer, payer, payee, amount } = transfer.clone();
-        let (payer, others) = (debit(payer, amount), vec![credit(payee, amount)]);
-        Self { request_id: transfer, purpose: Purpose::Transfer, payer, others }
+        let (first, others) = (debit(payer, amount), vec![credit(payee, amount)]);
+        Self { request_id: transfer, purpose: Purpose::Transfer, first, others }
     }
 
     /// The payment of the overdraft fee that this payment causes.
@@ -42,7 +63,7 @@ impl Payment {
         Self {
             request_id: self.request_id.clone(),
             purpose: Purpose::OverdraftFee,
-            payer: debit(self.payer.account.clone(), fee),
+            first: debit(self.first.account.clone(), fee),
             others: vec![credit(AccountId::fees(), fee)],
         }
     }

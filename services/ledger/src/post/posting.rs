@@ -29,7 +29,7 @@ pub(super) fn leg_reads(partition: Partition, leg: &Leg, reads: &mut ReadSet) {
 
 /// Adds the rows that paying from an account here needs. A fee is in the payer's currency.
 pub(super) fn payment_reads(partition: Partition, payment: &Payment, reads: &mut ReadSet) {
-    leg_reads(partition, &payment.payer, reads);
+    leg_reads(partition, &payment.first, reads);
     payment.others.iter().for_each(|leg| totals_reads(partition, leg, reads));
 }
 
@@ -40,12 +40,12 @@ fn totals_reads(partition: Partition, leg: &Leg, reads: &mut ReadSet) {
 impl Posting<'_> {
     /// Posts the payer's leg and requests the others; or refuses the payment, moves nothing, and returns the reason.
     pub fn pay(&mut self, payment: &Payment) -> Result<Option<Reason>, StageError> {
-        match self.authorize(&payment.payer)? {
-            Authorization::Declined(floor) => return Ok(Some(overdrawn(&payment.payer, floor))),
-            Authorization::Approved => self.post_and_say(payment)?,
+        match self.authorize(&payment.first)? {
+            Authorization::Declined(floor) => return Ok(Some(overdrawn(&payment.first, floor))),
+            Authorization::Approved => self.post_and_emit(payment)?,
             Authorization::ApprovedWithFee(fee) => {
-                self.post_and_say(payment)?;
-                self.post_and_say(&payment.fee(fee))?;
+                self.post_and_emit(payment)?;
+                self.post_and_emit(&payment.fee(fee))?;
             }
         }
         Ok(None)
@@ -57,8 +57,8 @@ impl Posting<'_> {
         Ok(Allowance::of(&leg.account, row.as_ref(), leg.amount.currency()).authorize(before, after(leg, before)))
     }
 
-    fn post_and_say(&mut self, payment: &Payment) -> Result<(), StageError> {
-        self.post(&payment.request_id, payment.purpose, &payment.payer)?;
+    pub fn post_and_emit(&mut self, payment: &Payment) -> Result<(), StageError> {
+        self.post(&payment.request_id, payment.purpose, &payment.first)?;
         for leg in &payment.others {
             self.total(leg, |totals| match leg.side {
                 Side::Debit => &mut totals.requested_debits,

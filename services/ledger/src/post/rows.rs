@@ -51,7 +51,7 @@ stage::row! {
         value {
             /// The request that caused it.
             request_id: RequestId => Text,
-            /// What was paid: a purchase, a transfer or an overdraft fee.
+            /// What was paid, or paid back.
             purpose: Purpose => Text,
             /// Debit or credit.
             side: Side => Text,

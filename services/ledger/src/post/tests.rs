@@ -6,7 +6,7 @@ use money::Currency;
 use proptest::prelude::*;
 use stage::{BatchNumber, Frame, PartitionCount, Producer, Seq, write_events};
 
-use self::facts::{FEE, NONE, REFUSE, bought, claimed, rejected, transfer};
+use self::facts::{FEE, NONE, REFUSE, bought, claimed, refunded, rejected, transfer};
 use self::ledger::{Books, Ledger, units};
 use super::*;
 
@@ -33,6 +33,18 @@ fn a_purchase_paid_in_another_currency_has_four_legs() {
     check(&[bought("r1", "1", "39.75 GBP", "46.88 EUR")], &balances);
     let balances = ["customer:1 -5180 JPY", "fx -1.250 KWD", "fx 5180 JPY", "merchant 1.250 KWD"];
     check(&[bought("r1", "1", "1.250 KWD", "5180 JPY")], &balances);
+}
+
+#[test]
+fn a_refund_is_the_reverse_of_a_part_of_the_payment() {
+    let paid = bought("r1", "1", "39.75 GBP", "46.88 EUR");
+    let all = refunded("r1", "1", "39.75 GBP", "46.88 EUR", None);
+    check(&[paid.clone(), all], &["customer:1 0.00 EUR", "fx 0.00 EUR", "fx 0.00 GBP", "merchant 0.00 GBP"]);
+    let balances =
+        ["customer:1 -21.10 EUR", "fx -19.88 GBP", "fx 23.44 EUR", "merchant 19.88 GBP", "vouchers -2.34 EUR"];
+    check(&[paid, refunded("r1", "1", "19.87 GBP", "23.44 EUR", Some("2.34 EUR"))], &balances);
+    let same = [bought("r2", "2", "5.00 EUR", "5.00 EUR"), refunded("r2", "2", "2.00 EUR", "2.00 EUR", None)];
+    check(&same, &["customer:2 -3.00 EUR", "merchant 3.00 EUR"]);
 }
 
 #[test]
@@ -201,7 +213,7 @@ fn a_refused_purchase_moves_nothing_and_has_a_reason() {
     let facts = [claimed("c1", "customer:1", REFUSE), bought("r1", "1", "80.00 GBP", "100.01 EUR")];
     let mut ledger = Ledger::new(1, &facts, &[1]);
     // The claim is read first.
-    ledger.deliver(Partition(0), 1, 1, 0);
+    ledger.deliver(Partition(0), 2, 1, 0);
     ledger.deliver_all();
     ledger.quiet();
     assert!(ledger.balances().is_empty() && ledger.paid().is_empty());

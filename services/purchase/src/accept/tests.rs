@@ -1,6 +1,6 @@
-use contracts::{LineRequest, RatesByPair};
+use contracts::{LineRequest, PURCHASES, RatesByPair, ReasonCode};
 use proptest::prelude::*;
-use stage::{Consumed, FRAME_BYTES_MAX, Partition, PartitionCount, read_events};
+use stage::{BatchNumber, Consumed, FRAME_BYTES_MAX, Partition, PartitionCount, RequestId, read_events};
 use stage_harness::{StageHarness, cut, event};
 
 use super::*;
@@ -50,7 +50,7 @@ fn wanted(line: &str) -> LineRequest {
 fn buy_of(request_id: &str, customer: &str, lines: &[&str], pay_in: &str) -> Step {
     let (customer, pay_in) = (customer.parse().unwrap(), pay_in.parse().unwrap());
     let lines = lines.iter().map(|line| wanted(line)).collect();
-    let request = PurchaseRequest { customer, pay_in, lines, occurred_at: None };
+    let request = PurchaseRequest { customer, pay_in, lines, occurred_at: None, partial: false };
     Step::Request(event(request_id, now(), AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None })))
 }
 
@@ -61,6 +61,12 @@ fn buy(request_id: &str, line: &str, pay_in: &str) -> Step {
 fn shown(reply: &Reply) -> String {
     match reply {
         Reply::Conflict => "conflict".to_owned(),
+        other @ (Reply::UnknownUpgrade(_)
+        | Reply::Recall(_)
+        | Reply::UnknownOffer
+        | Reply::RecallAboveCapacity(_)
+        | Reply::Cancellation(..)
+        | Reply::UnknownPurchase) => panic!("{other:?} is no answer to these requests"),
         Reply::Offer(offer) => format!("{} v{}", offer.sku, offer.version),
         Reply::Purchase(row) => match (row.total, row.price_currency, row.charged, row.reason()) {
             (Some(total), Some(currency), Some(charged), None) => {
@@ -318,9 +324,14 @@ fn the_largest_purchase_fits_a_frame() {
     assert_eq!(ran.harness.replay(ran.side_input).unwrap(), *ran.harness.state());
 }
 
+fn captured_offers(versions: &[u64]) -> CapturedVersions {
+    let (upgrades, allocated) = (BTreeMap::new(), BTreeMap::new());
+    CapturedVersions { rates: RateVersion(0), offers: versions.to_vec(), upgrades, allocated }
+}
+
 #[test]
 fn a_record_without_a_captured_version_for_each_line_is_refused() {
-    let offers = |versions: &[u64]| Some(CapturedVersions { rates: RateVersion(0), offers: versions.to_vec() });
+    let offers = |versions: &[u64]| Some(captured_offers(versions));
     for captured in [None, offers(&[]), offers(&[0]), offers(&[0, 0, 0])] {
         let Step::Request(mut request) = buy_of("r1", "17850", &["1 A", "1 B"], "GBP") else { panic!("a request") };
         let AcceptInput::SubmitPurchase(purchase) = &mut request.fact else { panic!("a purchase") };

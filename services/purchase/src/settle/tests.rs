@@ -1,3 +1,4 @@
+use contracts::{Reason, ReasonCode};
 use proptest::prelude::*;
 use stage::{Partition, PartitionCount};
 use stage_harness::{StageHarness, cut, event};
@@ -5,13 +6,13 @@ use stage_harness::{StageHarness, cut, event};
 use super::*;
 
 fn posted(purchase: &str) -> Event<SettleInput> {
-    let fact = PaymentPosted { purchase: RequestId(purchase.to_owned()) };
+    let fact = PaymentPosted { purchase: RequestId(purchase.to_owned()), is_limited: false };
     event(purchase, chrono::DateTime::UNIX_EPOCH, SettleInput::PaymentPosted(fact))
 }
 
 fn refused(purchase: &str) -> Event<SettleInput> {
     let reason = Reason { code: ReasonCode::PaymentRefused, detail: "no further".to_owned() };
-    let fact = PaymentRefused { purchase: RequestId(purchase.to_owned()), reason };
+    let fact = PaymentRefused { purchase: RequestId(purchase.to_owned()), is_limited: false, reason };
     event(purchase, chrono::DateTime::UNIX_EPOCH, SettleInput::PaymentRefused(fact))
 }
 

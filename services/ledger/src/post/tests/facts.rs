@@ -1,6 +1,6 @@
 //! Facts that other stages emit for `post`.
 
-use contracts::{AccountId, PurchaseRejected};
+use contracts::{AccountId, PurchaseRefunded, PurchaseRejected};
 use money::{Conversion, Money};
 use stage_harness::event;
 
@@ -24,6 +24,7 @@ pub(super) fn bought(request_id: &str, customer: &str, total: &str, charged: &st
         charged: money(charged),
         conversion: Conversion::Same,
         lines: Vec::new(),
+        is_limited: false,
     };
     input_event(request_id, PostInput::PurchaseConfirmed(fact))
 }
@@ -47,6 +48,25 @@ pub(super) fn claimed(request_id: &str, account: &str, overdraft: &str) -> Event
     input_event(request_id, PostInput::AccountClaimed(AccountClaimed { claim, account, overdraft }))
 }
 
+/// A refund of a purchase, with or without a voucher.
+pub(super) fn refunded(
+    request_id: &str,
+    customer: &str,
+    of_total: &str,
+    credit: &str,
+    voucher: Option<&str>,
+) -> Event<PostInput> {
+    let fact = PurchaseRefunded {
+        purchase: RequestId(request_id.to_owned()),
+        customer: customer.parse().unwrap(),
+        credit: money(credit),
+        of_total: money(of_total),
+        voucher: voucher.map(money),
+        reason: Reason { code: ReasonCode::SoldOut, detail: "sold out".to_owned() },
+    };
+    input_event(request_id, PostInput::PurchaseRefunded(fact))
+}
+
 pub(super) const NONE: &str = "null";
 pub(super) const REFUSE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"refuse"}"#;
 pub(super) const FEE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"fee"}"#;
@@ -56,6 +76,7 @@ pub(super) fn way_of(fact: &PostInput) -> (&'static Stream, &'static str, Accoun
     match fact {
         PostInput::PurchaseConfirmed(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
         PostInput::PurchaseRejected(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
+        PostInput::PurchaseRefunded(refunded) => (&PURCHASES, "accept", AccountId::of_customer(&refunded.customer)),
         PostInput::TransferAccepted(transfer) => (&LEDGER_COMMANDS, "record-commands", transfer.payer.clone()),
         PostInput::AccountClaimed(claim) => (&LEDGER_COMMANDS, "record-commands", claim.account.clone()),
         PostInput::TransferRejected(_) => (&LEDGER_COMMANDS, "record-commands", AccountId::merchant()),

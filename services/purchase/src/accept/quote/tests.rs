@@ -56,7 +56,8 @@ fn book(rates: &[&str]) -> RateBook {
 fn quoted(rates: &[&str], lines: &[(u32, Priced)], pay_in: &str, at: &str) -> Result<Charge, Reason> {
     let (lines, offers): (Vec<_>, Vec<_>) = lines.iter().map(|(quantity, priced)| line(*quantity, *priced)).unzip();
     let customer = "17850".parse().unwrap();
-    let request = PurchaseRequest { customer, pay_in: pay_in.parse().unwrap(), lines, occurred_at: None };
+    let request =
+        PurchaseRequest { customer, pay_in: pay_in.parse().unwrap(), lines, occurred_at: None, partial: false };
     let book = book(rates);
     quote(&request, &offers, at.parse().unwrap(), &book, book.newest_version())
 }
@@ -188,7 +189,7 @@ fn versions_after_the_captured_one_are_not_used() {
     let book = book(&["2010-12-01 EUR/GBP 0.848", "2010-12-01 EUR/GBP 0.5"]);
     let (wanted, offer) = line(1, Closed("39.75 GBP"));
     let (customer, pay_in) = ("17850".parse().unwrap(), "EUR".parse().unwrap());
-    let request = PurchaseRequest { customer, pay_in, lines: vec![wanted], occurred_at: None };
+    let request = PurchaseRequest { customer, pay_in, lines: vec![wanted], occurred_at: None, partial: false };
     let at = "2010-12-02T00:00:00Z".parse().unwrap();
     let charged = |captured| {
         quote(&request, std::slice::from_ref(&offer), at, &book, RateVersion(captured)).map(|c| c.charged.to_string())

@@ -15,9 +15,13 @@ const CLEAN: &str = "online_retail_clean.csv.zst";
 const ORIGINAL: &str = "online-retail-dataset.csv.zst";
 
 fn file(name: &str) -> String {
+    data("retail", name)
+}
+
+fn data(part: &str, name: &str) -> String {
     let folder = std::env::var_os("UNBUNDLED_DATA").map(PathBuf::from);
-    let folder = folder.expect("UNBUNDLED_DATA is not set: set it to the folder that contains retail/");
-    let file = folder.join("retail").join(name);
+    let folder = folder.expect("UNBUNDLED_DATA is not set: set it to the folder that contains retail/ and bookings/");
+    let file = folder.join(part).join(name);
     assert!(file.is_file(), "there is no file {}", file.display());
     file.to_str().unwrap().to_owned()
 }
@@ -118,4 +122,26 @@ async fn purchases_recorded(client: &Client) -> u64 {
     let metrics = client.get(&format!("{}/metrics", client.addresses.purchase)).await.expect_status(200);
     let recorded = metrics.body.lines().filter(|line| line.starts_with("purchases_recorded_total "));
     recorded.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+/// Two years of hotel bookings, with fewer rooms than the hotels had. The command compares every booking with a model of
+/// its own.
+async fn replay_bookings(client: &Client, options: &[&str]) -> Value {
+    let (file, addresses) = (data("bookings", "hotel_bookings.csv.zst"), client.addresses.clone());
+    let command = ["replay", "bookings", &file, "--resort", "180", "--city", "220", "--json"];
+    let to = ["--purchase", &addresses.purchase, "--ledger", &addresses.ledger];
+    let output = run_to_end(&[&command, options, &to].concat()).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{}{errors}", String::from_utf8_lossy(&output.stdout));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_year_of_bookings_equals_a_sequential_model() {
+    let local = LocalSystem::start_on(tempfile::tempdir().unwrap(), &["--partitions", "1"]).await;
+    let summary = replay_bookings(&local.client, &["--overbooking", "5", "--voucher", "10", "--one-partition"]).await;
+    println!("{summary:#}");
+    let without_a_room = ["refused", "compensated"].map(|what| summary[what].as_u64().unwrap()).iter().sum::<u64>();
+    assert!(summary["nights_at_limit"].as_u64() > Some(50) && without_a_room > 1_000, "{summary:#}");
+    local.finish().await;
 }

@@ -1,6 +1,6 @@
 //! The publisher of one stream partition: the production [`Session`], one step at a time.
 //!
-//! In production, [`Session::run`] takes these steps when a frame was emitted, a confirm arrives or two seconds have
+//! In production, [`Session::run`] takes these steps when a frame was emitted, a confirm arrives or some seconds have
 //! passed. Here they come in any order, and between any two of them the process may crash or freeze, and messages and
 //! confirms may be lost. When a session fails, another one attaches. A frozen process keeps its session, and may
 //! continue with it beside a later one.
@@ -32,11 +32,11 @@ enum Step {
     Arrive,
     Confirm,
     Tick,
-    CheckIncarnation,
+    Check,
 }
 
 /// All steps, in the order in which they are taken when there are no faults.
-const STEPS: [Step; 5] = [Step::Fill, Step::Arrive, Step::Confirm, Step::Tick, Step::CheckIncarnation];
+const STEPS: [Step; 5] = [Step::Fill, Step::Arrive, Step::Confirm, Step::Tick, Step::Check];
 
 /// The publisher of one stream partition.
 pub struct Publisher {
@@ -79,7 +79,7 @@ impl Publisher {
             Step::Arrive => Ok(self.arrive(scene)),
             Step::Confirm => self.confirm(scene),
             Step::Tick => self.tick(scene),
-            Step::CheckIncarnation => self.check_incarnation(scene),
+            Step::Check => self.check(scene),
         }
     }
 
@@ -156,10 +156,10 @@ impl Publisher {
         self.goes_on(ticked, before != after, scene)
     }
 
-    /// Checks that the stream was not created again.
-    fn check_incarnation(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
-        let Some(session) = &self.session else { return Ok(false) };
-        let checked = scene.with_broker_faults(|| now(session.check_incarnation()));
+    /// Checks that the stream still ends as before, and was not created again.
+    fn check(&mut self, scene: &mut Scene<'_>) -> Checked<bool> {
+        let Some(session) = &mut self.session else { return Ok(false) };
+        let checked = scene.with_broker_faults(|| now(session.check()));
         self.goes_on(checked, false, scene)
     }
 

@@ -232,8 +232,10 @@ fn publishers(stores: &[MemoryStore], partitions: PartitionCount) -> Vec<Publish
         let Some(store) = stores.iter().find(|store| store.meta().service == stream.service) else {
             unreachable!("{} has no service", stream.name)
         };
-        let producers = stream.known_producers(partitions);
-        let of = |partition| Publisher::new(stream.target(partition), producers.clone(), store.clone());
+        let of = |partition| {
+            let producers = stream.known_producers(partition, partitions);
+            Publisher::new(stream.target(partition), producers, store.clone())
+        };
         publishers.extend(partitions.all().map(of));
     }
     publishers

@@ -6,8 +6,8 @@
 use contracts::{AccountId, CustomerId, OUTCOMES, PURCHASES, PaymentPosted, PurchaseConfirmed};
 use serde::{Deserialize, Serialize};
 use stage::{
-    Event, Flag, Integer, Nullable, Outputs, Partitioning, Payload as _, ReadSet, RequestId, Row as _, Stage,
-    StageError, Stream, Table, Text, WorkingSet,
+    Event, Flag, Integer, Nullable, Outputs, Partitioning, Payload as _, Producers, ReadSet, RequestId, Row as _,
+    Stage, StageError, Stream, Table, Text, WorkingSet,
 };
 
 stage::payload! {
@@ -47,7 +47,7 @@ pub struct PointsAwarded {
 pub const POINTS: Stream = Stream {
     name: "points",
     service: "loyalty",
-    producers: &[("award", Partitioning::Copartitioned)],
+    producers: &[("award", Producers::All(Partitioning::Copartitioned))],
     facts: PointsFact::KINDS,
 };
 

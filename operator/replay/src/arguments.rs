@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use money::Currency;
 
 /// The data to replay.
@@ -11,6 +11,8 @@ use money::Currency;
 pub enum Replay {
     /// A year of a British online shop (UCI Online Retail, in its original or its clean form)
     Retail(Retail),
+    /// Two years of bookings of two hotels, with more guests than rooms (Hotel booking demand)
+    Bookings(Bookings),
 }
 
 /// `unbundled replay retail`.
@@ -33,4 +35,61 @@ pub struct Retail {
     /// Print the summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `unbundled replay bookings`.
+#[derive(Debug, Args)]
+pub struct Bookings {
+    /// The file hotel_bookings.csv, with any name: plain or compressed with gzip or Zstandard
+    pub(crate) file: PathBuf,
+    /// The number of rooms of the resort hotel
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    pub(crate) resort: u64,
+    /// The number of rooms of the city hotel
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    pub(crate) city: u64,
+    /// Whether guests are charged before a room is theirs (loose) or after that (strict)
+    #[arg(long, value_enum, default_value_t = Order::Loose)]
+    pub(crate) constraint: Order,
+    /// The percentage of rooms that are sold above those that the hotel has
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    pub(crate) overbooking: u32,
+    /// The voucher of a guest who was charged for a room that is not there, as a percentage of the price
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub(crate) voucher: u8,
+    /// What is done for a guest without a room, in this order
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "refund")]
+    pub(crate) compensation: Vec<WhenSoldOut>,
+    /// The system has one partition: which guest gets the last room must follow the order of the file, too
+    #[arg(long)]
+    pub(crate) one_partition: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Bookings {
+    /// Whether guests are charged only once a room is theirs.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.constraint == Order::Strict
+    }
+}
+
+/// The order of allocating a room and charging the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// Charge at once, and put right afterwards what was over-sold.
+    Loose,
+    /// Allocate first, then charge.
+    Strict,
+}
+
+/// What is done for a guest without a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WhenSoldOut {
+    /// The guest waits until somebody cancels.
+    #[value(name = "back_order")]
+    BackOrder,
+    /// The guest gets the money back.
+    Refund,
 }

@@ -16,7 +16,7 @@ use crate::days::Days;
 use crate::passes::{batches, read};
 use crate::purchase::{AcceptedPurchase, PurchaseResponse};
 use crate::summary::{Milliseconds, Outcomes, Summary, by_currency};
-use crate::{books, comparing, offers, sending, settling};
+use crate::{bookings, books, comparing, offers, sending, settling};
 
 /// The services whose APIs the replay uses.
 pub const SERVICES: [&str; 2] = [PURCHASE, LEDGER];
@@ -26,7 +26,10 @@ pub const SERVICES: [&str; 2] = [PURCHASE, LEDGER];
 /// # Errors
 /// When it cannot finish: the file is broken, or a service is unavailable or refuses a request.
 pub async fn run(replay: Replay, services: Services) -> anyhow::Result<ExitCode> {
-    let Replay::Retail(retail) = replay;
+    let retail = match replay {
+        Replay::Retail(retail) => retail,
+        Replay::Bookings(arguments) => return bookings::run(&arguments, &services).await,
+    };
     let days = Days::new(retail.from, retail.to)?;
     if retail.dry_run {
         let (contents, _) = read(&retail.file, days).await?;

@@ -86,7 +86,8 @@ fn compare_legs(request_id: &RequestId, mut missing: Vec<Leg>, found: &[Leg], fi
     }
 }
 
-fn compare_books(books: &TrialBalance, findings: &mut Findings) {
+/// Adds what is wrong with the books as a whole.
+pub fn compare_books(books: &TrialBalance, findings: &mut Findings) {
     for (currency, line) in books.iter() {
         if !line.difference.is_zero() {
             findings.add(format!("the trial balance in {currency} has a difference of {}", line.difference));

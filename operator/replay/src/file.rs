@@ -108,6 +108,14 @@ pub enum FileError {
         /// The reason.
         why: String,
     },
+    /// The file is not that of the hotel bookings.
+    #[error("there is no column `{missing}` in its first line, `{first_line}`; expected the hotel booking demand data")]
+    NoBookings {
+        /// The column that is missing.
+        missing: &'static str,
+        /// The first line, shortened.
+        first_line: String,
+    },
     /// The last line has no end.
     #[error("it is cut off in line {line}, which has no line end")]
     CutOff {
@@ -115,7 +123,7 @@ pub enum FileError {
         line: u64,
     },
     /// The file has nothing after its header.
-    #[error("it has no invoice: there is no line after its header")]
+    #[error("it has nothing to replay: there is no line after its header")]
     NoLines,
     /// There is no invoice on the requested days.
     #[error("no invoice is {asked}: {there}")]

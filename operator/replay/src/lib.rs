@@ -1,5 +1,6 @@
-//! `unbundled replay`: sends a real year through the HTTP API of a running system, as a client that must not lose or
-//! duplicate anything, and then compares the books with its own arithmetic.
+//! `unbundled replay`: sends real data through the HTTP API of a running system, as a client that must not lose or
+//! duplicate anything, and then compares the results with its own arithmetic. `bookings` has the hotel bookings;
+//! everything else is about the year of a shop.
 //!
 //! Steps: read the file to its end (`source`, `lines`, `survey`); set the offers it needs (`offers`); read it again and
 //! send it in batches, in order, one at a time (`batch`, `sending`); request each purchase until it has its outcome
@@ -12,6 +13,7 @@
 
 mod arguments;
 mod batch;
+mod bookings;
 mod books;
 mod columns;
 mod command;
@@ -45,5 +47,5 @@ mod survey;
 mod tests;
 mod workbook;
 
-pub use arguments::{Replay, Retail};
+pub use arguments::{Bookings, Replay, Retail};
 pub use command::{SERVICES, run};

@@ -5,13 +5,15 @@ use contracts::BatchItemResult;
 use operator_client::{AttemptError, ProblemDetails, Progress, ServiceClient, ServiceError, is_transient};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use stage::RequestId;
 use tokio::sync::mpsc::Receiver;
 
 use crate::batch::Batch;
 use crate::file::FileError;
 use crate::findings::Findings;
-use crate::purchase::{AcceptedPurchase, PurchaseResponse, Submission};
+use crate::purchase::{AcceptedPurchase, PurchaseResponse};
 
 const PATH: &str = "/purchases/batch";
 
@@ -56,7 +58,9 @@ pub async fn send(
     let mut settled = 0;
     while let Some(batch) = batches.recv().await {
         let batch = batch.map_err(|source| SendError::File { sent, source })?;
-        let responses = purchase.retry(async || attempt(purchase, &batch, &progress).await).await;
+        let ids: Vec<_> = batch.submissions.iter().map(|submission| submission.request_id.clone()).collect();
+        let attempt = async || attempt::<PurchaseResponse>(purchase, &batch.body, &ids, &progress).await;
+        let responses = purchase.retry(attempt).await;
         let responses = responses.map_err(|source| {
             let next = batch.submissions.first().map(|submission| submission.request_id.to_string());
             SendError::Service { next: next.unwrap_or_default(), sent, source }
@@ -76,17 +80,22 @@ pub async fn send(
     Ok((accepted, problems))
 }
 
-/// Sends a batch once. If only one of its purchases fails temporarily, the whole batch has to be sent again: the
-/// requests stay the same, and the order of the file is kept.
-async fn attempt(
+/// Sends a batch of these purchases once, as NDJSON. If only one of them fails temporarily, the whole batch has to be
+/// sent again: the requests stay the same, and the order of the file is kept. The result has the response to each
+/// purchase, or its problem.
+///
+/// # Errors
+/// [`AttemptError`].
+pub async fn attempt<T: DeserializeOwned>(
     purchase: &ServiceClient,
-    batch: &Batch,
+    batch: &[u8],
+    ids: &[RequestId],
     progress: &Progress,
-) -> Result<Vec<Result<PurchaseResponse, String>>, AttemptError> {
+) -> Result<Vec<Result<T, String>>, AttemptError> {
     let request = purchase.request(Method::POST, PATH).header(CONTENT_TYPE, web::NDJSON).header("Prefer", PREFER);
-    let body = purchase.once(PATH, request.body(batch.body.clone())).await;
+    let body = purchase.once(PATH, request.body(batch.to_vec())).await;
     let responses = body.and_then(|body| {
-        read(&body, &batch.submissions).map_err(|unfit| match unfit {
+        read(&body, ids).map_err(|unfit| match unfit {
             Unfit::Transient(why) => AttemptError::Transient { why, retry_after: None, status: None },
             Unfit::Unexpected(why) => AttemptError::Permanent(purchase.unexpected(PATH, &why)),
         })
@@ -102,19 +111,19 @@ enum Unfit {
     Unexpected(String),
 }
 
-fn read(body: &[u8], submissions: &[Submission]) -> Result<Vec<Result<PurchaseResponse, String>>, Unfit> {
+fn read<T: DeserializeOwned>(body: &[u8], ids: &[RequestId]) -> Result<Vec<Result<T, String>>, Unfit> {
     let lines: Vec<_> = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-    if lines.len() != submissions.len() {
-        return Err(Unfit::Unexpected(format!("{} responses to {} purchases", lines.len(), submissions.len())));
+    if lines.len() != ids.len() {
+        return Err(Unfit::Unexpected(format!("{} responses to {} purchases", lines.len(), ids.len())));
     }
-    lines.into_iter().zip(submissions).map(|(line, submission)| read_line(line, submission)).collect()
+    lines.into_iter().zip(ids).map(|(line, id)| read_line(line, id)).collect()
 }
 
-fn read_line(line: &[u8], submission: &Submission) -> Result<Result<PurchaseResponse, String>, Unfit> {
-    let unexpected = |why: &str| Unfit::Unexpected(format!("{}: {why}", submission.request_id));
+fn read_line<T: DeserializeOwned>(line: &[u8], id: &RequestId) -> Result<Result<T, String>, Unfit> {
+    let unexpected = |why: &str| Unfit::Unexpected(format!("{id}: {why}"));
     let unreadable = |error: serde_json::Error| unexpected(&error.to_string());
     let response: BatchItemResult<Box<RawValue>> = serde_json::from_slice(line).map_err(unreadable)?;
-    if response.request_id.as_ref() != Some(&submission.request_id.0) {
+    if response.request_id.as_ref() != Some(&id.0) {
         return Err(unexpected("the response in its place is for another purchase"));
     }
     let status = StatusCode::from_u16(response.http_status).map_err(|error| unexpected(&error.to_string()))?;
@@ -132,23 +141,18 @@ fn read_line(line: &[u8], submission: &Submission) -> Result<Result<PurchaseResp
 
 #[cfg(test)]
 mod tests {
-    use contracts::{ReasonCode, Status};
+    use contracts::Status;
 
     use super::*;
-    use crate::outcome::ExpectedOutcome;
 
     const TAKEN: &str = r#"{"request_id":"retail-1","http_status":202,"purchase":{"id":"x","status":"confirmed",
         "reason":null,"total":{"amount":"1.00","currency":"GBP"},"charged":{"amount":"1.19","currency":"EUR"}}}"#;
     const REFUSED: &str = r#"{"request_id":"retail-2","http_status":409,"problem":{"status":409,"detail":"other"}}"#;
 
     fn check(lines: &[&str], expected: Result<&[Result<Status, &str>], &Unfit>) {
-        let submissions = ["retail-1", "retail-2"].map(|id| Submission {
-            request_id: contracts::request_id(id).unwrap(),
-            customer: "17850".parse().unwrap(),
-            expected: ExpectedOutcome::Rejected(ReasonCode::NoRate),
-        });
+        let ids = ["retail-1", "retail-2"].map(|id| contracts::request_id(id).unwrap());
         let body: String = lines.iter().map(|line| line.replace('\n', "") + "\n").collect();
-        let found = read(body.as_bytes(), &submissions);
+        let found = read::<PurchaseResponse>(body.as_bytes(), &ids);
         let found = found.map(|all| all.into_iter().map(|one| one.map(|response| response.status)).collect::<Vec<_>>());
         let expected = expected.map(|all| all.iter().map(|one| one.map_err(str::to_owned)).collect::<Vec<_>>());
         assert_eq!(found.as_ref(), expected.as_ref().map_err(|unfit| *unfit));

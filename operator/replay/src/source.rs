@@ -64,6 +64,17 @@ impl SourceFile {
         self.packing
     }
 
+    /// The text of the file. It can be read once.
+    ///
+    /// # Errors
+    /// [`FileError::Unknown`] when it is a workbook.
+    pub fn text(&mut self) -> Result<&mut dyn Read, FileError> {
+        match &mut self.inside {
+            Inside::Text(text) => Ok(text),
+            Inside::Workbook(_) => Err(FileError::Unknown { found: "a workbook (save it as CSV in UTF-8)".to_owned() }),
+        }
+    }
+
     /// The lines of the file. They can be read once.
     ///
     /// # Errors

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use stage::{
     BatchNumber, Cause, Cell, Event, EventId, IngressStage, Integer, Key, Nullable, Outputs, Partition, PartitionCount,
-    Partitioning, Producer, ReadSet, RequestId, Row as _, Seq, Stage, StageError, Stream, Table, Text, Traceparent,
-    WorkingSet,
+    Partitioning, Producer, Producers, ReadSet, RequestId, Row as _, Seq, Stage, StageError, Stream, Table, Text,
+    Traceparent, WorkingSet,
 };
 
 use dataflow::{
@@ -21,13 +21,17 @@ use dataflow::{
 const ALL: &str = "all";
 
 /// From `collect` to `tally`, by name.
-pub const ADDED: Stream =
-    Stream { name: "added", service: "front", producers: &[("collect", Partitioning::Unkeyed)], facts: &["Added"] };
+pub const ADDED: Stream = Stream {
+    name: "added",
+    service: "front",
+    producers: &[("collect", Producers::All(Partitioning::Unkeyed))],
+    facts: &["Added"],
+};
 /// From `tally` to `copy`.
 pub const TALLIED: Stream = Stream {
     name: "tallied",
     service: "back",
-    producers: &[("tally", Partitioning::Copartitioned)],
+    producers: &[("tally", Producers::All(Partitioning::Copartitioned))],
     facts: &["Tallied"],
 };
 
@@ -343,7 +347,7 @@ pub async fn catch_up<S: Stage>(
 ) -> super::Outcome {
     let id = Producer::new(S::NAME, partition);
     let mut owner = Owner::claim(stage, id, store.clone(), now()).await?;
-    let producers = from.known_producers(store.meta().partitions);
+    let producers = from.known_producers(partition, store.meta().partitions);
     let source = JournalSource { target: from.target(partition), producers, journal: journal.clone() };
     let mut subscription = JournalReader::new(vec![source]);
     loop {

@@ -225,7 +225,7 @@ pub async fn recreated_stream(streams: &impl Streams) -> Outcome {
         session.confirm().await?;
     }
     session.tick().await?;
-    let checked = session.check_incarnation().await;
+    let checked = session.check().await;
     assert!(matches!(checked, Err(PublishError::Lost(_))), "the publisher checked, and {checked:?}");
     session.end().await;
     harness.publish().await?;

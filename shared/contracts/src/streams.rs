@@ -1,6 +1,6 @@
 //! The streams, the only stages that emit to them, and the facts they contain.
 
-use stage::{Partitioning, Payload as _, Stream};
+use stage::{Partitioning, Payload as _, Producers, Stream};
 
 use crate::RatesFact;
 
@@ -11,7 +11,7 @@ pub const RATES_KEY: &str = "rates";
 pub const RATES: Stream = Stream {
     name: "rates",
     service: "exchange-rate",
-    producers: &[("record-rates", Partitioning::Unkeyed)],
+    producers: &[("record-rates", Producers::All(Partitioning::Unkeyed))],
     facts: RatesFact::KINDS,
 };
 
@@ -19,7 +19,7 @@ pub const RATES: Stream = Stream {
 pub const PURCHASES: Stream = Stream {
     name: "purchases",
     service: "purchase",
-    producers: &[("accept", Partitioning::Unkeyed), ("settle", Partitioning::Copartitioned)],
+    producers: &[("accept", Producers::All(Partitioning::Unkeyed)), ("settle", Producers::SamePartition)],
     facts: &["PurchaseConfirmed", "PurchaseRejected", "PurchaseRefunded"],
 };
 
@@ -28,9 +28,9 @@ pub const ALLOCATIONS: Stream = Stream {
     name: "allocations",
     service: "purchase",
     producers: &[
-        ("accept", Partitioning::Unkeyed),
-        ("settle", Partitioning::Copartitioned),
-        ("allocate", Partitioning::Copartitioned),
+        ("accept", Producers::All(Partitioning::Unkeyed)),
+        ("settle", Producers::All(Partitioning::Copartitioned)),
+        ("allocate", Producers::All(Partitioning::Copartitioned)),
     ],
     facts: &["StockClaimed", "StockReleased", "StockLimited", "StockContinued"],
 };
@@ -39,7 +39,10 @@ pub const ALLOCATIONS: Stream = Stream {
 pub const LINES: Stream = Stream {
     name: "lines",
     service: "purchase",
-    producers: &[("accept", Partitioning::Unkeyed), ("allocate", Partitioning::Copartitioned)],
+    producers: &[
+        ("accept", Producers::All(Partitioning::Unkeyed)),
+        ("allocate", Producers::All(Partitioning::Copartitioned)),
+    ],
     facts: &["PurchasePlaced", "LinesDecided", "CancellationRequested"],
 };
 
@@ -47,7 +50,7 @@ pub const LINES: Stream = Stream {
 pub const LEDGER_COMMANDS: Stream = Stream {
     name: "ledger-commands",
     service: "ledger",
-    producers: &[("record-commands", Partitioning::Unkeyed)],
+    producers: &[("record-commands", Producers::All(Partitioning::Unkeyed))],
     facts: &["AccountClaimed", "TransferAccepted", "TransferRejected"],
 };
 
@@ -55,7 +58,7 @@ pub const LEDGER_COMMANDS: Stream = Stream {
 pub const CREDITS: Stream = Stream {
     name: "credits",
     service: "ledger",
-    producers: &[("post", Partitioning::Copartitioned)],
+    producers: &[("post", Producers::All(Partitioning::Copartitioned))],
     facts: &["LegsRequested"],
 };
 
@@ -63,7 +66,7 @@ pub const CREDITS: Stream = Stream {
 pub const OUTCOMES: Stream = Stream {
     name: "outcomes",
     service: "ledger",
-    producers: &[("post", Partitioning::Copartitioned)],
+    producers: &[("post", Producers::SamePartition)],
     facts: &[
         "PaymentPosted",
         "PaymentRefused",

@@ -351,7 +351,9 @@ pub(crate) fn reads(
     id: &Producer,
     partitions: PartitionCount,
 ) -> Vec<(StreamPartition, Vec<Producer>)> {
-    let read = |stream: &&'static stage::Stream| (stream.target(id.partition), stream.known_producers(partitions));
+    let read = |stream: &&'static stage::Stream| {
+        (stream.target(id.partition), stream.known_producers(id.partition, partitions))
+    };
     streams.iter().map(read).collect()
 }
 

@@ -7,6 +7,7 @@
 //! Nothing here recovers by itself. On any error or timeout, the caller attaches again. Publishers and readers have a
 //! connection each (an alarm blocks only publishers), which is recreated after a failure.
 
+mod channels;
 mod publishing;
 mod reading;
 
@@ -19,14 +20,14 @@ use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOpti
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
+use lapin::{ErrorKind, ExchangeKind};
 use stage::StreamPartition;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::broker_error::{BadBrokerUrl, BrokerError};
 use crate::stream_broker::{ANSWER_TIMEOUT, MessageReceiver, MessageSender, StartAt, StreamBroker};
 
+use self::channels::Channels;
 use self::publishing::Publishing;
 use self::reading::Consuming;
 
@@ -47,38 +48,13 @@ struct Shared {
     uri: AMQPUri,
     /// The name of the exchange, and the prefix of all stream names.
     exchange: String,
-    publishing: ReusedConnection,
-    consuming: ReusedConnection,
+    publishing: Channels,
+    consuming: Arc<Channels>,
 }
 
 impl std::fmt::Debug for RabbitMq {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RabbitMq").field("exchange", &self.0.exchange).finish_non_exhaustive()
-    }
-}
-
-/// A connection that is created on demand and recreated after a failure.
-struct ReusedConnection {
-    name: String,
-    connection: Mutex<Option<Connection>>,
-}
-
-impl ReusedConnection {
-    async fn channel(&self, uri: &AMQPUri) -> Result<Channel, BrokerError> {
-        let mut slot = self.connection.lock().await;
-        if let Some(connection) = slot.take_if(|connection| connection.status().connected()) {
-            if let Ok(channel) = answered(connection.create_channel()).await {
-                *slot = Some(connection);
-                return Ok(channel);
-            }
-            // If the broker answers later after all, the connection is no longer needed.
-            tokio::spawn(async move { answered(connection.close(200, "no answer".into())).await });
-        }
-        let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        let connection = answered(Connection::connect_uri(uri.clone(), properties)).await?;
-        let channel = answered(connection.create_channel()).await?;
-        *slot = Some(connection);
-        Ok(channel)
     }
 }
 
@@ -98,8 +74,8 @@ impl RabbitMq {
             return Err(BadBrokerUrl::Tls);
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-        let connection_of = |what| ReusedConnection { name: format!("{client} {what}"), connection: Mutex::default() };
-        let (publishing, consuming) = (connection_of("publishes"), connection_of("reads"));
+        let channels = |what| Channels::new(format!("{client} {what}"));
+        let (publishing, consuming) = (channels("publishes"), Arc::new(channels("reads")));
         Ok(Self(Arc::new(Shared { uri, exchange: prefix.to_owned(), publishing, consuming })))
     }
 
@@ -110,12 +86,8 @@ impl RabbitMq {
 
     /// Closes both connections.
     pub async fn close(&self) {
-        for connection_of in [&self.0.publishing, &self.0.consuming] {
-            if let Some(connection) = connection_of.connection.lock().await.take() {
-                // A broker that does not answer is already gone.
-                let _gone = answered(connection.close(200, "stopped".into())).await;
-            }
-        }
+        self.0.publishing.close().await;
+        self.0.consuming.close().await;
     }
 }
 
@@ -123,7 +95,7 @@ impl RabbitMq {
 impl StreamBroker for RabbitMq {
     async fn open(&self, target: &StreamPartition) -> Result<Box<dyn MessageSender>, BrokerError> {
         let queue = self.queue(target);
-        let channel = self.0.publishing.channel(&self.0.uri).await?;
+        let channel = self.0.publishing.open(&self.0.uri).await?;
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
         let exchange: ShortString = self.0.exchange.as_str().into();
         let declared = channel.exchange_declare(exchange.clone(), ExchangeKind::Direct, durable, FieldTable::default());
@@ -143,20 +115,21 @@ impl StreamBroker for RabbitMq {
         start: StartAt,
         prefetch: u16,
     ) -> Result<Box<dyn MessageReceiver>, BrokerError> {
-        let (queue, channel) = (self.queue(target), self.0.consuming.channel(&self.0.uri).await?);
-        Ok(Box::new(Consuming::start(channel, queue, start, prefetch).await?))
+        let (queue, channel) = (self.queue(target), self.0.consuming.take(&self.0.uri).await?);
+        Ok(Box::new(Consuming::start(self.0.consuming.clone(), channel, queue, start, prefetch).await?))
     }
 
     async fn length(&self, target: &StreamPartition) -> Result<u64, BrokerError> {
-        let (queue, channel) = (self.queue(target), self.0.consuming.channel(&self.0.uri).await?);
+        let (queue, channel) = (self.queue(target), self.0.consuming.take(&self.0.uri).await?);
         let passive = QueueDeclareOptions { passive: true, ..Default::default() };
         let declared = answered(channel.queue_declare(queue.as_str().into(), passive, FieldTable::default())).await;
-        Ok(declared.map_err(|error| missing(error, &queue))?.message_count().into())
+        let messages = declared.map_err(|error| missing(error, &queue))?.message_count();
+        self.0.consuming.keep(channel);
+        Ok(messages.into())
     }
 
-    /// While the lock is held, a new connection is being made.
     fn is_blocked(&self) -> bool {
-        self.0.publishing.connection.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(|c| c.status().blocked()))
+        self.0.publishing.is_blocked()
     }
 }
 

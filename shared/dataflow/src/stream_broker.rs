@@ -28,9 +28,9 @@ pub use self::consumer::{MessageReceiver, StreamConsumer};
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages that were written together arrive together, within this time. A later message may be new.
 pub(crate) const TOGETHER: Duration = Duration::from_secs(2);
-/// The maximum wait for a message of a stream that reports itself empty. After that it gets a marker; one too many does
-/// no harm.
-const EMPTY_TIMEOUT: Duration = Duration::from_millis(500);
+/// The first message arrives within this time, unless there is none or the broker is slow. Which of the two is then
+/// found out by another request.
+const SOON: Duration = Duration::from_millis(500);
 /// The maximum number of messages of one stream in flight to a reader: enough to keep it busy, and few enough to fit
 /// into memory at their largest size.
 const PREFETCH: u16 = 64;
@@ -119,16 +119,15 @@ pub trait StreamBroker: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`BrokerError::NoStream`] when the stream does not exist; another error when that is unknown.
     async fn incarnation(&self, target: &StreamPartition) -> Result<Option<String>, BrokerError> {
-        let is_empty = self.length(target).await? == 0;
-        let wait = if is_empty { EMPTY_TIMEOUT } else { ANSWER_TIMEOUT };
-        let (mut has_strangers, mut has_beginning) = (false, false);
         let mut messages = self.consume(target, StartAt::First, 1).await?;
-        loop {
-            let message = match messages.next_within(wait).await? {
-                Some(message) => message,
-                None if is_empty || has_strangers => return Ok(None),
-                None => return Err(BrokerError::Silent(wait)),
-            };
+        let mut next = match messages.next_within(SOON).await? {
+            None if self.length(target).await? > 0 => {
+                Some(messages.next_within(ANSWER_TIMEOUT).await?.ok_or(BrokerError::Silent(ANSWER_TIMEOUT))?)
+            }
+            first => first,
+        };
+        let mut has_beginning = false;
+        while let Some(message) = next {
             // If the stream's beginning was removed, every frame states the incarnation too. Otherwise frames before
             // the first marker do not: they were meant for an earlier incarnation. Foreign messages do not count.
             has_beginning |= message.offset == 0;
@@ -136,8 +135,9 @@ pub trait StreamBroker: fmt::Debug + Send + Sync {
             if let Some(incarnation) = message.incarnation().filter(|_| says) {
                 return Ok(Some(incarnation.to_owned()));
             }
-            has_strangers = true;
+            next = messages.next_within(ANSWER_TIMEOUT).await?;
         }
+        Ok(None)
     }
 
     /// Reads a stream after a message that is still at its offset, or else from its first message. The first message to
@@ -160,26 +160,41 @@ pub trait StreamBroker: fmt::Debug + Send + Sync {
 
     /// Reads a stream after a message; `None` when that message is no longer at its offset.
     ///
-    /// An offset past the stream's end silently delivers nothing until the stream has grown past it. The stream's last
-    /// messages are therefore read first: they show whether the offset exists.
+    /// An offset past the stream's end silently delivers nothing until the stream has grown past it. If nothing arrives
+    /// soon, the stream's last messages show whether the offset exists.
     ///
     /// # Errors
     /// [`BrokerError`].
     async fn find(&self, target: &StreamPartition, point: &ResumePoint) -> Result<Option<StreamConsumer>, BrokerError> {
-        let mut reading = self.consume(target, StartAt::LastChunk, PREFETCH).await?;
-        let mut next = reading.next_within(ANSWER_TIMEOUT).await?;
-        if next.as_ref().is_some_and(|first| first.offset > point.offset) {
-            reading = self.consume(target, StartAt::Offset(point.offset), PREFETCH).await?;
+        let mut reading = self.consume(target, StartAt::Offset(point.offset), PREFETCH).await?;
+        let mut next = reading.next_within(SOON).await?;
+        if next.is_none() && self.reaches(target, point.offset).await? {
             next = Some(reading.next_within(ANSWER_TIMEOUT).await?.ok_or(BrokerError::Silent(ANSWER_TIMEOUT))?);
         }
-        let end = Instant::now() + TOGETHER;
         while let Some(message) = next {
             if message.offset >= point.offset {
                 let is_there = message.resume_point().as_ref() == Some(point);
                 return Ok(is_there.then(|| StreamConsumer::resumed(reading)));
             }
-            next = reading.next_within(end.saturating_duration_since(Instant::now())).await?;
+            next = reading.next_within(ANSWER_TIMEOUT).await?;
         }
         Ok(None)
+    }
+
+    /// Whether a stream has a message at this offset, or had one.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    async fn reaches(&self, target: &StreamPartition, offset: u64) -> Result<bool, BrokerError> {
+        let mut reading = self.consume(target, StartAt::LastChunk, PREFETCH).await?;
+        let mut next = reading.next_within(ANSWER_TIMEOUT).await?;
+        let end = Instant::now() + TOGETHER;
+        while let Some(message) = next {
+            if message.offset >= offset {
+                return Ok(true);
+            }
+            next = reading.next_within(end.saturating_duration_since(Instant::now())).await?;
+        }
+        Ok(false)
     }
 }

@@ -43,7 +43,7 @@ impl Streams {
     fn produced(&self, store: &Store) -> Vec<(StreamPartition, Vec<Producer>)> {
         let partitions = store.meta().partitions;
         let publications = self.streams.iter().flat_map(|stream| {
-            partitions.all().map(|partition| (stream.target(partition), stream.known_producers(partitions)))
+            partitions.all().map(|partition| (stream.target(partition), stream.known_producers(partition, partitions)))
         });
         publications.collect()
     }

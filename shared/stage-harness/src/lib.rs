@@ -117,7 +117,7 @@ impl<S: Stage> StageHarness<S> {
     /// # Errors
     /// As for [`StageHarness::read`].
     pub fn read_facts(&mut self, stream: &Stream, facts: &[Event<S::Input>]) -> Result<(), StageError> {
-        let producer = stream.known_producers(self.partitions).into_iter().next();
+        let producer = stream.known_producers(self.owner.partition, self.partitions).into_iter().next();
         let producer = producer.ok_or_else(|| StageError::Rule(format!("stream {} has no producer", stream.name)))?;
         let target = stream.target(self.owner.partition);
         let Position { next, previous } = self.position(&target, &producer);
@@ -190,7 +190,7 @@ impl<S: Stage> StageHarness<S> {
 
     fn known(&self, target: &StreamPartition) -> Vec<Producer> {
         let stream = S::READS.iter().find(|stream| stream.target(self.owner.partition) == *target);
-        stream.map(|stream| stream.known_producers(self.partitions)).unwrap_or_default()
+        stream.map(|stream| stream.known_producers(self.owner.partition, self.partitions)).unwrap_or_default()
     }
 
     fn load<'a>(&self, events: &(impl Iterator<Item = &'a Event<S::Input>> + Clone)) -> Result<WorkingSet, StageError> {

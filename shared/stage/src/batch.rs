@@ -121,7 +121,7 @@ struct Batch<'a, F> {
 
 impl<'a, F: Payload> Batch<'a, F> {
     fn new(context: &'a BatchContext<'a>, rows: WorkingSet) -> Self {
-        let out = Outputs::new(context.partitions, context.owner.partition, context.number);
+        let out = Outputs::new(context.partitions, context.owner.clone(), context.number);
         let (checkpoint, without_effect, arrived_at) = (context.before.clone(), Vec::new(), Vec::new());
         Self { context, rows, out, checkpoint, without_effect, arrived_at, has_effect: false }
     }
@@ -254,7 +254,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Cause, Key, Partition, Partitioning, ReadSet, RequestId, Row, Stream, Table, Traceparent, read_events,
+        Cause, Key, Partition, Partitioning, Producers, ReadSet, RequestId, Row, Stream, Table, Traceparent,
+        read_events,
     };
 
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -272,8 +273,12 @@ mod tests {
         struct Counter: "counters" { key { name: String => crate::Text } value { count: u64 => crate::Integer } }
     }
 
-    const ADDED: Stream =
-        Stream { name: "added", service: "test", producers: &[("count", Partitioning::Unkeyed)], facts: &["Added"] };
+    const ADDED: Stream = Stream {
+        name: "added",
+        service: "test",
+        producers: &[("count", Producers::All(Partitioning::Unkeyed))],
+        facts: &["Added"],
+    };
 
     /// Counts, and emits every request that adds something.
     struct Count;
@@ -351,12 +356,16 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_that_a_stream_does_not_declare_is_never_emitted_to_it() {
+    fn only_declared_producers_emit_declared_facts() {
         let elsewhere = Stream { facts: &["Taken"], ..ADDED };
-        let mut out = Outputs::new(PartitionCount::new(1).unwrap(), Partition(0), BatchNumber(1));
+        let of_another = Stream { producers: &[("post", Producers::SamePartition)], ..ADDED };
+        let mut out =
+            Outputs::new(PartitionCount::new(1).unwrap(), Producer::new("count", Partition(0)), BatchNumber(1));
         let Event { cause, key, fact, .. } = request("a", 1);
         out.caused_by(&cause);
-        assert!(matches!(out.emit(&elsewhere, key.clone(), fact.clone()), Err(StageError::Rule(_))));
+        for stream in [elsewhere, of_another] {
+            assert!(matches!(out.emit(&stream, key.clone(), fact.clone()), Err(StageError::Rule(_))));
+        }
         assert!(out.emit(&ADDED, key, fact).is_ok() && out.count == 1);
     }
 

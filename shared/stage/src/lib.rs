@@ -30,7 +30,8 @@ pub use hash::{Digest, Hash, content_hash};
 pub use inbox::{Admission, Position, Positions, admit};
 pub use invariant::{Quiescence, Violation};
 pub use name::{
-    BatchNumber, Epoch, Partition, PartitionCount, Partitioning, Producer, Seq, Stream, StreamPartition, partition_of,
+    BatchNumber, Epoch, Partition, PartitionCount, Partitioning, Producer, Producers, Seq, Stream, StreamPartition,
+    partition_of,
 };
 pub use publish_window::{PUBLISH_WINDOW, PublishWindow};
 pub use record::{Checkpoint, Consumed, FrameRange, LastFrame, Record};

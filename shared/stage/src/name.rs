@@ -177,6 +177,25 @@ impl Partitioning {
     }
 }
 
+/// The partitions of a stage that emit to one partition of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Producers {
+    /// All partitions of a stage with this partitioning: its facts have other keys than their causes.
+    All(Partitioning),
+    /// The partition with the same number: each fact has the key of its cause.
+    SamePartition,
+}
+
+impl Producers {
+    /// The partitions that emit to this partition of the stream.
+    pub fn of(self, partition: Partition, count: PartitionCount) -> Vec<Partition> {
+        match self {
+            Producers::All(partitioning) => partitioning.partitions(count),
+            Producers::SamePartition => vec![partition],
+        }
+    }
+}
+
 /// A stream, with the only stages that emit facts to it and the only kinds of facts they emit.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stream {
@@ -184,8 +203,8 @@ pub struct Stream {
     pub name: &'static str,
     /// The one service whose stages produce it.
     pub service: &'static str,
-    /// The stages that produce it, and their partitioning.
-    pub producers: &'static [(&'static str, Partitioning)],
+    /// The stages that produce it.
+    pub producers: &'static [(&'static str, Producers)],
     /// The types of the facts in it. Every reader must know them all, because it stops at any other.
     pub facts: &'static [&'static str],
 }
@@ -196,22 +215,34 @@ impl Stream {
         StreamPartition::new(self.name, partition)
     }
 
-    /// Every producer of this stream.
-    pub fn known_producers(&self, count: PartitionCount) -> Vec<Producer> {
-        let of_stage = |(stage, spread): &(&'static str, Partitioning)| {
+    /// Every producer of one partition of this stream.
+    pub fn known_producers(&self, partition: Partition, count: PartitionCount) -> Vec<Producer> {
+        let of_stage = |(stage, producers): &(&'static str, Producers)| {
             let stage = *stage;
-            spread.partitions(count).into_iter().map(move |partition| Producer::new(stage, partition))
+            producers.of(partition, count).into_iter().map(move |partition| Producer::new(stage, partition))
         };
         self.producers.iter().flat_map(of_stage).collect()
     }
 
+    /// Whether a producer may emit to this partition of the stream.
+    pub fn is_emitted_by(&self, producer: &Producer, partition: Partition) -> bool {
+        let is_declared = |(stage, producers): &(&'static str, Producers)| {
+            *stage == producer.stage
+                && match producers {
+                    Producers::All(_) => true,
+                    Producers::SamePartition => producer.partition == partition,
+                }
+        };
+        self.producers.iter().any(is_declared)
+    }
+
     /// Every journal that is published to this stream: its producer and the target partition.
     pub fn journals(&self, count: PartitionCount) -> impl Iterator<Item = (Producer, StreamPartition)> {
-        let producers = self.known_producers(count);
-        let of = move |target: StreamPartition| {
-            producers.clone().into_iter().map(move |producer| (producer, target.clone()))
+        let of = move |partition| {
+            let producers = self.known_producers(partition, count);
+            producers.into_iter().map(move |producer| (producer, self.target(partition)))
         };
-        count.all().map(|partition| self.target(partition)).flat_map(of)
+        count.all().flat_map(of)
     }
 }
 
@@ -224,6 +255,20 @@ mod tests {
         let eight = PartitionCount::new(8).unwrap();
         let of = |key| partition_of(key, eight).0;
         assert_eq!([of("customer:17850"), of("merchant"), of("fx"), of("rates")], [7, 7, 6, 6]);
+    }
+
+    #[test]
+    fn each_partition_of_a_stream_has_its_producers() {
+        let (count, one) = (PartitionCount::new(2).unwrap(), Partition(1));
+        let producers: &[_] =
+            &[("post", Producers::SamePartition), ("fee", Producers::All(Partitioning::Copartitioned))];
+        let stream = Stream { name: "outcomes", service: "ledger", producers, facts: &[] };
+        let producer = |stage, partition| Producer::new(stage, Partition(partition));
+        let known = [producer("post", 1), producer("fee", 0), producer("fee", 1)];
+        assert_eq!(stream.known_producers(one, count), known);
+        assert!(known.iter().all(|producer| stream.is_emitted_by(producer, one)));
+        assert!(!stream.is_emitted_by(&producer("post", 0), one) && !stream.is_emitted_by(&producer("rate", 1), one));
+        assert_eq!(stream.journals(count).count(), 6);
     }
 
     #[test]

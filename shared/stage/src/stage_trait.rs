@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    BadCell, BatchNumber, Cause, Cell, Event, Key, Partition, PartitionCount, Partitioning, Payload, ReadSet, Stream,
-    StreamPartition, Table, Unreadable, WorkingSet, partition_of,
+    BadCell, BatchNumber, Cause, Cell, Event, Key, Partition, PartitionCount, Partitioning, Payload, Producer, ReadSet,
+    Stream, StreamPartition, Table, Unreadable, WorkingSet, partition_of,
 };
 
 /// The maximum number of [`Stage::read_set`] calls per batch, since a row may name a row that names a row. A stage that
@@ -144,7 +144,7 @@ pub(crate) struct Emission<F> {
 /// The facts that a stage emits while it applies one batch.
 pub struct Outputs<F> {
     partitions: PartitionCount,
-    partition: Partition,
+    owner: Producer,
     batch: BatchNumber,
     cause: Option<Cause>,
     caused: usize,
@@ -154,8 +154,8 @@ pub struct Outputs<F> {
 
 impl<F: Payload> Outputs<F> {
     /// The outputs of a new batch, still empty.
-    pub fn new(partitions: PartitionCount, partition: Partition, batch: BatchNumber) -> Self {
-        Self { partitions, partition, batch, cause: None, caused: 0, emitted: BTreeMap::new(), count: 0 }
+    pub fn new(partitions: PartitionCount, owner: Producer, batch: BatchNumber) -> Self {
+        Self { partitions, owner, batch, cause: None, caused: 0, emitted: BTreeMap::new(), count: 0 }
     }
 
     /// Sets the cause of all facts emitted from now on.
@@ -167,12 +167,20 @@ impl<F: Payload> Outputs<F> {
     /// Emits a fact to the partition of the key. The fact inherits the time, request and trace of its cause.
     ///
     /// # Errors
-    /// When no cause is set, or when the stream does not declare facts of this kind: its readers would stop at it.
+    /// When no cause is set, or when the stream does not declare facts of this kind, or this producer of the key's
+    /// partition: its readers would stop at it.
     pub fn emit(&mut self, stream: &Stream, key: Key, fact: F) -> Result<(), StageError> {
         if !stream.facts.contains(&fact.kind()) {
             return Err(StageError::Rule(format!("{} is not a fact of stream {}", fact.kind(), stream.name)));
         }
-        let target = stream.target(partition_of(&key.0, self.partitions));
+        let partition = partition_of(&key.0, self.partitions);
+        if !stream.is_emitted_by(&self.owner, partition) {
+            return Err(StageError::Rule(format!(
+                "{} is not a producer of {}/{}",
+                self.owner, stream.name, partition.0
+            )));
+        }
+        let target = stream.target(partition);
         let cause = self.cause.clone().ok_or_else(|| StageError::Rule("a fact without a cause".to_owned()))?;
         self.emitted.entry(target).or_default().push(Emission { cause, place: self.caused - 1, key, fact });
         self.count += 1;
@@ -191,6 +199,6 @@ impl<F: Payload> Outputs<F> {
 
     /// The partition of the stage that processes the batch.
     pub fn partition(&self) -> Partition {
-        self.partition
+        self.owner.partition
     }
 }

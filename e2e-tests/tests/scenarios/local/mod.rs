@@ -3,6 +3,7 @@
 
 mod audit;
 mod banner;
+mod bookings;
 mod copies;
 mod crash;
 mod examples;

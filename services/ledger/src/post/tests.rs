@@ -154,7 +154,7 @@ fn totals_that_outgrow_their_limit_stop_the_partition() {
         let found = if table.name == TotalsRow::TABLE.name { vec![totals.to_cells()] } else { Vec::new() };
         rows.fill(table, keys, found);
     }
-    let mut out = Outputs::new(PartitionCount::new(1).unwrap(), here, BatchNumber(1));
+    let mut out = Outputs::new(PartitionCount::new(1).unwrap(), Producer::new(Post::NAME, here), BatchNumber(1));
     out.caused_by(&event.cause);
     let stop = post.apply(&event, &mut rows, &mut out).unwrap_err();
     assert_eq!(stop.to_string(), "the totals of GBP have outgrown their limit: 100000000000000000000.01");

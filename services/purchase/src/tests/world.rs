@@ -176,7 +176,8 @@ impl World {
         let streams: [&'static Stream; 4] = [&ALLOCATIONS, &LINES, &OUTCOMES, &PURCHASES];
         let of = |stream: &'static Stream| {
             let all = self.partitions.all().flat_map(|partition| {
-                stream.known_producers(self.partitions).into_iter().map(move |producer| (stream, partition, producer))
+                let producers = stream.known_producers(partition, self.partitions);
+                producers.into_iter().map(move |producer| (stream, partition, producer))
             });
             all.collect::<Vec<_>>()
         };

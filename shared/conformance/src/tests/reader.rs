@@ -59,7 +59,7 @@ fn observer(
 
 /// A subscription to the facts for the partition of `a`.
 fn tail(front: &Store) -> Box<dyn Subscription> {
-    let producers = ADDED.known_producers(front.meta().partitions);
+    let producers = ADDED.known_producers(of("a"), front.meta().partitions);
     Box::new(JournalReader::new(vec![JournalSource {
         target: ADDED.target(of("a")),
         producers,

@@ -31,7 +31,7 @@ fn known(
     let (by, to): (Producer, StreamPartition) = (by.parse().ok()?, to.parse().ok()?);
     let partitions = service.store.meta().partitions;
     let stream = streams.iter().find(|stream| stream.name == to.stream && stream.service == service.name)?;
-    let is_known = to.partition.0 < partitions.get() && stream.known_producers(partitions).contains(&by);
+    let is_known = to.partition.0 < partitions.get() && stream.known_producers(to.partition, partitions).contains(&by);
     is_known.then_some((by, to))
 }
 

@@ -25,11 +25,12 @@ const IN_FLIGHT_BYTES_MAX: usize = 16 << 20;
 const READ_BYTES_MAX: usize = 4 << 20;
 /// A broker that confirms nothing for this long is blocked or gone.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often to check the stream's end, to note the publish position, and to check for a rewind. Frames published since
-/// the last note are read once more by the next session.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// How often to check that the stream was not deleted and created again.
-const INCARNATION_INTERVAL: Duration = Duration::from_secs(10);
+/// How often to note the publish position, and to check for a rewind. Frames published since the last note are read once
+/// more by the next session.
+const NOTE_INTERVAL: Duration = Duration::from_secs(2);
+/// How often to check a stream that nothing was sent to. Most streams of many partitions are idle, and a check is work
+/// for the broker.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One producer's window of the stream.
 struct ProducerWindow {
@@ -81,7 +82,7 @@ impl Session {
     /// # Errors
     /// [`PublishError`] when publishing must start again with another session.
     pub async fn run(&mut self, wakeup: &Notify, stopped: &mut watch::Receiver<bool>) -> Result<(), PublishError> {
-        let (mut ticks, mut checks) = (later(LOOK_INTERVAL), later(INCARNATION_INTERVAL));
+        let (mut ticks, mut checks) = (later(NOTE_INTERVAL), later(CHECK_INTERVAL));
         loop {
             self.fill().await?;
             if self.in_flight.is_empty() && *stopped.borrow() {
@@ -93,7 +94,7 @@ impl Session {
                 () = wakeup.notified() => {}
                 _ = stopped.changed() => {}
                 _ = ticks.tick() => self.tick().await?,
-                _ = checks.tick() => self.check_incarnation().await?,
+                _ = checks.tick() => self.check().await?,
             }
         }
     }
@@ -103,7 +104,8 @@ impl Session {
         self.windows.iter().map(|window| (window.producer.clone(), window.window.held())).collect()
     }
 
-    /// Checks the channel and the end of the stream, and notes the publish position.
+    /// Checks the channel, looks at the end of the stream if something was sent since the last look, and notes the
+    /// publish position.
     ///
     /// # Errors
     /// [`PublishError`].
@@ -114,8 +116,24 @@ impl Session {
         } else if self.in_flight.front().is_some_and(|first| first.sent.elapsed() > CONFIRM_TIMEOUT) {
             return Err(self.broken(BrokerError::Silent(CONFIRM_TIMEOUT)));
         }
-        self.look().await?;
+        if self.end.is_none() {
+            self.look().await?;
+        }
         self.try_to_note().await
+    }
+
+    /// Checks that the stream still ends as before, and that it is the incarnation that was attached to.
+    ///
+    /// When somebody else deletes a stream and creates it again, this channel goes on in the new one, which lacks what
+    /// was confirmed before. A look does not notice that, and need not: its result counts only for the incarnation that
+    /// was attached to.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn check(&mut self) -> Result<(), PublishError> {
+        self.look().await?;
+        let incarnation = self.publication.broker.incarnation(&self.publication.target).await;
+        self.or_lost(incarnation.map(|incarnation| incarnation.as_ref() == Some(&self.publishing.incarnation)))
     }
 
     fn works(&mut self) {

@@ -1,6 +1,7 @@
 //! Reading one stream.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Consumer};
 use tokio::time::timeout;
 
+use super::channels::Channels;
 use super::{answered, missing, table};
 use crate::broker_error::BrokerError;
 use crate::message::{BrokerMessage, Scalar};
@@ -20,6 +22,7 @@ const ACKNOWLEDGE_AFTER: Duration = Duration::from_secs(1);
 
 /// A consumer of one stream.
 pub(super) struct Consuming {
+    channels: Arc<Channels>,
     channel: Channel,
     consumer: Consumer,
     queue: String,
@@ -30,8 +33,14 @@ pub(super) struct Consuming {
 }
 
 impl Consuming {
-    /// Starts to consume a stream over this channel.
-    pub async fn start(channel: Channel, queue: String, start: StartAt, prefetch: u16) -> Result<Self, BrokerError> {
+    /// Starts to consume a stream over a channel of these, which gets it back.
+    pub async fn start(
+        channels: Arc<Channels>,
+        channel: Channel,
+        queue: String,
+        start: StartAt,
+        prefetch: u16,
+    ) -> Result<Self, BrokerError> {
         answered(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
         let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
         let offset = match start {
@@ -42,7 +51,7 @@ impl Consuming {
         let arguments = table([("x-stream-offset", offset)]);
         let consumer = answered(channel.basic_consume(queue.as_str().into(), tag, options, arguments)).await;
         let consumer = consumer.map_err(|error| missing(error, &queue))?;
-        Ok(Self { channel, consumer, queue, prefetch, unacknowledged: 0, last: 0 })
+        Ok(Self { channels, channel, consumer, queue, prefetch, unacknowledged: 0, last: 0 })
     }
 
     /// Acknowledges all messages received so far. For a stream this only requests more; the read position is stored
@@ -53,6 +62,13 @@ impl Consuming {
         }
         let all_so_far = BasicAckOptions { multiple: true };
         answered(self.channel.basic_ack(self.last, all_so_far)).await
+    }
+}
+
+impl Drop for Consuming {
+    /// The consumer cancels itself when it is dropped.
+    fn drop(&mut self) {
+        self.channels.keep_after_reading(self.channel.clone());
     }
 }
 

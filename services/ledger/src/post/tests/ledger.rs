@@ -72,7 +72,7 @@ impl Ledger {
     /// The streams and producers that a partition reads. The frames of each producer are in order.
     pub(super) fn streams(&self, partition: Partition) -> Vec<(StreamPartition, Producer)> {
         let all = Post::READS.iter();
-        let all = all.map(|stream| (stream.target(partition), stream.known_producers(self.partitions)));
+        let all = all.map(|stream| (stream.target(partition), stream.known_producers(partition, self.partitions)));
         all.into_iter().flat_map(|(target, all)| all.into_iter().map(move |one| (target.clone(), one))).collect()
     }
 

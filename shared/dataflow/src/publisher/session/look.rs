@@ -42,19 +42,7 @@ impl Session {
         self.or_lost(is_in_place)
     }
 
-    /// Checks that the stream is still the incarnation that was attached to. When somebody else deletes a stream and
-    /// creates it again, this channel goes on in the new one, which lacks what was confirmed before.
-    ///
-    /// A look does not notice that, and need not: its result counts only for the incarnation that was attached to.
-    ///
-    /// # Errors
-    /// [`PublishError`].
-    pub async fn check_incarnation(&self) -> Result<(), PublishError> {
-        let incarnation = self.publication.broker.incarnation(&self.publication.target).await;
-        self.or_lost(incarnation.map(|incarnation| incarnation.as_ref() == Some(&self.publishing.incarnation)))
-    }
-
-    fn or_lost(&self, is_in_place: Result<bool, BrokerError>) -> Result<(), PublishError> {
+    pub(super) fn or_lost(&self, is_in_place: Result<bool, BrokerError>) -> Result<(), PublishError> {
         match is_in_place {
             Ok(true) => Ok(()),
             Ok(false) | Err(BrokerError::NoStream(_)) => Err(PublishError::Lost(self.publication.target.clone())),

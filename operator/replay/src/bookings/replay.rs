@@ -1,0 +1,266 @@
+//! One day after the other.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
+use contracts::{Cancellation, CancellationRequest, CancellationStatus, CustomerId, LineRequest, LineStatus};
+use contracts::{NumberedPurchaseRequest, PurchaseId, Status};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use money::{Currency, Money, Quantity, UnitPrice};
+use operator_client::{IN_FLIGHT, Progress, ServiceClient, ServiceError};
+use reqwest::Method;
+use serde::Deserialize;
+use stage::RequestId;
+
+use super::model::Model;
+use super::nights::{Booking, noon};
+use crate::sending;
+
+/// The maximum number of bookings in a request.
+const BATCH_MAX: usize = 500;
+/// How long a response may wait for the outcome.
+const PREFER: &str = "wait=10";
+/// The longest time for the outcome of one booking, or one cancellation.
+const OUTCOME_MAX: Duration = Duration::from_secs(60);
+/// The pause between two requests for the same outcome.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Why the replay stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A booking was refused as a request, which has nothing to do with rooms.
+    #[error("the booking of line {line} was not accepted: {problem}")]
+    Refused {
+        /// The line of the file.
+        line: u64,
+        /// The problem.
+        problem: String,
+    },
+    /// An outcome did not come.
+    #[error("the booking of line {line} has no {what} after {} s", OUTCOME_MAX.as_secs())]
+    Stuck {
+        /// The line of the file.
+        line: u64,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The service is unavailable, or refuses a request.
+    #[error("stopped on {day}; run it again to continue: nothing is done twice")]
+    Service {
+        /// The day that is not finished.
+        day: NaiveDate,
+        /// The cause.
+        source: ServiceError,
+    },
+}
+
+/// What is read of a purchase.
+#[derive(Clone, Debug, Deserialize)]
+pub struct BookingResponse {
+    /// Its status.
+    pub status: Status,
+    /// The amount that the guest paid.
+    pub charged: Option<Money>,
+    /// The amount that the guest got back.
+    pub refunded: Option<Money>,
+    /// The vouchers that the guest got.
+    pub vouchers: Option<Money>,
+    /// The cancellation.
+    pub cancellation: Option<Cancellation>,
+    /// Its nights.
+    pub lines: Vec<NightResponse>,
+}
+
+/// What is read of a night.
+#[derive(Clone, Debug, Deserialize)]
+pub struct NightResponse {
+    /// What became of it.
+    pub state: Option<LineStatus>,
+}
+
+/// The request id of a booking.
+pub fn request_id(booking: &Booking) -> RequestId {
+    RequestId(format!("booking-{}", booking.line))
+}
+
+/// The path of a booking's purchase.
+pub fn path(booking: &Booking) -> String {
+    format!("/purchases/{}", PurchaseId::of(&request_id(booking)))
+}
+
+/// What happens on a day: indexes of bookings.
+#[derive(Debug, Default)]
+struct Day {
+    /// Bookings made earlier that end.
+    ending: Vec<usize>,
+    /// Bookings that are made.
+    made: Vec<usize>,
+    /// Bookings that are made and end.
+    ending_at_once: Vec<usize>,
+}
+
+/// A replay, and the model that follows it.
+pub struct Replay<'a> {
+    purchase: &'a ServiceClient,
+    bookings: &'a [Booking],
+    /// Whether each booking has rooms, as the service returned it.
+    accepted: Vec<bool>,
+    /// The model.
+    pub model: Model,
+    /// The number of bookings that ended, as the service returned it.
+    pub ended: u64,
+    progress: Progress,
+    sent: u64,
+}
+
+impl<'a> Replay<'a> {
+    /// A replay of these bookings that has not begun.
+    pub fn new(purchase: &'a ServiceClient, bookings: &'a [Booking], model: Model) -> Self {
+        let (accepted, progress) = (vec![false; bookings.len()], Progress::sending(bookings.len() as u64));
+        Self { purchase, bookings, accepted, model, ended: 0, progress, sent: 0 }
+    }
+
+    /// Plays all days.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub async fn play(&mut self) -> Result<(), ReplayError> {
+        for (day, Day { ending, made, ending_at_once }) in days(self.bookings) {
+            self.end(day, &ending).await?;
+            for batch in made.chunks(BATCH_MAX) {
+                self.book(day, batch).await?;
+            }
+            self.end(day, &ending_at_once).await?;
+        }
+        Ok(())
+    }
+
+    fn booking(&self, index: usize) -> Result<&'a Booking, ReplayError> {
+        let unknown = || ReplayError::Refused { line: 0, problem: format!("there is no booking {index}") };
+        self.bookings.get(index).ok_or_else(unknown)
+    }
+
+    /// Sends bookings in their order, and waits for their outcomes.
+    async fn book(&mut self, day: NaiveDate, batch: &[usize]) -> Result<(), ReplayError> {
+        let failed = |source| ReplayError::Service { day, source };
+        let bookings = batch.iter().map(|index| self.booking(*index)).collect::<Result<Vec<_>, _>>()?;
+        let mut body = Vec::new();
+        for booking in &bookings {
+            let written = serde_json::to_writer(&mut body, &request(booking)?);
+            assert!(written.is_ok(), "a purchase can always be written to memory as JSON: {written:?}");
+            body.push(b'\n');
+        }
+        let ids: Vec<_> = bookings.iter().map(|booking| request_id(booking)).collect();
+        let attempt = async || sending::attempt(self.purchase, &body, &ids, &self.progress).await;
+        let responses = self.purchase.retry(attempt).await.map_err(failed)?;
+        for ((index, booking), response) in batch.iter().zip(bookings).zip(responses) {
+            self.model.book(*index, booking);
+            let response: Outcome = response.map_err(|problem| ReplayError::Refused { line: booking.line, problem })?;
+            let mut status = response.status;
+            let since = Instant::now();
+            while !status.is_outcome() {
+                if since.elapsed() > OUTCOME_MAX {
+                    return Err(ReplayError::Stuck { line: booking.line, what: "outcome" });
+                }
+                tokio::time::sleep(PAUSE).await;
+                let read = self.purchase.get::<Outcome>(&path(booking)).await.map_err(failed)?;
+                status = read.map_or(status, |response| response.status);
+            }
+            if let Some(accepted) = self.accepted.get_mut(*index) {
+                *accepted = status == Status::Settled;
+            }
+        }
+        self.sent += batch.len() as u64;
+        self.progress.sent(self.sent, self.sent);
+        Ok(())
+    }
+
+    /// Ends bookings, in any order, and waits until their rooms are free.
+    async fn end(&mut self, day: NaiveDate, ending: &[usize]) -> Result<(), ReplayError> {
+        let mut to_end = Vec::new();
+        for index in ending {
+            let booking = self.booking(*index)?;
+            self.model.end(*index, booking);
+            if self.accepted.get(*index).is_some_and(|accepted| *accepted) {
+                to_end.push(booking);
+            }
+        }
+        let ended = stream::iter(to_end).map(|booking| end(self.purchase, booking, day));
+        let ended = ended.buffer_unordered(IN_FLIGHT).try_fold(0, async |sum, ended| Ok(sum + u64::from(ended)));
+        self.ended += ended.await?;
+        Ok(())
+    }
+}
+
+/// The status alone.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Outcome {
+    status: Status,
+}
+
+/// The end of a booking alone.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Ended {
+    cancellation: Option<EndedStatus>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct EndedStatus {
+    status: CancellationStatus,
+}
+
+/// Cancels a booking. Returns whether there was something to cancel.
+async fn end(purchase: &ServiceClient, booking: &Booking, day: NaiveDate) -> Result<bool, ReplayError> {
+    let path = format!("{}/cancellation", path(booking));
+    let body = CancellationRequest { occurred_at: Some(noon(day)) };
+    let since = Instant::now();
+    loop {
+        let request = || purchase.request(Method::POST, &path).header("Prefer", PREFER).json(&body);
+        let response = purchase.retry(async || purchase.once(&path, request()).await).await;
+        let read = response.and_then(|body| purchase.read::<Ended>(&path, &body));
+        let ended = read.map_err(|source| ReplayError::Service { day, source })?;
+        match ended.cancellation.map(|cancellation| cancellation.status) {
+            Some(CancellationStatus::Completed) => return Ok(true),
+            Some(CancellationStatus::Rejected) => return Ok(false),
+            Some(CancellationStatus::Pending) | None if since.elapsed() < OUTCOME_MAX => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Some(CancellationStatus::Pending) | None => {
+                return Err(ReplayError::Stuck { line: booking.line, what: "end of its cancellation" });
+            }
+        }
+    }
+}
+
+fn days(bookings: &[Booking]) -> BTreeMap<NaiveDate, Day> {
+    let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
+    for (index, booking) in bookings.iter().enumerate() {
+        days.entry(booking.made_on).or_default().made.push(index);
+        match booking.ended_on {
+            Some(day) if day == booking.made_on => days.entry(day).or_default().ending_at_once.push(index),
+            Some(day) => days.entry(day).or_default().ending.push(index),
+            None => {}
+        }
+    }
+    days
+}
+
+/// The purchase of a booking. Every guest is a customer of their own, since the file names none.
+fn request(booking: &Booking) -> Result<NumberedPurchaseRequest, ReplayError> {
+    let refused = |problem: String| ReplayError::Refused { line: booking.line, problem };
+    let customer =
+        CustomerId::try_from(format!("guest-{}", booking.line)).map_err(|error| refused(error.to_string()))?;
+    let price = format!("{}.{:02}", booking.night_cents / 100, booking.night_cents % 100);
+    let price = UnitPrice::parse(&price, Currency::EUR).map_err(|error| refused(error.to_string()))?;
+    let quantity = Quantity::new(1_i128).map_err(|error| refused(error.to_string()))?;
+    let line = |sku| LineRequest { sku, quantity, unit_price: Some(price) };
+    Ok(NumberedPurchaseRequest {
+        request_id: request_id(booking),
+        customer,
+        pay_in: Currency::EUR,
+        lines: booking.nights().map(|night| line(night.sku())).collect(),
+        occurred_at: Some(noon(booking.made_on)),
+        partial: false,
+    })
+}

@@ -124,11 +124,11 @@ async fn purchases_recorded(client: &Client) -> u64 {
     recorded.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
-/// Two years of hotel bookings, with fewer rooms than the hotels had. The command compares every booking with a model of
-/// its own.
+/// The first of two years of hotel bookings, with fewer rooms than the hotel had. The command compares every booking with
+/// a model of its own.
 async fn replay_bookings(client: &Client, options: &[&str]) -> Value {
     let (file, addresses) = (data("bookings", "hotel_bookings.csv.zst"), client.addresses.clone());
-    let command = ["replay", "bookings", &file, "--resort", "180", "--city", "220", "--json"];
+    let command = ["replay", "bookings", &file, "--resort", "90", "--city", "220", "--bookings", "4000", "--json"];
     let to = ["--purchase", &addresses.purchase, "--ledger", &addresses.ledger];
     let output = run_to_end(&[&command, options, &to].concat()).await;
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -137,11 +137,11 @@ async fn replay_bookings(client: &Client, options: &[&str]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn full_year_of_bookings_equals_a_sequential_model() {
+async fn full_year_bookings_equal_a_sequential_model() {
     let local = LocalSystem::start_on(tempfile::tempdir().unwrap(), &["--partitions", "1"]).await;
     let summary = replay_bookings(&local.client, &["--overbooking", "5", "--voucher", "10", "--one-partition"]).await;
     println!("{summary:#}");
     let without_a_room = ["refused", "compensated"].map(|what| summary[what].as_u64().unwrap()).iter().sum::<u64>();
-    assert!(summary["nights_at_limit"].as_u64() > Some(50) && without_a_room > 1_000, "{summary:#}");
+    assert!(summary["nights_at_limit"].as_u64() > Some(10) && without_a_room > 100, "{summary:#}");
     local.finish().await;
 }

@@ -60,6 +60,9 @@ pub struct Bookings {
     /// What is done for a guest without a room, in this order
     #[arg(long, value_enum, value_delimiter = ',', default_value = "refund")]
     pub(crate) compensation: Vec<WhenSoldOut>,
+    /// Only so many bookings, from the first one of the file on
+    #[arg(long, value_name = "N")]
+    pub(crate) bookings: Option<usize>,
     /// The system has one partition: which guest gets the last room must follow the order of the file, too
     #[arg(long)]
     pub(crate) one_partition: bool,

@@ -4,6 +4,7 @@
 //! the partitions look at them; with one partition that is the order of the file, and everything must equal the model.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use contracts::{LineStatus, Offer, Status};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -50,11 +51,35 @@ pub struct Comparison {
     pub differing: Findings,
 }
 
+/// The number of times that everything is read, if something is wrong: a room that a guest gave back may be on its way
+/// to the one who waits.
+const READS_MAX: u32 = 3;
+/// The pause before everything is read again.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Reads everything again and compares it.
 ///
 /// # Errors
 /// [`ServiceError`].
 pub async fn compare(
+    purchase: &ServiceClient,
+    bookings: &[Booking],
+    model: &Model,
+    limits: Limits,
+    voucher_percent: u8,
+) -> Result<Comparison, ServiceError> {
+    let mut comparison = compare_once(purchase, bookings, model, limits, voucher_percent).await?;
+    for _ in 1..READS_MAX {
+        if comparison.wrong.count == 0 {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        comparison = compare_once(purchase, bookings, model, limits, voucher_percent).await?;
+    }
+    Ok(comparison)
+}
+
+async fn compare_once(
     purchase: &ServiceClient,
     bookings: &[Booking],
     model: &Model,
@@ -102,12 +127,13 @@ impl Comparison {
         let waiting = found.lines.iter().filter(|line| line.state == Some(LineStatus::Queued)).count() as u64;
         let paid = booking.cents();
         let (charged, refunded, vouchers) = match found.status {
-            Status::Settled if found.cancellation.is_some() => (paid, booking.returned_cents(), 0),
+            Status::Settled if found.is_ended() => (paid, booking.returned_cents(), 0),
             Status::Settled => (paid, 0, 0),
             Status::Compensated => (paid, paid, rounded_half_even(paid * u64::from(voucher), 100)),
-            Status::Rejected => (0, 0, 0),
-            Status::Accepted | Status::Confirmed => {
-                return self.wrong.add(format!("line {}: it is {}, which is no outcome", booking.line, found.status));
+            Status::Rejected if found.is_sold_out() => (0, 0, 0),
+            Status::Rejected | Status::Accepted | Status::Confirmed => {
+                let why = found.reason.as_ref().map_or("", |reason| reason.detail.as_str());
+                return self.wrong.add(format!("line {}: it is {} {why}", booking.line, found.status));
             }
         };
         let results = &mut self.results;
@@ -132,9 +158,9 @@ impl Comparison {
                 self.wrong.add(format!("line {}: {what} {found} where {} is expected", booking.line, euros(cents)));
             }
         }
-        let fate = match (found.status, &found.cancellation) {
-            (Status::Settled, Some(_)) => Fate::Ended,
-            (Status::Settled, None) => Fate::Accepted,
+        let fate = match found.status {
+            Status::Settled if found.is_ended() => Fate::Ended,
+            Status::Settled => Fate::Accepted,
             _ => Fate::Refused,
         };
         if fate != model.fate(index) || waiting != model.waiting(index, booking) {

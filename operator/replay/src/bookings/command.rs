@@ -32,8 +32,9 @@ async fn replayed(arguments: &Bookings, services: &Services) -> anyhow::Result<S
     let (purchase, ledger) = (services.named(PURCHASE)?, services.named(LEDGER)?);
     let (path, name) = (arguments.file.clone(), arguments.file.display().to_string());
     let read = tokio::task::spawn_blocking(move || file::read(&path)).await?;
-    let file::Bookings { all, unsent } =
+    let file::Bookings { mut all, unsent } =
         read.with_context(|| format!("{name} cannot be replayed, and nothing was sent"))?;
+    all.truncate(arguments.bookings.unwrap_or(usize::MAX));
     let offers_set = offers::set(purchase, arguments, &offers::nights(&all)).await?;
     eprintln!("{} bookings to send, {offers_set} offers set", all.len());
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
 use contracts::{Cancellation, CancellationRequest, CancellationStatus, CustomerId, LineRequest, LineStatus};
-use contracts::{NumberedPurchaseRequest, PurchaseId, Status};
+use contracts::{NumberedPurchaseRequest, PurchaseId, Reason, ReasonCode, Status};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use money::{Currency, Money, Quantity, UnitPrice};
 use operator_client::{IN_FLIGHT, Progress, ServiceClient, ServiceError};
@@ -60,6 +60,8 @@ pub enum ReplayError {
 pub struct BookingResponse {
     /// Its status.
     pub status: Status,
+    /// Why it has no room.
+    pub reason: Option<Reason>,
     /// The amount that the guest paid.
     pub charged: Option<Money>,
     /// The amount that the guest got back.
@@ -70,6 +72,18 @@ pub struct BookingResponse {
     pub cancellation: Option<Cancellation>,
     /// Its nights.
     pub lines: Vec<NightResponse>,
+}
+
+impl BookingResponse {
+    /// Whether it was cancelled, and its rooms are free again.
+    pub fn is_ended(&self) -> bool {
+        self.cancellation.as_ref().is_some_and(|cancellation| cancellation.status == CancellationStatus::Completed)
+    }
+
+    /// Whether the reason is that there was no room.
+    pub fn is_sold_out(&self) -> bool {
+        self.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::SoldOut)
+    }
 }
 
 /// What is read of a night.

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use lapin::options::BasicAckOptions;
+use lapin::options::{BasicAckOptions, BasicCancelOptions};
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, Consumer};
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::answered;
 use crate::broker_error::BrokerError;
@@ -14,26 +14,32 @@ use crate::broker_error::BrokerError;
 /// The maximum number of unused channels that stay open. A running service rarely uses more at a time; one that starts
 /// does.
 const UNUSED_MAX: usize = 16;
+/// The maximum number of channels that are being opened. Each reply has to arrive in time, also when many are opened.
+const OPENING_MAX: usize = 16;
 
 /// A connection that is created on demand and recreated after a failure, and its channels. For the broker, opening and
 /// closing a channel is as much work as a short read over it, so channels are used again.
 pub(super) struct Channels {
     name: String,
     connection: Mutex<Option<Arc<Connection>>>,
+    opening: Semaphore,
     unused: std::sync::Mutex<Vec<Channel>>,
 }
 
 impl Channels {
     /// The channels of a connection with this name, which the broker's operator sees.
     pub fn new(name: String) -> Self {
-        Self { name, connection: Mutex::default(), unused: std::sync::Mutex::default() }
+        let (connection, unused) = (Mutex::default(), std::sync::Mutex::default());
+        Self { name, connection, opening: Semaphore::new(OPENING_MAX), unused }
     }
 
     /// A new channel. Several can be opened at the same time.
     pub async fn open(&self, uri: &AMQPUri) -> Result<Channel, BrokerError> {
+        // The semaphore is never closed.
+        let _turn = self.opening.acquire().await;
         let connection = self.connection(uri).await?;
         let opened = answered(connection.create_channel()).await;
-        if opened.is_err() {
+        if matches!(opened, Err(BrokerError::Silent(_))) {
             self.give_up(&connection).await;
         }
         opened
@@ -84,16 +90,16 @@ impl Channels {
         }
     }
 
-    /// Like [`Channels::keep`], for a channel over which messages were received. The broker waits for their
-    /// acknowledgement, and would consider us dead without it.
-    pub fn keep_after_reading(self: &Arc<Self>, channel: Channel) {
+    /// Like [`Channels::keep`], for a channel with a consumer, which is cancelled. The messages that it has received are
+    /// acknowledged, because the broker would wait for that, and consider us dead without it.
+    pub fn keep_after_reading(self: &Arc<Self>, channel: Channel, consumer: Consumer) {
         let channels = self.clone();
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                let all = BasicAckOptions { multiple: true };
-                if answered(channel.basic_ack(0, all)).await.is_ok() {
-                    channels.keep(channel);
-                }
+                answered(channel.basic_cancel(consumer.tag(), BasicCancelOptions::default())).await?;
+                answered(channel.basic_ack(0, BasicAckOptions { multiple: true })).await?;
+                channels.keep(channel);
+                Ok::<_, BrokerError>(())
             });
         }
     }
@@ -105,10 +111,10 @@ impl Channels {
 
     /// Closes the connection.
     pub async fn close(&self) {
-        self.unused().clear();
         if let Some(connection) = self.connection.lock().await.take() {
             // A broker that does not answer is already gone.
             let _gone = answered(connection.close(200, "stopped".into())).await;
         }
+        self.unused().clear();
     }
 }

@@ -24,7 +24,8 @@ const ACKNOWLEDGE_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Consuming {
     channels: Arc<Channels>,
     channel: Channel,
-    consumer: Consumer,
+    /// `None` once it is being dropped.
+    consumer: Option<Consumer>,
     queue: String,
     prefetch: u16,
     unacknowledged: u16,
@@ -41,51 +42,67 @@ impl Consuming {
         start: StartAt,
         prefetch: u16,
     ) -> Result<Self, BrokerError> {
-        answered(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
-        let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
-        let offset = match start {
-            StartAt::First => AMQPValue::LongString("first".into()),
-            StartAt::LastChunk => AMQPValue::LongString("last".into()),
-            StartAt::Offset(offset) => AMQPValue::LongLongInt(i64::try_from(offset).unwrap_or(i64::MAX)),
-        };
-        let arguments = table([("x-stream-offset", offset)]);
-        let consumer = answered(channel.basic_consume(queue.as_str().into(), tag, options, arguments)).await;
-        let consumer = consumer.map_err(|error| missing(error, &queue))?;
-        Ok(Self { channels, channel, consumer, queue, prefetch, unacknowledged: 0, last: 0 })
+        match consume(&channel, &queue, start, prefetch).await {
+            Ok(consumer) => {
+                Ok(Self { channels, channel, consumer: Some(consumer), queue, prefetch, unacknowledged: 0, last: 0 })
+            }
+            Err(error) => {
+                // The broker may answer later after all; then nobody would end the consumer.
+                tokio::spawn(async move { answered(channel.close(200, "no answer".into())).await });
+                Err(error)
+            }
+        }
     }
 
     /// Acknowledges all messages received so far. For a stream this only requests more; the read position is stored
     /// elsewhere. Without an acknowledgement for a long time, the broker would consider us dead.
     async fn acknowledge(&mut self) -> Result<(), BrokerError> {
-        if std::mem::take(&mut self.unacknowledged) == 0 {
-            return Ok(());
+        if self.unacknowledged > 0 {
+            answered(self.channel.basic_ack(self.last, BasicAckOptions { multiple: true })).await?;
+            self.unacknowledged = 0;
         }
-        let all_so_far = BasicAckOptions { multiple: true };
-        answered(self.channel.basic_ack(self.last, all_so_far)).await
+        Ok(())
     }
 }
 
+async fn consume(channel: &Channel, queue: &str, start: StartAt, prefetch: u16) -> Result<Consumer, BrokerError> {
+    answered(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+    let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
+    let offset = match start {
+        StartAt::First => AMQPValue::LongString("first".into()),
+        StartAt::LastChunk => AMQPValue::LongString("last".into()),
+        StartAt::Offset(offset) => AMQPValue::LongLongInt(i64::try_from(offset).unwrap_or(i64::MAX)),
+    };
+    let arguments = table([("x-stream-offset", offset)]);
+    let consumer = answered(channel.basic_consume(queue.into(), tag, options, arguments)).await;
+    consumer.map_err(|error| missing(error, queue))
+}
+
 impl Drop for Consuming {
-    /// The consumer cancels itself when it is dropped.
     fn drop(&mut self) {
-        self.channels.keep_after_reading(self.channel.clone());
+        if let Some(consumer) = self.consumer.take() {
+            self.channels.keep_after_reading(self.channel.clone(), consumer);
+        }
     }
 }
 
 #[async_trait]
 impl MessageReceiver for Consuming {
     async fn next(&mut self) -> Result<BrokerMessage, BrokerError> {
+        // The wait can be canceled, so nothing is waited for once a message has arrived.
+        if self.unacknowledged > self.prefetch / 2 {
+            self.acknowledge().await?;
+        }
         let delivery = loop {
-            match timeout(ACKNOWLEDGE_AFTER, self.consumer.next()).await {
-                Ok(delivery) => break delivery.ok_or_else(|| BrokerError::Ended(self.queue.clone()))??,
+            let ended = || BrokerError::Ended(self.queue.clone());
+            let consumer = self.consumer.as_mut().ok_or_else(ended)?;
+            match timeout(ACKNOWLEDGE_AFTER, consumer.next()).await {
+                Ok(delivery) => break delivery.ok_or_else(ended)??,
                 Err(_) => self.acknowledge().await?,
             }
         };
         self.unacknowledged += 1;
         self.last = delivery.delivery_tag;
-        if self.unacknowledged > self.prefetch / 2 {
-            self.acknowledge().await?;
-        }
         received(&delivery.properties, delivery.data)
     }
 

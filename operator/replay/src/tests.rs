@@ -143,7 +143,7 @@ fn a_file_that_does_not_have_the_clean_form_is_refused() {
     check("", "it is empty");
     check("line,invoice,what\n", "line 1, column 3: `what` where `kind` is expected");
     check(&(HEADER.trim_end().to_owned() + ",more\n"), "line 1 has 11 columns where 10 are expected");
-    check(HEADER, "it has no invoice: there is no line after its header");
+    check(HEADER, "it has nothing to replay: there is no line after its header");
 }
 
 #[test]

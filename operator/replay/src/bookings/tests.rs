@@ -72,12 +72,12 @@ fn a_broken_line_is_named_with_its_column() {
 
 #[test]
 fn a_cancellation_returns_everything_until_a_week_before_each_night() {
-    // Three nights at 9.99, from March 1. Until February 22, 00:00, the first one is returned in full.
+    // Three nights at 9.99, from March 1. Until February 23, 00:00, the first one is returned in full.
     let ending = |day: &str| one(&format!("City Hotel,1,60,2016,March,1,0,3,9.99,Canceled,{day}")).returned_cents();
-    assert_eq!(ending("2016-02-21"), 2_997);
+    assert_eq!(ending("2016-02-22"), 2_997);
     // Half of 9.99 is kept: 4.995, which is rounded half to even.
-    assert_eq!(ending("2016-02-22"), 2_997 - 500);
-    assert_eq!(ending("2016-02-23"), 2_997 - 999);
+    assert_eq!(ending("2016-02-23"), 2_997 - 500);
+    assert_eq!(ending("2016-02-24"), 2_997 - 999);
     assert_eq!(ending("2016-03-01"), 2_997 - 1_498);
     assert_eq!([5, 15, 14, 16].map(|n| rounded_half_even(n, 10)), [0, 2, 1, 2]);
 }

@@ -78,7 +78,7 @@ proptest! {
         batches in prop::collection::vec(1..5_usize, 1..4),
         back in prop::collection::vec(0..4_usize, 1..5),
     ) {
-        let producer = stage::Producer::new("post", Partition(0));
+        let producer = stage::Producer::new("post", Partition(1));
         let (mut emitted, mut previous) = (Vec::new(), stage::Hash::ZERO);
         let facts = (0..count).map(|number| posted(&format!("r{number:02}"))).collect();
         for (seq, facts) in (1..).zip(cut::<Event<SettleInput>>(facts, &frames)) {

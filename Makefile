@@ -72,7 +72,7 @@ e2e-cluster: build ## the same scenarios, and real faults, on a temporary Rabbit
 	@$(LOCAL)/install.sh rabbitmq postgres promtool
 	@$(call on_a_cluster)
 
-full-year: build ## the real year of sales, if it is in the folder UNBUNDLED_DATA
+full-year: build ## the real year of sales and real bookings, if they are in the folder UNBUNDLED_DATA
 	@if [ -n "$$UNBUNDLED_DATA" ]; then \
 	   $(LOCAL)/install.sh && $(call slow_tests,full_year_); \
 	 else \

@@ -180,7 +180,8 @@ fn amounts(f: &mut Formatter<'_>, what: &str, sums: &BTreeMap<Currency, Amount>)
     Ok(())
 }
 
-fn findings(f: &mut Formatter<'_>, what: &str, findings: &Findings) -> fmt::Result {
+/// Writes the number of findings, and the first ones.
+pub fn findings(f: &mut Formatter<'_>, what: &str, findings: &Findings) -> fmt::Result {
     if findings.count > 0 {
         writeln!(f, "  {} {what}, the first:", findings.count)?;
     }

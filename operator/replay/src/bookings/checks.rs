@@ -3,7 +3,7 @@
 //! Money and limits must always be right. Which of several bookings gets the last room depends on the order in which
 //! the partitions look at them; with one partition that is the order of the file, and everything must equal the model.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contracts::{LineStatus, Offer, Status};
@@ -11,8 +11,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use money::{Currency, Money};
 use operator_client::{IN_FLIGHT, ServiceClient, ServiceError};
 
-use super::model::{Fate, Limits, Model};
-use super::nights::{Booking, Night, rounded_half_even};
+use super::model::{Fate, Model};
+use super::nights::{Booking, Night, decimal, rounded_half_even};
 use super::offers;
 use super::replay::{BookingResponse, path};
 use crate::findings::Findings;
@@ -36,8 +36,6 @@ pub struct Results {
     pub refunded_cents: u64,
     /// The vouchers.
     pub voucher_cents: u64,
-    /// Rooms that are held at the end.
-    pub rooms_held: u64,
 }
 
 /// Wrong amounts and broken limits, and differences from the model.
@@ -65,16 +63,15 @@ pub async fn compare(
     purchase: &ServiceClient,
     bookings: &[Booking],
     model: &Model,
-    limits: Limits,
     voucher_percent: u8,
 ) -> Result<Comparison, ServiceError> {
-    let mut comparison = compare_once(purchase, bookings, model, limits, voucher_percent).await?;
+    let mut comparison = compare_once(purchase, bookings, model, voucher_percent).await?;
     for _ in 1..READS_MAX {
         if comparison.wrong.count == 0 {
             break;
         }
         tokio::time::sleep(PAUSE).await;
-        comparison = compare_once(purchase, bookings, model, limits, voucher_percent).await?;
+        comparison = compare_once(purchase, bookings, model, voucher_percent).await?;
     }
     Ok(comparison)
 }
@@ -83,7 +80,6 @@ async fn compare_once(
     purchase: &ServiceClient,
     bookings: &[Booking],
     model: &Model,
-    limits: Limits,
     voucher_percent: u8,
 ) -> Result<Comparison, ServiceError> {
     let mut comparison = Comparison::default();
@@ -100,11 +96,10 @@ async fn compare_once(
             *held.entry(night).or_default() += u64::from(line.state == Some(LineStatus::Held));
         }
     }
-    let nights: BTreeSet<_> = offers::nights(bookings);
-    let mut read = stream::iter(nights).map(|night| allocated(purchase, night)).buffer_unordered(IN_FLIGHT);
+    let mut read =
+        stream::iter(offers::nights(bookings)).map(|night| allocated(purchase, night)).buffer_unordered(IN_FLIGHT);
     while let Some((night, allocated)) = read.try_next().await? {
-        comparison.results.rooms_held += allocated;
-        comparison.night(night, allocated, held.get(&night).copied().unwrap_or_default(), limits.of(night), model);
+        comparison.night(night, allocated, held.get(&night).copied().unwrap_or_default(), model);
     }
     Ok(comparison)
 }
@@ -169,8 +164,8 @@ impl Comparison {
         }
     }
 
-    fn night(&mut self, night: Night, allocated: u64, held: u64, limit: u64, model: &Model) {
-        let sku = night.sku();
+    fn night(&mut self, night: Night, allocated: u64, held: u64, model: &Model) {
+        let (sku, limit) = (night.sku(), model.limits.of(night));
         if allocated > limit {
             self.wrong.add(format!("{sku}: {allocated} rooms are allocated where {limit} may be"));
         }
@@ -185,7 +180,7 @@ impl Comparison {
 
 /// An amount of euro cents.
 pub fn euros(cents: u64) -> Money {
-    match Money::parse(&format!("{}.{:02}", cents / 100, cents % 100), Currency::EUR) {
+    match Money::parse(&decimal(cents), Currency::EUR) {
         Ok(money) => money,
         Err(error) => unreachable!("the sums of a file stay far below the limit of money: {error}"),
     }

@@ -52,7 +52,7 @@ async fn replayed(arguments: &Bookings, services: &Services) -> anyhow::Result<S
     eprintln!("all bookings have their outcome; comparing");
     let began = Instant::now();
     let stopped = "everything is settled, but not everything could be read; run it again to compare";
-    let mut comparison = compare(purchase, &all, &model, limits, arguments.voucher).await.context(stopped)?;
+    let mut comparison = compare(purchase, &all, &model, arguments.voucher).await.context(stopped)?;
     let books: TrialBalance = trial_balance::at_rest(ledger).await.context(stopped)?;
     compare_books(&books, &mut comparison.wrong);
     let Comparison { results, wrong, differing } = comparison;

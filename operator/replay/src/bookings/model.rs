@@ -37,7 +37,8 @@ struct Rooms {
 /// All rooms.
 #[derive(Debug)]
 pub struct Model {
-    limits: Limits,
+    /// The number of rooms that may be sold.
+    pub limits: Limits,
     when_full: WhenFull,
     nights: BTreeMap<Night, Rooms>,
     fates: Vec<Fate>,

@@ -118,3 +118,8 @@ pub fn rounded_half_even(dividend: u64, divisor: u64) -> u64 {
         std::cmp::Ordering::Equal => whole + whole % 2,
     }
 }
+
+/// An amount of cents, as it is sent.
+pub fn decimal(cents: u64) -> String {
+    format!("{}.{:02}", cents / 100, cents % 100)
+}

@@ -1,6 +1,6 @@
 //! One day after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use stage::RequestId;
 
 use super::model::Model;
-use super::nights::{Booking, noon};
+use super::nights::{Booking, decimal, noon};
 use crate::sending;
 
 /// The maximum number of bookings in a request.
@@ -103,23 +103,26 @@ pub fn path(booking: &Booking) -> String {
     format!("/purchases/{}", PurchaseId::of(&request_id(booking)))
 }
 
-/// What happens on a day: indexes of bookings.
+/// A booking with its index.
+type Indexed<'a> = (usize, &'a Booking);
+
+/// What happens on a day.
 #[derive(Debug, Default)]
-struct Day {
+struct Day<'a> {
     /// Bookings made earlier that end.
-    ending: Vec<usize>,
+    ending: Vec<Indexed<'a>>,
     /// Bookings that are made.
-    made: Vec<usize>,
+    made: Vec<Indexed<'a>>,
     /// Bookings that are made and end.
-    ending_at_once: Vec<usize>,
+    ending_at_once: Vec<Indexed<'a>>,
 }
 
 /// A replay, and the model that follows it.
 pub struct Replay<'a> {
     purchase: &'a ServiceClient,
     bookings: &'a [Booking],
-    /// Whether each booking has rooms, as the service returned it.
-    accepted: Vec<bool>,
+    /// The bookings with rooms, as the service returned it.
+    accepted: BTreeSet<usize>,
     /// The model.
     pub model: Model,
     /// The number of bookings that ended, as the service returned it.
@@ -131,7 +134,7 @@ pub struct Replay<'a> {
 impl<'a> Replay<'a> {
     /// A replay of these bookings that has not begun.
     pub fn new(purchase: &'a ServiceClient, bookings: &'a [Booking], model: Model) -> Self {
-        let (accepted, progress) = (vec![false; bookings.len()], Progress::sending(bookings.len() as u64));
+        let (accepted, progress) = (BTreeSet::new(), Progress::sending(bookings.len() as u64));
         Self { purchase, bookings, accepted, model, ended: 0, progress, sent: 0 }
     }
 
@@ -150,25 +153,19 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn booking(&self, index: usize) -> Result<&'a Booking, ReplayError> {
-        let unknown = || ReplayError::Refused { line: 0, problem: format!("there is no booking {index}") };
-        self.bookings.get(index).ok_or_else(unknown)
-    }
-
     /// Sends bookings in their order, and waits for their outcomes.
-    async fn book(&mut self, day: NaiveDate, batch: &[usize]) -> Result<(), ReplayError> {
+    async fn book(&mut self, day: NaiveDate, batch: &[Indexed<'_>]) -> Result<(), ReplayError> {
         let failed = |source| ReplayError::Service { day, source };
-        let bookings = batch.iter().map(|index| self.booking(*index)).collect::<Result<Vec<_>, _>>()?;
         let mut body = Vec::new();
-        for booking in &bookings {
+        for (_, booking) in batch {
             let written = serde_json::to_writer(&mut body, &request(booking)?);
             assert!(written.is_ok(), "a purchase can always be written to memory as JSON: {written:?}");
             body.push(b'\n');
         }
-        let ids: Vec<_> = bookings.iter().map(|booking| request_id(booking)).collect();
+        let ids: Vec<_> = batch.iter().map(|(_, booking)| request_id(booking)).collect();
         let attempt = async || sending::attempt(self.purchase, &body, &ids, &self.progress).await;
         let responses = self.purchase.retry(attempt).await.map_err(failed)?;
-        for ((index, booking), response) in batch.iter().zip(bookings).zip(responses) {
+        for ((index, booking), response) in batch.iter().zip(responses) {
             self.model.book(*index, booking);
             let response: Outcome = response.map_err(|problem| ReplayError::Refused { line: booking.line, problem })?;
             let mut status = response.status;
@@ -181,8 +178,8 @@ impl<'a> Replay<'a> {
                 let read = self.purchase.get::<Outcome>(&path(booking)).await.map_err(failed)?;
                 status = read.map_or(status, |response| response.status);
             }
-            if let Some(accepted) = self.accepted.get_mut(*index) {
-                *accepted = status == Status::Settled;
+            if status == Status::Settled {
+                self.accepted.insert(*index);
             }
         }
         self.sent += batch.len() as u64;
@@ -191,16 +188,12 @@ impl<'a> Replay<'a> {
     }
 
     /// Ends bookings, in any order, and waits until their rooms are free.
-    async fn end(&mut self, day: NaiveDate, ending: &[usize]) -> Result<(), ReplayError> {
-        let mut to_end = Vec::new();
-        for index in ending {
-            let booking = self.booking(*index)?;
+    async fn end(&mut self, day: NaiveDate, ending: &[Indexed<'_>]) -> Result<(), ReplayError> {
+        for (index, booking) in ending {
             self.model.end(*index, booking);
-            if self.accepted.get(*index).is_some_and(|accepted| *accepted) {
-                to_end.push(booking);
-            }
         }
-        let ended = stream::iter(to_end).map(|booking| end(self.purchase, booking, day));
+        let to_end = ending.iter().filter(|(index, _)| self.accepted.contains(index));
+        let ended = stream::iter(to_end).map(|(_, booking)| end(self.purchase, booking, day));
         let ended = ended.buffer_unordered(IN_FLIGHT).try_fold(0, async |sum, ended| Ok(sum + u64::from(ended)));
         self.ended += ended.await?;
         Ok(())
@@ -247,13 +240,14 @@ async fn end(purchase: &ServiceClient, booking: &Booking, day: NaiveDate) -> Res
     }
 }
 
-fn days(bookings: &[Booking]) -> BTreeMap<NaiveDate, Day> {
-    let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
+fn days(bookings: &[Booking]) -> BTreeMap<NaiveDate, Day<'_>> {
+    let mut days: BTreeMap<NaiveDate, Day<'_>> = BTreeMap::new();
     for (index, booking) in bookings.iter().enumerate() {
-        days.entry(booking.made_on).or_default().made.push(index);
+        let indexed = (index, booking);
+        days.entry(booking.made_on).or_default().made.push(indexed);
         match booking.ended_on {
-            Some(day) if day == booking.made_on => days.entry(day).or_default().ending_at_once.push(index),
-            Some(day) => days.entry(day).or_default().ending.push(index),
+            Some(day) if day == booking.made_on => days.entry(day).or_default().ending_at_once.push(indexed),
+            Some(day) => days.entry(day).or_default().ending.push(indexed),
             None => {}
         }
     }
@@ -265,8 +259,8 @@ fn request(booking: &Booking) -> Result<NumberedPurchaseRequest, ReplayError> {
     let refused = |problem: String| ReplayError::Refused { line: booking.line, problem };
     let customer =
         CustomerId::try_from(format!("guest-{}", booking.line)).map_err(|error| refused(error.to_string()))?;
-    let price = format!("{}.{:02}", booking.night_cents / 100, booking.night_cents % 100);
-    let price = UnitPrice::parse(&price, Currency::EUR).map_err(|error| refused(error.to_string()))?;
+    let price = UnitPrice::parse(&decimal(booking.night_cents.into()), Currency::EUR)
+        .map_err(|error| refused(error.to_string()))?;
     let quantity = Quantity::new(1_i128).map_err(|error| refused(error.to_string()))?;
     let line = |sku| LineRequest { sku, quantity, unit_price: Some(price) };
     Ok(NumberedPurchaseRequest {

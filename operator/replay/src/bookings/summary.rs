@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::file::Unsent;
 use crate::findings::Findings;
+use crate::summary::findings;
 
 /// The result of a replay of bookings. A second run has the same result, except `offers_set` and times.
 #[derive(Clone, Debug, Serialize)]
@@ -92,11 +93,4 @@ impl Display for Summary {
         }
         Ok(())
     }
-}
-
-fn findings(f: &mut Formatter<'_>, what: &str, findings: &Findings) -> fmt::Result {
-    if findings.count > 0 {
-        writeln!(f, "  {} {what}, the first:", findings.count)?;
-    }
-    findings.first.iter().try_for_each(|finding| writeln!(f, "    {finding}"))
 }

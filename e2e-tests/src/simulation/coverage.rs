@@ -159,6 +159,8 @@ hits! {
     TransferPosted,
     /// A transfer was refused, because it would have exceeded a limit.
     Overdrawn,
+    /// A transfer was refused, because its account would have paid too much on that day.
+    AboveDailyLimit,
     /// A transfer named an account that does not exist.
     UnknownAccount,
     /// The id of a claim or a transfer was used again for another request.

@@ -172,6 +172,45 @@ async fn with_policy_fee_concurrent_transfers_are_posted_and_each_crossing_of_th
     system.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daily_limit_holds_for_concurrent_transfers_and_money_coming_in_does_not_restore_it() {
+    let (system, namespace) = (System::start().await, Namespace::new());
+    let (client, alice) = (&system.client, namespace.name("alice"));
+    let mut claim = json!({"handle": alice, "overdraft": overdraft("1000.00", "fee")});
+    claim["daily_limit"] = json!({"amount": "100.00", "currency": "EUR"});
+    let url = format!("{}/accounts", client.addresses.ledger);
+    let opened = client.send(client.request(reqwest::Method::POST, &url).json(&claim)).await.expect_status(201);
+    assert_eq!(opened.json::<Value>()["daily_limit"], claim["daily_limit"]);
+    // Transfers of one UTC day: at midnight the limit is whole again, so the test waits for the new day.
+    wait_until("the day is not about to end", async || {
+        let until_midnight = 86_400 - chrono::Utc::now().timestamp().rem_euclid(86_400);
+        (until_midnight > 20).then_some(())
+    })
+    .await;
+    let transfer =
+        |at: usize| [namespace.name(format!("t{at}")), alice.clone(), "merchant".to_owned(), "9.00".to_owned()];
+    let mut posted = 0;
+    for response in send_concurrently(client, (0..50).map(transfer).collect()).await {
+        let transfer = response.expect_status(201).transfer();
+        match transfer.status {
+            TransferStatus::Posted => posted += 1,
+            TransferStatus::Rejected => {
+                assert_eq!(transfer.reason.map(|reason| reason.code), Some(ReasonCode::DailyLimit))
+            }
+            TransferStatus::Accepted => panic!("not decided: {}", transfer.id),
+        }
+    }
+    assert_eq!(posted, 11);
+    client.pay(&namespace.name("back"), "merchant", &alice, "500.00").await.expect_status(201);
+    let id = alice.parse().unwrap();
+    wait_until("the money is there", async || (client.euro_balance(&id).await == "401.00").then_some(())).await;
+    let again = client.pay(&namespace.name("again"), &alice, "merchant", "1.01").await.expect_status(201).transfer();
+    assert_eq!(again.reason.map(|reason| reason.code), Some(ReasonCode::DailyLimit));
+    client.pay(&namespace.name("last"), &alice, "merchant", "1.00").await.expect_status(201);
+    wait_until("the rest is paid", async || (client.euro_balance(&id).await == "400.00").then_some(())).await;
+    system.finish().await;
+}
+
 #[tokio::test]
 async fn a_purchase_beyond_the_overdraft_limit_is_rejected_and_moves_no_money() {
     let (system, namespace) = (System::start().await, Namespace::new());

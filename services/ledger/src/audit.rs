@@ -8,7 +8,7 @@ use dataflow::{Store, StoreError};
 use stage::{Cell, Quiescence};
 
 use crate::invariants::{Books, Decisions};
-use crate::post::{AccountRow, BalanceRow, DecisionRow, EntryRow, TotalsRow};
+use crate::post::{AccountRow, BalanceRow, DailyPaymentsRow, DecisionRow, EntryRow, TotalsRow};
 use crate::record_commands::{ClaimRow, TransferRow};
 
 /// Checks [`Books`] and [`Decisions`].
@@ -28,6 +28,7 @@ async fn books(store: &Store) -> Result<(u64, Books), StoreError> {
     each_row(store, |row: AccountRow| books.account(&row)).await?;
     let entries = each_row(store, |row: EntryRow| books.entry(&row)).await?;
     each_row(store, |row: BalanceRow| books.balance(&row)).await?;
+    each_row(store, |row: DailyPaymentsRow| books.daily_payments(&row)).await?;
     each_row(store, |row: TotalsRow| books.totals(&row)).await?;
     Ok((entries, books))
 }

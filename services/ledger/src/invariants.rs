@@ -3,16 +3,23 @@
 //! Every balance is the sum of its entries, the entries of an account are numbered without gaps, no account ever went
 //! below its limit, a fee was paid once for each crossing of a limit, the running totals are the sums of the postings,
 //! and in every currency debits equal credits, including those in transit. Every claim and every accepted transfer has
-//! at most one decision (exactly one, once all facts are read), and there is no decision without a request.
+//! at most one decision (exactly one, once all facts are read), and there is no decision without a request. The payments
+//! of a day are the sum of their entries, and no account paid more than its daily limit.
+
+mod decisions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{AccountId, LedgerCommand, Purpose, Side};
+use chrono::NaiveDate;
+use contracts::{AccountId, Purpose, Side};
 use money::{Amount, Currency};
 use stage::{Quiescence, RequestId, Violation};
 
-use crate::post::{AccountRow, Allowance, Authorization, BalanceRow, DecisionRow, EntryRow, TotalsRow};
-use crate::record_commands::{ClaimRow, TransferRow};
+use crate::post::{
+    AccountRow, Allowance, Authorization, BalanceRow, DailyPaymentsRow, EntryRow, TotalsRow, is_counted,
+};
+
+pub use self::decisions::Decisions;
 
 /// The debits and credits in one currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +48,8 @@ struct Known {
     entries: u64,
     /// Fees that are due and not charged yet, each with the request that crossed the limit.
     owes: Vec<(RequestId, Amount)>,
+    /// The payments of each day that count against its daily limit.
+    daily_payments: BTreeMap<NaiveDate, Amount>,
 }
 
 /// Adds up a ledger. Add all accounts first, then all entries in the order of their keys, then all other rows.
@@ -57,7 +66,8 @@ pub struct Books {
 impl Books {
     /// Adds an account.
     pub fn account(&mut self, row: &AccountRow) {
-        self.accounts.insert(row.account.clone(), Known { row: row.clone(), entries: 0, owes: Vec::new() });
+        let (owes, daily_payments) = Default::default();
+        self.accounts.insert(row.account.clone(), Known { row: row.clone(), entries: 0, owes, daily_payments });
     }
 
     /// Adds an entry.
@@ -89,6 +99,21 @@ impl Books {
         self.same(format!("balance {} {}", row.account, row.currency), "the sum of its entries", row.amount, sum);
     }
 
+    /// Adds the payments of an account on one day.
+    pub fn daily_payments(&mut self, row: &DailyPaymentsRow) {
+        let place = format!("payments of {} on {}", row.account, row.day);
+        let account = self.accounts.get_mut(&row.account);
+        let limit = account.as_ref().and_then(|account| account.row.daily_limit);
+        let Some((account, limit)) = account.zip(limit) else {
+            return self.wrong(place, "belong to no account with a daily limit".to_owned());
+        };
+        let sum = account.daily_payments.remove(&row.day).unwrap_or(Amount::zero(limit.currency()));
+        self.same(place.clone(), "the sum of their entries", row.amount, sum);
+        if sum > limit.amount() {
+            self.wrong(place, format!("are {sum}, above the daily limit of {limit}"));
+        }
+    }
+
     /// Adds the totals of a partition.
     pub fn totals(&mut self, row: &TotalsRow) {
         let zero = Sides::zero(row.currency);
@@ -102,10 +127,13 @@ impl Books {
 
     /// The violations, once all rows are added. Once all facts are read, nothing may be in transit.
     pub fn close(mut self, quiescence: Quiescence) -> Vec<Violation> {
-        for (account, Known { row, entries, owes }) in std::mem::take(&mut self.accounts) {
+        for (account, Known { row, entries, owes, daily_payments }) in std::mem::take(&mut self.accounts) {
             self.same(format!("account {account}"), "the number of its entries", row.entries, entries);
             for (request, fee) in owes {
                 self.wrong(format!("account {account}"), format!("was not charged the fee {fee} of {request}"));
+            }
+            for (day, amount) in daily_payments {
+                self.wrong(format!("payments of {account} on {day}"), format!("come to {amount}, but have no row"));
             }
         }
         for (account, currency) in std::mem::take(&mut self.balances).into_keys() {
@@ -147,6 +175,10 @@ impl Known {
         if self.entries != entry.number {
             return Some(format!("is number {}, but {} is expected", entry.number, self.entries));
         }
+        if let Some(limit) = self.row.daily_limit.filter(|limit| is_counted(entry, *limit)) {
+            let sum = self.daily_payments.entry(entry.time.date_naive());
+            *sum.or_insert(Amount::zero(limit.currency())) += entry.amount;
+        }
         if entry.purpose == Purpose::OverdraftFee && entry.side == Side::Debit {
             let due = (entry.request_id.clone(), entry.amount);
             let at = self.owes.iter().position(|owed| *owed == due);
@@ -169,49 +201,11 @@ impl Known {
     }
 }
 
-/// Matches requests and decisions. Each claim and transfer must be added before its decision.
-#[derive(Debug, Default)]
-pub struct Decisions {
-    open: BTreeSet<(LedgerCommand, RequestId)>,
-    violations: Vec<Violation>,
-}
-
-impl Decisions {
-    /// Adds a claim.
-    pub fn claim(&mut self, row: &ClaimRow) {
-        self.open.insert((LedgerCommand::Claim, row.request_id.clone()));
-    }
-
-    /// Adds a transfer. One that the ingress stage has rejected needs no decision.
-    pub fn transfer(&mut self, row: &TransferRow) {
-        if row.reason_code.is_none() {
-            self.open.insert((LedgerCommand::Transfer, row.request_id.clone()));
-        }
-    }
-
-    /// Adds a decision.
-    pub fn decision(&mut self, row: &DecisionRow) {
-        if !self.open.remove(&(row.kind, row.request_id.clone())) {
-            let place = format!("decision {} {}", row.kind, row.request_id);
-            self.violations.push(Violation { place, what: "belongs to no undecided request".to_owned() });
-        }
-    }
-
-    /// The violations, once all rows are added.
-    pub fn close(mut self, quiescence: Quiescence) -> Vec<Violation> {
-        if quiescence == Quiescence::Reached {
-            let what = "was accepted but is not decided, although nothing is in flight";
-            let open = |(kind, id)| Violation { place: format!("{kind} {id}"), what: what.to_owned() };
-            self.violations.extend(self.open.into_iter().map(open));
-        }
-        self.violations
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use stage::{BatchNumber, Partition, RequestId};
+    use money::Money;
+    use stage::{Partition, RequestId};
 
     use super::*;
 
@@ -266,7 +260,7 @@ mod tests {
         accounts.dedup();
         for account in accounts {
             let entries = rows.iter().filter(|row| row.account == account).count() as u64;
-            books.account(&AccountRow { account, entries, opened_by: None, overdraft: None });
+            books.account(&AccountRow { account, entries, opened_by: None, overdraft: None, daily_limit: None });
         }
         rows.iter().for_each(|row| books.entry(row));
         balances.iter().for_each(|row| books.balance(row));
@@ -313,7 +307,8 @@ mod tests {
         let mut books = Books::default();
         let (opened_by, overdraft) = (Some(RequestId("c".into())), serde_json::from_str(overdraft).unwrap());
         let count = entries.len() as u64;
-        books.account(&AccountRow { account: "alice".parse().unwrap(), entries: count, opened_by, overdraft });
+        let (account, daily_limit) = ("alice".parse().unwrap(), None);
+        books.account(&AccountRow { account, entries: count, opened_by, overdraft, daily_limit });
         for (number, text) in (1..).zip(entries) {
             let (side, text) = text.split_once(' ').unwrap();
             let mut row = entry("alice", number, side.parse().unwrap(), text.trim_end_matches('!'));
@@ -337,34 +332,44 @@ mod tests {
     }
 
     #[test]
+    fn no_account_pays_more_than_its_daily_limit() {
+        let check = |payments: &[&str], row: Option<&str>, expected: &[&str]| {
+            let mut books = Books::default();
+            let (account, opened_by) = ("alice".parse().unwrap(), Some(RequestId("c".into())));
+            let overdraft = Some(serde_json::from_str(r#"{"limit":"99","currency":"EUR","policy":"refuse"}"#).unwrap());
+            let daily_limit = Some(Money::parse("10.00", eur()).unwrap());
+            books.account(&AccountRow { account, entries: payments.len() as u64, opened_by, overdraft, daily_limit });
+            for (number, text) in (1..).zip(payments) {
+                books.entry(&entry("alice", number, Side::Debit, text));
+            }
+            let day = entry("alice", 1, Side::Debit, "1.00").time.date_naive();
+            if let Some(text) = row {
+                let account = "alice".parse().unwrap();
+                books.daily_payments(&DailyPaymentsRow { account, day, amount: amount(text) });
+            }
+            let violations = books.close(Quiescence::Pending).into_iter().map(|violation| violation.what);
+            let of_the_day: Vec<_> =
+                violations.filter(|what| what.contains("come to") || what.contains("are ")).collect();
+            assert_eq!(of_the_day, expected, "{payments:?}");
+        };
+        check(&["4.00", "6.00"], Some("10.00"), &[]);
+        check(&["4.00", "6.01"], Some("10.01"), &["are 10.01, above the daily limit of 10.00 EUR"]);
+        check(&["4.00"], None, &["come to 4.00, but have no row"]);
+        let violations = {
+            let mut books = Books::default();
+            let (account, day) = ("bob".parse().unwrap(), chrono::NaiveDate::default());
+            books.daily_payments(&DailyPaymentsRow { account, day, amount: amount("1.00") });
+            books.close(Quiescence::Pending)
+        };
+        assert_eq!(violations[0].what, "belong to no account with a daily limit");
+    }
+
+    #[test]
     fn each_crossing_of_a_limit_costs_one_fee() {
         let fee = r#"{"limit":"10.00","currency":"EUR","policy":"fee"}"#;
         limited(fee, &["debit 11.00", "debit 5.00!", "debit 1.00", "credit 20.00", "debit 20.00", "debit 5.00!"], &[]);
         limited(fee, &["debit 11.00", "debit 1.00"], &["account alice"]);
         limited(fee, &["debit 11.00", "debit 5.00!", "debit 5.00!"], &["entry alice 3"]);
         limited(fee, &["debit 9.00", "debit 5.00!"], &["entry alice 2"]);
-    }
-
-    #[test]
-    fn each_request_is_decided_once() {
-        let check = |decided: &[(LedgerCommand, &str)], quiescence, expected: &[&str]| {
-            let mut decisions = Decisions::default();
-            let (request_id, account) = (RequestId("r".into()), "alice".parse().unwrap());
-            let (content_hash, partition, batch) = (String::new(), Partition(0), BatchNumber(1));
-            decisions.claim(&ClaimRow { request_id, content_hash, account, overdraft: None, batch });
-            for (kind, id) in decided {
-                let (kind, request_id) = (*kind, RequestId((*id).into()));
-                let (reason_code, reason_detail) = (None, None);
-                let row = DecisionRow { kind, request_id, reason_code, reason_detail, partition, batch };
-                decisions.decision(&row);
-            }
-            let places: Vec<_> = decisions.close(quiescence).into_iter().map(|violation| violation.place).collect();
-            assert_eq!(places, expected);
-        };
-        check(&[(LedgerCommand::Claim, "r")], Quiescence::Reached, &[]);
-        check(&[], Quiescence::Pending, &[]);
-        check(&[], Quiescence::Reached, &["claim r"]);
-        check(&[(LedgerCommand::Transfer, "r")], Quiescence::Pending, &["decision transfer r"]);
-        check(&[(LedgerCommand::Claim, "r"), (LedgerCommand::Claim, "r")], Quiescence::Reached, &["decision claim r"]);
     }
 }

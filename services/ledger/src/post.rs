@@ -5,6 +5,7 @@
 //! refused. A leg that is requested and not yet posted is in transit. A handle belongs to the claim that comes first in
 //! the log of its partition.
 
+mod daily_limit;
 mod overdraft;
 mod payment;
 mod posting;
@@ -22,8 +23,9 @@ use stage::{
 use self::payment::Payment;
 use self::posting::{Posting, leg_reads, payment_reads};
 
+pub use self::daily_limit::is_counted;
 pub use self::overdraft::{Allowance, Authorization};
-pub use self::rows::{AccountRow, BalanceRow, DecisionRow, EntryRow, TotalsRow};
+pub use self::rows::{AccountRow, BalanceRow, DailyPaymentsRow, DecisionRow, EntryRow, TotalsRow};
 
 stage::payload! {
     /// The facts that `post` reads from `purchases`, `ledger-commands` and `credits`.
@@ -63,16 +65,26 @@ impl Stage for Post {
     const NAME: &'static str = "post";
     const PARTITIONING: Partitioning = Partitioning::Copartitioned;
     const READS: &'static [&'static Stream] = &[&PURCHASES, &LEDGER_COMMANDS, &CREDITS];
-    const TABLES: &'static [&'static Table] =
-        &[AccountRow::TABLE, BalanceRow::TABLE, EntryRow::TABLE, TotalsRow::TABLE, DecisionRow::TABLE];
+    const TABLES: &'static [&'static Table] = &[
+        AccountRow::TABLE,
+        DailyPaymentsRow::TABLE,
+        BalanceRow::TABLE,
+        EntryRow::TABLE,
+        TotalsRow::TABLE,
+        DecisionRow::TABLE,
+    ];
 
-    fn read_set(&self, event: &Event<PostInput>, _: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
+    fn read_set(&self, event: &Event<PostInput>, rows: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
         match &event.fact {
             PostInput::PurchaseConfirmed(purchase) => {
-                payment_reads(self.partition, &Payment::of_purchase(purchase), reads)
+                let payment = Payment::of_purchase(purchase);
+                payment_reads(self.partition, &payment, reads);
+                daily_limit::reads(&payment.first, event.cause.time, rows, reads)?;
             }
             PostInput::TransferAccepted(transfer) => {
-                payment_reads(self.partition, &Payment::of_transfer(transfer), reads)
+                let payment = Payment::of_transfer(transfer);
+                payment_reads(self.partition, &payment, reads);
+                daily_limit::reads(&payment.first, event.cause.time, rows, reads)?;
             }
             PostInput::PurchaseRefunded(refunded) => {
                 let payments = Payment::of_refund(refunded);
@@ -137,7 +149,7 @@ impl Posting<'_> {
 
     /// The first claim of a handle wins; the handles of system accounts are always taken.
     fn claim(&mut self, claimed: &AccountClaimed) -> Result<(), StageError> {
-        let AccountClaimed { claim, account, overdraft } = claimed.clone();
+        let AccountClaimed { claim, account, overdraft, daily_limit } = claimed.clone();
         let is_taken = account.is_system() || self.rows.get::<AccountRow>(&(account.clone(),))?.is_some();
         let refused = is_taken.then(|| Reason { code: ReasonCode::HandleTaken, detail: format!("{account} is taken") });
         self.decide(LedgerCommand::Claim, &claim, refused.as_ref())?;
@@ -146,7 +158,13 @@ impl Posting<'_> {
             Some(reason) => Fact::AccountRejected(AccountRejected { claim, account, reason }),
             None => {
                 let opened_by = Some(claim.clone());
-                self.rows.put(&AccountRow { account: account.clone(), entries: 0, opened_by, overdraft })?;
+                self.rows.put(&AccountRow {
+                    account: account.clone(),
+                    entries: 0,
+                    opened_by,
+                    overdraft,
+                    daily_limit,
+                })?;
                 Fact::AccountOpened(AccountOpened { claim, account })
             }
         };

@@ -8,7 +8,7 @@ use contracts::{
     AccountClaimed, AccountId, AccountRequest, Fact, LEDGER_COMMANDS, Overdraft, Reason, ReasonCode, TransferAccepted,
     TransferRejected, TransferRequest,
 };
-use money::{Amount, Currency};
+use money::{Amount, Currency, Money};
 use serde::{Deserialize, Serialize};
 use stage::{
     BatchNumber, Decimal, Event, IngressStage, Integer, Json, Nullable, Outputs, Partitioning, ReadSet, RequestId,
@@ -58,6 +58,8 @@ stage::row! {
             account: AccountId => Text,
             /// The requested overdraft: how far below zero the account may go.
             overdraft: Option<Overdraft> => Nullable<Json>,
+            /// The requested daily limit.
+            daily_limit: Option<Money> => Nullable<Json>,
             /// The batch that wrote this row. Its batch record contains the time.
             batch: BatchNumber => Integer,
         }
@@ -194,11 +196,18 @@ fn claim(
     if let Some(row) = rows.get::<ClaimRow>(&(request_id.clone(),))? {
         return Ok(if row.content_hash == content_hash { Reply::Claim(row) } else { Reply::Conflict });
     }
-    let AccountRequest { handle: account, overdraft } = request.clone();
+    let AccountRequest { handle: account, overdraft, daily_limit } = request.clone();
     let (request_id, batch) = (request_id.clone(), out.batch());
-    let row = ClaimRow { request_id: request_id.clone(), content_hash, account: account.clone(), overdraft, batch };
+    let row = ClaimRow {
+        request_id: request_id.clone(),
+        content_hash,
+        account: account.clone(),
+        overdraft,
+        daily_limit,
+        batch,
+    };
     rows.put(&row)?;
-    let fact = AccountClaimed { claim: request_id, account: account.clone(), overdraft };
+    let fact = AccountClaimed { claim: request_id, account: account.clone(), overdraft, daily_limit };
     out.emit(&LEDGER_COMMANDS, account.key(), Fact::AccountClaimed(fact))?;
     Ok(Reply::Claim(row))
 }

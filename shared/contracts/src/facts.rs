@@ -161,6 +161,9 @@ pub struct AccountClaimed {
     /// The overdraft terms of the account. `None`: the account may not go below zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdraft: Option<Overdraft>,
+    /// The maximum sum of its transfers and purchases of a UTC day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_limit: Option<Money>,
 }
 
 /// A claim won, and the account is open.

@@ -62,6 +62,11 @@ pub struct AccountRequest {
     /// zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdraft: Option<Overdraft>,
+    /// The maximum sum of the transfers and purchases in its currency that the account pays for within a UTC day; above
+    /// zero. It counts the day on which a request arrives. Fees do not count, and refunds do not restore it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_positive")]
+    #[schema(schema_with = money::above_zero)]
+    pub daily_limit: Option<Money>,
 }
 
 money::object!(AccountRequest, "an account request object");
@@ -82,6 +87,10 @@ pub struct Account {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub overdraft: Option<Overdraft>,
+    /// The maximum sum of transfers and purchases of a UTC day with which the account was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub daily_limit: Option<Money>,
 }
 
 /// Body of `POST /transfers`.
@@ -103,6 +112,10 @@ pub struct TransferRequest {
 }
 
 money::object!(TransferRequest, "a transfer request object");
+
+fn optional_positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Money>, D::Error> {
+    positive(deserializer).map(Some)
+}
 
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
     let money = Money::deserialize(deserializer)?;

@@ -35,6 +35,8 @@ string_enum!(
         UnknownAccount = "unknown_account",
         /// The payer's account may not go that far below zero.
         Overdrawn = "overdrawn",
+        /// The payer's account may not pay that much in a day.
+        DailyLimit = "daily_limit",
         /// The handle belongs to another account.
         HandleTaken = "handle_taken",
     }

@@ -188,6 +188,7 @@ fn cover(decided: &Decided, scene: &mut Scene<'_>) {
         ("claim", None) => Hit::AccountOpened,
         ("claim", Some(_)) => Hit::HandleTaken,
         ("transfer", None) => Hit::TransferPosted,
+        ("transfer", Some("daily_limit")) => Hit::AboveDailyLimit,
         ("transfer", Some(_)) => Hit::Overdrawn,
         (_, None) => Hit::PaymentPosted,
         (_, Some(_)) => Hit::PaymentRefused,

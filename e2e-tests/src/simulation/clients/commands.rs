@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use contracts::{AccountRequest, Overdraft, TransferRequest};
 use ledger::record_commands::{ClaimAccount, RecordCommandsInput, SubmitTransfer};
-use money::Money;
+use money::{Currency, Money};
 use serde_json::{Value, json};
 use stage::Event;
 
@@ -68,8 +68,14 @@ fn claim(random: &mut Random) -> RecordCommandsInput {
         let Ok(overdraft) = serde_json::from_value::<Overdraft>(terms) else { unreachable!("these are valid terms") };
         overdraft
     });
+    let daily_limit = random.chance(400).then(|| euros(&random.between(10, 120).to_string()));
     let handle = parsed(HANDLES[random.below(HANDLES.len())]);
-    RecordCommandsInput::ClaimAccount(ClaimAccount { request: AccountRequest { handle, overdraft } })
+    RecordCommandsInput::ClaimAccount(ClaimAccount { request: AccountRequest { handle, overdraft, daily_limit } })
+}
+
+fn euros(amount: &str) -> Money {
+    let Ok(amount) = Money::parse(amount, Currency::EUR) else { unreachable!("{amount} is an amount") };
+    amount
 }
 
 fn transfer(random: &mut Random) -> RecordCommandsInput {

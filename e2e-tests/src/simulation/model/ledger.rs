@@ -23,8 +23,8 @@ struct Overdraft {
 enum Account {
     /// Opened by its first entry; it has no limit.
     Used,
-    /// Opened by a claim.
-    Claimed(Option<Overdraft>),
+    /// Opened by a claim, perhaps with a daily limit in minor units of a currency.
+    Claimed(Option<Overdraft>, Option<(i128, String)>),
 }
 
 /// The decision on one fact.
@@ -46,6 +46,8 @@ pub struct Ledger {
     accounts: BTreeMap<String, Account>,
     /// The balance of each account after the postings so far, in minor units by currency.
     held: BTreeMap<(String, String), i128>,
+    /// What each account has paid on each day, in minor units by currency.
+    paid: BTreeMap<(String, String, String), i128>,
     /// Postings that are expected and have not been seen yet.
     pub due: BTreeSet<Posting>,
     /// The expected final balance of each account, in minor units by currency.
@@ -65,9 +67,10 @@ impl Ledger {
     /// Applies a fact that `post` has read. Returns the decision, if the fact requires one.
     pub fn apply(&mut self, fact: &Value) -> Checked<Option<Decided>> {
         let (data, kind) = (&fact["data"], text(&fact["type"])?);
+        let day: String = text(&fact["time"])?.chars().take_while(|letter| *letter != 'T').collect();
         let decided = match kind.as_str() {
-            "PurchaseConfirmed" => self.purchase(data)?,
-            "TransferAccepted" => self.transfer(data)?,
+            "PurchaseConfirmed" => self.purchase(data, &day)?,
+            "TransferAccepted" => self.transfer(data, &day)?,
             "AccountClaimed" => self.claim(data)?,
             "LegsRequested" => {
                 for leg in data["legs"].as_array().ok_or_else(|| unreadable(data))? {
@@ -84,21 +87,21 @@ impl Ledger {
         Ok(Some(decided))
     }
 
-    fn purchase(&mut self, data: &Value) -> Checked<Decided> {
+    fn purchase(&mut self, data: &Value, day: &str) -> Checked<Decided> {
         let payer = format!("customer:{}", text(&data["customer"])?);
         let ((charged, pay_in), (total, currency)) = (money(&data["charged"])?, money(&data["total"])?);
         let mut legs = vec![("merchant", "credit", currency.clone(), total)];
         if pay_in != currency {
             legs.extend([("fx", "credit", pay_in.clone(), charged), ("fx", "debit", currency, total)]);
         }
-        self.pay(("purchase", &text(&data["purchase"])?), &payer, (charged, &pay_in), &legs)
+        self.pay(("purchase", &text(&data["purchase"])?), &payer, (charged, &pay_in), &legs, day)
     }
 
-    fn transfer(&mut self, data: &Value) -> Checked<Decided> {
+    fn transfer(&mut self, data: &Value, day: &str) -> Checked<Decided> {
         let (payer, payee, (amount, currency)) =
             (text(&data["payer"])?, text(&data["payee"])?, money(&data["amount"])?);
         let legs = [(payee.as_str(), "credit", currency.clone(), amount)];
-        self.pay(("transfer", &text(&data["transfer"])?), &payer, (amount, &currency), &legs)
+        self.pay(("transfer", &text(&data["transfer"])?), &payer, (amount, &currency), &legs, day)
     }
 
     fn claim(&mut self, data: &Value) -> Checked<Decided> {
@@ -106,7 +109,8 @@ impl Ledger {
         let is_taken = HOUSE.contains(&account.as_str()) || self.accounts.contains_key(&account);
         if !is_taken {
             let overdraft = data.get("overdraft").map(overdraft).transpose()?;
-            self.accounts.insert(account, Account::Claimed(overdraft));
+            let daily_limit = data.get("daily_limit").map(money).transpose()?;
+            self.accounts.insert(account, Account::Claimed(overdraft, daily_limit));
         }
         Ok(Decided { kind: "claim", request, refused: is_taken.then_some("handle_taken"), fee: false })
     }
@@ -117,12 +121,19 @@ impl Ledger {
         payer: &str,
         (amount, currency): (i128, &str),
         legs: &[(&str, &'static str, String, i128)],
+        day: &str,
     ) -> Checked<Decided> {
         let before = self.held.get(&(payer.to_owned(), currency.to_owned())).copied().unwrap_or_default();
         let after = before - amount;
         let mut decided = Decided { kind, request: request.to_owned(), refused: None, fee: false };
         let mut fee = None;
-        if let Some(Account::Claimed(overdraft)) = self.accounts.get(payer) {
+        let paid = self.paid.entry((payer.to_owned(), day.to_owned(), currency.to_owned())).or_default();
+        if let Some(Account::Claimed(overdraft, daily_limit)) = self.accounts.get(payer) {
+            let is_over = |(limit, of): &(i128, String)| of == currency && *paid + amount > *limit;
+            if daily_limit.as_ref().is_some_and(is_over) {
+                decided.refused = Some(if kind == "purchase" { "payment_refused" } else { "daily_limit" });
+                return Ok(decided);
+            }
             let here = overdraft.as_ref().filter(|overdraft| overdraft.currency == currency);
             let floor = here.map_or(0, |overdraft| -overdraft.limit);
             match here.and_then(|overdraft| overdraft.fee) {
@@ -134,6 +145,7 @@ impl Ledger {
                 _ => {}
             }
         }
+        *paid += amount;
         self.owe(request, kind, payer, "debit", (amount, currency));
         for (account, side, currency, amount) in legs {
             self.owe(request, kind, account, side, (*amount, currency));

@@ -38,7 +38,8 @@ pub async fn show(store: &Store, id: AccountId) -> Result<Option<Account>, Store
     }
     let balances = store.rows::<BalanceRow>(&[Cell::Text(id.to_string())], None, usize::MAX).await?;
     let balances = balances.into_iter().map(|row| (row.currency, row.amount)).collect();
-    Ok(Some(Account { id, balances, overdraft: row.and_then(|row| row.overdraft) }))
+    let (overdraft, daily_limit) = row.map(|row| (row.overdraft, row.daily_limit)).unwrap_or_default();
+    Ok(Some(Account { id, balances, overdraft, daily_limit }))
 }
 
 #[derive(Deserialize, IntoParams)]

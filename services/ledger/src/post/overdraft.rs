@@ -65,6 +65,7 @@ mod tests {
             entries: 0,
             opened_by: opened_by.map(|id| RequestId(id.to_owned())),
             overdraft: overdraft.map(|json| serde_json::from_str(json).unwrap()),
+            daily_limit: None,
         }
     }
 

@@ -40,6 +40,9 @@ fn totals_reads(partition: Partition, leg: &Leg, reads: &mut ReadSet) {
 impl Posting<'_> {
     /// Posts the payer's leg and requests the others; or refuses the payment, moves nothing, and returns the reason.
     pub fn pay(&mut self, payment: &Payment) -> Result<Option<Reason>, StageError> {
+        if let Some(reason) = self.over_daily_limit(&payment.first)? {
+            return Ok(Some(reason));
+        }
         match self.authorize(&payment.first)? {
             Authorization::Declined(floor) => return Ok(Some(overdrawn(&payment.first, floor))),
             Authorization::Approved => self.post_and_emit(payment)?,
@@ -48,6 +51,7 @@ impl Posting<'_> {
                 self.post_and_emit(&payment.fee(fee))?;
             }
         }
+        self.count_daily_payment(&payment.first)?;
         Ok(None)
     }
 

@@ -1,8 +1,8 @@
 //! The tables of `post`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use contracts::{AccountId, LedgerCommand, Overdraft, Purpose, Reason, ReasonCode, Side};
-use money::{Amount, Currency};
+use money::{Amount, Currency, Money};
 use stage::{BatchNumber, Decimal, Integer, Json, Nullable, Partition, RequestId, Text, Time};
 
 stage::row! {
@@ -19,6 +19,24 @@ stage::row! {
             opened_by: Option<RequestId> => Nullable<Text>,
             /// How far below zero a claimed account may go; if none, not at all.
             overdraft: Option<Overdraft> => Nullable<Json>,
+            /// How much a claimed account may pay in a day; if none, its overdraft alone decides.
+            daily_limit: Option<Money> => Nullable<Json>,
+        }
+    }
+}
+
+stage::row! {
+    /// The payments of one UTC day that count against an account's daily limit.
+    pub struct DailyPaymentsRow: "daily_payments" {
+        key {
+            /// The account.
+            account: AccountId => Text,
+            /// The day on which the requests arrived.
+            day: NaiveDate => Text,
+        }
+        value {
+            /// The sum of the payments in the currency of the limit.
+            amount: Amount => Decimal,
         }
     }
 }
@@ -124,7 +142,7 @@ impl DecisionRow {
 impl AccountRow {
     /// An account that its first entry opens, without a claim.
     pub(crate) fn on_first_use(account: AccountId) -> Self {
-        Self { account, entries: 0, opened_by: None, overdraft: None }
+        Self { account, entries: 0, opened_by: None, overdraft: None, daily_limit: None }
     }
 }
 

@@ -6,7 +6,9 @@ use money::Currency;
 use proptest::prelude::*;
 use stage::{BatchNumber, Frame, PartitionCount, Producer, Seq, write_events};
 
-use self::facts::{FEE, NONE, REFUSE, bought, claimed, refunded, rejected, transfer};
+use self::facts::{
+    FEE, NONE, REFUSE, arrived, bought, claimed, claimed_with_daily_limit, refunded, rejected, transfer,
+};
 use self::ledger::{Books, Ledger, units};
 use super::*;
 
@@ -244,6 +246,54 @@ fn a_fee_is_charged_once_for_each_crossing_and_never_for_a_fee() {
 }
 
 #[test]
+fn a_daily_limit_counts_the_payments_of_each_utc_day() {
+    let on = |day: &str, transfer| arrived(transfer, day);
+    let facts = [
+        claimed_with_daily_limit("c1", "alice", REFUSE, "50.00 EUR"),
+        on("2010-12-01T23:59:59Z", transfer("t1", "alice", "customer:1", "50.00 EUR")),
+        on("2010-12-01T23:59:59Z", transfer("t2", "alice", "customer:1", "0.01 EUR")),
+        on("2010-12-02T00:00:00Z", transfer("t3", "alice", "customer:1", "30.00 EUR")),
+        // It arrived a day earlier and is read a moment later.
+        on("2010-12-01T23:59:59Z", transfer("t4", "alice", "customer:1", "1.00 EUR")),
+        // Money that comes in does not restore the limit.
+        on("2010-12-02T09:00:00Z", transfer("t5", "merchant", "alice", "500.00 EUR")),
+        on("2010-12-02T10:00:00Z", transfer("t6", "alice", "customer:1", "20.01 EUR")),
+        on("2010-12-02T10:00:00Z", transfer("t7", "alice", "customer:1", "20.00 EUR")),
+        // Another currency is not counted.
+        on("2010-12-02T10:00:00Z", transfer("t8", "alice", "customer:1", "1.00 GBP")),
+    ];
+    let mut ledger = Ledger::new(1, &facts, &[1]);
+    ledger.deliver_all();
+    let refused: Vec<_> = ledger.decisions().into_iter().filter(|decision| decision.split(' ').count() > 2).collect();
+    assert_eq!(
+        refused,
+        ["transfer t2 daily_limit", "transfer t4 daily_limit", "transfer t6 daily_limit", "transfer t8 overdrawn"]
+    );
+    ledger.quiet();
+}
+
+#[test]
+fn a_daily_limit_refuses_under_both_policies_and_ignores_fees_and_refunds() {
+    let facts = [
+        claimed_with_daily_limit("c1", "customer:1", FEE, "150.00 EUR"),
+        bought("r1", "1", "120.00 EUR", "120.00 EUR"),
+        refunded("r1", "1", "120.00 EUR", "120.00 EUR", None),
+        bought("r2", "1", "30.01 EUR", "30.01 EUR"),
+        bought("r3", "1", "30.00 EUR", "30.00 EUR"),
+    ];
+    for size in [1, usize::MAX] {
+        let mut ledger = Ledger::new(1, &facts, &[size]);
+        // The claim is read first.
+        ledger.deliver(Partition(0), 2, 1, 0);
+        ledger.deliver_all();
+        ledger.quiet();
+        let paid: Vec<_> = ledger.paid().into_iter().map(|purchase| purchase.0).collect();
+        assert_eq!(paid, ["r1", "r3"], "frames of {size}");
+        assert_eq!(ledger.balances(), ["customer:1 -35.00 EUR", "fees 5.00 EUR", "merchant 30.00 EUR"]);
+    }
+}
+
+#[test]
 fn a_transfer_to_the_account_of_fees_pays_its_fee_separately() {
     let facts = [claimed("c1", "alice", FEE), transfer("t1", "alice", "fees", "101.00 EUR")];
     decided(&facts, &["claim c1", "transfer t1"], &["alice -106.00 EUR", "fees 106.00 EUR"]);
@@ -305,7 +355,8 @@ proptest! {
         deliveries in prop::collection::vec((0..8_u16, 0..32_usize, 1..4_usize, 0..3_usize), 0..80),
     ) {
         const ACCOUNTS: [&str; 5] = ["alice", "bob", "carol", "customer:1", "merchant"];
-        let mut facts = vec![claimed("c1", "alice", REFUSE), claimed("c2", "bob", FEE), claimed("c3", "carol", NONE)];
+        let mut facts = vec![claimed("c1", "alice", REFUSE), claimed("c2", "bob", FEE)];
+        facts.push(claimed_with_daily_limit("c3", "carol", REFUSE, "70.00 EUR"));
         facts.push(claimed("c4", "customer:1", FEE));
         for (number, (from, to, cents, kind)) in moves.iter().enumerate() {
             let (id, amount) = (format!("r{number:03}"), format!("{}.{:02} EUR", cents / 100, cents % 100));

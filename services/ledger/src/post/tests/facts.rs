@@ -45,7 +45,28 @@ pub(super) fn transfer(request_id: &str, payer: &str, payee: &str, amount: &str)
 pub(super) fn claimed(request_id: &str, account: &str, overdraft: &str) -> Event<PostInput> {
     let (claim, account) = (RequestId(request_id.to_owned()), account.parse().unwrap());
     let overdraft = serde_json::from_str(overdraft).unwrap();
-    input_event(request_id, PostInput::AccountClaimed(AccountClaimed { claim, account, overdraft }))
+    let claimed = AccountClaimed { claim, account, overdraft, daily_limit: None };
+    input_event(request_id, PostInput::AccountClaimed(claimed))
+}
+
+/// A claim with a daily limit.
+pub(super) fn claimed_with_daily_limit(
+    request_id: &str,
+    account: &str,
+    overdraft: &str,
+    limit: &str,
+) -> Event<PostInput> {
+    let mut event = claimed(request_id, account, overdraft);
+    if let PostInput::AccountClaimed(claimed) = &mut event.fact {
+        claimed.daily_limit = Some(money(limit));
+    }
+    event
+}
+
+/// The same fact, of a request that arrived at another time.
+pub(super) fn arrived(event: Event<PostInput>, time: &str) -> Event<PostInput> {
+    let cause = stage::Cause { time: time.parse().unwrap(), ..event.cause };
+    Event { cause, ..event }
 }
 
 /// A refund of a purchase, with or without a voucher.

@@ -156,6 +156,7 @@ impl Ledger {
         self.rows::<AccountRow>().iter().for_each(|row| books.account(row));
         sorted(self.rows::<EntryRow>()).iter().for_each(|row| books.entry(row));
         self.rows::<BalanceRow>().iter().for_each(|row| books.balance(row));
+        self.rows::<DailyPaymentsRow>().iter().for_each(|row| books.daily_payments(row));
         self.rows::<TotalsRow>().iter().for_each(|row| books.totals(row));
         books.close(reading)
     }

@@ -113,7 +113,7 @@ async fn an_invalid_claim_is_refused_with_a_pointer_to_the_error() {
     check(daily_limit("0"), 422, Some("/daily_limit")).await;
     check(daily_limit("-1"), 422, Some("/daily_limit")).await;
     check(daily_limit("1.001"), 422, Some("/daily_limit")).await;
-    check(json!({"handle": handle, "daily_limit": "1"}), 422, Some("/daily_limit")).await;
+    check(json!({"handle": handle, "daily_limit": "1"}), 400, Some("/daily_limit")).await;
     let bad_key = client.claim_request(&handle, &Value::Null).header("Idempotency-Key", "a b");
     client.send(bad_key).await.expect_status(400).problem();
     // None of these claims has had an effect.

@@ -176,11 +176,7 @@ async fn with_policy_fee_concurrent_transfers_are_posted_and_each_crossing_of_th
 async fn a_daily_limit_holds_for_concurrent_transfers_and_money_coming_in_does_not_restore_it() {
     let (system, namespace) = (System::start().await, Namespace::new());
     let (client, alice) = (&system.client, namespace.name("alice"));
-    let mut claim = json!({"handle": alice, "overdraft": overdraft("1000.00", "fee")});
-    claim["daily_limit"] = json!({"amount": "100.00", "currency": "EUR"});
-    let url = format!("{}/accounts", client.addresses.ledger);
-    let opened = client.send(client.request(reqwest::Method::POST, &url).json(&claim)).await.expect_status(201);
-    assert_eq!(opened.json::<Value>()["daily_limit"], claim["daily_limit"]);
+    client.open_limited_account(&namespace, "alice", "100.00").await;
     // Transfers of one UTC day: at midnight the limit is whole again, so the test waits for the new day.
     wait_until("the day is not about to end", async || {
         let until_midnight = 86_400 - chrono::Utc::now().timestamp().rem_euclid(86_400);

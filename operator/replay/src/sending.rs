@@ -15,7 +15,10 @@ use crate::file::FileError;
 use crate::findings::Findings;
 use crate::purchase::{AcceptedPurchase, PurchaseResponse};
 
-const PATH: &str = "/purchases/batch";
+/// The path of a batch of purchases.
+pub const PURCHASES: &str = "/purchases/batch";
+/// The path of a batch of cancellations.
+pub const CANCELLATIONS: &str = "/purchases/cancellations";
 
 /// How long the response to a batch may wait for the outcomes: one response instead of 500 requests afterwards, which
 /// took half of the whole time when measured. Outcomes that come later are requested at the end.
@@ -59,7 +62,7 @@ pub async fn send(
     while let Some(batch) = batches.recv().await {
         let batch = batch.map_err(|source| SendError::File { sent, source })?;
         let ids: Vec<_> = batch.submissions.iter().map(|submission| submission.request_id.clone()).collect();
-        let attempt = async || attempt::<PurchaseResponse>(purchase, &batch.body, &ids, &progress).await;
+        let attempt = async || attempt::<PurchaseResponse>(purchase, PURCHASES, &batch.body, &ids, &progress).await;
         let responses = purchase.retry(attempt).await;
         let responses = responses.map_err(|source| {
             let next = batch.submissions.first().map(|submission| submission.request_id.to_string());
@@ -80,7 +83,7 @@ pub async fn send(
     Ok((accepted, problems))
 }
 
-/// Sends a batch of these purchases once, as NDJSON. If only one of them fails temporarily, the whole batch has to be
+/// Sends a batch about these purchases once, as NDJSON. If only one of them fails temporarily, the whole batch has to be
 /// sent again: the requests stay the same, and the order of the file is kept. The result has the response to each
 /// purchase, or its problem.
 ///
@@ -88,16 +91,17 @@ pub async fn send(
 /// [`AttemptError`].
 pub async fn attempt<T: DeserializeOwned>(
     purchase: &ServiceClient,
+    path: &str,
     batch: &[u8],
     ids: &[RequestId],
     progress: &Progress,
 ) -> Result<Vec<Result<T, String>>, AttemptError> {
-    let request = purchase.request(Method::POST, PATH).header(CONTENT_TYPE, web::NDJSON).header("Prefer", PREFER);
-    let body = purchase.once(PATH, request.body(batch.to_vec())).await;
+    let request = purchase.request(Method::POST, path).header(CONTENT_TYPE, web::NDJSON).header("Prefer", PREFER);
+    let body = purchase.once(path, request.body(batch.to_vec())).await;
     let responses = body.and_then(|body| {
         read(&body, ids).map_err(|unfit| match unfit {
             Unfit::Transient(why) => AttemptError::Transient { why, retry_after: None, status: None },
-            Unfit::Unexpected(why) => AttemptError::Permanent(purchase.unexpected(PATH, &why)),
+            Unfit::Unexpected(why) => AttemptError::Permanent(purchase.unexpected(path, &why)),
         })
     });
     // The client is about to print that the service is unavailable.

@@ -61,8 +61,17 @@ const DESCRIPTION: &str = "Prices purchases with its own copy of the rates, so t
 
 /// The API of the service. Its handlers need `Purchases`.
 pub fn api() -> Api {
-    let endpoints =
-        endpoints![offers::get, offers::put, offers::recall, post, batch::post, get, cancellation::post, copies::get];
+    let endpoints = endpoints![
+        offers::get,
+        offers::put,
+        offers::recall,
+        post,
+        batch::post,
+        batch::cancel,
+        get,
+        cancellation::post,
+        copies::get
+    ];
     Api::new(SERVICE, DESCRIPTION, endpoints)
 }
 

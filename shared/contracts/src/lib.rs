@@ -30,7 +30,7 @@ pub use offers::{CancellationTerms, Compensation, Constraint, InvalidCompensatio
 pub use overdraft::{InvalidOverdraft, Overdraft, OverdraftPolicy};
 pub use purchases::{
     BatchItemResult, Cancellation, CancellationRequest, CancellationStatus, LineRequest, LineStatus, Milestone,
-    NumberedPurchaseRequest, Purchase, PurchaseLine, PurchaseRequest, Status,
+    NumberedCancellationRequest, NumberedPurchaseRequest, Purchase, PurchaseLine, PurchaseRequest, Status,
 };
 pub use rates::{AsOf, Imported, RatePut, RateQuote, RateRow, RatesByPair};
 pub use reason::{Reason, ReasonCode};

@@ -169,6 +169,21 @@ pub struct CancellationRequest {
 
 money::object!(CancellationRequest, "a cancellation request object");
 
+/// A line of `POST /purchases/cancellations`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, remote = "Self")]
+pub struct NumberedCancellationRequest {
+    /// The request id of the purchase to cancel.
+    #[serde(deserialize_with = "valid_request_id")]
+    #[schema(schema_with = crate::names::request_id_schema)]
+    pub request_id: RequestId,
+    /// When the customer cancelled; the default is when the request arrives.
+    #[serde(default, deserialize_with = "optional_time", skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<DateTime<Utc>>,
+}
+
+money::object!(NumberedCancellationRequest, "a cancellation request object with the request_id of its purchase");
+
 /// The cancellation of a purchase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cancellation {
@@ -265,7 +280,7 @@ pub struct Purchase {
     pub history: Vec<Milestone>,
 }
 
-/// A line of the response to `POST /purchases/batch`: either a purchase or a problem.
+/// A line of the response to a batch, `POST /purchases/batch` or `/purchases/cancellations`: either a purchase or a problem.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct BatchItemResult<P> {
     /// The request id; null if the line could not be parsed.

@@ -23,6 +23,16 @@ impl Client {
         handle.parse().unwrap()
     }
 
+    /// Opens an account that may go below zero, with a daily limit in euros. Returns the account as it was opened.
+    pub async fn open_limited_account(&self, namespace: &Namespace, name: &str, daily_limit: &str) -> Value {
+        let mut body = json!({"handle": namespace.name(name), "overdraft": overdraft("1000.00", "fee")});
+        body["daily_limit"] = json!({"amount": daily_limit, "currency": "EUR"});
+        let request = self.request(Method::POST, &format!("{}/accounts", self.addresses.ledger)).json(&body);
+        let opened: Value = self.send(request).await.expect_status(201).json();
+        assert_eq!(opened["daily_limit"], body["daily_limit"]);
+        opened
+    }
+
     /// Builds `POST /transfers` with an amount in euros.
     pub fn transfer_request(&self, key: &str, from: &str, to: &str, amount: &str) -> RequestBuilder {
         let body = json!({"from": from, "to": to, "amount": {"amount": amount, "currency": "EUR"}});

@@ -27,6 +27,8 @@ async fn stopped() -> LocalSystem {
     client.buy(&namespace.name("rejected"), &namespace.order("alice", "BTN", &[&sku])).await.expect_status(201);
     let alice = client.open_account(&namespace, "alice", &overdraft("1.00", "fee")).await;
     client.open_account(&namespace, "bob", &json!(null)).await;
+    client.open_limited_account(&namespace, "carol", "5.00").await;
+    client.pay(&namespace.name("t0"), &namespace.name("carol"), "merchant", "1.00").await.expect_status(201);
     client.pay(&namespace.name("t1"), alice.as_str(), "merchant", "2.00").await.expect_status(201);
     client.pay(&namespace.name("t2"), &namespace.name("nobody"), "merchant", "2.00").await.expect_status(201);
     // Stock that is over-sold, given back and lost.

@@ -88,3 +88,34 @@ async fn what_is_not_there_is_not_cancelled() {
     }
     system.finish().await;
 }
+
+#[tokio::test]
+async fn a_batch_of_cancellations_has_a_result_for_each_line() {
+    let (system, namespace) = (System::start().await, Namespace::new());
+    let (client, room) = (&system.client, namespace.name("room"));
+    client.put_limited_offer(&room, json!({"capacity": 3})).await;
+    let mut lines = Vec::new();
+    for guest in ["alice", "bob", "carol"] {
+        let bought = client.buy_one(&namespace, guest, &[&room]).await;
+        lines.push(json!({"request_id": bought.request_id}).to_string());
+    }
+    let bad = [json!({"request_id": namespace.name("nobody")}), json!({"request_id": "x", "when": 1}), json!({})];
+    lines.splice(1..1, bad.iter().map(ToString::to_string));
+    lines.push(lines[0].clone());
+    let url = format!("{}/purchases/cancellations", client.addresses.purchase);
+    let send = async || {
+        let request = client.request(Method::POST, &url).header("Content-Type", "application/x-ndjson");
+        client.send(request.header("Prefer", "wait=30").body(lines.join("\n"))).await.expect_status(200)
+    };
+    let response = send().await;
+    let results = response.lines();
+    let statuses: Vec<_> = results.iter().map(|result| result.http_status).collect();
+    assert_eq!(statuses, [201, 404, 400, 400, 201, 201, 201]);
+    for result in results.iter().filter(|result| result.http_status == 201) {
+        let shown = describe(result.purchase.as_ref().unwrap());
+        assert_eq!(shown, "settled released, back 10.00 EUR, cancellation completed");
+    }
+    assert_eq!(client.stock(&room).await.0, 0);
+    assert_eq!(send().await.body, response.body);
+    system.finish().await;
+}

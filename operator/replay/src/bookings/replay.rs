@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
-use contracts::{Cancellation, CancellationRequest, CancellationStatus, CustomerId, LineRequest, LineStatus};
-use contracts::{NumberedPurchaseRequest, PurchaseId, Reason, ReasonCode, Status};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use contracts::{Cancellation, CancellationStatus, CustomerId, LineRequest, LineStatus};
+use contracts::{NumberedCancellationRequest, NumberedPurchaseRequest, PurchaseId, Reason, ReasonCode, Status};
 use money::{Currency, Money, Quantity, UnitPrice};
-use operator_client::{IN_FLIGHT, Progress, ServiceClient, ServiceError};
-use reqwest::Method;
-use serde::Deserialize;
+use operator_client::{Progress, ServiceClient, ServiceError};
+use serde::{Deserialize, Serialize};
 use stage::RequestId;
 
 use super::model::Model;
@@ -19,8 +17,6 @@ use crate::sending;
 
 /// The maximum number of bookings in a request.
 const BATCH_MAX: usize = 500;
-/// How long a response may wait for the outcome.
-const PREFER: &str = "wait=10";
 /// The longest time for the outcome of one booking, or one cancellation.
 const OUTCOME_MAX: Duration = Duration::from_secs(60);
 /// The pause between two requests for the same outcome.
@@ -156,14 +152,10 @@ impl<'a> Replay<'a> {
     /// Sends bookings in their order, and waits for their outcomes.
     async fn book(&mut self, day: NaiveDate, batch: &[Indexed<'_>]) -> Result<(), ReplayError> {
         let failed = |source| ReplayError::Service { day, source };
-        let mut body = Vec::new();
-        for (_, booking) in batch {
-            let written = serde_json::to_writer(&mut body, &request(booking)?);
-            assert!(written.is_ok(), "a purchase can always be written to memory as JSON: {written:?}");
-            body.push(b'\n');
-        }
+        let requests = batch.iter().map(|(_, booking)| request(booking)).collect::<Result<Vec<_>, _>>()?;
+        let body = ndjson(requests.iter());
         let ids: Vec<_> = batch.iter().map(|(_, booking)| request_id(booking)).collect();
-        let attempt = async || sending::attempt(self.purchase, &body, &ids, &self.progress).await;
+        let attempt = async || sending::attempt(self.purchase, sending::PURCHASES, &body, &ids, &self.progress).await;
         let responses = self.purchase.retry(attempt).await.map_err(failed)?;
         for ((index, booking), response) in batch.iter().zip(responses) {
             self.model.book(*index, booking);
@@ -192,12 +184,53 @@ impl<'a> Replay<'a> {
         for (index, booking) in ending {
             self.model.end(*index, booking);
         }
-        let to_end = ending.iter().filter(|(index, _)| self.accepted.contains(index));
-        let ended = stream::iter(to_end).map(|(_, booking)| end(self.purchase, booking, day));
-        let ended = ended.buffer_unordered(IN_FLIGHT).try_fold(0, async |sum, ended| Ok(sum + u64::from(ended)));
-        self.ended += ended.await?;
+        let to_end = ending.iter().filter(|(index, _)| self.accepted.contains(index)).map(|(_, booking)| *booking);
+        let to_end: Vec<_> = to_end.collect();
+        for batch in to_end.chunks(BATCH_MAX) {
+            self.end_batch(day, batch).await?;
+        }
         Ok(())
     }
+
+    /// Sends cancellations until all of them are over. Those of an earlier request are sent again, and change nothing.
+    async fn end_batch(&mut self, day: NaiveDate, batch: &[&Booking]) -> Result<(), ReplayError> {
+        let (mut open, since) = (batch.to_vec(), Instant::now());
+        while let Some(first) = open.first() {
+            if since.elapsed() > OUTCOME_MAX {
+                return Err(ReplayError::Stuck { line: first.line, what: "end of its cancellation" });
+            }
+            let ids: Vec<_> = open.iter().map(|booking| request_id(booking)).collect();
+            let request =
+                |id: &RequestId| NumberedCancellationRequest { request_id: id.clone(), occurred_at: Some(noon(day)) };
+            let body = ndjson(ids.iter().map(request));
+            let attempt =
+                async || sending::attempt(self.purchase, sending::CANCELLATIONS, &body, &ids, &self.progress).await;
+            let responses = self.purchase.retry(attempt).await;
+            let responses = responses.map_err(|source| ReplayError::Service { day, source })?;
+            let mut pending = Vec::new();
+            for (booking, response) in open.into_iter().zip(responses) {
+                let ended: Ended = response.map_err(|problem| ReplayError::Refused { line: booking.line, problem })?;
+                match ended.cancellation.map(|cancellation| cancellation.status) {
+                    Some(CancellationStatus::Completed) => self.ended += 1,
+                    Some(CancellationStatus::Rejected) => {}
+                    Some(CancellationStatus::Pending) | None => pending.push(booking),
+                }
+            }
+            open = pending;
+        }
+        Ok(())
+    }
+}
+
+/// Requests, one per line.
+fn ndjson<T: Serialize>(requests: impl Iterator<Item = T>) -> Vec<u8> {
+    let mut body = Vec::new();
+    for request in requests {
+        let written = serde_json::to_writer(&mut body, &request);
+        assert!(written.is_ok(), "a request can always be written to memory as JSON: {written:?}");
+        body.push(b'\n');
+    }
+    body
 }
 
 /// The status alone.
@@ -215,29 +248,6 @@ struct Ended {
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct EndedStatus {
     status: CancellationStatus,
-}
-
-/// Cancels a booking. Returns whether there was something to cancel.
-async fn end(purchase: &ServiceClient, booking: &Booking, day: NaiveDate) -> Result<bool, ReplayError> {
-    let path = format!("{}/cancellation", path(booking));
-    let body = CancellationRequest { occurred_at: Some(noon(day)) };
-    let since = Instant::now();
-    loop {
-        let request = || purchase.request(Method::POST, &path).header("Prefer", PREFER).json(&body);
-        let response = purchase.retry(async || purchase.once(&path, request()).await).await;
-        let read = response.and_then(|body| purchase.read::<Ended>(&path, &body));
-        let ended = read.map_err(|source| ReplayError::Service { day, source })?;
-        match ended.cancellation.map(|cancellation| cancellation.status) {
-            Some(CancellationStatus::Completed) => return Ok(true),
-            Some(CancellationStatus::Rejected) => return Ok(false),
-            Some(CancellationStatus::Pending) | None if since.elapsed() < OUTCOME_MAX => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            Some(CancellationStatus::Pending) | None => {
-                return Err(ReplayError::Stuck { line: booking.line, what: "end of its cancellation" });
-            }
-        }
-    }
 }
 
 fn days(bookings: &[Booking]) -> BTreeMap<NaiveDate, Day<'_>> {

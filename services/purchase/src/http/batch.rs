@@ -1,14 +1,16 @@
-//! `POST /purchases/batch`: many purchases, one commit. An invalid line does not affect the others.
+//! `POST /purchases/batch` and `/purchases/cancellations`: many requests, one commit. An invalid line does not affect the
+//! others.
 
 use ::web::{Lines, NDJSON, Prefer, Problem, Writing};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use contracts::{BatchItemResult, NumberedPurchaseRequest, Purchase};
+use contracts::{BatchItemResult, CancellationStatus, NumberedCancellationRequest, NumberedPurchaseRequest, Purchase};
+use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
-use stage::Event;
+use stage::{Event, RequestId};
 
-use super::{PURCHASE_BYTES_MAX, Purchases, purchase_of, submission};
-use crate::accept::{AcceptInput, PurchaseRow};
+use super::{PURCHASE_BYTES_MAX, Purchases, cancellation, purchase_of, submission};
+use crate::accept::{AcceptInput, Reply};
 
 /// Maximum number of requests in a batch.
 const REQUESTS_MAX: usize = 1_000;
@@ -49,48 +51,152 @@ pub async fn post(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let body = ::web::ndjson_body(&request, payload, BATCH_BYTES_MAX).await?;
-    let (lines, bytes) = (read(&body, &mut traces)?, body.len());
+    let event = |request: NumberedPurchaseRequest, trace: &::web::Traceparent| {
+        let (request_id, request) = request.split();
+        submission(request_id, request, trace)
+    };
+    let lines = read(&body, &mut traces, |request: &NumberedPurchaseRequest| &request.request_id, event)?;
+    let batch = Batch { bytes: body.len(), lines };
     // Dropped before waiting for outcomes, to make room for the bodies of other requests.
     drop(body);
-    let events: Vec<_> = lines.iter().filter_map(|line| line.as_ref().ok()).cloned().collect();
-    let keys = events.iter().map(|event| event.cause.request_id.0.clone());
-    let expected = purchases.results.register(keys, prefer.wait);
-    let replies = match events.is_empty() {
-        true => Vec::new(),
-        false => ::web::submit_all(purchases.ingress()?, events, bytes).await?,
+    let expected = purchases.results.register(batch.request_ids(), prefer.wait);
+    let submitted = batch.submit(&purchases, purchase_of).await?;
+    let (rows, results) = submitted.split();
+    let views = purchases.views(rows, expected).await?;
+    let is_final = |purchase: &Purchase| purchase.status.is_outcome();
+    Ok(prefer.applied(respond(results, views, is_final)?))
+}
+
+/// Cancels many purchases at once.
+///
+/// One request per line, each with the `request_id` of its purchase: at most 1,000 lines and 8 MiB. Each line gets the
+/// response that its cancellation alone would have got, in the same order. An invalid line does not affect the others.
+#[utoipa::path(
+    post, path = "/purchases/cancellations", tag = "purchases", operation_id = "cancel_batch",
+    params(Prefer),
+    request_body(
+        description = "JSON objects, one per line: newline-delimited, not an array.",
+        content = [NumberedCancellationRequest], content_type = NDJSON
+    ),
+    responses(
+        (
+            status = 200, description = "JSON objects, one per line, in the order of the request.",
+            body = [BatchItemResult<Purchase>], content_type = NDJSON,
+            headers(("Preference-Applied" = String, description = "`wait=N`, if it was requested."))
+        ),
+        Writing
+    )
+)]
+pub async fn cancel(
+    purchases: Data<Purchases>,
+    request: HttpRequest,
+    prefer: Prefer,
+    mut traces: Lines,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let body = ::web::ndjson_body(&request, payload, BATCH_BYTES_MAX).await?;
+    let event = |request: NumberedCancellationRequest, trace: &::web::Traceparent| {
+        cancellation::submission(request.request_id, request.occurred_at, trace)
     };
-    let mut replies = replies.into_iter();
-    let mut rows = Vec::new();
-    let mut results: Vec<Result<(), Refused>> = Vec::with_capacity(lines.len());
-    for line in lines {
-        let row = line.and_then(|event| row(event, replies.next()));
-        results.push(row.map(|row| rows.push(row)));
+    let lines = read(&body, &mut traces, |request: &NumberedCancellationRequest| &request.request_id, event)?;
+    let batch = Batch { bytes: body.len(), lines };
+    drop(body);
+    let expected = purchases.cancellations.register(batch.request_ids(), prefer.wait);
+    let submitted = batch.submit(&purchases, cancellation::cancelled).await?;
+    let (rows, results) = submitted.split();
+    let views = purchases.cancelled(rows, expected).await?;
+    let is_final = |purchase: &Purchase| {
+        purchase.cancellation.as_ref().is_some_and(|cancellation| cancellation.status != CancellationStatus::Pending)
+    };
+    Ok(prefer.applied(respond(results, views, is_final)?))
+}
+
+/// The lines of a batch, as events for the ingress stage.
+struct Batch {
+    lines: Vec<Result<Event<AcceptInput>, Refused>>,
+    /// The size of its body.
+    bytes: usize,
+}
+
+impl Batch {
+    fn events(&self) -> impl Iterator<Item = &Event<AcceptInput>> {
+        self.lines.iter().filter_map(|line| line.as_ref().ok())
     }
-    let mut views = purchases.views(rows, expected).await?.into_iter();
-    let mut reply = Vec::with_capacity(bytes * 2);
+
+    fn request_ids(&self) -> impl Iterator<Item = String> {
+        self.events().map(|event| event.cause.request_id.0.clone())
+    }
+
+    /// Submits the lines that are valid, all in one commit.
+    async fn submit<R>(
+        self,
+        purchases: &Purchases,
+        row: impl Fn(Reply) -> Result<R, Problem>,
+    ) -> Result<Submitted<R>, Problem> {
+        let events: Vec<_> = self.events().cloned().collect();
+        let replies = match events.is_empty() {
+            true => Vec::new(),
+            false => ::web::submit_all(purchases.ingress()?, events, self.bytes).await?,
+        };
+        let mut replies = replies.into_iter();
+        let mut row = |event: Event<AcceptInput>| {
+            let row = replies.next().map_or_else(|| Err(::web::unexpected()), &row);
+            row.map_err(|problem| Refused { request_id: Some(event.cause.request_id.0), problem: Box::new(problem) })
+        };
+        Ok(Submitted(self.lines.into_iter().map(|line| line.and_then(&mut row)).collect()))
+    }
+}
+
+/// The row of each line, in the order of the request.
+struct Submitted<R>(Vec<Result<R, Refused>>);
+
+impl<R> Submitted<R> {
+    /// The rows of the lines that were accepted, and all lines without them.
+    fn split(self) -> (Vec<R>, Vec<Result<(), Refused>>) {
+        let mut rows = Vec::with_capacity(self.0.len());
+        let results = self.0.into_iter().map(|line| line.map(|row| rows.push(row))).collect();
+        (rows, results)
+    }
+}
+
+/// The response: one line per request. `views` has the purchases of the accepted ones, in their order.
+fn respond(
+    results: Vec<Result<(), Refused>>,
+    views: Vec<Purchase>,
+    is_final: impl Fn(&Purchase) -> bool,
+) -> Result<HttpResponse, Problem> {
+    let mut views = views.into_iter();
+    let mut reply = Vec::new();
     for result in results {
         let line = match result {
-            Ok(()) => accepted(views.next().ok_or_else(::web::unexpected)?),
+            Ok(()) => {
+                let purchase = views.next().ok_or_else(::web::unexpected)?;
+                accepted(if is_final(&purchase) { 201 } else { 202 }, purchase)
+            }
             Err(refused) => problem(refused),
         };
         serde_json::to_writer(&mut reply, &line).map_err(|error| Problem::internal(&error))?;
         reply.push(b'\n');
     }
-    Ok(prefer.applied(HttpResponse::Ok().content_type(NDJSON).body(Bytes::from(reply))))
+    Ok(HttpResponse::Ok().content_type(NDJSON).body(Bytes::from(reply)))
 }
 
-fn read(body: &[u8], traces: &mut Lines) -> Result<Vec<Result<Event<AcceptInput>, Refused>>, Problem> {
+fn read<T: DeserializeOwned>(
+    body: &[u8],
+    traces: &mut Lines,
+    id: impl Fn(&T) -> &RequestId,
+    event: impl Fn(T, &::web::Traceparent) -> Event<AcceptInput>,
+) -> Result<Vec<Result<Event<AcceptInput>, Refused>>, Problem> {
     let line = |(number, line): (usize, &[u8])| {
         if line.len() > PURCHASE_BYTES_MAX {
             let problem = Problem::too_large(PURCHASE_BYTES_MAX, "bytes").at_line(number);
             return Err(Refused { request_id: None, problem: Box::new(problem) });
         }
-        let parsed = ::web::parse::<NumberedPurchaseRequest>(line);
+        let parsed = ::web::parse::<T>(line);
         let parsed = parsed
             .map_err(|problem| Refused { request_id: id_of(line), problem: Box::new(problem.at_line(number)) })?;
-        let (request_id, request) = parsed.split();
-        let trace = traces.trace(number, &request_id.0);
-        Ok(submission(request_id, request, &trace))
+        let trace = traces.trace(number, &id(&parsed).0);
+        Ok(event(parsed, &trace))
     };
     Ok(::web::ndjson(body, REQUESTS_MAX)?.map(line).collect())
 }
@@ -105,13 +211,7 @@ fn id_of(line: &[u8]) -> Option<String> {
     contracts::request_id(&id).ok().map(|id| id.0)
 }
 
-fn row(event: Event<AcceptInput>, reply: Option<crate::accept::Reply>) -> Result<PurchaseRow, Refused> {
-    let row = reply.map_or_else(|| Err(::web::unexpected()), purchase_of);
-    row.map_err(|problem| Refused { request_id: Some(event.cause.request_id.0), problem: Box::new(problem) })
-}
-
-fn accepted(purchase: Purchase) -> BatchItemResult<Purchase> {
-    let http_status = if purchase.status.is_outcome() { 201 } else { 202 };
+fn accepted(http_status: u16, purchase: Purchase) -> BatchItemResult<Purchase> {
     BatchItemResult {
         request_id: Some(purchase.request_id.0.clone()),
         http_status,

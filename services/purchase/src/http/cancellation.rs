@@ -1,17 +1,18 @@
 //! `POST /purchases/{id}/cancellation`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use ::web::{NotFound, Prefer, Problem, UnprocessableContent, Writing};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
 use contracts::{CancellationRequest, CancellationStatus, Purchase, PurchaseId};
-use dataflow::StoreError;
-use stage::Key;
+use dataflow::{Expected, StoreError};
+use stage::{Event, Key, ReadSet, RequestId, Row as _};
 
-use super::Purchases;
-use crate::accept::{AcceptInput, CancelPurchase, Reply};
+use super::{Purchases, only, purchase_view};
+use crate::accept::{AcceptInput, CancelPurchase, CancellationRow, PurchaseRow, Reply};
 use crate::settle::SettlementRow;
 
 /// Maximum size of a cancellation, in bytes.
@@ -45,35 +46,73 @@ pub(super) async fn post(
     trace: ::web::Traceparent,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let missing = || Problem::not_found("no such purchase");
     let id: PurchaseId = ::web::segment::decode(&request, "id")?.parse().map_err(|_| missing())?;
     let request_id = id.request_id();
     ::web::name_request(&request, &request_id.0);
     let CancellationRequest { occurred_at } = ::web::json_body(&request, payload, CANCELLATION_BYTES_MAX).await?;
     let expected = purchases.cancellations.register(iter::once(request_id.0.clone()), prefer.wait);
-    let input = AcceptInput::CancelPurchase(CancelPurchase { occurred_at });
-    let event = ::web::event(::web::cause(request_id.clone(), &trace), Key(request_id.0.clone()), input);
-    let (row, cancellation) = match ::web::submit(purchases.ingress()?, event, CANCELLATION_BYTES_MAX).await? {
-        Reply::Cancellation(row, cancellation) => (row, cancellation),
-        Reply::UnknownPurchase => return Err(missing()),
-        _ => return Err(::web::unexpected()),
-    };
-    if row.reason_code.is_none() {
-        let read = async |keys: &BTreeSet<String>| {
-            let row = match keys.is_empty() {
-                true => None,
-                false => purchases.store.get::<SettlementRow>(&(request_id.clone(),)).await?,
-            };
-            let over = row.filter(SettlementRow::is_cancellation_over);
-            Ok::<_, StoreError>(over.map(|row| (request_id.0.clone(), row)).into_iter().collect())
-        };
-        expected.results(&[(request_id.0.clone(), cancellation.batch)], read).await?;
-    }
-    let purchase = purchases.stored_view(*row).await?;
+    let event = submission(request_id, occurred_at, &trace);
+    let cancelled = cancelled(::web::submit(purchases.ingress()?, event, CANCELLATION_BYTES_MAX).await?)?;
+    let purchase = only(purchases.cancelled(vec![cancelled], expected).await?)?;
     let status = purchase.cancellation.as_ref().map(|cancellation| cancellation.status);
     let mut response = match status {
         Some(CancellationStatus::Completed | CancellationStatus::Rejected) => HttpResponse::Created(),
         Some(CancellationStatus::Pending) | None => HttpResponse::Accepted(),
     };
     Ok(prefer.applied(response.json(purchase)))
+}
+
+/// A request to cancel as an event for the ingress stage.
+pub(super) fn submission(
+    purchase: RequestId,
+    occurred_at: Option<DateTime<Utc>>,
+    trace: &::web::Traceparent,
+) -> Event<AcceptInput> {
+    let key = Key(purchase.0.clone());
+    ::web::event(::web::cause(purchase, trace), key, AcceptInput::CancelPurchase(CancelPurchase { occurred_at }))
+}
+
+/// A purchase and its cancellation, as they were recorded.
+pub(super) fn cancelled(reply: Reply) -> Result<(PurchaseRow, CancellationRow), Problem> {
+    match reply {
+        Reply::Cancellation(row, cancellation) => Ok((*row, cancellation)),
+        Reply::UnknownPurchase => Err(missing()),
+        _ => Err(::web::unexpected()),
+    }
+}
+
+fn missing() -> Problem {
+    Problem::not_found("no such purchase")
+}
+
+impl Purchases {
+    /// The views of cancelled purchases, once their cancellations are over or the time is.
+    pub(super) async fn cancelled(
+        &self,
+        cancelled: Vec<(PurchaseRow, CancellationRow)>,
+        expected: Expected<SettlementRow>,
+    ) -> Result<Vec<Purchase>, Problem> {
+        // One that was rejected at once has nothing to cancel, and nobody to wait for.
+        let open = cancelled.iter().filter(|(row, _)| row.reason_code.is_none());
+        let accepted: Vec<_> = open.map(|(row, requested)| (row.request_id.0.clone(), requested.batch)).collect();
+        expected.results(&accepted, async |keys: &BTreeSet<String>| self.over(keys).await).await?;
+        let rows: Vec<_> = cancelled.into_iter().map(|(row, _)| row).collect();
+        let keys = rows.iter().map(|row| row.request_id.0.clone()).collect();
+        let settled = purchase_view::stored(&self.store, &keys).await?;
+        Ok(purchase_view::views(&self.store, &self.results.commits, rows, &settled).await?)
+    }
+
+    /// Those of these cancellations that are over, by the request id of their purchase.
+    async fn over(&self, keys: &BTreeSet<String>) -> Result<BTreeMap<String, SettlementRow>, StoreError> {
+        let mut reads = ReadSet::default();
+        keys.iter().for_each(|key| reads.row::<SettlementRow>(&(RequestId(key.clone()),)));
+        let mut over = BTreeMap::new();
+        for cells in self.store.load(&reads).await?.iter().flat_map(|found| &found.rows) {
+            let row = SettlementRow::from_cells(cells)?;
+            if row.is_cancellation_over() {
+                over.insert(row.purchase.0.clone(), row);
+            }
+        }
+        Ok(over)
+    }
 }

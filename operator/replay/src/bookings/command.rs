@@ -56,6 +56,7 @@ async fn replayed(arguments: &Bookings, services: &Services) -> anyhow::Result<S
     let books: TrialBalance = trial_balance::at_rest(ledger).await.context(stopped)?;
     compare_books(&books, &mut comparison.wrong);
     let Comparison { results, wrong, differing } = comparison;
+    let left = model.left_of(capacities);
     let apologies = results.compensated + results.waiting;
     Ok(Summary {
         file: name,
@@ -74,6 +75,9 @@ async fn replayed(arguments: &Bookings, services: &Services) -> anyhow::Result<S
         vouchers: euros(results.voucher_cents),
         nights_at_limit: model.nights_at_limit(),
         most_over_sold: model.most_above(capacities),
+        turned_away: left.turned_away,
+        empty_rooms: left.empty,
+        lost_to_empty_rooms: euros(left.empty_cents),
         apologies_per_10_000: apologies * 10_000 / (all.len() as u64).max(1),
         wrong,
         differing,

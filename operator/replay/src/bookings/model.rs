@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::nights::{Booking, Hotel, Night};
+use super::nights::{Booking, Hotel, Night, rounded_half_even};
 
 /// The rule for a booking that does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,22 @@ struct Rooms {
     held: Vec<usize>,
     waiting: VecDeque<usize>,
     most: u64,
+    /// Bookings that asked for this night, and the sum of their prices in euro cents.
+    asked: u64,
+    asked_cents: u64,
+    /// Whether a booking was refused because this night was full.
+    refused: bool,
+}
+
+/// What is left of the nights when everybody has come or cancelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nights {
+    /// Guests above the rooms that there are, summed over the nights: they stand at the desk of a full hotel.
+    pub turned_away: u64,
+    /// Rooms that stayed empty in nights that had refused somebody.
+    pub empty: u64,
+    /// What those rooms would have brought in, at the mean price of the bookings for the night, in euro cents.
+    pub empty_cents: u64,
 }
 
 /// All rooms.
@@ -80,6 +96,12 @@ impl Model {
         let fits = booking.nights().all(is_free);
         let waits = self.when_full == WhenFull::Wait && booking.nights().all(|night| limit(night) > 0);
         let places: Vec<_> = booking.nights().map(|night| (night, is_free(night))).collect();
+        for (night, is_free) in &places {
+            let rooms = self.nights.entry(*night).or_default();
+            rooms.asked += 1;
+            rooms.asked_cents += u64::from(booking.night_cents);
+            rooms.refused |= !is_free && !waits;
+        }
         if !fits && !waits {
             self.set(index, Fate::Refused);
             return;
@@ -140,6 +162,21 @@ impl Model {
     /// The number of nights that reached their limit at some time.
     pub fn nights_at_limit(&self) -> u64 {
         self.nights.iter().filter(|(night, rooms)| rooms.most >= self.limits.of(**night)).count() as u64
+    }
+
+    /// What is left of the nights in hotels with this many rooms.
+    pub fn left_of(&self, capacities: Limits) -> Nights {
+        let mut left = Nights::default();
+        for (night, rooms) in &self.nights {
+            let (capacity, held) = (capacities.of(*night), rooms.held.len() as u64);
+            left.turned_away += held.saturating_sub(capacity);
+            if rooms.refused {
+                let empty = capacity.saturating_sub(held);
+                left.empty += empty;
+                left.empty_cents += rounded_half_even(empty * rooms.asked_cents, rooms.asked);
+            }
+        }
+        left
     }
 
     /// The most rooms that were sold of a night above these capacities.

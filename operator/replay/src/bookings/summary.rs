@@ -44,6 +44,12 @@ pub struct Summary {
     pub nights_at_limit: u64,
     /// The most rooms that were sold of a night above the hotel's rooms, as the model has it.
     pub most_over_sold: u64,
+    /// Guests above the hotel's rooms on the night itself, summed over the nights, as the model has it.
+    pub turned_away: u64,
+    /// Rooms that stayed empty in nights that had refused somebody, as the model has it.
+    pub empty_rooms: u64,
+    /// What they would have brought in, at the mean price of the bookings for the night.
+    pub lost_to_empty_rooms: Money,
     /// Guests to whom the hotel had to apologize (charged, and no room or a place in the queue), of 10,000 bookings.
     pub apologies_per_10_000: u64,
     /// Wrong amounts, broken limits, and everything else that must not be.
@@ -84,6 +90,12 @@ impl Display for Summary {
         line("vouchers", &self.vouchers, "the money for apologies")?;
         line("apologies", &self.apologies_per_10_000, "per 10,000 bookings")?;
         line("full nights", &self.nights_at_limit, &format!("at most {} rooms over-sold", self.most_over_sold))?;
+        line("turned away", &self.turned_away, "guests above the rooms of a night, on the night itself")?;
+        line(
+            "empty rooms",
+            &self.empty_rooms,
+            &format!("in nights that had refused somebody: {} lost", self.lost_to_empty_rooms),
+        )?;
         line("took", &(self.playing_ms + self.checking_ms), &format!("ms, {} of them to check", self.checking_ms))?;
         findings(f, "are wrong", &self.wrong)?;
         let why = if self.must_equal_the_model { "" } else { ", which is no mistake with several partitions" };

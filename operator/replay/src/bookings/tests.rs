@@ -1,7 +1,7 @@
 //! The file, and the model that decides what has to come of it.
 
 use super::file::{Unsent, bookings};
-use super::model::{Fate, Limits, Model, WhenFull};
+use super::model::{Fate, Limits, Model, Nights, WhenFull};
 use super::nights::{Booking, Hotel, Night, rounded_half_even};
 
 const HEADER: &str = "hotel,is_canceled,lead_time,arrival_date_year,arrival_date_month,arrival_date_day_of_month,\
@@ -123,4 +123,21 @@ fn who_waits_longest_gets_the_room() {
     assert!(model.end(3, &short) && model.end(1, &short));
     model.book(4, &short);
     assert_eq!((model.held(night(2)), model.waiting(4, &short)), (2, 0));
+}
+
+#[test]
+fn empty_rooms_count_in_nights_that_refused_somebody_and_guests_above_the_rooms_in_all() {
+    let (mut model, booking) = model(WhenFull::Refuse);
+    let (short, other) = (booking(2, 1), booking(3, 1));
+    let dear = Booking { night_cents: 1_600, ..short.clone() };
+    model.book(0, &short);
+    model.book(1, &short);
+    model.book(2, &dear);
+    model.book(3, &other);
+    let rooms = |count| Limits { resort: count, city: count };
+    assert_eq!(model.left_of(rooms(2)), Nights::default());
+    assert_eq!(model.left_of(rooms(1)).turned_away, 1);
+    // One room of the second night is free again; the three bookings for it asked for 12.00 on average.
+    assert!(model.end(0, &short));
+    assert_eq!(model.left_of(rooms(2)), Nights { turned_away: 0, empty: 1, empty_cents: 1_200 });
 }

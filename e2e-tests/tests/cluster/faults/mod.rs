@@ -11,6 +11,7 @@ mod logs;
 mod lost_messages;
 mod operator;
 mod quarantine;
+mod stock;
 mod stopped;
 mod streams;
 

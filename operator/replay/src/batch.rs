@@ -12,6 +12,7 @@ use crate::expected::Rates;
 use crate::file::FileError;
 use crate::invoice::Invoice;
 use crate::lines::Lines;
+use crate::ndjson;
 use crate::purchase::Submission;
 use crate::row::{Kind, Row};
 use crate::survey::Survey;
@@ -121,8 +122,6 @@ impl Batch {
             customer: invoice.customer.clone(),
             expected: rates.expected_outcome(invoice.millionths, invoice.pay_in, invoice.occurred_at),
         });
-        let written = serde_json::to_writer(&mut self.body, &invoice.into_request());
-        assert!(written.is_ok(), "a purchase can always be written to memory as JSON: {written:?}");
-        self.body.push(b'\n');
+        ndjson::write_line(&mut self.body, &invoice.into_request());
     }
 }

@@ -28,6 +28,7 @@ mod form;
 mod invoice;
 mod lines;
 mod london;
+mod ndjson;
 mod offers;
 mod outcome;
 mod packing;

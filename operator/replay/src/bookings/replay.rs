@@ -13,7 +13,7 @@ use stage::RequestId;
 
 use super::model::Model;
 use super::nights::{Booking, decimal, noon};
-use crate::sending;
+use crate::{ndjson, sending};
 
 /// The maximum number of bookings in a request.
 const BATCH_MAX: usize = 500;
@@ -25,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Why the replay stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// A booking was refused as a request, which has nothing to do with rooms.
-    #[error("the booking of line {line} was not accepted: {problem}")]
+    /// A booking or its cancellation was refused as a request, which has nothing to do with rooms.
+    #[error("the service refused the booking of line {line}, or its cancellation: {problem}")]
     Refused {
         /// The line of the file.
         line: u64,
@@ -226,9 +226,7 @@ impl<'a> Replay<'a> {
 fn ndjson<T: Serialize>(requests: impl Iterator<Item = T>) -> Vec<u8> {
     let mut body = Vec::new();
     for request in requests {
-        let written = serde_json::to_writer(&mut body, &request);
-        assert!(written.is_ok(), "a request can always be written to memory as JSON: {written:?}");
-        body.push(b'\n');
+        ndjson::write_line(&mut body, &request);
     }
     body
 }

@@ -42,43 +42,49 @@ fn limit_for(limit: Option<Money>, payment: Money) -> Option<Money> {
     limit.filter(|limit| limit.currency() == payment.currency())
 }
 
-impl Posting<'_> {
-    /// The reason why the payment would exceed the payer's daily limit. `None` if it does not.
-    pub(super) fn over_daily_limit(&self, payer: &Leg) -> Result<Option<Reason>, StageError> {
-        let Some((limit, sum)) = self.daily_sum(payer)? else { return Ok(None) };
-        if sum <= limit.amount() {
-            return Ok(None);
-        }
-        let Leg { account, amount, .. } = payer;
-        let currency = amount.currency();
+/// The payments of a day with one more.
+pub(super) struct DailyPayments {
+    limit: Money,
+    row: DailyPaymentsRow,
+}
+
+impl DailyPayments {
+    /// The reason why a payment would exceed the daily limit. `None` if it does not.
+    pub(super) fn over_limit(&self, payment: Money) -> Option<Reason> {
+        let (limit, DailyPaymentsRow { account, amount: sum, .. }) = (self.limit, &self.row);
+        let currency = limit.currency();
         let detail = format!(
-            "with a payment of {amount}, {account} would pay {sum} {currency} on this day: its daily limit is {limit}"
+            "with a payment of {payment}, {account} would pay {sum} {currency} on this day: its daily limit is {limit}"
         );
-        Ok(Some(Reason { code: ReasonCode::DailyLimit, detail }))
+        (*sum > limit.amount()).then_some(Reason { code: ReasonCode::DailyLimit, detail })
     }
+}
 
-    /// Adds a payment to those of its day.
-    pub(super) fn count_daily_payment(&mut self, payer: &Leg) -> Result<(), StageError> {
-        let Some((_, amount)) = self.daily_sum(payer)? else { return Ok(()) };
+impl Posting<'_> {
+    /// The payments of the day with this one. `None` if the account has no daily limit in the currency.
+    pub(super) fn with_payment(
+        &self,
+        account: Option<&AccountRow>,
+        payer: &Leg,
+    ) -> Result<Option<DailyPayments>, StageError> {
+        let limit = account.and_then(|row| limit_for(row.daily_limit, payer.amount));
+        let Some(limit) = limit else { return Ok(None) };
         let (account, day) = key(payer, self.event.cause.time);
-        let row = DailyPaymentsRow { account: account.clone(), day, amount };
-        if self.rows.is_loaded::<DailyPaymentsRow>(&(account, day)) {
-            self.rows.put(&row)
-        } else {
-            self.rows.insert(&row)
-        }
-    }
-
-    /// The limit of the payer, and what its payments of the day come to with this one. `None` without a limit. An
-    /// account that was opened earlier in this batch has no payments, so none were loaded.
-    fn daily_sum(&self, payer: &Leg) -> Result<Option<(Money, Amount)>, StageError> {
-        let account = self.rows.get::<AccountRow>(&(payer.account.clone(),))?;
-        let Some(limit) = account.and_then(|row| limit_for(row.daily_limit, payer.amount)) else { return Ok(None) };
-        let key = key(payer, self.event.cause.time);
-        let before = match self.rows.is_loaded::<DailyPaymentsRow>(&key) {
-            true => self.rows.get::<DailyPaymentsRow>(&key)?.map(|row| row.amount),
+        let before = match self.is_loaded(&account, day) {
+            true => self.rows.get::<DailyPaymentsRow>(&(account.clone(), day))?.map(|row| row.amount),
             false => None,
         };
-        Ok(Some((limit, before.unwrap_or(Amount::zero(limit.currency())) + payer.amount.amount())))
+        let amount = before.unwrap_or(Amount::zero(limit.currency())) + payer.amount.amount();
+        Ok(Some(DailyPayments { limit, row: DailyPaymentsRow { account, day, amount } }))
+    }
+
+    /// Writes the payments of the day.
+    pub(super) fn record(&mut self, DailyPayments { row, .. }: &DailyPayments) -> Result<(), StageError> {
+        if self.is_loaded(&row.account, row.day) { self.rows.put(row) } else { self.rows.insert(row) }
+    }
+
+    /// An account that was opened earlier in this batch has no payments yet, so none were loaded.
+    fn is_loaded(&self, account: &AccountId, day: NaiveDate) -> bool {
+        self.rows.is_loaded::<DailyPaymentsRow>(&(account.clone(), day))
     }
 }

@@ -40,10 +40,12 @@ fn totals_reads(partition: Partition, leg: &Leg, reads: &mut ReadSet) {
 impl Posting<'_> {
     /// Posts the payer's leg and requests the others; or refuses the payment, moves nothing, and returns the reason.
     pub fn pay(&mut self, payment: &Payment) -> Result<Option<Reason>, StageError> {
-        if let Some(reason) = self.over_daily_limit(&payment.first)? {
+        let account = self.rows.get::<AccountRow>(&(payment.first.account.clone(),))?;
+        let daily = self.with_payment(account.as_ref(), &payment.first)?;
+        if let Some(reason) = daily.as_ref().and_then(|daily| daily.over_limit(payment.first.amount)) {
             return Ok(Some(reason));
         }
-        match self.authorize(&payment.first)? {
+        match self.authorize(account.as_ref(), &payment.first)? {
             Authorization::Declined(floor) => return Ok(Some(overdrawn(&payment.first, floor))),
             Authorization::Approved => self.post_and_emit(payment)?,
             Authorization::ApprovedWithFee(fee) => {
@@ -51,14 +53,13 @@ impl Posting<'_> {
                 self.post_and_emit(&payment.fee(fee))?;
             }
         }
-        self.count_daily_payment(&payment.first)?;
+        daily.iter().try_for_each(|daily| self.record(daily))?;
         Ok(None)
     }
 
-    fn authorize(&self, leg: &Leg) -> Result<Authorization, StageError> {
-        let row = self.rows.get::<AccountRow>(&(leg.account.clone(),))?;
+    fn authorize(&self, account: Option<&AccountRow>, leg: &Leg) -> Result<Authorization, StageError> {
         let before = self.balance(leg)?;
-        Ok(Allowance::of(&leg.account, row.as_ref(), leg.amount.currency()).authorize(before, after(leg, before)))
+        Ok(Allowance::of(&leg.account, account, leg.amount.currency()).authorize(before, after(leg, before)))
     }
 
     pub fn post_and_emit(&mut self, payment: &Payment) -> Result<(), StageError> {

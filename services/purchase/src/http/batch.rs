@@ -4,10 +4,10 @@
 use ::web::{Lines, NDJSON, Prefer, Problem, Writing};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use contracts::{BatchItemResult, CancellationStatus, NumberedCancellationRequest, NumberedPurchaseRequest, Purchase};
+use contracts::{BatchItemResult, NumberedCancellationRequest, NumberedPurchaseRequest, Purchase};
 use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
-use stage::{Event, RequestId};
+use stage::Event;
 
 use super::{PURCHASE_BYTES_MAX, Purchases, cancellation, purchase_of, submission};
 use crate::accept::{AcceptInput, Reply};
@@ -50,18 +50,14 @@ pub async fn post(
     mut traces: Lines,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let body = ::web::ndjson_body(&request, payload, BATCH_BYTES_MAX).await?;
     let event = |request: NumberedPurchaseRequest, trace: &::web::Traceparent| {
         let (request_id, request) = request.split();
         submission(request_id, request, trace)
     };
-    let lines = read(&body, &mut traces, |request: &NumberedPurchaseRequest| &request.request_id, event)?;
-    let batch = Batch { bytes: body.len(), lines };
-    // Dropped before waiting for outcomes, to make room for the bodies of other requests.
-    drop(body);
+    let id = |request: &NumberedPurchaseRequest| request.request_id.0.clone();
+    let batch = Batch::of(&request, payload, &mut traces, id, event).await?;
     let expected = purchases.results.register(batch.request_ids(), prefer.wait);
-    let submitted = batch.submit(&purchases, purchase_of).await?;
-    let (rows, results) = submitted.split();
+    let (rows, results) = batch.submit(&purchases, purchase_of).await?;
     let views = purchases.views(rows, expected).await?;
     let is_final = |purchase: &Purchase| purchase.status.is_outcome();
     Ok(prefer.applied(respond(results, views, is_final)?))
@@ -94,21 +90,15 @@ pub async fn cancel(
     mut traces: Lines,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let body = ::web::ndjson_body(&request, payload, BATCH_BYTES_MAX).await?;
     let event = |request: NumberedCancellationRequest, trace: &::web::Traceparent| {
         cancellation::submission(request.request_id, request.occurred_at, trace)
     };
-    let lines = read(&body, &mut traces, |request: &NumberedCancellationRequest| &request.request_id, event)?;
-    let batch = Batch { bytes: body.len(), lines };
-    drop(body);
+    let id = |request: &NumberedCancellationRequest| request.request_id.0.clone();
+    let batch = Batch::of(&request, payload, &mut traces, id, event).await?;
     let expected = purchases.cancellations.register(batch.request_ids(), prefer.wait);
-    let submitted = batch.submit(&purchases, cancellation::cancelled).await?;
-    let (rows, results) = submitted.split();
+    let (rows, results) = batch.submit(&purchases, cancellation::cancelled).await?;
     let views = purchases.cancelled(rows, expected).await?;
-    let is_final = |purchase: &Purchase| {
-        purchase.cancellation.as_ref().is_some_and(|cancellation| cancellation.status != CancellationStatus::Pending)
-    };
-    Ok(prefer.applied(respond(results, views, is_final)?))
+    Ok(prefer.applied(respond(results, views, cancellation::is_over)?))
 }
 
 /// The lines of a batch, as events for the ingress stage.
@@ -119,6 +109,30 @@ struct Batch {
 }
 
 impl Batch {
+    /// Reads the body. It is dropped before anybody waits for outcomes, to make room for those of other requests.
+    async fn of<T: DeserializeOwned>(
+        request: &HttpRequest,
+        payload: web::Payload,
+        traces: &mut Lines,
+        id: impl Fn(&T) -> String,
+        event: impl Fn(T, &::web::Traceparent) -> Event<AcceptInput>,
+    ) -> Result<Self, Problem> {
+        let body = ::web::ndjson_body(request, payload, BATCH_BYTES_MAX).await?;
+        let line = |(number, line): (usize, &[u8])| {
+            if line.len() > PURCHASE_BYTES_MAX {
+                let problem = Problem::too_large(PURCHASE_BYTES_MAX, "bytes").at_line(number);
+                return Err(Refused { request_id: None, problem: Box::new(problem) });
+            }
+            let parsed = ::web::parse::<T>(line);
+            let parsed = parsed
+                .map_err(|problem| Refused { request_id: id_of(line), problem: Box::new(problem.at_line(number)) })?;
+            let trace = traces.trace(number, &id(&parsed));
+            Ok(event(parsed, &trace))
+        };
+        let lines = ::web::ndjson(&body, REQUESTS_MAX)?.map(line).collect();
+        Ok(Self { lines, bytes: body.len() })
+    }
+
     fn events(&self) -> impl Iterator<Item = &Event<AcceptInput>> {
         self.lines.iter().filter_map(|line| line.as_ref().ok())
     }
@@ -127,12 +141,13 @@ impl Batch {
         self.events().map(|event| event.cause.request_id.0.clone())
     }
 
-    /// Submits the lines that are valid, all in one commit.
+    /// Submits the lines that are valid, all in one commit. Returns the rows of those that were accepted, and the lines
+    /// without them.
     async fn submit<R>(
         self,
         purchases: &Purchases,
         row: impl Fn(Reply) -> Result<R, Problem>,
-    ) -> Result<Submitted<R>, Problem> {
+    ) -> Result<(Vec<R>, Vec<Result<(), Refused>>), Problem> {
         let events: Vec<_> = self.events().cloned().collect();
         let replies = match events.is_empty() {
             true => Vec::new(),
@@ -143,19 +158,10 @@ impl Batch {
             let row = replies.next().map_or_else(|| Err(::web::unexpected()), &row);
             row.map_err(|problem| Refused { request_id: Some(event.cause.request_id.0), problem: Box::new(problem) })
         };
-        Ok(Submitted(self.lines.into_iter().map(|line| line.and_then(&mut row)).collect()))
-    }
-}
-
-/// The row of each line, in the order of the request.
-struct Submitted<R>(Vec<Result<R, Refused>>);
-
-impl<R> Submitted<R> {
-    /// The rows of the lines that were accepted, and all lines without them.
-    fn split(self) -> (Vec<R>, Vec<Result<(), Refused>>) {
-        let mut rows = Vec::with_capacity(self.0.len());
-        let results = self.0.into_iter().map(|line| line.map(|row| rows.push(row))).collect();
-        (rows, results)
+        let mut rows = Vec::with_capacity(self.lines.len());
+        let lines = self.lines.into_iter();
+        let results = lines.map(|line| line.and_then(&mut row).map(|row| rows.push(row))).collect();
+        Ok((rows, results))
     }
 }
 
@@ -179,26 +185,6 @@ fn respond(
         reply.push(b'\n');
     }
     Ok(HttpResponse::Ok().content_type(NDJSON).body(Bytes::from(reply)))
-}
-
-fn read<T: DeserializeOwned>(
-    body: &[u8],
-    traces: &mut Lines,
-    id: impl Fn(&T) -> &RequestId,
-    event: impl Fn(T, &::web::Traceparent) -> Event<AcceptInput>,
-) -> Result<Vec<Result<Event<AcceptInput>, Refused>>, Problem> {
-    let line = |(number, line): (usize, &[u8])| {
-        if line.len() > PURCHASE_BYTES_MAX {
-            let problem = Problem::too_large(PURCHASE_BYTES_MAX, "bytes").at_line(number);
-            return Err(Refused { request_id: None, problem: Box::new(problem) });
-        }
-        let parsed = ::web::parse::<T>(line);
-        let parsed = parsed
-            .map_err(|problem| Refused { request_id: id_of(line), problem: Box::new(problem.at_line(number)) })?;
-        let trace = traces.trace(number, &id(&parsed).0);
-        Ok(event(parsed, &trace))
-    };
-    Ok(::web::ndjson(body, REQUESTS_MAX)?.map(line).collect())
 }
 
 /// The request id of an invalid line, so that the client can tell which line it was.

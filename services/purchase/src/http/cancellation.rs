@@ -54,10 +54,9 @@ pub(super) async fn post(
     let event = submission(request_id, occurred_at, &trace);
     let cancelled = cancelled(::web::submit(purchases.ingress()?, event, CANCELLATION_BYTES_MAX).await?)?;
     let purchase = only(purchases.cancelled(vec![cancelled], expected).await?)?;
-    let status = purchase.cancellation.as_ref().map(|cancellation| cancellation.status);
-    let mut response = match status {
-        Some(CancellationStatus::Completed | CancellationStatus::Rejected) => HttpResponse::Created(),
-        Some(CancellationStatus::Pending) | None => HttpResponse::Accepted(),
+    let mut response = match is_over(&purchase) {
+        true => HttpResponse::Created(),
+        false => HttpResponse::Accepted(),
     };
     Ok(prefer.applied(response.json(purchase)))
 }
@@ -79,6 +78,11 @@ pub(super) fn cancelled(reply: Reply) -> Result<(PurchaseRow, CancellationRow), 
         Reply::UnknownPurchase => Err(missing()),
         _ => Err(::web::unexpected()),
     }
+}
+
+/// Whether the cancellation of a purchase is completed or rejected.
+pub(super) fn is_over(purchase: &Purchase) -> bool {
+    purchase.cancellation.as_ref().is_some_and(|cancellation| cancellation.status != CancellationStatus::Pending)
 }
 
 fn missing() -> Problem {

@@ -5,7 +5,7 @@ use stage::PartitionCount;
 use super::StoreError;
 
 /// The layout version of the fixed tables and of what is stored in them. Any other version is refused.
-const FORMAT: &str = "2";
+const FORMAT: &str = "3";
 
 /// The metadata of a store, fixed when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,5 +61,27 @@ impl Meta {
             }
         }
         if found.len() == rows.len() { Ok(()) } else { Err("meta holds unknown keys".to_owned()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_another_version_or_service_is_refused_with_what_to_do() {
+        let partitions = PartitionCount::new(2).unwrap();
+        let meta = Meta { service: "ledger", partitions };
+        let check = |changed: &str, value: &str, expected: &str| {
+            let mut found: Vec<_> = meta.rows().map(|(key, value)| (key.to_owned(), value)).into();
+            assert_eq!(meta.check(&found), Ok(()));
+            found.iter_mut().filter(|(key, _)| key == changed).for_each(|(_, stored)| *stored = value.to_owned());
+            let error = meta.check(&found).unwrap_err();
+            assert!(error.starts_with(&format!("meta.{changed} is {value}, not ")), "{error}");
+            assert!(error.ends_with(expected), "{error}");
+        };
+        check("format", "0", "another version of the program created it; use that version, or start with new data");
+        check("service", "purchase", "this is the database of another service; check the configured address");
+        check("partitions", "3", "not 2");
     }
 }

@@ -36,7 +36,7 @@ down: ## stop everything that make up has started; the data stays
 	@$(LOCAL)/postgres.sh stop
 
 release: ## build the release binaries
-	@[ -x $(BIN)/unbundled ] || echo 'Building all programs with optimizations: about six minutes on two cores, once.' >&2
+	@[ -x $(BIN)/unbundled ] || echo 'Building all programs with optimizations: six to ten minutes on two cores, once.' >&2
 	@$(CARGO) build --release --locked --workspace --exclude e2e-tests --bins
 
 check: fmt-check clippy unit doc ## formatting, lints, unit tests, simulation, documentation (needs no running services)

@@ -72,4 +72,4 @@ def every_line_has_a_result(context, response, case):
     assert len(results) == len(case.body), f"{len(case.body)} lines have {len(results)} results"
     for result in results:
         assert ("purchase" in result) == (result["http_status"] in (201, 202)), result
-        assert ("problem" in result) == (result["http_status"] in (400, 409, 422)), result
+        assert ("problem" in result) == (result["http_status"] in (400, 404, 409, 422)), result

@@ -13,11 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 use contracts::{AccountId, Purpose, Side};
 use money::{Amount, Currency};
+use rules::{Allowance, Authorization, is_daily_payment};
 use stage::{Quiescence, RequestId, Violation};
 
-use crate::post::{
-    AccountRow, Allowance, Authorization, BalanceRow, DailyPaymentsRow, EntryRow, TotalsRow, is_counted,
-};
+use crate::post::{AccountRow, BalanceRow, DailyPaymentsRow, EntryRow, TotalsRow};
 
 pub use self::decisions::Decisions;
 
@@ -175,7 +174,8 @@ impl Known {
         if self.entries != entry.number {
             return Some(format!("is number {}, but {} is expected", entry.number, self.entries));
         }
-        if let Some(limit) = self.row.daily_limit.filter(|limit| is_counted(entry, *limit)) {
+        let limit = self.row.daily_limit.filter(|limit| limit.currency() == entry.currency);
+        if let Some(limit) = limit.filter(|_| is_daily_payment(entry.purpose, entry.side)) {
             let sum = self.daily_payments.entry(entry.time.date_naive());
             *sum.or_insert(Amount::zero(limit.currency())) += entry.amount;
         }
@@ -191,7 +191,7 @@ impl Known {
             };
         }
         if entry.side == Side::Debit {
-            match Allowance::of(&entry.account, Some(&self.row), entry.currency).authorize(before, after) {
+            match Allowance::of(self.row.terms().as_ref(), entry.currency).authorize(before, after) {
                 Authorization::Approved => {}
                 Authorization::ApprovedWithFee(fee) => self.owes.push((entry.request_id.clone(), fee.amount())),
                 Authorization::Declined(floor) => return Some(format!("takes the account to {after}, below {floor}")),

@@ -6,8 +6,6 @@
 //! the log of its partition.
 
 mod daily_limit;
-mod overdraft;
-mod payment;
 mod posting;
 mod rows;
 
@@ -16,15 +14,13 @@ use contracts::{
     OUTCOMES, PURCHASES, PaymentPosted, PaymentRefused, PurchaseConfirmed, PurchaseRefunded, PurchaseRejected, Reason,
     ReasonCode, TransferAccepted, TransferPosted, TransferRejected,
 };
+use rules::Payment;
 use stage::{
     Event, Outputs, Partition, Partitioning, ReadSet, RequestId, Row as _, Stage, StageError, Stream, Table, WorkingSet,
 };
 
-use self::payment::Payment;
 use self::posting::{Posting, leg_reads, payment_reads};
 
-pub use self::daily_limit::is_counted;
-pub use self::overdraft::{Allowance, Authorization};
 pub use self::rows::{AccountRow, BalanceRow, DailyPaymentsRow, DecisionRow, EntryRow, TotalsRow};
 
 stage::payload! {

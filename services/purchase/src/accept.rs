@@ -8,7 +8,6 @@ mod capture;
 mod limited;
 mod offer;
 mod price;
-mod quote;
 mod rows;
 
 use chrono::{DateTime, Utc};

@@ -1,7 +1,7 @@
 //! Facts: immutable events named in the past tense. The service that a fact is about publishes it.
 
 use chrono::{DateTime, Utc};
-use money::{Conversion, Money, Quantity, RateSource, RateVersion, UnitPrice};
+use money::{Amount, Conversion, Money, Quantity, RateSource, RateVersion, UnitPrice};
 use serde::{Deserialize, Serialize};
 use stage::RequestId;
 
@@ -148,6 +148,16 @@ pub struct Leg {
     pub side: Side,
     /// The amount; never negative.
     pub amount: Money,
+}
+
+impl Leg {
+    /// The balance of the account, credits minus debits, once this is posted.
+    pub fn after(&self, balance: Amount) -> Amount {
+        match self.side {
+            Side::Debit => balance - self.amount.amount(),
+            Side::Credit => balance + self.amount.amount(),
+        }
+    }
 }
 
 /// A client claimed a handle for a new account. The first claim of a handle wins.

@@ -25,7 +25,7 @@ pub struct Settlement {
     /// The lines that are not kept.
     pub dropped: BTreeMap<u32, Dropped>,
     /// The payment.
-    pub payment: Payment,
+    pub payment: PaymentState,
     /// The outcome; none until it is decided.
     pub outcome: Option<Status>,
     /// The cancellation, if the customer asked for it.
@@ -87,7 +87,7 @@ pub enum Dropped {
 /// The payment of a purchase.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Payment {
+pub enum PaymentState {
     /// The customer is not charged yet.
     #[default]
     Open,
@@ -145,7 +145,7 @@ impl Settlement {
     /// The state of a purchase without limited stock that has its outcome already.
     pub fn of_outcome(plan: &PurchasePlan, status: Status) -> Self {
         let paid = (status == Status::Settled).then_some(Paid { charged: plan.charged, total: plan.total });
-        let payment = if paid.is_some() { Payment::Posted } else { Payment::Open };
+        let payment = if paid.is_some() { PaymentState::Posted } else { PaymentState::Open };
         let plan = Some(plan.clone());
         Self { plan, payment, outcome: Some(status), paid, ..Self::default() }
     }
@@ -159,8 +159,8 @@ impl Settlement {
         match event {
             PurchaseEvent::Placed(plan) => self.place(plan),
             PurchaseEvent::Decided(lines) => lines.into_iter().for_each(|line| self.decide(line, &mut actions)),
-            PurchaseEvent::PaymentPosted => self.payment = Payment::Posted,
-            PurchaseEvent::PaymentRefused(reason) => self.payment = Payment::Refused(reason),
+            PurchaseEvent::PaymentPosted => self.payment = PaymentState::Posted,
+            PurchaseEvent::PaymentRefused(reason) => self.payment = PaymentState::Refused(reason),
             PurchaseEvent::Cancelled(plan, at) => {
                 if self.plan.is_none() {
                     self.place(plan);
@@ -179,8 +179,8 @@ impl Settlement {
     }
 
     fn place(&mut self, plan: PurchasePlan) {
-        if self.payment == Payment::Open && !plan.is_strict {
-            self.payment = Payment::Asked;
+        if self.payment == PaymentState::Open && !plan.is_strict {
+            self.payment = PaymentState::Asked;
         }
         self.plan = Some(plan);
     }
@@ -225,7 +225,7 @@ impl Settlement {
     fn follow(&mut self, actions: &mut Vec<Action>) -> Result<(), Invalid> {
         let Some(plan) = self.plan.clone() else { return Ok(()) };
         let all_decided = plan.limited().all(|line| self.lines.contains_key(&line));
-        if !all_decided || self.payment == Payment::Asked {
+        if !all_decided || self.payment == PaymentState::Asked {
             return Ok(());
         }
         if self.outcome.is_none() {
@@ -241,24 +241,24 @@ impl Settlement {
     fn decide_outcome(&mut self, plan: &PurchasePlan, actions: &mut Vec<Action>) -> Result<(), Invalid> {
         let (without, fits) = self.without_stock(plan);
         match self.payment.clone() {
-            Payment::Asked => {}
-            Payment::Refused(reason) => {
+            PaymentState::Asked => {}
+            PaymentState::Refused(reason) => {
                 self.paid = None;
                 self.drop_all(plan, Dropped::Released, actions);
                 self.finish(Status::Rejected, Some(reason), actions);
             }
-            Payment::Open if fits => {
+            PaymentState::Open if fits => {
                 without.iter().for_each(|line| self.drop_line(*line, Dropped::Refused, actions));
                 let charge = self.value(plan)?;
-                self.payment = Payment::Asked;
+                self.payment = PaymentState::Asked;
                 self.paid = Some(charge);
                 actions.push(Action::Charge(charge));
             }
-            Payment::Open => {
+            PaymentState::Open => {
                 self.drop_without(plan, &without, actions);
                 self.finish(Status::Rejected, Some(sold_out(plan, &without)), actions);
             }
-            Payment::Posted => {
+            PaymentState::Posted => {
                 self.paid.get_or_insert(Paid { charged: plan.charged, total: plan.total });
                 let charged: Vec<_> = without.iter().copied().filter(|line| !self.dropped.contains_key(line)).collect();
                 if fits {

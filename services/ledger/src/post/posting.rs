@@ -1,11 +1,10 @@
 //! Double entry in one partition: entries, balances, running totals, and the legs requested from other partitions.
 
-use contracts::{CREDITS, Fact, Leg, LegsRequested, Purpose, Reason, ReasonCode, Side};
+use contracts::{CREDITS, Fact, Leg, LegsRequested, Purpose, Reason, Side};
 use money::Amount;
+use rules::{Payment, authorize};
 use stage::{Event, Outputs, Partition, ReadSet, RequestId, StageError, WorkingSet};
 
-use super::overdraft::{Allowance, Authorization};
-use super::payment::Payment;
 use super::{AccountRow, BalanceRow, EntryRow, PostInput, TotalsRow};
 
 /// A fact that is being posted.
@@ -40,26 +39,21 @@ fn totals_reads(partition: Partition, leg: &Leg, reads: &mut ReadSet) {
 impl Posting<'_> {
     /// Posts the payer's leg and requests the others; or refuses the payment, moves nothing, and returns the reason.
     pub fn pay(&mut self, payment: &Payment) -> Result<Option<Reason>, StageError> {
-        let account = self.rows.get::<AccountRow>(&(payment.first.account.clone(),))?;
-        let daily = self.with_payment(account.as_ref(), &payment.first)?;
-        if let Some(reason) = daily.as_ref().and_then(|daily| daily.over_limit(payment.first.amount)) {
-            return Ok(Some(reason));
+        let payer = &payment.first;
+        let account = self.rows.get::<AccountRow>(&(payer.account.clone(),))?;
+        let terms = account.and_then(|account| account.terms());
+        let today = self.paid_today(terms.as_ref(), payer)?;
+        let paid_today = today.as_ref().map_or(Amount::zero(payer.amount.currency()), |today| today.amount);
+        let fee = match authorize(terms.as_ref(), payer, self.balance(payer)?, paid_today) {
+            Ok(fee) => fee,
+            Err(reason) => return Ok(Some(reason)),
+        };
+        self.post_and_emit(payment)?;
+        if let Some(fee) = fee {
+            self.post_and_emit(&payment.fee(fee))?;
         }
-        match self.authorize(account.as_ref(), &payment.first)? {
-            Authorization::Declined(floor) => return Ok(Some(overdrawn(&payment.first, floor))),
-            Authorization::Approved => self.post_and_emit(payment)?,
-            Authorization::ApprovedWithFee(fee) => {
-                self.post_and_emit(payment)?;
-                self.post_and_emit(&payment.fee(fee))?;
-            }
-        }
-        daily.iter().try_for_each(|daily| self.record(daily))?;
+        today.map_or(Ok(()), |today| self.add_to_day(today, payer.amount))?;
         Ok(None)
-    }
-
-    fn authorize(&self, account: Option<&AccountRow>, leg: &Leg) -> Result<Authorization, StageError> {
-        let before = self.balance(leg)?;
-        Ok(Allowance::of(&leg.account, account, leg.amount.currency()).authorize(before, after(leg, before)))
     }
 
     pub fn post_and_emit(&mut self, payment: &Payment) -> Result<(), StageError> {
@@ -97,7 +91,7 @@ impl Posting<'_> {
         let mut row = row.unwrap_or(AccountRow::on_first_use(account.clone()));
         row.entries += 1;
         self.rows.put(&row)?;
-        let balance = after(leg, self.balance(leg)?);
+        let balance = leg.after(self.balance(leg)?);
         self.rows.put(&BalanceRow { account: account.clone(), currency, amount: balance })?;
         let (number, request_id, time) = (row.entries, request_id.clone(), self.event.cause.time);
         self.rows.insert(&EntryRow { account, number, request_id, purpose, side: leg.side, currency, amount, time })?;
@@ -124,17 +118,4 @@ impl Posting<'_> {
         }
         self.rows.put(&totals)
     }
-}
-
-fn after(leg: &Leg, balance: Amount) -> Amount {
-    match leg.side {
-        Side::Debit => balance - leg.amount.amount(),
-        Side::Credit => balance + leg.amount.amount(),
-    }
-}
-
-fn overdrawn(leg: &Leg, floor: Amount) -> Reason {
-    let Leg { account, amount, .. } = leg;
-    let detail = format!("a payment of {amount} would take {account} below {floor} {}", amount.currency());
-    Reason { code: ReasonCode::Overdrawn, detail }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::{AccountId, LedgerCommand, Overdraft, Purpose, Reason, ReasonCode, Side};
 use money::{Amount, Currency, Money};
+use rules::AccountTerms;
 use stage::{BatchNumber, Decimal, Integer, Json, Nullable, Partition, RequestId, Text, Time};
 
 stage::row! {
@@ -140,6 +141,12 @@ impl DecisionRow {
 }
 
 impl AccountRow {
+    /// What it may pay, if it is claimed.
+    pub fn terms(&self) -> Option<AccountTerms> {
+        let (overdraft, daily_limit) = (self.overdraft, self.daily_limit);
+        self.opened_by.as_ref().map(|_| AccountTerms { overdraft, daily_limit })
+    }
+
     /// An account that its first entry opens, without a claim.
     pub(crate) fn on_first_use(account: AccountId) -> Self {
         Self { account, entries: 0, opened_by: None, overdraft: None, daily_limit: None }

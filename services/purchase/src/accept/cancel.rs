@@ -2,9 +2,9 @@
 
 use contracts::{AccountId, CancellationRequested, Fact, LINES, LineSold, PurchasePlan};
 use money::Money;
+use rules::planned;
 use stage::{Cause, Outputs, ReadSet, RequestId, StageError, WorkingSet};
 
-use super::limited::planned;
 use super::{CancelPurchase, CancellationRow, OfferRow, PurchaseRow, Reply};
 
 pub(super) fn reads(purchase: &RequestId, rows: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use contracts::{
-    ALLOCATIONS, AccountId, ClaimedLine, Compensation, Constraint, Fact, LINES, LadderStep, OfferTerms, PlannedLine,
-    PurchasePlaced, PurchasePlan, Reason, ReasonCode, Sku, StockClaimed,
+    ALLOCATIONS, AccountId, ClaimedLine, Compensation, Constraint, Fact, LINES, LadderStep, OfferTerms, PurchasePlaced,
+    PurchasePlan, Reason, ReasonCode, Sku, StockClaimed,
 };
+use rules::Charge;
 use stage::{Key, Outputs, Partition, RequestId, StageError, WorkingSet};
 
 use super::capture::is_refused_by_sight;
-use super::quote::Charge;
 use super::{CapturedVersions, OfferRow, SubmitPurchase};
 
 /// The maximum number of lines of a purchase with limited stock. Each decision about one of them rewrites the state of
@@ -39,7 +39,7 @@ impl Limited {
         if offers.iter().all(|terms| terms.capacity.is_none()) {
             return Ok(None);
         }
-        let plan = plan(submission, &offers, charge, occurred_at);
+        let plan = rules::plan(&submission.request, &offers, charge, occurred_at);
         let (mut claims, mut limits) = (Vec::new(), BTreeMap::new());
         for ((number, line), (terms, version)) in plan.numbered().zip(offers.iter().zip(&captured.offers)) {
             if line.is_limited && plan.lines.len() <= LIMITED_LINES_MAX {
@@ -107,36 +107,6 @@ impl Limited {
         }
         let placed = PurchasePlaced { purchase: purchase.clone(), plan: self.plan };
         out.emit(&LINES, AccountId::of_customer(&customer).key(), Fact::PurchasePlaced(placed))
-    }
-}
-
-fn plan(
-    submission: &SubmitPurchase,
-    offers: &[&OfferTerms],
-    charge: &Charge,
-    occurred_at: DateTime<Utc>,
-) -> PurchasePlan {
-    let is_strict = |terms: &&&OfferTerms| terms.capacity.is_some() && terms.constraint == Constraint::Strict;
-    PurchasePlan {
-        customer: submission.request.customer.clone(),
-        occurred_at,
-        total: charge.total,
-        charged: charge.charged,
-        conversion: charge.conversion.clone(),
-        is_strict: offers.iter().any(|terms| is_strict(&terms)),
-        partial: submission.request.partial,
-        lines: charge.lines.iter().zip(offers).map(|(sold, terms)| planned(sold.clone(), terms)).collect(),
-    }
-}
-
-/// A sold line with those terms of its offer that matter later.
-pub(super) fn planned(sold: contracts::LineSold, terms: &OfferTerms) -> PlannedLine {
-    PlannedLine {
-        sold,
-        is_limited: terms.capacity.is_some(),
-        voucher_percent: terms.voucher_percent,
-        cancellation: terms.cancellation,
-        service_date: terms.service_date,
     }
 }
 

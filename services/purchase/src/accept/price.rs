@@ -1,10 +1,10 @@
 //! Accepting a purchase: it is priced, recorded, and published to those who charge it and allocate its stock.
 
 use contracts::{AccountId, Fact, OfferTerms, PURCHASES, PurchaseConfirmed, PurchaseRejected, Reason};
+use rules::{Charge, quote};
 use stage::{Event, Outputs, StageError, WorkingSet};
 
 use super::limited::Limited;
-use super::quote::{Charge, quote};
 use super::{Accept, AcceptInput, CapturedVersions, OfferRow, PurchaseRow, Reply, SubmitPurchase};
 
 /// A purchase that can be carried out.

@@ -4,7 +4,7 @@ use contracts::{
     ALLOCATIONS, AccountId, Fact, PURCHASES, Place, PurchaseConfirmed, PurchasePlan, PurchaseRefunded,
     PurchaseRejected, Reason, Status, StockReleased,
 };
-use rules::{Action, Cancellation, Paid, Payment, PurchaseEvent, Refund};
+use rules::{Action, Cancellation, Paid, PaymentState, PurchaseEvent, Refund};
 use stage::{Key, Outputs, StageError, WorkingSet};
 
 use super::{Correction, OutcomeRow, SettlementRow, What};
@@ -68,7 +68,7 @@ impl SettlementRow {
         out: &mut Outputs<Fact>,
     ) -> Result<(), StageError> {
         rows.insert(&OutcomeRow::new(&self.purchase, status, reason.as_ref(), out))?;
-        let Some(reason) = reason.filter(|_| self.state.payment == Payment::Open) else { return Ok(()) };
+        let Some(reason) = reason.filter(|_| self.state.payment == PaymentState::Open) else { return Ok(()) };
         let (purchase, customer) = (self.purchase.clone(), self.plan()?.customer.clone());
         let key = AccountId::of_customer(&customer).key();
         out.emit(&PURCHASES, key, Fact::PurchaseRejected(PurchaseRejected { purchase, customer, reason }))

@@ -14,7 +14,7 @@ mod rows;
 use contracts::{
     AccountClaimed, AccountOpened, AccountRejected, CREDITS, Fact, LEDGER_COMMANDS, LedgerCommand, LegsRequested,
     OUTCOMES, PURCHASES, PaymentPosted, PaymentRefused, PurchaseConfirmed, PurchaseRefunded, PurchaseRejected, Reason,
-    ReasonCode, TransferAccepted, TransferPosted, TransferRejected,
+    ReasonCode, ReturnAccepted, ReturnPosted, TransferAccepted, TransferPosted, TransferRejected,
 };
 use stage::{
     Event, Outputs, Partition, Partitioning, ReadSet, RequestId, Row as _, Stage, StageError, Stream, Table, WorkingSet,
@@ -36,6 +36,8 @@ stage::payload! {
         PurchaseRejected(PurchaseRejected),
         /// A refund, to be posted.
         PurchaseRefunded(PurchaseRefunded),
+        /// A return, to be refunded.
+        ReturnAccepted(ReturnAccepted),
         /// A claim, to be decided: the first one wins.
         AccountClaimed(AccountClaimed),
         /// A transfer, to be paid or refused.
@@ -90,6 +92,9 @@ impl Stage for Post {
                 let payments = Payment::of_refund(refunded);
                 payments.iter().for_each(|payment| payment_reads(self.partition, payment, reads));
             }
+            PostInput::ReturnAccepted(accepted) => {
+                payment_reads(self.partition, &Payment::of_return(accepted), reads);
+            }
             PostInput::LegsRequested(emitted) => {
                 emitted.legs.iter().for_each(|leg| leg_reads(self.partition, leg, reads))
             }
@@ -110,6 +115,7 @@ impl Stage for Post {
             PostInput::PurchaseConfirmed(purchase) => posting.purchase(purchase),
             PostInput::TransferAccepted(transfer) => posting.transfer(transfer),
             PostInput::PurchaseRefunded(refunded) => posting.refund(refunded),
+            PostInput::ReturnAccepted(accepted) => posting.refund_return(accepted),
             PostInput::LegsRequested(emitted) => posting.apply(emitted),
             PostInput::AccountClaimed(claim) => posting.claim(claim),
             PostInput::PurchaseRejected(_) | PostInput::TransferRejected(_) => Ok(()),
@@ -134,6 +140,14 @@ impl Posting<'_> {
     /// A refund is credited whatever the account's terms.
     fn refund(&mut self, refunded: &PurchaseRefunded) -> Result<(), StageError> {
         Payment::of_refund(refunded).iter().try_for_each(|payment| self.post_and_emit(payment))
+    }
+
+    /// So is the refund of a return, which then has its outcome.
+    fn refund_return(&mut self, accepted: &ReturnAccepted) -> Result<(), StageError> {
+        let payment = Payment::of_return(accepted);
+        self.post_and_emit(&payment)?;
+        let posted = ReturnPosted { return_id: accepted.return_id.clone(), credit: payment.first.amount };
+        self.out.emit(&OUTCOMES, payment.first.account.key(), Fact::ReturnPosted(posted))
     }
 
     fn transfer(&mut self, accepted: &TransferAccepted) -> Result<(), StageError> {

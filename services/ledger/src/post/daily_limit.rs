@@ -29,7 +29,7 @@ pub(super) fn reads(
 pub fn is_counted(entry: &EntryRow, limit: Money) -> bool {
     let is_payment = match entry.purpose {
         Purpose::Purchase | Purpose::Transfer => entry.side == Side::Debit,
-        Purpose::Refund | Purpose::Voucher | Purpose::OverdraftFee => false,
+        Purpose::Refund | Purpose::Return | Purpose::Voucher | Purpose::OverdraftFee => false,
     };
     is_payment && entry.currency == limit.currency()
 }

@@ -34,7 +34,7 @@ async fn replay(client: &Client) -> Value {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{}{errors}", String::from_utf8_lossy(&output.stdout));
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-    ["lines", "invoices", "outcomes", "charged", "total", "differences"]
+    ["lines", "invoices", "outcomes", "charged", "total", "returns", "refunded", "returned", "differences"]
         .into_iter()
         .filter_map(|name| Some((name, summary.get(name)?.clone())))
         .collect()
@@ -52,6 +52,13 @@ fn assert_year_totals(summary: &Value) {
         assert_eq!(charged[currency], json!(amount), "{currency}");
     }
     assert_eq!(charged.as_object().unwrap().len(), 18);
+    assert_eq!(summary["returns"], json!({"settled": 3_835, "rejected": {"no_rate": 1}, "waiting": 0}));
+    let refunded = &summary["refunded"];
+    for (currency, amount) in [("GBP", "815291.60"), ("EUR", "62472.24"), ("JPY", "278521"), ("SGD", "24499.50")] {
+        assert_eq!(refunded[currency], json!(amount), "{currency}");
+    }
+    assert_eq!(refunded.as_object().unwrap().len(), 13);
+    assert_eq!(summary["returned"], json!({"GBP": "896585.05"}));
 }
 
 /// Summarizes the content of a file with `--dry-run`. No system runs.
@@ -66,8 +73,10 @@ async fn dry_run(name: &str, more: &[&str]) -> Value {
 #[tokio::test]
 async fn full_year_has_the_same_content_in_the_original_and_the_clean_file() {
     let whole = dry_run(CLEAN, &[]).await;
-    assert_eq!((&whole["lines"]["sent"], &whole["invoices"]["sent"]), (&json!(530_103), &json!(19_959)));
+    assert_eq!((&whole["lines"]["sent"], &whole["invoices"]["sent"]), (&json!(539_391), &json!(23_795)));
     assert_eq!(dry_run(ORIGINAL, &[]).await, whole);
+    let sales = dry_run(CLEAN, &["--sales-only"]).await;
+    assert_eq!((&sales["lines"]["sent"], &sales["invoices"]["sent"]), (&json!(530_103), &json!(19_959)));
     let days = ["--from", "2011-12-01", "--to", "2011-12-09"];
     let december = dry_run(CLEAN, &days).await;
     assert_eq!(december["days"], json!({"from": "2011-12-01", "to": "2011-12-09"}));

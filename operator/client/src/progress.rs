@@ -13,8 +13,8 @@ use crate::speed::per_second;
 const LINES_STEP: u64 = 4_096;
 
 const READING: &str = "reading [{bar:20}] {percent}%, {msg}, {eta} to go";
-const SENDING: &str = "sending [{bar:20}] {human_pos} of {human_len} purchases, {msg}, {eta} to go";
-const SETTLING: &str = "settling [{bar:20}] {human_pos} of {human_len} purchases, {msg}, {eta} to go";
+const SENDING: &str = "sending [{bar:20}] {human_pos} of {human_len} requests, {msg}, {eta} to go";
+const SETTLING: &str = "settling [{bar:20}] {human_pos} of {human_len} requests, {msg}, {eta} to go";
 const AUDITING: &str = "auditing [{bar:20}] {percent}%, {msg}, {eta} to go";
 
 /// A bar, which is hidden if there is no terminal for it.
@@ -38,14 +38,14 @@ impl Progress {
         progress
     }
 
-    /// A bar for sending this many purchases.
-    pub fn sending(purchases: u64) -> Self {
-        Self::on(terminal(), purchases, SENDING)
+    /// A bar for sending this many requests.
+    pub fn sending(requests: u64) -> Self {
+        Self::on(terminal(), requests, SENDING)
     }
 
-    /// A bar for this many purchases that wait for their outcomes.
-    pub fn settling(purchases: u64) -> Self {
-        Self::on(terminal(), purchases, SETTLING)
+    /// A bar for this many requests that wait for their outcomes.
+    pub fn settling(requests: u64) -> Self {
+        Self::on(terminal(), requests, SETTLING)
     }
 
     /// A bar for an audit.
@@ -76,14 +76,14 @@ impl Progress {
         }
     }
 
-    /// Shows that this many purchases are sent, and this many of them have their outcome.
+    /// Shows that this many requests are sent, and this many of them have their outcome.
     pub fn sent(&self, count: u64, settled: u64) {
-        self.purchases(count, &format!("{} settled, ", HumanCount(settled)));
+        self.requests(count, &format!("{} settled, ", HumanCount(settled)));
     }
 
-    /// Shows that this many purchases have their outcome.
+    /// Shows that this many requests have their outcome.
     pub fn settled(&self, count: u64) {
-        self.purchases(count, "");
+        self.requests(count, "");
     }
 
     /// Shows the progress of an audit: so many of all frames and batch records are checked and so many facts derived,
@@ -97,7 +97,7 @@ impl Progress {
         }
     }
 
-    fn purchases(&self, count: u64, also: &str) {
+    fn requests(&self, count: u64, also: &str) {
         if !self.bar.is_hidden() {
             let speed = HumanCount(per_second(count, self.bar.elapsed()));
             self.bar.set_position(count);
@@ -204,11 +204,11 @@ mod tests {
         let screen = Screen::default();
         let progress = on(&screen, 2_000, SENDING);
         progress.sent(500, 498);
-        screen.check(&["sending [=====>              ] 500 of 2,000 purchases, 498 settled, "]);
+        screen.check(&["sending [=====>              ] 500 of 2,000 requests, 498 settled, "]);
         progress.step_aside();
         screen.write_line("purchase is unavailable").unwrap();
         progress.sent(1_000, 998);
-        let sent = "sending [==========>         ] 1,000 of 2,000 purchases, 998 settled, ";
+        let sent = "sending [==========>         ] 1,000 of 2,000 requests, 998 settled, ";
         screen.check(&["purchase is unavailable", sent]);
         drop(progress);
         screen.check(&["purchase is unavailable", ""]);
@@ -221,7 +221,7 @@ mod tests {
         screen.check(&[""]);
         let progress = on(&screen, 100, SETTLING);
         progress.settled(50);
-        screen.check(&["settling [==========>         ] 50 of 100 purchases, "]);
+        screen.check(&["settling [==========>         ] 50 of 100 requests, "]);
         drop(progress);
         let progress = on(&screen, 0, AUDITING);
         progress.audited(30, 40, "post", 1_200);

@@ -29,6 +29,9 @@ pub struct Retail {
     /// The currency in which all customers pay, instead of that of their country
     #[arg(long, value_name = "CURRENCY")]
     pub(crate) pay_in: Option<Currency>,
+    /// Send no cancelling invoices, which are otherwise returns
+    #[arg(long)]
+    pub(crate) sales_only: bool,
     /// Read the file to its end and print its contents, but send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -1,4 +1,4 @@
-//! The ledger's postings of the file's purchases.
+//! The ledger's postings of the file's purchases and returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use operator_client::{IN_FLIGHT, ServiceClient, ServiceError};
 use serde::Serialize;
 use stage::RequestId;
 
-use crate::purchase::AcceptedPurchase;
+use crate::purchase::Accepted;
 
 /// The number of entries per page.
 const PAGE: u32 = 1_000;
 
-/// Postings by purchase.
+/// Postings by purchase or return.
 pub type Postings = BTreeMap<RequestId, Vec<Leg>>;
 
 /// The account and side of a posting.
@@ -23,13 +23,17 @@ pub type Postings = BTreeMap<RequestId, Vec<Leg>>;
 pub enum Place {
     /// Amounts that customers paid.
     CustomerDebits,
+    /// Amounts that customers got back.
+    CustomerCredits,
     /// Amounts that the seller got.
     MerchantCredits,
+    /// Amounts that the seller gave back.
+    MerchantDebits,
     /// Amounts received for exchange.
     FxCredits,
     /// Amounts given in exchange.
     FxDebits,
-    /// Any other place, where no purchase posts.
+    /// Any other place, where no purchase and no return posts.
     Elsewhere,
 }
 
@@ -38,9 +42,11 @@ impl Place {
     pub fn of(leg: &Leg) -> Self {
         match (leg.account.as_str(), leg.side) {
             ("merchant", Side::Credit) => Self::MerchantCredits,
+            ("merchant", Side::Debit) => Self::MerchantDebits,
             ("fx", Side::Credit) => Self::FxCredits,
             ("fx", Side::Debit) => Self::FxDebits,
             (account, Side::Debit) if account.starts_with("customer:") => Self::CustomerDebits,
+            (account, Side::Credit) if account.starts_with("customer:") => Self::CustomerCredits,
             (_, Side::Debit | Side::Credit) => Self::Elsewhere,
         }
     }
@@ -60,14 +66,15 @@ pub fn sums<'a>(legs: impl IntoIterator<Item = &'a Leg>) -> Sums {
     sums
 }
 
-/// All postings of the accepted purchases, from the accounts that they may have touched. Other entries of these
+/// All postings of what was accepted, from the accounts that they may have touched. Other entries of these
 /// accounts, from a user's own experiments, are left out.
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn postings(ledger: &ServiceClient, purchases: &[AcceptedPurchase]) -> Result<Postings, ServiceError> {
-    let ours: BTreeSet<_> = purchases.iter().map(|purchase| &purchase.submission.request_id).collect();
-    let customers = purchases.iter().map(|purchase| AccountId::of_customer(&purchase.submission.customer));
+pub async fn postings(ledger: &ServiceClient, all: &[Accepted]) -> Result<Postings, ServiceError> {
+    let submissions = || all.iter().map(|accepted| &accepted.submission);
+    let ours: BTreeMap<_, _> = submissions().map(|sent| (&sent.request_id, sent.kind.purpose())).collect();
+    let customers = submissions().map(|sent| AccountId::of_customer(&sent.customer));
     let accounts: BTreeSet<_> = customers.chain([AccountId::merchant(), AccountId::fx()]).collect();
     stream::iter(accounts)
         .map(|account| of_account(ledger, account, &ours))
@@ -84,12 +91,12 @@ pub async fn postings(ledger: &ServiceClient, purchases: &[AcceptedPurchase]) ->
 async fn of_account(
     ledger: &ServiceClient,
     account: AccountId,
-    ours: &BTreeSet<&RequestId>,
+    ours: &BTreeMap<&RequestId, Purpose>,
 ) -> Result<Vec<(RequestId, Leg)>, ServiceError> {
     let base = format!("/accounts/{}/entries?limit={PAGE}", web::segment::encode(account.as_str()));
     let (mut found, mut path) = (Vec::new(), base.clone());
     let mut last = 0;
-    // An account that does not exist has no entries: its customer's purchases were all rejected.
+    // An account that does not exist has no entries: all that its customer sent was rejected.
     while let Some(page) = ledger.get::<Entries>(&path).await? {
         for entry in page.entries {
             if entry.number <= last {
@@ -97,7 +104,7 @@ async fn of_account(
             }
             last = entry.number;
             // A transfer, or a fee, may have the same id.
-            if entry.purpose == Purpose::Purchase && ours.contains(&entry.request_id) {
+            if ours.get(&entry.request_id) == Some(&entry.purpose) {
                 let leg = Leg { account: account.clone(), side: entry.side, amount: entry.amount };
                 found.push((entry.request_id, leg));
             }

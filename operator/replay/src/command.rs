@@ -1,5 +1,6 @@
 //! The command: one step after another, and the summary at the end.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
@@ -7,21 +8,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use money::Money;
+use money::{Amount, Currency, Money};
 use operator_client::{LEDGER, PURCHASE, Progress, Services, per_second, trial_balance};
 use serde::Serialize;
 
 use crate::arguments::{Replay, Retail};
 use crate::days::Days;
 use crate::passes::{batches, read};
-use crate::purchase::{AcceptedPurchase, PurchaseResponse};
+use crate::purchase::{Accepted, RequestKind, Response};
+use crate::selection::{Kinds, Selection};
 use crate::summary::{Milliseconds, Outcomes, Summary, by_currency};
 use crate::{bookings, books, comparing, offers, sending, settling};
 
 /// The services whose APIs the replay uses.
 pub const SERVICES: [&str; 2] = [PURCHASE, LEDGER];
 
-/// Replays and prints the summary. The exit code is 0, or 1 if a purchase was not accepted or something differs.
+/// Replays and prints the summary. The exit code is 0, or 1 if something was not accepted or differs.
 ///
 /// # Errors
 /// When it cannot finish: the file is broken, or a service is unavailable or refuses a request.
@@ -30,14 +32,15 @@ pub async fn run(replay: Replay, services: Services) -> anyhow::Result<ExitCode>
         Replay::Retail(retail) => retail,
         Replay::Bookings(arguments) => return bookings::run(&arguments, &services).await,
     };
-    let days = Days::new(retail.from, retail.to)?;
+    let kinds = if retail.sales_only { Kinds::SalesOnly } else { Kinds::SalesAndReturns };
+    let selection = Selection { days: Days::new(retail.from, retail.to)?, kinds };
     if retail.dry_run {
-        let (contents, _) = read(&retail.file, days).await?;
+        let (contents, _) = read(&retail.file, selection).await?;
         print(&contents, &retail)?;
         eprintln!("nothing was sent");
         return Ok(ExitCode::SUCCESS);
     }
-    let summary = replayed(&retail, days, &services).await?;
+    let summary = replayed(&retail, selection, &services).await?;
     print(&summary, &retail)?;
     Ok(if summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -47,12 +50,12 @@ fn print(result: &(impl Serialize + Display), retail: &Retail) -> anyhow::Result
     std::io::stdout().write_all(text.as_bytes()).context("the summary cannot be written")
 }
 
-async fn replayed(retail: &Retail, days: Days, services: &Services) -> anyhow::Result<Summary> {
+async fn replayed(retail: &Retail, selection: Selection, services: &Services) -> anyhow::Result<Summary> {
     let (purchase, ledger) = (services.named(PURCHASE)?, services.named(LEDGER)?);
     let mut took = Milliseconds::default();
     let mut clock = Clock(Instant::now());
 
-    let (contents, survey) = read(&retail.file, days).await?;
+    let (contents, survey) = read(&retail.file, selection).await?;
     took.reading = clock.lap();
     eprintln!("{}: {} invoices with {} lines to send", contents.shape, contents.invoices.sent, contents.lines.sent);
     let offers_set = offers::set(purchase, &survey.offers).await;
@@ -64,10 +67,10 @@ async fn replayed(retail: &Retail, days: Days, services: &Services) -> anyhow::R
     let progress = Progress::sending(contents.invoices.sent);
     let (mut accepted, problems) = sending::send(purchase, batches, progress).await?;
     took.sending = clock.lap();
-    eprintln!("{} purchases are accepted; waiting for outcomes", accepted.len());
+    eprintln!("{} invoices are accepted; waiting for outcomes", accepted.len());
     settling::outcomes(purchase, &mut accepted).await?;
     took.settling = clock.lap();
-    eprintln!("all purchases have their outcome; comparing with the ledger");
+    eprintln!("all of them have their outcome; comparing with the ledger");
     let stopped = "everything is settled, but the ledger could not be read to its end; run it again to compare";
     let books = trial_balance::at_rest(ledger).await.context(stopped)?;
     let postings = books::postings(ledger, &accepted).await.context(stopped)?;
@@ -77,24 +80,32 @@ async fn replayed(retail: &Retail, days: Days, services: &Services) -> anyhow::R
     let time = Duration::from_millis(took.sending + took.settling);
     Ok(Summary {
         offers_set,
-        outcomes: Outcomes::of(&accepted),
-        charged: by_currency(settled(&accepted, |response| response.charged)),
-        total: by_currency(settled(&accepted, |response| response.total)),
+        outcomes: Outcomes::of(responses(&accepted, RequestKind::Purchase)),
+        charged: sums(&accepted, RequestKind::Purchase, |response| response.charged),
+        total: sums(&accepted, RequestKind::Purchase, |response| response.total),
+        returns: Outcomes::of(responses(&accepted, RequestKind::Return)),
+        refunded: sums(&accepted, RequestKind::Return, |response| response.charged),
+        returned: sums(&accepted, RequestKind::Return, |response| response.total),
         ledger: books::sums(postings.values().flatten()),
         problems,
         differences,
         milliseconds: took,
-        purchases_per_second: per_second(contents.invoices.sent, time),
+        invoices_per_second: per_second(contents.invoices.sent, time),
         lines_per_second: per_second(contents.lines.sent, time),
         contents,
     })
 }
 
-fn settled(
-    accepted: &[AcceptedPurchase],
-    sum: impl Fn(&PurchaseResponse) -> Option<Money>,
-) -> impl Iterator<Item = Money> {
-    accepted.iter().filter_map(move |purchase| sum(&purchase.response))
+fn responses(accepted: &[Accepted], kind: RequestKind) -> impl Iterator<Item = &Response> {
+    accepted.iter().filter(move |accepted| accepted.submission.kind == kind).map(|accepted| &accepted.response)
+}
+
+fn sums(
+    accepted: &[Accepted],
+    kind: RequestKind,
+    sum: impl Fn(&Response) -> Option<Money>,
+) -> BTreeMap<Currency, Amount> {
+    by_currency(responses(accepted, kind).filter_map(sum))
 }
 
 /// Measures the time since the previous lap.

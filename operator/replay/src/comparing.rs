@@ -1,4 +1,4 @@
-//! The comparison at the end: the responses to the purchases and the ledger, against the results that the replay's own
+//! The comparison at the end: the responses to the purchases and returns, and the ledger, against the results that the replay's own
 //! arithmetic expects from the file and the ECB's rates.
 
 use contracts::{Leg, Status, TrialBalance};
@@ -8,21 +8,19 @@ use stage::RequestId;
 use crate::books::{Postings, Sums, sums};
 use crate::findings::Findings;
 use crate::outcome::ExpectedOutcome;
-use crate::purchase::AcceptedPurchase;
+use crate::purchase::{Accepted, RequestKind, Submission};
 
-/// All differences: in the sums, then in single purchases, then in the books as a whole.
-pub fn differences(purchases: &[AcceptedPurchase], postings: &Postings, books: &TrialBalance) -> Findings {
+/// All differences: in the sums, then in single purchases and returns, then in the books as a whole.
+pub fn differences(all: &[Accepted], postings: &Postings, books: &TrialBalance) -> Findings {
     let mut findings = Findings::default();
-    let expected: Vec<_> = purchases
-        .iter()
-        .flat_map(|purchase| purchase.submission.expected.legs(&purchase.submission.customer))
-        .collect();
+    let legs = |sent: &Submission| sent.expected.legs(sent.kind, &sent.customer);
+    let expected: Vec<_> = all.iter().flat_map(|accepted| legs(&accepted.submission)).collect();
     compare_sums(&sums(&expected), &sums(postings.values().flatten()), &mut findings);
-    for purchase in purchases {
-        compare_response(purchase, &mut findings);
-        let found = postings.get(&purchase.submission.request_id).map_or(&[][..], Vec::as_slice);
-        let expected = purchase.submission.expected.legs(&purchase.submission.customer);
-        compare_legs(&purchase.submission.request_id, expected, found, &mut findings);
+    for accepted in all {
+        compare_response(accepted, &mut findings);
+        let id = &accepted.submission.request_id;
+        let found = postings.get(id).map_or(&[][..], Vec::as_slice);
+        compare_legs(id, legs(&accepted.submission), found, &mut findings);
     }
     compare_books(books, &mut findings);
     findings
@@ -46,9 +44,9 @@ fn compare_sums(expected: &Sums, found: &Sums, findings: &mut Findings) {
     }
 }
 
-fn compare_response(purchase: &AcceptedPurchase, findings: &mut Findings) {
-    let response = &purchase.response;
-    let (total, charged, reason) = match purchase.submission.expected {
+fn compare_response(accepted: &Accepted, findings: &mut Findings) {
+    let (sent, response) = (&accepted.submission, &accepted.response);
+    let (total, charged, reason) = match sent.expected {
         ExpectedOutcome::Settled { total, charged } => (Some(total), Some(charged), None),
         ExpectedOutcome::Rejected(code) => (None, None, Some(code)),
     };
@@ -56,13 +54,14 @@ fn compare_response(purchase: &AcceptedPurchase, findings: &mut Findings) {
     let found_reason = response.reason.as_ref().map(|reason| reason.code);
     let found = (response.status, found_reason, response.total, response.charged);
     if found != (expected, reason, total, charged) {
-        let found = described(response.status, found_reason, response.total, response.charged);
-        let expected = described(expected, reason, total, charged);
-        findings.add(format!("{}: returned as {found} where {expected} is expected", purchase.submission.request_id));
+        let found = described(sent.kind, response.status, found_reason, response.total, response.charged);
+        let expected = described(sent.kind, expected, reason, total, charged);
+        findings.add(format!("{}: returned as {found} where {expected} is expected", sent.request_id));
     }
 }
 
 fn described(
+    kind: RequestKind,
     status: Status,
     reason: Option<contracts::ReasonCode>,
     total: Option<money::Money>,
@@ -70,7 +69,11 @@ fn described(
 ) -> String {
     let shown = |sum: Option<money::Money>| sum.map_or_else(|| "nothing".to_owned(), |sum| sum.to_string());
     let reason = reason.map_or_else(String::new, |code| format!(" ({code:?})"));
-    format!("{status:?}{reason}, {} charged for {}", shown(charged), shown(total))
+    let what = match kind {
+        RequestKind::Purchase => "charged",
+        RequestKind::Return => "refunded",
+    };
+    format!("{status:?}{reason}, {} {what} for {}", shown(charged), shown(total))
 }
 
 fn compare_legs(request_id: &RequestId, mut missing: Vec<Leg>, found: &[Leg], findings: &mut Findings) {
@@ -107,23 +110,19 @@ mod tests {
     use money::{Currency, Money};
 
     use super::*;
-    use crate::purchase::{PurchaseResponse, Submission};
+    use crate::purchase::Response;
 
-    fn sold() -> AcceptedPurchase {
+    fn sold() -> Accepted {
         let total = Money::parse("84.03", Currency::GBP).unwrap();
         let charged = Money::parse("100.00", Currency::EUR).unwrap();
-        AcceptedPurchase {
+        Accepted {
             submission: Submission {
+                kind: RequestKind::Purchase,
                 request_id: contracts::request_id("retail-1").unwrap(),
                 customer: "17850".parse().unwrap(),
                 expected: ExpectedOutcome::Settled { total, charged },
             },
-            response: PurchaseResponse {
-                status: Status::Settled,
-                reason: None,
-                total: Some(total),
-                charged: Some(charged),
-            },
+            response: Response { status: Status::Settled, reason: None, total: Some(total), charged: Some(charged) },
         }
     }
 
@@ -135,9 +134,9 @@ mod tests {
         serde_json::from_str(&json).unwrap()
     }
 
-    fn check(change: impl FnOnce(&mut AcceptedPurchase, &mut Vec<Leg>), expected: &[&str]) {
+    fn check(change: impl FnOnce(&mut Accepted, &mut Vec<Leg>), expected: &[&str]) {
         let mut purchase = sold();
-        let mut legs = purchase.submission.expected.legs(&purchase.submission.customer);
+        let mut legs = purchase.submission.expected.legs(purchase.submission.kind, &purchase.submission.customer);
         change(&mut purchase, &mut legs);
         let postings = Postings::from([(purchase.submission.request_id.clone(), legs)]);
         assert_eq!(differences(&[purchase], &postings, &books("0.00", "0.00")).first, expected);
@@ -182,15 +181,27 @@ mod tests {
             &["retail-1: returned as Settled, 100.01 EUR charged for 84.03 GBP where Settled, 100.00 EUR charged for \
                 84.03 GBP is expected"],
         );
-        let refused = |purchase: &mut AcceptedPurchase, _: &mut Vec<Leg>| {
+        let refused = |purchase: &mut Accepted, _: &mut Vec<Leg>| {
             let reason = Some(Reason { code: ReasonCode::StaleRate, detail: String::new() });
-            purchase.response = PurchaseResponse { status: Status::Rejected, reason, total: None, charged: None };
+            purchase.response = Response { status: Status::Rejected, reason, total: None, charged: None };
         };
         check(
             refused,
             &["retail-1: returned as Rejected (StaleRate), nothing charged for nothing where Settled, 100.00 EUR \
                 charged for 84.03 GBP is expected"],
         );
+    }
+
+    #[test]
+    fn a_return_posts_the_reverse_of_a_purchase() {
+        let back = Accepted { submission: Submission { kind: RequestKind::Return, ..sold().submission }, ..sold() };
+        let id = back.submission.request_id.clone();
+        let legs = |kind| back.submission.expected.legs(kind, &back.submission.customer);
+        let found = |kind| {
+            let postings = Postings::from([(id.clone(), legs(kind))]);
+            differences(std::slice::from_ref(&back), &postings, &books("0.00", "0.00")).count
+        };
+        assert_eq!((found(RequestKind::Return), found(RequestKind::Purchase)), (0, 16));
     }
 
     #[test]

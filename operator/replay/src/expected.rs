@@ -1,4 +1,4 @@
-//! The expected result of a purchase, computed only with integers and the European Central Bank's history. It does not
+//! The expected result of a purchase or a return, computed only with integers and the European Central Bank's history. It does not
 //! use the rate book, the conversion or the rounding of the services.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ impl Rates {
         Self { of }
     }
 
-    /// The expected result of a purchase of `millionths` of a pound at a moment.
+    /// The expected result of a purchase or a return of `millionths` of a pound at a moment.
     pub fn expected_outcome(&self, millionths: i128, pay_in: Currency, at: DateTime<Utc>) -> ExpectedOutcome {
         self.settled(millionths, pay_in, at).unwrap_or_else(ExpectedOutcome::Rejected)
     }
@@ -93,6 +93,7 @@ fn worth(millionths: i128, times: i128, by: i128, currency: Currency) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::purchase::RequestKind;
 
     fn check(pounds: &str, pay_in: &str, at: &str, expected: &str) {
         let rates = Rates::built_in().unwrap();
@@ -150,7 +151,7 @@ mod tests {
         let rates = Rates::built_in().unwrap();
         let legs = |pay_in| {
             let expected = rates.expected_outcome(83_930_000, pay_in, "2010-12-01T08:26:00Z".parse().unwrap());
-            let legs = expected.legs(&"17850".parse().unwrap());
+            let legs = expected.legs(RequestKind::Purchase, &"17850".parse().unwrap());
             legs.iter().map(|leg| format!("{} {:?} {}", leg.account, leg.side, leg.amount)).collect::<Vec<_>>()
         };
         assert_eq!(legs(Currency::GBP), ["customer:17850 Debit 83.93 GBP", "merchant Credit 83.93 GBP"]);

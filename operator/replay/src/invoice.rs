@@ -1,25 +1,29 @@
-//! Invoices. One sale invoice is one purchase.
+//! Invoices. A sale invoice is a purchase, a cancellation a return.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use contracts::{CustomerId, LineRequest, NumberedPurchaseRequest};
+use contracts::{CustomerId, LineRequest, NumberedPurchaseRequest, NumberedReturnRequest};
 use money::Currency;
 use stage::RequestId;
 
 use crate::country::currency_of;
 use crate::file::FileError;
 use crate::london::in_london;
+use crate::ndjson;
+use crate::purchase::RequestKind;
 use crate::row::{Row, Sold};
 
-/// A sale invoice of the file, as it is sent.
+/// An invoice of the file, as it is sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Invoice {
+    /// What it is sent as.
+    pub kind: RequestKind,
     /// Its number in the file.
     pub number: String,
     /// Its request id, a function of its number: sent again, it is the same request.
     pub request_id: RequestId,
     /// The customer. Each invoice without a customer number gets a guest of its own.
     pub customer: CustomerId,
-    /// The currency of the payment.
+    /// The currency of the payment, or of the refund.
     pub pay_in: Currency,
     /// The time of its first line.
     pub occurred_at: DateTime<Utc>,
@@ -36,13 +40,14 @@ impl Invoice {
     ///
     /// # Errors
     /// [`FileError::Value`] when the number of the invoice or of the customer cannot be sent.
-    pub fn begin(row: &Row<'_>, pay_in: Option<Currency>) -> Result<Self, FileError> {
+    pub fn begin(row: &Row<'_>, kind: RequestKind, pay_in: Option<Currency>) -> Result<Self, FileError> {
         let request_id = contracts::request_id(&format!("retail-{}", row.invoice));
         let customer = match row.customer_id {
             "" => format!("guest-{}", row.invoice),
             known => known.to_owned(),
         };
         Ok(Self {
+            kind,
             number: row.invoice.to_owned(),
             request_id: request_id.map_err(|error| row.wrong_invoice(&error))?,
             customer: CustomerId::try_from(customer).map_err(|error| row.wrong_customer(&error))?,
@@ -60,9 +65,20 @@ impl Invoice {
         self.lines.push(sold.request);
     }
 
-    /// The request to send.
-    pub fn into_request(self) -> NumberedPurchaseRequest {
-        let Self { request_id, customer, pay_in, lines, occurred_at, .. } = self;
-        NumberedPurchaseRequest { request_id, customer, pay_in, lines, occurred_at: Some(occurred_at), partial: false }
+    /// Writes the request to send.
+    pub fn write(self, body: &mut Vec<u8>) {
+        let Self { kind, request_id, customer, pay_in, lines, occurred_at, .. } = self;
+        let occurred_at = Some(occurred_at);
+        match kind {
+            RequestKind::Purchase => {
+                let partial = false;
+                let request = NumberedPurchaseRequest { request_id, customer, pay_in, lines, occurred_at, partial };
+                ndjson::write_line(body, &request);
+            }
+            RequestKind::Return => {
+                let request = NumberedReturnRequest { request_id, customer, pay_in, lines, occurred_at };
+                ndjson::write_line(body, &request);
+            }
+        }
     }
 }

@@ -37,6 +37,7 @@ mod place;
 mod purchase;
 mod row;
 mod scaled;
+mod selection;
 mod sending;
 mod settling;
 mod shape;

@@ -9,10 +9,10 @@ use operator_client::Progress;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::batch::{Batch, Invoices};
-use crate::days::Days;
+use crate::batch::{Batch, Batches, Invoices};
 use crate::expected::Rates;
 use crate::file::FileError;
+use crate::selection::Selection;
 use crate::shape::Shape;
 use crate::source::SourceFile;
 use crate::summary::Contents;
@@ -22,13 +22,13 @@ use crate::survey::Survey;
 ///
 /// # Errors
 /// [`FileError`], with the name of the file.
-pub async fn read(path: &Path, days: Days) -> anyhow::Result<(Contents, Arc<Survey>)> {
+pub async fn read(path: &Path, selection: Selection) -> anyhow::Result<(Contents, Arc<Survey>)> {
     let file = path.to_owned();
     let read = spawn_blocking(move || {
         let progress = Progress::reading(std::fs::metadata(&file).map_or(0, |file| file.len()));
         let mut source = SourceFile::open(&file, progress)?;
         let packing = source.packing();
-        let survey = Survey::of(source.lines()?, days)?;
+        let survey = Survey::of(source.lines()?, selection)?;
         Ok::<_, FileError>((packing, survey))
     });
     let (packing, survey) =
@@ -36,7 +36,7 @@ pub async fn read(path: &Path, days: Days) -> anyhow::Result<(Contents, Arc<Surv
     let contents = Contents {
         file: path.display().to_string(),
         shape: Shape { form: survey.form, packing, encoding: survey.encoding },
-        days,
+        days: selection.days,
         lines: survey.lines.clone(),
         invoices: survey.invoices.clone(),
         offers: survey.offers.len() as u64,
@@ -69,8 +69,8 @@ fn build(
         Err(error) => unreachable!("a test checks that the built-in history is valid: {error}"),
     };
     let mut source = SourceFile::open(path, Progress::hidden())?;
-    let mut invoices = Invoices::of(source.lines()?, survey, pay_in);
-    while let Some(batch) = Batch::next(&mut invoices, &rates)? {
+    let mut batches = Batches::of(Invoices::of(source.lines()?, survey, pay_in), &rates);
+    while let Some(batch) = batches.next()? {
         if !passes_on(batch) {
             break;
         }

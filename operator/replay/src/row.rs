@@ -11,6 +11,7 @@ use crate::file::{FileError, shortened};
 use crate::form::Form;
 use crate::place::Place;
 use crate::scaled::{PRICE_DECIMALS, scaled};
+use crate::selection::Kinds;
 
 /// The first year in Excel, and so in the original form.
 const FIRST_YEAR: i32 = 1900;
@@ -30,13 +31,13 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unsent {
-    /// It belongs to a cancellation.
+    /// It belongs to a cancellation, and only sales are sent.
     Cancellation,
     /// It belongs to an adjustment.
     Adjustment,
-    /// It belongs to a sale, but its quantity is not above zero.
+    /// It belongs to a sale, but its quantity is not above zero; or to a cancellation, but is not below.
     NoQuantity,
-    /// It belongs to a sale and has a quantity, but its price is not above zero.
+    /// It has a quantity, but its price is not above zero.
     NoPrice,
     /// Its invoice is not on one of the requested days.
     OtherDay,
@@ -123,26 +124,31 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The line to send, or why it is not sent.
+    /// The line to send, or why it is not sent. The quantities of a cancellation are below zero, those of a return above.
     ///
     /// # Errors
     /// [`FileError::Value`] when it would have to be sent but cannot.
-    pub fn sold(&self) -> Result<Result<Sold, Unsent>, FileError> {
-        match self.kind {
-            Kind::Sale if self.quantity <= 0 => return Ok(Err(Unsent::NoQuantity)),
-            Kind::Sale if self.unit_price_millionths <= 0 => return Ok(Err(Unsent::NoPrice)),
-            Kind::Sale => {}
-            Kind::Cancellation => return Ok(Err(Unsent::Cancellation)),
+    pub fn sold(&self, kinds: Kinds) -> Result<Result<Sold, Unsent>, FileError> {
+        let pieces = match self.kind {
+            Kind::Sale => self.quantity,
+            Kind::Cancellation if kinds == Kinds::SalesOnly => return Ok(Err(Unsent::Cancellation)),
+            Kind::Cancellation => self.quantity.saturating_neg(),
             Kind::Adjustment => return Ok(Err(Unsent::Adjustment)),
+        };
+        if pieces <= 0 {
+            return Ok(Err(Unsent::NoQuantity));
+        }
+        if self.unit_price_millionths <= 0 {
+            return Ok(Err(Unsent::NoPrice));
         }
         let sku = Sku::try_from(self.stock_code.to_owned());
         let sku = sku.map_err(|error| self.wrong(self.columns.stock_code, self.stock_code, &error))?;
-        let quantity = Quantity::new(self.quantity);
+        let quantity = Quantity::new(pieces);
         let quantity =
             quantity.map_err(|error| self.wrong(self.columns.quantity, &self.quantity.to_string(), &error))?;
         let unit_price = UnitPrice::parse(self.unit_price, Currency::GBP);
         let unit_price = unit_price.map_err(|error| self.wrong(self.columns.unit_price, self.unit_price, &error))?;
-        let millionths = i128::from(self.quantity) * self.unit_price_millionths;
+        let millionths = i128::from(pieces) * self.unit_price_millionths;
         let request = LineRequest { sku, quantity, unit_price: Some(unit_price) };
         Ok(Ok(Sold { request, unit_price, millionths }))
     }

@@ -1,10 +1,11 @@
-//! Sends the batches, one at a time, so that the service accepts the purchases in the order of the file. Meanwhile the
+//! Sends the batches, one at a time, so that the service accepts the purchases in the order of the file, and the returns
+//! too. Meanwhile the
 //! next batch is built on a separate thread.
 
-use contracts::BatchItemResult;
 use operator_client::{AttemptError, ProblemDetails, Progress, ServiceClient, ServiceError, is_transient};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use stage::RequestId;
@@ -13,10 +14,8 @@ use tokio::sync::mpsc::Receiver;
 use crate::batch::Batch;
 use crate::file::FileError;
 use crate::findings::Findings;
-use crate::purchase::{AcceptedPurchase, PurchaseResponse};
+use crate::purchase::{Accepted, RequestKind, Response, ReturnResponse};
 
-/// The path of a batch of purchases.
-pub const PURCHASES: &str = "/purchases/batch";
 /// The path of a batch of cancellations.
 pub const CANCELLATIONS: &str = "/purchases/cancellations";
 
@@ -28,26 +27,26 @@ const PREFER: &str = "wait=2";
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The file is not the same as in the first pass.
-    #[error("stopped after {sent} purchases")]
+    #[error("stopped after {sent} invoices")]
     File {
-        /// The number of purchases with a response.
+        /// The number of invoices with a response.
         sent: usize,
         /// The cause.
         source: FileError,
     },
     /// The service is unavailable, or refuses a whole batch.
-    #[error("stopped before {next}, after {sent} purchases; run it again to continue: nothing is done twice")]
+    #[error("stopped before {next}, after {sent} invoices; run it again to continue: nothing is done twice")]
     Service {
-        /// The first purchase without a response.
+        /// The first invoice without a response.
         next: String,
-        /// The number of purchases with a response.
+        /// The number of invoices with a response.
         sent: usize,
         /// The cause.
         source: ServiceError,
     },
 }
 
-/// Sends all batches in order. Returns the accepted purchases, and findings about the refused ones.
+/// Sends all batches in order. Returns the accepted purchases and returns, and findings about the refused ones.
 /// The progress is shown as `progress`.
 ///
 /// # Errors
@@ -56,14 +55,13 @@ pub async fn send(
     purchase: &ServiceClient,
     mut batches: Receiver<Result<Batch, FileError>>,
     progress: Progress,
-) -> Result<(Vec<AcceptedPurchase>, Findings), SendError> {
-    let (mut accepted, mut problems, mut sent) = (Vec::<AcceptedPurchase>::new(), Findings::default(), 0);
+) -> Result<(Vec<Accepted>, Findings), SendError> {
+    let (mut accepted, mut problems, mut sent) = (Vec::<Accepted>::new(), Findings::default(), 0);
     let mut settled = 0;
     while let Some(batch) = batches.recv().await {
         let batch = batch.map_err(|source| SendError::File { sent, source })?;
         let ids: Vec<_> = batch.submissions.iter().map(|submission| submission.request_id.clone()).collect();
-        let attempt = async || attempt::<PurchaseResponse>(purchase, PURCHASES, &batch.body, &ids, &progress).await;
-        let responses = purchase.retry(attempt).await;
+        let responses = responses(purchase, &batch, &ids, &progress).await;
         let responses = responses.map_err(|source| {
             let next = batch.submissions.first().map(|submission| submission.request_id.to_string());
             SendError::Service { next: next.unwrap_or_default(), sent, source }
@@ -73,7 +71,7 @@ pub async fn send(
             match response {
                 Ok(response) => {
                     settled += u64::from(response.status.is_outcome());
-                    accepted.push(AcceptedPurchase { submission, response });
+                    accepted.push(Accepted { submission, response });
                 }
                 Err(problem) => problems.add(format!("{}: {problem}", submission.request_id)),
             }
@@ -81,6 +79,26 @@ pub async fn send(
         progress.sent(sent as u64, settled);
     }
     Ok((accepted, problems))
+}
+
+/// The response to each request of a batch.
+async fn responses(
+    purchase: &ServiceClient,
+    batch: &Batch,
+    ids: &[RequestId],
+    progress: &Progress,
+) -> Result<Vec<Result<Response, String>>, ServiceError> {
+    let path = batch.kind.batch_path();
+    match batch.kind {
+        RequestKind::Purchase => {
+            purchase.retry(async || attempt(purchase, path, &batch.body, ids, progress).await).await
+        }
+        RequestKind::Return => {
+            let attempt = async || attempt::<ReturnResponse>(purchase, path, &batch.body, ids, progress).await;
+            let responses = purchase.retry(attempt).await?;
+            Ok(responses.into_iter().map(|response| response.map(Response::from)).collect())
+        }
+    }
 }
 
 /// Sends a batch about these purchases once, as NDJSON. If only one of them fails temporarily, the whole batch has to be
@@ -108,6 +126,17 @@ pub async fn attempt<T: DeserializeOwned>(
     responses.inspect_err(|_| progress.step_aside())
 }
 
+/// A line of the response to a batch.
+#[derive(Deserialize)]
+struct ItemResult {
+    request_id: Option<String>,
+    http_status: u16,
+    /// The purchase or the return.
+    #[serde(alias = "purchase", alias = "return")]
+    accepted: Option<Box<RawValue>>,
+    problem: Option<Box<RawValue>>,
+}
+
 /// Why a response to a batch cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 enum Unfit {
@@ -126,13 +155,13 @@ fn read<T: DeserializeOwned>(body: &[u8], ids: &[RequestId]) -> Result<Vec<Resul
 fn read_line<T: DeserializeOwned>(line: &[u8], id: &RequestId) -> Result<Result<T, String>, Unfit> {
     let unexpected = |why: &str| Unfit::Unexpected(format!("{id}: {why}"));
     let unreadable = |error: serde_json::Error| unexpected(&error.to_string());
-    let response: BatchItemResult<Box<RawValue>> = serde_json::from_slice(line).map_err(unreadable)?;
+    let response: ItemResult = serde_json::from_slice(line).map_err(unreadable)?;
     if response.request_id.as_ref() != Some(&id.0) {
         return Err(unexpected("the response in its place is for another purchase"));
     }
     let status = StatusCode::from_u16(response.http_status).map_err(|error| unexpected(&error.to_string()))?;
-    if let (true, Some(purchase)) = (status.is_success(), response.purchase) {
-        return serde_json::from_str(purchase.get()).map(Ok).map_err(unreadable);
+    if let (true, Some(accepted)) = (status.is_success(), response.accepted) {
+        return serde_json::from_str(accepted.get()).map(Ok).map_err(unreadable);
     }
     let problem = response.problem.and_then(|raw| serde_json::from_str::<ProblemDetails>(raw.get()).ok());
     let problem = format!("{status}: {}", problem.map(|problem| problem.detail).unwrap_or_default());
@@ -156,7 +185,7 @@ mod tests {
     fn check(lines: &[&str], expected: Result<&[Result<Status, &str>], &Unfit>) {
         let ids = ["retail-1", "retail-2"].map(|id| contracts::request_id(id).unwrap());
         let body: String = lines.iter().map(|line| line.replace('\n', "") + "\n").collect();
-        let found = read::<PurchaseResponse>(body.as_bytes(), &ids);
+        let found = read::<Response>(body.as_bytes(), &ids);
         let found = found.map(|all| all.into_iter().map(|one| one.map(|response| response.status)).collect::<Vec<_>>());
         let expected = expected.map(|all| all.iter().map(|one| one.map_err(str::to_owned)).collect::<Vec<_>>());
         assert_eq!(found.as_ref(), expected.as_ref().map_err(|unfit| *unfit));
@@ -165,6 +194,16 @@ mod tests {
     #[test]
     fn each_line_is_the_response_to_one_purchase() {
         check(&[TAKEN, REFUSED], Ok(&[Ok(Status::Confirmed), Err("409 Conflict: other")]));
+    }
+
+    #[test]
+    fn a_line_about_a_return_is_read_like_one_about_a_purchase() {
+        let line = r#"{"request_id":"retail-C1","http_status":201,"return":{"id":"x","status":"settled","reason":null,
+            "total":{"amount":"1.00","currency":"GBP"},"refunded":{"amount":"1.19","currency":"EUR"}}}"#;
+        let line = line.replace('\n', "");
+        let found = read::<ReturnResponse>(line.as_bytes(), &[contracts::request_id("retail-C1").unwrap()]).unwrap();
+        let found = found.into_iter().next().unwrap().map(Response::from).unwrap();
+        assert_eq!((found.status, found.charged.unwrap().to_string().as_str()), (Status::Settled, "1.19 EUR"));
     }
 
     #[test]

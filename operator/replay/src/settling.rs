@@ -1,13 +1,12 @@
-//! Waits until every purchase has its outcome.
+//! Waits until every purchase and every return has its outcome.
 
 use std::time::{Duration, Instant};
 
-use contracts::PurchaseId;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use operator_client::{IN_FLIGHT, Progress, ServiceClient, ServiceError};
 use reqwest::{Method, StatusCode};
 
-use crate::purchase::{AcceptedPurchase, PurchaseResponse};
+use crate::purchase::{Accepted, RequestKind, Response, ReturnResponse};
 
 /// The longest time without a new outcome. After it, waiting ends.
 const STILL_MAX: Duration = Duration::from_secs(60);
@@ -19,17 +18,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
     /// No more outcomes came.
-    #[error("{waiting} purchases from {first} on have no outcome, and none came for {} s", STILL_MAX.as_secs())]
+    #[error("{waiting} purchases or returns from {first} on have no outcome, and none came for {} s", STILL_MAX.as_secs())]
     Stuck {
-        /// The number of purchases without an outcome.
+        /// The number of those without an outcome.
         waiting: usize,
-        /// The first of these purchases.
+        /// The first of them.
         first: String,
     },
-    /// An accepted purchase does not exist any more.
+    /// What was accepted does not exist any more.
     #[error("{request_id} was accepted, but does not exist any more")]
     Lost {
-        /// The purchase.
+        /// Its request id.
         request_id: String,
     },
     /// The service is unavailable, or refuses a request.
@@ -37,11 +36,11 @@ pub enum SettleError {
     ServiceClient(#[from] ServiceError),
 }
 
-/// Requests every purchase until it has its outcome.
+/// Requests everything until it has its outcome.
 ///
 /// # Errors
 /// [`SettleError`].
-pub async fn outcomes(purchase: &ServiceClient, all: &mut [AcceptedPurchase]) -> Result<(), SettleError> {
+pub async fn outcomes(purchase: &ServiceClient, all: &mut [Accepted]) -> Result<(), SettleError> {
     let mut progress = None;
     let (mut still_since, mut done) = (Instant::now(), 0);
     loop {
@@ -64,18 +63,19 @@ pub async fn outcomes(purchase: &ServiceClient, all: &mut [AcceptedPurchase]) ->
     }
 }
 
-/// Requests each purchase once, and returns the number of those that have an outcome now. `done` others had one before.
+/// Requests each of them once, and returns the number of those that have an outcome now. `done` others had one before.
 async fn round(
     purchase: &ServiceClient,
-    waiting: &mut [&mut AcceptedPurchase],
+    waiting: &mut [&mut Accepted],
     progress: &Progress,
     done: u64,
 ) -> Result<usize, SettleError> {
     stream::iter(waiting)
         .map(|accepted| async move {
-            let path = format!("/purchases/{}", PurchaseId::of(&accepted.submission.request_id));
+            let kind = accepted.submission.kind;
+            let path = kind.path(&accepted.submission.request_id);
             let lost = || SettleError::Lost { request_id: accepted.submission.request_id.to_string() };
-            accepted.response = ask(purchase, &path, progress).await?.ok_or_else(lost)?;
+            accepted.response = ask(purchase, kind, &path, progress).await?.ok_or_else(lost)?;
             Ok(usize::from(accepted.response.status.is_outcome()))
         })
         .buffer_unordered(IN_FLIGHT)
@@ -90,15 +90,19 @@ async fn round(
 /// Like [`ServiceClient::get`], but removes the progress bar before the client prints that the service is unavailable.
 async fn ask(
     purchase: &ServiceClient,
+    kind: RequestKind,
     path: &str,
     progress: &Progress,
-) -> Result<Option<PurchaseResponse>, ServiceError> {
+) -> Result<Option<Response>, ServiceError> {
     let attempt = async || {
         let body = purchase.once(path, purchase.request(Method::GET, path)).await;
         body.inspect_err(|_| progress.step_aside())
     };
     match purchase.retry(attempt).await {
-        Ok(body) => purchase.read(path, &body).map(Some),
+        Ok(body) => match kind {
+            RequestKind::Purchase => purchase.read(path, &body).map(Some),
+            RequestKind::Return => purchase.read::<ReturnResponse>(path, &body).map(|read| Some(read.into())),
+        },
         Err(ServiceError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
         Err(error) => Err(error),
     }

@@ -10,15 +10,15 @@ use serde::Serialize;
 use crate::books::Sums;
 use crate::days::Days;
 use crate::findings::Findings;
-use crate::purchase::AcceptedPurchase;
+use crate::purchase::Response;
 use crate::row::Unsent;
 use crate::shape::Shape;
 use crate::survey::{Counts, UnsentInvoice};
 
-/// The outcomes of the purchases, as the services returned them.
+/// The outcomes of the purchases or of the returns, as the services returned them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Outcomes {
-    /// Paid.
+    /// Paid, or refunded.
     pub settled: u64,
     /// Rejected, by reason.
     pub rejected: BTreeMap<ReasonCode, u64>,
@@ -33,7 +33,7 @@ pub struct Milliseconds {
     pub reading: u64,
     /// Setting offers.
     pub offers: u64,
-    /// From the first purchase sent to the last response.
+    /// From the first invoice sent to the last response.
     pub sending: u64,
     /// From then to the last outcome.
     pub settling: u64,
@@ -53,7 +53,7 @@ pub struct Contents {
     pub days: Days,
     /// Its lines.
     pub lines: Counts<Unsent>,
-    /// Its invoices; one that is sent is a purchase.
+    /// Its invoices; one that is sent is a purchase or a return.
     pub invoices: Counts<UnsentInvoice>,
     /// The number of offers that they need.
     pub offers: u64,
@@ -73,25 +73,31 @@ pub struct Summary {
     pub charged: BTreeMap<Currency, Amount>,
     /// The amounts that the seller got, by currency.
     pub total: BTreeMap<Currency, Amount>,
-    /// The ledger's postings of these purchases, by place and currency.
+    /// The outcomes of the returns.
+    pub returns: Outcomes,
+    /// The amounts refunded to customers, by currency.
+    pub refunded: BTreeMap<Currency, Amount>,
+    /// The amounts that the seller gave back, by currency.
+    pub returned: BTreeMap<Currency, Amount>,
+    /// The ledger's postings of these purchases and returns, by place and currency.
     pub ledger: Sums,
-    /// Purchases that were not accepted.
+    /// Invoices that were not accepted.
     pub problems: Findings,
     /// Differences from the results expected by the file and the rates.
     pub differences: Findings,
     /// The durations of the steps.
     pub milliseconds: Milliseconds,
-    /// Purchases per second, from the first purchase sent to the last outcome.
-    pub purchases_per_second: u64,
+    /// Invoices per second, from the first one sent to the last outcome.
+    pub invoices_per_second: u64,
     /// Lines per second, in the same time.
     pub lines_per_second: u64,
 }
 
 impl Outcomes {
     /// Counts the outcomes.
-    pub fn of(all: &[AcceptedPurchase]) -> Self {
+    pub fn of<'a>(all: impl Iterator<Item = &'a Response>) -> Self {
         let mut outcomes = Self::default();
-        for response in all.iter().map(|accepted| &accepted.response) {
+        for response in all {
             match (response.status, &response.reason) {
                 (Status::Settled, _) => outcomes.settled += 1,
                 (Status::Rejected, Some(reason)) => *outcomes.rejected.entry(reason.code).or_default() += 1,
@@ -115,7 +121,7 @@ pub fn by_currency(sums: impl IntoIterator<Item = Money>) -> BTreeMap<Currency, 
 }
 
 impl Summary {
-    /// Whether all purchases were accepted and nothing differs.
+    /// Whether everything was accepted and nothing differs.
     pub fn is_clean(&self) -> bool {
         self.problems.count == 0 && self.differences.count == 0
     }
@@ -137,24 +143,21 @@ impl Display for Summary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.contents)?;
         writeln!(f, "  {:<10}{:>9} set", "", self.offers_set)?;
-        write!(f, "  {:<10}{:>9} settled", "purchases", self.outcomes.settled)?;
-        for (reason, count) in &self.outcomes.rejected {
-            write!(f, ", {count} rejected: {}", name(reason))?;
-        }
-        writeln!(f)?;
+        outcomes(f, "purchases", &self.outcomes)?;
         amounts(f, "charged", &self.charged)?;
         amounts(f, "seller got", &self.total)?;
+        if self.returns != Outcomes::default() {
+            outcomes(f, "returns", &self.returns)?;
+            amounts(f, "refunded", &self.refunded)?;
+            amounts(f, "given back", &self.returned)?;
+        }
         let Milliseconds { reading, offers, sending, settling, checking } = self.milliseconds;
         writeln!(f, "  {:<10}{:>9} ms", "took", reading + offers + sending + settling + checking)?;
         writeln!(
             f,
             "    reading {reading}, offers {offers}, sending {sending}, settling {settling}, checking {checking}"
         )?;
-        writeln!(
-            f,
-            "  {:<10}{:>9} purchases/s, {} lines/s",
-            "speed", self.purchases_per_second, self.lines_per_second
-        )?;
+        writeln!(f, "  {:<10}{:>9} invoices/s, {} lines/s", "speed", self.invoices_per_second, self.lines_per_second)?;
         findings(f, "were not accepted", &self.problems)?;
         findings(f, "differ from the file and the rates", &self.differences)?;
         if self.is_clean() {
@@ -168,6 +171,14 @@ fn counts<R: Ord + Serialize>(f: &mut Formatter<'_>, what: &str, counts: &Counts
     write!(f, "  {what:<10}{:>9} read, {} sent", counts.read, counts.sent)?;
     for (reason, count) in &counts.skipped {
         write!(f, ", {count} not: {}", name(reason))?;
+    }
+    writeln!(f)
+}
+
+fn outcomes(f: &mut Formatter<'_>, what: &str, outcomes: &Outcomes) -> fmt::Result {
+    write!(f, "  {what:<10}{:>9} settled", outcomes.settled)?;
+    for (reason, count) in &outcomes.rejected {
+        write!(f, ", {count} rejected: {}", name(reason))?;
     }
     writeln!(f)
 }

@@ -16,6 +16,7 @@ use crate::form::Form;
 use crate::invoice::Invoice;
 use crate::lines::Lines;
 use crate::row::{Kind, Row, Unsent};
+use crate::selection::Selection;
 
 /// Maximum number of lines in a purchase that the service accepts.
 const LINES_MAX: u32 = 2_000;
@@ -28,11 +29,11 @@ const SPAN_MAX: u64 = 20_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnsentInvoice {
-    /// It is a cancellation.
+    /// It is a cancellation, and only sales are sent.
     Cancellation,
     /// It is an adjustment.
     Adjustment,
-    /// It is a sale without a line to send.
+    /// It is a sale or a cancellation without a line to send.
     NoLineLeft,
     /// It is not on one of the requested days.
     OtherDay,
@@ -56,15 +57,15 @@ pub struct Survey {
     pub form: Form,
     /// The encoding of its characters.
     pub encoding: Encoding,
-    /// The days that are sent.
-    pub days: Days,
+    /// The invoices that are sent.
+    pub selection: Selection,
     /// Its lines.
     pub lines: Counts<Unsent>,
     /// Its invoices.
     pub invoices: Counts<UnsentInvoice>,
-    /// The products sold, each with its first price.
+    /// The products sold or returned, each with its first price.
     pub offers: BTreeMap<Sku, UnitPrice>,
-    /// The last line of each sale invoice.
+    /// The last line of each invoice of a kind that is sent.
     pub last_line: HashMap<String, u64>,
 }
 
@@ -80,11 +81,12 @@ struct Seen {
 }
 
 impl Survey {
-    /// Reads all lines. Those of these days are sent.
+    /// Reads all lines. Those of the selected invoices are sent.
     ///
     /// # Errors
     /// [`FileError`] of the first line that is wrong, or when there is no invoice, or none on these days.
-    pub fn of(mut lines: Lines<'_>, days: Days) -> Result<Self, FileError> {
+    pub fn of(mut lines: Lines<'_>, selection: Selection) -> Result<Self, FileError> {
+        let Selection { days, kinds } = selection;
         let mut invoices = HashMap::<String, Seen>::new();
         let mut offers = BTreeMap::new();
         let mut counts = Counts { read: 0, sent: 0, skipped: BTreeMap::new() };
@@ -94,10 +96,10 @@ impl Survey {
             newest = in_order(&row, newest)?;
             let seen = match invoices.get_mut(row.invoice) {
                 Some(seen) => goes_on(seen, &row)?,
-                None => invoices.entry(row.invoice.to_owned()).or_insert(begins(&row)?),
+                None => invoices.entry(row.invoice.to_owned()).or_insert(begins(&row, selection)?),
             };
             counts.read += 1;
-            let sold = row.sold()?;
+            let sold = row.sold(kinds)?;
             match if days.contain(seen.day) { sold } else { Err(Unsent::OtherDay) } {
                 Err(reason) => *counts.skipped.entry(reason).or_default() += 1,
                 Ok(sold) => {
@@ -111,13 +113,13 @@ impl Survey {
             return Err(FileError::NoLines);
         }
         some_in(days, &invoices)?;
-        let last_line = |(number, seen): (String, Seen)| (seen.kind == Kind::Sale).then_some((number, seen.last_line));
+        let last_line = |(number, seen): (String, Seen)| kinds.request(seen.kind).map(|_| (number, seen.last_line));
         Ok(Self {
             form: lines.form(),
             encoding: lines.encoding(),
-            days,
+            selection,
             lines: counts,
-            invoices: invoice_counts(&invoices, days),
+            invoices: invoice_counts(&invoices, selection),
             offers,
             last_line: invoices.into_iter().filter_map(last_line).collect(),
         })
@@ -142,10 +144,10 @@ fn some_in(days: Days, invoices: &HashMap<String, Seen>) -> Result<(), FileError
     Err(FileError::NoneInDays { asked: days.to_string(), there })
 }
 
-fn begins(row: &Row<'_>) -> Result<Seen, FileError> {
-    if row.kind == Kind::Sale {
+fn begins(row: &Row<'_>, selection: Selection) -> Result<Seen, FileError> {
+    if let Some(kind) = selection.kinds.request(row.kind) {
         // Only for its errors: the second pass must not find any.
-        Invoice::begin(row, Some(Currency::GBP))?;
+        Invoice::begin(row, kind, Some(Currency::GBP))?;
     }
     Ok(Seen {
         kind: row.kind,
@@ -176,7 +178,10 @@ fn goes_on<'a>(seen: &'a mut Seen, row: &Row<'_>) -> Result<&'a mut Seen, FileEr
 fn one_more(seen: &mut Seen, row: &Row<'_>) -> Result<(), FileError> {
     seen.sent += 1;
     if seen.sent > LINES_MAX {
-        return Err(torn(row, format!("has more than {LINES_MAX} lines, which is the most a purchase may have")));
+        return Err(torn(
+            row,
+            format!("has more than {LINES_MAX} lines, which is the most a purchase or a return may have"),
+        ));
     }
     Ok(())
 }
@@ -185,19 +190,19 @@ fn torn(row: &Row<'_>, why: String) -> FileError {
     FileError::Invoice { line: row.line, invoice: row.invoice.to_owned(), why }
 }
 
-fn invoice_counts(invoices: &HashMap<String, Seen>, days: Days) -> Counts<UnsentInvoice> {
+fn invoice_counts(invoices: &HashMap<String, Seen>, selection: Selection) -> Counts<UnsentInvoice> {
     let mut counts = Counts { read: 0, sent: 0, skipped: BTreeMap::new() };
     for seen in invoices.values() {
         counts.read += 1;
-        let reason = match seen.kind {
-            _ if !days.contain(seen.day) => UnsentInvoice::OtherDay,
-            Kind::Sale if seen.sent > 0 => {
+        let reason = match (seen.kind, selection.kinds.request(seen.kind)) {
+            _ if !selection.days.contain(seen.day) => UnsentInvoice::OtherDay,
+            (_, Some(_)) if seen.sent > 0 => {
                 counts.sent += 1;
                 continue;
             }
-            Kind::Sale => UnsentInvoice::NoLineLeft,
-            Kind::Cancellation => UnsentInvoice::Cancellation,
-            Kind::Adjustment => UnsentInvoice::Adjustment,
+            (_, Some(_)) | (Kind::Sale, None) => UnsentInvoice::NoLineLeft,
+            (Kind::Cancellation, None) => UnsentInvoice::Cancellation,
+            (Kind::Adjustment, None) => UnsentInvoice::Adjustment,
         };
         *counts.skipped.entry(reason).or_default() += 1;
     }

@@ -12,7 +12,7 @@ mod rows;
 use contracts::{
     AccountClaimed, AccountOpened, AccountRejected, CREDITS, Fact, LEDGER_COMMANDS, LedgerCommand, LegsRequested,
     OUTCOMES, PURCHASES, PaymentPosted, PaymentRefused, PurchaseConfirmed, PurchaseRefunded, PurchaseRejected, Reason,
-    ReasonCode, TransferAccepted, TransferPosted, TransferRejected,
+    ReasonCode, ReturnAccepted, ReturnPosted, TransferAccepted, TransferPosted, TransferRejected,
 };
 use rules::Payment;
 use stage::{
@@ -32,6 +32,8 @@ stage::payload! {
         PurchaseRejected(PurchaseRejected),
         /// A refund, to be posted.
         PurchaseRefunded(PurchaseRefunded),
+        /// A return, to be refunded.
+        ReturnAccepted(ReturnAccepted),
         /// A claim, to be decided: the first one wins.
         AccountClaimed(AccountClaimed),
         /// A transfer, to be paid or refused.
@@ -86,6 +88,9 @@ impl Stage for Post {
                 let payments = Payment::of_refund(refunded);
                 payments.iter().for_each(|payment| payment_reads(self.partition, payment, reads));
             }
+            PostInput::ReturnAccepted(accepted) => {
+                payment_reads(self.partition, &Payment::of_return(accepted), reads);
+            }
             PostInput::LegsRequested(emitted) => {
                 emitted.legs.iter().for_each(|leg| leg_reads(self.partition, leg, reads))
             }
@@ -106,6 +111,7 @@ impl Stage for Post {
             PostInput::PurchaseConfirmed(purchase) => posting.purchase(purchase),
             PostInput::TransferAccepted(transfer) => posting.transfer(transfer),
             PostInput::PurchaseRefunded(refunded) => posting.refund(refunded),
+            PostInput::ReturnAccepted(accepted) => posting.refund_return(accepted),
             PostInput::LegsRequested(emitted) => posting.apply(emitted),
             PostInput::AccountClaimed(claim) => posting.claim(claim),
             PostInput::PurchaseRejected(_) | PostInput::TransferRejected(_) => Ok(()),
@@ -130,6 +136,14 @@ impl Posting<'_> {
     /// A refund is credited whatever the account's terms.
     fn refund(&mut self, refunded: &PurchaseRefunded) -> Result<(), StageError> {
         Payment::of_refund(refunded).iter().try_for_each(|payment| self.post_and_emit(payment))
+    }
+
+    /// So is the refund of a return, which then has its outcome.
+    fn refund_return(&mut self, accepted: &ReturnAccepted) -> Result<(), StageError> {
+        let payment = Payment::of_return(accepted);
+        self.post_and_emit(&payment)?;
+        let posted = ReturnPosted { return_id: accepted.return_id.clone(), credit: payment.first.amount };
+        self.out.emit(&OUTCOMES, payment.first.account.key(), Fact::ReturnPosted(posted))
     }
 
     fn transfer(&mut self, accepted: &TransferAccepted) -> Result<(), StageError> {

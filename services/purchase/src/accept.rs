@@ -8,10 +8,11 @@ mod capture;
 mod limited;
 mod offer;
 mod price;
+mod returns;
 mod rows;
 
 use chrono::{DateTime, Utc};
-use contracts::{Fact, OfferTerms, PurchaseRequest, RateRow, Sku};
+use contracts::{Fact, OfferTerms, PurchaseRequest, RateRow, ReturnRequest, Sku};
 use money::{RateBook, RateVersion};
 use serde::{Deserialize, Serialize};
 use stage::{
@@ -19,7 +20,7 @@ use stage::{
 };
 use std::collections::BTreeMap;
 
-pub use self::rows::{CancellationRow, OfferHeadRow, OfferRow, PurchaseRow, RecallRow};
+pub use self::rows::{CancellationRow, OfferHeadRow, OfferRow, PurchaseRow, RecallRow, ReturnRow};
 
 stage::payload! {
     /// A request to the service.
@@ -32,6 +33,8 @@ stage::payload! {
         RecallStock(RecallStock),
         /// Cancels a purchase.
         CancelPurchase(CancelPurchase),
+        /// Brings goods back.
+        SubmitReturn(SubmitReturn),
     }
 }
 
@@ -45,7 +48,17 @@ pub struct SubmitPurchase {
     pub captured: Option<CapturedVersions>,
 }
 
-/// What a purchase is priced and judged with.
+/// A return request as it was received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmitReturn {
+    /// The content of the client's request.
+    pub request: ReturnRequest,
+    /// The versions it is priced with; none until they are captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captured: Option<CapturedVersions>,
+}
+
+/// What a purchase is priced and judged with, or a return is priced with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapturedVersions {
     /// The version of the local copy of the rates.
@@ -107,9 +120,11 @@ pub enum Reply {
     Cancellation(Box<PurchaseRow>, CancellationRow),
     /// There is no purchase to cancel.
     UnknownPurchase,
+    /// The return, new or as it is stored.
+    Return(Box<ReturnRow>),
 }
 
-/// Accepts purchases, cancellations and offers.
+/// Accepts purchases, cancellations, returns and offers.
 #[derive(Default)]
 pub struct Accept {
     rates: RateBook,
@@ -120,8 +135,14 @@ impl Stage for Accept {
     type Output = Fact;
     const NAME: &'static str = "accept";
     const PARTITIONING: Partitioning = Partitioning::Unkeyed;
-    const TABLES: &'static [&'static Table] =
-        &[PurchaseRow::TABLE, OfferHeadRow::TABLE, OfferRow::TABLE, RecallRow::TABLE, CancellationRow::TABLE];
+    const TABLES: &'static [&'static Table] = &[
+        PurchaseRow::TABLE,
+        OfferHeadRow::TABLE,
+        OfferRow::TABLE,
+        RecallRow::TABLE,
+        CancellationRow::TABLE,
+        ReturnRow::TABLE,
+    ];
 
     fn read_set(&self, event: &Event<AcceptInput>, rows: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
         let request_id = &event.cause.request_id;
@@ -140,11 +161,12 @@ impl Stage for Accept {
                 match &submission.captured {
                     None => capture::reads(&submission.request, rows, reads),
                     Some(captured) => {
-                        captured.rows(&submission.request).for_each(|key| reads.row::<OfferRow>(&key));
+                        captured.rows(&submission.request.lines).for_each(|key| reads.row::<OfferRow>(&key));
                         Ok(())
                     }
                 }
             }
+            AcceptInput::SubmitReturn(submission) => returns::reads(request_id, submission, rows, reads),
         }
     }
 
@@ -163,8 +185,15 @@ impl IngressStage for Accept {
     const SIDE_INPUT: Option<&'static Table> = Some(RateRow::TABLE);
 
     fn capture(&self, event: &mut Event<AcceptInput>, rows: &WorkingSet) -> Result<(), StageError> {
-        if let AcceptInput::SubmitPurchase(submission) = &mut event.fact {
-            submission.captured = Some(CapturedVersions::of(&submission.request, self.rates.newest_version(), rows)?);
+        let rates = self.rates.newest_version();
+        match &mut event.fact {
+            AcceptInput::SubmitPurchase(submission) => {
+                submission.captured = Some(CapturedVersions::of(&submission.request, rates, rows)?);
+            }
+            AcceptInput::SubmitReturn(submission) => {
+                submission.captured = Some(CapturedVersions::of_lines(&submission.request.lines, rates, rows)?);
+            }
+            AcceptInput::SetOffer(_) | AcceptInput::RecallStock(_) | AcceptInput::CancelPurchase(_) => {}
         }
         Ok(())
     }
@@ -180,6 +209,7 @@ impl IngressStage for Accept {
             AcceptInput::RecallStock(request) => offer::recall(request, &event.cause.request_id, rows, out),
             AcceptInput::CancelPurchase(request) => cancel::cancel(request, &event.cause, rows, out),
             AcceptInput::SubmitPurchase(submission) => self.purchase(event, submission, rows, out),
+            AcceptInput::SubmitReturn(submission) => self.take_back(event, submission, rows, out),
         }
     }
 

@@ -6,12 +6,12 @@ use dataflow::audit::{
 };
 use stage::Quiescence;
 
-use crate::accept::PurchaseRow;
+use crate::accept::{PurchaseRow, ReturnRow};
 use crate::allocate::{AllocationRow, StockRow};
-use crate::invariants::{Outcomes, Stocks};
-use crate::settle::{OutcomeRow, SettlementRow};
+use crate::invariants::{Outcomes, Returns, Stocks};
+use crate::settle::{OutcomeRow, ReturnOutcomeRow, SettlementRow};
 
-/// Checks [`Outcomes`] and [`Stocks`].
+/// Checks [`Outcomes`], [`Stocks`] and [`Returns`].
 pub(crate) fn check(store: &Store, quiescence: Quiescence) -> InvariantsFuture<'_> {
     Box::pin(async move {
         let mut outcomes = Outcomes::default();
@@ -25,8 +25,20 @@ pub(crate) fn check(store: &Store, quiescence: Quiescence) -> InvariantsFuture<'
         each_row(store, |row: StockRow| stocks.stock(&row)).await?;
         let allocations = each_row(store, |row: AllocationRow| stocks.allocation(&row)).await?;
         each_row(store, |row: SettlementRow| stocks.settlement(&row)).await?;
-        let counts =
-            vec![("allocations", allocations), ("purchases", purchases), ("in_flight", outcomes.in_flight() as u64)];
-        Ok(Invariants { counts, violations: [outcomes.close(quiescence), stocks.close(quiescence)].concat() })
+        let mut returns = Returns::default();
+        let (walk, posted) = (TableWalk::<ReturnRow>::of(store), TableWalk::<ReturnOutcomeRow>::of(store));
+        let returned = each_request_and_decision(walk, posted, |next| match next {
+            RequestOrDecision::Request(row) => returns.returned(&row),
+            RequestOrDecision::Decision(row) => returns.posted(&row),
+        })
+        .await?;
+        let counts = vec![
+            ("allocations", allocations),
+            ("purchases", purchases),
+            ("in_flight", outcomes.in_flight() as u64),
+            ("returns", returned),
+        ];
+        let violations = [outcomes.close(quiescence), stocks.close(quiescence), returns.close(quiescence)].concat();
+        Ok(Invariants { counts, violations })
     })
 }

@@ -1,10 +1,11 @@
-//! The routes: offers, purchases, their cancellation, and the local copy.
+//! The routes: offers, purchases, their cancellation, returns, and the local copy.
 
 mod batch;
 mod cancellation;
 mod copies;
 mod offers;
 mod purchase_view;
+mod returns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
@@ -25,7 +26,7 @@ use crate::SERVICE;
 use crate::accept::{Accept, AcceptInput, PurchaseRow, Reply, SubmitPurchase};
 use crate::allocate::StockRow;
 use crate::rates_copy::RatesCopy;
-use crate::settle::{OutcomeRow, SettlementRow};
+use crate::settle::{OutcomeRow, ReturnOutcomeRow, SettlementRow};
 
 use self::purchase_view::Settled;
 #[cfg(test)]
@@ -49,6 +50,8 @@ pub struct Purchases {
     pub results: Results<Settled>,
     /// The ends of cancellations, and the clients that wait for them.
     pub cancellations: Results<SettlementRow>,
+    /// The refunds of returns, and the clients that wait for them.
+    pub returns: Results<ReturnOutcomeRow>,
     /// The clients that wait for a product's recall, by SKU.
     pub recalls: Waiters<StockRow>,
     /// The local copy of the rates. Requests are accepted once it is complete.
@@ -70,6 +73,9 @@ pub fn api() -> Api {
         batch::cancel,
         get,
         cancellation::post,
+        returns::post,
+        batch::take_back,
+        returns::get,
         copies::get
     ];
     Api::new(SERVICE, DESCRIPTION, endpoints)
@@ -165,8 +171,17 @@ impl Purchases {
     }
 }
 
-/// Wakes the clients that wait for the outcomes and the ends of cancellations among these changes of `settle`.
-pub fn wake(results: &Waiters<Settled>, cancellations: &Waiters<SettlementRow>, changes: &[Change]) {
+/// Wakes the clients that wait for the outcomes, the ends of cancellations and the refunds of returns among these changes
+/// of `settle`.
+pub fn wake(
+    results: &Waiters<Settled>,
+    cancellations: &Waiters<SettlementRow>,
+    returns: &Waiters<ReturnOutcomeRow>,
+    changes: &[Change],
+) {
+    for refunded in Change::rows::<ReturnOutcomeRow>(changes) {
+        returns.wake(&refunded.return_id.0, &refunded);
+    }
     let mut settlements: BTreeMap<_, _> =
         Change::rows::<SettlementRow>(changes).map(|row| (row.purchase.0.clone(), row)).collect();
     for (purchase, row) in settlements.iter().filter(|(_, row)| row.is_cancellation_over()) {

@@ -1,6 +1,7 @@
 //! Invariants over all rows of the service, no matter who wrote them: every confirmed purchase has at most one outcome
 //! (exactly one, once all facts are read), and there is no outcome without a confirmed purchase.
 
+mod returns;
 mod stocks;
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use stage::{Quiescence, RequestId, Violation};
 use crate::accept::PurchaseRow;
 use crate::settle::OutcomeRow;
 
+pub use self::returns::Returns;
 pub use self::stocks::Stocks;
 
 /// Matches purchases and outcomes. Each purchase must be added before its outcome.

@@ -53,20 +53,22 @@ pub async fn start(setup: ServiceSetup) -> Result<RunningService, StartError> {
     let ingress = Producer::new(Accept::NAME, Partition(0));
     let commits = starting.runtime.recent_commits().clone();
     let results = Results { waiters: Waiters::default(), commits: commits.clone(), ingress: ingress.clone() };
-    let cancellations = Results { waiters: Waiters::default(), commits, ingress };
+    let cancellations = Results { waiters: Waiters::default(), commits: commits.clone(), ingress: ingress.clone() };
+    let returns = Results { waiters: Waiters::default(), commits, ingress };
     let recalls = Waiters::default();
     let trimmed = recalls.clone();
     let on_stocks = Arc::new(move |changes: &[Change]| http::wake_recalls(&trimmed, changes));
     starting.runtime.readers(|_| Allocate, on_stocks).await?;
     let (settled, cancelled, counted) = (results.waiters.clone(), cancellations.waiters.clone(), metrics.clone());
+    let refunded = returns.waiters.clone();
     let on_outcomes = Arc::new(move |changes: &[Change]| {
         counted.settled(changes);
-        http::wake(&settled, &cancelled, changes);
+        http::wake(&settled, &cancelled, &refunded, changes);
     });
     starting.runtime.readers(|_| Settle, on_outcomes).await?;
     let on_purchases = Arc::new(move |changes: &[Change]| metrics.recorded(changes));
     let accept = starting.runtime.ingress(Accept::default, on_purchases).await?;
-    let purchases = Purchases { store, accept, results, cancellations, recalls, copy };
+    let purchases = Purchases { store, accept, results, cancellations, returns, recalls, copy };
     RunningService::start(starting, http::api(), purchases)
 }
 

@@ -2,18 +2,20 @@
 //! which is appended and never changed; refunds and cancellations stand beside it.
 //!
 //! A purchase whose stock is unlimited is settled by its payment alone. For the others, and for a cancellation, the
-//! events are gathered in a row of `settlements` until the rules of [`Settlement`] decide.
+//! events are gathered in a row of `settlements` until the rules of [`Settlement`] decide. A return is settled as soon as
+//! the ledger has posted its refund, which it cannot refuse.
 
 mod emit;
 mod rows;
 
 use contracts::{
-    CancellationRequested, Fact, LINES, LinesDecided, OUTCOMES, PaymentPosted, PaymentRefused, PurchasePlaced, Status,
+    CancellationRequested, Fact, LINES, LinesDecided, OUTCOMES, PaymentPosted, PaymentRefused, PurchasePlaced,
+    ReturnPosted, Status,
 };
 use rules::{PurchaseEvent, Settlement};
 use stage::{Event, Outputs, Partitioning, ReadSet, RequestId, Row as _, Stage, StageError, Stream, Table, WorkingSet};
 
-pub use self::rows::{Correction, OutcomeRow, SettlementRow, What};
+pub use self::rows::{Correction, OutcomeRow, ReturnOutcomeRow, SettlementRow, What};
 
 stage::payload! {
     /// The facts that `settle` reads from `outcomes` and `lines`.
@@ -28,6 +30,8 @@ stage::payload! {
         LinesDecided(LinesDecided),
         /// The customer cancels a purchase.
         CancellationRequested(CancellationRequested),
+        /// The refund of a return was posted.
+        ReturnPosted(ReturnPosted),
         .. Other
     }
 }
@@ -41,7 +45,7 @@ impl Stage for Settle {
     const NAME: &'static str = "settle";
     const PARTITIONING: Partitioning = Partitioning::Copartitioned;
     const READS: &'static [&'static Stream] = &[&OUTCOMES, &LINES];
-    const TABLES: &'static [&'static Table] = &[OutcomeRow::TABLE, SettlementRow::TABLE];
+    const TABLES: &'static [&'static Table] = &[OutcomeRow::TABLE, SettlementRow::TABLE, ReturnOutcomeRow::TABLE];
 
     fn read_set(&self, event: &Event<SettleInput>, _: &WorkingSet, reads: &mut ReadSet) -> Result<(), StageError> {
         if let Some(purchase) = purchase_of(&event.fact) {
@@ -59,6 +63,9 @@ impl Stage for Settle {
         rows: &mut WorkingSet,
         out: &mut Outputs<Fact>,
     ) -> Result<(), StageError> {
+        if let SettleInput::ReturnPosted(posted) = &event.fact {
+            return rows.insert(&ReturnOutcomeRow::new(posted, out));
+        }
         let Some(purchase) = purchase_of(&event.fact) else { return Ok(()) };
         let gathered = rows.get::<SettlementRow>(&(purchase.clone(),))?;
         let happened = match event.fact.clone() {
@@ -75,7 +82,7 @@ impl Stage for Settle {
             SettleInput::CancellationRequested(CancellationRequested { plan, occurred_at, .. }) => {
                 PurchaseEvent::Cancelled(plan, occurred_at)
             }
-            SettleInput::Other(_) => return Ok(()),
+            SettleInput::ReturnPosted(_) | SettleInput::Other(_) => return Ok(()),
         };
         let mut row = match gathered {
             Some(row) => row,
@@ -101,7 +108,7 @@ fn purchase_of(fact: &SettleInput) -> Option<&RequestId> {
         | SettleInput::PurchasePlaced(PurchasePlaced { purchase, .. })
         | SettleInput::LinesDecided(LinesDecided { purchase, .. })
         | SettleInput::CancellationRequested(CancellationRequested { purchase, .. }) => Some(purchase),
-        SettleInput::Other(_) => None,
+        SettleInput::ReturnPosted(_) | SettleInput::Other(_) => None,
     }
 }
 

@@ -5,7 +5,7 @@ mod world;
 use contracts::{AllocationState, Status};
 use proptest::prelude::*;
 
-use self::world::{Step, World, buy, cancel, offer, partially, recall};
+use self::world::{Step, World, bring_back, buy, cancel, offer, partially, recall};
 
 /// Runs the steps, delivers everything, and compares the shown purchases.
 fn check(partitions: u16, steps: &[Step], expected: &[&str]) -> World {
@@ -146,6 +146,23 @@ fn nothing_is_left_to_cancel_of_a_purchase_that_was_rejected() {
     check(2, &steps, &["a rejected sold_out cancellation rejected"]);
 }
 
+#[test]
+fn a_return_is_refunded_and_leaves_stock_and_purchases_as_they_are() {
+    let steps = [
+        offer("room", r#"{"capacity":1}"#),
+        buy("a", "1", "1 room"),
+        bring_back("a", "1", "1 room", "EUR"),
+        bring_back("a", "1", "1 room", "EUR"),
+        bring_back("b", "2", "3 room", "GBP"),
+        bring_back("c", "2", "1 nothing", "GBP"),
+    ];
+    for partitions in [1, 3] {
+        let world = check(partitions, &steps, &["a settled held"]);
+        assert_eq!(world.stock("room"), "1 of 1");
+        assert_eq!((world.balance("1").as_str(), world.balance("2").as_str()), ("0.00 EUR", "25.44 GBP"));
+    }
+}
+
 fn any_offer() -> impl Strategy<Value = Step> {
     let ladders =
         ["", "refund", "back_order", "upgrade:x back_order refund", "upgrade:y refund", "upgrade:z back_order"];
@@ -181,6 +198,10 @@ fn any_step() -> impl Strategy<Value = Step> {
         6 => buys,
         2 => (0..40_usize).prop_map(Step::CancelNumber),
         1 => (0..3_usize, 1..4_u64).prop_map(|(sku, pieces)| recall("", ["x", "y", "z"][sku], pieces)),
+        2 => (0..4_u32, 0..3_usize, any::<bool>()).prop_map(|(customer, sku, pounds)| {
+            let line = format!("2 {}", ["x", "y", "z"][sku]);
+            bring_back("", &customer.to_string(), &line, if pounds { "GBP" } else { "EUR" })
+        }),
         8 => (0..64_usize, 1..4_usize).prop_map(|(from, frames)| Step::Deliver { from, frames }),
     ]
 }

@@ -7,7 +7,8 @@ use stage::RequestId;
 
 use crate::{
     AccountId, CancellationRequested, CustomerId, LinesDecided, Overdraft, PurchasePlaced, PurchaseRefunded, Purpose,
-    RatesByPair, Reason, Side, Sku, StockClaimed, StockContinued, StockLimited, StockReleased,
+    RatesByPair, Reason, ReturnAccepted, ReturnPosted, Side, Sku, StockClaimed, StockContinued, StockLimited,
+    StockReleased,
 };
 
 stage::payload! {
@@ -29,6 +30,8 @@ stage::payload! {
         PurchaseRejected(PurchaseRejected),
         /// Emitted by the purchase stage `settle` to `purchases`, keyed by payer.
         PurchaseRefunded(PurchaseRefunded),
+        /// Emitted by the purchase stage `accept` to `purchases`, keyed by the customer's account.
+        ReturnAccepted(ReturnAccepted),
         /// Emitted by the purchase stages `accept` and `allocate` to `allocations`, keyed by SKU.
         StockClaimed(StockClaimed),
         /// Emitted by the purchase stage `settle` to `allocations`, keyed by SKU.
@@ -56,6 +59,8 @@ stage::payload! {
         PaymentPosted(PaymentPosted),
         /// Emitted by the ledger stage `post` to `outcomes`, keyed by payer.
         PaymentRefused(PaymentRefused),
+        /// Emitted by the ledger stage `post` to `outcomes`, keyed by the customer's account.
+        ReturnPosted(ReturnPosted),
         /// Emitted by the ledger stage `post` to `outcomes`, keyed by payer.
         TransferPosted(TransferPosted),
         /// Emitted by the ledger stage `post` to `outcomes`, keyed by handle.
@@ -91,7 +96,7 @@ pub struct HistoryImported {
     pub imported_at: DateTime<Utc>,
 }
 
-/// A line of a confirmed purchase.
+/// A line of a confirmed purchase or an accepted return.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineSold {

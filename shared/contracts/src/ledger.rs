@@ -31,6 +31,8 @@ string_enum!(
         Purchase = "purchase",
         /// The refund of a purchase, or of a part of it.
         Refund = "refund",
+        /// The refund of goods that came back in a return.
+        Return = "return",
         /// The voucher for a purchase whose stock was lost.
         Voucher = "voucher",
         /// A transfer between accounts.

@@ -10,6 +10,7 @@ mod overdraft;
 mod purchases;
 mod rates;
 mod reason;
+mod returns;
 mod stock;
 mod streams;
 mod string_enum;
@@ -25,7 +26,7 @@ pub use ledger::{
     Account, AccountRequest, Entries, Entry, LedgerCommand, Purpose, Side, Transfer, TransferRequest, TransferStatus,
     TrialBalance, TrialLine,
 };
-pub use names::{AccountId, CustomerId, InvalidName, PurchaseId, Sku, TransferId, request_id};
+pub use names::{AccountId, CustomerId, InvalidName, PurchaseId, ReturnId, Sku, TransferId, request_id};
 pub use offers::{CancellationTerms, Compensation, Constraint, InvalidCompensation, Offer, OfferTerms, RecallRequest};
 pub use overdraft::{InvalidOverdraft, Overdraft, OverdraftPolicy};
 pub use purchases::{
@@ -34,6 +35,10 @@ pub use purchases::{
 };
 pub use rates::{AsOf, Imported, RatePut, RateQuote, RateRow, RatesByPair};
 pub use reason::{Reason, ReasonCode};
+pub use returns::{
+    NumberedReturnRequest, Return, ReturnAccepted, ReturnItemResult, ReturnMilestone, ReturnPosted, ReturnRequest,
+    ReturnStatus,
+};
 pub use stock::{
     AllocationState, CancellationRequested, ClaimedLine, Decision, LadderStep, LineDecision, LinesDecided, Place,
     PlannedLine, PurchasePlaced, PurchasePlan, PurchaseRefunded, StockClaimed, StockContinued, StockLimited,

@@ -237,6 +237,10 @@ path_id!(
     PurchaseId
 );
 path_id!(
+    /// The id of a return.
+    ReturnId
+);
+path_id!(
     /// The id of a transfer.
     TransferId
 );

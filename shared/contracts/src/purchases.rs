@@ -12,7 +12,7 @@ use crate::string_enum::string_enum;
 use crate::time::optional_time;
 use crate::{CustomerId, PurchaseId, RateQuote, Reason, Sku};
 
-/// The maximum number of lines of a purchase.
+/// The maximum number of lines of a purchase or a return.
 const LINES_MAX: usize = 2_000;
 
 /// A requested line.
@@ -87,15 +87,15 @@ impl NumberedPurchaseRequest {
     }
 }
 
-fn lines_within_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequest>, D::Error> {
+pub(crate) fn lines_within_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequest>, D::Error> {
     let lines = Vec::<LineRequest>::deserialize(deserializer)?;
     if (1..=LINES_MAX).contains(&lines.len()) {
         return Ok(lines);
     }
-    Err(serde::de::Error::custom(format!("{} lines; a purchase must have 1 to {LINES_MAX}", lines.len())))
+    Err(serde::de::Error::custom(format!("{} lines; there must be 1 to {LINES_MAX}", lines.len())))
 }
 
-fn valid_request_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RequestId, D::Error> {
+pub(crate) fn valid_request_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RequestId, D::Error> {
     crate::request_id(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
@@ -304,6 +304,6 @@ fn purchase() -> Ref {
 }
 
 /// The schema of problem details, which all error responses use.
-fn problem() -> Ref {
+pub(crate) fn problem() -> Ref {
     Ref::from_schema_name("Problem")
 }

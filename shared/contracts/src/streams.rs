@@ -15,12 +15,12 @@ pub const RATES: Stream = Stream {
     facts: RatesFact::KINDS,
 };
 
-/// Confirmed, rejected and refunded purchases, keyed by payer.
+/// Confirmed, rejected and refunded purchases, and returns, keyed by payer.
 pub const PURCHASES: Stream = Stream {
     name: "purchases",
     service: "purchase",
     producers: &[("accept", Producers::All(Partitioning::Unkeyed)), ("settle", Producers::SamePartition)],
-    facts: &["PurchaseConfirmed", "PurchaseRejected", "PurchaseRefunded"],
+    facts: &["PurchaseConfirmed", "PurchaseRejected", "PurchaseRefunded", "ReturnAccepted"],
 };
 
 /// Claims, releases and limits of stock, keyed by SKU.
@@ -62,7 +62,7 @@ pub const CREDITS: Stream = Stream {
     facts: &["LegsRequested"],
 };
 
-/// Outcomes of payments, transfers and claims, keyed by payer or handle.
+/// Outcomes of payments, returns, transfers and claims, keyed by payer or handle.
 pub const OUTCOMES: Stream = Stream {
     name: "outcomes",
     service: "ledger",
@@ -70,6 +70,7 @@ pub const OUTCOMES: Stream = Stream {
     facts: &[
         "PaymentPosted",
         "PaymentRefused",
+        "ReturnPosted",
         "TransferPosted",
         "TransferRejected",
         "AccountOpened",

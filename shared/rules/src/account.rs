@@ -93,7 +93,7 @@ impl Allowance {
 pub fn is_daily_payment(purpose: Purpose, side: Side) -> bool {
     match purpose {
         Purpose::Purchase | Purpose::Transfer => side == Side::Debit,
-        Purpose::Refund | Purpose::Voucher | Purpose::OverdraftFee => false,
+        Purpose::Refund | Purpose::Return | Purpose::Voucher | Purpose::OverdraftFee => false,
     }
 }
 

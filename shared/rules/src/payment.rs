@@ -1,6 +1,8 @@
 //! Payments: the payer's leg, which can be refused, and the legs that follow from it.
 
-use contracts::{AccountId, Leg, PurchaseConfirmed, PurchaseRefunded, Purpose, Side, TransferAccepted};
+use contracts::{
+    AccountId, CustomerId, Leg, PurchaseConfirmed, PurchaseRefunded, Purpose, ReturnAccepted, Side, TransferAccepted,
+};
 use money::Money;
 use stage::RequestId;
 
@@ -34,21 +36,31 @@ impl Payment {
     /// The refund of a purchase, the reverse of its payment, and its voucher. The customer's legs are credits, which
     /// are not refused.
     pub fn of_refund(refunded: &PurchaseRefunded) -> Vec<Self> {
-        let PurchaseRefunded { purchase, customer, credit: charged, of_total: total, voucher, .. } = refunded;
-        let customer = AccountId::of_customer(customer);
-        let mut others = vec![debit(AccountId::merchant(), *total)];
-        if charged.currency() != total.currency() {
-            others.extend([debit(AccountId::fx(), *charged), credit(AccountId::fx(), *total)]);
-        }
-        let payment = |purpose, amount, others| Self {
+        let PurchaseRefunded { purchase, customer, credit: charged, of_total, voucher, .. } = refunded;
+        let refund = Self::reverse(purchase, Purpose::Refund, customer, *charged, *of_total);
+        let voucher = voucher.map(|amount| Self {
             request_id: purchase.clone(),
-            purpose,
-            first: credit(customer.clone(), amount),
-            others,
-        };
-        let voucher =
-            voucher.map(|amount| payment(Purpose::Voucher, amount, vec![debit(AccountId::vouchers(), amount)]));
-        [payment(Purpose::Refund, *charged, others)].into_iter().chain(voucher).collect()
+            purpose: Purpose::Voucher,
+            first: credit(AccountId::of_customer(customer), amount),
+            others: vec![debit(AccountId::vouchers(), amount)],
+        });
+        [refund].into_iter().chain(voucher).collect()
+    }
+
+    /// The refund of a return: the reverse of what a purchase of the same lines would have paid.
+    pub fn of_return(accepted: &ReturnAccepted) -> Self {
+        let ReturnAccepted { return_id, customer, credit, total, .. } = accepted;
+        Self::reverse(return_id, Purpose::Return, customer, *credit, *total)
+    }
+
+    /// Credits the customer with what was, or would have been, charged, and takes the total back from the seller.
+    fn reverse(request_id: &RequestId, purpose: Purpose, customer: &CustomerId, charged: Money, total: Money) -> Self {
+        let mut others = vec![debit(AccountId::merchant(), total)];
+        if charged.currency() != total.currency() {
+            others.extend([debit(AccountId::fx(), charged), credit(AccountId::fx(), total)]);
+        }
+        let first = credit(AccountId::of_customer(customer), charged);
+        Self { request_id: request_id.clone(), purpose, first, others }
     }
 
     /// The payment of a transfer.

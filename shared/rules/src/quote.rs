@@ -1,39 +1,42 @@
-//! The price of a purchase, or the reason why it is rejected. The same in every deployment.
+//! The price of a purchase or a return, or the reason why it is rejected. The same in every deployment.
 
 use chrono::{DateTime, Utc};
-use contracts::{LineRequest, LineSold, OfferTerms, PurchaseRequest, Reason, ReasonCode};
-use money::{Conversion, Money, RateBook, RateVersion, STALE_AFTER_DAYS, Total, UnitPrice, age_days, is_stale};
+use contracts::{LineRequest, LineSold, OfferTerms, Reason, ReasonCode};
+use money::{
+    Conversion, Currency, Money, RateBook, RateVersion, STALE_AFTER_DAYS, Total, UnitPrice, age_days, is_stale,
+};
 
-/// A final price.
+/// A final price. What a return gives back is the price of its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// The amount that the seller gets.
+    /// The amount that the seller gets, or gives back.
     pub total: Money,
-    /// The amount that the customer pays.
+    /// The amount that the customer pays, or gets back.
     pub charged: Money,
     /// How `total` was converted to `charged`.
     pub conversion: Conversion,
-    /// The sold lines.
+    /// The sold or returned lines.
     pub lines: Vec<LineSold>,
 }
 
-/// The quote for a purchase request: what to charge, or why it is rejected.
+/// The quote for a request: its price, or why it is rejected.
 pub type Quote = Result<Charge, Reason>;
 
-/// Prices a purchase: summed exactly, converted once, rounded once.
+/// Prices lines that are paid in this currency: summed exactly, converted once, rounded once.
 ///
 /// `offers` are the terms of each line's offer. A refusal is a reply, not an error.
 pub fn quote(
-    request: &PurchaseRequest,
+    lines: &[LineRequest],
+    pay_in: Currency,
     offers: &[Option<OfferTerms>],
     occurred_at: DateTime<Utc>,
     rates: &RateBook,
     captured: RateVersion,
 ) -> Quote {
-    let lines = request.lines.iter().zip(offers);
+    let lines = lines.iter().zip(offers);
     let lines = lines.map(|(line, offer)| sell(line, offer.as_ref())).collect::<Result<Vec<_>, _>>()?;
     let total = sum(&lines)?;
-    let (from, into) = (total.currency(), request.pay_in);
+    let (from, into) = (total.currency(), pay_in);
     let conversion = rates.as_of(from, into, occurred_at, captured);
     let conversion = conversion.ok_or_else(|| {
         refused(ReasonCode::NoRate, format!("no rate from {from} to {into} was known for {occurred_at}"))
@@ -76,7 +79,7 @@ fn own_price(line: &LineRequest, price: UnitPrice, offer: &OfferTerms) -> Result
 
 fn sum(lines: &[LineSold]) -> Result<Total, Reason> {
     let Some(first) = lines.first() else {
-        return Err(refused(ReasonCode::UnknownOffer, "the purchase has no lines".to_owned()));
+        return Err(refused(ReasonCode::UnknownOffer, "there are no lines".to_owned()));
     };
     let currency = first.unit_price.currency();
     let mut total = Total::zero(currency);

@@ -55,6 +55,7 @@ impl Books {
         let purpose = match row.purpose {
             contracts::Purpose::Purchase => "purchase",
             contracts::Purpose::Refund => "refund",
+            contracts::Purpose::Return => "return",
             contracts::Purpose::Voucher => "voucher",
             contracts::Purpose::Transfer => "transfer",
             contracts::Purpose::OverdraftFee => "overdraft_fee",

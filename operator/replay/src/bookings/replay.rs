@@ -13,6 +13,7 @@ use stage::RequestId;
 
 use super::model::Model;
 use super::nights::{Booking, decimal, noon};
+use crate::purchase::RequestKind;
 use crate::{ndjson, sending};
 
 /// The maximum number of bookings in a request.
@@ -155,7 +156,8 @@ impl<'a> Replay<'a> {
         let requests = batch.iter().map(|(_, booking)| request(booking)).collect::<Result<Vec<_>, _>>()?;
         let body = ndjson(requests.iter());
         let ids: Vec<_> = batch.iter().map(|(_, booking)| request_id(booking)).collect();
-        let attempt = async || sending::attempt(self.purchase, sending::PURCHASES, &body, &ids, &self.progress).await;
+        let to = RequestKind::Purchase.batch_path();
+        let attempt = async || sending::attempt(self.purchase, to, &body, &ids, &self.progress).await;
         let responses = self.purchase.retry(attempt).await.map_err(failed)?;
         for ((index, booking), response) in batch.iter().zip(responses) {
             self.model.book(*index, booking);

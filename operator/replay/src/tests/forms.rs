@@ -10,7 +10,7 @@ use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::{Days, FileError, Progress, SourceFile, Survey};
+use super::{FileError, Progress, Selection, SourceFile, Survey};
 use crate::encoding::Encoding;
 use crate::form::Form;
 use crate::packing::Packing;
@@ -343,7 +343,7 @@ fn other_files_are_refused_with_what_they_are() {
 #[test]
 fn both_forms_have_the_same_survey() {
     let survey = |text: &str| {
-        let survey = Survey::of(SourceFile::of_text(text.as_bytes()).lines().unwrap(), Days::default()).unwrap();
+        let survey = Survey::of(SourceFile::of_text(text.as_bytes()).lines().unwrap(), Selection::default()).unwrap();
         (survey.lines, survey.invoices, survey.offers)
     };
     assert_eq!(survey(CLEAN), survey(ORIGINAL));

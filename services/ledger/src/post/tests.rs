@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use stage::{BatchNumber, Frame, PartitionCount, Producer, Seq, write_events};
 
 use self::facts::{
-    FEE, NONE, REFUSE, arrived, bought, claimed, claimed_with_daily_limit, refunded, rejected, transfer,
+    FEE, NONE, REFUSE, arrived, bought, claimed, claimed_with_daily_limit, refunded, rejected, returned, transfer,
 };
 use self::ledger::{Books, Ledger, units};
 use super::*;
@@ -47,6 +47,33 @@ fn a_refund_is_the_reverse_of_a_part_of_the_payment() {
     check(&[paid, refunded("r1", "1", "19.87 GBP", "23.44 EUR", Some("2.34 EUR"))], &balances);
     let same = [bought("r2", "2", "5.00 EUR", "5.00 EUR"), refunded("r2", "2", "2.00 EUR", "2.00 EUR", None)];
     check(&same, &["customer:2 -3.00 EUR", "merchant 3.00 EUR"]);
+}
+
+#[test]
+fn a_return_is_the_reverse_of_a_purchase_and_needs_none() {
+    let balances = ["customer:1 46.88 EUR", "fx -46.88 EUR", "fx 39.75 GBP", "merchant -39.75 GBP"];
+    check(&[returned("b1", "1", "39.75 GBP", "46.88 EUR")], &balances);
+    let both = [bought("r1", "1", "5.00 EUR", "5.00 EUR"), returned("r1", "1", "2.00 EUR", "2.00 EUR")];
+    check(&both, &["customer:1 -3.00 EUR", "merchant 3.00 EUR"]);
+}
+
+#[test]
+fn a_posted_return_is_reported_to_its_customer_and_counts_against_no_limit() {
+    let claim = claimed_with_daily_limit("c1", "customer:1", NONE, "1.00 EUR");
+    let mut ledger = Ledger::new(1, &[claim, returned("b1", "1", "50.00 GBP", "60.00 EUR")], &[1]);
+    // The claim is read first.
+    ledger.deliver(Partition(0), 2, 1, 0);
+    ledger.deliver_all();
+    ledger.quiet();
+    let emitted = ledger.posts[0].emitted(&OUTCOMES).unwrap();
+    let posted = emitted.iter().find_map(|event| match &event.fact {
+        Fact::ReturnPosted(posted) => Some((posted.return_id.0.as_str(), posted.credit.to_string(), &event.key.0)),
+        _ => None,
+    });
+    assert_eq!(posted, Some(("b1", "60.00 EUR".to_owned(), &"customer:1".to_owned())));
+    let purposes: Vec<_> = ledger.rows::<EntryRow>().into_iter().map(|entry| entry.purpose).collect();
+    assert_eq!(purposes, [Purpose::Return; 4]);
+    assert_eq!(ledger.rows::<DailyPaymentsRow>(), []);
 }
 
 #[test]
@@ -308,12 +335,13 @@ fn any_purchase() -> impl Strategy<Value = (u8, bool, String, String)> {
     (0..6_u8, prop::bool::weighted(0.1), money(), money())
 }
 
-/// A purchase that is charged its total if both are in one currency.
+/// A purchase that is charged its total if both are in one currency; every fourth is a return.
 fn purchase(number: usize, (customer, refused, total, charged): &(u8, bool, String, String)) -> Event<PostInput> {
     let (request_id, customer) = (format!("r{number:03}"), customer.to_string());
     let same = total.rsplit(' ').next() == charged.rsplit(' ').next();
     match refused {
         true => rejected(&request_id, &customer),
+        false if number % 4 == 3 => returned(&request_id, &customer, total, if same { total } else { charged }),
         false => bought(&request_id, &customer, total, if same { total } else { charged }),
     }
 }

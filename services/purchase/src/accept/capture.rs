@@ -1,8 +1,8 @@
-//! The versions of everything that a purchase is priced and judged with, fixed once.
+//! The versions of everything that a purchase or a return is priced and judged with, fixed once.
 
 use std::collections::BTreeMap;
 
-use contracts::{Compensation, Constraint, OfferTerms, PurchaseRequest, Sku};
+use contracts::{Compensation, Constraint, LineRequest, OfferTerms, PurchaseRequest, Sku};
 use money::RateVersion;
 use stage::{ReadSet, StageError, WorkingSet};
 
@@ -64,10 +64,30 @@ impl CapturedVersions {
         Ok(Self { rates, offers, upgrades, allocated })
     }
 
+    /// The newest versions of the offers of these lines, whatever their stock.
+    pub(super) fn of_lines(lines: &[LineRequest], rates: RateVersion, rows: &WorkingSet) -> Result<Self, StageError> {
+        let offers = lines.iter().map(|line| offer::head(&line.sku, rows)).collect::<Result<_, _>>()?;
+        Ok(Self { rates, offers, upgrades: BTreeMap::new(), allocated: BTreeMap::new() })
+    }
+
+    /// The terms of each line's offer.
+    pub(super) fn terms(
+        &self,
+        lines: &[LineRequest],
+        rows: &WorkingSet,
+    ) -> Result<Vec<Option<OfferTerms>>, StageError> {
+        let (wanted, versions) = (lines.len(), self.offers.len());
+        if wanted != versions {
+            return Err(StageError::Rule(format!("{wanted} lines, but captured versions of {versions} offers")));
+        }
+        let terms = |key| Ok(rows.get::<OfferRow>(&key)?.map(|offer| offer.terms));
+        self.rows(lines).take(wanted).map(terms).collect()
+    }
+
     /// The keys of all offers it names.
-    pub(super) fn rows(&self, request: &PurchaseRequest) -> impl Iterator<Item = (Sku, u64)> {
+    pub(super) fn rows(&self, lines: &[LineRequest]) -> impl Iterator<Item = (Sku, u64)> {
         let versions = self.offers.iter().copied().chain(std::iter::repeat(0));
-        let lines = request.lines.iter().zip(versions).map(|(line, version)| (line.sku.clone(), version));
+        let lines = lines.iter().zip(versions).map(|(line, version)| (line.sku.clone(), version));
         lines.chain(self.upgrades.iter().map(|(sku, version)| (sku.clone(), *version)))
     }
 }

@@ -1,11 +1,11 @@
 //! Accepting a purchase: it is priced, recorded, and published to those who charge it and allocate its stock.
 
-use contracts::{AccountId, Fact, OfferTerms, PURCHASES, PurchaseConfirmed, PurchaseRejected, Reason};
+use contracts::{AccountId, Fact, PURCHASES, PurchaseConfirmed, PurchaseRejected, PurchaseRequest, Reason};
 use rules::{Charge, quote};
 use stage::{Event, Outputs, StageError, WorkingSet};
 
 use super::limited::Limited;
-use super::{Accept, AcceptInput, CapturedVersions, OfferRow, PurchaseRow, Reply, SubmitPurchase};
+use super::{Accept, AcceptInput, PurchaseRow, Reply, SubmitPurchase};
 
 /// A purchase that can be carried out.
 pub(super) struct Priced {
@@ -30,10 +30,10 @@ impl Accept {
             return Ok(if same { Reply::Purchase(Box::new(row)) } else { Reply::Conflict });
         }
         let occurred_at = submission.request.occurred_at.unwrap_or(event.cause.time);
-        let captured = submission.captured.as_ref();
-        let captured = captured.ok_or_else(|| StageError::Rule("the request has no captured versions".to_owned()))?;
-        let offers = offers(submission, captured, rows)?;
-        let priced = quote(&submission.request, &offers, occurred_at, &self.rates, captured.rates);
+        let captured = submission.captured.as_ref().ok_or_else(not_captured)?;
+        let offers = captured.terms(&submission.request.lines, rows)?;
+        let PurchaseRequest { lines, pay_in, .. } = &submission.request;
+        let priced = quote(lines, *pay_in, &offers, occurred_at, &self.rates, captured.rates);
         let priced = match priced {
             Err(reason) => Err(reason),
             Ok(charge) => {
@@ -49,6 +49,11 @@ impl Accept {
         publish(&row, priced, out)?;
         Ok(Reply::Purchase(Box::new(row)))
     }
+}
+
+/// The error of a recorded request without the versions to price it with.
+pub(super) fn not_captured() -> StageError {
+    StageError::Rule("the request has no captured versions".to_owned())
 }
 
 fn publish(row: &PurchaseRow, priced: Result<Priced, Reason>, out: &mut Outputs<Fact>) -> Result<(), StageError> {
@@ -70,18 +75,4 @@ fn publish(row: &PurchaseRow, priced: Result<Priced, Reason>, out: &mut Outputs<
         out.emit(&PURCHASES, account, Fact::PurchaseConfirmed(confirmed))?;
     }
     limited.map_or(Ok(()), |limited| limited.publish(&row.request_id, out))
-}
-
-/// The terms of each line's offer, in the captured versions.
-fn offers(
-    submission: &SubmitPurchase,
-    captured: &CapturedVersions,
-    rows: &WorkingSet,
-) -> Result<Vec<Option<OfferTerms>>, StageError> {
-    let (wanted, versions) = (submission.request.lines.len(), captured.offers.len());
-    if wanted != versions {
-        return Err(StageError::Rule(format!("{wanted} lines, but captured versions of {versions} offers")));
-    }
-    let terms = |key| Ok(rows.get::<OfferRow>(&key)?.map(|offer| offer.terms));
-    captured.rows(&submission.request).take(wanted).map(terms).collect()
 }

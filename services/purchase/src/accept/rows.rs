@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use contracts::{Constraint, CustomerId, LineRequest, LineSold, OfferTerms, Reason, ReasonCode, Sku};
 use money::{Amount, Conversion, Currency};
+use rules::{Charge, Quote};
 use stage::{BatchNumber, Decimal, Flag, Integer, Json, Nullable, RequestId, Text, Time};
 
-use super::SubmitPurchase;
 use super::price::Priced;
+use super::{SubmitPurchase, SubmitReturn};
 
 stage::row! {
     /// The current version of an offer.
@@ -114,6 +115,77 @@ stage::row! {
     }
 }
 
+stage::row! {
+    /// A return as it was accepted or rejected. Never changed: that its refund is posted is a row of another table.
+    pub struct ReturnRow: "returns" {
+        key {
+            /// The client's request id. Each id has one return.
+            request_id: RequestId => Text,
+        }
+        value {
+            /// Hash of the request's content, to tell a retry from another request with the same id.
+            content_hash: String => Text,
+            /// The customer who gets the money.
+            customer: CustomerId => Text,
+            /// The currency to pay in.
+            pay_in: Currency => Text,
+            /// When the goods came back.
+            occurred_at: DateTime<Utc> => Time,
+            /// Why it was rejected; none if it was accepted.
+            reason_code: Option<ReasonCode> => Nullable<Text>,
+            /// The same reason, for people.
+            reason_detail: Option<String> => Nullable<Text>,
+            /// The amount that the seller gives back.
+            total: Option<Amount> => Nullable<Decimal>,
+            /// The currency of `total`.
+            price_currency: Option<Currency> => Nullable<Text>,
+            /// The amount that the customer gets, in `pay_in`.
+            refunded: Option<Amount> => Nullable<Decimal>,
+            /// How `total` was converted to `refunded`.
+            conversion: Option<Conversion> => Nullable<Json>,
+            /// The returned lines, each with its unit price if the return was accepted.
+            lines: Vec<LineRequest> => Json,
+            /// The batch that wrote this row. Its batch record contains the time.
+            batch: BatchNumber => Integer,
+        }
+    }
+}
+
+impl ReturnRow {
+    pub(super) fn new(
+        request_id: &RequestId,
+        content_hash: String,
+        submission: &SubmitReturn,
+        occurred_at: DateTime<Utc>,
+        quote: &Quote,
+        batch: BatchNumber,
+    ) -> Self {
+        let request = &submission.request;
+        let price = quote.as_ref().ok();
+        let (reason_code, reason_detail) = Reason::columns(quote.as_ref().err());
+        Self {
+            request_id: request_id.clone(),
+            content_hash,
+            customer: request.customer.clone(),
+            pay_in: request.pay_in,
+            occurred_at,
+            reason_code,
+            reason_detail,
+            total: price.map(|price| price.total.amount()),
+            price_currency: price.map(|price| price.total.currency()),
+            refunded: price.map(|price| price.charged.amount()),
+            conversion: price.map(|price| price.conversion.clone()),
+            lines: lines(&request.lines, price),
+            batch,
+        }
+    }
+
+    /// Why it was rejected, if it was.
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::of_columns(self.reason_code, self.reason_detail.as_deref())
+    }
+}
+
 impl PurchaseRow {
     pub(super) fn new(
         request_id: &RequestId,
@@ -140,7 +212,7 @@ impl PurchaseRow {
             price_currency: charge.map(|charge| charge.total.currency()),
             charged: charge.map(|charge| charge.charged.amount()),
             conversion: charge.map(|charge| charge.conversion.clone()),
-            lines: charge.map_or_else(|| request.lines.clone(), |charge| charge.lines.iter().map(sold).collect()),
+            lines: lines(&request.lines, charge),
             offers: captured.map(|captured| captured.offers.clone()).unwrap_or_default(),
             constraint: limited.map(|limited| limited.constraint()),
             partial: request.partial,
@@ -152,6 +224,11 @@ impl PurchaseRow {
     pub fn reason(&self) -> Option<Reason> {
         Reason::of_columns(self.reason_code, self.reason_detail.as_deref())
     }
+}
+
+/// The lines with the price of each, or as they were requested.
+fn lines(requested: &[LineRequest], priced: Option<&Charge>) -> Vec<LineRequest> {
+    priced.map_or_else(|| requested.to_vec(), |priced| priced.lines.iter().map(sold).collect())
 }
 
 fn sold(line: &LineSold) -> LineRequest {

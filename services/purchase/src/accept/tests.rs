@@ -1,3 +1,5 @@
+mod returns;
+
 use contracts::{LineRequest, PURCHASES, RatesByPair, ReasonCode};
 use proptest::prelude::*;
 use stage::{BatchNumber, Consumed, FRAME_BYTES_MAX, Partition, PartitionCount, RequestId, read_events};
@@ -67,6 +69,13 @@ fn shown(reply: &Reply) -> String {
         | Reply::RecallAboveCapacity(_)
         | Reply::Cancellation(..)
         | Reply::UnknownPurchase) => panic!("{other:?} is no answer to these requests"),
+        Reply::Return(row) => match (row.total, row.price_currency, row.refunded, row.reason()) {
+            (Some(total), Some(currency), Some(refunded), None) => {
+                format!("back {total} {currency} = {refunded} {}", row.pay_in)
+            }
+            (None, None, None, Some(reason)) => reason.code.to_string(),
+            other => panic!("half a return: {other:?}"),
+        },
         Reply::Offer(offer) => format!("{} v{}", offer.sku, offer.version),
         Reply::Purchase(row) => match (row.total, row.price_currency, row.charged, row.reason()) {
             (Some(total), Some(currency), Some(charged), None) => {
@@ -135,7 +144,7 @@ impl Ran {
     }
 }
 
-/// Expects one reply per request: `total = charged`, a reason's code, `sku version`, or `conflict`. The reply to a
+/// Expects one reply per request: `total = charged`, `back total = refunded`, a reason's code, `sku version`, or `conflict`. The reply to a
 /// request without effect is preceded by `still`. The sizes of the batches make no difference.
 fn check(steps: &[Step], expected: &[&str]) {
     let (alone, together) = (run(steps, &[1]), run(steps, &[usize::MAX]));

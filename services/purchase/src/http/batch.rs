@@ -1,15 +1,20 @@
-//! `POST /purchases/batch` and `/purchases/cancellations`: many requests, one commit. An invalid line does not affect the
-//! others.
+//! `POST /purchases/batch`, `/purchases/cancellations` and `/returns/batch`: many requests, one commit. An invalid line
+//! does not affect the others.
 
 use ::web::{Lines, NDJSON, Prefer, Problem, Writing};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use contracts::{BatchItemResult, NumberedCancellationRequest, NumberedPurchaseRequest, Purchase};
+use contracts::{
+    BatchItemResult, NumberedCancellationRequest, NumberedPurchaseRequest, NumberedReturnRequest, Purchase, Return,
+    ReturnItemResult,
+};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::value::to_raw_value;
 use stage::Event;
 
-use super::{PURCHASE_BYTES_MAX, Purchases, cancellation, purchase_of, submission};
+use super::{PURCHASE_BYTES_MAX, Purchases, cancellation, purchase_of, returns, submission};
 use crate::accept::{AcceptInput, Reply};
 
 /// Maximum number of requests in a batch.
@@ -21,6 +26,13 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 struct Refused {
     request_id: Option<String>,
     problem: Box<Problem>,
+}
+
+impl Refused {
+    /// Its request id, status code and problem details.
+    fn parts(self) -> (Option<String>, u16, Option<Box<RawValue>>) {
+        (self.request_id, self.problem.status.as_u16(), to_raw_value(&self.problem).ok())
+    }
 }
 
 /// Submits many purchases at once.
@@ -59,8 +71,8 @@ pub async fn post(
     let expected = purchases.results.register(batch.request_ids(), prefer.wait);
     let (rows, results) = batch.submit(&purchases, purchase_of).await?;
     let views = purchases.views(rows, expected).await?;
-    let is_final = |purchase: &Purchase| purchase.status.is_outcome();
-    Ok(prefer.applied(respond(results, views, is_final)?))
+    let result = |outcome| purchase_result(outcome, |purchase| purchase.status.is_outcome());
+    Ok(prefer.applied(respond(results, views, result)?))
 }
 
 /// Cancels many purchases at once.
@@ -98,7 +110,47 @@ pub async fn cancel(
     let expected = purchases.cancellations.register(batch.request_ids(), prefer.wait);
     let (rows, results) = batch.submit(&purchases, cancellation::cancelled).await?;
     let views = purchases.cancelled(rows, expected).await?;
-    Ok(prefer.applied(respond(results, views, cancellation::is_over)?))
+    let result = |outcome| purchase_result(outcome, cancellation::is_over);
+    Ok(prefer.applied(respond(results, views, result)?))
+}
+
+/// Takes back the goods of many returns at once.
+///
+/// One request per line, at most 1,000 lines and 8 MiB. Each line gets the response that its request alone would have
+/// got, in the same order. An invalid line does not affect the others.
+#[utoipa::path(
+    post, path = "/returns/batch", tag = "returns", operation_id = "post_return_batch",
+    params(Prefer),
+    request_body(
+        description = "JSON objects, one per line: newline-delimited, not an array.",
+        content = [NumberedReturnRequest], content_type = NDJSON
+    ),
+    responses(
+        (
+            status = 200, description = "JSON objects, one per line, in the order of the request.",
+            body = [ReturnItemResult<Return>], content_type = NDJSON,
+            headers(("Preference-Applied" = String, description = "`wait=N`, if it was requested."))
+        ),
+        Writing
+    )
+)]
+pub async fn take_back(
+    purchases: Data<Purchases>,
+    request: HttpRequest,
+    prefer: Prefer,
+    mut traces: Lines,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let event = |request: NumberedReturnRequest, trace: &::web::Traceparent| {
+        let (request_id, request) = request.split();
+        returns::submission(request_id, request, trace)
+    };
+    let id = |request: &NumberedReturnRequest| request.request_id.0.clone();
+    let batch = Batch::of(&request, payload, &mut traces, id, event).await?;
+    let expected = purchases.returns.register(batch.request_ids(), prefer.wait);
+    let (rows, results) = batch.submit(&purchases, returns::return_of).await?;
+    let views = purchases.returned(rows, expected).await?;
+    Ok(prefer.applied(respond(results, views, return_result)?))
 }
 
 /// The lines of a batch, as events for the ingress stage.
@@ -165,23 +217,20 @@ impl Batch {
     }
 }
 
-/// The response: one line per request. `views` has the purchases of the accepted ones, in their order.
-fn respond(
+/// The response: one line per request. `views` has what was accepted, in the order of the lines.
+fn respond<V, L: Serialize>(
     results: Vec<Result<(), Refused>>,
-    views: Vec<Purchase>,
-    is_final: impl Fn(&Purchase) -> bool,
+    views: Vec<V>,
+    line: impl Fn(Result<V, Refused>) -> L,
 ) -> Result<HttpResponse, Problem> {
     let mut views = views.into_iter();
     let mut reply = Vec::new();
     for result in results {
-        let line = match result {
-            Ok(()) => {
-                let purchase = views.next().ok_or_else(::web::unexpected)?;
-                accepted(if is_final(&purchase) { 201 } else { 202 }, purchase)
-            }
-            Err(refused) => problem(refused),
+        let result = match result {
+            Ok(()) => Ok(views.next().ok_or_else(::web::unexpected)?),
+            Err(refused) => Err(refused),
         };
-        serde_json::to_writer(&mut reply, &line).map_err(|error| Problem::internal(&error))?;
+        serde_json::to_writer(&mut reply, &line(result)).map_err(|error| Problem::internal(&error))?;
         reply.push(b'\n');
     }
     Ok(HttpResponse::Ok().content_type(NDJSON).body(Bytes::from(reply)))
@@ -197,17 +246,36 @@ fn id_of(line: &[u8]) -> Option<String> {
     contracts::request_id(&id).ok().map(|id| id.0)
 }
 
-fn accepted(http_status: u16, purchase: Purchase) -> BatchItemResult<Purchase> {
-    BatchItemResult {
-        request_id: Some(purchase.request_id.0.clone()),
-        http_status,
-        purchase: Some(purchase),
-        problem: None,
+fn purchase_result(
+    result: Result<Purchase, Refused>,
+    is_final: impl Fn(&Purchase) -> bool,
+) -> BatchItemResult<Purchase> {
+    match result {
+        Ok(purchase) => {
+            let (request_id, http_status) = (Some(purchase.request_id.0.clone()), status(is_final(&purchase)));
+            BatchItemResult { request_id, http_status, purchase: Some(purchase), problem: None }
+        }
+        Err(refused) => {
+            let (request_id, http_status, problem) = refused.parts();
+            BatchItemResult { request_id, http_status, purchase: None, problem }
+        }
     }
 }
 
-fn problem(refused: Refused) -> BatchItemResult<Purchase> {
-    let Refused { request_id, problem } = refused;
-    let http_status = problem.status.as_u16();
-    BatchItemResult { request_id, http_status, purchase: None, problem: to_raw_value(&problem).ok() }
+fn return_result(result: Result<Return, Refused>) -> ReturnItemResult<Return> {
+    match result {
+        Ok(returned) => {
+            let http_status = status(returned.status.is_outcome());
+            let request_id = Some(returned.request_id.0.clone());
+            ReturnItemResult { request_id, http_status, returned: Some(returned), problem: None }
+        }
+        Err(refused) => {
+            let (request_id, http_status, problem) = refused.parts();
+            ReturnItemResult { request_id, http_status, returned: None, problem }
+        }
+    }
+}
+
+fn status(is_final: bool) -> u16 {
+    if is_final { 201 } else { 202 }
 }

@@ -1,10 +1,10 @@
 //! The tables of `settle`.
 
-use contracts::{Reason, ReasonCode, Status};
-use money::Money;
+use contracts::{Reason, ReasonCode, ReturnPosted, Status};
+use money::{Amount, Currency, Money};
 use rules::{Cancellation, Paid, Settlement};
 use serde::{Deserialize, Serialize};
-use stage::{BatchNumber, Integer, Json, Nullable, Outputs, Partition, Payload, RequestId, Text};
+use stage::{BatchNumber, Decimal, Integer, Json, Nullable, Outputs, Partition, Payload, RequestId, Text};
 
 stage::row! {
     /// The outcome of a purchase that was not rejected at once.
@@ -20,6 +20,26 @@ stage::row! {
             reason_code: Option<ReasonCode> => Nullable<Text>,
             /// The same reason, for people.
             reason_detail: Option<String> => Nullable<Text>,
+            /// The partition of `settle` that wrote this row.
+            partition: Partition => Integer,
+            /// The batch that wrote this row. Its batch record contains the time.
+            batch: BatchNumber => Integer,
+        }
+    }
+}
+
+stage::row! {
+    /// The refund of a return, as the ledger posted it. Never changed.
+    pub struct ReturnOutcomeRow: "return_outcomes" {
+        key {
+            /// The request id of the return.
+            return_id: RequestId => Text,
+        }
+        value {
+            /// The amount that was credited to the customer.
+            credit: Amount => Decimal,
+            /// Its currency.
+            currency: Currency => Text,
             /// The partition of `settle` that wrote this row.
             partition: Partition => Integer,
             /// The batch that wrote this row. Its batch record contains the time.
@@ -93,6 +113,18 @@ impl OutcomeRow {
     /// Why it was rejected or compensated, if it was.
     pub fn reason(&self) -> Option<Reason> {
         Reason::of_columns(self.reason_code, self.reason_detail.as_deref())
+    }
+}
+
+impl ReturnOutcomeRow {
+    pub(super) fn new<F: Payload>(posted: &ReturnPosted, out: &Outputs<F>) -> Self {
+        Self {
+            return_id: posted.return_id.clone(),
+            credit: posted.credit.amount(),
+            currency: posted.credit.currency(),
+            partition: out.partition(),
+            batch: out.batch(),
+        }
     }
 }
 

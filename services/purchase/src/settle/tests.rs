@@ -16,6 +16,12 @@ fn refused(purchase: &str) -> Event<SettleInput> {
     event(purchase, chrono::DateTime::UNIX_EPOCH, SettleInput::PaymentRefused(fact))
 }
 
+fn refunded(id: &str) -> Event<SettleInput> {
+    let credit = money::Money::parse("1.00", money::Currency::EUR).unwrap();
+    let fact = ReturnPosted { return_id: RequestId(id.to_owned()), credit };
+    event(id, chrono::DateTime::UNIX_EPOCH, SettleInput::ReturnPosted(fact))
+}
+
 fn settle() -> StageHarness<Settle> {
     StageHarness::new(Settle, Partition(1), PartitionCount::new(2).unwrap())
 }
@@ -68,6 +74,22 @@ fn nothing_of_a_refused_batch_is_stored() {
     harness.read_facts(&OUTCOMES, &[posted("r1")]).unwrap();
     assert!(harness.read_facts(&OUTCOMES, &[posted("r2"), posted("r1")]).is_err());
     assert_eq!((harness.rows::<OutcomeRow>().unwrap().len(), harness.state().records.len()), (1, 1));
+}
+
+#[test]
+fn a_posted_refund_settles_its_return_once_and_no_purchase_of_the_same_id() {
+    let mut harness = settle();
+    harness.read_facts(&OUTCOMES, &[refunded("r1"), posted("r1")]).unwrap();
+    let rows = harness.rows::<ReturnOutcomeRow>().unwrap();
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|r| format!("{} {} {} {}/{}", r.return_id, r.credit, r.currency, r.partition.0, r.batch))
+        .collect();
+    assert_eq!(shown, ["r1 1.00 EUR 1/1"]);
+    assert_eq!(harness.rows::<OutcomeRow>().unwrap().len(), 1);
+    let again = harness.read_facts(&OUTCOMES, &[refunded("r1")]).map(drop);
+    assert!(matches!(again, Err(StageError::Exists { table: "return_outcomes", .. })), "{again:?}");
+    assert_eq!(harness.replay(Settle).unwrap(), *harness.state());
 }
 
 proptest! {

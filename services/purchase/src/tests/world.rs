@@ -5,20 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::DateTime;
 use contracts::{
     ALLOCATIONS, AllocationState, Fact, LINES, OUTCOMES, OfferTerms, PURCHASES, PaymentPosted, PaymentRefused,
-    PurchaseRequest, RateRow, Reason, ReasonCode, Status,
+    PurchaseRequest, RateRow, Reason, ReasonCode, ReturnAccepted, ReturnPosted, Status,
 };
 use money::{Amount, Money};
 use rules::{Cancellation, Dropped};
 use stage::{
-    Event, Frame, Hash, Partition, PartitionCount, Producer, RequestId, Seq, Stage, Stream, read_events, write_events,
+    Event, Frame, Hash, Partition, PartitionCount, Producer, Quiescence, RequestId, Seq, Stage, Stream, read_events,
+    write_events,
 };
 use stage_harness::{StageHarness, event};
 
 use crate::accept::{
-    Accept, AcceptInput, CancelPurchase, CancellationRow, PurchaseRow, RecallStock, SetOffer, SubmitPurchase,
+    Accept, AcceptInput, CancelPurchase, CancellationRow, PurchaseRow, RecallStock, ReturnRow, SetOffer,
+    SubmitPurchase, SubmitReturn,
 };
 use crate::allocate::{Allocate, AllocationRow, StockRow};
-use crate::settle::{OutcomeRow, Settle, SettlementRow, What};
+use crate::invariants::Returns;
+use crate::settle::{OutcomeRow, ReturnOutcomeRow, Settle, SettlementRow, What};
 
 /// A request, or a delivery.
 #[derive(Clone, Debug)]
@@ -41,6 +44,13 @@ pub(super) enum Step {
         id: String,
         sku: String,
         quantity: u64,
+    },
+    /// Brings lines such as `2 x,1 y` back.
+    Return {
+        id: String,
+        customer: String,
+        lines: String,
+        pay_in: &'static str,
     },
     /// Delivers frames of one producer to one reader.
     Deliver {
@@ -73,6 +83,16 @@ pub(super) fn recall(id: &str, sku: &str, quantity: u64) -> Step {
     Step::Recall { id: id.to_owned(), sku: sku.to_owned(), quantity }
 }
 
+pub(super) fn bring_back(id: &str, customer: &str, lines: &str, pay_in: &'static str) -> Step {
+    Step::Return { id: id.to_owned(), customer: customer.to_owned(), lines: lines.to_owned(), pay_in }
+}
+
+/// Lines such as `2 x,1 y` in JSON.
+fn requested(lines: &str) -> Vec<serde_json::Value> {
+    let lines = lines.split(',').map(|line| line.split_once(' ').unwrap());
+    lines.map(|(pieces, sku)| serde_json::json!({ "sku": sku, "quantity": pieces.parse::<u32>().unwrap() })).collect()
+}
+
 pub(super) struct World {
     partitions: PartitionCount,
     accept: StageHarness<Accept>,
@@ -84,6 +104,8 @@ pub(super) struct World {
     posted: BTreeMap<(Producer, Partition), usize>,
     /// What each purchase has paid, in the customer's and the seller's currency.
     paid: BTreeMap<RequestId, (Amount, Amount)>,
+    /// The returns that it has refunded.
+    refunded: BTreeSet<RequestId>,
     balances: BTreeMap<String, BTreeMap<String, Amount>>,
     purchases: Vec<String>,
     requests: usize,
@@ -108,6 +130,7 @@ impl World {
             outcomes: Vec::new(),
             posted: BTreeMap::new(),
             paid: BTreeMap::new(),
+            refunded: BTreeSet::new(),
             balances: BTreeMap::new(),
             purchases: Vec::new(),
             requests: 0,
@@ -133,11 +156,8 @@ impl World {
                 )
             }
             Step::Buy { id, customer, lines, partial, pay_in } => {
-                let lines: Vec<_> = lines.split(',').map(|line| line.split_once(' ').unwrap()).collect();
-                let line = |(pieces, sku): &(&str, &str)| serde_json::json!({ "sku": sku, "quantity": pieces.parse::<u32>().unwrap() });
-                let lines: Vec<_> = lines.iter().map(line).collect();
                 let request = serde_json::json!({
-                    "customer": customer, "pay_in": pay_in, "lines": lines, "partial": partial
+                    "customer": customer, "pay_in": pay_in, "lines": requested(lines), "partial": partial
                 });
                 let request: PurchaseRequest = serde_json::from_value(request).unwrap();
                 let id = named(id, self.requests);
@@ -152,6 +172,12 @@ impl World {
             Step::Recall { id, sku, quantity } => {
                 let recall = RecallStock { sku: sku.parse().unwrap(), quantity: *quantity };
                 (named(id, self.requests), AcceptInput::RecallStock(recall))
+            }
+            Step::Return { id, customer, lines, pay_in } => {
+                let request = serde_json::json!({ "customer": customer, "pay_in": pay_in, "lines": requested(lines) });
+                let request = serde_json::from_value(request).unwrap();
+                let returned = SubmitReturn { request, captured: None };
+                (named(id, self.requests), AcceptInput::SubmitReturn(returned))
             }
         };
         for row in self.allocates.iter().flat_map(|allocate| allocate.rows::<StockRow>().unwrap()) {
@@ -233,6 +259,13 @@ impl World {
                     for credit in [Some(refunded.credit), refunded.voucher].into_iter().flatten() {
                         self.credit(refunded.customer.as_str(), credit);
                     }
+                }
+                Fact::ReturnAccepted(ReturnAccepted { return_id, customer, credit, .. }) => {
+                    assert!(self.refunded.insert(return_id.clone()), "{return_id} is refunded twice");
+                    self.credit(customer.as_str(), credit);
+                    let id = return_id.0.clone();
+                    let posted = Fact::ReturnPosted(ReturnPosted { return_id, credit });
+                    outcomes.push(event(&id, DateTime::UNIX_EPOCH, posted));
                 }
                 Fact::PurchaseRejected(_) => {}
                 other => panic!("{other:?}"),
@@ -368,6 +401,11 @@ impl World {
             let is_open = matches!(state.cancellation, Some(Cancellation::Asked(_) | Cancellation::Applied));
             assert!(!is_open, "{purchase}: {:?}", state.cancellation);
         }
+        let mut returns = Returns::default();
+        self.accept.rows::<ReturnRow>().unwrap().iter().for_each(|row| returns.returned(row));
+        let posted = self.settles.iter().flat_map(|settle| settle.rows::<ReturnOutcomeRow>().unwrap());
+        posted.for_each(|row| returns.posted(&row));
+        assert_eq!(returns.close(Quiescence::Reached), []);
         self.allocates.iter().for_each(|stage| assert_eq!(stage.replay(Allocate).unwrap(), *stage.state()));
         self.settles.iter().for_each(|stage| assert_eq!(stage.replay(Settle).unwrap(), *stage.state()));
         let mut accept = Accept::default();

@@ -5,7 +5,7 @@ use stage::PartitionCount;
 use super::StoreError;
 
 /// The layout version of the fixed tables and of what is stored in them. Any other version is refused.
-const FORMAT: &str = "3";
+const FORMAT: &str = "4";
 
 /// The metadata of a store, fixed when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]

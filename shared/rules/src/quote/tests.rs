@@ -55,11 +55,8 @@ fn book(rates: &[&str]) -> RateBook {
 
 fn quoted(rates: &[&str], lines: &[(u32, Priced)], pay_in: &str, at: &str) -> Result<Charge, Reason> {
     let (lines, offers): (Vec<_>, Vec<_>) = lines.iter().map(|(quantity, priced)| line(*quantity, *priced)).unzip();
-    let customer = "17850".parse().unwrap();
-    let request =
-        PurchaseRequest { customer, pay_in: pay_in.parse().unwrap(), lines, occurred_at: None, partial: false };
     let book = book(rates);
-    quote(&request, &offers, at.parse().unwrap(), &book, book.newest_version())
+    quote(&lines, pay_in.parse().unwrap(), &offers, at.parse().unwrap(), &book, book.newest_version())
 }
 
 /// Expects `total = charged`, or the code of a reason.
@@ -188,11 +185,11 @@ fn a_refusal_names_the_missing_or_stale_rate() {
 fn versions_after_the_captured_one_are_not_used() {
     let book = book(&["2010-12-01 EUR/GBP 0.848", "2010-12-01 EUR/GBP 0.5"]);
     let (wanted, offer) = line(1, Closed("39.75 GBP"));
-    let (customer, pay_in) = ("17850".parse().unwrap(), "EUR".parse().unwrap());
-    let request = PurchaseRequest { customer, pay_in, lines: vec![wanted], occurred_at: None, partial: false };
+    let (lines, pay_in) = ([wanted], "EUR".parse().unwrap());
     let at = "2010-12-02T00:00:00Z".parse().unwrap();
     let charged = |captured| {
-        quote(&request, std::slice::from_ref(&offer), at, &book, RateVersion(captured)).map(|c| c.charged.to_string())
+        let offers = std::slice::from_ref(&offer);
+        quote(&lines, pay_in, offers, at, &book, RateVersion(captured)).map(|c| c.charged.to_string())
     };
     assert_eq!(charged(0).unwrap_err().code, ReasonCode::NoRate);
     assert_eq!(charged(1), Ok("46.88 EUR".to_owned()));

@@ -1,6 +1,6 @@
 //! Facts that other stages emit for `post`.
 
-use contracts::{AccountId, PurchaseRefunded, PurchaseRejected};
+use contracts::{AccountId, PurchaseRefunded, PurchaseRejected, ReturnAccepted};
 use money::{Conversion, Money};
 use stage_harness::event;
 
@@ -88,6 +88,20 @@ pub(super) fn refunded(
     input_event(request_id, PostInput::PurchaseRefunded(fact))
 }
 
+/// A return.
+pub(super) fn returned(request_id: &str, customer: &str, total: &str, credit: &str) -> Event<PostInput> {
+    let fact = ReturnAccepted {
+        return_id: RequestId(request_id.to_owned()),
+        customer: customer.parse().unwrap(),
+        occurred_at: "2010-12-01T08:26:00Z".parse().unwrap(),
+        total: money(total),
+        credit: money(credit),
+        conversion: Conversion::Same,
+        lines: Vec::new(),
+    };
+    input_event(request_id, PostInput::ReturnAccepted(fact))
+}
+
 pub(super) const NONE: &str = "null";
 pub(super) const REFUSE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"refuse"}"#;
 pub(super) const FEE: &str = r#"{"limit":"100.00","currency":"EUR","policy":"fee"}"#;
@@ -98,6 +112,7 @@ pub(super) fn way_of(fact: &PostInput) -> (&'static Stream, &'static str, Accoun
         PostInput::PurchaseConfirmed(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
         PostInput::PurchaseRejected(purchase) => (&PURCHASES, "accept", AccountId::of_customer(&purchase.customer)),
         PostInput::PurchaseRefunded(refunded) => (&PURCHASES, "accept", AccountId::of_customer(&refunded.customer)),
+        PostInput::ReturnAccepted(returned) => (&PURCHASES, "accept", AccountId::of_customer(&returned.customer)),
         PostInput::TransferAccepted(transfer) => (&LEDGER_COMMANDS, "record-commands", transfer.payer.clone()),
         PostInput::AccountClaimed(claim) => (&LEDGER_COMMANDS, "record-commands", claim.account.clone()),
         PostInput::TransferRejected(_) => (&LEDGER_COMMANDS, "record-commands", AccountId::merchant()),

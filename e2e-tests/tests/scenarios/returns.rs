@@ -5,17 +5,11 @@ use contracts::{AccountId, Purpose, ReasonCode, Return, ReturnItemResult, Return
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::harness::{Client, Namespace, Response, System, assert_balances, money, timestamp};
-
-/// `POST /returns` with `Prefer: wait=30`.
-async fn bring_back(client: &Client, key: &str, body: &Value) -> Response {
-    let request = client.request(Method::POST, &format!("{}/returns", client.addresses.purchase));
-    client.send(request.header("Idempotency-Key", key).header("Prefer", "wait=30").json(body)).await
-}
+use super::harness::{Client, Namespace, System, assert_balances, money, timestamp};
 
 /// Sends a return that gets its outcome.
 async fn returned(client: &Client, key: &str, body: &Value) -> Return {
-    bring_back(client, key, body).await.expect_status(201).json()
+    client.bring_back(key, body).await.expect_status(201).json()
 }
 
 /// Expects that a return is rejected for this reason.
@@ -36,7 +30,7 @@ async fn a_return_credits_the_customer_and_leaves_the_stock_as_it_is() {
 
     // The key may also name a purchase. Nobody has bought the second piece.
     let back = json!({"customer": customer, "pay_in": "EUR", "lines": [{"sku": room, "quantity": 2}]});
-    let response = bring_back(client, &key, &back).await.expect_status(201);
+    let response = client.bring_back(&key, &back).await.expect_status(201);
     let first: Return = response.json();
     assert_eq!((first.status, &first.reason, &first.rate), (ReturnStatus::Settled, &None, &None));
     assert_eq!((first.total, first.refunded), (Some(money("20.00 EUR")), Some(money("20.00 EUR"))));
@@ -64,11 +58,11 @@ async fn a_repeated_return_is_refunded_once() {
     client.put_priced_offer(&sku, "15.30", "GBP").await;
     let customer = namespace.name("alice");
     let back = namespace.order(&customer, "GBP", &[&sku]);
-    let all = futures_util::future::join_all((0..20).map(|_| bring_back(client, &key, &back))).await;
+    let all = futures_util::future::join_all((0..20).map(|_| client.bring_back(&key, &back))).await;
     assert!(all.iter().all(|one| one.status == 201 && one.body == all[0].body), "{all:?}");
     client.put_priced_offer(&sku, "99.00", "GBP").await;
-    assert_eq!(bring_back(client, &key, &back).await.body, all[0].body);
-    bring_back(client, &key, &namespace.order(&customer, "GBP", &[&sku, &sku])).await.expect_status(409).problem();
+    assert_eq!(client.bring_back(&key, &back).await.body, all[0].body);
+    client.bring_back(&key, &namespace.order(&customer, "GBP", &[&sku, &sku])).await.expect_status(409).problem();
     assert_balances(client, &customer, &[("GBP", "15.30")]).await;
     assert_eq!(client.customer_entries(&customer).await.len(), 1);
     system.finish().await;
@@ -139,7 +133,7 @@ async fn a_return_is_rejected_for_the_reasons_of_a_purchase_and_moves_nothing() 
             "/lines/0/quantity",
         ),
     ] {
-        let problem = bring_back(client, &key("bad"), &body).await.expect_status(status).problem();
+        let problem = client.bring_back(&key("bad"), &body).await.expect_status(status).problem();
         assert_eq!(problem.pointer.as_deref(), Some(place), "{body}");
     }
     client.get(&format!("{}/returns/{}", client.addresses.purchase, key("bad"))).await.expect_status(404);

@@ -6,7 +6,6 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use reqwest::Method;
 use serde_json::json;
 
 use crate::scenarios::harness::{Load, LocalSystem, Namespace, Random, overdraft, wait_until_books_settle};
@@ -40,9 +39,8 @@ async fn stopped() -> LocalSystem {
     client.recall(&namespace.name("strike"), &room, 1).await.expect_status(201);
     // Goods that come back, and others that nobody takes back.
     for (key, goods) in [("back", sku), ("refused", namespace.name("nothing"))] {
-        let request = client.request(Method::POST, &format!("{}/returns", client.addresses.purchase));
-        let request = request.header("Idempotency-Key", namespace.name(key)).header("Prefer", "wait=30");
-        client.send(request.json(&namespace.order("alice", "GBP", &[&goods]))).await.expect_status(201);
+        let order = namespace.order("alice", "GBP", &[&goods]);
+        client.bring_back(&namespace.name(key), &order).await.expect_status(201);
     }
     wait_until_books_settle(client).await;
     local.stop().await;

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use reqwest::Method;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -36,11 +35,7 @@ async fn the_services_conform_to_their_openapi_documents() {
     client.put_priced_offer("lantern", "15.30", "GBP").await;
     let order = namespace.order("alice", "GBP", &["lantern"]);
     client.buy("my-first", &order).await.expect_status(201);
-    let back = client.request(Method::POST, &format!("{}/returns", client.addresses.purchase));
-    client
-        .send(back.header("Idempotency-Key", "my-first").header("Prefer", "wait=30").json(&order))
-        .await
-        .expect_status(201);
+    client.bring_back("my-first", &order).await.expect_status(201);
 
     let started = Instant::now();
     for url in client.all_urls("/openapi.json") {

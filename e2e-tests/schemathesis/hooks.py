@@ -65,11 +65,11 @@ def map_body(context, body):
 
 @schemathesis.check
 def every_line_has_a_result(context, response, case):
-    """The response to a batch has one result per line, either a purchase or a problem."""
+    """The response to a batch has one result per line, either a purchase, a return or a problem."""
     if case.media_type != "application/x-ndjson" or response.status_code != 200 or not isinstance(case.body, list):
         return
     results = parse_lines(None, response)
     assert len(results) == len(case.body), f"{len(case.body)} lines have {len(results)} results"
     for result in results:
-        assert ("purchase" in result) == (result["http_status"] in (201, 202)), result
+        assert ("purchase" in result or "return" in result) == (result["http_status"] in (201, 202)), result
         assert ("problem" in result) == (result["http_status"] in (400, 404, 409, 422)), result

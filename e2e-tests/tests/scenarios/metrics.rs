@@ -13,6 +13,7 @@ async fn the_metrics_of_every_service_pass_promtool_and_are_documented() {
     let order = |customer: &str, sku: &str| namespace.order(&namespace.name(customer), "EUR", &[sku]);
     client.buy(&namespace.name("buys"), &order("alice", &sku)).await.expect_status(201);
     client.buy(&namespace.name("unknown"), &order("alice", &namespace.name("none"))).await.expect_status(201);
+    client.bring_back(&namespace.name("back"), &order("alice", &sku)).await.expect_status(201);
     let bob = format!("customer:{}", namespace.name("bob"));
     client.send(client.claim_request(&bob, &overdraft("0.00", "refuse"))).await.expect_status(201);
     client.send(client.claim_request(&bob, &Value::Null)).await.expect_status(409);

@@ -28,5 +28,6 @@ mod offers;
 mod purchases;
 mod rates;
 mod refusals;
+mod returns;
 mod stock;
 mod transfers;

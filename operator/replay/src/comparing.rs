@@ -8,7 +8,8 @@ use stage::RequestId;
 use crate::books::{Postings, Sums, sums};
 use crate::findings::Findings;
 use crate::outcome::ExpectedOutcome;
-use crate::purchase::{Accepted, RequestKind, Submission};
+use crate::purchase::{Accepted, Submission};
+use crate::request_kind::RequestKind;
 
 /// All differences: in the sums, then in single purchases and returns, then in the books as a whole.
 pub fn differences(all: &[Accepted], postings: &Postings, books: &TrialBalance) -> Findings {

@@ -93,7 +93,7 @@ fn worth(millionths: i128, times: i128, by: i128, currency: Currency) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::purchase::RequestKind;
+    use crate::request_kind::RequestKind;
 
     fn check(pounds: &str, pay_in: &str, at: &str, expected: &str) {
         let rates = Rates::built_in().unwrap();

@@ -9,7 +9,7 @@ use crate::country::currency_of;
 use crate::file::FileError;
 use crate::london::in_london;
 use crate::ndjson;
-use crate::purchase::RequestKind;
+use crate::request_kind::RequestKind;
 use crate::row::{Row, Sold};
 
 /// An invoice of the file, as it is sent.

@@ -35,6 +35,7 @@ mod packing;
 mod passes;
 mod place;
 mod purchase;
+mod request_kind;
 mod row;
 mod scaled;
 mod selection;

@@ -3,7 +3,7 @@
 use contracts::{AccountId, CustomerId, Leg, ReasonCode, Side};
 use money::Money;
 
-use crate::purchase::RequestKind;
+use crate::request_kind::RequestKind;
 
 /// The expected result of a purchase or a return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

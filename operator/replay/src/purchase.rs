@@ -1,46 +1,12 @@
 //! A purchase or a return: as it is sent, the last response about it, and both together.
 
-use contracts::{CustomerId, PurchaseId, Purpose, Reason, ReturnId, ReturnStatus, Status};
+use contracts::{CustomerId, Reason, ReturnStatus, Status};
 use money::Money;
 use serde::Deserialize;
 use stage::RequestId;
 
 use crate::outcome::ExpectedOutcome;
-
-/// What an invoice is sent as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RequestKind {
-    /// A purchase.
-    Purchase,
-    /// A return.
-    Return,
-}
-
-impl RequestKind {
-    /// The path of a batch of such requests.
-    pub fn batch_path(self) -> &'static str {
-        match self {
-            Self::Purchase => "/purchases/batch",
-            Self::Return => "/returns/batch",
-        }
-    }
-
-    /// The path of what became of a request.
-    pub fn path(self, id: &RequestId) -> String {
-        match self {
-            Self::Purchase => format!("/purchases/{}", PurchaseId::of(id)),
-            Self::Return => format!("/returns/{}", ReturnId::of(id)),
-        }
-    }
-
-    /// The purpose of its entries in the ledger.
-    pub fn purpose(self) -> Purpose {
-        match self {
-            Self::Purchase => Purpose::Purchase,
-            Self::Return => Purpose::Return,
-        }
-    }
-}
+use crate::request_kind::RequestKind;
 
 /// A purchase or a return to send.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Which invoices of the file are sent, and as what.
 
 use crate::days::Days;
-use crate::purchase::RequestKind;
+use crate::request_kind::RequestKind;
 use crate::row::Kind;
 
 /// The invoices that are sent.

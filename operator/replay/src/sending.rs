@@ -14,7 +14,8 @@ use tokio::sync::mpsc::Receiver;
 use crate::batch::Batch;
 use crate::file::FileError;
 use crate::findings::Findings;
-use crate::purchase::{Accepted, RequestKind, Response, ReturnResponse};
+use crate::purchase::{Accepted, Response, ReturnResponse};
+use crate::request_kind::RequestKind;
 
 /// The path of a batch of cancellations.
 pub const CANCELLATIONS: &str = "/purchases/cancellations";

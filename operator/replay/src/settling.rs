@@ -6,7 +6,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use operator_client::{IN_FLIGHT, Progress, ServiceClient, ServiceError};
 use reqwest::{Method, StatusCode};
 
-use crate::purchase::{Accepted, RequestKind, Response, ReturnResponse};
+use crate::purchase::{Accepted, Response, ReturnResponse};
+use crate::request_kind::RequestKind;
 
 /// The longest time without a new outcome. After it, waiting ends.
 const STILL_MAX: Duration = Duration::from_secs(60);

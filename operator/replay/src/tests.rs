@@ -10,7 +10,7 @@ use crate::days::Days;
 use crate::expected::Rates;
 use crate::file::FileError;
 use crate::form::Form;
-use crate::purchase::RequestKind;
+use crate::request_kind::RequestKind;
 use crate::selection::{Kinds, Selection};
 use crate::source::SourceFile;
 use crate::survey::Survey;

@@ -1,4 +1,4 @@
-//! Client methods for limited stock, and what they show.
+//! Client methods for limited stock and returns, and what they show.
 
 use contracts::{Offer, Purchase};
 use reqwest::Method;
@@ -49,6 +49,12 @@ impl Client {
         let request = self.request(Method::POST, &format!("{}/recall", self.offer_url(sku)));
         let request = request.header("Idempotency-Key", key).header("Prefer", "wait=30");
         self.send(request.json(&json!({"quantity": quantity}))).await
+    }
+
+    /// `POST /returns` with `Prefer: wait=30`.
+    pub async fn bring_back(&self, key: &str, body: &Value) -> Response {
+        let request = self.request(Method::POST, &format!("{}/returns", self.addresses.purchase));
+        self.send(request.header("Idempotency-Key", key).header("Prefer", "wait=30").json(body)).await
     }
 
     /// The stock of an offer: allocated and available.

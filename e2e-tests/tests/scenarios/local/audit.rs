@@ -37,6 +37,11 @@ async fn stopped() -> LocalSystem {
     let bought = client.buy_together(&namespace, &["grace", "heidi"], &room).await;
     client.cancel(&bought[0], &json!({})).await.expect_status(201);
     client.recall(&namespace.name("strike"), &room, 1).await.expect_status(201);
+    // Goods that come back, and others that nobody takes back.
+    for (key, goods) in [("back", sku), ("refused", namespace.name("nothing"))] {
+        let order = namespace.order("alice", "GBP", &[&goods]);
+        client.bring_back(&namespace.name(key), &order).await.expect_status(201);
+    }
     wait_until_books_settle(client).await;
     local.stop().await;
     local

@@ -12,7 +12,7 @@ const PURCHASE: usize = 1;
 const LEDGER: usize = 2;
 
 /// The increases from the requests below. A retry does not count.
-const EXPECTED: [Moved<'_>; 27] = [
+const EXPECTED: [Moved<'_>; 31] = [
     (EXCHANGE_RATE, "rate_versions_total", &[], 1),
     (EXCHANGE_RATE, "stage_latency_seconds_count", &[("stage", "record-rates")], 1),
     (PURCHASE, "offers_recorded_total", &[], 1),
@@ -22,10 +22,14 @@ const EXPECTED: [Moved<'_>; 27] = [
     (PURCHASE, "purchases_total", &[("status", "rejected"), ("reason", "unknown_offer")], 2),
     (PURCHASE, "purchases_total", &[("status", "rejected"), ("reason", "stale_rate")], 1),
     (PURCHASE, "purchases_total", &[("status", "rejected"), ("reason", "payment_refused")], 1),
-    // The offer counts too. Purchases that `accept` rejected never get to `settle`.
-    (PURCHASE, "stage_latency_seconds_count", &[("stage", "accept")], 15),
-    (PURCHASE, "stage_latency_seconds_count", &[("stage", "settle")], 11),
-    (PURCHASE, "stage_latency_seconds_bucket", &[("stage", "settle"), ("le", "+Inf")], 11),
+    (PURCHASE, "returns_recorded_total", &[], 2),
+    (PURCHASE, "returns_total", &[], 2),
+    (PURCHASE, "returns_total", &[("status", "settled"), ("reason", "")], 1),
+    (PURCHASE, "returns_total", &[("status", "rejected"), ("reason", "unknown_offer")], 1),
+    // The offer counts too. What `accept` rejected never gets to `settle`.
+    (PURCHASE, "stage_latency_seconds_count", &[("stage", "accept")], 17),
+    (PURCHASE, "stage_latency_seconds_count", &[("stage", "settle")], 12),
+    (PURCHASE, "stage_latency_seconds_bucket", &[("stage", "settle"), ("le", "+Inf")], 12),
     (PURCHASE, "stage_latency_seconds_count", &[("stage", "copy-rates")], 1),
     (PURCHASE, "http_requests_total", &[("method", "POST"), ("route", "/purchases"), ("status", "201")], 12),
     (PURCHASE, "http_request_duration_seconds_count", &[("method", "POST"), ("route", "/purchases/batch")], 1),
@@ -38,9 +42,9 @@ const EXPECTED: [Moved<'_>; 27] = [
     (LEDGER, "ledger_decisions_total", &[("kind", "transfer"), ("status", "rejected"), ("reason", "overdrawn")], 1),
     (LEDGER, "ledger_decisions_total", &[("kind", "transfer"), ("reason", "unknown_account")], 2),
     (LEDGER, "stage_latency_seconds_count", &[("stage", "record-commands")], 8),
-    // 11 purchases, 3 transfers and 3 claims, and the merchant's legs of the 10 purchases and the 2 transfers that were
-    // posted.
-    (LEDGER, "stage_latency_seconds_count", &[("stage", "post")], 29),
+    // 11 purchases, a return, 3 transfers and 3 claims, and the merchant's legs of the 10 purchases, the return and the
+    // 2 transfers that were posted.
+    (LEDGER, "stage_latency_seconds_count", &[("stage", "post")], 31),
     (LEDGER, "stage_duplicate_frames_total", &[], 0),
     (LEDGER, "stage_retries_total", &[], 0),
 ];
@@ -106,6 +110,10 @@ async fn rates_and_purchases(client: &Client, namespace: &Namespace) {
         buy(&key, "bob", "EUR", &namespace.name("none")).await;
     }
     buy("stale", "bob", "USD", &sku).await;
+    for (key, sku) in [("back", &sku), ("back", &sku), ("back-unknown", &namespace.name("none"))] {
+        let order = namespace.order(&namespace.name("bob"), "EUR", &[sku]);
+        client.bring_back(&namespace.name(key), &order).await.expect_status(201);
+    }
     let alice = format!("customer:{}", namespace.name("alice"));
     client.send(client.claim_request(&alice, &overdraft("20.00", "refuse"))).await.expect_status(201);
     for key in ["6", "7", "refused"] {
@@ -174,8 +182,8 @@ async fn assert_books_exported(client: &Client) {
         let number = |amount: money::Amount| amount.to_string().parse::<f64>().unwrap();
         assert_eq!(exported("ledger_posted_amount", "debit"), number(line.debits));
         assert_eq!(exported("ledger_posted_amount", "credit"), number(line.credits));
-        // Ten lanterns and two transfers.
-        assert_eq!(number(line.debits), 160.0);
+        // Ten lanterns, one of them brought back, and two transfers.
+        assert_eq!(number(line.debits), 170.0);
     }
     assert!(metrics.text.contains("ledger_trial_balance_difference{currency=\"EUR\"} 0\n"), "{}", metrics.text);
 }

@@ -30,10 +30,12 @@ async fn output_of(command: &mut Command) -> String {
 async fn the_services_conform_to_their_openapi_documents() {
     let program = output_of(&mut Command::new("infra/local/schemathesis.sh")).await;
     let local = LocalSystem::start().await;
-    // The examples of the documents refer to this offer and this purchase.
+    // The examples of the documents refer to this offer, and to this purchase and this return.
     let (client, namespace) = (&local.client, Namespace::new());
     client.put_priced_offer("lantern", "15.30", "GBP").await;
-    client.buy("my-first", &namespace.order("alice", "GBP", &["lantern"])).await.expect_status(201);
+    let order = namespace.order("alice", "GBP", &["lantern"]);
+    client.buy("my-first", &order).await.expect_status(201);
+    client.bring_back("my-first", &order).await.expect_status(201);
 
     let started = Instant::now();
     for url in client.all_urls("/openapi.json") {

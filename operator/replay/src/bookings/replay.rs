@@ -13,7 +13,7 @@ use stage::RequestId;
 
 use super::model::Model;
 use super::nights::{Booking, decimal, noon};
-use crate::purchase::RequestKind;
+use crate::request_kind::RequestKind;
 use crate::{ndjson, sending};
 
 /// The maximum number of bookings in a request.

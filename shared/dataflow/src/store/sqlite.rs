@@ -31,10 +31,10 @@ use self::inventory::check_tables;
 use self::write::write;
 use super::decode::{Stored as _, frame, meta, number};
 use super::encode::{bind, integer};
+use super::engine::load_each;
 use super::failure::unavailable;
 use super::sql::{IS_USED, META, create, load};
 use super::sql_database::SqlDatabase;
-use super::engine::load_each;
 use super::{Commit, CommitError, Engine, LoadedRows, Meta, StoreError, StoredMeta};
 
 /// The maximum number of connections for requests, and for owners. Each has a thread, a few files and a page cache.
@@ -192,8 +192,8 @@ impl SqlDatabase for Sqlite {
     ) -> Result<Vec<Vec<Cell>>, StoreError> {
         let text = page::page(table, statement);
         let query = parameters.iter().fold(sqlx::query(&text), bind);
-        match rows_of(query.fetch_one(&self.readers).await) {
-            Ok(Some(rows)) => Ok(rows),
+        match query.fetch_all(&self.readers).await.map_err(StoreError::from).and_then(|pages| rows_of(&pages)) {
+            Ok(Some(pages)) => Ok(pages.into_iter().flatten().collect()),
             // Row by row the damage is named.
             Ok(None) | Err(StoreError::Damaged(_)) => {
                 self.fetch(statement, parameters).await?.iter().map(|row| row.cells(table)).collect()
@@ -236,15 +236,12 @@ impl SqlDatabase for Sqlite {
         let text = statements.join("; ");
         let keys_of = |keys: &BTreeSet<Vec<Cell>>| sql::json(keys.iter().map(Vec::as_slice));
         let query = keys.iter().fold(sqlx::query(&text), |query, (_, wanted)| query.bind(keys_of(wanted)));
-        let pages: Result<Vec<SqliteRow>, _> = query.fetch_all(&self.readers).await;
-        let rows = pages.map_err(StoreError::from).and_then(|pages| {
-            pages.into_iter().map(|page| rows_of(Ok(page))).collect::<Result<Option<Vec<_>>, _>>()
-        });
-        match rows {
+        match query.fetch_all(&self.readers).await.map_err(StoreError::from).and_then(|pages| rows_of(&pages)) {
             Ok(Some(rows)) => {
                 let found = keys.iter().zip(rows);
                 Ok(found.map(|((table, wanted), rows)| LoadedRows { table, wanted: wanted.clone(), rows }).collect())
             }
+            // One by one, and row by row, the damage is named.
             Ok(None) | Err(StoreError::Damaged(_)) => load_each(self, keys).await,
             Err(error) => Err(error),
         }
@@ -300,9 +297,9 @@ impl SqlDatabase for Sqlite {
     }
 }
 
-/// The rows of a page.
-fn rows_of(row: sqlx::Result<SqliteRow>) -> Result<Option<Vec<Vec<Cell>>>, StoreError> {
-    Ok(page::rows(row?.try_get(0)?))
+/// The rows of each page. `None` when a page holds what no column may hold.
+fn rows_of(pages: &[SqliteRow]) -> Result<Option<Vec<Vec<Vec<Cell>>>>, StoreError> {
+    pages.iter().map(|page| Ok(page::rows(page.try_get(0)?))).collect()
 }
 
 fn pool(timeout: Duration, options: &SqliteConnectOptions) -> SqlitePool {

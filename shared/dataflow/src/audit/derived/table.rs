@@ -266,7 +266,11 @@ impl DerivedTable {
     }
 
     /// Where these keys are, none of which is held.
-    async fn find(&self, mut keys: Vec<(Fingerprint, &[Cell])>, backing: &Backing<'_>) -> Result<Elsewhere, StoreError> {
+    async fn find(
+        &self,
+        mut keys: Vec<(Fingerprint, &[Cell])>,
+        backing: &Backing<'_>,
+    ) -> Result<Elsewhere, StoreError> {
         let mut elsewhere = Elsewhere::default();
         if let Some(Aside { scratch, has_rows: true, .. }) = &self.aside {
             let wanted = keys.iter().map(|(_, key)| key.to_vec()).collect();

@@ -81,13 +81,12 @@ impl Books {
         let after = *balance;
         let posted = self.posted.entry(row.currency).or_insert(Sides::zero(row.currency));
         posted.post(row.side, row.amount);
-        let place = format!("entry {} {}", row.account, row.number);
         let wrong = match self.accounts.get_mut(&row.account) {
             None => Some("belongs to an account that does not exist".to_owned()),
             Some(account) => account.post(row, before, after),
         };
         if let Some(what) = wrong {
-            self.wrong(place, what);
+            self.wrong(format!("entry {} {}", row.account, row.number), what);
         }
     }
 

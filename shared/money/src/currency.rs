@@ -58,6 +58,9 @@ impl Currency {
     /// The Kuwaiti dinar, three decimals.
     pub const KWD: Self = Self { code: *b"KWD", minor_units: 3 };
 
+    /// Looked at first, because the lists of all currencies are long.
+    const COMMON: [Self; 5] = [Self::EUR, Self::GBP, Self::USD, Self::JPY, Self::KWD];
+
     /// The ISO 4217 code: three upper-case letters.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -87,7 +90,10 @@ impl FromStr for Currency {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let known = || {
-            let code = text.as_bytes().try_into().ok()?;
+            let code: [u8; 3] = text.as_bytes().try_into().ok()?;
+            if let Some(common) = Self::COMMON.into_iter().find(|common| common.code == code) {
+                return Some(common);
+            }
             let minor_units = u8::try_from(minor_units_of(text)?).ok()?;
             Some(Self { code, minor_units })
         };
@@ -133,7 +139,7 @@ serde_as_text!(Currency, "the code of a currency, such as \"EUR\"");
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Currency, WITHDRAWN, WITHDRAWN_UNSUPPORTED};
+    use super::{Currency, WITHDRAWN, WITHDRAWN_UNSUPPORTED, minor_units_of};
 
     fn check(code: &str, minor_units: Option<u32>) {
         let known = Currency::try_from(code);
@@ -189,8 +195,9 @@ mod tests {
 
     #[test]
     fn each_constant_equals_the_currency_parsed_from_its_code() {
-        for constant in [Currency::EUR, Currency::GBP, Currency::USD, Currency::JPY, Currency::KWD] {
+        for constant in Currency::COMMON {
             assert_eq!(Currency::try_from(constant.code()), Ok(constant));
+            assert_eq!(minor_units_of(constant.code()), Some(constant.minor_units()));
         }
     }
 

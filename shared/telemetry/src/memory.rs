@@ -1,3 +1,8 @@
+/// The allocator of every process that links this crate. Facts and rows are many small texts that one thread makes and
+/// another one frees; mimalloc needs less time for them than the allocator of the system.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The physical memory of this process, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {

@@ -16,7 +16,7 @@
 mod table;
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 
 use futures_util::future::BoxFuture;
 use stage::{Cell, Change, ReadSet, Table};
@@ -77,7 +77,7 @@ pub(super) struct Size {
 pub(super) struct DerivedRows {
     stored: Store,
     limits: Limits,
-    secrets: [RandomState; 2],
+    secret: RandomState,
     tables: Mutex<BTreeMap<&'static str, State>>,
 }
 
@@ -90,7 +90,7 @@ enum State {
 
 impl DerivedRows {
     pub(super) fn new(stored: Store, limits: Limits) -> Self {
-        Self { stored, limits, secrets: [RandomState::new(), RandomState::new()], tables: Mutex::default() }
+        Self { stored, limits, secret: RandomState::new(), tables: Mutex::default() }
     }
 
     /// Writes what a batch changed.
@@ -115,7 +115,7 @@ impl DerivedRows {
 
     async fn compare_when_due(&self, tables: &mut BTreeMap<&'static str, State>) -> Result<(), StoreError> {
         let waiting = tables.values().fold((0, 0), |(rows, bytes), state| match state {
-            State::Derived(table) => (rows + table.waiting_rows, bytes + table.waiting_bytes),
+            State::Derived(table) => (rows + table.waiting().0, bytes + table.waiting().1),
             State::AsStored => (rows, bytes),
         });
         if waiting.0 >= self.limits.rows || waiting.1 >= self.limits.bytes {
@@ -149,7 +149,7 @@ impl DerivedRows {
     }
 
     fn backing(&self) -> Backing<'_> {
-        Backing { stored: &self.stored, limits: self.limits, secrets: &self.secrets }
+        Backing { stored: &self.stored, limits: self.limits, secret: &self.secret }
     }
 }
 
@@ -187,8 +187,12 @@ impl Tables for DerivedRows {
 }
 
 impl Fingerprint {
-    fn of(secrets: &[RandomState; 2], table: &Table, key: &[Cell]) -> Self {
-        Self([0, 1].map(|half: usize| secrets[half].hash_one((table.name, key))))
+    fn of(secret: &RandomState, table: &Table, key: &[Cell]) -> Self {
+        let mut hasher = secret.build_hasher();
+        (table.name, key).hash(&mut hasher);
+        let first = hasher.finish();
+        hasher.write_u8(0);
+        Self([first, hasher.finish()])
     }
 }
 

@@ -7,7 +7,7 @@ use stage::{Cell, Row};
 use crate::{Store, StoreError};
 
 /// Rows per read.
-const PAGE: usize = 256;
+const PAGE: usize = 1_000;
 
 /// Passes every row of a table to `see`, in the order of its key. Returns the number of rows.
 ///

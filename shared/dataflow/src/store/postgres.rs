@@ -168,6 +168,15 @@ impl SqlDatabase for Postgres {
         Ok(self.sessions.fetch(parameters.iter().fold(sqlx::query(statement), bind)).await?)
     }
 
+    async fn rows(
+        &self,
+        table: &'static Table,
+        statement: &str,
+        parameters: &[Cell],
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        self.fetch(statement, parameters).await?.iter().map(|row| row.cells(table)).collect()
+    }
+
     async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
         if self.sessions.is_snapshot() {
             return Err(CommitError::Unavailable("the database was opened for reading only".into()));

@@ -30,6 +30,14 @@ pub(super) trait SqlDatabase: fmt::Debug + Send + Sync {
         parameters: &[Cell],
     ) -> impl Future<Output = Result<Vec<Self::Row>, StoreError>> + Send;
 
+    /// All rows of a stage's table that a statement with these parameters selects.
+    fn rows(
+        &self,
+        table: &'static Table,
+        statement: &str,
+        parameters: &[Cell],
+    ) -> impl Future<Output = Result<Vec<Vec<Cell>>, StoreError>> + Send;
+
     fn commit(&self, commit: &Commit) -> impl Future<Output = Result<(), CommitError>> + Send;
 
     fn load(
@@ -122,7 +130,7 @@ impl<D: SqlDatabase> Engine for D {
         let after = after.unwrap_or_default();
         let statement = sql::scan::<D::Dialect>(table, prefix.len(), after.len());
         let parameters = [prefix, after, &[integer_cell(limit as u64)]].concat();
-        self.fetch(&statement, &parameters).await?.iter().map(|row| row.cells(table)).collect()
+        self.rows(table, &statement, &parameters).await
     }
 
     async fn journal(

@@ -6,6 +6,7 @@
 
 mod decode;
 mod inventory;
+mod page;
 mod scratch;
 mod sql;
 mod write;
@@ -19,7 +20,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Connection as _, Either, Executor as _, Row as _, SqliteConnection};
+use sqlx::{Connection as _, Row as _, SqliteConnection};
 use stage::{Cell, Frame, Producer, ReadSet, Seq, StreamPartition, Table};
 use tokio::sync::Mutex;
 
@@ -30,6 +31,7 @@ use self::inventory::check_tables;
 use self::write::write;
 use super::decode::{Stored as _, frame, meta, number};
 use super::encode::{bind, integer};
+use super::engine::load_each;
 use super::failure::unavailable;
 use super::sql::{IS_USED, META, create, load};
 use super::sql_database::SqlDatabase;
@@ -44,6 +46,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const OWNER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait for another process that locks the file (a backup, an operator's shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The page cache of a connection of the audit, which looks up rows all over a table: 8 MiB.
+const AUDIT_CACHE: &str = "-8192";
 /// Prepared statements kept per connection: enough for every statement of every table of a service.
 const STATEMENTS_MAX: usize = 512;
 
@@ -136,6 +140,10 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENTS_MAX);
         let reading = options.clone().read_only(true);
+        let reading = match access {
+            Access::Read => reading.pragma("cache_size", AUDIT_CACHE),
+            Access::Write => reading,
+        };
         let (readers, owners) = (pool(REQUEST_TIMEOUT, &reading), pool(OWNER_TIMEOUT, &reading));
         let options = match access {
             Access::Read => reading,
@@ -176,6 +184,24 @@ impl SqlDatabase for Sqlite {
         Ok(query.fetch_all(&self.readers).await?)
     }
 
+    async fn rows(
+        &self,
+        table: &'static Table,
+        statement: &str,
+        parameters: &[Cell],
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        let text = page::page(table, statement);
+        let query = parameters.iter().fold(sqlx::query(&text), bind);
+        match query.fetch_all(&self.readers).await.map_err(StoreError::from).and_then(|pages| rows_of(&pages)) {
+            Ok(Some(pages)) => Ok(pages.into_iter().flatten().collect()),
+            // Row by row the damage is named.
+            Ok(None) | Err(StoreError::Damaged(_)) => {
+                self.fetch(statement, parameters).await?.iter().map(|row| row.cells(table)).collect()
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
         let mut slot = self.writer.lock().await;
         let mut connection = match slot.take() {
@@ -200,31 +226,25 @@ impl SqlDatabase for Sqlite {
 
     async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
         let keys = sql::json(keys.iter().map(Vec::as_slice));
-        let rows = sqlx::query(&load::<sqlx::Sqlite>(table)).bind(keys).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| row.cells(table)).collect()
+        self.rows(table, &load::<sqlx::Sqlite>(table), &[Cell::Text(keys)]).await
     }
 
     /// One statement per table, and one round trip for all of them.
     async fn load_all(&self, keys: &ReadSet) -> Result<Vec<LoadedRows>, StoreError> {
-        let statements: Vec<_> = keys.iter().map(|(table, _)| load::<sqlx::Sqlite>(table)).collect();
+        let statements: Vec<_> =
+            keys.iter().map(|(table, _)| page::page(table, &load::<sqlx::Sqlite>(table))).collect();
         let text = statements.join("; ");
         let keys_of = |keys: &BTreeSet<Vec<Cell>>| sql::json(keys.iter().map(Vec::as_slice));
         let query = keys.iter().fold(sqlx::query(&text), |query, (_, wanted)| query.bind(keys_of(wanted)));
-        let empty = |(table, wanted): (&'static Table, &BTreeSet<Vec<Cell>>)| LoadedRows {
-            table,
-            wanted: wanted.clone(),
-            rows: Vec::new(),
-        };
-        let mut found: Vec<_> = keys.iter().map(empty).collect();
-        let (mut results, mut at) = ((&self.readers).fetch_many(query), 0);
-        while let Some(result) = results.try_next().await? {
-            match (result, found.get_mut(at)) {
-                (Either::Right(row), Some(of_table)) => of_table.rows.push(row.cells(of_table.table)?),
-                (Either::Left(_), _) => at += 1,
-                (Either::Right(_), None) => {}
+        match query.fetch_all(&self.readers).await.map_err(StoreError::from).and_then(|pages| rows_of(&pages)) {
+            Ok(Some(rows)) => {
+                let found = keys.iter().zip(rows);
+                Ok(found.map(|((table, wanted), rows)| LoadedRows { table, wanted: wanted.clone(), rows }).collect())
             }
+            // One by one, and row by row, the damage is named.
+            Ok(None) | Err(StoreError::Damaged(_)) => load_each(self, keys).await,
+            Err(error) => Err(error),
         }
-        Ok(found)
     }
 
     async fn journal(
@@ -275,6 +295,11 @@ impl SqlDatabase for Sqlite {
             tracing::warn!(error, "a database was not closed cleanly");
         }
     }
+}
+
+/// The rows of each page. `None` when a page holds what no column may hold.
+fn rows_of(pages: &[SqliteRow]) -> Result<Option<Vec<Vec<Vec<Cell>>>>, StoreError> {
+    pages.iter().map(|page| Ok(page::rows(page.try_get(0)?))).collect()
 }
 
 fn pool(timeout: Duration, options: &SqliteConnectOptions) -> SqlitePool {

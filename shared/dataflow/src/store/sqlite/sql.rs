@@ -1,6 +1,7 @@
 //! The SQL of `SQLite`. Rows and keys are one parameter, a JSON array of arrays, so a statement does not depend on their
 //! number: each is prepared once.
 
+use serde::Serialize;
 use stage::{Cell, CellKind, Column, Table, Write};
 
 use crate::store::runs::Run;
@@ -73,13 +74,21 @@ pub fn commit(runs: &[Run<'_>], frames: usize) -> String {
 
 /// Rows or keys as a parameter.
 pub fn json<'a>(rows: impl IntoIterator<Item = &'a [Cell]>) -> String {
-    let cell = |cell: &Cell| match cell {
-        Cell::Null => serde_json::Value::Null,
-        Cell::Integer(number) => (*number).into(),
-        Cell::Text(text) => text.as_str().into(),
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Value<'a> {
+        Null,
+        Integer(i64),
+        Text(&'a str),
+    }
+    let value = |cell: &'a Cell| match cell {
+        Cell::Null => Value::Null,
+        Cell::Integer(number) => Value::Integer(*number),
+        Cell::Text(text) => Value::Text(text),
     };
-    let rows: Vec<Vec<_>> = rows.into_iter().map(|row| row.iter().map(cell).collect()).collect();
-    serde_json::Value::from(rows).to_string()
+    let rows: Vec<Vec<_>> = rows.into_iter().map(|row| row.iter().map(value).collect()).collect();
+    // Numbers and texts can always be written; the database refuses an empty parameter.
+    serde_json::to_string(&rows).unwrap_or_default()
 }
 
 /// Deletes the row with a key.

@@ -34,9 +34,15 @@ postgres_program() {
 # Whether a process runs a program for this folder. A pid alone is not enough: after a crash or a reboot it may belong
 # to any process. So the program must be in the command line and the folder in the environment.
 ours() {
-  local pid=$1 program=$2 words
-  { words=$(tr '\0' ' ' <"/proc/$pid/cmdline") && [[ ${words%% *} == *"$program" ]] &&
-    grep -qzxF "UNBUNDLED_LOCAL=$UNBUNDLED_LOCAL" "/proc/$pid/environ"; } 2>/dev/null
+  local pid=$1 program=$2 words=() variable
+  # Without other programs, because the loops that wait for a process call it often.
+  { mapfile -d '' -t words <"/proc/$pid/cmdline"; } 2>/dev/null || return 1
+  [[ ${words[0]:-} == *"$program" ]] || return 1
+  { mapfile -d '' -t words <"/proc/$pid/environ"; } 2>/dev/null || return 1
+  for variable in "${words[@]}"; do
+    [[ $variable != "UNBUNDLED_LOCAL=$UNBUNDLED_LOCAL" ]] || return 0
+  done
+  return 1
 }
 
 # Prints the pid in the first line of a file, if that process is ours.

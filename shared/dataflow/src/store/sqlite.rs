@@ -6,6 +6,7 @@
 
 mod decode;
 mod inventory;
+mod readers;
 mod scratch;
 mod sql;
 mod write;
@@ -16,9 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{Connection as _, Either, Executor as _, Row as _, SqliteConnection};
 use stage::{Cell, Frame, Producer, ReadSet, Seq, StreamPartition, Table};
 use tokio::sync::Mutex;
@@ -27,6 +26,7 @@ pub(crate) use self::scratch::Scratch;
 
 use self::decode::at;
 use self::inventory::check_tables;
+use self::readers::Readers;
 use self::write::write;
 use super::decode::{Stored as _, frame, meta, number};
 use super::encode::{bind, integer};
@@ -53,9 +53,9 @@ pub struct Sqlite {
     meta: Meta,
     options: SqliteConnectOptions,
     writer: Arc<Mutex<Option<SqliteConnection>>>,
-    /// The pool of all requests, or of all owners.
-    readers: SqlitePool,
-    owners: SqlitePool,
+    /// The connections of all requests, or of all owners.
+    readers: Readers,
+    owners: Readers,
 }
 
 /// Whether a file may be created and changed, or only read.
@@ -136,7 +136,8 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENTS_MAX);
         let reading = options.clone().read_only(true);
-        let (readers, owners) = (pool(REQUEST_TIMEOUT, &reading), pool(OWNER_TIMEOUT, &reading));
+        let readers = |turn| Readers::new(reading.clone(), READERS_MAX, turn);
+        let (readers, owners) = (readers(REQUEST_TIMEOUT), readers(OWNER_TIMEOUT));
         let options = match access {
             Access::Read => reading,
             Access::Write => options
@@ -148,7 +149,7 @@ impl Sqlite {
     }
 
     async fn check_meta(&self, path: &Path) -> Result<(), StoreError> {
-        let rows = sqlx::query(META).fetch_all(&self.readers).await.map_err(at(path))?;
+        let rows = self.readers.fetch_all(sqlx::query(META)).await.map_err(at(path))?;
         let found = meta(&rows).map_err(|error| error.at(path.display()))?;
         self.meta.check(&found).map_err(|what| StoreError::Damaged(what).at(path.display()))
     }
@@ -173,7 +174,7 @@ impl SqlDatabase for Sqlite {
 
     async fn fetch(&self, statement: &str, parameters: &[Cell]) -> Result<Vec<SqliteRow>, StoreError> {
         let query = parameters.iter().fold(sqlx::query(statement), bind);
-        Ok(query.fetch_all(&self.readers).await?)
+        Ok(self.readers.fetch_all(query).await?)
     }
 
     async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
@@ -200,7 +201,7 @@ impl SqlDatabase for Sqlite {
 
     async fn load(&self, table: &'static Table, keys: &BTreeSet<Vec<Cell>>) -> Result<Vec<Vec<Cell>>, StoreError> {
         let keys = sql::json(keys.iter().map(Vec::as_slice));
-        let rows = sqlx::query(&load::<sqlx::Sqlite>(table)).bind(keys).fetch_all(&self.readers).await?;
+        let rows = self.readers.fetch_all(sqlx::query(&load::<sqlx::Sqlite>(table)).bind(keys)).await?;
         rows.iter().map(|row| row.cells(table)).collect()
     }
 
@@ -216,7 +217,8 @@ impl SqlDatabase for Sqlite {
             rows: Vec::new(),
         };
         let mut found: Vec<_> = keys.iter().map(empty).collect();
-        let (mut results, mut at) = ((&self.readers).fetch_many(query), 0);
+        let mut reader = self.readers.take().await?;
+        let (mut results, mut at) = (reader.fetch_many(query), 0);
         while let Some(result) = results.try_next().await? {
             match (result, found.get_mut(at)) {
                 (Either::Right(row), Some(of_table)) => of_table.rows.push(row.cells(of_table.table)?),
@@ -224,6 +226,8 @@ impl SqlDatabase for Sqlite {
                 (Either::Right(_), None) => {}
             }
         }
+        drop(results);
+        reader.put_back();
         Ok(found)
     }
 
@@ -237,7 +241,8 @@ impl SqlDatabase for Sqlite {
     ) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT * FROM journal WHERE producer = ? AND target = ? AND seq >= ? ORDER BY seq LIMIT ?";
         let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
-        let mut rows = query.bind(integer(from.0)).bind(integer(limit as u64)).fetch(&self.readers);
+        let mut reader = self.readers.take().await?;
+        let mut rows = query.bind(integer(from.0)).bind(integer(limit as u64)).fetch(&mut *reader);
         let (mut frames, mut bytes) = (Vec::new(), 0);
         while bytes < max_bytes {
             let Some(row) = rows.try_next().await? else { break };
@@ -245,6 +250,8 @@ impl SqlDatabase for Sqlite {
             bytes += frame.body.len();
             frames.push(frame);
         }
+        drop(rows);
+        reader.put_back();
         Ok(frames)
     }
 
@@ -253,7 +260,7 @@ impl SqlDatabase for Sqlite {
              AND j.seq = (SELECT max(seq) FROM journal WHERE producer = ?2 AND target = w.value)";
         let targets: Vec<_> = targets.iter().map(|target| target.to_string()).collect();
         let query = sqlx::query(statement).bind(serde_json::Value::from(targets).to_string());
-        let rows = query.bind(producer.to_string()).fetch_all(&self.readers).await?;
+        let rows = self.readers.fetch_all(query.bind(producer.to_string())).await?;
         rows.iter().map(frame).collect()
     }
 
@@ -263,8 +270,8 @@ impl SqlDatabase for Sqlite {
 
     /// Moves the rest of the log into the file, so that the file is complete even if it is copied alone.
     async fn close(&self) {
-        for pool in [&self.readers, &self.owners] {
-            pool.close().await;
+        for readers in [&self.readers, &self.owners] {
+            readers.close().await;
         }
         let Some(mut connection) = self.writer.lock().await.take() else {
             return;
@@ -275,11 +282,6 @@ impl SqlDatabase for Sqlite {
             tracing::warn!(error, "a database was not closed cleanly");
         }
     }
-}
-
-fn pool(timeout: Duration, options: &SqliteConnectOptions) -> SqlitePool {
-    let pool = SqlitePoolOptions::new().max_connections(READERS_MAX).acquire_timeout(timeout);
-    pool.connect_lazy_with(options.clone())
 }
 
 /// Whether nothing was ever created in the file, as after a crash at the very beginning.

@@ -50,6 +50,44 @@ async fn batches_of_a_load_are_all_settled_and_converted_if_they_pay_in_another_
     system.finish().await;
 }
 
+/// Loads with limited stock. Returns how many purchases were attempted, settled, refused and paid back.
+async fn limited_load(system: &System, words: &[&str]) -> [u64; 4] {
+    let result = load(&system.client, words).await;
+    let counts = ["attempted", "settled", "sold_out", "compensated"];
+    let counts = counts.map(|name| result["purchases"][name].as_u64().unwrap());
+    assert_eq!(counts[0], counts[1..].iter().sum::<u64>(), "{result}");
+    assert_eq!((&result["purchases"]["failed"], &result["at_rest"]), (&json!(0), &json!(true)));
+    assert!(result["stages"]["allocate"]["commits"].as_f64().unwrap() > 0.0, "{result}");
+    counts
+}
+
+#[tokio::test]
+async fn a_load_with_enough_stock_settles_everything() {
+    let system = System::start().await;
+    let lines = ["--lines", "3", "--capacity-lines", "2", "--capacity", "1000000"];
+    let [attempted, settled, ..] = limited_load(&system, &[&["batch", "--batch", "50"][..], &lines].concat()).await;
+    assert_eq!(settled, attempted);
+    let strict = ["single", "--capacity", "1000000", "--hot", "--constraint", "strict"];
+    let [attempted, settled, ..] = limited_load(&system, &strict).await;
+    assert_eq!(settled, attempted);
+    system.finish().await;
+}
+
+/// Of a hot product, exactly the capacity is sold; the others are refused, or paid back if they were charged before.
+#[tokio::test]
+async fn a_load_beyond_the_stock_sells_the_capacity() {
+    let system = System::start().await;
+    let hot = ["batch", "--batch", "50", "--capacity", "7", "--hot"];
+    let [attempted, settled, sold_out, compensated] = limited_load(&system, &hot).await;
+    assert!(settled == 7 && attempted >= 200 && sold_out + compensated == attempted - 7);
+    // All of the first batch but seven were charged before anybody asked for the stock.
+    assert!(compensated >= 43, "{compensated}");
+    let strict = [&hot[..], &["--constraint", "strict", "--no-wait"]].concat();
+    let [attempted, settled, sold_out, compensated] = limited_load(&system, &strict).await;
+    assert!(settled == 7 && compensated == 0 && sold_out == attempted - 7);
+    system.finish().await;
+}
+
 #[tokio::test]
 async fn a_load_without_a_running_system_names_the_command_that_starts_it() {
     // The port is bound, so that nobody else gets it, but nothing listens on it.

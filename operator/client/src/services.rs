@@ -51,7 +51,16 @@ impl Services {
     /// # Errors
     /// Those of [`ServiceClient::new`].
     pub fn of(system: &[&'static str], matches: &ArgMatches) -> reqwest::Result<Self> {
-        let clients = system.iter().zip(urls(system, matches)).map(|(name, url)| ServiceClient::new(name, &url));
+        let addresses: Vec<_> = system.iter().copied().zip(urls(system, matches)).collect();
+        Self::at(&addresses)
+    }
+
+    /// Clients for services with these names and base URLs.
+    ///
+    /// # Errors
+    /// Those of [`ServiceClient::new`].
+    pub fn at(addresses: &[(&'static str, String)]) -> reqwest::Result<Self> {
+        let clients = addresses.iter().map(|(name, url)| ServiceClient::new(name, url));
         clients.collect::<Result<_, _>>().map(Self)
     }
 

@@ -1,8 +1,12 @@
 //! The arguments of `unbundled load`.
 
 use clap::{Args, ValueEnum};
+use contracts::Constraint;
 use money::Currency;
 use serde::Serialize;
+
+/// The number of products over which the purchases are spread.
+const PRODUCTS: u64 = 100;
 
 /// How purchases are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -14,11 +18,21 @@ pub enum Mode {
     Batch,
 }
 
+/// When the stock of an offer is allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// Charge at once, and put right afterwards what was over-sold
+    Loose,
+    /// Allocate first, then charge
+    Strict,
+}
+
 /// `unbundled load`.
 ///
 /// Each client sends its next request when the purchases of the previous one have their outcome. Most requests wait for
 /// the outcome (`Prefer: wait`) and measure the time to settled; every eighth request of a client does not wait and
 /// measures the time to accepted. Exits with 1 if any response was not as expected, or the books' difference is not 0.
+/// With `--capacity`, a purchase for which there is no stock may be refused or paid back.
 #[derive(Debug, Args)]
 pub struct LoadArguments {
     /// How purchases are sent
@@ -45,6 +59,21 @@ pub struct LoadArguments {
     /// The currency to pay in. The offers are in GBP; another currency is converted at the ECB's rate of 2011-12-09
     #[arg(long, value_name = "CURRENCY", default_value = "GBP")]
     pub(crate) pay_in: Currency,
+    /// The capacity of each offer; without it, stock is unlimited and nothing is allocated
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(..=1_000_000_000_000))]
+    pub(crate) capacity: Option<u64>,
+    /// When the stock is allocated
+    #[arg(long, value_enum, default_value_t = Order::Loose, requires = "capacity")]
+    pub(crate) constraint: Order,
+    /// Number of lines per purchase whose offers have the capacity [default: all]
+    #[arg(long, value_name = "COUNT", requires = "capacity", value_parser = clap::value_parser!(u64).range(1..=200))]
+    pub(crate) capacity_lines: Option<u64>,
+    /// All purchases buy the same products; otherwise those with a capacity are spread over 100 products for each line
+    #[arg(long, requires = "capacity")]
+    pub(crate) hot: bool,
+    /// Each client sends its next request as soon as the previous one is accepted, and waits for all outcomes at the end
+    #[arg(long)]
+    pub(crate) no_wait: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -57,6 +86,24 @@ impl LoadArguments {
             Mode::Single => 1,
             Mode::Batch => 4,
         })
+    }
+
+    /// The number of products among which each line of a purchase chooses.
+    pub(crate) fn products(&self) -> u64 {
+        if self.capacity.is_some() && !self.hot { PRODUCTS } else { 1 }
+    }
+
+    /// Whether the offer of this line of a purchase has the capacity.
+    pub(crate) fn is_limited(&self, line: u64) -> bool {
+        self.capacity.is_some() && self.capacity_lines.is_none_or(|limited| line < limited)
+    }
+
+    /// The constraint of an offer with a capacity.
+    pub(crate) fn constraint(&self) -> Constraint {
+        match self.constraint {
+            Order::Loose => Constraint::Loose,
+            Order::Strict => Constraint::Strict,
+        }
     }
 
     /// The number of purchases per request.

@@ -52,6 +52,14 @@ pub enum LoadError {
     },
 }
 
+/// A request that has its first response.
+struct Sent {
+    order: Order,
+    at: Instant,
+    wait_for: WaitFor,
+    outcomes: Outcomes,
+}
+
 /// The state that all clients share.
 pub struct Client<'a> {
     /// The purchase service.
@@ -62,6 +70,8 @@ pub struct Client<'a> {
     pub tally: &'a RefCell<Tally>,
     /// When to stop sending.
     pub end: Instant,
+    /// Whether a client waits for outcomes only at the end.
+    pub no_wait: bool,
 }
 
 impl Client<'_> {
@@ -70,35 +80,54 @@ impl Client<'_> {
     /// # Errors
     /// [`LoadError`].
     pub async fn run(&self) -> Result<(), LoadError> {
+        let mut open = Vec::new();
         for turn in 0.. {
             if Instant::now() >= self.end {
                 break;
             }
-            let wait_for = if turn % ACCEPTANCE_EVERY == 0 { WaitFor::Acceptance } else { WaitFor::Outcome };
-            self.order(&self.orders.next(), wait_for).await?;
+            let is_unwaited = self.no_wait || turn % ACCEPTANCE_EVERY == 0;
+            let wait_for = if is_unwaited { WaitFor::Acceptance } else { WaitFor::Outcome };
+            let sent = self.accept(self.orders.next(), wait_for).await?;
+            if self.no_wait {
+                open.push(sent);
+            } else {
+                self.settle(sent).await?;
+            }
+        }
+        for sent in open {
+            self.settle(sent).await?;
         }
         Ok(())
     }
 
-    async fn order(&self, order: &Order, wait_for: WaitFor) -> Result<(), LoadError> {
+    /// Sends a request and gets its first response.
+    async fn accept(&self, order: Order, wait_for: WaitFor) -> Result<Sent, LoadError> {
         self.tally.borrow_mut().counts.attempted += order.purchases;
-        let sent = Instant::now();
-        let mut outcomes = self.send(order, wait_for).await?;
+        let at = Instant::now();
+        let outcomes = self.send(&order, wait_for).await?;
         let answered = Instant::now();
-        self.tally.borrow_mut().acknowledged(answered, outcomes.acknowledged());
+        let mut tally = self.tally.borrow_mut();
+        tally.acknowledged(answered, outcomes.acknowledged());
         if wait_for == WaitFor::Acceptance {
-            self.tally.borrow_mut().accepted_after(sent, answered);
+            tally.accepted_after(at, answered);
         }
+        Ok(Sent { order, at, wait_for, outcomes })
+    }
+
+    /// Waits until all purchases of a request have their outcome.
+    async fn settle(&self, sent: Sent) -> Result<(), LoadError> {
+        let Sent { order, at, wait_for, mut outcomes } = sent;
+        let since = Instant::now();
         while outcomes.open > 0 {
-            if sent.elapsed() > OUTCOME_MAX {
+            if since.elapsed() > OUTCOME_MAX {
                 return Err(LoadError::Stuck { first: self.orders.request_id(order.first), open: outcomes.open });
             }
-            outcomes = self.send(order, WaitFor::Outcome).await?;
+            outcomes = self.send(&order, WaitFor::Outcome).await?;
         }
         let settled = Instant::now();
         let mut tally = self.tally.borrow_mut();
         if wait_for == WaitFor::Outcome {
-            tally.settled_after(sent, settled);
+            tally.settled_after(at, settled);
         }
         tally.ended(settled, outcomes);
         Ok(())

@@ -43,12 +43,12 @@ async fn measured(arguments: &LoadArguments, services: &Services) -> anyhow::Res
         ready(service).await?;
     }
     let rate = rate(services.named(EXCHANGE_RATE)?, arguments.pay_in).await?;
-    offer(purchase, &orders).await.context("the offers could not be set")?;
+    offer(purchase, arguments, &orders).await.context("the offers could not be set")?;
 
     let begin = Instant::now() + Duration::from_secs(arguments.warm_up);
     let end = begin + Duration::from_secs(arguments.seconds);
     let tally = RefCell::new(Tally::new(begin..end)?);
-    let client = Client { purchase, orders: &orders, tally: &tally, end };
+    let client = Client { purchase, orders: &orders, tally: &tally, end, no_wait: arguments.no_wait };
     let clients = async { future::try_join_all((0..arguments.clients()).map(|_| client.run())).await.map(drop) };
     let (metrics, ()) = tokio::try_join!(
         async { metrics::between(services.all(), begin, end).await.map_err(anyhow::Error::from) },
@@ -80,12 +80,19 @@ async fn rate(exchange_rate: &ServiceClient, pay_in: Currency) -> anyhow::Result
     rate.map(Some).with_context(|| format!("{pay_in} had no rate at {}", orders::OCCURRED_AT))
 }
 
-async fn offer(purchase: &ServiceClient, orders: &Orders) -> Result<(), ServiceError> {
-    let terms = json!({"price": {"amount": "2.55", "currency": orders::PRICED_IN.to_string()}});
+async fn offer(purchase: &ServiceClient, arguments: &LoadArguments, orders: &Orders) -> Result<(), ServiceError> {
+    let terms = |line| {
+        let mut terms = json!({"price": {"amount": "2.55", "currency": orders::PRICED_IN.to_string()}});
+        if arguments.is_limited(line) {
+            terms["capacity"] = json!(arguments.capacity);
+            terms["constraint"] = json!(arguments.constraint());
+        }
+        terms
+    };
     stream::iter(orders.skus())
-        .map(|sku| {
-            let terms = &terms;
-            async move { purchase.put(&format!("/offers/{sku}"), terms).await }
+        .map(|(line, sku)| {
+            let terms = terms(line);
+            async move { purchase.put(&format!("/offers/{sku}"), &terms).await }
         })
         .buffer_unordered(IN_FLIGHT)
         .try_collect()

@@ -39,8 +39,8 @@ pub struct Orders {
     purchases: u64,
     lines: u64,
     customers: u64,
-    // The part of every purchase after its customer.
-    rest: String,
+    // The part of a purchase after its customer, for each product that its lines choose.
+    rests: Vec<String>,
     next: Cell<u64>,
 }
 
@@ -53,9 +53,13 @@ impl Orders {
         let run = format!("load-{:016x}", RandomState::new().build_hasher().finish());
         let LoadArguments { mode, lines, customers, pay_in, .. } = *arguments;
         let purchases = arguments.purchases();
-        let mut orders = Self { mode, run, purchases, lines, customers, rest: String::new(), next: Cell::new(0) };
-        let wanted: Vec<_> = orders.skus().map(|sku| format!(r#"{{"sku":"{sku}","quantity":1}}"#)).collect();
-        orders.rest = format!(r#""pay_in":"{pay_in}","lines":[{}],"occurred_at":"{OCCURRED_AT}"}}"#, wanted.join(","));
+        let mut orders = Self { mode, run, purchases, lines, customers, rests: Vec::new(), next: Cell::new(0) };
+        for product in 0..arguments.products() {
+            let wanted = (0..lines).map(|line| format!(r#"{{"sku":"{}","quantity":1}}"#, orders.sku(line, product)));
+            let wanted = wanted.collect::<Vec<_>>().join(",");
+            let rest = format!(r#""pay_in":"{pay_in}","lines":[{wanted}],"occurred_at":"{OCCURRED_AT}"}}"#);
+            orders.rests.push(rest);
+        }
         let (bytes, most) = (orders.body(0).len(), BYTES_MAX[usize::from(mode == Mode::Batch)]);
         if bytes > most {
             bail!("a request would have {bytes} bytes, but the service accepts {most}: use fewer purchases or lines");
@@ -63,9 +67,14 @@ impl Orders {
         Ok(orders)
     }
 
-    /// All products that are bought.
-    pub fn skus(&self) -> impl Iterator<Item = String> {
-        (0..self.lines).map(|line| format!("{}-{line}", self.run))
+    /// All products that are bought, each with the line of a purchase that buys it.
+    pub fn skus(&self) -> impl Iterator<Item = (u64, String)> {
+        let products = self.rests.len() as u64;
+        (0..self.lines).flat_map(move |line| (0..products).map(move |product| (line, self.sku(line, product))))
+    }
+
+    fn sku(&self, line: u64, product: u64) -> String {
+        format!("{}-{line}-{product}", self.run)
     }
 
     /// The id of a purchase.
@@ -80,9 +89,12 @@ impl Orders {
     }
 
     fn body(&self, first: u64) -> String {
-        let (run, customers, rest) = (&self.run, self.customers, &self.rest);
-        let mut body = String::with_capacity(usize::try_from(self.purchases).unwrap_or(1) * (rest.len() + 100));
+        let (run, customers) = (&self.run, self.customers);
+        let rest_bytes = self.rests.first().map_or(0, String::len);
+        let mut body = String::with_capacity(usize::try_from(self.purchases).unwrap_or(1) * (rest_bytes + 100));
         for number in first..first + self.purchases {
+            let product = usize::try_from(number).unwrap_or_default() % self.rests.len();
+            let rest = &self.rests[product];
             let id = match self.mode {
                 Mode::Single => String::new(),
                 Mode::Batch => format!(r#""request_id":"{}","#, self.request_id(number)),

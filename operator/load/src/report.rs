@@ -80,6 +80,8 @@ pub struct Report {
     pub purchases_per_request: u64,
     /// The number of lines per purchase.
     pub lines: u64,
+    /// The capacity of each offer that has one.
+    pub capacity: Option<u64>,
     /// The currency of the payments.
     pub pay_in: Currency,
     /// When the purchases happened.
@@ -98,6 +100,10 @@ pub struct Report {
     pub to_settled_ms: Option<Times>,
     /// The purchases of the whole run.
     pub purchases: Counts,
+    /// Purchases that were charged and paid back because the stock was gone, of 10,000.
+    pub apologies_per_10_000: u64,
+    /// Purchases that were refused because the stock was gone, of 10,000.
+    pub refusals_per_10_000: u64,
     /// The work of the stages within the interval, including that for other clients.
     pub stages: BTreeMap<String, StageReport>,
     /// The memory of each service's process at the end of the interval. Services in one process show the same.
@@ -118,11 +124,13 @@ impl Report {
         books: &TrialBalance,
     ) -> Self {
         let interval = Duration::from_secs(arguments.seconds);
+        let per_10_000 = |count: u64| count * 10_000 / tally.counts.attempted.max(1);
         Self {
             mode: arguments.mode,
             clients: arguments.clients(),
             purchases_per_request: arguments.purchases(),
             lines: arguments.lines,
+            capacity: arguments.capacity,
             pay_in: arguments.pay_in,
             occurred_at: OCCURRED_AT,
             rate,
@@ -131,6 +139,8 @@ impl Report {
             settled_per_second: per_second(tally.settled, interval),
             to_accepted_ms: Times::of(&tally.to_accepted_us),
             to_settled_ms: Times::of(&tally.to_settled_us),
+            apologies_per_10_000: per_10_000(tally.counts.compensated),
+            refusals_per_10_000: per_10_000(tally.counts.sold_out),
             purchases: tally.counts,
             stages: stages.into_iter().map(|(name, stage)| (name, stage.into())).collect(),
             memory,
@@ -139,10 +149,13 @@ impl Report {
         }
     }
 
-    /// Whether all purchases are settled and the books balance.
+    /// Whether all purchases are settled, unless there was no stock for them, and the books balance.
     pub fn is_clean(&self) -> bool {
-        let Counts { attempted, settled, failed, .. } = self.purchases;
-        failed == 0 && settled == attempted && self.at_rest && self.differences.values().all(|sum| sum.is_zero())
+        let Counts { attempted, failed, .. } = self.purchases;
+        failed == 0
+            && self.purchases.ended() == attempted
+            && self.at_rest
+            && self.differences.values().all(|sum| sum.is_zero())
     }
 }
 
@@ -158,11 +171,17 @@ impl Display for Report {
         writeln!(f, "  measured for {seconds} s")?;
         speed(f, "accepted", self.accepted_per_second, self.to_accepted_ms)?;
         speed(f, "settled", self.settled_per_second, self.to_settled_ms)?;
-        let Counts { attempted, acknowledged, settled, rejected, failed, responses, first_failure } = &self.purchases;
+        let Counts { attempted, acknowledged, settled, rejected, failed, .. } = &self.purchases;
         writeln!(
             f,
             "  {attempted} attempted, {acknowledged} acknowledged, {settled} settled, {rejected} rejected, {failed} failed"
         )?;
+        let Counts { sold_out, compensated, responses, first_failure, .. } = &self.purchases;
+        if let Some(capacity) = self.capacity {
+            let (refusals, apologies) = (self.refusals_per_10_000, self.apologies_per_10_000);
+            writeln!(f, "  with a capacity of {capacity} each: {sold_out} refused, {compensated} paid back")?;
+            writeln!(f, "  {refusals} refusals and {apologies} apologies per 10,000")?;
+        }
         let responses: Vec<_> = responses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
         writeln!(f, "  responses by HTTP status: {}", responses.join(", "))?;
         for (name, stage) in &self.stages {
@@ -196,7 +215,7 @@ impl Report {
         }
         match (self.at_rest, self.is_clean()) {
             (false, _) => writeln!(f, "  some legs are still in transit"),
-            (true, true) => writeln!(f, "  everything is settled, and the books balance"),
+            (true, true) => writeln!(f, "  every purchase has its outcome, and the books balance"),
             (true, false) => Ok(()),
         }
     }

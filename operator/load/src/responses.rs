@@ -1,6 +1,6 @@
 //! The responses to purchases, parsed.
 
-use contracts::Status;
+use contracts::{ReasonCode, Status};
 use operator_client::ProblemDetails;
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -12,6 +12,19 @@ use crate::outcomes::Outcomes;
 #[derive(Deserialize)]
 struct PurchaseStatus {
     status: Status,
+    reason: Option<StatusReason>,
+}
+
+/// The part of a reason that is parsed.
+#[derive(Deserialize)]
+struct StatusReason {
+    code: ReasonCode,
+}
+
+impl PurchaseStatus {
+    fn reason(&self) -> Option<ReasonCode> {
+        self.reason.as_ref().map(|reason| reason.code)
+    }
 }
 
 /// A line of the response to a batch.
@@ -31,7 +44,7 @@ struct Line<'a> {
 pub fn read_one(status: StatusCode, body: &[u8]) -> Result<Outcomes, String> {
     let purchase: PurchaseStatus = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let mut outcomes = Outcomes::default();
-    outcomes.add(status.as_u16(), Some(purchase.status));
+    outcomes.add(status.as_u16(), Some(purchase.status), purchase.reason());
     Ok(outcomes)
 }
 
@@ -48,7 +61,8 @@ pub fn read_batch(body: &[u8], ids: impl Iterator<Item = String>) -> Result<Outc
         if line.request_id != Some(id.as_str()) {
             return Err(format!("{id}: the response in its place is for another purchase"));
         }
-        outcomes.add(line.http_status, line.purchase.map(|purchase| purchase.status));
+        let reason = line.purchase.as_ref().and_then(PurchaseStatus::reason);
+        outcomes.add(line.http_status, line.purchase.map(|purchase| purchase.status), reason);
         if let Some(problem) = line.problem {
             let problem = serde_json::from_str::<ProblemDetails>(problem.get()).map(|problem| problem.detail);
             outcomes.why.get_or_insert_with(|| format!("{}: {}", line.http_status, problem.unwrap_or_default()));

@@ -23,8 +23,12 @@ pub struct Counts {
     pub acknowledged: u64,
     /// Paid.
     pub settled: u64,
-    /// Accepted, and then rejected for a business reason. Should be 0.
+    /// Accepted, and then rejected for a business reason other than the stock. Should be 0.
     pub rejected: u64,
+    /// Refused because the stock was gone, and never charged.
+    pub sold_out: u64,
+    /// Charged, and paid back because the stock was gone.
+    pub compensated: u64,
     /// Responses that were not as expected, even if the same request succeeded later. Should be 0.
     pub failed: u64,
     /// Responses to purchases by HTTP status, including those to repetitions. `none` counts broken connections and
@@ -35,6 +39,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// The number of purchases with an outcome that the load expects: paid, or without stock.
+    pub fn ended(&self) -> u64 {
+        self.settled + self.sold_out + self.compensated
+    }
+
     /// Counts the status of each purchase of a response.
     pub fn responses(&mut self, statuses: &[u16]) {
         for statuses in statuses.chunk_by(|a, b| a == b) {
@@ -109,6 +118,8 @@ impl Tally {
         let counts = &mut self.counts;
         counts.settled += outcomes.settled;
         counts.rejected += outcomes.rejected;
+        counts.sold_out += outcomes.sold_out;
+        counts.compensated += outcomes.compensated;
         counts.failed += outcomes.rejected + outcomes.failed;
         if outcomes.rejected > 0 {
             counts.first_failure.get_or_insert_with(|| "a purchase was rejected".to_owned());

@@ -55,7 +55,7 @@ fn orders_follow_the_contracts_and_each_id_is_used_once() {
         bodies.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(read).collect();
     let ids: Vec<_> = lines.iter().map(|line| line.request_id.0.clone()).collect();
     assert_eq!(ids, (0..6).map(|number| orders.request_id(number)).collect::<Vec<_>>());
-    let skus: Vec<_> = orders.skus().collect();
+    let skus: Vec<_> = orders.skus().map(|(_, sku)| sku).collect();
     assert!(lines.iter().all(|line| line.lines.iter().map(|line| line.sku.to_string()).eq(skus.clone())));
     assert!(lines[0].customer == lines[2].customer && lines[0].customer != lines[1].customer);
 
@@ -65,6 +65,42 @@ fn orders_follow_the_contracts_and_each_id_is_used_once() {
     assert_ne!(single.request_id(0), orders.request_id(0), "two runs share a name");
 }
 
+#[test]
+fn purchases_are_spread_over_products_unless_they_are_unlimited_or_hot() {
+    let check = |words: &str, products: u64, limited: &[bool]| {
+        let load = arguments(words).unwrap();
+        assert_eq!(load.products(), products, "{words}");
+        let found: Vec<_> = (0..load.lines).map(|line| load.is_limited(line)).collect();
+        assert_eq!(found, limited, "{words}");
+        assert_eq!(Orders::new(&load).unwrap().skus().count() as u64, products * load.lines);
+    };
+    check("single --lines 2", 1, &[false, false]);
+    check("single --lines 2 --capacity 5", 100, &[true, true]);
+    check("single --lines 2 --capacity 5 --hot --capacity-lines 1", 1, &[true, false]);
+    for words in ["single --hot", "single --capacity-lines 1", "single --constraint strict", "single --capacity -1"] {
+        assert!(arguments(words).is_err(), "{words}");
+    }
+    let orders = Orders::new(&arguments("batch --batch 150 --capacity 5").unwrap()).unwrap();
+    let body = orders.next().body;
+    let bought: std::collections::BTreeSet<_> = body
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| read::<contracts::NumberedPurchaseRequest>(line).lines[0].sku.to_string())
+        .collect();
+    assert_eq!(bought, orders.skus().map(|(_, sku)| sku).collect());
+    let orders = Orders::new(&arguments("single --capacity 5").unwrap()).unwrap();
+    let sku = |body: &[u8]| read::<contracts::PurchaseRequest>(body).lines[0].sku.to_string();
+    assert_ne!(sku(&orders.next().body), sku(&orders.next().body));
+}
+
+#[test]
+fn purchases_without_stock_are_no_failures() {
+    let now = Instant::now();
+    let mut tally = Tally::new(now..now).unwrap();
+    tally.ended(now, Outcomes { settled: 4, sold_out: 3, compensated: 2, ..Outcomes::default() });
+    assert_eq!((tally.counts.ended(), tally.counts.failed, tally.counts.first_failure), (9, 0, None));
+}
+
 fn read<T: serde::de::DeserializeOwned>(json: &[u8]) -> T {
     serde_json::from_slice(json).unwrap()
 }
@@ -72,25 +108,27 @@ fn read<T: serde::de::DeserializeOwned>(json: &[u8]) -> T {
 #[test]
 fn each_line_of_a_response_is_the_result_of_its_purchase() {
     let outcomes = |lines: &[&str]| {
-        let ids = ["r0", "r1", "r2", "r3"].map(str::to_owned);
+        let ids = ["r0", "r1", "r2", "r3", "r4"].map(str::to_owned);
         read_batch(lines.join("\n").as_bytes(), ids.into_iter())
     };
     let lines = [
         r#"{"request_id":"r0","http_status":201,"purchase":{"id":"r0","status":"settled","lines":[{}]}}"#,
         r#"{"request_id":"r1","http_status":202,"purchase":{"id":"r1","status":"confirmed"}}"#,
         r#"{"request_id":"r2","http_status":409,"problem":{"status":409,"detail":"another"}}"#,
-        r#"{"request_id":"r3","http_status":201,"purchase":{"id":"r3","status":"rejected"}}"#,
+        r#"{"request_id":"r3","http_status":201,"purchase":{"id":"r3","status":"rejected","reason":{"code":"no_rate"}}}"#,
+        r#"{"request_id":"r4","http_status":201,"purchase":{"id":"r4","status":"rejected","reason":{"code":"sold_out"}}}"#,
     ];
     let found = outcomes(&lines).unwrap();
-    assert_eq!(found.acknowledged(), 3);
+    assert_eq!(found.acknowledged(), 4);
     let expected = Outcomes {
         settled: 1,
         rejected: 1,
+        sold_out: 1,
         compensated: 0,
         open: 1,
         failed: 1,
         why: Some("409: another".to_owned()),
-        statuses: vec![201, 202, 409, 201],
+        statuses: vec![201, 202, 409, 201, 201],
     };
     assert_eq!(found, expected);
     assert_eq!(outcomes(&lines[..3]).unwrap_err(), "r3 has no response");

@@ -74,13 +74,6 @@ pub struct Bookings {
     pub(crate) json: bool,
 }
 
-impl Bookings {
-    /// Whether guests are charged only once a room is theirs.
-    pub(crate) fn is_strict(&self) -> bool {
-        self.constraint == Order::Strict
-    }
-}
-
 /// The order of allocating a room and charging the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Order {

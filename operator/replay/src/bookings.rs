@@ -16,8 +16,11 @@ mod model;
 mod nights;
 mod offers;
 mod replay;
+mod rules;
 mod summary;
+mod sweetspot;
 #[cfg(test)]
 mod tests;
 
 pub use command::run;
+pub use sweetspot::{Cell, Sweetspot, SweetspotArguments, Terms};

@@ -51,4 +51,5 @@ mod tests;
 mod workbook;
 
 pub use arguments::{Bookings, Replay, Retail};
+pub use bookings::{Cell, Sweetspot, SweetspotArguments, Terms};
 pub use command::{SERVICES, run};

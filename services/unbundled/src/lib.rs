@@ -6,6 +6,7 @@ mod audit;
 mod data;
 mod republish;
 mod run;
+mod sweetspot;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Command {
     Replay(replay::Replay),
     /// Send synthetic purchases to a running system and measure how fast it accepts and settles them.
     Load(load::LoadArguments),
+    /// Play real bookings under 25 different terms, and print what each of them costs.
+    Sweetspot(replay::SweetspotArguments),
     /// List the services of the system: name and default port, one per line.
     Services,
 }
@@ -67,9 +70,12 @@ pub fn main(services: Services) -> ExitCode {
     // A server reports errors in its log; an operator's command prints them.
     let report = match &command {
         Command::Run(_) => telemetry::report,
-        Command::Audit(_) | Command::Republish(_) | Command::Replay(_) | Command::Load(_) | Command::Services => {
-            print_error
-        }
+        Command::Audit(_)
+        | Command::Republish(_)
+        | Command::Replay(_)
+        | Command::Load(_)
+        | Command::Sweetspot(_)
+        | Command::Services => print_error,
     };
     execute(command, innermost(&matches), services).unwrap_or_else(|error| {
         report(error.as_ref());
@@ -92,6 +98,7 @@ fn execute(command: Command, matches: &ArgMatches, services: Services) -> anyhow
     let clients = || operator_client::Services::of(&names(&known), matches);
     match &command {
         Command::Run(_) => run::raise_file_limit(known.len())?,
+        Command::Sweetspot(arguments) => run::raise_file_limit(known.len() * arguments.at_once())?,
         Command::Audit(_) | Command::Republish(_) | Command::Replay(_) | Command::Load(_) | Command::Services => {
             unix::raise_file_limit(OWN_FILES, OWN_FILES)?;
         }
@@ -106,6 +113,7 @@ fn execute(command: Command, matches: &ArgMatches, services: Services) -> anyhow
         Command::Republish(arguments) => system.block_on(republish::republish(arguments, &known)),
         Command::Replay(replay) => system.block_on(replay::run(replay, clients()?)),
         Command::Load(arguments) => system.block_on(load::run(arguments, clients()?)),
+        Command::Sweetspot(arguments) => system.block_on(sweetspot::sweetspot(arguments, services)),
         Command::Services => services::print(&known),
     }
 }

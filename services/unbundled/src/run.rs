@@ -102,7 +102,10 @@ pub async fn run(arguments: RunArguments, services: crate::Services) -> anyhow::
 }
 
 /// Starts the services and waits until all are ready.
-async fn start(
+///
+/// # Errors
+/// When one of them cannot start. `running` then has those that did.
+pub async fn start(
     definitions: &[ServiceDefinition],
     listeners: Vec<TcpListener>,
     stores: &BTreeMap<&'static str, Store>,
@@ -122,7 +125,7 @@ async fn start(
 }
 
 /// Stops the services, then sends the rest of their traces.
-async fn stop(services: Vec<RunningService>, traces: BTreeMap<&'static str, Traces>) {
+pub async fn stop(services: Vec<RunningService>, traces: BTreeMap<&'static str, Traces>) {
     RunningService::stop(services).await;
     Traces::stop(traces.into_values().collect()).await;
 }
@@ -151,7 +154,7 @@ async fn ready(services: &[RunningService]) -> anyhow::Result<()> {
 }
 
 /// The name of a service and its URL.
-fn address(service: &RunningService) -> (&'static str, String) {
+pub fn address(service: &RunningService) -> (&'static str, String) {
     (service.name(), format!("http://{}", service.address()))
 }
 

@@ -12,7 +12,7 @@ use std::fmt;
 use futures_util::future::LocalBoxFuture;
 use stage::{Checkpoint, Frame, Position, Positions, Producer, ResumePoint, StreamPartition};
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, Wakeups};
 
 pub(crate) use stream::ReadProgress;
 pub use stream::StreamSubscription;
@@ -70,16 +70,29 @@ pub trait Subscription: fmt::Debug + Send {
 }
 
 /// Reads the journals directly, which are the streams of the embedded deployment.
-#[derive(Debug)]
 pub struct JournalReader {
     sources: Vec<JournalSource>,
     first: usize,
+    /// Says which journals have nothing new, if all producers are in this process.
+    wakeups: Wakeups,
+}
+
+impl fmt::Debug for JournalReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JournalReader").field("sources", &self.sources).finish_non_exhaustive()
+    }
 }
 
 impl JournalReader {
     /// A reader of these journals.
     pub fn new(sources: Vec<JournalSource>) -> Self {
-        Self { sources, first: 0 }
+        Self::of_this_process(sources, Wakeups::default())
+    }
+
+    /// A reader of the journals of owners in this process, which notify `wakeups` of each of their commits. It reads only
+    /// journals that may have something new.
+    pub fn of_this_process(sources: Vec<JournalSource>, wakeups: Wakeups) -> Self {
+        Self { sources, first: 0, wakeups }
     }
 
     async fn read(&mut self, positions: &Positions) -> Result<Vec<Delivery>, StoreError> {
@@ -93,6 +106,9 @@ impl JournalReader {
                     return Ok(ready);
                 }
                 let Position { next, .. } = positions.of(&source.target, producer);
+                if !self.wakeups.may_have(&source.target, producer, next) {
+                    continue;
+                }
                 let limit = READ_FRAMES_MAX.min(READ_FACTS_MAX - facts);
                 let room = READ_BYTES_MAX - bytes;
                 for frame in source.journal.journal(producer, &source.target, next, limit, room).await? {

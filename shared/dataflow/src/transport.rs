@@ -111,7 +111,7 @@ impl TransportRuntime {
                 let source = |(stream, (target, producers))| JournalSource { target, producers, journal: of(stream) };
                 let sources: Vec<_> = S::READS.iter().copied().zip(reads).map(source).collect();
                 (
-                    Box::new(JournalReader::new(sources.clone())) as Box<dyn Subscription>,
+                    Box::new(JournalReader::of_this_process(sources.clone(), wakeups.clone())) as Box<dyn Subscription>,
                     LagSource::of_journals(owner.id(), store, sources),
                 )
             }

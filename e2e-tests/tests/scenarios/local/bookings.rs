@@ -83,3 +83,31 @@ async fn bookings_that_wait_are_served_in_their_order() {
     assert_eq!((&summary["accepted"], &summary["refused"]), (&json!(120), &json!(0)));
     assert!(summary["waiting"].as_u64() > Some(5), "{summary}");
 }
+
+/// Each cell is a system of its own, and the command compares it with its own model.
+#[tokio::test]
+async fn a_sweet_spot_shows_what_each_of_the_terms_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, chart) = (file(&folder), folder.path().join("chart.svg"));
+    let rooms = ["--resort", "3", "--city", "5", "--strict", "0,100", "--overbooking", "0,40"];
+    let command = ["sweetspot", &file, "--json", "--chart", chart.to_str().unwrap()];
+    let output = run_to_end(&[&command[..], &rooms].concat()).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{}{errors}", String::from_utf8_lossy(&output.stdout));
+
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cells = report["cells"].as_array().unwrap();
+    let terms: Vec<_> = cells.iter().map(|cell| (&cell["strict_percent"], &cell["overbooking_percent"])).collect();
+    let expected = [(0, 0), (0, 40), (100, 0), (100, 40)].map(|(strict, over)| (json!(strict), json!(over)));
+    assert_eq!(terms, expected.iter().map(|(strict, over)| (strict, over)).collect::<Vec<_>>());
+    let count = |cell: usize, name: &str| cells[cell][name].as_u64().unwrap();
+    for cell in 0..4 {
+        assert_eq!(["accepted", "refused", "compensated"].map(|name| count(cell, name)).iter().sum::<u64>(), 120);
+    }
+    // Strict and loose sell the same rooms, but only loose apologizes.
+    assert_eq!((count(0, "accepted"), count(1, "accepted")), (count(2, "accepted"), count(3, "accepted")));
+    assert!(count(0, "compensated") > 0 && count(2, "compensated") == 0, "{report}");
+    assert!(count(0, "refused") < count(2, "refused") && count(0, "turned_away") == 0, "{report}");
+    assert!(count(1, "accepted") > count(0, "accepted") && count(1, "turned_away") > 0, "{report}");
+    assert!(std::fs::read_to_string(chart).unwrap().ends_with("</svg>\n"));
+}

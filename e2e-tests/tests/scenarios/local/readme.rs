@@ -130,7 +130,7 @@ async fn each_other_command_works_as_printed() {
                 let tests = root().join(package).join("tests").join(module.trim_end_matches("::"));
                 assert!(tests.is_dir(), "there is no {}", tests.display());
             }
-            [_, "replay", "retail" | "bookings", ..] => {
+            [_, "replay", "retail" | "bookings", ..] | [_, "sweetspot", ..] => {
                 // The command is right if all that it complains about is the missing file.
                 let Output { status, stderr, .. } = run(&command, folder.path()).await;
                 let stderr = String::from_utf8_lossy(&stderr);

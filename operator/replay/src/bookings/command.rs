@@ -1,20 +1,22 @@
 //! The command: one step after another, and the summary at the end.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
 use contracts::TrialBalance;
-use operator_client::{LEDGER, PURCHASE, Services, trial_balance};
+use operator_client::{LEDGER, PURCHASE, Progress, Services, trial_balance};
 
 use super::checks::{Comparison, compare, euros};
-use super::model::{Limits, Model, WhenFull};
+use super::model::Model;
 use super::nights::Booking;
 use super::replay::Replay;
+use super::rules::Rules;
 use super::summary::Summary;
 use super::{file, offers};
-use crate::arguments::{Bookings, WhenSoldOut};
+use crate::arguments::Bookings;
 use crate::comparing::compare_books;
 
 /// Replays and prints the summary. The exit code is 0, or 1 if something is wrong.
@@ -29,40 +31,75 @@ pub async fn run(arguments: &Bookings, services: &Services) -> anyhow::Result<Ex
 }
 
 async fn replayed(arguments: &Bookings, services: &Services) -> anyhow::Result<Summary> {
-    let (purchase, ledger) = (services.named(PURCHASE)?, services.named(LEDGER)?);
-    let (path, name) = (arguments.file.clone(), arguments.file.display().to_string());
-    let read = tokio::task::spawn_blocking(move || file::read(&path)).await?;
-    let file::Bookings { mut all, unsent } =
-        read.with_context(|| format!("{name} cannot be replayed, and nothing was sent"))?;
-    all.truncate(arguments.bookings.unwrap_or(usize::MAX));
-    let offers_set = offers::set(purchase, arguments, &offers::nights(&all)).await?;
-    eprintln!("{} bookings to send, {offers_set} offers set", all.len());
+    let input = Input::read(&arguments.file, arguments.bookings).await?;
+    eprintln!("{} bookings to send", input.all.len());
+    let progress = Progress::sending(input.all.len() as u64);
+    play(&input, &arguments.rules(), arguments.one_partition, services, progress).await
+}
 
+/// The bookings to send.
+pub struct Input {
+    /// The file.
+    name: String,
+    /// The bookings, in the order of the file.
+    pub all: Vec<Booking>,
+    /// The lines that are not sent.
+    unsent: file::Unsent,
+}
+
+impl Input {
+    /// Reads a file, and keeps its first bookings.
+    ///
+    /// # Errors
+    /// When the file is broken.
+    pub async fn read(path: &Path, at_most: Option<usize>) -> anyhow::Result<Self> {
+        let (path, name) = (path.to_owned(), path.display().to_string());
+        let read = tokio::task::spawn_blocking(move || file::read(&path)).await?;
+        let file::Bookings { mut all, unsent } =
+            read.with_context(|| format!("{name} cannot be replayed, and nothing was sent"))?;
+        all.truncate(at_most.unwrap_or(usize::MAX));
+        Ok(Self { name, all, unsent })
+    }
+
+    /// The number of their nights.
+    pub fn nights(&self) -> u64 {
+        self.all.iter().map(|booking| u64::from(booking.nights)).sum()
+    }
+}
+
+/// Plays the bookings by these rules, and compares everything with the model.
+///
+/// # Errors
+/// When it cannot finish: a service is unavailable or refuses a request.
+pub async fn play(
+    input: &Input,
+    rules: &Rules,
+    one_partition: bool,
+    services: &Services,
+    progress: Progress,
+) -> anyhow::Result<Summary> {
+    let (purchase, ledger) = (services.named(PURCHASE)?, services.named(LEDGER)?);
+    let all = &input.all;
+    let offers_set = offers::set(purchase, rules, &offers::nights(all)).await?;
     let began = Instant::now();
-    let capacities = Limits { resort: arguments.resort, city: arguments.city };
-    let limit = |rooms: u64| rooms * (100 + u64::from(arguments.overbooking)) / 100;
-    let limits = Limits { resort: limit(arguments.resort), city: limit(arguments.city) };
-    let waits = !arguments.is_strict() && arguments.compensation.contains(&WhenSoldOut::BackOrder);
-    let when_full = if waits { WhenFull::Wait } else { WhenFull::Refuse };
-    let mut replay = Replay::new(purchase, &all, Model::new(limits, when_full, all.len()));
+    let mut replay = Replay::new(purchase, all, Model::new(rules.limits(), rules.when_full(), all.len()), progress);
     replay.play().await?;
     let (model, cancelled) = (replay.model, replay.ended);
     let playing_ms = milliseconds(began);
 
-    eprintln!("all bookings have their outcome; comparing");
     let began = Instant::now();
     let stopped = "everything is settled, but not everything could be read; run it again to compare";
-    let mut comparison = compare(purchase, &all, &model, arguments.voucher).await.context(stopped)?;
+    let mut comparison = compare(purchase, all, &model, rules.voucher).await.context(stopped)?;
     let books: TrialBalance = trial_balance::at_rest(ledger).await.context(stopped)?;
     compare_books(&books, &mut comparison.wrong);
     let Comparison { results, wrong, differing } = comparison;
-    let left = model.left_of(capacities);
+    let left = model.left_of(rules.rooms);
     let apologies = results.compensated + results.waiting;
     Ok(Summary {
-        file: name,
+        file: input.name.clone(),
         bookings: all.len() as u64,
-        nights: all.iter().map(Booking::nights).map(|nights| nights.count() as u64).sum(),
-        unsent,
+        nights: input.nights(),
+        unsent: input.unsent,
         offers_set,
         accepted: results.accepted,
         refused: results.refused,
@@ -74,14 +111,14 @@ async fn replayed(arguments: &Bookings, services: &Services) -> anyhow::Result<S
         refunded: euros(results.refunded_cents),
         vouchers: euros(results.voucher_cents),
         nights_at_limit: model.nights_at_limit(),
-        most_over_sold: model.most_above(capacities),
+        most_over_sold: model.most_above(rules.rooms),
         turned_away: left.turned_away,
         empty_rooms: left.empty,
         lost_to_empty_rooms: euros(left.empty_cents),
         apologies_per_10_000: apologies * 10_000 / (all.len() as u64).max(1),
         wrong,
         differing,
-        must_equal_the_model: arguments.one_partition,
+        must_equal_the_model: one_partition,
         playing_ms,
         checking_ms: milliseconds(began),
     })

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{Compensation, Constraint, Offer, OfferTerms, Sku};
+use contracts::{Compensation, Offer, OfferTerms, Sku};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use money::{Currency, Percent, UnitPrice};
 use operator_client::{IN_FLIGHT, ServiceClient, ServiceError};
 
-use super::nights::{Booking, Hotel, Night, terms};
-use crate::arguments::{Bookings, WhenSoldOut};
+use super::nights::{Booking, Night, terms};
+use super::rules::Rules;
+use crate::arguments::WhenSoldOut;
 
 /// The price of a night that no booking sets itself.
 const LIST_PRICE: &str = "100.00";
@@ -39,9 +40,8 @@ pub fn nights(bookings: &[Booking]) -> BTreeSet<Night> {
 ///
 /// # Errors
 /// [`OffersError`].
-pub async fn set(purchase: &ServiceClient, arguments: &Bookings, nights: &BTreeSet<Night>) -> Result<u64, OffersError> {
-    let wanted: BTreeMap<Sku, OfferTerms> =
-        nights.iter().map(|night| (night.sku(), offer(arguments, *night))).collect();
+pub async fn set(purchase: &ServiceClient, rules: &Rules, nights: &BTreeSet<Night>) -> Result<u64, OffersError> {
+    let wanted: BTreeMap<Sku, OfferTerms> = nights.iter().map(|night| (night.sku(), offer(rules, *night))).collect();
     let missing: Vec<_> = stream::iter(&wanted)
         .map(async |(sku, terms)| match purchase.get::<Offer>(&path(sku)).await? {
             None => Ok(Some((sku, terms))),
@@ -62,23 +62,20 @@ pub fn path(sku: &Sku) -> String {
     format!("/offers/{}", web::segment::encode(sku.as_str()))
 }
 
-fn offer(arguments: &Bookings, night: Night) -> OfferTerms {
+fn offer(rules: &Rules, night: Night) -> OfferTerms {
     let price = match UnitPrice::parse(LIST_PRICE, Currency::EUR) {
         Ok(price) => price,
         Err(error) => unreachable!("the list price is valid: {error}"),
     };
-    let compensation = arguments.compensation.iter().map(|step| match step {
+    let compensation = rules.compensation.iter().map(|step| match step {
         WhenSoldOut::BackOrder => Compensation::BackOrder,
         WhenSoldOut::Refund => Compensation::Refund,
     });
     OfferTerms {
-        capacity: Some(match night.hotel {
-            Hotel::Resort => arguments.resort,
-            Hotel::City => arguments.city,
-        }),
-        constraint: if arguments.is_strict() { Constraint::Strict } else { Constraint::Loose },
-        overbooking_percent: arguments.overbooking,
-        voucher_percent: Percent::new(arguments.voucher).unwrap_or_default(),
+        capacity: Some(rules.rooms.of(night)),
+        constraint: rules.strict.constraint(night),
+        overbooking_percent: rules.overbooking,
+        voucher_percent: Percent::new(rules.voucher).unwrap_or_default(),
         open_price: true,
         compensation: compensation.collect(),
         service_date: Some(night.date),

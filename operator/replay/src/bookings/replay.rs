@@ -130,24 +130,28 @@ pub struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     /// A replay of these bookings that has not begun.
-    pub fn new(purchase: &'a ServiceClient, bookings: &'a [Booking], model: Model) -> Self {
-        let (accepted, progress) = (BTreeSet::new(), Progress::sending(bookings.len() as u64));
-        Self { purchase, bookings, accepted, model, ended: 0, progress, sent: 0 }
+    pub fn new(purchase: &'a ServiceClient, bookings: &'a [Booking], model: Model, progress: Progress) -> Self {
+        Self { purchase, bookings, accepted: BTreeSet::new(), model, ended: 0, progress, sent: 0 }
     }
 
-    /// Plays all days.
+    /// Plays all days. What ends after the last booking of a day is sent with what ends before the first booking of the
+    /// next one: nobody books between them.
     ///
     /// # Errors
     /// [`ReplayError`].
     pub async fn play(&mut self) -> Result<(), ReplayError> {
-        for (day, Day { ending, made, ending_at_once }) in days(self.bookings) {
-            self.end(day, &ending).await?;
-            for batch in made.chunks(BATCH_MAX) {
+        let mut ending = Vec::new();
+        for (day, at) in days(self.bookings) {
+            ending.extend(at.ending.iter().map(|indexed| (day, *indexed)));
+            if !at.made.is_empty() {
+                self.end(&std::mem::take(&mut ending)).await?;
+            }
+            for batch in at.made.chunks(BATCH_MAX) {
                 self.book(day, batch).await?;
             }
-            self.end(day, &ending_at_once).await?;
+            ending.extend(at.ending_at_once.iter().map(|indexed| (day, *indexed)));
         }
-        Ok(())
+        self.end(&ending).await
     }
 
     /// Sends bookings in their order, and waits for their outcomes.
@@ -182,40 +186,42 @@ impl<'a> Replay<'a> {
     }
 
     /// Ends bookings, in any order, and waits until their rooms are free.
-    async fn end(&mut self, day: NaiveDate, ending: &[Indexed<'_>]) -> Result<(), ReplayError> {
-        for (index, booking) in ending {
+    async fn end(&mut self, ending: &[(NaiveDate, Indexed<'_>)]) -> Result<(), ReplayError> {
+        for (_, (index, booking)) in ending {
             self.model.end(*index, booking);
         }
-        let to_end = ending.iter().filter(|(index, _)| self.accepted.contains(index)).map(|(_, booking)| *booking);
-        let to_end: Vec<_> = to_end.collect();
+        let to_end = ending.iter().filter(|(_, (index, _))| self.accepted.contains(index));
+        let to_end: Vec<_> = to_end.map(|(day, (_, booking))| (*day, *booking)).collect();
         for batch in to_end.chunks(BATCH_MAX) {
-            self.end_batch(day, batch).await?;
+            self.end_batch(batch).await?;
         }
         Ok(())
     }
 
     /// Sends cancellations until all of them are over. Those of an earlier request are sent again, and change nothing.
-    async fn end_batch(&mut self, day: NaiveDate, batch: &[&Booking]) -> Result<(), ReplayError> {
+    async fn end_batch(&mut self, batch: &[(NaiveDate, &Booking)]) -> Result<(), ReplayError> {
         let (mut open, since) = (batch.to_vec(), Instant::now());
-        while let Some(first) = open.first() {
+        while let Some((day, first)) = open.first().copied() {
             if since.elapsed() > OUTCOME_MAX {
                 return Err(ReplayError::Stuck { line: first.line, what: "end of its cancellation" });
             }
-            let ids: Vec<_> = open.iter().map(|booking| request_id(booking)).collect();
-            let request =
-                |id: &RequestId| NumberedCancellationRequest { request_id: id.clone(), occurred_at: Some(noon(day)) };
-            let body = ndjson(ids.iter().map(request));
+            let ids: Vec<_> = open.iter().map(|(_, booking)| request_id(booking)).collect();
+            let request = |(day, booking): &(NaiveDate, &Booking)| NumberedCancellationRequest {
+                request_id: request_id(booking),
+                occurred_at: Some(noon(*day)),
+            };
+            let body = ndjson(open.iter().map(request));
             let attempt =
                 async || sending::attempt(self.purchase, sending::CANCELLATIONS, &body, &ids, &self.progress).await;
             let responses = self.purchase.retry(attempt).await;
             let responses = responses.map_err(|source| ReplayError::Service { day, source })?;
             let mut pending = Vec::new();
-            for (booking, response) in open.into_iter().zip(responses) {
+            for ((day, booking), response) in open.into_iter().zip(responses) {
                 let ended: Ended = response.map_err(|problem| ReplayError::Refused { line: booking.line, problem })?;
                 match ended.cancellation.map(|cancellation| cancellation.status) {
                     Some(CancellationStatus::Completed) => self.ended += 1,
                     Some(CancellationStatus::Rejected) => {}
-                    Some(CancellationStatus::Pending) | None => pending.push(booking),
+                    Some(CancellationStatus::Pending) | None => pending.push((day, booking)),
                 }
             }
             open = pending;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus::Registry;
-use stage::{Change, Frame, Hash, Partition, Producer, Seq, Stage as _};
+use stage::{Change, Frame, Hash, Partition, Positions, Producer, Seq, Stage as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::memory::Maps;
@@ -58,13 +58,10 @@ fn observer(
 }
 
 /// A subscription to the facts for the partition of `a`.
-fn tail(front: &Store) -> Box<dyn Subscription> {
+fn tail(front: &Store, wakeups: &Wakeups) -> JournalReader {
     let producers = ADDED.known_producers(of("a"), front.meta().partitions);
-    Box::new(JournalReader::new(vec![JournalSource {
-        target: ADDED.target(of("a")),
-        producers,
-        journal: front.clone(),
-    }]))
+    let source = JournalSource { target: ADDED.target(of("a")), producers, journal: front.clone() };
+    JournalReader::of_this_process(vec![source], wakeups.clone())
 }
 
 impl StageHarness {
@@ -85,7 +82,7 @@ impl StageHarness {
             on_rows: Arc::new(move |changes| sums(changes).into_iter().for_each(|sum| told.send(sum).unwrap())),
             ..observer(owner.id(), &wakeups, &registry, move |health| noted.lock().unwrap().push(health))
         };
-        let reader = Reader::start(owner, tail(&front), observer);
+        let reader = Reader::start(owner, Box::new(tail(&front, &wakeups)), observer);
         Self { _files: files, front, back, collect, wakeups, sums: sums_told, input, registry, reader }
     }
 
@@ -110,6 +107,26 @@ async fn a_backlog_is_drained_in_few_batches_and_new_frames_wake_the_reader() {
         harness.wakeups.notify(&committed.frames);
         assert_eq!(harness.until(sum).await, 1);
     }
+}
+
+#[tokio::test]
+async fn a_journal_is_read_only_if_its_producer_may_have_emitted_more() {
+    let (files, wakeups) = (Files::new(), Wakeups::default());
+    let front = files.open(meta("front").unwrap(), FRONT).await.unwrap();
+    let mut collect = claim(&front, Collect::default()).await.unwrap();
+    let mut journal = tail(&front, &wakeups);
+    let mut positions = Positions::default();
+
+    let (first, _) = submit(&mut collect, vec![add("1", "a", 1)]).await.unwrap();
+    assert_eq!(journal.ready(&positions).await.unwrap().len(), 1, "nothing is known of the producer");
+    wakeups.notify(&first.frames);
+    assert_eq!(journal.ready(&positions).await.unwrap().len(), 1);
+    positions.advance(&first.frames[0]);
+
+    let (second, _) = submit(&mut collect, vec![add("2", "a", 1)]).await.unwrap();
+    assert_eq!(journal.ready(&positions).await.unwrap().len(), 0, "its owner has not notified yet");
+    wakeups.notify(&second.frames);
+    assert_eq!(journal.ready(&positions).await.unwrap().len(), 1);
 }
 
 #[actix::test]
@@ -171,7 +188,7 @@ async fn a_panic_stops_one_reader_permanently_and_no_other() {
     let owner = Owner::claim(Panics, id.clone(), harness.back.clone(), now()).await.unwrap();
     let (stopped, mut stops) = unbounded_channel();
     let observer = observer(&id, &harness.wakeups, &Registry::new(), move |health| stopped.send(health).unwrap());
-    let reader = Reader::start(owner, tail(&harness.front), observer);
+    let reader = Reader::start(owner, Box::new(tail(&harness.front, &harness.wakeups)), observer);
     let why = tokio::time::timeout(PATIENCE, stops.recv()).await.unwrap().unwrap();
     assert_eq!(why, Health::Stopped(format!("{id} panicked: a is too much")));
     let drained = tokio::time::timeout(PATIENCE, reader.send(Drain)).await;

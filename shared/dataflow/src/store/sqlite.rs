@@ -7,6 +7,7 @@
 mod decode;
 mod inventory;
 mod page;
+mod readers;
 mod scratch;
 mod sql;
 mod write;
@@ -17,9 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use stage::{Cell, Frame, Producer, ReadSet, Seq, StreamPartition, Table};
 use tokio::sync::Mutex;
@@ -28,6 +27,7 @@ pub(crate) use self::scratch::Scratch;
 
 use self::decode::at;
 use self::inventory::check_tables;
+use self::readers::Readers;
 use self::write::write;
 use super::decode::{Stored as _, frame, meta, number};
 use super::encode::{bind, integer};
@@ -57,9 +57,9 @@ pub struct Sqlite {
     meta: Meta,
     options: SqliteConnectOptions,
     writer: Arc<Mutex<Option<SqliteConnection>>>,
-    /// The pool of all requests, or of all owners.
-    readers: SqlitePool,
-    owners: SqlitePool,
+    /// The connections of all requests, or of all owners.
+    readers: Readers,
+    owners: Readers,
 }
 
 /// Whether a file may be created and changed, or only read.
@@ -144,7 +144,8 @@ impl Sqlite {
             Access::Read => reading.pragma("cache_size", AUDIT_CACHE),
             Access::Write => reading,
         };
-        let (readers, owners) = (pool(REQUEST_TIMEOUT, &reading), pool(OWNER_TIMEOUT, &reading));
+        let readers = |turn| Readers::new(reading.clone(), READERS_MAX, turn);
+        let (readers, owners) = (readers(REQUEST_TIMEOUT), readers(OWNER_TIMEOUT));
         let options = match access {
             Access::Read => reading,
             Access::Write => options
@@ -156,7 +157,7 @@ impl Sqlite {
     }
 
     async fn check_meta(&self, path: &Path) -> Result<(), StoreError> {
-        let rows = sqlx::query(META).fetch_all(&self.readers).await.map_err(at(path))?;
+        let rows = self.readers.fetch_all(sqlx::query(META)).await.map_err(at(path))?;
         let found = meta(&rows).map_err(|error| error.at(path.display()))?;
         self.meta.check(&found).map_err(|what| StoreError::Damaged(what).at(path.display()))
     }
@@ -181,7 +182,7 @@ impl SqlDatabase for Sqlite {
 
     async fn fetch(&self, statement: &str, parameters: &[Cell]) -> Result<Vec<SqliteRow>, StoreError> {
         let query = parameters.iter().fold(sqlx::query(statement), bind);
-        Ok(query.fetch_all(&self.readers).await?)
+        Ok(self.readers.fetch_all(query).await?)
     }
 
     async fn rows(
@@ -192,7 +193,7 @@ impl SqlDatabase for Sqlite {
     ) -> Result<Vec<Vec<Cell>>, StoreError> {
         let text = page::page(table, statement);
         let query = parameters.iter().fold(sqlx::query(&text), bind);
-        match query.fetch_all(&self.readers).await.map_err(StoreError::from).and_then(|pages| rows_of(&pages)) {
+        match self.readers.fetch_all(query).await.map_err(StoreError::from).and_then(|pages| rows_of(&pages)) {
             Ok(Some(pages)) => Ok(pages.into_iter().flatten().collect()),
             // Row by row the damage is named.
             Ok(None) | Err(StoreError::Damaged(_)) => {
@@ -236,7 +237,7 @@ impl SqlDatabase for Sqlite {
         let text = statements.join("; ");
         let keys_of = |keys: &BTreeSet<Vec<Cell>>| sql::json(keys.iter().map(Vec::as_slice));
         let query = keys.iter().fold(sqlx::query(&text), |query, (_, wanted)| query.bind(keys_of(wanted)));
-        match query.fetch_all(&self.readers).await.map_err(StoreError::from).and_then(|pages| rows_of(&pages)) {
+        match self.readers.fetch_all(query).await.map_err(StoreError::from).and_then(|pages| rows_of(&pages)) {
             Ok(Some(rows)) => {
                 let found = keys.iter().zip(rows);
                 Ok(found.map(|((table, wanted), rows)| LoadedRows { table, wanted: wanted.clone(), rows }).collect())
@@ -257,7 +258,8 @@ impl SqlDatabase for Sqlite {
     ) -> Result<Vec<Frame>, StoreError> {
         let statement = "SELECT * FROM journal WHERE producer = ? AND target = ? AND seq >= ? ORDER BY seq LIMIT ?";
         let query = sqlx::query(statement).bind(producer.to_string()).bind(target.to_string());
-        let mut rows = query.bind(integer(from.0)).bind(integer(limit as u64)).fetch(&self.readers);
+        let mut reader = self.readers.take().await?;
+        let mut rows = query.bind(integer(from.0)).bind(integer(limit as u64)).fetch(&mut *reader);
         let (mut frames, mut bytes) = (Vec::new(), 0);
         while bytes < max_bytes {
             let Some(row) = rows.try_next().await? else { break };
@@ -265,6 +267,8 @@ impl SqlDatabase for Sqlite {
             bytes += frame.body.len();
             frames.push(frame);
         }
+        drop(rows);
+        reader.put_back();
         Ok(frames)
     }
 
@@ -273,7 +277,7 @@ impl SqlDatabase for Sqlite {
              AND j.seq = (SELECT max(seq) FROM journal WHERE producer = ?2 AND target = w.value)";
         let targets: Vec<_> = targets.iter().map(|target| target.to_string()).collect();
         let query = sqlx::query(statement).bind(serde_json::Value::from(targets).to_string());
-        let rows = query.bind(producer.to_string()).fetch_all(&self.readers).await?;
+        let rows = self.readers.fetch_all(query.bind(producer.to_string())).await?;
         rows.iter().map(frame).collect()
     }
 
@@ -283,8 +287,8 @@ impl SqlDatabase for Sqlite {
 
     /// Moves the rest of the log into the file, so that the file is complete even if it is copied alone.
     async fn close(&self) {
-        for pool in [&self.readers, &self.owners] {
-            pool.close().await;
+        for readers in [&self.readers, &self.owners] {
+            readers.close().await;
         }
         let Some(mut connection) = self.writer.lock().await.take() else {
             return;

@@ -306,11 +306,6 @@ fn rows_of(pages: &[SqliteRow]) -> Result<Option<Vec<Vec<Vec<Cell>>>>, StoreErro
     pages.iter().map(|page| Ok(page::rows(page.try_get(0)?))).collect()
 }
 
-fn pool(timeout: Duration, options: &SqliteConnectOptions) -> SqlitePool {
-    let pool = SqlitePoolOptions::new().max_connections(READERS_MAX).acquire_timeout(timeout);
-    pool.connect_lazy_with(options.clone())
-}
-
 /// Whether nothing was ever created in the file, as after a crash at the very beginning.
 async fn is_empty(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
     let tables = sqlx::query("SELECT count(*) FROM sqlite_master").fetch_one(connection).await?;

@@ -93,7 +93,10 @@ fn names(services: &[ServiceDefinition]) -> Vec<&'static str> {
 }
 
 fn execute(command: Command, matches: &ArgMatches, services: Services) -> anyhow::Result<ExitCode> {
-    telemetry::init(telemetry::LogFormat::Auto)?;
+    // The systems of a sweet spot come and go; what they log is of interest only to who asks for it.
+    if !matches!(command, Command::Sweetspot(_)) || std::env::var_os("RUST_LOG").is_some() {
+        telemetry::init(telemetry::LogFormat::Auto)?;
+    }
     let known = services(None);
     let clients = || operator_client::Services::of(&names(&known), matches);
     match &command {

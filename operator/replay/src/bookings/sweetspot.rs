@@ -5,6 +5,7 @@
 //! model. Whoever runs the cells starts these systems ([`Sweetspot::measure`]).
 
 mod chart;
+mod report;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -15,16 +16,15 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use money::Money;
 use operator_client::{Progress, Services};
-use serde::Serialize;
 
+use self::report::Report;
 use super::command::{Input, play};
 use super::model::Limits;
 use super::rules::{Rules, StrictShare};
-use super::summary::Summary;
 use crate::arguments::WhenSoldOut;
-use crate::findings::Findings;
+
+pub use self::report::Cell;
 
 /// The number of bookings that are sent unless all of them are asked for.
 const BOOKINGS: usize = 20_000;
@@ -90,54 +90,6 @@ pub struct Terms {
     overbooking_percent: u32,
 }
 
-/// What came of the bookings under some terms.
-#[derive(Clone, Debug, Serialize)]
-pub struct Cell {
-    /// The share of strict offers.
-    pub strict_percent: u8,
-    /// The percentage of rooms that are sold above those that the hotel has.
-    pub overbooking_percent: u32,
-    /// Bookings with rooms, also those that ended later.
-    pub accepted: u64,
-    /// Bookings that were refused before the guest was charged.
-    pub refused: u64,
-    /// Bookings that were charged, and given back because there was no room.
-    pub compensated: u64,
-    /// Bookings that were compensated, of 10,000.
-    pub apologies_per_10_000: u64,
-    /// Bookings that were refused, of 10,000.
-    pub refusals_per_10_000: u64,
-    /// The vouchers: the money for apologies.
-    pub vouchers: Money,
-    /// Rooms that stayed empty in nights that had refused somebody.
-    pub empty_rooms: u64,
-    /// What they would have brought in, at the mean price of the bookings for the night.
-    pub lost_to_empty_rooms: Money,
-    /// Guests above the hotel's rooms on the night itself, summed over the nights.
-    pub turned_away: u64,
-    /// Wrong amounts, broken limits, and differences from the sequential model.
-    pub findings: Findings,
-    /// From the first booking to the last outcome, in milliseconds.
-    pub playing_ms: u64,
-}
-
-/// The result.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The number of bookings in each cell.
-    pub bookings: u64,
-    /// Their nights.
-    pub nights: u64,
-    /// The rooms of the resort hotel.
-    pub resort_rooms: u64,
-    /// The rooms of the city hotel.
-    pub city_rooms: u64,
-    /// The voucher, as a percentage of the price.
-    pub voucher_percent: u8,
-    /// The cells, by share and then by overbooking.
-    pub cells: Vec<Cell>,
-}
-
 /// The bookings, and how they are to be measured.
 pub struct Sweetspot {
     arguments: SweetspotArguments,
@@ -183,8 +135,9 @@ impl Sweetspot {
             voucher,
             compensation: vec![WhenSoldOut::Refund],
         };
-        let cell = Cell::of(terms, play(&self.input, &rules, true, services, Progress::hidden()).await?);
         let Terms { strict, overbooking_percent } = terms;
+        let summary = play(&self.input, &rules, true, services, Progress::hidden()).await?;
+        let cell = Cell::of(strict.percent(), overbooking_percent, summary);
         let (strict, seconds, found) = (strict.percent(), cell.playing_ms / 1_000, cell.findings.count);
         eprintln!("{strict} % strict, {overbooking_percent} % overbooked: played in {seconds} s, {found} findings");
         Ok(cell)
@@ -208,29 +161,5 @@ impl Sweetspot {
         }
         let is_clean = report.cells.iter().all(|cell| cell.findings.count == 0);
         Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-}
-
-impl Cell {
-    fn of(terms: Terms, summary: Summary) -> Self {
-        let per_10_000 = |count: u64| count * 10_000 / summary.bookings.max(1);
-        let mut findings = summary.wrong;
-        findings.count += summary.differing.count;
-        findings.first.extend(summary.differing.first);
-        Self {
-            strict_percent: terms.strict.percent(),
-            overbooking_percent: terms.overbooking_percent,
-            accepted: summary.accepted,
-            refused: summary.refused,
-            compensated: summary.compensated,
-            apologies_per_10_000: per_10_000(summary.compensated),
-            refusals_per_10_000: per_10_000(summary.refused),
-            vouchers: summary.vouchers,
-            empty_rooms: summary.empty_rooms,
-            lost_to_empty_rooms: summary.lost_to_empty_rooms,
-            turned_away: summary.turned_away,
-            findings,
-            playing_ms: summary.playing_ms,
-        }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use money::Money;
 
+use super::report::{Cell, Report};
 use super::table::grouped;
-use super::{Cell, Report};
+use crate::bookings::rules::StrictShare;
 
 /// The size of the image, and of the area of a panel that has the lines.
 const SIZE: [u32; 2] = [1_080, 440];
@@ -44,7 +45,7 @@ pub fn svg(report: &Report) -> String {
         let values: BTreeMap<_, _> = cells.map(|cell| (cell.overbooking_percent, value(cell))).collect();
         Line { color, values: values.into_values().collect() }
     };
-    let by_share = |value| shares.iter().zip(COLORS).map(|(share, color)| of_share(color, *share, value)).collect();
+    let by_share = |value| shares.iter().map(|share| of_share(color(*share), *share, value)).collect();
     let apologies: Vec<_> = by_share(|cell| count(cell.apologies_per_10_000));
     let refusals: Vec<_> = by_share(|cell| count(cell.refusals_per_10_000));
     let mut money: Vec<_> = by_share(|cell| euros(cell.vouchers));
@@ -52,7 +53,7 @@ pub fn svg(report: &Report) -> String {
     money.extend(any);
     svg += &panel(LEFT[0], "Apologies per 10,000 bookings", &percents, &apologies);
     svg += &panel(LEFT[1], "Told “sold out” per 10,000 bookings", &percents, &refusals);
-    svg += &panel(LEFT[2], "EUR: vouchers, and lost to empty rooms", &percents, &money);
+    svg += &panel(LEFT[2], "EUR: vouchers (solid), lost to empty rooms (dashed)", &percents, &money);
     svg + &legend(&shares) + "</svg>\n"
 }
 
@@ -88,10 +89,16 @@ fn panel(left: f64, title: &str, percents: &BTreeSet<u32>, lines: &[Line]) -> St
     svg
 }
 
+/// The color of a share of strict offers.
+fn color(strict_percent: u8) -> &'static str {
+    let colors = StrictShare::ALL.into_iter().zip(COLORS);
+    let mut colors = colors.filter(|(share, _)| share.percent() == strict_percent);
+    colors.next().map_or(EMPTY, |(_, color)| color)
+}
+
 fn legend(shares: &BTreeSet<u8>) -> String {
     let mut svg = String::new();
-    let entries = shares.iter().zip(COLORS);
-    let entries = entries.map(|(share, color)| (format!("{share} % of the offers strict"), color));
+    let entries = shares.iter().map(|share| (format!("{share} % of the offers strict"), color(*share)));
     let entries = entries.chain([("lost to empty rooms".to_owned(), EMPTY)]);
     for (place, (name, color)) in entries.enumerate() {
         let left = 30.0 + 178.0 * count(place as u64);

@@ -1,6 +1,6 @@
 //! The result as a Markdown table, which can be read as it is and put into a page.
 
-use super::{Cell, Report};
+use super::report::{Cell, Report};
 
 /// The heads of the columns.
 const HEADS: [&str; 10] = [

@@ -6,6 +6,7 @@ use contracts::Constraint;
 use super::*;
 use crate::bookings::checks::euros;
 use crate::bookings::nights::{Hotel, Night};
+use crate::findings::Findings;
 
 #[derive(clap::Parser)]
 struct Command {

@@ -99,11 +99,11 @@ on_an_embedded_system = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-embedded.
 	scenarios::
 endif
 
-# Runs the cluster tests. The black-box scenarios use the services that with-cluster.sh starts; the fault tests start
-# clusters of their own.
+# Runs the cluster tests. The black-box scenarios use the services that with-cluster.sh starts. The tests of faults start
+# services of their own; on the same servers, unless they stop a server.
 ifeq ($(NEXTEST),yes)
 on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) nextest run --cargo-profile release --workspace --locked \
-	-E 'test(/cluster::/) + (test(/scenarios::/) - test(/scenarios::local::/))'
+	--profile cluster -E 'test(/cluster::/) + (test(/scenarios::/) - test(/scenarios::local::/))'
 else
 on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) test --release --workspace --locked -- \
 	cluster:: scenarios:: --skip scenarios::local::

@@ -66,7 +66,7 @@ build: ## the programs and the tests, with the same features of all crates
 
 e2e: build ## the scenarios over HTTP on the release binary
 	@$(LOCAL)/install.sh promtool
-	@$(call slow_tests,scenarios::)
+	@$(call on_an_embedded_system)
 
 e2e-cluster: build ## the same scenarios, and real faults, on a temporary RabbitMQ and Postgres
 	@$(LOCAL)/install.sh rabbitmq postgres promtool
@@ -89,11 +89,21 @@ clean-local: ## delete the data and the logs of make up (run make down first)
 clean-data: ## delete the data of make run
 	@rm -rf .unbundled
 
-# Runs the cluster tests. The black-box scenarios use the services that with-cluster.sh starts; the fault tests start
-# clusters of their own.
+# Runs the scenarios. The black-box ones share the system that with-embedded.sh starts and audits; the others start systems
+# of their own.
+ifeq ($(NEXTEST),yes)
+on_an_embedded_system = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-embedded.sh $(CARGO) nextest run --cargo-profile release \
+	--workspace --locked -E 'test(/scenarios::/)'
+else
+on_an_embedded_system = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-embedded.sh $(CARGO) test --release --workspace --locked -- \
+	scenarios::
+endif
+
+# Runs the cluster tests. The black-box scenarios use the services that with-cluster.sh starts. The tests of faults start
+# services of their own; on the same servers, unless they stop a server.
 ifeq ($(NEXTEST),yes)
 on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) nextest run --cargo-profile release --workspace --locked \
-	-E 'test(/cluster::/) + (test(/scenarios::/) - test(/scenarios::local::/))'
+	--profile cluster -E 'test(/cluster::/) + (test(/scenarios::/) - test(/scenarios::local::/))'
 else
 on_a_cluster = UNBUNDLED_BIN="$(CURDIR)/$(BIN)" $(LOCAL)/with-cluster.sh $(CARGO) test --release --workspace --locked -- \
 	cluster:: scenarios:: --skip scenarios::local::

@@ -88,7 +88,7 @@ psql_of() {
 start_server() {
   local setting options="-p $POSTGRES_PORT"
   local settings=(listen_addresses=127.0.0.1 unix_socket_directories= fsync=on recovery_init_sync_method=syncfs
-    shared_buffers=128MB max_connections=100 max_wal_size=1GB log_min_duration_statement=-1)
+    shared_buffers=128MB max_connections="${POSTGRES_CONNECTIONS:-100}" max_wal_size=1GB log_min_duration_statement=-1)
   for setting in "${settings[@]}"; do
     options+=" -c $setting"
   done

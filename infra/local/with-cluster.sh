@@ -6,6 +6,8 @@
 # usage: with-cluster.sh COMMAND…
 FOLDER=$(mktemp -d "${TMPDIR:-/tmp}/unbundled-test.XXXXXX")
 export UNBUNDLED_LOCAL=$FOLDER
+# Several clusters of tests use this Postgres at the same time.
+export POSTGRES_CONNECTIONS=300
 # shellcheck source=infra/local/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 HERE=${BASH_SOURCE[0]%/*}

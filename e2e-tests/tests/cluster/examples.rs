@@ -7,8 +7,7 @@ use crate::scenarios::harness::{assert_points, assert_tier, earn_points};
 async fn with_loyalty(system: &'static str, program: &'static str) -> Cluster {
     let mut programs = Programs { system, ..Programs::unbundled() };
     programs.services.push(("loyalty", program));
-    let mut cluster = Cluster::of(programs).await;
-    cluster.servers.start().await;
+    let mut cluster = Cluster::on_shared_servers(programs).await;
     cluster.start_all(&[]).await;
     cluster
 }

@@ -10,7 +10,8 @@ use stage::{Checkpoint, Frame, Hash, Partition, Producer, ResumePoint, Seq, Stag
 use super::harness::RawStreams;
 use super::postgres::Databases;
 
-fn url() -> String {
+/// The URL of the broker that all tests share.
+pub fn shared_broker() -> String {
     std::env::var("UNBUNDLED_TEST_RABBITMQ")
         .expect("UNBUNDLED_TEST_RABBITMQ is not set: `make e2e` sets it to the URL of a broker")
 }
@@ -26,7 +27,7 @@ conformance::conformance_of_streams!(Broker::new());
 impl Broker {
     fn new() -> Self {
         let databases = Databases::new();
-        let streams = RawStreams::new(&url(), &databases.prefix);
+        let streams = RawStreams::new(&shared_broker(), &databases.prefix);
         Self { databases, streams }
     }
 }

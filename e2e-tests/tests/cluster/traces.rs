@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::cluster::harness::Cluster;
+use crate::cluster::harness::{Cluster, Programs};
 use crate::scenarios::harness::{Namespace, OtlpReceiver, PURCHASE_TREE, Trace};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -10,8 +10,7 @@ const CALLER: &str = "00f067aa0ba902b7";
 
 /// Starts a cluster that sends its spans to this URL.
 async fn traced(url: &str) -> Cluster {
-    let mut cluster = Cluster::not_started().await;
-    cluster.servers.start().await;
+    let mut cluster = Cluster::on_shared_servers(Programs::unbundled()).await;
     cluster.start_all(&[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]).await;
     cluster
 }

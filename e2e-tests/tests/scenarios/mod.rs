@@ -8,8 +8,9 @@
 //! The tests in [`local`] kill and restart the process and damage its folder, so they always start their own.
 //! Exclude them against a cluster with `not test(/scenarios::local::/)`.
 //!
-//! Every scenario ends with [`harness::System::finish`]: nothing is in transit, the difference is 0, the process exits
-//! with code 0, and the audit is clean.
+//! Every scenario ends with [`harness::System::finish`]: nothing is in transit, and the difference is 0. The process
+//! exits with code 0 and the audit is clean at the end of each scenario that starts a system of its own, and once after
+//! all that share one (`infra/local/with-embedded.sh`, `infra/local/with-cluster.sh`).
 
 mod accounts;
 mod bad_input;

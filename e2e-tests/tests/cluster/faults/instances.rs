@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::{BATCHES, FaultTest};
-use crate::cluster::harness::{Cluster, Database, services};
+use crate::cluster::harness::{Cluster, Database, Programs, services};
 use crate::scenarios::harness::{Load, assert_no_errors_logged, wait_until};
 
 /// The longest time until the other instance serves clients.
@@ -22,8 +22,7 @@ const ROUTES: [(&str, &str); 3] = [("exchange-rate", "/rates"), ("purchase", "/c
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_instances_started_together_one_is_active_and_the_other_takes_over_when_it_stops() {
-    let mut cluster = Cluster::not_started().await;
-    cluster.servers.start().await;
+    let mut cluster = Cluster::on_shared_servers(Programs::unbundled()).await;
     let services = services();
     let seconds: Vec<_> = services.iter().map(|service| cluster.add_second_instance(service)).collect();
     for (service, second) in services.iter().zip(&seconds) {
@@ -90,7 +89,7 @@ async fn a_ledger_suspended_in_a_commit_is_replaced_and_commits_nothing_more() {
 /// Suspends the active instance within a commit. The other instance has to take over, and the suspended one must not
 /// commit when it continues.
 async fn suspend_in_a_commit(service: &'static str, owner: &str) {
-    let mut cluster = Cluster::start().await;
+    let mut cluster = Cluster::start_on_shared_servers().await;
     let second = cluster.add_second_instance(service);
     cluster.launch(&second, &[]);
     cluster.instance(&second).wait_until_not_ready(STANDBY).await;
@@ -129,7 +128,7 @@ async fn suspend_in_a_commit(service: &'static str, owner: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_purchase_service_is_replaced_by_the_instance_on_standby() {
-    let mut cluster = Cluster::start().await;
+    let mut cluster = Cluster::start_on_shared_servers().await;
     let second = cluster.add_second_instance("purchase");
     cluster.launch(&second, &[]);
     cluster.instance(&second).wait_until_not_ready(STANDBY).await;
@@ -187,7 +186,7 @@ async fn assert_few_connections(cluster: &Cluster, service: &str) {
 /// In each round the active instance is suspended, the other one takes over, and the suspended one continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_ledgers_suspended_in_turn_take_over_from_each_other() {
-    let mut cluster = Cluster::start().await;
+    let mut cluster = Cluster::start_on_shared_servers().await;
     let second = cluster.add_second_instance("ledger");
     cluster.launch(&second, &[]);
     cluster.instance(&second).wait_until_not_ready(STANDBY).await;
@@ -214,7 +213,7 @@ async fn hang_in_a_commit(database: &mut Database, other: &mut Database, service
     other.run(&format!("BEGIN; SELECT * FROM owners WHERE owner = '{owner}' FOR UPDATE")).await;
     let waits = format!(
         "SELECT pid::text FROM pg_stat_activity \
-         WHERE application_name = '{service}: owner' AND wait_event_type = 'Lock'"
+         WHERE datname = current_database() AND application_name = '{service}: owner' AND wait_event_type = 'Lock'"
     );
     let waiting = wait_until("a commit waits", async || database.texts(&waits).await.pop());
     timeout(Duration::from_secs(2), waiting).await.expect("no commit waits for the locked row in time")

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::{BATCHES, FaultTest};
-use crate::cluster::harness::{Cluster, services};
+use crate::cluster::harness::{Cluster, Programs, services};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_service_killed_under_load_continues_where_it_was() {
-    let mut test = FaultTest::start().await;
+    let mut test = FaultTest::start_on_shared_servers().await;
     for service in services() {
         test.cluster.kill_and_start_again(service).await;
         test.sending.wait_for_batches(BATCHES).await;
@@ -30,7 +30,7 @@ async fn everything_killed_at_once_under_load_continues_where_it_was() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_killed_again_before_it_is_ready_continues_where_it_was() {
-    let mut test = FaultTest::start().await;
+    let mut test = FaultTest::start_on_shared_servers().await;
     for service in ["ledger", "purchase", "ledger", "purchase"] {
         test.cluster.instance(service).kill().await;
         // Each kill interrupts another part of the start.
@@ -48,8 +48,7 @@ async fn a_service_killed_again_before_it_is_ready_continues_where_it_was() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_during_the_import_of_the_built_in_history_it_imports_it_again() {
-    let mut cluster = Cluster::not_started().await;
-    cluster.servers.start().await;
+    let mut cluster = Cluster::on_shared_servers(Programs::unbundled()).await;
     for wait_ms in [50, 100, 150, 200, 300, 500, 700] {
         cluster.launch("exchange-rate", &[]);
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;

@@ -6,7 +6,7 @@ use crate::scenarios::harness::{Load, LogEvent, assert_no_errors_logged};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_and_takeovers_by_other_instances_log_no_errors_and_no_lapin_events() {
-    let mut cluster = Cluster::start().await;
+    let mut cluster = Cluster::start_on_shared_servers().await;
     let client = cluster.client.clone();
     let load = Load::prepare(&client, 0).await;
     let mut second_client = client.clone();

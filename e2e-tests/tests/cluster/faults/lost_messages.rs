@@ -84,7 +84,7 @@ async fn twenty_thousand_messages_lost_while_the_reader_is_down_are_published_ag
 /// published again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_frame_in_a_quiet_stream_is_named_until_it_is_published_again() {
-    let mut cluster = Cluster::start().await;
+    let mut cluster = Cluster::start_on_shared_servers().await;
     let mut load = Load::prepare(&cluster.client, 20).await;
     cluster.instance("ledger").kill().await;
     load.record(load.send(&cluster.client).finish().await);

@@ -31,10 +31,14 @@ struct FaultTest {
 const BATCHES: usize = 10;
 
 impl FaultTest {
-    /// Starts a cluster and the load.
+    /// Starts a cluster with servers of the test's own, and the load.
     async fn start() -> Self {
-        let cluster = Cluster::start().await;
-        Self::start_on(cluster).await
+        Self::start_on(Cluster::start().await).await
+    }
+
+    /// Starts a cluster on the servers that all tests share, and the load. For faults of the services.
+    async fn start_on_shared_servers() -> Self {
+        Self::start_on(Cluster::start_on_shared_servers().await).await
     }
 
     /// Starts the load on a running cluster.

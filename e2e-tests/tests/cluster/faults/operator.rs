@@ -7,7 +7,7 @@ const DUPLICATES: &str = "stage_duplicate_frames_total";
 
 /// A cluster that has settled some purchases, and is idle.
 async fn cluster_with_purchases() -> Cluster {
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::start_on_shared_servers().await;
     let mut load = Load::prepare(&cluster.client, 10).await;
     let received = load.send(&cluster.client).finish().await;
     load.record(received);

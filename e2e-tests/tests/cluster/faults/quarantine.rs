@@ -4,7 +4,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 
 use super::{BATCHES, FaultTest};
-use crate::cluster::harness::metric_sum;
+use crate::cluster::harness::{Servers, metric_sum};
 use crate::scenarios::harness::wait_until;
 
 /// A message that is not a frame. It has a zero byte, which a text in Postgres cannot contain.
@@ -14,10 +14,10 @@ const BYTES_IN_HEX: &str = "00ff206e6f206672616d652080";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_not_a_frame_is_quarantined_and_later_frames_are_processed() {
-    let mut test = FaultTest::start().await;
+    let mut test = FaultTest::start_on_shared_servers().await;
     let targets = ["purchases/0", "credits/1", "outcomes/0"];
     for target in targets {
-        publish(&test.cluster.servers.broker_url(), target).await;
+        publish(&test.cluster.servers, target).await;
         test.sending.wait_for_batches(BATCHES).await;
     }
     let mut cluster = test.assert_recovery().await;
@@ -37,13 +37,14 @@ async fn a_message_that_is_not_a_frame_is_quarantined_and_later_frames_are_proce
     cluster.finish().await;
 }
 
-async fn publish(url: &str, target: &str) {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+async fn publish(servers: &Servers, target: &str) {
+    let connection = Connection::connect(&servers.broker_url(), ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
-    let key = format!("unbundled.{}", target.replace('/', "."));
+    let exchange = servers.stream_prefix();
+    let key = format!("{exchange}.{}", target.replace('/', "."));
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let sent = channel.basic_publish("unbundled".into(), key.into(), options, BYTES, BasicProperties::default());
+    let sent = channel.basic_publish(exchange.into(), key.into(), options, BYTES, BasicProperties::default());
     let confirmed = sent.await.unwrap().await.unwrap();
     assert!(confirmed.is_ack() && confirmed.take_message().is_none(), "the broker did not accept the message");
     connection.close(200, "done".into()).await.unwrap();

@@ -56,7 +56,7 @@ async fn outcomes(client: &Client, bought: &[Purchase]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_charged_while_allocate_stood_still_gets_a_room_or_the_money_back() {
-    let (cluster, namespace) = (Cluster::start().await, Namespace::new());
+    let (cluster, namespace) = (Cluster::start_on_shared_servers().await, Namespace::new());
     let (client, room, lamp) = (&cluster.client, namespace.name("room"), namespace.name("lamp"));
     client.put_limited_offer(&room, json!({"capacity": 1})).await;
     client.put_priced_offer(&lamp, "1.00", "EUR").await;
@@ -79,7 +79,7 @@ async fn who_was_charged_while_allocate_stood_still_gets_a_room_or_the_money_bac
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refunds_and_vouchers_arrive_once_although_the_ledger_was_down() {
-    let (mut cluster, namespace) = (Cluster::start().await, Namespace::new());
+    let (mut cluster, namespace) = (Cluster::start_on_shared_servers().await, Namespace::new());
     let (client, room) = (cluster.client.clone(), namespace.name("room"));
     client.put_limited_offer(&room, json!({"capacity": 1, "voucher_percent": 10})).await;
     let mut lock = stop_allocate(&cluster).await;

@@ -4,7 +4,7 @@ use super::FaultTest;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_services_stopped_under_load_end_in_time_and_continue_after_a_restart() {
-    let mut test = FaultTest::start().await;
+    let mut test = FaultTest::start_on_shared_servers().await;
     test.cluster.stop_all().await;
     test.cluster.start_all(&[]).await;
     test.assert_recovery().await.finish().await;

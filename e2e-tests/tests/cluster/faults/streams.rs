@@ -1,5 +1,7 @@
 //! Deleted streams: the producer creates a stream again from its journal.
 
+use stage::{Partition, StreamPartition};
+
 use super::{BATCHES, FaultTest};
 use crate::cluster::harness::{Cluster, metric_sum, wait_for_metric};
 use crate::scenarios::harness::{Load, wait_until};
@@ -7,17 +9,17 @@ use crate::scenarios::harness::{Load, wait_until};
 const DUPLICATES: &str = "stage_duplicate_frames_total";
 
 async fn delete(cluster: &Cluster, target: &str) {
-    let queue = format!("unbundled.{}", target.replace('/', "."));
-    cluster.servers.rabbitmq(&["ctl", "delete_queue", &queue]).await;
+    cluster.streams().delete(&parsed(target)).await;
 }
 
 /// The number of messages in a stream; `None` if it does not exist.
 async fn messages(cluster: &Cluster, target: &str) -> Option<i64> {
-    let queue = format!("unbundled.{}", target.replace('/', "."));
-    let listed =
-        cluster.servers.rabbitmq(&["ctl", "-q", "list_queues", "--no-table-headers", "name", "messages"]).await;
-    let rows = listed.lines().filter_map(|line| line.split_once('\t'));
-    rows.filter(|(name, _)| *name == queue).find_map(|(_, count)| count.trim().parse().ok())
+    cluster.streams().count(&parsed(target)).await.map(i64::from)
+}
+
+fn parsed(target: &str) -> StreamPartition {
+    let (stream, partition) = target.split_once('/').unwrap();
+    StreamPartition { stream: stream.to_owned().into(), partition: Partition(partition.parse().unwrap()) }
 }
 
 /// Returns once a stream contains all frames that were ever emitted to it. (The broker counts every few seconds.)
@@ -35,7 +37,7 @@ async fn emitted_frames(cluster: &Cluster, service: &str, target: &str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_deleted_under_load_is_created_again_and_loses_nothing() {
-    let mut test = FaultTest::start().await;
+    let mut test = FaultTest::start_on_shared_servers().await;
     for target in ["purchases/0", "outcomes/1"] {
         delete(&test.cluster, target).await;
         test.sending.wait_for_batches(BATCHES).await;
@@ -45,7 +47,7 @@ async fn a_stream_deleted_under_load_is_created_again_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_deleted_while_idle_is_created_again_with_all_frames() {
-    let mut cluster = FaultTest::start().await.assert_recovery().await;
+    let mut cluster = FaultTest::start_on_shared_servers().await.assert_recovery().await;
     let rates = cluster.database("exchange-rate").await.texts("SELECT DISTINCT target FROM journal").await;
     let lost =
         [("exchange-rate", "purchase", "copy-rates", rates[0].as_str()), ("ledger", "ledger", "post", "credits/1")];
@@ -76,7 +78,7 @@ async fn a_stream_deleted_while_idle_is_created_again_with_all_frames() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_deleted_while_its_producer_is_down_is_created_again_when_the_producer_is_back() {
-    let mut test = FaultTest::start().await;
+    let mut test = FaultTest::start_on_shared_servers().await;
     test.cluster.instance("ledger").kill().await;
     for target in ["outcomes/0", "credits/0"] {
         delete(&test.cluster, target).await;

@@ -48,6 +48,7 @@ impl Instance {
         let append = |path: PathBuf| std::fs::File::options().create(true).append(true).open(path).unwrap();
         let mut command = command(self.program);
         command.env("DATABASE_URL", servers.database_url(self.service)).env("AMQP_URL", servers.broker_url());
+        command.env("STREAM_PREFIX", servers.stream_prefix());
         command.env("BIND", format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)).envs(settings.iter().copied());
         command.env("UNBUNDLED_LOCAL", servers.folder());
         command.stdout(append(self.path("out"))).stderr(append(self.path("log")));

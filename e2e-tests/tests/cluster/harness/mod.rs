@@ -40,6 +40,11 @@ impl Programs {
     pub fn unbundled() -> Self {
         Self { system: "unbundled", services: services().into_iter().map(|name| (name, name)).collect() }
     }
+
+    /// The names of the services.
+    fn names(&self) -> Vec<&'static str> {
+        self.services.iter().map(|(service, _)| *service).collect()
+    }
 }
 
 /// Clusters run one at a time, because some tests assert durations.
@@ -65,7 +70,22 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the servers and the services, and waits until they are ready.
+    /// Starts the services on the servers that all tests share, and waits until they are ready. For tests that never
+    /// stop a server.
+    pub async fn start_on_shared_servers() -> Self {
+        let mut cluster = Self::on_shared_servers(Programs::unbundled()).await;
+        cluster.start_all(&[]).await;
+        cluster
+    }
+
+    /// A cluster of these programs on the servers that all tests share, without any running process of its own.
+    pub async fn on_shared_servers(programs: Programs) -> Self {
+        let lock = cluster_lock().await;
+        let servers = Servers::shared(&programs.names()).await;
+        Self::of(programs, servers, lock)
+    }
+
+    /// Starts servers of the test's own and the services, and waits until they are ready.
     pub async fn start() -> Self {
         let mut cluster = Self::not_started().await;
         cluster.servers.start().await;
@@ -73,16 +93,14 @@ impl Cluster {
         cluster
     }
 
-    /// A cluster without any running process.
+    /// A cluster with servers of the test's own, without any running process.
     pub async fn not_started() -> Self {
-        Self::of(Programs::unbundled()).await
+        let (lock, programs) = (cluster_lock().await, Programs::unbundled());
+        let servers = Servers::own(&programs.names());
+        Self::of(programs, servers, lock)
     }
 
-    /// A cluster of these programs without any running process.
-    pub async fn of(programs: Programs) -> Self {
-        let lock = cluster_lock().await;
-        let names: Vec<_> = programs.services.iter().map(|(service, _)| *service).collect();
-        let servers = Servers::new(&Ports::free(), &names);
+    fn of(programs: Programs, servers: Servers, lock: MutexGuard<'static, ()>) -> Self {
         let instance = |(service, program): &(&'static str, &'static str)| {
             Instance::new(service, service, program, Ports::next_free(), &servers)
         };
@@ -95,7 +113,7 @@ impl Cluster {
 
     /// The names of the services.
     fn services(&self) -> Vec<&'static str> {
-        self.programs.services.iter().map(|(service, _)| *service).collect()
+        self.programs.names()
     }
 
     /// Starts the first instance of each service with additional settings, and waits until they are ready.
@@ -161,7 +179,7 @@ impl Cluster {
 
     /// The streams of the services.
     pub fn streams(&self) -> RawStreams {
-        RawStreams::new(&self.servers.broker_url(), "unbundled")
+        RawStreams::new(&self.servers.broker_url(), self.servers.stream_prefix())
     }
 
     /// The database of a service.

@@ -73,6 +73,15 @@ impl RawStreams {
         channel
     }
 
+    /// The number of messages in a stream, as the broker last counted them; `None` if the stream does not exist.
+    pub async fn count(&self, target: &StreamPartition) -> Option<u32> {
+        let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let passive = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+        let queue = channel.queue_declare(self.broker.queue(target).into(), passive, FieldTable::default()).await;
+        queue.ok().map(|queue| queue.message_count())
+    }
+
     /// Creates an empty stream with its exchange and binding.
     pub async fn declare(&self, target: &StreamPartition) -> Channel {
         let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();

@@ -45,7 +45,12 @@ impl Databases {
         let exists =
             |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P04"));
         assert!(made.as_ref().err().is_none_or(exists), "{made:?}");
-        let server = server();
+        self.url_of(service)
+    }
+
+    /// The URL of the database of a service, whether it exists or not.
+    pub fn url_of(&self, service: &str) -> String {
+        let (server, name) = (server(), self.name(service));
         let (server, parameters) = server.split_once('?').unwrap_or((&server, ""));
         format!("{}/{name}?{parameters}", server.rsplit_once('/').unwrap().0)
     }

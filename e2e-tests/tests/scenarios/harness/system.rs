@@ -49,8 +49,13 @@ pub struct LocalSystem {
 }
 
 impl LocalSystem {
-    /// Starts a system on an empty folder.
+    /// Starts a system on the [`prepared`] data.
     pub async fn start() -> Self {
+        Self::start_on(prepared(), &[]).await
+    }
+
+    /// Starts a system on an empty folder.
+    pub async fn start_empty() -> Self {
         Self::start_on(tempfile::tempdir().unwrap(), &[]).await
     }
 
@@ -59,9 +64,9 @@ impl LocalSystem {
         Self::start_with("unbundled", folder, more, &[]).await
     }
 
-    /// Starts a system on an empty folder, with these environment variables.
+    /// Starts a system on the [`prepared`] data, with these environment variables.
     pub async fn start_with_variables(variables: &[(&str, &str)]) -> Self {
-        Self::start_with("unbundled", tempfile::tempdir().unwrap(), &[], variables).await
+        Self::start_with("unbundled", prepared(), &[], variables).await
     }
 
     /// Starts another program than `unbundled` on an empty folder.
@@ -137,6 +142,20 @@ impl LocalSystem {
         let (stdout, stderr) = (String::from_utf8_lossy(&audit.stdout), String::from_utf8_lossy(&audit.stderr));
         assert_eq!(audit.status.code(), Some(0), "the audit found something: {stdout}{stderr}");
     }
+}
+
+/// A folder whose subfolder `data` is a copy of the one that `UNBUNDLED_TEST_FOLDER` names, in which nothing happened but
+/// the import of the built-in history. Without this variable, a new system has to import it.
+fn prepared() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(from) = std::env::var_os("UNBUNDLED_TEST_FOLDER") else { return folder };
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), data.join(file.file_name())).unwrap();
+    }
+    folder
 }
 
 impl Drop for LocalSystem {

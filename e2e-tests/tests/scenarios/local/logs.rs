@@ -11,7 +11,7 @@ use crate::scenarios::harness::{Load, LocalSystem, assert_no_errors_logged, wait
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_some_work_and_a_stop_log_no_error() {
-    let mut local = LocalSystem::start().await;
+    let mut local = LocalSystem::start_empty().await;
     let mut load = Load::prepare(&local.client, 5).await;
     let received = load.send(&local.client).finish().await;
     load.record(received);

@@ -84,7 +84,7 @@ impl<'a> Invoices<'a> {
         if ends.is_none_or(|ends| *ends < line) {
             return Err(FileError::Changed { line });
         }
-        let sold = row.sold(kinds)?;
+        let sold = row.sold(Some(kind))?;
         let open = self.open.iter_mut().rev().find(|invoice| invoice.number == row.invoice);
         let invoice = match open {
             Some(invoice) => invoice,

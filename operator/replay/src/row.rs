@@ -10,8 +10,8 @@ use crate::columns::Columns;
 use crate::file::{FileError, shortened};
 use crate::form::Form;
 use crate::place::Place;
+use crate::request_kind::RequestKind;
 use crate::scaled::{PRICE_DECIMALS, scaled};
-use crate::selection::Kinds;
 
 /// The first year in Excel, and so in the original form.
 const FIRST_YEAR: i32 = 1900;
@@ -128,12 +128,12 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// [`FileError::Value`] when it would have to be sent but cannot.
-    pub fn sold(&self, kinds: Kinds) -> Result<Result<Sold, Unsent>, FileError> {
-        let pieces = match self.kind {
-            Kind::Sale => self.quantity,
-            Kind::Cancellation if kinds == Kinds::SalesOnly => return Ok(Err(Unsent::Cancellation)),
-            Kind::Cancellation => self.quantity.saturating_neg(),
-            Kind::Adjustment => return Ok(Err(Unsent::Adjustment)),
+    pub fn sold(&self, sent_as: Option<RequestKind>) -> Result<Result<Sold, Unsent>, FileError> {
+        let pieces = match (sent_as, self.kind) {
+            (Some(RequestKind::Purchase), _) => self.quantity,
+            (Some(RequestKind::Return), _) => self.quantity.saturating_neg(),
+            (None, Kind::Cancellation) => return Ok(Err(Unsent::Cancellation)),
+            (None, Kind::Sale | Kind::Adjustment) => return Ok(Err(Unsent::Adjustment)),
         };
         if pieces <= 0 {
             return Ok(Err(Unsent::NoQuantity));

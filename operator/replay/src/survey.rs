@@ -99,7 +99,7 @@ impl Survey {
                 None => invoices.entry(row.invoice.to_owned()).or_insert(begins(&row, selection)?),
             };
             counts.read += 1;
-            let sold = row.sold(kinds)?;
+            let sold = row.sold(kinds.request(row.kind))?;
             match if days.contain(seen.day) { sold } else { Err(Unsent::OtherDay) } {
                 Err(reason) => *counts.skipped.entry(reason).or_default() += 1,
                 Ok(sold) => {

@@ -13,6 +13,7 @@ mod checks;
 mod clients;
 mod coverage;
 mod derivation;
+mod faulty;
 mod mistaken_broker;
 mod model;
 mod publisher;

@@ -1,11 +1,14 @@
 //! Checks the invariants of a running system against the stores and the streams: after each step what is new, and from
 //! time to time everything.
 
+mod allocations;
 mod books;
 mod commands;
 mod journals;
 mod purchases;
 mod records;
+mod requests;
+mod settlements;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -14,16 +17,18 @@ use contracts::{LedgerCommand, RateRow};
 use dataflow::Store;
 use ledger::post::DecisionRow;
 use purchase::accept::PurchaseRow;
-use purchase::settle::OutcomeRow;
+use purchase::settle::{OutcomeRow, SettlementRow};
 use serde_json::Value;
 use stage::{BatchNumber, Checkpoint, Event, Hash, Producer, Record, StreamPartition};
 
+use self::allocations::Products;
 use self::books::Books;
 use self::commands::Recorded;
+use self::requests::Requests;
 use self::streams::Streams;
 use super::coverage::Hit;
 use super::model::{self, Model};
-use super::scene::{Scene, now};
+use super::scene::{Mutant, Scene, now};
 use super::violation::{Checked, ensure, stopped};
 
 /// A frame of a journal, as it was when it was first seen.
@@ -58,8 +63,13 @@ pub struct Checks {
     model: Model,
     seen: BTreeMap<Producer, Seen>,
     journals: BTreeMap<(Producer, StreamPartition), Vec<JournalFrame>>,
-    /// Facts of the purchase service, by purchase.
+    /// Facts of the stream `purchases`, by purchase.
     facts: BTreeMap<String, Vec<Value>>,
+    /// Facts that `accept` emitted about stock and cancellations, by purchase.
+    stock_facts: BTreeMap<String, Vec<Value>>,
+    requests: Requests,
+    products: Products,
+    settlements: BTreeMap<String, SettlementRow>,
     purchases: BTreeMap<String, PurchaseRow>,
     outcomes: BTreeMap<String, OutcomeRow>,
     copied: usize,
@@ -81,6 +91,10 @@ impl Checks {
             seen: BTreeMap::new(),
             journals: BTreeMap::new(),
             facts: BTreeMap::new(),
+            stock_facts: BTreeMap::new(),
+            requests: Requests::default(),
+            products: Products::default(),
+            settlements: BTreeMap::new(),
             purchases: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             copied: 0,
@@ -122,6 +136,8 @@ impl Checks {
         }
         self.journals_unchanged()?;
         self.rows_unchanged()?;
+        self.requests_unchanged()?;
+        self.allocations_unchanged()?;
         self.instructions_unchanged()?;
         self.streams.look_again(scene, &self.journals)
     }
@@ -133,7 +149,13 @@ impl Checks {
         self.all_are_decided()?;
         self.streams.hold_all(&self.journals)?;
         self.books.at_the_end(&self.stores.ledger, &self.model)?;
-        super::derivation::derive_again(&self.stores)
+        self.all_is_settled()?;
+        super::derivation::rows_hold(&self.stores)?;
+        if scene.mutant.is_some_and(Mutant::is_of_stock) {
+            Ok(())
+        } else {
+            super::derivation::derive_again(&self.stores)
+        }
     }
 
     /// Checks a reply to a request that sets rates.
@@ -246,6 +268,7 @@ mod names {
         RecordCommands,
         Post,
         Settle,
+        Allocate,
     }
 
     /// The stage of an owner.
@@ -257,6 +280,7 @@ mod names {
             ledger::record_commands::RecordCommands::NAME => Name::RecordCommands,
             ledger::post::Post::NAME => Name::Post,
             purchase::settle::Settle::NAME => Name::Settle,
+            purchase::allocate::Allocate::NAME => Name::Allocate,
             other => unreachable!("no stage is called {other}"),
         })
     }

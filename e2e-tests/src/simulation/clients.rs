@@ -1,6 +1,7 @@
 //! Clients that send random requests, and send each again until they get a reply.
 
 mod commands;
+mod stock;
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
@@ -10,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{LineRequest, OfferTerms, PurchaseRequest};
 use exchange_rate::record_rates::{self, Moment, SetRates};
 use money::{Currency, Quantity, UnitPrice};
-use purchase::accept::{self, SetOffer, SubmitPurchase};
+use purchase::accept::{self, RecallStock, SetOffer, SubmitPurchase};
 use stage::{Cause, Event, EventId, Key, RequestId, Traceparent};
 
 use super::random::Random;
@@ -21,8 +22,7 @@ pub use self::commands::content;
 const CURRENCIES: [&str; 6] = ["EUR", "GBP", "USD", "JPY", "KWD", "CHF"];
 /// The number of currencies with published rates.
 const PUBLISHED: usize = 5;
-const PRICES: [&str; 11] =
-    ["2.55", "0.125", "3.5", "0.001", "10", "0.000001", "39.75", "7.995", "0", "1000000000", "9000"];
+const PRICES: [&str; 10] = ["2.55", "0.125", "0.001", "10", "0.000001", "39.75", "7.995", "0", "1000000000", "9000"];
 const SKUS: usize = 6;
 const CUSTOMERS: usize = 5;
 
@@ -31,6 +31,11 @@ const CUSTOMERS: usize = 5;
 pub struct Clients {
     sent: Vec<(String, PurchaseRequest)>,
     instructed: Vec<(String, ledger::record_commands::RecordCommandsInput)>,
+    recalled: Vec<(String, RecallStock)>,
+    /// The number of first offers that were sent.
+    first_offers: usize,
+    /// The terms that were last sent for each product with limited stock.
+    offered: BTreeMap<usize, OfferTerms>,
     requests: u64,
 }
 
@@ -70,8 +75,8 @@ impl Clients {
         let old = (!self.sent.is_empty()).then(|| random.pick(&self.sent).clone());
         let (id, request) = match old {
             Some((id, request)) if random.chance(150) => (id, request),
-            Some((id, _)) if random.chance(60) => (id, wanted(random, now)),
-            _ => (self.id("purchase"), wanted(random, now)),
+            Some((id, _)) if random.chance(60) => (id, any_wanted(random, now)),
+            _ => (self.id("purchase"), any_wanted(random, now)),
         };
         self.sent.push((id.clone(), request.clone()));
         let key = request.customer.to_string();
@@ -91,20 +96,27 @@ impl Clients {
     }
 }
 
+fn any_wanted(random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {
+    if random.chance(550) { stock::wanted(random, now) } else { wanted(random, now) }
+}
+
 fn wanted(random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {
     // Each pair of SKUs has prices in one currency, so that most purchases have, too.
     let group = random.below(SKUS / 2);
     let lines = (0..random.between(1, 4)).map(|_| line(random, group)).collect();
-    let day = random.between(0, 24) as i64 - 20;
     let currencies = PUBLISHED + usize::from(random.chance(100));
-    let moment = now + TimeDelta::days(day) + TimeDelta::microseconds(random.below(86_400_000_000) as i64);
     PurchaseRequest {
         customer: parsed(&format!("c{}", random.below(CUSTOMERS))),
         pay_in: parsed(CURRENCIES[random.below(currencies)]),
         lines,
-        occurred_at: random.chance(400).then_some(moment),
+        occurred_at: random.chance(400).then(|| some_day(random, now)),
         partial: false,
     }
+}
+
+fn some_day(random: &mut Random, now: DateTime<Utc>) -> DateTime<Utc> {
+    let day = random.between(0, 30) as i64 - 20;
+    now + TimeDelta::days(day) + TimeDelta::microseconds(random.below(86_400_000_000) as i64)
 }
 
 fn line(random: &mut Random, group: usize) -> LineRequest {
@@ -114,7 +126,7 @@ fn line(random: &mut Random, group: usize) -> LineRequest {
         1 | 2 => format!("sku-{}", random.below(SKUS)),
         _ => format!("sku-{of_group}"),
     };
-    let quantity: u32 = if random.chance(200) { 1_000_000 } else { random.between(1, 12).try_into().unwrap_or(1) };
+    let quantity: u32 = if random.chance(350) { 1_000_000 } else { random.between(1, 12).try_into().unwrap_or(1) };
     let currency = if random.chance(900) { CURRENCIES[group] } else { "USD" };
     let unit_price = random.chance(150).then(|| price(random, currency));
     let Ok(quantity) = Quantity::new(quantity) else { unreachable!("a quantity of 1 to a million") };
@@ -122,7 +134,7 @@ fn line(random: &mut Random, group: usize) -> LineRequest {
 }
 
 fn price(random: &mut Random, currency: &str) -> UnitPrice {
-    let amount = if random.chance(700) {
+    let amount = if random.chance(650) {
         format!("{}.{:02}", random.below(60), random.below(100))
     } else {
         (*random.pick(&PRICES)).to_owned()

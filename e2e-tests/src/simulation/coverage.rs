@@ -171,6 +171,50 @@ hits! {
     PaymentRefused,
     /// A payment crossed a limit for a fee.
     FeeCharged,
+    /// Refused at once: the stock could be seen to be gone.
+    RefusedBySight,
+    /// A loose purchase was charged, its stock was gone, and everything was returned.
+    Compensated,
+    /// A strict purchase was rejected, because its stock was gone.
+    SoldOutStrict,
+    /// A strict purchase was charged, because its stock was held.
+    ChargedStrict,
+    /// A purchase was settled without some of its lines.
+    PartlySettled,
+    /// A line got another product than it asked for.
+    Upgraded,
+    /// A line waits in a queue.
+    BackOrdered,
+    /// A line in a queue was served because a purchase was cancelled.
+    ServedByCancellation,
+    /// A line in a queue was served because the capacity was raised.
+    ServedByRaise,
+    /// More pieces are allocated than there are.
+    Overbooked,
+    /// A recall took a held line back that has nothing left to try.
+    Recalled,
+    /// A recall took a held line back that went on down its ladder.
+    RecalledDown,
+    /// A recall was refused, because there are fewer pieces.
+    RecallAboveCapacity,
+    /// The work on a product went on in another fact.
+    WorkContinued,
+    /// An allocation was given back that was gone already.
+    AlreadyGone,
+    /// The payment of a purchase was refused after its stock was held.
+    RefusedWithStock,
+    /// A purchase lost stock after its outcome.
+    StockLost,
+    /// A purchase got a voucher.
+    VoucherIssued,
+    /// A purchase was cancelled, and all its stock is given back.
+    Cancelled,
+    /// A purchase without limited stock was cancelled.
+    CancelledUnlimited,
+    /// The customer cancelled a purchase that had lost stock.
+    CancelledAfterRecall,
+    /// There was nothing to cancel.
+    NothingToCancel,
     /// Several requests shared a commit.
     GroupCommit,
 }

@@ -1,11 +1,25 @@
-//! I9: derives everything again from the batch records, as `unbundled audit` does.
+//! I9 and I19: derives everything again from the batch records, and checks the invariants that the services declare, as
+//! `unbundled audit` does.
 
 use dataflow::StoreError;
 use dataflow::audit::{Audit, Report};
+use stage::Quiescence;
 
 use super::checks::Stores;
 use super::scene::now;
 use super::violation::{Checked, ensure, stopped};
+
+/// Checks what the services declare to hold over all their rows once nothing is in flight.
+pub fn rows_hold(stores: &Stores) -> Checked {
+    let Stores { exchange_rate, purchase, ledger } = stores;
+    for service in unbundled::services::all(None) {
+        let store = [exchange_rate, purchase, ledger].into_iter().find(|store| store.meta().service == service.name());
+        let Some((store, check)) = store.zip(service.topology.invariants) else { continue };
+        let checked = now(check(store, Quiescence::Reached)).map_err(|error| stopped(&error))?;
+        ensure!(checked.violations.is_empty(), Rows, "{}: {:?}", service.name(), checked.violations);
+    }
+    Ok(())
+}
 
 /// Derives every stage again and compares records, journals and rows byte for byte.
 pub fn derive_again(stores: &Stores) -> Checked {

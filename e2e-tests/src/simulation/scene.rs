@@ -43,6 +43,40 @@ pub enum Mutant {
     SkippedCapture,
     /// A client gets its reply before the batch is committed.
     ReplyBeforeCommit,
+    /// An allocation that is gone is given back again.
+    ReleaseTwice,
+    /// A claim does not count one of the allocated pieces.
+    AllocatePastLimit,
+    /// Pieces that are given back are not offered to who waits.
+    ForgetWaiting,
+    /// A refund is converted by the rates of a later purchase.
+    TodaysRate,
+    /// A purchase that loses stock after its outcome gets another outcome in its place.
+    SecondOutcome,
+}
+
+impl Mutant {
+    /// Whether it is a bug of a stage of limited stock. The audit derives with the stages as they are, so it would find
+    /// each such bug by that.
+    pub fn is_of_stock(self) -> bool {
+        match self {
+            Self::NoDuplicateCheck
+            | Self::PublishBeforeCommit
+            | Self::NoFence
+            | Self::NoScan
+            | Self::NoIncarnation
+            | Self::ResolveWithoutClaim
+            | Self::ResumePastHole
+            | Self::ApplyPastGap
+            | Self::SkippedCapture
+            | Self::ReplyBeforeCommit => false,
+            Self::ReleaseTwice
+            | Self::AllocatePastLimit
+            | Self::ForgetWaiting
+            | Self::TodaysRate
+            | Self::SecondOutcome => true,
+        }
+    }
 }
 
 /// The parameters of a run.
@@ -161,7 +195,7 @@ impl<'a> Scene<'a> {
     /// The state at the beginning of a run.
     pub fn new(plan: Plan, notes: &'a mut Notes) -> Self {
         let mut random = Random::new(plan.seed);
-        let (mut weather, mut size) = (Weather::of(&mut random), (random.between(200, 800), 1));
+        let (mut weather, mut size) = (Weather::of(&mut random), (random.between(300, 1_000), 1));
         size.1 = u16::try_from(random.between(1, 4)).unwrap_or(1);
         if plan.is_long {
             (weather, size) = (Weather::MILD, (LONG, 1));

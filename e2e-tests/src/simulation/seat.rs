@@ -66,7 +66,7 @@ pub struct Seat<S: Stage, R = ()> {
     id: Producer,
     store: Store,
     broker: MemoryBroker,
-    make: fn(Partition) -> S,
+    make: Box<dyn Fn(Partition) -> S>,
     submit: Option<Submit<S, R>>,
     reads: Vec<StreamPartition>,
     held: Option<Held<S, R>>,
@@ -118,8 +118,13 @@ pub trait Chair {
 
 impl<S: Stage> Seat<S> {
     /// A partition of a stage that reads streams. It has no owner yet.
-    pub fn reader(partition: Partition, store: &Store, broker: &MemoryBroker, make: fn(Partition) -> S) -> Self {
-        Self::new(partition, store, broker, make, None)
+    pub fn reader(
+        partition: Partition,
+        store: &Store,
+        broker: &MemoryBroker,
+        make: impl Fn(Partition) -> S + 'static,
+    ) -> Self {
+        Self::new(partition, store, broker, Box::new(make), None)
     }
 }
 
@@ -127,7 +132,7 @@ impl<S: IngressStage<Reply: Clone>> Seat<S, S::Reply> {
     /// The partition of an ingress stage. It has no owner yet.
     pub fn ingress(store: &Store, broker: &MemoryBroker, make: fn(Partition) -> S) -> Self {
         let submit: Submit<S, S::Reply> = |owner, requests, time| now(owner.prepare_requests(requests, time));
-        Self::new(Partition(0), store, broker, make, Some(submit))
+        Self::new(Partition(0), store, broker, Box::new(make), Some(submit))
     }
 }
 
@@ -136,7 +141,7 @@ impl<S: Stage, R: Clone> Seat<S, R> {
         partition: Partition,
         store: &Store,
         broker: &MemoryBroker,
-        make: fn(Partition) -> S,
+        make: Box<dyn Fn(Partition) -> S>,
         submit: Option<Submit<S, R>>,
     ) -> Self {
         let id = Producer::new(S::NAME, partition);

@@ -31,6 +31,10 @@ pub enum Invariant {
     Stuck,
     /// I17: what belongs to a request names the request.
     Traced,
+    /// I18: allocations stay within their limits, each changes in one direction, and lines are served in their turn.
+    Stock,
+    /// I19: what the services declare to hold over all their rows holds.
+    Rows,
     /// An owner stopped for good, or the code panicked.
     Stopped,
 }

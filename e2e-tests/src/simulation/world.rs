@@ -10,12 +10,12 @@ use ledger::post::Post;
 use ledger::record_commands::RecordCommands;
 use purchase::accept::Accept;
 use purchase::copy_rates::CopyRates;
-use purchase::settle::Settle;
 use stage::{IngressStage, PartitionCount, Producer, Stage, StreamPartition};
 
 use super::capturing::Capturing;
 use super::checks::{Checks, Stores};
 use super::clients::Clients;
+use super::faulty::{FaultyAllocate, FaultySettle};
 use super::publisher::Publisher;
 use super::scene::{Mutant, Scene};
 use super::seat::{Chair, Seat, Turn};
@@ -36,7 +36,8 @@ pub(super) struct World<'a> {
     accept: Seat<Capturing<Accept>, <Accept as IngressStage>::Reply>,
     record_commands: Seat<RecordCommands, <RecordCommands as IngressStage>::Reply>,
     post: Vec<Seat<Post>>,
-    settle: Vec<Seat<Settle>>,
+    settle: Vec<Seat<FaultySettle>>,
+    allocate: Vec<Seat<FaultyAllocate>>,
     publishers: Vec<Publisher>,
     clients: Clients,
     checks: Checks,
@@ -65,7 +66,12 @@ impl<'a> World<'a> {
         let accept = Seat::ingress(&stores.purchase, &broker, accept);
         let record_commands = Seat::ingress(&stores.ledger, &broker, |_| RecordCommands);
         let post = partitions.all().map(|at| Seat::reader(at, &stores.ledger, &broker, Post::new)).collect();
-        let settle = partitions.all().map(|at| Seat::reader(at, &stores.purchase, &broker, |_| Settle)).collect();
+        let mutant = scene.mutant;
+        let of_stock = |at| {
+            let settle = Seat::reader(at, &stores.purchase, &broker, move |_| FaultySettle::new(mutant));
+            (settle, Seat::reader(at, &stores.purchase, &broker, move |_| FaultyAllocate::new(mutant)))
+        };
+        let (settle, allocate) = partitions.all().map(of_stock).unzip();
         let publishers = publishers(&in_memory, partitions);
         let checks = Checks::new(&stores, Vec::new());
         let clients = Clients::default();
@@ -77,6 +83,7 @@ impl<'a> World<'a> {
             record_commands,
             post,
             settle,
+            allocate,
             publishers,
             clients,
             checks,
@@ -103,6 +110,10 @@ impl<'a> World<'a> {
             }
         }
         self.come_to_rest()?;
+        for purchase in self.checks.have_lost_stock() {
+            self.accept.ask(self.clients.cancels(purchase, self.scene.now));
+        }
+        self.come_to_rest()?;
         self.scene.check_backlogs()?;
         self.checks.only_what_was_sent(&self.clients.sent())?;
         self.checks.only_what_was_instructed(&self.clients.sent_instructions())?;
@@ -126,9 +137,9 @@ impl<'a> World<'a> {
 
     fn step(&mut self) -> Checked {
         match self.scene.random.below(100) {
-            0..13 => self.ask(),
-            13..55 => self.turn_of_any(),
-            55..83 => self.publisher_step(),
+            0..14 => self.ask(),
+            14..57 => self.turn_of_any(),
+            57..84 => self.publisher_step(),
             _ => self.fault(),
         }
     }
@@ -149,16 +160,28 @@ impl<'a> World<'a> {
         if !self.checks.copy_is_complete() || accept.waiting() > WAITING_MAX {
             return Ok(());
         }
-        for _ in 0..random.between(1, 6) {
-            let is_offer = random.chance(150);
-            let request = if is_offer { clients.offer(random, now) } else { clients.purchase(random, now) };
-            accept.ask(request);
+        for _ in 0..random.between(1, 8) {
+            let what = random.below(100);
+            accept.ask(match clients.first_offer(random, now) {
+                Some(offer) => offer,
+                None => match what {
+                    0..9 => clients.offer(random, now),
+                    9..19 => clients.limited_offer(random, now),
+                    19..26 => clients.recall(random, now),
+                    26..42 => {
+                        let is_told = random.chance(600);
+                        let lost = if is_told { self.checks.have_lost_stock() } else { Vec::new() };
+                        clients.cancellation(random, now, &lost)
+                    }
+                    _ => clients.purchase(random, now),
+                },
+            });
         }
         Ok(())
     }
 
     fn turn_of_any(&mut self) -> Checked {
-        let all = SINGLE + self.post.len() + self.settle.len();
+        let all = SINGLE + self.post.len() + self.settle.len() + self.allocate.len();
         let some = self.scene.random.below(2 * all);
         // Ingress stages have more to do than the other stages.
         let at = if some < all { some } else { some % SINGLE };
@@ -195,14 +218,15 @@ impl<'a> World<'a> {
     }
 
     fn chair(&mut self, at: usize) -> (&mut dyn Chair, &mut Scene<'a>) {
-        let posts = self.post.len();
+        let (posts, settles) = (self.post.len(), self.settle.len());
         let chair: &mut dyn Chair = match at {
             0 => &mut self.accept,
             1 => &mut self.record_rates,
             2 => &mut self.copy_rates,
             3 => &mut self.record_commands,
             at if at < SINGLE + posts => &mut self.post[at - SINGLE],
-            at => &mut self.settle[at - SINGLE - posts],
+            at if at < SINGLE + posts + settles => &mut self.settle[at - SINGLE - posts],
+            at => &mut self.allocate[at - SINGLE - posts - settles],
         };
         (chair, &mut self.scene)
     }
@@ -212,7 +236,9 @@ impl<'a> World<'a> {
         let (accept, record_commands): (&dyn Chair, &dyn Chair) = (&self.accept, &self.record_commands);
         let post = self.post.iter().map(|seat| seat as &dyn Chair);
         let settle = self.settle.iter().map(|seat| seat as &dyn Chair);
-        [accept, record_rates, copy_rates, record_commands].into_iter().chain(post).chain(settle)
+        let allocate = self.allocate.iter().map(|seat| seat as &dyn Chair);
+        let single = [accept, record_rates, copy_rates, record_commands];
+        single.into_iter().chain(post).chain(settle).chain(allocate)
     }
 
     fn targets(&self) -> Vec<StreamPartition> {
@@ -220,15 +246,12 @@ impl<'a> World<'a> {
     }
 }
 
-/// Streams that stay empty, because these clients neither offer limited stock nor cancel.
-const WITHOUT_FACTS: [&str; 2] = [contracts::ALLOCATIONS.name, contracts::LINES.name];
-
 /// One publisher for each stream partition, as in production.
 fn publishers(stores: &[MemoryStore], partitions: PartitionCount) -> Vec<Publisher> {
     let mut publishers = Vec::new();
     let services = unbundled::services::all(None);
     let streams = services.iter().flat_map(|service| service.topology.streams);
-    for stream in streams.filter(|stream| !WITHOUT_FACTS.contains(&stream.name)) {
+    for stream in streams {
         let Some(store) = stores.iter().find(|store| store.meta().service == stream.service) else {
             unreachable!("{} has no service", stream.name)
         };

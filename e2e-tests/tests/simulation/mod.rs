@@ -83,12 +83,11 @@ fn a_long_run_exceeds_the_publish_window() {
 }
 
 fn check_mutant(mutant: Mutant, expected: &[Invariant]) {
-    let failures = |seeds: Range<u64>| -> Vec<Box<Failure>> {
-        seeds.filter_map(|seed| run(Plan { seed, mutant: Some(mutant), ..Plan::default() }).err()).collect()
-    };
-    let mut failures_found = failures(0..MUTANT_SEEDS);
+    let failures =
+        |seeds: Range<u64>| seeds.filter_map(|seed| run(Plan { seed, mutant: Some(mutant), ..Plan::default() }).err());
+    let mut failures_found: Vec<Box<Failure>> = failures(0..MUTANT_SEEDS).collect();
     if failures_found.is_empty() {
-        failures_found = failures(MUTANT_SEEDS..MUTANT_SEEDS_MAX);
+        failures_found.extend(failures(MUTANT_SEEDS..MUTANT_SEEDS_MAX).next());
     }
     for failure in &failures_found {
         println!("{failure}\n");
@@ -147,4 +146,30 @@ fn a_skipped_capture_is_found() {
 #[test]
 fn a_reply_before_the_commit_is_found() {
     check_mutant(Mutant::ReplyBeforeCommit, &[Invariant::Recorded]);
+}
+
+#[test]
+fn giving_back_what_is_gone_is_found() {
+    // Either the count of allocated pieces is wrong, or it would fall below zero.
+    check_mutant(Mutant::ReleaseTwice, &[Invariant::Stock, Invariant::Stopped]);
+}
+
+#[test]
+fn allocating_past_the_limit_is_found() {
+    check_mutant(Mutant::AllocatePastLimit, &[Invariant::Stock]);
+}
+
+#[test]
+fn forgetting_who_waits_is_found() {
+    check_mutant(Mutant::ForgetWaiting, &[Invariant::Rows]);
+}
+
+#[test]
+fn a_refund_at_the_rate_of_another_day_is_found() {
+    check_mutant(Mutant::TodaysRate, &[Invariant::Money]);
+}
+
+#[test]
+fn a_second_outcome_is_found() {
+    check_mutant(Mutant::SecondOutcome, &[Invariant::Outcomes]);
 }

@@ -18,6 +18,8 @@ pub(super) struct Books {
     balances: BTreeMap<(String, String), i128>,
     /// Posted debits and credits by partition and currency.
     posted: BTreeMap<(Partition, String), (i128, i128)>,
+    /// What each purchase moved on each account, credits less debits: its payment and refunds, and its vouchers.
+    of_purchases: BTreeMap<(String, String, String), (i128, i128)>,
 }
 
 impl Books {
@@ -45,6 +47,12 @@ impl Books {
         self.nothing_is_lost(store)
     }
 
+    /// What a purchase moved on an account, credits less debits: its payment and refunds, and its vouchers.
+    pub(super) fn of_purchase(&self, purchase: &str, account: &str, currency: &str) -> (i128, i128) {
+        let key = (purchase.to_owned(), account.to_owned(), currency.to_owned());
+        self.of_purchases.get(&key).copied().unwrap_or_default()
+    }
+
     fn entry(&mut self, row: &EntryRow, partitions: PartitionCount, model: &mut Model) -> Checked {
         let (account, currency) = (row.account.to_string(), row.currency.to_string());
         let amount = minor(row.amount, row.currency)?;
@@ -61,7 +69,13 @@ impl Books {
             contracts::Purpose::OverdraftFee => "overdraft_fee",
         };
         let due = (account.clone(), row.request_id.0.clone(), purpose, side, currency.clone(), amount);
-        ensure!(model.ledger.due.remove(&due), Money, "{due:?} was posted and is not due (any more)");
+        ensure!(model.ledger.posted(&due), Money, "{due:?} was posted and is not due (any more)");
+        if matches!(purpose, "purchase" | "refund" | "voucher") {
+            let of_purchase = self.of_purchases.entry((row.request_id.0.clone(), account.clone(), currency.clone()));
+            let sums = of_purchase.or_default();
+            let sum = if purpose == "voucher" { &mut sums.1 } else { &mut sums.0 };
+            *sum += if side == "credit" { amount } else { -amount };
+        }
         let balance = self.balances.entry((account.clone(), currency.clone())).or_default();
         let posted = self.posted.entry((partition_of(&account, partitions), currency)).or_default();
         match row.side {
@@ -106,7 +120,8 @@ impl Books {
     /// Checks that nothing is in transit, and that every account has its expected balance.
     pub(super) fn at_the_end(&self, store: &Store, model: &Model) -> Checked {
         let model = &model.ledger;
-        ensure!(model.due.is_empty(), Money, "these were never posted: {:?}", model.due);
+        let due: Vec<_> = model.due().collect();
+        ensure!(due.is_empty(), Money, "these were never posted: {due:?}");
         ensure!(self.balances == model.balances, Money, "accounts hold {:?}, not {:?}", self.balances, model.balances);
         let mut in_transit: BTreeMap<Currency, (i128, i128)> = BTreeMap::new();
         for row in all::<TotalsRow>(store)? {

@@ -8,7 +8,7 @@ use stage::{EventId, Frame, Hash, LastFrame, Producer, Seq, StreamPartition};
 
 use super::{Checks, JournalFrame};
 use crate::simulation::clients::trace_of;
-use crate::simulation::model::text;
+use crate::simulation::model::{Purchase, text};
 use crate::simulation::scene::now;
 use crate::simulation::violation::{Checked, ensure, stopped};
 
@@ -37,10 +37,20 @@ impl Checks {
                     "{owner}>{target}#{expected} breaks its chain"
                 );
                 let facts = facts(&frame)?;
+                for fact in &facts {
+                    of_one_request(fact, |purchase| self.model.purchases.get(purchase))?;
+                }
                 if target.stream == contracts::PURCHASES.name {
                     for fact in &facts {
                         let purchase = text(&fact["data"]["purchase"])?;
                         self.facts.entry(purchase).or_default().push(fact.clone());
+                    }
+                }
+                let is_of_stock = [contracts::LINES.name, contracts::ALLOCATIONS.name].contains(&&*target.stream);
+                if is_of_stock && owner.stage == "accept" {
+                    for fact in facts.iter().filter(|fact| !fact["data"]["purchase"].is_null()) {
+                        let purchase = text(&fact["data"]["purchase"])?;
+                        self.stock_facts.entry(purchase).or_default().push(fact.clone());
                     }
                 }
                 if target.stream == contracts::LEDGER_COMMANDS.name {
@@ -78,11 +88,13 @@ impl Checks {
     }
 }
 
-/// Checks that a fact names the request to which it belongs, and is in its trace.
-fn of_one_request(fact: &Value) -> Checked {
+/// Checks that a fact names the request to which it belongs, and is in its trace. What happens to a purchase with limited
+/// stock may belong to the request that freed or took its stock.
+fn of_one_request<'a>(fact: &Value, purchase: impl Fn(&str) -> Option<&'a Purchase>) -> Checked {
     let (request, data) = (text(&fact["requestid"])?, &fact["data"]);
     for named in ["purchase", "transfer", "claim", "request_id"].map(|name| &data[name]) {
-        ensure!(named.is_null() || *named == request, Traced, "{fact} names another request than its own");
+        let shares = || named.as_str().and_then(&purchase).is_some_and(Purchase::is_limited);
+        ensure!(named.is_null() || *named == request || shares(), Traced, "{fact} names another request than its own");
     }
     let trace = text(&fact["traceparent"])?;
     ensure!(trace.split('-').nth(1) == Some(&trace_of(&request)), Traced, "{request} is in another trace: {trace}");
@@ -102,7 +114,6 @@ fn facts(frame: &Frame) -> Checked<Vec<Value>> {
     for (index, fact) in facts.iter().enumerate() {
         let id = EventId::of(&frame.producer, &frame.target, frame.seq, index);
         ensure!(fact["id"].as_str() == Some(&id.0), Dense, "the id {} should be {id}", fact["id"]);
-        of_one_request(fact)?;
     }
     Ok(facts)
 }

@@ -1,14 +1,14 @@
-//! Checks of purchases: each is priced as in the model, is emitted once, always gets the same reply, and has
-//! exactly one outcome.
+//! Checks of purchases: each is priced as in the model, is emitted once, claims its stock, and always gets the same reply.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{PurchaseRequest, Status};
+use chrono::{DateTime, Utc};
+use contracts::{Constraint, PurchaseRequest};
 use money::{Amount, Conversion, Currency, PublishedRate};
-use purchase::accept::{AcceptInput, OfferHeadRow, OfferRow, PurchaseRow, Reply};
+use purchase::accept::{AcceptInput, PurchaseRow, Reply};
 use purchase::settle::OutcomeRow;
 use serde_json::Value;
-use stage::{BatchNumber, Event, FrameRange, Record, RequestId};
+use stage::{BatchNumber, Event, Record, RequestId};
 
 use super::{Checks, records};
 use crate::simulation::coverage::Hit;
@@ -22,34 +22,32 @@ impl Checks {
         let captured = scene.copied_when.get(&(record.owner.clone(), record.epoch, record.number)).copied();
         for event in records::requests(record)? {
             let (id, data) = (model::text(&event["requestid"])?, &event["data"]);
-            if event["type"] == "SetOffer" {
-                let version = self.model.offer(data)?;
-                self.offer_is_stored(data, version, scene)?;
-                continue;
-            }
-            let pin = data["captured"]["rates"].as_u64().and_then(|pin| usize::try_from(pin).ok());
-            ensure!(pin.is_some() && pin == captured, Price, "{id} captured rates {pin:?}, not {captured:?}");
             let arrived = model::text(&event["time"])?.parse().map_err(|_| model::unreadable(&event))?;
-            let expected = self.model.purchase(&id, data, arrived)?.clone();
-            self.purchase_is_stored(&id, record, &expected)?;
-            self.purchase_is_emitted(&id, &expected)?;
-            cover(&expected, scene);
+            match event["type"].as_str() {
+                Some("SetOffer") => self.offered(data, scene)?,
+                Some("RecallStock") => self.recalled(&id, data)?,
+                Some("CancelPurchase") => self.cancelled(&id, data, arrived, record)?,
+                _ => self.purchase(&id, data, arrived, (record, captured), scene)?,
+            }
         }
         Ok(())
     }
 
-    fn offer_is_stored(&self, asked: &Value, version: usize, scene: &mut Scene<'_>) -> Checked {
-        let sku: contracts::Sku = model::text(&asked["sku"])?.parse().map_err(|error| stopped(&error))?;
-        let version = version as u64;
-        let row =
-            now(self.stores.purchase.get::<OfferRow>(&(sku.clone(), version))).map_err(|error| stopped(&error))?;
-        let terms = row.map(|row| serde_json::to_value(row.terms)).transpose().map_err(|error| stopped(&error))?;
-        ensure!(terms.as_ref() == Some(&asked["terms"]), Recorded, "offer {sku} {version} is stored as {terms:?}");
-        let head = now(self.stores.purchase.get::<OfferHeadRow>(&(sku.clone(),))).map_err(|error| stopped(&error))?;
-        ensure!(head.is_some_and(|head| head.version >= version), Recorded, "the newest version of {sku} was lost");
-        if version > 1 {
-            scene.hit(Hit::OfferChanged);
-        }
+    fn purchase(
+        &mut self,
+        id: &str,
+        data: &Value,
+        arrived: DateTime<Utc>,
+        (record, captured): (&Record, Option<usize>),
+        scene: &mut Scene<'_>,
+    ) -> Checked {
+        let pin = data["captured"]["rates"].as_u64().and_then(|pin| usize::try_from(pin).ok());
+        ensure!(pin.is_some() && pin == captured, Price, "{id} captured rates {pin:?}, not {captured:?}");
+        let expected = self.model.purchase(id, data, arrived)?.clone();
+        self.purchase_is_stored(id, record, &expected)?;
+        self.purchase_is_emitted(id, &expected)?;
+        self.stock_is_claimed(id, data, &expected)?;
+        cover(&expected, scene);
         Ok(())
     }
 
@@ -61,6 +59,9 @@ impl Checks {
             return Ok(());
         };
         ensure!(row.batch == record.number, Recorded, "{id} names batch {}, not {}", row.batch, record.number);
+        let constraint = if expected.is_strict() { Constraint::Strict } else { Constraint::Loose };
+        let constraint = expected.is_limited().then_some(constraint);
+        ensure!(row.constraint == constraint, Price, "{id} is {:?}, not {constraint:?}", row.constraint);
         let reason = row.reason_code.map(|code| code.to_string());
         match &expected.verdict {
             Err(code) => {
@@ -82,9 +83,14 @@ impl Checks {
         Ok(())
     }
 
-    /// Checks that exactly one fact reports the result of the purchase, with the same amounts.
+    /// Checks that exactly one fact reports the result of the purchase, with the same amounts. A strict purchase is not
+    /// charged yet.
     fn purchase_is_emitted(&self, id: &str, expected: &Purchase) -> Checked {
         let facts = self.facts.get(id).map(Vec::as_slice).unwrap_or_default();
+        if expected.is_strict() {
+            ensure!(facts.is_empty(), Recorded, "{id} is strict, and was emitted before its stock is held");
+            return Ok(());
+        }
         ensure!(facts.len() == 1, Recorded, "{id} was emitted {} times", facts.len());
         let (fact, data) = (&facts[0], &facts[0]["data"]);
         ensure!(fact["requestid"] == id, Recorded, "the fact of {id} belongs to {}", fact["requestid"]);
@@ -103,38 +109,6 @@ impl Checks {
             }
         };
         ensure!(same, Price, "{id} should be {:?}, and was emitted as {fact}", expected.verdict);
-        Ok(())
-    }
-
-    /// Checks the outcomes that a batch of `settle` wrote.
-    pub(super) fn settled(&mut self, record: &Record, ranges: &[FrameRange]) -> Checked {
-        for fact in self.facts_of(ranges) {
-            if fact["type"] != "PaymentPosted" && fact["type"] != "PaymentRefused" {
-                continue;
-            }
-            let id = model::text(&fact["data"]["purchase"])?;
-            let key = (RequestId(id.clone()),);
-            let row = now(self.stores.purchase.get::<OutcomeRow>(&key)).map_err(|error| stopped(&error))?;
-            let Some(row) = row else {
-                ensure!(false, Outcomes, "{id} was settled and has no outcome");
-                continue;
-            };
-            let confirmed = self.model.purchases.get(&id).is_some_and(|purchase| purchase.verdict.is_ok());
-            let decided = self.model.ledger.decided.get(&("purchase", id.clone()));
-            let refused = decided.and_then(|decided| decided.refused);
-            let status = if refused.is_some() { Status::Rejected } else { Status::Settled };
-            ensure!(
-                confirmed && decided.is_some() && row.status == status,
-                Outcomes,
-                "{id} is {}, which it cannot be",
-                row.status
-            );
-            let code = row.reason_code.map(|code| code.to_string());
-            ensure!(code.as_deref() == refused, Outcomes, "{id} should be {refused:?}, and is {code:?}");
-            let named = (row.partition, row.batch) == (record.owner.partition, record.number);
-            ensure!(named, Outcomes, "{id} names another batch than {} of {}", record.number, record.owner);
-            ensure!(self.outcomes.insert(id.clone(), row).is_none(), Outcomes, "{id} has two outcomes");
-        }
         Ok(())
     }
 
@@ -185,17 +159,6 @@ impl Checks {
     pub fn answered(&self, request: &Event<AcceptInput>, reply: &Reply, scene: &mut Scene<'_>) -> Checked {
         let id = &request.cause.request_id.0;
         match (&request.fact, reply) {
-            (AcceptInput::SetOffer(asked), Reply::Offer(row)) => {
-                let versions = self.model.offers.get(&asked.sku.to_string());
-                let at = usize::try_from(row.version).unwrap_or_default().wrapping_sub(1);
-                let terms = serde_json::to_value(&row.terms).map_err(|error| stopped(&error))?;
-                let recorded = versions.and_then(|versions| versions.get(at)) == Some(&terms);
-                ensure!(
-                    recorded && row.terms == asked.terms,
-                    Recorded,
-                    "the reply to {id} is {row:?}, which is not recorded"
-                );
-            }
             (AcceptInput::SubmitPurchase(asked), reply) => {
                 let content = serde_json::to_value(&asked.request).map_err(|error| stopped(&error))?;
                 let Some(known) = self.model.purchases.get(id) else {
@@ -214,7 +177,7 @@ impl Checks {
                     (true, true) => {}
                 }
             }
-            (request, reply) => ensure!(false, Repeats, "the reply to {request:?} is {reply:?}"),
+            (_, reply) => self.answered_about_stock(request, reply, scene)?,
         }
         Ok(())
     }
@@ -235,6 +198,7 @@ fn cover(purchase: &Purchase, scene: &mut Scene<'_>) {
                 "mixed_currencies" => Hit::MixedCurrencies,
                 "amount_too_large" => Hit::AmountTooLarge,
                 "no_rate" => Hit::NoRate,
+                "sold_out" => Hit::RefusedBySight,
                 _ => Hit::StaleRate,
             });
         }

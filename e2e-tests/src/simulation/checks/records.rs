@@ -41,7 +41,8 @@ impl Checks {
             Name::Accept => self.accepted(record, scene),
             Name::RecordCommands => self.instructed(record, scene),
             Name::Post => self.posted(record, &ranges, scene),
-            Name::Settle => self.settled(record, &ranges),
+            Name::Settle => self.settled(record, &ranges, scene),
+            Name::Allocate => self.allocated(&ranges, scene),
         }
     }
 

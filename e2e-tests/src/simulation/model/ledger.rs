@@ -1,6 +1,6 @@
 //! The expected decisions on payments and claims, in the order in which `post` read them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -48,8 +48,8 @@ pub struct Ledger {
     held: BTreeMap<(String, String), i128>,
     /// What each account has paid on each day, in minor units by currency.
     paid: BTreeMap<(String, String, String), i128>,
-    /// Postings that are expected and have not been seen yet.
-    pub due: BTreeSet<Posting>,
+    /// Postings that are expected and have not been seen yet, and how often. Refunds of one purchase may be equal.
+    due: BTreeMap<Posting, u32>,
     /// The expected final balance of each account, in minor units by currency.
     pub balances: BTreeMap<(String, String), i128>,
     /// All decisions, by kind and request.
@@ -64,12 +64,31 @@ impl Ledger {
         HOUSE.contains(&account) || account.starts_with("customer:") || self.accounts.contains_key(account)
     }
 
+    /// A posting was seen. Returns `false` if it was not expected (any more).
+    pub fn posted(&mut self, posting: &Posting) -> bool {
+        let Some(times) = self.due.get_mut(posting) else { return false };
+        *times -= 1;
+        if *times == 0 {
+            self.due.remove(posting);
+        }
+        true
+    }
+
+    /// The expected postings that have not been seen.
+    pub fn due(&self) -> impl Iterator<Item = &Posting> {
+        self.due.keys()
+    }
+
     /// Applies a fact that `post` has read. Returns the decision, if the fact requires one.
     pub fn apply(&mut self, fact: &Value) -> Checked<Option<Decided>> {
         let (data, kind) = (&fact["data"], text(&fact["type"])?);
         let day: String = text(&fact["time"])?.chars().take_while(|letter| *letter != 'T').collect();
         let decided = match kind.as_str() {
             "PurchaseConfirmed" => self.purchase(data, &day)?,
+            "PurchaseRefunded" => {
+                self.refund(data)?;
+                return Ok(None);
+            }
             "TransferAccepted" => self.transfer(data, &day)?,
             "AccountClaimed" => self.claim(data)?,
             "LegsRequested" => {
@@ -95,6 +114,27 @@ impl Ledger {
             legs.extend([("fx", "credit", pay_in.clone(), charged), ("fx", "debit", currency, total)]);
         }
         self.pay(("purchase", &text(&data["purchase"])?), &payer, (charged, &pay_in), &legs, day)
+    }
+
+    /// Posts the reverse of a part of a payment, and a voucher. It is never refused, and no payment of the day.
+    fn refund(&mut self, data: &Value) -> Checked {
+        let (request, payer) = (text(&data["purchase"])?, format!("customer:{}", text(&data["customer"])?));
+        let ((credit, pay_in), (total, currency)) = (money(&data["credit"])?, money(&data["of_total"])?);
+        let mut legs = vec![(payer.as_str(), "credit", credit, &pay_in), ("merchant", "debit", total, &currency)];
+        if pay_in != currency {
+            legs.extend([("fx", "debit", credit, &pay_in), ("fx", "credit", total, &currency)]);
+        }
+        for (account, side, amount, currency) in legs {
+            self.owe(&request, "refund", account, side, (amount, currency));
+        }
+        self.hold(&payer, &pay_in, credit);
+        if let Some(voucher) = data.get("voucher") {
+            let (amount, currency) = money(voucher)?;
+            self.owe(&request, "voucher", &payer, "credit", (amount, &currency));
+            self.owe(&request, "voucher", "vouchers", "debit", (amount, &currency));
+            self.hold(&payer, &currency, amount);
+        }
+        Ok(())
     }
 
     fn transfer(&mut self, data: &Value, day: &str) -> Checked<Decided> {
@@ -162,7 +202,8 @@ impl Ledger {
 
     fn owe(&mut self, request: &str, purpose: &'static str, account: &str, side: &'static str, sum: (i128, &str)) {
         let (amount, currency) = (sum.0, sum.1.to_owned());
-        self.due.insert((account.to_owned(), request.to_owned(), purpose, side, currency.clone(), amount));
+        let posting = (account.to_owned(), request.to_owned(), purpose, side, currency.clone(), amount);
+        *self.due.entry(posting).or_default() += 1;
         let balance = self.balances.entry((account.to_owned(), currency)).or_default();
         *balance += if side == "credit" { amount } else { -amount };
     }

@@ -24,6 +24,21 @@ pub struct Priced {
     pub way: Way,
     /// Whether a line named its own price.
     pub open_price: bool,
+    /// The price of each line, in millionths of `currency`.
+    pub lines: Vec<i128>,
+    /// The currency of the payment.
+    pub pay_in: String,
+}
+
+impl Priced {
+    /// What is left of the total and of the charged amount if each line counts at a percentage, both summed exactly and
+    /// rounded once.
+    pub fn worth(&self, percents: &[u64]) -> Option<(i128, i128)> {
+        let shares = self.lines.iter().zip(percents).map(|(line, percent)| line * i128::from(*percent));
+        let sum = shares.sum();
+        let total = half_even(sum, 10_i128.pow(8 - minor_units(&self.currency)));
+        Some((total, convert(sum, 8, &self.way, &self.pay_in)?))
+    }
 }
 
 /// The price, or the reason code of the rejection. `offers` are the terms of each line's offer. `None` if the request
@@ -50,12 +65,14 @@ pub fn price(
         sold.push((line["quantity"].as_i64()?, own.unwrap_or(&offer["price"])));
     }
     let from = sold.first()?.1["currency"].as_str()?;
-    let mut millionths = 0;
+    let (mut millionths, mut of_lines) = (0, Vec::new());
     for (quantity, price) in &sold {
         if price["currency"].as_str()? != from {
             return Some(Err("mixed_currencies"));
         }
-        millionths += i128::from(*quantity) * units(price["amount"].as_str()?, 6)?;
+        let line = i128::from(*quantity) * units(price["amount"].as_str()?, 6)?;
+        of_lines.push(line);
+        millionths += line;
         if millionths > MONEY_MAX * 1_000_000 {
             return Some(Err("amount_too_large"));
         }
@@ -67,15 +84,17 @@ pub fn price(
         return Some(Err("stale_rate"));
     }
     let total = half_even(millionths, 10_i128.pow(6 - minor_units(from)));
-    let charged = convert(millionths, &way, into)?;
+    let charged = convert(millionths, 6, &way, into)?;
     if charged > MONEY_MAX * 10_i128.pow(minor_units(into)) {
         return Some(Err("amount_too_large"));
     }
     let open_price = lines.iter().any(|line| line.get("unit_price").is_some());
-    Some(Ok(Priced { total, currency: from.to_owned(), charged, way, open_price }))
+    let (currency, pay_in, lines) = (from.to_owned(), into.to_owned(), of_lines);
+    Some(Ok(Priced { total, currency, charged, way, open_price, lines, pay_in }))
 }
 
-fn convert(millionths: i128, way: &Way, into: &str) -> Option<i128> {
+/// Converts a number of units of 10^-`scale` into minor units of another currency, rounded once.
+fn convert(amount: i128, scale: u32, way: &Way, into: &str) -> Option<i128> {
     let one = "1".to_owned();
     let (times, by) = match way {
         Way::Same => (&one, &one),
@@ -84,6 +103,6 @@ fn convert(millionths: i128, way: &Way, into: &str) -> Option<i128> {
         Way::Cross(base, quote) => (&quote.rate, &base.rate),
     };
     let ((times, times_scale), (by, by_scale)) = (decimal(times)?, decimal(by)?);
-    let above = millionths * times * 10_i128.pow(by_scale + minor_units(into));
-    Some(half_even(above, by * 10_i128.pow(times_scale + 6)))
+    let above = amount * times * 10_i128.pow(by_scale + minor_units(into));
+    Some(half_even(above, by * 10_i128.pow(times_scale + scale)))
 }

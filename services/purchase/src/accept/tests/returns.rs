@@ -127,7 +127,7 @@ proptest! {
         let amounts = |replies: &[String]| -> Vec<_> {
             replies.iter().map(|reply| reply.trim_start_matches("back ").to_owned()).collect()
         };
-        prop_assert_eq!(amounts(&returned.replies), bought.replies);
+        prop_assert_eq!(&amounts(&returned.replies), &bought.replies);
         let (paid, refunded) = (bought.emitted(), returned.emitted());
         let charged: Vec<_> = paid
             .iter()

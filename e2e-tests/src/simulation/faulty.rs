@@ -9,7 +9,7 @@ use contracts::{
 use money::{Conversion, Currency};
 use purchase::allocate::{Allocate, AllocateInput, AllocationRow, StockRow};
 use purchase::settle::{OutcomeRow, Settle, SettleInput, SettlementRow};
-use rules::Payment;
+use rules::PaymentState;
 use stage::{Event, Outputs, Partitioning, ReadSet, RequestId, Stage, StageError, Stream, Table, WorkingSet};
 
 use super::scene::Mutant;
@@ -125,7 +125,7 @@ impl FaultySettle {
         apply: impl FnOnce(&mut WorkingSet) -> Result<(), StageError>,
     ) -> Result<(), StageError> {
         let key = (purchase.clone(),);
-        let may_refund = |row: &SettlementRow| row.state.outcome.is_some() || row.state.payment == Payment::Asked;
+        let may_refund = |row: &SettlementRow| row.state.outcome.is_some() || row.state.payment == PaymentState::Asked;
         let before = rows.get::<SettlementRow>(&key)?.filter(may_refund);
         let Some((mut row, plan)) = before.and_then(|row| row.state.plan.clone().map(|plan| (row, plan))) else {
             return apply(rows);

@@ -36,6 +36,8 @@ pub struct Clients {
     first_offers: usize,
     /// The terms that were last sent for each product with limited stock.
     offered: BTreeMap<usize, OfferTerms>,
+    /// The product that very many lines were last bought of, until its capacity is raised.
+    crowded: Option<usize>,
     requests: u64,
 }
 
@@ -75,12 +77,16 @@ impl Clients {
         let old = (!self.sent.is_empty()).then(|| random.pick(&self.sent).clone());
         let (id, request) = match old {
             Some((id, request)) if random.chance(150) => (id, request),
-            Some((id, _)) if random.chance(60) => (id, any_wanted(random, now)),
-            _ => (self.id("purchase"), any_wanted(random, now)),
+            Some((id, _)) if random.chance(60) => (id, self.any_purchase(random, now)),
+            _ => (self.id("purchase"), self.any_purchase(random, now)),
         };
         self.sent.push((id.clone(), request.clone()));
         let key = request.customer.to_string();
         event(id, &key, accept::AcceptInput::SubmitPurchase(SubmitPurchase { request, captured: None }), now)
+    }
+
+    fn any_purchase(&mut self, random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {
+        if random.chance(550) { self.limited_purchase(random, now) } else { wanted(random, now) }
     }
 
     /// All purchase requests that were sent, by request id.
@@ -94,10 +100,6 @@ impl Clients {
         self.requests += 1;
         format!("{what}-{}", self.requests)
     }
-}
-
-fn any_wanted(random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {
-    if random.chance(550) { stock::wanted(random, now) } else { wanted(random, now) }
 }
 
 fn wanted(random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {

@@ -164,6 +164,7 @@ impl<'a> World<'a> {
             let what = random.below(100);
             accept.ask(match clients.first_offer(random, now) {
                 Some(offer) => offer,
+                None if clients.has_crowd() && random.chance(600) => clients.limited_offer(random, now),
                 None => match what {
                     0..9 => clients.offer(random, now),
                     9..19 => clients.limited_offer(random, now),

@@ -1,7 +1,7 @@
 //! Requests about limited stock: offers with a capacity, purchases, cancellations and recalls.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use contracts::{LineRequest, OfferTerms, PurchaseRequest};
+use contracts::{Compensation, Constraint, LineRequest, OfferTerms, PurchaseRequest};
 use money::Quantity;
 use purchase::accept::{AcceptInput, CancelPurchase, RecallStock, SetOffer};
 use serde_json::json;
@@ -49,11 +49,13 @@ impl Clients {
 
     /// An offer with a capacity: changed, raised or unchanged. Sometimes its stock is unlimited.
     pub fn limited_offer(&mut self, random: &mut Random, now: DateTime<Utc>) -> Event<AcceptInput> {
-        let room = random.below(ROOMS.len());
-        let raised = self.offered.get(&room).filter(|_| random.chance(500)).cloned();
+        let crowded = self.crowded.take();
+        let room = crowded.unwrap_or_else(|| random.below(ROOMS.len()));
+        let raised = self.offered.get(&room).filter(|_| crowded.is_some() || random.chance(500)).cloned();
         let terms = match raised {
             Some(terms) if terms.capacity.is_none_or(|capacity| capacity < LARGE) => {
-                let more = if random.chance(150) { random.between(60, 120) } else { random.between(1, 4) } as u64;
+                let is_large = crowded.is_some() || random.chance(150);
+                let more = if is_large { random.between(60, 120) } else { random.between(1, 4) } as u64;
                 OfferTerms { capacity: terms.capacity.map(|capacity| capacity + more), ..terms }
             }
             _ => terms(random, room, now),
@@ -65,6 +67,36 @@ impl Clients {
         self.offered.insert(room, terms.clone());
         let sku = ROOMS[room];
         event(self.id("offer"), sku, AcceptInput::SetOffer(SetOffer { sku: parsed(sku), terms }), now)
+    }
+
+    /// A purchase of one to three lines, some of which may be enough; rarely one of very many lines of the same product,
+    /// whose capacity is raised next.
+    pub fn limited_purchase(&mut self, random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {
+        let crowd = if random.chance(180) { self.crowd(random) } else { None };
+        let lines = match crowd {
+            Some(room) => vec![line(ROOMS[room], 1); random.between(65, 110)],
+            None => (0..random.between(1, 3)).map(|_| any_line(random)).collect(),
+        };
+        let pay_in = ["EUR", "EUR", "GBP", "JPY", "KWD"][random.below(5)];
+        let customer = parsed(&format!("c{}", random.below(CUSTOMERS)));
+        let occurred_at = random.chance(250).then(|| some_day(random, now));
+        PurchaseRequest { customer, pay_in: parsed(pay_in), lines, occurred_at, partial: random.chance(500) }
+    }
+
+    /// A product for very many lines, most of which have to wait. `None` if nobody can wait for any.
+    fn crowd(&mut self, random: &mut Random) -> Option<usize> {
+        let waits = |terms: &OfferTerms| {
+            let is_small = terms.capacity.is_some_and(|capacity| (1..LARGE).contains(&capacity));
+            is_small && terms.constraint == Constraint::Loose && terms.compensation.contains(&Compensation::BackOrder)
+        };
+        let can_wait: Vec<_> = self.offered.iter().filter(|(_, terms)| waits(terms)).map(|(room, _)| *room).collect();
+        self.crowded = (!can_wait.is_empty()).then(|| *random.pick(&can_wait));
+        self.crowded
+    }
+
+    /// Whether very many lines of a product were bought, and its capacity was not raised since.
+    pub fn has_crowd(&self) -> bool {
+        self.crowded.is_some()
     }
 
     /// A recall: new, sent before, or other content under an id sent before.
@@ -99,18 +131,6 @@ impl Clients {
         let occurred_at = random.chance(300).then_some(now + day);
         event(id, "cancellation", AcceptInput::CancelPurchase(CancelPurchase { occurred_at }), now)
     }
-}
-
-/// A purchase of one to three lines, some of which may be enough; rarely one of very many lines of the same product.
-pub fn wanted(random: &mut Random, now: DateTime<Utc>) -> PurchaseRequest {
-    let lines = match random.below(25) {
-        0 => vec![line(ROOMS[random.below(ROOMS.len())], 1); random.between(65, 110)],
-        _ => (0..random.between(1, 3)).map(|_| any_line(random)).collect(),
-    };
-    let pay_in = ["EUR", "EUR", "GBP", "JPY", "KWD"][random.below(5)];
-    let customer = parsed(&format!("c{}", random.below(CUSTOMERS)));
-    let occurred_at = random.chance(250).then(|| some_day(random, now));
-    PurchaseRequest { customer, pay_in: parsed(pay_in), lines, occurred_at, partial: random.chance(500) }
 }
 
 fn any_line(random: &mut Random) -> LineRequest {

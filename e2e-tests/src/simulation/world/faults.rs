@@ -108,11 +108,11 @@ impl World<'_> {
     }
 
     /// The broker loses a stream or the end of a stream, or a stream is deleted, or deleted and created again, which its
-    /// publishers do not notice at once. Half of the time it is a stream with messages on the way.
+    /// publishers do not notice at once. Mostly it is a stream with messages on the way.
     fn lose(&mut self, chance: u32) -> Checked {
         let targets = self.targets();
         let busy: Vec<_> = targets.iter().filter(|target| !self.scene.broker.sending(target).is_empty()).collect();
-        let prefers_busy = self.scene.random.chance(500) && !busy.is_empty();
+        let prefers_busy = self.scene.random.chance(850) && !busy.is_empty();
         let target =
             if prefers_busy { *self.scene.random.pick(&busy) } else { self.scene.random.pick(&targets) }.clone();
         if !self.scene.random.chance(chance * 5) || !self.scene.broker.streams.exists(&target) {

@@ -102,7 +102,7 @@ fn a_cancelling_invoice_is_a_return_unless_only_sales_are_sent() {
 #[test]
 fn purchases_and_returns_travel_in_batches_of_their_own_each_in_the_order_of_the_file() {
     let row = |line: u32| {
-        let (invoice, kind, sign) = if line % 3 == 0 { ("C", "cancel", "-") } else { ("", "sale", "") };
+        let (invoice, kind, sign) = if line.is_multiple_of(3) { ("C", "cancel", "-") } else { ("", "sale", "") };
         format!("{line},{invoice}{line},{kind},a,,{sign}1,2010-12-01T08:26:00,1,7,EIRE\n")
     };
     let text = HEADER.to_owned() + &(1..=1_200).map(row).collect::<String>();
@@ -116,7 +116,7 @@ fn purchases_and_returns_travel_in_batches_of_their_own_each_in_the_order_of_the
         sent.extend(batch.submissions.iter().map(|one| (batch.kind, one.request_id.to_string())));
     }
     assert_eq!(shapes, [(RequestKind::Purchase, 500), (RequestKind::Purchase, 300), (RequestKind::Return, 400)]);
-    let expected = |number: &u32| format!("retail-{}{number}", if number % 3 == 0 { "C" } else { "" });
+    let expected = |number: &u32| format!("retail-{}{number}", if number.is_multiple_of(3) { "C" } else { "" });
     let (returns, sales): (Vec<_>, Vec<_>) = (1..=1_200).partition(|number| number % 3 == 0);
     let all: Vec<_> = sales.iter().chain(&returns).map(expected).collect();
     assert_eq!(sent.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), all);

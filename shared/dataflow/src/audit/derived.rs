@@ -83,7 +83,7 @@ pub(super) struct DerivedRows {
 
 enum State {
     /// Rows of its own.
-    Derived(DerivedTable),
+    Derived(Box<DerivedTable>),
     /// It was compared and is the stored table, or stands for one that could not be derived.
     AsStored,
 }
@@ -102,7 +102,7 @@ impl DerivedRows {
         }
         for (name, changes) in by_table {
             let Some(table) = changes.first().map(|change| change.table) else { continue };
-            let state = tables.entry(name).or_insert_with(|| State::Derived(DerivedTable::new(table)));
+            let state = tables.entry(name).or_insert_with(|| State::Derived(Box::new(DerivedTable::new(table))));
             match state {
                 State::Derived(derived) => derived.write(changes, &self.backing()).await?,
                 // A stage writes only its own tables.

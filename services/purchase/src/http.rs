@@ -15,7 +15,6 @@ use ::web::{
     Api, Conflict, IdempotencyKey, NotFound, Prefer, Problem, Reading, UnprocessableContent, Writing, endpoints,
 };
 use actix::Addr;
-use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::{AccountId, LineRequest, Purchase, PurchaseId, PurchaseRequest};
@@ -122,11 +121,7 @@ async fn post(
     let row = purchase_of(::web::submit(purchases.ingress()?, event, bytes).await?)?;
     let purchase = only(purchases.views(vec![row], expected).await?)?;
     let location = format!("/purchases/{}", purchase.id);
-    let mut response = match purchase.status.is_outcome() {
-        true => HttpResponse::Created(),
-        false => HttpResponse::Accepted(),
-    };
-    Ok(prefer.applied(response.insert_header((LOCATION, location)).json(purchase)))
+    Ok(prefer.outcome(purchase.status.is_outcome(), Some(location), &purchase))
 }
 
 /// A purchase and its current status.

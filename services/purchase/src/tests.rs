@@ -1,11 +1,13 @@
 //! The three stages of a purchase with limited stock, with deliveries in any order.
 
+mod step;
 mod world;
 
 use contracts::{AllocationState, Status};
 use proptest::prelude::*;
 
-use self::world::{Step, World, bring_back, buy, cancel, offer, partially, recall};
+use self::step::{Step, bring_back, buy, cancel, offer, partially, recall};
+use self::world::World;
 
 /// Runs the steps, delivers everything, and compares the shown purchases.
 fn check(partitions: u16, steps: &[Step], expected: &[&str]) -> World {

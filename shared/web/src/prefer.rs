@@ -3,8 +3,9 @@ use std::future::{Ready, ready};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use serde::Serialize;
 use utoipa::IntoParams;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -31,6 +32,16 @@ impl Prefer {
             response.headers_mut().insert(name, value);
         }
         response
+    }
+
+    /// The response to a request that may have its outcome already: `201` with it, else `202`. `location` is the path of
+    /// what the request created.
+    pub fn outcome(self, is_final: bool, location: Option<String>, body: &impl Serialize) -> HttpResponse {
+        let mut response = if is_final { HttpResponse::Created() } else { HttpResponse::Accepted() };
+        if let Some(location) = location {
+            response.insert_header((LOCATION, location));
+        }
+        self.applied(response.json(body))
     }
 
     fn of(headers: &HeaderMap) -> Self {

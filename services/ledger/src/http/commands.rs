@@ -152,11 +152,7 @@ pub async fn transfer(
     };
     let transfer = ledger.transfer_view(row, decision).await?;
     let location = format!("/transfers/{}", transfer.id);
-    let mut response = match transfer.status.is_outcome() {
-        true => HttpResponse::Created(),
-        false => HttpResponse::Accepted(),
-    };
-    Ok(prefer.applied(response.insert_header((LOCATION, location)).json(transfer)))
+    Ok(prefer.outcome(transfer.status.is_outcome(), Some(location), &transfer))
 }
 
 /// A transfer and its current status.

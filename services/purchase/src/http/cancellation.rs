@@ -54,11 +54,7 @@ pub(super) async fn post(
     let event = submission(request_id, occurred_at, &trace);
     let cancelled = cancelled(::web::submit(purchases.ingress()?, event, CANCELLATION_BYTES_MAX).await?)?;
     let purchase = only(purchases.cancelled(vec![cancelled], expected).await?)?;
-    let mut response = match is_over(&purchase) {
-        true => HttpResponse::Created(),
-        false => HttpResponse::Accepted(),
-    };
-    Ok(prefer.applied(response.json(purchase)))
+    Ok(prefer.outcome(is_over(&purchase), None, &purchase))
 }
 
 /// A request to cancel as an event for the ingress stage.

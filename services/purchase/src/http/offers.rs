@@ -108,8 +108,7 @@ pub(super) async fn recall(
     };
     let is_done = purchases.recalled(&recall, until).await?;
     let offer = purchases.store.get::<OfferRow>(&(sku, recall.version)).await?.ok_or_else(missing)?;
-    let mut response = if is_done { HttpResponse::Created() } else { HttpResponse::Accepted() };
-    Ok(prefer.applied(response.json(purchases.offer_view(offer).await?)))
+    Ok(prefer.outcome(is_done, None, &purchases.offer_view(offer).await?))
 }
 
 impl Purchases {

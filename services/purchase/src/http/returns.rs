@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use ::web::{Conflict, IdempotencyKey, NotFound, Prefer, Problem, Reading, UnprocessableContent, Writing};
-use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::{AccountId, RateQuote, Return, ReturnId, ReturnMilestone, ReturnRequest, ReturnStatus};
@@ -60,11 +59,7 @@ pub(super) async fn post(
     let row = return_of(::web::submit(purchases.ingress()?, event, bytes).await?)?;
     let returned = only(purchases.returned(vec![row], expected).await?)?;
     let location = format!("/returns/{}", returned.id);
-    let mut response = match returned.status.is_outcome() {
-        true => HttpResponse::Created(),
-        false => HttpResponse::Accepted(),
-    };
-    Ok(prefer.applied(response.insert_header((LOCATION, location)).json(returned)))
+    Ok(prefer.outcome(returned.status.is_outcome(), Some(location), &returned))
 }
 
 /// A return and its current status.

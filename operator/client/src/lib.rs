@@ -5,6 +5,7 @@
 
 mod attempt;
 mod client;
+mod constraint;
 mod error;
 mod problem;
 mod progress;
@@ -15,6 +16,7 @@ pub mod trial_balance;
 
 pub use attempt::{AttemptError, is_transient};
 pub use client::{IN_FLIGHT, ServiceClient};
+pub use constraint::constraint_parser;
 pub use error::ServiceError;
 pub use problem::ProblemDetails;
 pub use progress::Progress;

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use contracts::Constraint;
 use money::Currency;
+use operator_client::constraint_parser;
 use serde::Serialize;
 
 /// The number of products over which the purchases are spread.
@@ -16,15 +17,6 @@ pub enum Mode {
     Single,
     /// Many at a time: POST /purchases/batch
     Batch,
-}
-
-/// When the stock of an offer is allocated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Order {
-    /// Charge at once, and put right afterwards what was over-sold
-    Loose,
-    /// Allocate first, then charge
-    Strict,
 }
 
 /// `unbundled load`.
@@ -63,8 +55,8 @@ pub struct LoadArguments {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(..=1_000_000_000_000))]
     pub(crate) capacity: Option<u64>,
     /// When the stock is allocated
-    #[arg(long, value_enum, default_value_t = Order::Loose, requires = "capacity")]
-    pub(crate) constraint: Order,
+    #[arg(long, default_value_t, value_parser = constraint_parser(), requires = "capacity")]
+    pub(crate) constraint: Constraint,
     /// Number of lines per purchase whose offers have the capacity [default: all]
     #[arg(long, value_name = "COUNT", requires = "capacity", value_parser = clap::value_parser!(u64).range(1..=200))]
     pub(crate) capacity_lines: Option<u64>,
@@ -96,14 +88,6 @@ impl LoadArguments {
     /// Whether the offer of this line of a purchase has the capacity.
     pub(crate) fn is_limited(&self, line: u64) -> bool {
         self.capacity.is_some() && self.capacity_lines.is_none_or(|limited| line < limited)
-    }
-
-    /// The constraint of an offer with a capacity.
-    pub(crate) fn constraint(&self) -> Constraint {
-        match self.constraint {
-            Order::Loose => Constraint::Loose,
-            Order::Strict => Constraint::Strict,
-        }
     }
 
     /// The number of purchases per request.

@@ -85,7 +85,7 @@ async fn offer(purchase: &ServiceClient, arguments: &LoadArguments, orders: &Ord
         let mut terms = json!({"price": {"amount": "2.55", "currency": orders::PRICED_IN.to_string()}});
         if arguments.is_limited(line) {
             terms["capacity"] = json!(arguments.capacity);
-            terms["constraint"] = json!(arguments.constraint());
+            terms["constraint"] = json!(arguments.constraint);
         }
         terms
     };

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 use clap::{Args, Subcommand, ValueEnum};
+use contracts::Constraint;
 use money::Currency;
+use operator_client::constraint_parser;
 
 /// The data to replay.
 #[derive(Debug, Subcommand)]
@@ -52,8 +54,8 @@ pub struct Bookings {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub(crate) city: u64,
     /// Whether guests are charged before a room is theirs (loose) or after that (strict)
-    #[arg(long, value_enum, default_value_t = Order::Loose)]
-    pub(crate) constraint: Order,
+    #[arg(long, default_value_t, value_parser = constraint_parser())]
+    pub(crate) constraint: Constraint,
     /// The percentage of rooms that are sold above those that the hotel has
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
     pub(crate) overbooking: u32,
@@ -72,15 +74,6 @@ pub struct Bookings {
     /// Print the summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// The order of allocating a room and charging the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Order {
-    /// Charge at once, and put right afterwards what was over-sold.
-    Loose,
-    /// Allocate first, then charge.
-    Strict,
 }
 
 /// What is done for a guest without a room.

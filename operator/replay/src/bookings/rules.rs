@@ -5,7 +5,7 @@ use contracts::Constraint;
 
 use super::model::{Limits, WhenFull};
 use super::nights::Night;
-use crate::arguments::{Bookings, Order, WhenSoldOut};
+use crate::arguments::{Bookings, WhenSoldOut};
 
 /// The rules of a replay.
 #[derive(Clone, Debug)]
@@ -32,10 +32,10 @@ impl StrictShare {
     pub const ALL: [Self; 5] = [Self(0), Self(1), Self(2), Self(3), Self(4)];
 
     /// No offer is strict, or all are.
-    pub fn of(order: Order) -> Self {
-        match order {
-            Order::Loose => Self(0),
-            Order::Strict => Self(4),
+    pub fn of(constraint: Constraint) -> Self {
+        match constraint {
+            Constraint::Loose => Self(0),
+            Constraint::Strict => Self(4),
         }
     }
 
@@ -60,7 +60,8 @@ impl Rules {
 
     /// What a guest does who finds no room.
     pub fn when_full(&self) -> WhenFull {
-        let waits = self.strict == StrictShare::of(Order::Loose) && self.compensation.contains(&WhenSoldOut::BackOrder);
+        let waits =
+            self.strict == StrictShare::of(Constraint::Loose) && self.compensation.contains(&WhenSoldOut::BackOrder);
         if waits { WhenFull::Wait } else { WhenFull::Refuse }
     }
 }

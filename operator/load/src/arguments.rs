@@ -52,7 +52,7 @@ pub struct LoadArguments {
     #[arg(long, value_name = "CURRENCY", default_value = "GBP")]
     pub(crate) pay_in: Currency,
     /// The capacity of each offer; without it, stock is unlimited and nothing is allocated
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(..=1_000_000_000_000))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
     pub(crate) capacity: Option<u64>,
     /// When the stock is allocated
     #[arg(long, default_value_t, value_parser = constraint_parser(), requires = "capacity")]

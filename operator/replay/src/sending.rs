@@ -1,6 +1,5 @@
 //! Sends the batches, one at a time, so that the service accepts the purchases in the order of the file, and the returns
-//! too. Meanwhile the
-//! next batch is built on a separate thread.
+//! too. Meanwhile the next batch is built on a separate thread.
 
 use operator_client::{AttemptError, ProblemDetails, Progress, ServiceClient, ServiceError, is_transient};
 use reqwest::header::CONTENT_TYPE;

@@ -53,7 +53,7 @@ pub fn svg(report: &Report) -> String {
     money.extend(any);
     svg += &panel(LEFT[0], "Apologies per 10,000 bookings", &percents, &apologies);
     svg += &panel(LEFT[1], "Told “sold out” per 10,000 bookings", &percents, &refusals);
-    svg += &panel(LEFT[2], "EUR: vouchers (solid), lost to empty rooms (dashed)", &percents, &money);
+    svg += &panel(LEFT[2], "EUR: vouchers, and lost to empty rooms", &percents, &money);
     svg + &legend(&shares) + "</svg>\n"
 }
 
